@@ -1,0 +1,127 @@
+"""Files that are either whole or absent, and the digests that name their content.
+
+Everything the project writes goes through :func:`atomic_path`: a temporary file in the same folder, fsync, rename. A reader
+therefore never meets a half-written file, also after a power cut or `kill -9`.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flowmodel.errors import FlowmodelError
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished file and the SHA-256 of its bytes: what assets pass to one another and report as data version."""
+
+    path: Path
+    digest: str
+
+    @classmethod
+    def of(cls, path: Path) -> "Artifact":
+        return cls(Path(path), sha256_file(path))
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, on failure remove it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix is kept because some writers choose the format by it.
+    temporary = path.with_name(f".{path.stem}.{uuid4().hex[:8]}{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _fsync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _fsync_folder(folder: Path) -> None:
+    if os.name != "posix":  # Windows can't open a folder; its rename is journalled
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+    return Path(path)
+
+
+def write_json(path: Path, value: Any) -> Path:
+    return write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Raises FlowmodelError when the file is missing or is not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FlowmodelError(f"{path}: no such file") from None
+    except json.JSONDecodeError as error:
+        raise FlowmodelError(f"{path}: not valid JSON ({error}); remove it and make it again") from None
+
+
+def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | None = None) -> Path:
+    """Write `table`, with `metadata` (text to text) in the file's schema metadata.
+
+    The same table gives the same bytes: no pandas index, no time stamp, fixed compression. So the file's digest names
+    its content.
+    """
+    table = table.replace_schema_metadata({k: str(v) for k, v in (metadata or {}).items()} or None)
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", compression_level=9)
+    return Path(path)
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Raises FlowmodelError when the file is missing, is not Parquet or lacks one of `columns`."""
+    try:
+        table = pq.read_table(path, columns=columns)
+    except FileNotFoundError:
+        raise FlowmodelError(f"{path}: no such file") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise FlowmodelError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
+    if missing := [name for name in columns or [] if name not in table.column_names]:
+        raise FlowmodelError(f"{path}: column(s) missing: {', '.join(missing)}")
+    return table
+
+
+def parquet_metadata(path: Path) -> dict[str, str]:
+    """The text metadata that :func:`write_parquet` stored; raises FlowmodelError when the file can't be read."""
+    try:
+        raw = pq.read_schema(path).metadata or {}
+    except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
+        raise FlowmodelError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
+    return {key.decode(): value.decode() for key, value in raw.items() if not key.startswith(b"ARROW:")}
+
+
+def sha256_bytes(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """Digest of a JSON value; key order and white space don't matter."""
+    return sha256_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())

@@ -1,0 +1,98 @@
+"""Reading recipes and selections, with errors that name the file and the field."""
+
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.recipes.schema import Recipe
+
+_HERE = Path(str(files("flowmodel.recipes")))
+
+
+def recipe_names() -> list[str]:
+    return sorted(path.stem for path in _HERE.glob("*.yaml"))
+
+
+def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
+    """Load the recipe called `name` (or the YAML file at path `name`) and apply overrides like `training.steps=100`.
+
+    Raises FlowmodelError when there is no such recipe, or a field is unknown or has a wrong value.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else _HERE / f"{name}.yaml"
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FlowmodelError(f"recipe '{name}': no such recipe; there are {', '.join(recipe_names())}, or give a .yaml file") from None
+    except yaml.YAMLError as error:
+        raise FlowmodelError(f"{path}: not valid YAML ({str(error).replace(chr(10), ' ')})") from None
+    if not isinstance(values, dict):
+        raise FlowmodelError(f"{path}: a recipe is a mapping of sections, not {type(values).__name__}")
+    for override in overrides:
+        _apply(values, override)
+    return parse_recipe(values, where=str(path))
+
+
+def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
+    """Validate `values`; raises FlowmodelError that names `where`, the field, what is wrong and what is allowed."""
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        problems = []
+        for item in error.errors():
+            field = ".".join(str(part) for part in item["loc"]) or "recipe"
+            if item["type"] == "extra_forbidden":
+                problems.append(f"{field}: unknown field{_siblings(item['loc'])}")
+            elif item["type"] == "missing":
+                problems.append(f"{field}: missing, it must be given")
+            else:
+                problems.append(f"{field}: {item['msg']}, got {item['input']!r}" if item["loc"] else item["msg"])
+        raise FlowmodelError(f"{where}: {'; '.join(problems)}") from None
+
+
+def _siblings(location: tuple[int | str, ...]) -> str:
+    model: Any = Recipe
+    for part in location[:-1]:
+        field = model.model_fields.get(part)
+        if field is None or not hasattr(field.annotation, "model_fields"):
+            return ""
+        model = field.annotation
+    return f" (known: {', '.join(model.model_fields)})"
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise FlowmodelError(f"--set {override}: write it as field.path=value, for example training.steps=2000")
+    *sections, last = path.split(".")
+    target = values
+    for section in sections:
+        nested = target.setdefault(section, {})
+        if not isinstance(nested, dict):
+            raise FlowmodelError(f"--set {override}: '{section}' is a value, not a section")
+        target = nested
+    try:
+        target[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise FlowmodelError(f"--set {override}: '{text}' is not a YAML value") from None
+
+
+def load_selection(name: str) -> list[str]:
+    """Icon keys (hexcode or slug) listed in `recipes/selections/NAME.txt`, or in the file at path `name`.
+
+    One key a line; what follows white space is a comment. Raises FlowmodelError when there is no such list or it is empty.
+    """
+    path = Path(name) if name.endswith(".txt") else _HERE / "selections" / f"{name}.txt"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        known = sorted(p.stem for p in (_HERE / "selections").glob("*.txt"))
+        raise FlowmodelError(f"data.selection '{name}': no such list; there are {', '.join(known)}, or give a .txt file") from None
+    keys = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+    if not keys:
+        raise FlowmodelError(f"{path}: the list is empty; write one icon key a line")
+    return keys

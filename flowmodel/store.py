@@ -1,0 +1,35 @@
+"""Where generated things lie: one folder, `data/store` of the project, or wherever FLOWMODEL_STORE points."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Store:
+    """Names of files and folders under `root`. Nothing is created here; writers create what they need."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> "Store":
+        return cls(Path(os.environ.get("FLOWMODEL_STORE") or PROJECT_ROOT / "data" / "store").resolve())
+
+    def file(self, asset: str, name: str) -> Path:
+        """Path of a file that the asset named `asset` writes."""
+        return self.root / asset / name
+
+    @property
+    def trainings(self) -> Path:
+        return self.root / "flow_checkpoint"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """MLFLOW_TRACKING_URI where it is set, else a SQLite file in the store."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        return self.root / "mlflow" / "artifacts"
