@@ -21,6 +21,27 @@ class Store:
         """Path of a file that the asset named `asset` writes."""
         return self.root / asset / name
 
+    def icons(self, source: str) -> Path:
+        return self.file("icons", f"{source}.parquet")
+
+    def normalised(self, size: int) -> Path:
+        return self.file("normalized_icons", f"icons-{size}.parquet")
+
+    def tensors(self, size: int) -> Path:
+        return self.file("rgba_tensors", f"tensors-{size}.safetensors")
+
+    @property
+    def captions(self) -> Path:
+        return self.file("captions", "captions.parquet")
+
+    @property
+    def embeddings(self) -> Path:
+        return self.file("caption_embeddings", "embeddings.parquet")
+
+    @property
+    def splits(self) -> Path:
+        return self.file("splits", "splits.parquet")
+
     @property
     def trainings(self) -> Path:
         return self.root / "flow_checkpoint"
