@@ -86,7 +86,11 @@ def validate(schema: pa.DataFrameSchema, frame: pd.DataFrame, where: Path | str)
         return schema.validate(frame)
     except pa.errors.SchemaError as error:
         cases = error.failure_cases
-        first = f", first offending value: {str(cases.iloc[0]['failure_case'])[:80]!r}" if isinstance(cases, pd.DataFrame) and len(cases) else ""
+        first = (
+            f", first offending value: {str(cases.iloc[0]['failure_case'])[:80]!r}"
+            if isinstance(cases, pd.DataFrame) and len(cases)
+            else ""
+        )
         column = getattr(error.schema, "name", None) or schema.name
         what = getattr(error.check, "error", None) or str(error.check or error).splitlines()[0]
         raise FlowmodelError(f"{where}: table '{schema.name}', column '{column}' breaks the contract ({what}{first})") from None

@@ -27,7 +27,9 @@ def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FlowmodelError(f"recipe '{name}': no such recipe; there are {', '.join(recipe_names())}, or give a .yaml file") from None
+        raise FlowmodelError(
+            f"recipe '{name}': no such recipe; there are {', '.join(recipe_names())}, or give a .yaml file"
+        ) from None
     except yaml.YAMLError as error:
         raise FlowmodelError(f"{path}: not valid YAML ({str(error).replace(chr(10), ' ')})") from None
     if not isinstance(values, dict):
@@ -91,7 +93,9 @@ def load_selection(name: str) -> list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         known = sorted(p.stem for p in (_HERE / "selections").glob("*.txt"))
-        raise FlowmodelError(f"data.selection '{name}': no such list; there are {', '.join(known)}, or give a .txt file") from None
+        raise FlowmodelError(
+            f"data.selection '{name}': no such list; there are {', '.join(known)}, or give a .txt file"
+        ) from None
     keys = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
     if not keys:
         raise FlowmodelError(f"{path}: the list is empty; write one icon key a line")

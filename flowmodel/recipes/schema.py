@@ -42,7 +42,7 @@ class NetworkConfig(_Section):
     stem: Literal[1, 2, 4] = Field(2, description="Space-to-depth factor before the first layer.")
     widths: tuple[Count, ...] = Field((96, 144), min_length=1, description="Channels by level, halving the resolution between.")
     blocks: Count = Field(2, description="Residual blocks a level on the way down; one more on the way up.")
-    attention_levels: int = Field(2, ge=0, description="How many of the lowest resolutions have self- and cross-attention.")
+    attention_levels: int = Field(2, ge=0, description="How many of the lowest resolutions attend to themselves and the caption.")
     head_width: Count = Field(32, description="Channels of one attention head.")
     embedding_width: Count = Field(256, description="Width of the time and caption embedding.")
     dropout: Fraction = 0.0
@@ -65,7 +65,6 @@ class TrainingConfig(_Section):
     weight_decay: float = Field(0.01, ge=0)
     gradient_clip: Positive = 1.0
     ema: Annotated[float, Field(gt=0, lt=0.3)] = Field(0.05, description="Relative width of the power-function EMA (EDM2).")
-    augmentation: Fraction = Field(0.0, description="Probability of a small scale, aspect or shift, told to the network.")
     seed: int = Field(0, ge=0)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     log_every: Count = 20

@@ -1,0 +1,54 @@
+# Everything a person types. `make help` lists it.
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+# The first Python that the project supports.
+PYTHON ?= $(shell for name in python3.12 python3.13 python3.11 python3; do \
+	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$name && break; done)
+
+# Dagster's own memory lies in the store; without a DAGSTER_HOME it would forget everything, the settings of dagster.yaml too.
+STORE := $(or $(FLOWMODEL_STORE),data/store)
+export DAGSTER_HOME ?= $(if $(filter /%,$(STORE)),$(STORE),$(CURDIR)/$(STORE))/dagster
+export DAGSTER_DISABLE_TELEMETRY := true
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help install dagster_home quickstart ui test lint format clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Create .venv and install the tested set of packages
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "no Python 3.11, 3.12 or 3.13 found; install one, or name it: make PYTHON=/path/to/python"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv; the first time this takes some minutes."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[offline,dev]'
+	@touch $@
+
+dagster_home:
+	@mkdir -p "$(DAGSTER_HOME)" && cp dagster.yaml "$(DAGSTER_HOME)/"
+
+quickstart: $(INSTALLED) dagster_home ## From icons to a registered generator, in minutes
+	@PYTHONWARNINGS=ignore $(BIN)/dagster job execute -m pipelines.definitions -j quickstart
+	@$(BIN)/flowmodel summary
+
+ui: $(INSTALLED) dagster_home ## The Dagster and MLflow UIs on 127.0.0.1; Ctrl-C ends both
+	@$(BIN)/python -m pipelines.ui
+
+test: $(INSTALLED) ## All tests
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED) ## Style and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: $(INSTALLED) ## Bring the code into the house style
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+clean: ## Remove caches; .venv and data/store stay
+	@rm -rf build .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,116 @@
+"""Prompt to pictures: the trained network, its caption encoder and a solver behind one method.
+
+Shape suffixes: N pictures, B batch, H/W height and width.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import sha256_file
+from flowmodel.flow.sampling import sample, seeded_noise
+from flowmodel.flow.solvers import evaluations
+from flowmodel.nets import TextCondition, build_network, count_parameters
+from flowmodel.recipes import Recipe, parse_recipe
+from flowmodel.recipes.schema import SamplingConfig
+from flowmodel.text.encoders import CaptionEncoder, load_encoder
+from flowmodel.training.checkpoint import CheckpointHeader, read_header, read_tensors
+from flowmodel.training.device import DevicePolicy
+
+
+class Generator:
+    """A trained model, ready to draw. The averaged (EMA) weights are used.
+
+    Attributes:
+        recipe: what the model was trained with.
+        header: origin of the weights: step, digests, trained icons.
+        digest: SHA-256 of the checkpoint file.
+    """
+
+    def __init__(self, recipe: Recipe, header: CheckpointHeader, digest: str, network: nn.Module, policy: DevicePolicy) -> None:
+        self.recipe, self.header, self.digest = recipe, header, digest
+        self._network, self._policy = network, policy
+
+    @classmethod
+    def load(cls, path: Path, device: str = "auto") -> "Generator":
+        """Raises FlowmodelError when `path` is missing or is no checkpoint, or there is no such device."""
+        header = read_header(path)
+        recipe = parse_recipe(header.recipe, where=str(path))
+        policy = DevicePolicy.choose(device)
+        network = build_network(recipe.network, header.text_width)
+        network.load_state_dict(read_tensors(path, "ema."))
+        network = network.to(policy.device, memory_format=policy.memory_format).eval()  # type: ignore[call-overload]
+        return cls(recipe, header, sha256_file(path), network, policy)
+
+    @property
+    def trained_ids(self) -> tuple[str, ...]:
+        return self.header.trained_ids
+
+    @property
+    def dataset_digest(self) -> str:
+        return self.header.dataset_digest
+
+    @property
+    def step(self) -> int:
+        return self.header.step
+
+    @property
+    def device(self) -> str:
+        return self._policy.device
+
+    @property
+    def parameters(self) -> int:
+        return count_parameters(self._network)
+
+    @cached_property
+    def _encoder(self) -> CaptionEncoder:
+        encoder = load_encoder(self.header.encoder)
+        if encoder.digest != self.header.encoder_digest:
+            raise FlowmodelError(
+                f"caption encoder '{self.header.encoder}': its weights have digest {encoder.digest[:12]}…, but the model was "
+                f"trained with {self.header.encoder_digest[:12]}…; install that version"
+            )
+        return encoder
+
+    def sampling(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> SamplingConfig:
+        """The recipe's way of sampling, with what is given here in its place. Raises FlowmodelError for a bad value."""
+        given = {"steps": steps, "guidance": guidance, "solver": solver}
+        changes = {name: value for name, value in given.items() if value is not None}
+        values = self.recipe.model_dump(mode="json")
+        return parse_recipe(values | {"sampling": values["sampling"] | changes}, where="sampling options").sampling
+
+    def nfe(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> int:
+        """Network evaluations per picture."""
+        config = self.sampling(steps, guidance, solver)
+        return evaluations(config.steps, config.solver, config.guidance)
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        solver: str | None = None,
+        batch_size: int = 64,
+    ) -> Tensor:
+        """One picture a prompt: uint8, premultiplied RGBA, (N, 4, H, W).
+
+        Picture number i starts from the noise of (seed, i), so the same seed gives the same pictures.
+
+        Raises FlowmodelError for a bad option or a missing caption encoder.
+        """
+        config = self.sampling(steps, guidance, solver)
+        size = self.recipe.data.size
+        pictures = []
+        for first in range(0, len(prompts), batch_size):
+            encoded = self._encoder.encode(prompts[first : first + batch_size])
+            tokens = [torch.from_numpy(token_LD) for token_LD in encoded.tokens]
+            text = TextCondition.from_features(torch.from_numpy(encoded.pooled_BD), tokens).to(self.device)
+            noise_BCHW = seeded_noise(len(text), size, seed, first).to(self.device)
+            with self._policy.autocast_context():
+                pictures.append(sample(self._network, text, noise_BCHW, config, self.recipe.objective.prediction))
+        return torch.cat(pictures) if pictures else torch.empty(0, 4, size, size, dtype=torch.uint8)

@@ -1,0 +1,74 @@
+"""Pictures of many icons at a glance: on a light checkerboard, so that transparency shows, with captions underneath."""
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+_PAPER = (255, 255, 255)
+_SQUARES = ((255, 255, 255), (238, 240, 243))
+_BORDER = (222, 225, 230)
+_TEXT = (60, 64, 72)
+_GAP = 10
+_FONT_SIZE = 12
+_LABEL_HEIGHT = 20
+
+
+def picture_grid(
+    images: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None, cell: int = 96
+) -> Image.Image:
+    """An RGB picture of `images` (straight RGBA), row by row in `columns` columns of `cell` pixels, labels under them.
+
+    A label that is too long ends in an ellipsis. Raises ValueError when there are no images, or as many labels as images
+    are not given.
+    """
+    return _lay_out([[image] for image in images], columns, labels, cell)
+
+
+def comparison_grid(
+    pairs: Sequence[tuple[Image.Image, Image.Image]], columns: int, labels: Sequence[str] | None = None, cell: int = 96
+) -> Image.Image:
+    """Like :func:`picture_grid` with two pictures side by side in each place: the real one left, the sample right."""
+    return _lay_out([list(pair) for pair in pairs], columns, labels, cell)
+
+
+def _lay_out(tiles: Sequence[Sequence[Image.Image]], columns: int, labels: Sequence[str] | None, cell: int) -> Image.Image:
+    if not tiles or columns < 1:
+        raise ValueError("a grid needs at least one picture and one column")
+    if labels is not None and len(labels) != len(tiles):
+        raise ValueError(f"{len(labels)} labels for {len(tiles)} pictures")
+    columns = min(columns, len(tiles))
+    rows = -(-len(tiles) // columns)
+    tile_width = cell * len(tiles[0])
+    step_x, step_y = tile_width + _GAP, cell + _GAP + (_LABEL_HEIGHT if labels else 0)
+    grid = Image.new("RGB", (columns * step_x + _GAP, rows * step_y + _GAP), _PAPER)
+    draw = ImageDraw.Draw(grid)
+    font = ImageFont.load_default(_FONT_SIZE)
+    for i, tile in enumerate(tiles):
+        left, top = _GAP + i % columns * step_x, _GAP + i // columns * step_y
+        for k, image in enumerate(tile):
+            grid.paste(_on_checkerboard(image, cell), (left + k * cell, top))
+        draw.rectangle((left - 1, top - 1, left + tile_width, top + cell), outline=_BORDER)
+        if labels:
+            text = _fit(labels[i], font, tile_width)
+            draw.text((left + tile_width / 2, top + cell + 4), text, font=font, fill=_TEXT, anchor="ma")
+    return grid
+
+
+def _on_checkerboard(image: Image.Image, cell: int) -> Image.Image:
+    ground = Image.new("RGB", (cell, cell), _SQUARES[0])
+    draw, square = ImageDraw.Draw(ground), max(cell // 12, 1)
+    for row in range(0, cell, square):
+        for column in range(row // square % 2 * square, cell, 2 * square):
+            draw.rectangle((column, row, column + square - 1, row + square - 1), fill=_SQUARES[1])
+    # Scaled premultiplied, or dark colour under transparent pixels would fringe the edges.
+    scaled = image.convert("RGBA").convert("RGBa").resize((cell, cell), Image.Resampling.BICUBIC).convert("RGBA")
+    ground.paste(scaled, mask=scaled.getchannel("A"))
+    return ground
+
+
+def _fit(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text.rstrip(" ,") + "…"

@@ -1,0 +1,98 @@
+"""Building blocks of the networks.
+
+Shape suffixes: B batch, C channels, H/W height and width, E embedding width, L caption tokens, S = H*W positions,
+N attention heads, K channels a head.
+"""
+
+import math
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LayerT = TypeVar("LayerT", bound=nn.Module)
+
+
+class TimeEmbedding(nn.Module):
+    """Sinusoidal features of t in [0, 1], as in Vaswani et al. 1706.03762 with frequencies from 1 to 1000."""
+
+    frequencies_F: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("frequencies_F", torch.logspace(0, 3, features // 2), persistent=False)
+
+    def forward(self, t_B: Tensor) -> Tensor:
+        phase_BF = t_B[:, None].float() * self.frequencies_F
+        return torch.cat([phase_BF.cos(), phase_BF.sin()], dim=1)
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """GroupNorm of 32 groups, or of as many as divide `channels`."""
+    return nn.GroupNorm(math.gcd(32, channels), channels)
+
+
+def zero_init(layer: LayerT) -> LayerT:
+    """A residual branch that ends in zeros starts as the identity."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions; time and caption come in as scale and shift (adaptive GroupNorm, Dhariwal & Nichol 2105.05233)."""
+
+    def __init__(self, in_channels: int, out_channels: int, embedding_width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm_in = group_norm(in_channels)
+        self.conv_in = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.scale_shift = nn.Linear(embedding_width, 2 * out_channels)
+        self.norm_out = group_norm(out_channels)
+        self.dropout = nn.Dropout(dropout)
+        self.conv_out = zero_init(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x_BCHW: Tensor, embedding_BE: Tensor) -> Tensor:
+        h_BCHW = self.conv_in(F.silu(self.norm_in(x_BCHW)))
+        scale_BC11, shift_BC11 = self.scale_shift(embedding_BE)[:, :, None, None].chunk(2, dim=1)
+        h_BCHW = F.silu(self.norm_out(h_BCHW) * (1 + scale_BC11) + shift_BC11)
+        return self.skip(x_BCHW) + self.conv_out(self.dropout(h_BCHW))
+
+
+class TextAttention(nn.Module):
+    """Self-attention over positions, then cross-attention from positions to caption tokens, each as a residual branch."""
+
+    def __init__(self, channels: int, context_width: int, head_width: int) -> None:
+        super().__init__()
+        self.head_width = head_width
+        self.norm_self = group_norm(channels)
+        self.qkv_self = nn.Linear(channels, 3 * channels)
+        self.out_self = zero_init(nn.Linear(channels, channels))
+        self.norm_cross = group_norm(channels)
+        self.q_cross = nn.Linear(channels, channels)
+        self.kv_cross = nn.Linear(context_width, 2 * channels)
+        self.out_cross = zero_init(nn.Linear(channels, channels))
+
+    def _heads(self, x_BSC: Tensor) -> Tensor:
+        return x_BSC.unflatten(-1, (-1, self.head_width)).transpose(1, 2)  # B N S K
+
+    def _attend(self, q_BSC: Tensor, k_BSC: Tensor, v_BSC: Tensor, mask_B11L: Tensor | None = None) -> Tensor:
+        y_BNSK = F.scaled_dot_product_attention(self._heads(q_BSC), self._heads(k_BSC), self._heads(v_BSC), attn_mask=mask_B11L)
+        return y_BNSK.transpose(1, 2).flatten(2)
+
+    def forward(self, x_BCHW: Tensor, context_BLE: Tensor, mask_BL: Tensor) -> Tensor:
+        size = x_BCHW.shape[-2:]
+
+        def positions(h_BCHW: Tensor) -> Tensor:
+            return h_BCHW.flatten(2).transpose(1, 2)  # B S C
+
+        def picture(h_BSC: Tensor) -> Tensor:
+            return h_BSC.transpose(1, 2).unflatten(2, size)
+
+        q_BSC, k_BSC, v_BSC = self.qkv_self(positions(self.norm_self(x_BCHW))).chunk(3, dim=-1)
+        x_BCHW = x_BCHW + picture(self.out_self(self._attend(q_BSC, k_BSC, v_BSC)))
+
+        q_BSC = self.q_cross(positions(self.norm_cross(x_BCHW)))
+        k_BLC, v_BLC = self.kv_cross(context_BLE).chunk(2, dim=-1)
+        return x_BCHW + picture(self.out_cross(self._attend(q_BSC, k_BLC, v_BLC, mask_BL[:, None, None])))

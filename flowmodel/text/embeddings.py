@@ -1,0 +1,125 @@
+"""The `caption_embeddings` table: made once a text and encoder, reused bit for bit afterwards.
+
+Shape suffixes: N captions, L tokens of one caption, D the encoder's width.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import Artifact, parquet_metadata, read_parquet, write_parquet
+from flowmodel.text.encoders import load_encoder
+
+_COLUMNS = ["caption_id", "text", "pooled", "tokens"]
+_CHUNK = 512  # texts between two lines of progress
+
+_Vectors = tuple[NDArray[np.float32], NDArray[np.float16]]  # pooled_D, tokens_LD
+
+
+@dataclass(frozen=True)
+class EmbeddingReport:
+    artifact: Artifact
+    encoded: int  # captions whose text was encoded now
+    reused: int  # captions whose text an earlier run had encoded
+
+
+@dataclass(frozen=True)
+class CaptionEmbeddings:
+    """Caption i is `caption_ids[i]`, `texts[i]`, `pooled_ND[i]` and `tokens[i]`."""
+
+    caption_ids: list[str]
+    texts: list[str]
+    pooled_ND: torch.Tensor  # float32, L2-normalised
+    tokens: list[torch.Tensor]  # float16 (L, D) each
+    encoder: str
+    encoder_digest: str
+    width: int
+
+
+def embed_captions(captions: Path, encoder: str, out: Path, log: Callable[[str], None] = lambda line: None) -> EmbeddingReport:
+    """Write the embedding of every caption to `out`, in the order of `captions`.
+
+    Texts that an earlier `out` holds from the same weights are taken over bit for bit: unchanged inputs give an unchanged
+    digest, and the weights are not even loaded. Raises FlowmodelError when `captions` or the encoder can't be had.
+    """
+    tower = load_encoder(encoder)
+    table = read_parquet(captions, ["caption_id", "text"])
+    texts: list[str] = table["text"].to_pylist()
+    known = _earlier_vectors(out, tower.digest)
+    reused = sum(text in known for text in texts)
+    new = sorted(set(texts) - known.keys(), key=lambda text: (len(text), text))  # similar lengths share a batch
+    for start in range(0, len(new), _CHUNK):
+        chunk = new[start : start + _CHUNK]
+        encoded = tower.encode(chunk)
+        known.update(zip(chunk, zip(encoded.pooled_BD, encoded.tokens, strict=True), strict=True))
+        log(f"encoded {start + len(chunk)} of {len(new)} new texts with {encoder}")
+    vectors = [known[text] for text in texts]
+    columns = [table["caption_id"], table["text"], *_to_arrow(vectors, tower.width)]
+    metadata = {"encoder": encoder, "encoder_digest": tower.digest, "dimension": str(tower.width)}
+    path = write_parquet(out, pa.table(dict(zip(_COLUMNS, columns, strict=True))), metadata)
+    return EmbeddingReport(Artifact.of(path), encoded=len(texts) - reused, reused=reused)
+
+
+def load_embeddings(path: Path, expected_digest: str | None = None) -> CaptionEmbeddings:
+    """Read what :func:`embed_captions` wrote.
+
+    Raises FlowmodelError when the file is missing or unreadable, or its encoder's weights are not `expected_digest`.
+    """
+    metadata = parquet_metadata(path)
+    if missing := {"encoder", "encoder_digest", "dimension"} - metadata.keys():
+        raise FlowmodelError(f"{path}: not a caption embedding table (metadata missing: {', '.join(sorted(missing))})")
+    if expected_digest is not None and metadata["encoder_digest"] != expected_digest:
+        raise FlowmodelError(
+            f"{path}: encoder digest is {metadata['encoder_digest']} ({metadata['encoder']}), expected {expected_digest}; "
+            "embed the captions again with the encoder that is wanted"
+        )
+    table = read_parquet(path, _COLUMNS)
+    vectors = _from_arrow(table)
+    width = int(metadata["dimension"])
+    pooled_ND = np.stack([pooled for pooled, _ in vectors]) if vectors else np.zeros((0, width), np.float32)
+    return CaptionEmbeddings(
+        caption_ids=table["caption_id"].to_pylist(),
+        texts=table["text"].to_pylist(),
+        pooled_ND=torch.from_numpy(pooled_ND),
+        tokens=[torch.from_numpy(tokens) for _, tokens in vectors],
+        encoder=metadata["encoder"],
+        encoder_digest=metadata["encoder_digest"],
+        width=width,
+    )
+
+
+def _earlier_vectors(path: Path, encoder_digest: str) -> dict[str, _Vectors]:
+    """Vectors by text of an earlier run with the same weights; none where there is no such file, or it can't be read."""
+    try:
+        if parquet_metadata(path).get("encoder_digest") != encoder_digest:
+            return {}
+        table = read_parquet(path, _COLUMNS)
+    except FlowmodelError:
+        return {}
+    return dict(zip(table["text"].to_pylist(), _from_arrow(table), strict=True))
+
+
+def _to_arrow(vectors: list[_Vectors], width: int) -> tuple[pa.Array, pa.Array]:
+    pooled = np.concatenate([pooled for pooled, _ in vectors]) if vectors else np.zeros(0, np.float32)
+    tokens = np.concatenate([tokens.reshape(-1) for _, tokens in vectors]) if vectors else np.zeros(0, np.float16)
+    offsets = np.cumsum([0] + [len(tokens) for _, tokens in vectors], dtype=np.int32)
+    return (
+        pa.FixedSizeListArray.from_arrays(pa.array(pooled), width),
+        pa.ListArray.from_arrays(pa.array(offsets), pa.FixedSizeListArray.from_arrays(pa.array(tokens), width)),
+    )
+
+
+def _from_arrow(table: pa.Table) -> list[_Vectors]:
+    pooled = table["pooled"].combine_chunks()
+    tokens = table["tokens"].combine_chunks()
+    # Copies, because Arrow's memory is read-only and torch wants to own what it wraps.
+    pooled_ND = pooled.flatten().to_numpy(zero_copy_only=False).reshape(len(table), -1).copy()
+    lengths = tokens.value_lengths().to_numpy(zero_copy_only=False)
+    every_TD = tokens.flatten().flatten().to_numpy(zero_copy_only=False).reshape(int(lengths.sum()), -1).copy()
+    return list(zip(pooled_ND, np.split(every_TD, np.cumsum(lengths)[:-1]), strict=True)) if len(table) else []

@@ -1,0 +1,30 @@
+"""open_clip imports torchvision, of which this project needs nothing; this makes that import succeed."""
+
+from typing import Any
+
+_libraries: list[Any] = []  # a schema lives only as long as the Library object that defined it
+
+
+def let_torchvision_import() -> None:
+    """Register the schemas of torchvision's `nms` and `qnms` where its compiled part does not fit this torch.
+
+    torchvision from the package index is built against a CUDA build of torch. Beside a CPU build its library can't be loaded
+    (silently), and its import then ends with `operator torchvision::nms does not exist`, because it attaches shape functions
+    to these two operators. Declaring them is enough: nothing here ever calls them. To be called before open_clip is imported;
+    does nothing where torchvision works, is absent, or was treated before.
+    """
+    if _libraries:
+        return
+    try:
+        import torchvision  # noqa: F401
+    except ImportError:
+        return
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        from torch.library import Library
+
+        library = Library("torchvision", "FRAGMENT")
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _libraries.append(library)

@@ -1,0 +1,1 @@
+"""Training: inputs, loop, averaged weights, checkpoints, device policy. Start reading at loop.py."""

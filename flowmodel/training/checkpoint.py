@@ -1,0 +1,89 @@
+"""Checkpoints: one safetensors file, whole or absent.
+
+A step's checkpoint (`step-00001500.safetensors`) holds everything needed to continue: `model.*`, `ema.*`, `exp_avg.*` and
+`exp_avg_sq.*` (AdamW's moments). Random numbers need no state, as they are functions of seed and step. `final.safetensors`
+holds the averaged weights (`ema.*`) alone. Both carry a JSON header that says what they are.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import atomic_path
+
+FINAL = "final.safetensors"
+_STEP_FILE = re.compile(r"^step-(\d{8})\.safetensors$")
+
+
+@dataclass(frozen=True)
+class CheckpointHeader:
+    """What a checkpoint is of. `training_digest` names recipe and data: only an equal one may be continued."""
+
+    step: int
+    training_digest: str
+    dataset_digest: str
+    recipe: dict[str, Any]
+    encoder: str
+    encoder_digest: str
+    text_width: int
+    trained_ids: tuple[str, ...]
+
+
+def save_checkpoint(path: Path, tensors: dict[str, Tensor], header: CheckpointHeader) -> Path:
+    with atomic_path(path) as temporary:
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, temporary, metadata={"flowmodel": json.dumps(vars(header))})
+    return path
+
+
+def read_header(path: Path) -> CheckpointHeader:
+    """Raises FlowmodelError when `path` is missing or is no checkpoint of this project."""
+    if not path.is_file():
+        raise FlowmodelError(f"{path}: no such checkpoint")
+    try:
+        with safe_open(path, framework="pt") as file:
+            values = json.loads(file.metadata()["flowmodel"])
+        return CheckpointHeader(**values | {"trained_ids": tuple(values["trained_ids"])})
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        raise FlowmodelError(
+            f"{path}: not a flowmodel checkpoint; give a .safetensors file that a training wrote"
+        ) from None
+
+
+def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
+    """The tensors whose name starts with `prefix`, without it, on the CPU."""
+    return {name.removeprefix(prefix): tensor for name, tensor in load_file(path).items() if name.startswith(prefix)}
+
+
+def step_path(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}.safetensors"
+
+
+def step_checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """(step, path) of the unfinished training's checkpoints, oldest first."""
+    if not folder.is_dir():
+        return []
+    found = ((_STEP_FILE.match(path.name), path) for path in folder.iterdir())
+    return sorted((int(match.group(1)), path) for match, path in found if match)
+
+
+def remove_old(folder: Path, keep: int) -> None:
+    checkpoints = step_checkpoints(folder)
+    for _, path in checkpoints[: max(0, len(checkpoints) - keep)]:
+        path.unlink()
+
+
+def refuse_other_training(path: Path, header: CheckpointHeader, training_digest: str) -> None:
+    """Raises FlowmodelError when the checkpoint is of another recipe or data set."""
+    if header.training_digest != training_digest:
+        raise FlowmodelError(
+            f"{path}: belongs to another recipe or data set (recipe '{header.recipe['name']}', step {header.step}); "
+            "give another folder, or remove this one to start over"
+        )

@@ -1,0 +1,63 @@
+"""How a training tells others what it does. The loop knows nothing of terminals, Dagster or MLflow."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from flowmodel.files import Artifact
+from flowmodel.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class TrainingStart:
+    recipe: Recipe
+    folder: Path
+    parameters: int
+    device: str
+    dataset_digest: str
+    trained_ids: tuple[str, ...]
+    first_step: int
+
+    @property
+    def resumed(self) -> bool:
+        return self.first_step > 0
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Attributes:
+    checkpoint: final.safetensors.
+    steps: optimiser steps of the whole training.
+    seconds: wall time of this call.
+    resumed_from: the step that this call continued from; None when it started at 0.
+    already_finished: True when there was nothing left to do.
+    """
+
+    checkpoint: Artifact
+    steps: int
+    seconds: float
+    resumed_from: int | None
+    already_finished: bool
+
+
+class TrainingObserver:
+    """Override what you want to hear of. Steps count from 1."""
+
+    def on_start(self, start: TrainingStart) -> None:
+        """Before the first step; not called for a training that has already finished."""
+
+    def on_log(self, step: int, values: dict[str, float]) -> None:
+        """Means since the last call: loss, gradient_norm, learning_rate, images_per_second, eta_seconds."""
+
+    def on_grid(self, step: int, grid: Image.Image) -> None:
+        """A picture of what the averaged weights draw now."""
+
+    def on_checkpoint(self, step: int, path: Path) -> None:
+        """A checkpoint to continue from has been written."""
+
+    def on_end(self, result: TrainingResult) -> None:
+        """After final.safetensors has been written, and also when it was already there."""
+
+    def on_failure(self, error: BaseException) -> None:
+        """The training stops with `error` (KeyboardInterrupt among them), which is raised again afterwards."""

@@ -1,0 +1,17 @@
+"""When assets are made anew without anybody asking."""
+
+import dagster as dg
+
+_Condition = dg.AutomationCondition
+
+# Not `eager()`: that fires whenever something upstream was materialised, also when its content is what it was before.
+# `will_be_requested` carries the request down to the registry, so that one run makes everything and a training never starts on
+# new tensors with old captions. `executed_with_root_target` leaves alone what that run has yet to do itself.
+on_changed_data = (
+    _Condition.any_deps_match(
+        (_Condition.data_version_changed() & ~_Condition.executed_with_root_target()) | _Condition.will_be_requested()
+    ).since_last_handled()
+    & ~_Condition.any_deps_missing()
+    & ~_Condition.any_deps_in_progress()
+    & ~_Condition.in_progress()
+).with_label("changed data upstream")

@@ -1,0 +1,69 @@
+"""Answers of the library as check results: blocking where nothing sensible could follow, a warning where it can."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import Artifact
+from pipelines.failures import readable_failures
+from pipelines.reporting import table
+
+if TYPE_CHECKING:
+    import pandera.pandas as pa
+
+MAX_LISTED = 50
+
+
+def keeps_contract(artifact: Artifact, schema: "pa.DataFrameSchema", key: dg.AssetKey) -> dg.AssetCheckResult:
+    """Does the Parquet file keep its pandera schema?"""
+    from flowmodel.files import read_parquet
+    from flowmodel.schemas import validate
+
+    try:
+        frame = validate(schema, read_parquet(artifact.path).to_pandas(), where=artifact.path)
+    except FlowmodelError as error:
+        return dg.AssetCheckResult(passed=False, asset_key=key, check_name="schema", description=str(error))
+    return dg.AssetCheckResult(
+        passed=True, asset_key=key, check_name="schema", metadata={"rows": len(frame), "columns": ", ".join(frame.columns)}
+    )
+
+
+@readable_failures()
+def icons_decode(artifact: Artifact, key: dg.AssetKey) -> dg.AssetCheckResult:
+    """Does every picture decode? Quarantined ones only warn, unless nothing else is left."""
+    from flowmodel.quality import inspect_icons
+
+    quality = inspect_icons(artifact.path)
+    bad = quality.undecodable | quality.quarantined
+    fatal = bool(quality.undecodable) or quality.ok == 0
+    return dg.AssetCheckResult(
+        passed=not bad and not fatal,
+        asset_key=key,
+        check_name="decodes",
+        severity=dg.AssetCheckSeverity.ERROR if fatal else dg.AssetCheckSeverity.WARN,
+        description=f"{quality.ok} icons decode, {len(quality.quarantined)} quarantined, {len(quality.undecodable)} broken.",
+        metadata={"ok": quality.ok, "quarantined": len(quality.quarantined), "reasons": _reasons(bad)},
+    )
+
+
+@readable_failures()
+def embeddings_complete(captions: Artifact, embeddings: Artifact, key: dg.AssetKey) -> dg.AssetCheckResult:
+    """Has every caption finite vectors?"""
+    from flowmodel.quality import inspect_embeddings
+
+    quality = inspect_embeddings(captions.path, embeddings.path)
+    bad = dict.fromkeys(quality.missing, "no embedding of this text")
+    bad |= dict.fromkeys(quality.broken, "not finite, or of wrong length")
+    return dg.AssetCheckResult(
+        passed=not bad,
+        asset_key=key,
+        check_name="finite_and_complete",
+        description=f"{quality.encoded} captions encoded, {len(quality.missing)} missing, {len(quality.broken)} broken.",
+        metadata={"encoded": quality.encoded, "reasons": _reasons(bad)},
+    )
+
+
+def _reasons(bad: Mapping[str, str]) -> dg.MetadataValue:
+    return table([{"id": name, "reason": reason} for name, reason in sorted(bad.items())[:MAX_LISTED]])

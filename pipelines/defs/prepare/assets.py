@@ -1,0 +1,102 @@
+"""Icons to pictures of one size, to a tensor; captions to vectors; and the split."""
+
+import time
+from collections.abc import Sequence
+
+import dagster as dg
+
+from flowmodel.files import Artifact
+from flowmodel.icons.source_config import SourceConfig
+from pipelines.automation import on_changed_data
+from pipelines.failures import readable_failures
+from pipelines.reporting import icons_summary, materialised, table
+from pipelines.resources import RecipeResource, StoreResource
+from pipelines.sources import icon_sources, icons_key
+
+
+def build_normalized_icons(sources: Sequence[SourceConfig]) -> dg.AssetsDefinition:
+    """`normalized_icons` has one input for each source."""
+
+    @dg.asset(
+        ins={f"icons_{i}": dg.AssetIn(icons_key(source)) for i, source in enumerate(sources)},
+        group_name="prepare",
+        kinds={"python", "parquet"},
+        automation_condition=on_changed_data,
+    )
+    @readable_failures()
+    def normalized_icons(store: StoreResource, recipe: RecipeResource, **icons: Artifact) -> dg.MaterializeResult[Artifact]:
+        """Every source's icons in one table, fitted into squares of the recipe's size in premultiplied alpha."""
+        from flowmodel.icons.normalise import normalise_icons
+
+        started = time.perf_counter()
+        size = recipe.load().data.size
+        artifact = normalise_icons([source.path for source in icons.values()], size, store.open().normalised(size))
+        return materialised(artifact, started, size=size, **icons_summary(artifact.path))
+
+    return normalized_icons
+
+
+@dg.asset(group_name="prepare", kinds={"pytorch", "safetensors"}, automation_condition=on_changed_data)
+@readable_failures()
+def rgba_tensors(store: StoreResource, recipe: RecipeResource, normalized_icons: Artifact) -> dg.MaterializeResult[Artifact]:
+    """The usable icons as one uint8 tensor N x 4 x H x W, premultiplied."""
+    from flowmodel.icons.tensors import load_tensors, pack_tensors
+
+    started = time.perf_counter()
+    artifact = pack_tensors(normalized_icons.path, store.open().tensors(recipe.load().data.size))
+    shape = tuple(load_tensors(artifact.path).rgba_N4HW.shape)
+    return materialised(artifact, started, **{"dagster/row_count": shape[0], "shape": " x ".join(map(str, shape))})
+
+
+@dg.asset(group_name="prepare", kinds={"python", "parquet"}, automation_condition=on_changed_data)
+@readable_failures()
+def captions(store: StoreResource, normalized_icons: Artifact) -> dg.MaterializeResult[Artifact]:
+    """Several captions an icon: its name, the name with keywords, the name with the drawing style."""
+    from flowmodel.files import read_parquet
+    from flowmodel.icons.captions import build_captions
+
+    started = time.perf_counter()
+    styles = {source.name: source.style for source in icon_sources()}
+    artifact = build_captions(normalized_icons.path, store.open().captions, styles)
+    rows = read_parquet(artifact.path, ["icon_id", "template", "text"])
+    examples = table(rows.slice(length=12).to_pylist())
+    return materialised(artifact, started, **{"dagster/row_count": rows.num_rows, "examples": examples})
+
+
+@dg.asset(group_name="prepare", kinds={"huggingface", "parquet"}, automation_condition=on_changed_data)
+@readable_failures()
+def caption_embeddings(
+    context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, captions: Artifact
+) -> dg.MaterializeResult[Artifact]:
+    """Pooled and token vectors of every caption; a text that was encoded before is not encoded again."""
+    from flowmodel.files import parquet_metadata
+    from flowmodel.text.embeddings import embed_captions
+
+    started = time.perf_counter()
+    encoder = recipe.load().data.encoder
+    report = embed_captions(captions.path, encoder, store.open().embeddings, log=context.log.info)
+    context.log.info(f"{report.encoded} captions encoded, {report.reused} reused")
+    counts = {"dagster/row_count": report.encoded + report.reused, "encoded": report.encoded, "reused": report.reused}
+    return materialised(report.artifact, started, **counts, **parquet_metadata(report.artifact.path))
+
+
+@dg.asset(group_name="prepare", kinds={"python", "parquet"}, automation_condition=on_changed_data)
+@readable_failures()
+def splits(store: StoreResource, recipe: RecipeResource, normalized_icons: Artifact) -> dg.MaterializeResult[Artifact]:
+    """Which icons are trained on and which are held out, by concept over all sources."""
+    from collections import Counter
+
+    from flowmodel.icons.splits import assign_splits, load_splits
+
+    started = time.perf_counter()
+    artifact = assign_splits(normalized_icons.path, recipe.load().data.split, store.open().splits)
+    counts = Counter(load_splits(artifact.path).values())
+    rows = [{"split": split, "icons": count} for split, count in counts.most_common()]
+    return materialised(artifact, started, **{"dagster/row_count": counts.total(), "icons by split": table(rows)})
+
+
+@dg.definitions
+def prepare() -> dg.Definitions:
+    # Named one by one: beside a function marked `definitions`, Dagster loads nothing else of a module.
+    assets = [build_normalized_icons(icon_sources()), rgba_tensors, captions, caption_embeddings, splits]
+    return dg.Definitions(assets=assets)

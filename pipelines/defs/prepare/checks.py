@@ -1,0 +1,54 @@
+"""Do the prepared tables keep the data contract, and has every caption its vectors?"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from flowmodel.files import Artifact
+from pipelines.checking import embeddings_complete, icons_decode, keeps_contract
+
+
+def _schema(asset: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec("schema", asset=asset, blocking=True, description="The table keeps the data contract.")
+
+
+@dg.multi_asset_check(
+    specs=[
+        _schema("normalized_icons"),
+        dg.AssetCheckSpec("decodes", asset="normalized_icons", blocking=True, description="Every picture decodes."),
+    ]
+)
+def normalized_icons_checks(normalized_icons: Artifact) -> Iterator[dg.AssetCheckResult]:
+    from flowmodel.schemas import ICONS
+
+    key = dg.AssetKey("normalized_icons")
+    yield keeps_contract(normalized_icons, ICONS, key)
+    yield icons_decode(normalized_icons, key)
+
+
+@dg.multi_asset_check(specs=[_schema("captions"), _schema("splits")])
+def caption_and_split_checks(captions: Artifact, splits: Artifact) -> Iterator[dg.AssetCheckResult]:
+    from flowmodel.schemas import CAPTIONS, SPLIT_TABLE
+
+    yield keeps_contract(captions, CAPTIONS, dg.AssetKey("captions"))
+    yield keeps_contract(splits, SPLIT_TABLE, dg.AssetKey("splits"))
+
+
+@dg.multi_asset_check(
+    specs=[
+        _schema("caption_embeddings"),
+        dg.AssetCheckSpec(
+            "finite_and_complete",
+            asset="caption_embeddings",
+            additional_deps=["captions"],
+            blocking=True,
+            description="Every caption has finite vectors.",
+        ),
+    ]
+)
+def caption_embeddings_checks(captions: Artifact, caption_embeddings: Artifact) -> Iterator[dg.AssetCheckResult]:
+    from flowmodel.schemas import CAPTION_EMBEDDINGS
+
+    key = dg.AssetKey("caption_embeddings")
+    yield keeps_contract(caption_embeddings, CAPTION_EMBEDDINGS, key)
+    yield embeddings_complete(captions, caption_embeddings, key)

@@ -1,0 +1,24 @@
+"""Resources, console and executor of every run."""
+
+import dagster as dg
+
+from pipelines.artifacts import ArtifactIOManager
+from pipelines.console import console_logger
+from pipelines.resources import RecipeResource, StoreResource
+
+_store = StoreResource()
+
+
+@dg.definitions
+def resources() -> dg.Definitions:
+    return dg.Definitions(
+        resources={
+            "store": _store,
+            "recipe": RecipeResource(),
+            "io_manager": ArtifactIOManager(store=_store),
+        },
+        loggers={"console": console_logger},
+        # One process a run: with a process a step, each step would import torch and the code location again, which takes
+        # longer than most of them. A crash costs no more than the unfinished training's last few hundred steps.
+        executor=dg.in_process_executor,
+    )

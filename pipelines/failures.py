@@ -1,0 +1,20 @@
+"""Errors that a person is meant to read, shown as the step's failure instead of a stack trace."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from flowmodel.errors import FlowmodelError
+
+
+@contextmanager
+def readable_failures() -> Iterator[None]:
+    """Turn FlowmodelError into `dg.Failure` with the same line; works as a decorator too (not of generators).
+
+    Retrying would not help: the outside world has to change first.
+    """
+    try:
+        yield
+    except FlowmodelError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None

@@ -1,0 +1,47 @@
+"""A training's progress as lines of the Dagster log."""
+
+import logging
+import time
+
+from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
+
+SECONDS_BETWEEN_LINES = 10
+
+
+class ProgressLog(TrainingObserver):
+    """Writes a line every ten seconds or so: step, loss, images a second, time left."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._steps = 0
+        self._next_line = 0.0
+
+    def on_start(self, start: TrainingStart) -> None:
+        self._steps = start.recipe.training.steps
+        begin = f"resumes at step {start.first_step} of" if start.resumed else "trains"
+        self._log.info(
+            f"recipe {start.recipe.name} {begin} {self._steps} steps: {len(start.trained_ids)} icons of "
+            f"{start.recipe.data.size} pixels, {start.parameters / 1e6:.2f} M parameters, on {start.device}"
+        )
+
+    def on_log(self, step: int, values: dict[str, float]) -> None:
+        now = time.monotonic()
+        if now < self._next_line and step < self._steps:
+            return
+        self._next_line = now + SECONDS_BETWEEN_LINES
+        self._log.info(
+            f"step {step}/{self._steps} ({step / self._steps:.0%}), loss {values['loss']:.4f}, "
+            f"{values['images_per_second']:.0f} images/s, {_duration(values['eta_seconds'])} left"
+        )
+
+    def on_end(self, result: TrainingResult) -> None:
+        if result.already_finished:
+            self._log.info("same recipe, same data: the finished training is taken as it is (config `fresh` trains anew)")
+        else:
+            self._log.info(f"trained in {_duration(result.seconds)}")
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,34 @@
+"""What assets are given: where things lie, and the recipe that decides what a training does."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from flowmodel.store import Store
+
+if TYPE_CHECKING:
+    from flowmodel.recipes import Recipe
+
+
+class StoreResource(dg.ConfigurableResource):
+    root: str = Field("", description="Folder of everything generated; empty: FLOWMODEL_STORE, else data/store.")
+
+    def open(self) -> Store:
+        return Store(Path(self.root).resolve()) if self.root else Store.from_environment()
+
+
+class RecipeResource(dg.ConfigurableResource):
+    name: str = Field(
+        default_factory=lambda: os.environ.get("FLOWMODEL_RECIPE") or "quickstart",
+        description="Name of a recipe, or path of a YAML file; default: FLOWMODEL_RECIPE, else quickstart.",
+    )
+    overrides: list[str] = Field(default=[], description="Changes to it, each as field.path=value: training.steps=2000.")
+
+    def load(self) -> "Recipe":
+        """Raises FlowmodelError when there is no such recipe, or a field is unknown or wrong."""
+        from flowmodel.recipes import load_recipe
+
+        return load_recipe(self.name, self.overrides)
