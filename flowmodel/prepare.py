@@ -19,7 +19,9 @@ from flowmodel.training.inputs import TrainingInputs
 DEFAULT_SOURCES = PROJECT_ROOT / "pipelines" / "sources.yaml"
 
 
-def prepare(recipe: Recipe, store: Store, sources: Path = DEFAULT_SOURCES, log: Callable[[str], None] = lambda _: None) -> TrainingInputs:
+def prepare(
+    recipe: Recipe, store: Store, sources: Path = DEFAULT_SOURCES, log: Callable[[str], None] = lambda _: None
+) -> TrainingInputs:
     """Ingest, normalise, pack, caption, embed and split the icons of every source listed in the YAML file `sources`.
 
     Captions that `store` already holds embedded are not embedded again. `log` gets a line a step.

@@ -28,10 +28,6 @@ class Server:
             command, cwd=PROJECT_ROOT, env=os.environ | (environment or {}), stdin=subprocess.DEVNULL, start_new_session=True
         )
 
-    def answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((HOST, self.port)) == 0
-
     def has_ended(self) -> bool:
         return self._process.poll() is not None
 
@@ -52,9 +48,14 @@ class Server:
         self._process.wait()
 
 
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
 def free_port(wanted: int) -> int:
     """`wanted`, or where another program has it, one that the system chooses."""
-    for port in (wanted, 0):
+    for port in [0] if answers(wanted) else [wanted, 0]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -75,8 +76,13 @@ def start_mlflow(port: int, store: Store) -> Server:
     store.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
     where = ["--backend-store-uri", store.mlflow_uri, "--default-artifact-root", str(store.mlflow_artifacts)]
     serving = ["--host", HOST, "--port", str(port), "--workers", "1", "--no-serve-artifacts"]
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-W", "ignore", "-m", "mlflow", "server", *where, *serving, "--uvicorn-opts", "--log-level warning"]
+    quiet = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # would start a dozen worker processes for features that we don't use
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "PYTHONWARNINGS": "ignore",
+    }
+    command = [sys.executable, "-m", "mlflow", "server", *where, *serving, "--uvicorn-opts", "--log-level warning"]
     return Server("MLflow", port, command, quiet)
 
 
@@ -94,7 +100,7 @@ def main() -> int:
 
     waiting = list(servers)
     while not stopping and not any(server.has_ended() for server in servers):
-        for server in [server for server in waiting if server.answers()]:
+        for server in [server for server in waiting if answers(server.port)]:
             waiting.remove(server)
             print(f"  {server.name:<8} http://{HOST}:{server.port}", flush=True)
         time.sleep(0.3)

@@ -1,8 +1,8 @@
 """Make `noto.parquet` from two npm packages, byte for byte (with the pyarrow of constraints.txt).
 
-    python data/bundled/build.py                                        # fetches the packages with `npm pack`
-    python data/bundled/build.py --google FILE.tgz --emojibase FILE.tgz  # or takes them from disk
-    python data/bundled/build.py --out other.parquet                    # to compare, for example
+python data/bundled/build.py                                        # fetches the packages with `npm pack`
+python data/bundled/build.py --google FILE.tgz --emojibase FILE.tgz  # or takes them from disk
+python data/bundled/build.py --out other.parquet                    # to compare, for example
 """
 
 import argparse
@@ -42,7 +42,9 @@ def build(google: Path, emojibase: Path, out: Path) -> Artifact:
     groups, subgroups = ({item["order"]: item["key"] for item in messages[kind]} for kind in ("groups", "subgroups"))
     labels = {normalise_hexcode(entry["hexcode"]): entry for entry in json.loads(texts["package/en/data.json"])}
 
-    icons = [icon for icon in json.loads(_read_package(google, ["package/emoji.json"])["package/emoji.json"]) if icon["has_img_google"]]
+    icons = [
+        icon for icon in json.loads(_read_package(google, ["package/emoji.json"])["package/emoji.json"]) if icon["has_img_google"]
+    ]
     pictures = _read_package(google, [_picture(icon) for icon in icons])
     rows = []
     for icon in icons:
@@ -109,7 +111,9 @@ def fetch(package: str, folder: Path) -> Path:
     except FileNotFoundError:
         raise FlowmodelError("npm: not installed; install Node.js, or give the packages with --google and --emojibase") from None
     except subprocess.TimeoutExpired:
-        raise FlowmodelError(f"npm pack {package}: not done after 10 minutes; try again, or give the file on the command line") from None
+        raise FlowmodelError(
+            f"npm pack {package}: not done after 10 minutes; try again, or give the file on the command line"
+        ) from None
     if done.returncode:
         raise FlowmodelError(f"npm pack {package}: failed ({(done.stderr.strip().splitlines() or ['no message'])[-1]})")
     return folder / done.stdout.strip().splitlines()[-1]

@@ -56,7 +56,9 @@ def _stamp(folder: Path, file: str) -> list[Any]:
 def _read_captions(folder: Path) -> list[dict[str, str]]:
     path = folder / CAPTIONS
     if not folder.is_dir():
-        raise FlowmodelError(f"{folder}: no such folder; correct 'path' in sources.yaml (relative paths start at the project's root)")
+        raise FlowmodelError(
+            f"{folder}: no such folder; correct 'path' in sources.yaml (relative paths start at the project's root)"
+        )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)

@@ -13,9 +13,7 @@ _FONT_SIZE = 12
 _LABEL_HEIGHT = 20
 
 
-def picture_grid(
-    images: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None, cell: int = 96
-) -> Image.Image:
+def picture_grid(images: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None, cell: int = 96) -> Image.Image:
     """An RGB picture of `images` (straight RGBA), row by row in `columns` columns of `cell` pixels, labels under them.
 
     A label that is too long ends in an ellipsis. Raises ValueError when there are no images, or as many labels as images

@@ -41,7 +41,9 @@ def normalise_icons(sources: Sequence[Path], size: int, out: Path) -> Artifact:
     """
     icons = pd.concat([read_icon_table(path) for path in sources], ignore_index=True).sort_values("id", ignore_index=True)
     if (repeated := icons["id"].duplicated()).any():
-        raise FlowmodelError(f"icon '{icons.loc[repeated, 'id'].iloc[0]}' comes from more than one source; give them different names")
+        raise FlowmodelError(
+            f"icon '{icons.loc[repeated, 'id'].iloc[0]}' comes from more than one source; give them different names"
+        )
     rows = [_normalise_row(row, size) for row in icons.to_dict("records")]
     return write_icon_table(out, pd.DataFrame(rows, columns=icons.columns), {"size": str(size)})
 

@@ -38,7 +38,7 @@ def decode_png(png: bytes) -> NDArray[np.uint8]:
 
     Raises ValueError with a short reason: empty, not a PNG, too large, truncated or corrupt.
     """
-    return np.asarray(open_png(png))
+    return np.array(open_png(png))
 
 
 def open_png(png: bytes) -> Image.Image:
@@ -66,7 +66,7 @@ def open_png(png: bytes) -> Image.Image:
 def encode_png(rgba_HW4: NDArray[np.uint8]) -> bytes:
     """PNG bytes of a straight RGBA picture, uint8 (H, W, 4). Equal pictures give equal bytes (with one build of zlib)."""
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(rgba_HW4, dtype=np.uint8)).save(buffer, format="PNG", optimize=True)
+    Image.fromarray(np.ascontiguousarray(rgba_HW4, dtype=np.uint8)).save(buffer, format="PNG")
     return buffer.getvalue()
 
 

@@ -20,7 +20,7 @@ class SourceConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _style_defaults_to_name(cls, values: object) -> object:
-        if isinstance(values, dict) and not values.get("style") and "name" in values:
+        if isinstance(values, dict) and not values.get("style") and isinstance(values.get("name"), str):
             return {**values, "style": values["name"]}
         return values
 

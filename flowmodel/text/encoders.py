@@ -115,7 +115,9 @@ def _checked_digest(path: Path, expected: str, name: str) -> str:
     try:
         found = sha256_file(path)
     except OSError as error:
-        raise FlowmodelError(f"encoder '{name}': weights {path} can't be read ({error.strerror}); reinstall its package") from None
+        raise FlowmodelError(
+            f"encoder '{name}': weights {path} can't be read ({error.strerror}); reinstall its package"
+        ) from None
     if found != expected:
         raise FlowmodelError(
             f"encoder '{name}': weights {path} have SHA-256 {found}, expected {expected}; reinstall its package: "
@@ -131,7 +133,9 @@ def _verify_loaded(module: torch.nn.Module, path: Path) -> None:
     file = load_file(path)
     for name, value in module.state_dict().items():
         if name not in file or not torch.equal(value, file[name].to(value.dtype)):
-            raise FlowmodelError(f"{path}: weight '{name}' was not loaded from this file; the installed transformers doesn't fit it")
+            raise FlowmodelError(
+                f"{path}: weight '{name}' was not loaded from this file; the installed transformers doesn't fit it"
+            )
 
 
 @contextmanager

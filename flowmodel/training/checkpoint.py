@@ -52,9 +52,7 @@ def read_header(path: Path) -> CheckpointHeader:
             values = json.loads(file.metadata()["flowmodel"])
         return CheckpointHeader(**values | {"trained_ids": tuple(values["trained_ids"])})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        raise FlowmodelError(
-            f"{path}: not a flowmodel checkpoint; give a .safetensors file that a training wrote"
-        ) from None
+        raise FlowmodelError(f"{path}: not a flowmodel checkpoint; give a .safetensors file that a training wrote") from None
 
 
 def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:

@@ -1,0 +1,110 @@
+"""The command line: `flowmodel train`, `flowmodel sample`, `flowmodel summary`.
+
+What a person has to put right is one line on standard error and exit code 2. Heavy imports happen inside the commands, so that
+`flowmodel --help` answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from flowmodel.errors import FlowmodelError
+
+app = typer.Typer(
+    help="A small text-to-icon generator: train it on captioned icons, then type a prompt.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_console = Console(highlight=False)
+
+_Model = Annotated[
+    str | None, typer.Option(help="A checkpoint file, or models:/NAME@alias, or models:/NAME/VERSION; default: the champion.")
+]
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Folder of the training; an unfinished one there is continued.", file_okay=False)],
+    recipe: Annotated[str, typer.Option(help="Name of a recipe, or path of a YAML file.")] = "quickstart",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="field.path=value in place of the recipe's; repeatable.")
+    ] = None,
+    sources: Annotated[Path | None, typer.Option(help="YAML list of icon sources; default: pipelines/sources.yaml.")] = None,
+) -> None:
+    """Train without Dagster and MLflow; leaves OUT/final.safetensors, and OUT/grid.png of what it draws."""
+    from flowmodel.prepare import DEFAULT_SOURCES, prepare
+    from flowmodel.recipes import load_recipe
+    from flowmodel.store import Store
+    from flowmodel.terminal import TerminalObserver
+    from flowmodel.training.loop import train as run_training
+
+    chosen = load_recipe(recipe, set_ or [])
+    inputs = prepare(chosen, Store.from_environment(), sources or DEFAULT_SOURCES, log=_console.print)
+    with TerminalObserver(_console, out) as observer:
+        run_training(chosen, inputs, out, [observer])
+
+
+@app.command()
+def sample(
+    prompts: Annotated[list[str], typer.Argument(help="One or more captions, each in quotes.")],
+    out: Annotated[Path, typer.Option(help="The grid's PNG; the pictures go into a folder of the same name beside it.")] = Path(
+        "samples.png"
+    ),
+    count: Annotated[int, typer.Option(min=1, help="Pictures a prompt.")] = 1,
+    model: _Model = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Solver steps; default: the recipe's.")] = None,
+    guidance: Annotated[float | None, typer.Option(min=0, help="Guidance scale; 1 is off; default: the recipe's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Draw transparent PNGs for prompts, and a grid of them on a checkerboard."""
+    from flowmodel.generate import Generator
+    from flowmodel.icons.grid import picture_grid
+    from flowmodel.icons.rgba import to_image
+    from flowmodel.pictures import save_image, slug
+    from flowmodel.registry.models import resolve_model
+    from flowmodel.store import Store
+
+    if out.suffix.lower() != ".png":
+        raise FlowmodelError(f"--out {out}: the grid is a PNG; give a name that ends in .png")
+    path = resolve_model(Store.from_environment(), model)
+    generator = Generator.load(path, device)
+    folder = out.with_suffix("")
+    images, labels = [], []
+    for prompt in prompts:
+        # Prompt by prompt, so that a picture depends on its own prompt, its number and the seed, not on the other prompts.
+        drawn_NCHW = generator.sample([prompt] * count, seed=seed, steps=steps, guidance=guidance)
+        for number, rgba_CHW in enumerate(drawn_NCHW):
+            images.append(to_image(rgba_CHW))
+            labels.append(prompt)
+            save_image(images[-1], folder / f"{slug(prompt)}-{number}.png")
+    save_image(picture_grid(images, columns=count if count > 1 else 8, labels=labels), out)
+    nfe = generator.nfe(steps, guidance)
+    _console.print(
+        f"{len(images)} pictures in {folder}/, grid in {out} (model {path}, {nfe} network evaluations a picture, seed {seed})"
+    )
+
+
+@app.command()
+def summary() -> None:
+    """What the last pipeline run has made: metrics, sample grid, registered model, and how to look at them."""
+    from flowmodel.store import Store
+    from flowmodel.summary import print_summary
+
+    print_summary(Store.from_environment(), _console)
+
+
+def main() -> None:
+    """Entry point of the `flowmodel` command."""
+    try:
+        app()
+    except FlowmodelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,51 @@
+"""A training's progress for someone who watches a terminal."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from flowmodel.pictures import save_image
+from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
+
+
+class TerminalObserver(TrainingObserver):
+    """A progress bar with loss, images a second and time left; keeps the newest grid as `folder/grid.png`."""
+
+    def __init__(self, console: Console, folder: Path) -> None:
+        self._console = console
+        self._folder = folder
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def on_start(self, start: TrainingStart) -> None:
+        words = f"continuing after step {start.first_step}" if start.resumed else "training"
+        self._console.print(
+            f"{words}: recipe {start.recipe.name}, {len(start.trained_ids)} icons, "
+            f"{start.parameters / 1e6:.2f} M parameters, device {start.device}"
+        )
+        self._task = self._progress.add_task("", total=start.recipe.training.steps, completed=start.first_step)
+
+    def on_log(self, step: int, values: dict[str, float]) -> None:
+        if self._task is not None:
+            words = f"loss {values['loss']:.4f}  {values['images_per_second']:.0f} images/s"
+            self._progress.update(self._task, completed=step, description=words)
+
+    def on_grid(self, step: int, grid: Image.Image) -> None:
+        save_image(grid, self._folder / "grid.png")
+
+    def on_end(self, result: TrainingResult) -> None:
+        words = "was already finished" if result.already_finished else f"took {result.seconds:.0f} s"
+        self._console.print(f"{words}: {result.checkpoint.path}")

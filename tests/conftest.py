@@ -1,0 +1,65 @@
+"""A small real store and a small real training, made once a test session."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from flowmodel.prepare import prepare
+from flowmodel.recipes import Recipe, load_recipe
+from flowmodel.store import Store
+from flowmodel.training.inputs import TrainingInputs
+from flowmodel.training.loop import train, training_folder
+
+TINY = (
+    "name=tiny",
+    "data.size=16",
+    "network.stem=2",
+    "network.widths=[16, 32]",
+    "network.blocks=1",
+    "network.embedding_width=32",
+    "training.steps=30",
+    "training.batch_size=8",
+    "training.warmup_steps=5",
+    "training.log_every=5",
+    "training.checkpoint_every=10",
+    "training.grid_every=15",
+    "sampling.steps=2",
+    "training.device=cpu",
+    "evaluation.max_icons=24",
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe() -> Recipe:
+    return load_recipe("quickstart", TINY)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    store: Store
+    inputs: TrainingInputs
+
+
+@pytest.fixture(scope="session")
+def prepared(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """The bundled icons at 16 x 16 pixels with their captions embedded."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    return Prepared(store, prepare(tiny_recipe, store))
+
+
+@dataclass(frozen=True)
+class TinyTraining:
+    recipe: Recipe
+    store: Store
+    inputs: TrainingInputs
+    folder: Path
+    checkpoint: Path
+
+
+@pytest.fixture(scope="session")
+def tiny_training(tiny_recipe: Recipe, prepared: Prepared) -> TinyTraining:
+    """A finished training of 30 steps; treat its files as read-only."""
+    folder = training_folder(prepared.store, tiny_recipe, prepared.inputs)
+    result = train(tiny_recipe, prepared.inputs, folder)
+    return TinyTraining(tiny_recipe, prepared.store, prepared.inputs, folder, result.checkpoint.path)

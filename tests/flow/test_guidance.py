@@ -1,0 +1,69 @@
+"""Classifier-free guidance."""
+
+import pytest
+import torch
+
+from flowmodel.flow.guidance import GuidedVelocity
+from flowmodel.flow.sampling import mixed_seed, sample, seeded_noise
+from flowmodel.nets import TextCondition, build_network
+from flowmodel.recipes.schema import NetworkConfig, SamplingConfig
+
+
+@pytest.fixture(scope="module")
+def network() -> torch.nn.Module:
+    torch.manual_seed(0)
+    net = build_network(NetworkConfig(stem=2, widths=(16, 16), blocks=1, head_width=8, embedding_width=16), text_width=6)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)  # away from the zero-initialised output
+    return net.eval()
+
+
+def _text() -> TextCondition:
+    generator = torch.Generator().manual_seed(3)
+    return TextCondition.from_features(
+        torch.randn(2, 6, generator=generator), [torch.randn(length, 6, generator=generator) for length in (2, 4)]
+    )
+
+
+def _velocity(network, guidance, text=None):
+    velocity = GuidedVelocity(network, text or _text(), guidance, "velocity")
+    with torch.no_grad():
+        return velocity(seeded_noise(2, 16, seed=0), 0.3), velocity.evaluations
+
+
+def test_guidance_1_is_off_and_costs_one_evaluation(network):
+    guided, evaluations = _velocity(network, 1.0)
+    with torch.no_grad():
+        plain = network(seeded_noise(2, 16, seed=0), torch.full((2,), 0.3), _text())
+    assert evaluations == 1
+    assert torch.equal(guided, plain)
+
+
+def test_guidance_follows_its_formula(network):
+    conditional, _ = _velocity(network, 1.0)
+    unconditional, evaluations = _velocity(network, 0.0)
+    guided, _ = _velocity(network, 2.5)
+    assert evaluations == 2
+    assert not torch.allclose(conditional, unconditional)
+    assert torch.allclose(guided, unconditional + 2.5 * (conditional - unconditional), atol=1e-5)
+
+
+def test_without_a_caption_the_text_has_no_influence(network):
+    one, _ = _velocity(network, 1.0, _text().keep(torch.tensor([False, False])))
+    other = TextCondition.from_features(torch.zeros(2, 6), [torch.full((3, 6), 9.0)] * 2).keep(torch.tensor([False, False]))
+    assert torch.allclose(one, _velocity(network, 1.0, other)[0], atol=1e-6)
+
+
+def test_noise_depends_on_seed_and_number_alone():
+    assert torch.equal(seeded_noise(5, 8, seed=1)[3:], seeded_noise(2, 8, seed=1, first=3))
+    assert not torch.equal(seeded_noise(1, 8, seed=1), seeded_noise(1, 8, seed=2))
+    assert not torch.equal(seeded_noise(1, 8, seed=1), seeded_noise(1, 8, seed=1, first=1))
+    assert mixed_seed(1, 2) != mixed_seed(2, 1)
+
+
+def test_samples_are_valid_premultiplied_pictures_and_repeat(network):
+    config = SamplingConfig(solver="heun", steps=3, guidance=2.0)
+    first, second = (sample(network, _text(), seeded_noise(2, 16, seed=4), config, "data") for _ in range(2))
+    assert first.dtype == torch.uint8 and first.shape == (2, 4, 16, 16)
+    assert torch.equal(first, second)
+    assert (first[:, :3] <= first[:, 3:]).all()

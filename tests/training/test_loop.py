@@ -1,0 +1,168 @@
+"""The loop: resuming, refusing, reporting."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import sha256_file
+from flowmodel.recipes import parse_recipe
+from flowmodel.training.checkpoint import FINAL, read_header, read_tensors, step_checkpoints
+from flowmodel.training.loop import train
+from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
+
+
+class Recorder(TrainingObserver):
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.stop_at = stop_at
+        self.start: TrainingStart | None = None
+        self.logged: dict[int, dict[str, float]] = {}
+        self.grids: dict[int, Image.Image] = {}
+        self.checkpoints: list[int] = []
+        self.result: TrainingResult | None = None
+        self.failure: BaseException | None = None
+
+    def on_start(self, start):
+        self.start = start
+
+    def on_log(self, step, values):
+        self.logged[step] = values
+        if self.stop_at is not None and step >= self.stop_at:
+            raise KeyboardInterrupt
+
+    def on_grid(self, step, grid):
+        self.grids[step] = grid
+
+    def on_checkpoint(self, step, path):
+        self.checkpoints.append(step)
+
+    def on_end(self, result):
+        self.result = result
+
+    def on_failure(self, error):
+        self.failure = error
+
+
+def _changed(recipe, **sections):
+    values = recipe.model_dump(mode="json")
+    for section, changes in sections.items():
+        values[section] |= changes
+    return parse_recipe(values, "test")
+
+
+def test_observers_hear_everything(tiny_recipe, prepared, tmp_path):
+    recorder = Recorder()
+    train(tiny_recipe, prepared.inputs, tmp_path, [recorder])
+    assert recorder.start is not None and not recorder.start.resumed
+    assert list(recorder.logged) == [5, 10, 15, 20, 25, 30]
+    assert recorder.logged[30]["loss"] < recorder.logged[5]["loss"]
+    assert recorder.logged[30]["eta_seconds"] == 0
+    assert list(recorder.grids) == [15, 30] and recorder.checkpoints == [10, 20]
+    assert recorder.result is not None and recorder.result.steps == 30 and recorder.result.resumed_from is None
+    assert [path.name for path in tmp_path.iterdir()] == [FINAL]
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(tiny_recipe, prepared, tiny_training, tmp_path):
+    interrupted = Recorder(stop_at=25)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_recipe, prepared.inputs, tmp_path, [interrupted])
+    assert isinstance(interrupted.failure, KeyboardInterrupt)
+    continued = Recorder()
+    result = train(tiny_recipe, prepared.inputs, tmp_path, [continued])
+    assert result.resumed_from == 20 and list(continued.logged) == [25, 30]
+    assert sha256_file(tmp_path / FINAL) == sha256_file(tiny_training.checkpoint)
+
+
+def test_a_finished_training_is_not_repeated(tiny_recipe, prepared, tiny_training):
+    recorder = Recorder()
+    before = tiny_training.checkpoint.stat().st_mtime_ns
+    result = train(tiny_recipe, prepared.inputs, tiny_training.folder, [recorder])
+    assert result.already_finished and recorder.start is None and recorder.result == result
+    assert tiny_training.checkpoint.stat().st_mtime_ns == before
+
+
+def test_another_recipe_or_an_unfinished_one_is_refused(tiny_recipe, prepared, tiny_training, tmp_path):
+    other = _changed(tiny_recipe, training={"learning_rate": 1e-4})
+    with pytest.raises(FlowmodelError, match="belongs to another recipe or data set"):
+        train(other, prepared.inputs, tiny_training.folder)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_recipe, prepared.inputs, tmp_path, [Recorder(stop_at=15)])
+    with pytest.raises(FlowmodelError, match="belongs to another recipe or data set"):
+        train(other, prepared.inputs, tmp_path)
+    # How often it reports doesn't make it another training.
+    assert train(_changed(tiny_recipe, training={"log_every": 7}), prepared.inputs, tmp_path).resumed_from == 10
+
+
+def test_a_diverging_training_stops_with_one_clear_line(tiny_recipe, prepared, tmp_path):
+    wild = _changed(tiny_recipe, training={"learning_rate": 1e30, "warmup_steps": 0})
+    with pytest.raises(FlowmodelError, match=r"loss is not finite at step \d+; lower training.learning_rate"):
+        train(wild, prepared.inputs, tmp_path)
+    assert not (tmp_path / FINAL).exists()
+
+
+def test_nothing_to_train_on_is_said(tiny_recipe, prepared, tmp_path):
+    selection = tmp_path / "mine.txt"
+    selection.write_text("abcdef0\n")
+    recipe = _changed(tiny_recipe, data={"selection": str(selection)})
+    with pytest.raises(FlowmodelError, match="no icon to train on"):
+        train(recipe, prepared.inputs, tmp_path / "training")
+
+
+def test_checkpoint_says_what_it_is(tiny_training):
+    header = read_header(tiny_training.checkpoint)
+    assert header.step == 30 and header.recipe["name"] == "tiny" and header.dataset_digest == tiny_training.inputs.digest
+    assert len(header.trained_ids) > 150
+    assert read_tensors(tiny_training.checkpoint, "ema.").keys() and not read_tensors(tiny_training.checkpoint, "model.")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x10" + bytes(40)])
+def test_a_broken_checkpoint_is_named(tmp_path, content):
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(FlowmodelError, match="broken.safetensors: not a flowmodel checkpoint"):
+        read_header(path)
+
+
+_WORKER = """
+import sys
+from pathlib import Path
+from flowmodel.recipes import load_recipe
+from flowmodel.store import Store
+from flowmodel.training.inputs import TrainingInputs
+from flowmodel.training.loop import train
+store, folder, *overrides = sys.argv[1:]
+recipe = load_recipe("quickstart", overrides)
+train(recipe, TrainingInputs.of(Store(Path(store)), recipe.data.size), Path(folder))
+"""
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_moment_and_the_same_command_ends_with_the_same_weights(prepared, tmp_path):
+    """Killed twice, whenever a new checkpoint has appeared and a little later; also in the middle of a write."""
+    from tests.conftest import TINY
+
+    overrides = [*TINY, "training.steps=60", "training.checkpoint_every=1", "training.keep_checkpoints=2"]
+    threads = os.environ | {"OMP_NUM_THREADS": "1"}  # sums are taken in another order with other numbers of threads
+
+    def command(folder: Path) -> list[str]:
+        return [sys.executable, "-c", _WORKER, str(prepared.store.root), str(folder), *overrides]
+
+    subprocess.run(command(tmp_path / "whole"), check=True, env=threads)
+    reached = []
+    for _ in range(2):
+        process = subprocess.Popen(command(tmp_path / "killed"), env=threads)
+        first = len(reached) and reached[-1]
+        while process.poll() is None and not any(step > first + 8 for step, _ in step_checkpoints(tmp_path / "killed")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "the training ended before it could be killed"
+        reached.append(step_checkpoints(tmp_path / "killed")[-1][0])
+    assert 0 < reached[0] < reached[1] < 60
+    subprocess.run(command(tmp_path / "killed"), check=True, env=threads)
+    assert sha256_file(tmp_path / "killed" / FINAL) == sha256_file(tmp_path / "whole" / FINAL)
