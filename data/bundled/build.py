@@ -1,8 +1,7 @@
 """Make `noto.parquet` from two npm packages, byte for byte (with the pyarrow of constraints.txt).
 
-python data/bundled/build.py                                        # fetches the packages with `npm pack`
-python data/bundled/build.py --google FILE.tgz --emojibase FILE.tgz  # or takes them from disk
-python data/bundled/build.py --out other.parquet                    # to compare, for example
+Without options the packages are fetched with `npm pack`; `--google FILE.tgz --emojibase FILE.tgz` takes them from disk, and
+`--out FILE.parquet` writes elsewhere, to compare for example.
 """
 
 import argparse
@@ -42,9 +41,8 @@ def build(google: Path, emojibase: Path, out: Path) -> Artifact:
     groups, subgroups = ({item["order"]: item["key"] for item in messages[kind]} for kind in ("groups", "subgroups"))
     labels = {normalise_hexcode(entry["hexcode"]): entry for entry in json.loads(texts["package/en/data.json"])}
 
-    icons = [
-        icon for icon in json.loads(_read_package(google, ["package/emoji.json"])["package/emoji.json"]) if icon["has_img_google"]
-    ]
+    listed = json.loads(_read_package(google, ["package/emoji.json"])["package/emoji.json"])
+    icons = [icon for icon in listed if icon["has_img_google"]]  # base emoji; skin tones are nested inside them
     pictures = _read_package(google, [_picture(icon) for icon in icons])
     rows = []
     for icon in icons:
@@ -111,16 +109,14 @@ def fetch(package: str, folder: Path) -> Path:
     except FileNotFoundError:
         raise FlowmodelError("npm: not installed; install Node.js, or give the packages with --google and --emojibase") from None
     except subprocess.TimeoutExpired:
-        raise FlowmodelError(
-            f"npm pack {package}: not done after 10 minutes; try again, or give the file on the command line"
-        ) from None
+        raise FlowmodelError(f"npm pack {package}: not done after 10 minutes; try again, or give the files") from None
     if done.returncode:
         raise FlowmodelError(f"npm pack {package}: failed ({(done.stderr.strip().splitlines() or ['no message'])[-1]})")
     return folder / done.stdout.strip().splitlines()[-1]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--google", type=Path, metavar="FILE.tgz", help=GOOGLE)
     parser.add_argument("--emojibase", type=Path, metavar="FILE.tgz", help=EMOJIBASE)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("noto.parquet"), metavar="FILE.parquet")

@@ -29,4 +29,4 @@ def fingerprint(path: Path) -> str:
 
 def _must_exist(path: Path) -> None:
     if not path.is_file():
-        raise FlowmodelError(f"{path}: no such file; correct 'path' in sources.yaml (relative paths start at the project's root)")
+        raise FlowmodelError(f"{path}: no such file; correct its path in sources.yaml (it starts at the project's root)")

@@ -41,9 +41,9 @@ def build_captions(normalised: Path, out: Path, styles: Mapping[str, str] | None
     """
     icons = read_ok_icons(normalised, ["id", "source", "name", "keywords"])
     rows = [
-        (f"{icon.id}#{template}", icon.id, text, template)
-        for icon in icons.itertuples()
-        for template, text in caption_texts(icon.name, icon.keywords, (styles or {}).get(icon.source, icon.source)).items()
+        (f"{icon_id}#{template}", icon_id, text, template)
+        for icon_id, source, name, keywords in zip(*(icons[column] for column in icons), strict=True)
+        for template, text in caption_texts(name, keywords, (styles or {}).get(source, source)).items()
     ]
     captions = validate(CAPTIONS, pd.DataFrame(rows, columns=_SCHEMA.names), where=out)
     return Artifact.of(write_parquet(out, pa.Table.from_pandas(captions, schema=_SCHEMA, preserve_index=False)))

@@ -5,13 +5,15 @@ A file that can't be used doesn't stop the others: it becomes a quarantined row 
 
 import csv
 import re
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import sha256_bytes, sha256_file
+from flowmodel.files import sha256_bytes
 from flowmodel.icons.keys import base_key, parse_hexcode, skin_tone, slug
 from flowmodel.icons.rgba import decode_png
 from flowmodel.icons.source_config import SourceConfig
@@ -41,46 +43,51 @@ def read(config: SourceConfig, folder: Path) -> pd.DataFrame:
 
 
 def fingerprint(folder: Path) -> list[Any]:
-    """Digest of the captions, and name, size and time of change of each listed file."""
-    return [sha256_file(folder / CAPTIONS)] + [_stamp(folder, entry["file"]) for entry in _read_captions(folder)]
+    """The captions, and size and time of change of each listed file."""
+    return [[entry, _stamp(folder / entry["file"])] for entry in _read_captions(folder)]
 
 
-def _stamp(folder: Path, file: str) -> list[Any]:
-    path = folder / file
-    if not path.is_file():
-        return [file]
-    status = path.stat()
-    return [file, status.st_size, status.st_mtime_ns]
+def _stamp(path: Path) -> list[int]:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return []
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _read_captions(folder: Path) -> list[dict[str, str]]:
-    path = folder / CAPTIONS
     if not folder.is_dir():
-        raise FlowmodelError(
-            f"{folder}: no such folder; correct 'path' in sources.yaml (relative paths start at the project's root)"
-        )
+        raise FlowmodelError(f"{folder}: no such folder; correct its path in sources.yaml (it starts at the project's root)")
+    path = folder / CAPTIONS
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            found = [column.strip() for column in reader.fieldnames or []]
-            reader.fieldnames = found
-            if missing := [column for column in _REQUIRED if column not in found]:
-                raise FlowmodelError(
-                    f"{path}: column(s) missing: {', '.join(missing)}; found: {', '.join(found) or 'none'}; "
-                    f"needed: {', '.join(_REQUIRED)} (optional: group)"
-                )
-            entries = [{column: (row.get(column) or "").strip() for column in (*_REQUIRED, "group")} for row in reader]
+            entries = list(_parse_captions(csv.reader(file, skipinitialspace=True), path))
     except FileNotFoundError:
         raise FlowmodelError(f"{path}: no such file; write one with the columns {', '.join(_REQUIRED)}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise FlowmodelError(f"{path}: not a CSV file in UTF-8 ({error})") from None
-    entries = [entry for entry in entries if any(entry.values())]
     if not entries:
         raise FlowmodelError(f"{path}: lists no pictures; write one line for each file")
-    for line, entry in enumerate(entries, start=2):
-        if not entry["file"]:
-            raise FlowmodelError(f"{path}: line {line}: column 'file' is empty")
     return entries
+
+
+def _parse_captions(reader: Any, path: Path) -> Iterator[dict[str, str]]:
+    columns = [column.strip() for column in next(reader, [])]
+    if missing := [column for column in _REQUIRED if column not in columns]:
+        raise FlowmodelError(
+            f"{path}: column(s) missing: {', '.join(missing)}; found: {', '.join(columns) or 'none'}; "
+            f"needed: {', '.join(_REQUIRED)} (optional: group)"
+        )
+    for values in reader:
+        if not any(value.strip() for value in values):
+            continue
+        where = f"{path}: line {reader.line_num}"
+        if len(values) > len(columns):
+            raise FlowmodelError(f"{where}: {len(values)} values for {len(columns)} columns; put keywords with commas in quotes")
+        row = dict(zip_longest(columns, (value.strip() for value in values), fillvalue=""))
+        if not row["file"]:
+            raise FlowmodelError(f"{where}: column 'file' is empty")
+        yield {column: row.get(column, "") for column in (*_REQUIRED, "group")}
 
 
 def _key(file: str) -> tuple[str, str]:
@@ -121,14 +128,14 @@ def _row(config: SourceConfig, folder: Path, entry: dict[str, str], key: str, ch
 
 def _read_file(folder: Path, file: str) -> bytes:
     """Raises ValueError with a short reason when the file is missing, outside `folder`, or too large."""
-    path = (folder / file).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise ValueError("lies outside the source's folder")
-    if not path.is_file():
-        raise ValueError("no such file")
-    if path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"larger than {_MAX_BYTES // 2**20} MiB")
     try:
+        path = (folder / file).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise ValueError("lies outside the source's folder")
+        if not path.is_file():
+            raise ValueError("no such file")
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"larger than {_MAX_BYTES // 2**20} MiB")
         return path.read_bytes()
     except OSError as error:
         raise ValueError(f"can't be read ({error.strerror})") from None

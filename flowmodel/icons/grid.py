@@ -45,6 +45,7 @@ def _lay_out(tiles: Sequence[Sequence[Image.Image]], columns: int, labels: Seque
         left, top = _GAP + i % columns * step_x, _GAP + i // columns * step_y
         for k, image in enumerate(tile):
             grid.paste(_on_checkerboard(image, cell), (left + k * cell, top))
+            draw.line((left + k * cell - 1, top, left + k * cell - 1, top + cell), fill=_BORDER)
         draw.rectangle((left - 1, top - 1, left + tile_width, top + cell), outline=_BORDER)
         if labels:
             text = _fit(labels[i], font, tile_width)

@@ -17,8 +17,7 @@ def normalise_hexcode(hexcode: str) -> str:
 def parse_hexcode(stem: str) -> tuple[str, str] | None:
     """Key and character of a file stem like `1f600`, `u1f600` or `emoji_u1f469_200d_1f680`; None where it isn't one.
 
-    Words and numbers can look like hexadecimal ("face", "2024"): only symbols and sequences that begin with one count,
-    and keycaps.
+    Words and numbers can look like hexadecimal ("face", "2024"): only what begins with a symbol counts, and keycaps.
     """
     match = _HEXCODE.fullmatch(stem.lower())
     if match is None:
@@ -27,9 +26,14 @@ def parse_hexcode(stem: str) -> tuple[str, str] | None:
     if max(points) > 0x10FFFF or any(0xD800 <= point <= 0xDFFF for point in points):
         return None
     char = "".join(map(chr, points))
-    if unicodedata.category(char[0]) not in ("So", "Sm", "Sk") and points[-1] != 0x20E3:
+    if not _is_symbol(points[0]) and points[-1] != 0x20E3:
         return None
     return normalise_hexcode(match[1]), char
+
+
+def _is_symbol(point: int) -> bool:
+    # The range because Python's Unicode tables may be older than the newest emoji.
+    return unicodedata.category(chr(point)) in ("So", "Sm", "Sk") or 0x1F000 <= point <= 0x1FAFF
 
 
 def slug(text: str) -> str:

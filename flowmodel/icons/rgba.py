@@ -58,6 +58,8 @@ def open_png(png: bytes) -> Image.Image:
     if max(picture.size) > MAX_EDGE:
         raise ValueError(f"larger than {MAX_EDGE} x {MAX_EDGE} pixels: {picture.width} x {picture.height}")
     try:
+        if picture.mode.startswith("I"):  # 16-bit grey: Pillow would clip it to 8 bits; keep the high byte, as it does for colour
+            picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
         return picture.convert("RGBA")
     except Exception as error:
         raise ValueError(f"corrupt PNG ({_first_line(error)})") from None

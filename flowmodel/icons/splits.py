@@ -26,9 +26,8 @@ def assign_splits(normalised: Path, config: SplitConfig, out: Path) -> Artifact:
     groups = group_concepts(icons["base_key"].tolist(), icons["sha256"].tolist())
     table = pd.DataFrame({"icon_id": icons["id"], "split": [_split(group, config) for group in groups]}, dtype="str")
     validate(SPLIT_TABLE, table, where=out)
-    return Artifact.of(
-        write_parquet(out, pa.Table.from_pandas(table, schema=_SCHEMA, preserve_index=False), {"seed": config.seed})
-    )
+    metadata = {"seed": str(config.seed)}
+    return Artifact.of(write_parquet(out, pa.Table.from_pandas(table, schema=_SCHEMA, preserve_index=False), metadata))
 
 
 def load_splits(path: Path) -> dict[str, str]:

@@ -119,7 +119,8 @@ def _from_arrow(table: pa.Table) -> list[_Vectors]:
     pooled = table["pooled"].combine_chunks()
     tokens = table["tokens"].combine_chunks()
     # Copies, because Arrow's memory is read-only and torch wants to own what it wraps.
-    pooled_ND = pooled.flatten().to_numpy(zero_copy_only=False).reshape(len(table), -1).copy()
-    lengths = tokens.value_lengths().to_numpy(zero_copy_only=False)
-    every_TD = tokens.flatten().flatten().to_numpy(zero_copy_only=False).reshape(int(lengths.sum()), -1).copy()
-    return list(zip(pooled_ND, np.split(every_TD, np.cumsum(lengths)[:-1]), strict=True)) if len(table) else []
+    width = pooled.type.list_size
+    pooled_ND = pooled.flatten().to_numpy(zero_copy_only=False).reshape(-1, width).copy()
+    every_TD = tokens.flatten().flatten().to_numpy(zero_copy_only=False).reshape(-1, width).copy()
+    ends = np.cumsum(tokens.value_lengths().to_numpy(zero_copy_only=False))
+    return list(zip(pooled_ND, np.split(every_TD, ends)[:-1], strict=True))

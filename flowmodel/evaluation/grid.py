@@ -1,0 +1,63 @@
+"""The sample grid: a picture that a person judges in a few seconds."""
+
+from itertools import zip_longest
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from flowmodel.evaluation.samples import Samples, load_samples
+from flowmodel.files import Artifact
+from flowmodel.icons.grid import comparison_grid
+from flowmodel.icons.rgba import to_image
+from flowmodel.icons.table import read_ok_icons
+from flowmodel.icons.tensors import load_tensors
+from flowmodel.pictures import save_image
+from flowmodel.training.inputs import TrainingInputs
+
+TRAINED, UNSEEN, COLUMNS = 32, 8, 4
+_MARGIN, _HEADING = 10, 34
+
+
+def sample_grid(samples_path: Path, inputs: TrainingInputs, out: Path) -> Artifact:
+    """Trained icons over all groups, then captions that were never trained on; each with the real icon beside it.
+
+    Raises FlowmodelError when the samples or the icons can't be read.
+    """
+    samples = load_samples(samples_path)
+    group_of = read_ok_icons(inputs.normalised.path, ["id", "group"]).set_index("id")["group"].to_dict()
+    trained = _over_groups(range(samples.trained), samples, group_of, TRAINED)
+    unseen = _over_groups(range(samples.trained, len(samples.ids)), samples, group_of, UNSEEN)
+    sections = [("trained on: the real icon, and what the model draws for its name", _pairs(trained, samples, inputs))]
+    if unseen:
+        heading = "never seen: the real icon of a held-out concept, and what the model draws for its name"
+        sections.append((heading, _pairs(unseen, samples, inputs)))
+    return Artifact.of(save_image(_stack(sections), out))
+
+
+def _over_groups(indices: range, samples: Samples, group_of: dict[str, str], count: int) -> list[int]:
+    """`count` of the indices, taken from the groups in turn, so that every group shows."""
+    by_group: dict[str, list[int]] = {}
+    for index in indices:
+        by_group.setdefault(group_of.get(samples.ids[index], ""), []).append(index)
+    spread = [members[:: max(1, len(members) * len(by_group) // count)] for members in by_group.values()]
+    in_turn = [index for round_ in zip_longest(*spread) for index in round_ if index is not None]
+    return sorted(in_turn[:count])
+
+
+def _pairs(indices: list[int], samples: Samples, inputs: TrainingInputs) -> Image.Image:
+    real = load_tensors(inputs.tensors.path)
+    row = {icon_id: i for i, icon_id in enumerate(real.ids)}
+    pairs = [(to_image(real.rgba_N4HW[row[samples.ids[i]]]), to_image(samples.rgba_N4HW[i])) for i in indices]
+    return comparison_grid(pairs, COLUMNS, [samples.prompts[i] for i in indices])
+
+
+def _stack(sections: list[tuple[str, Image.Image]]) -> Image.Image:
+    width = max(grid.width for _, grid in sections)
+    height = sum(grid.height + _HEADING for _, grid in sections)
+    page = Image.new("RGB", (width, height), "white")
+    draw, top = ImageDraw.Draw(page), 0
+    for heading, grid in sections:
+        draw.text((_MARGIN, top + 12), heading, fill=(30, 33, 40), font=ImageFont.load_default(14))
+        page.paste(grid, (0, top + _HEADING))
+        top += _HEADING + grid.height
+    return page
