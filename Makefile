@@ -27,14 +27,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[offline,dev]'
 	@touch $@
 
-dagster_home:
+dagster_home: $(INSTALLED)
 	@mkdir -p "$(DAGSTER_HOME)" && cp dagster.yaml "$(DAGSTER_HOME)/"
+	@$(BIN)/python -m pipelines.stale_runs
 
-quickstart: $(INSTALLED) dagster_home ## From icons to a registered generator, in minutes
+quickstart: dagster_home ## From icons to a registered generator, in minutes
 	@PYTHONWARNINGS=ignore $(BIN)/dagster job execute -m pipelines.definitions -j quickstart
 	@$(BIN)/flowmodel summary
 
-ui: $(INSTALLED) dagster_home ## The Dagster and MLflow UIs on 127.0.0.1; Ctrl-C ends both
+ui: dagster_home ## The Dagster and MLflow UIs on 127.0.0.1; Ctrl-C ends both
 	@$(BIN)/python -m pipelines.ui
 
 test: $(INSTALLED) ## All tests

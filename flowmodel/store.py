@@ -43,6 +43,11 @@ class Store:
         return self.file("splits", "splits.parquet")
 
     @property
+    def released(self) -> Path:
+        """What was registered last: model name, version, aliases, and where metrics and grid lie."""
+        return self.file("registered_model", "registered.json")
+
+    @property
     def trainings(self) -> Path:
         return self.root / "flow_checkpoint"
 

@@ -3,8 +3,11 @@
 import logging
 import sys
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
+from dagster import AssetCheckEvaluation
+from dagster._core.errors import DagsterAssetCheckFailedError
 
 _STEP_WIDTH = 18
 
@@ -14,12 +17,16 @@ class _ShortFormatter(logging.Formatter):
         meta = getattr(record, "dagster_meta", {})
         message = _event_message(meta.get("dagster_event")) or meta.get("orig_message") or record.getMessage()
         level = "" if record.levelno < logging.WARNING else f"{record.levelname}: "
-        step = (meta.get("step_key") or meta.get("job_name") or "").replace("__", "/")
+        step = _step_name(meta.get("step_key") or meta.get("job_name") or "")
         return f"{datetime.fromtimestamp(record.created):%H:%M:%S}  {step:<{_STEP_WIDTH}}  {level}{message}"
 
 
+def _step_name(key: str) -> str:
+    return key.replace("__", "/")
+
+
 class _Relevant(logging.Filter):
-    """Lets pass what assets say, what was materialised and what went wrong; not the engine's own events."""
+    """Lets pass what assets say, what was materialised, failed checks and errors; not the engine's own events."""
 
     def __init__(self, level: int) -> None:
         super().__init__()
@@ -27,9 +34,10 @@ class _Relevant(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         event = getattr(record, "dagster_meta", {}).get("dagster_event")
-        if event is not None and event.is_step_materialization:  # which Dagster logs at DEBUG
-            return True
-        return record.levelno >= (self._level if event is None else logging.WARNING)
+        if event is None:
+            return record.levelno >= self._level
+        # Dagster logs these two at DEBUG.
+        return record.levelno >= logging.WARNING or event.is_step_materialization or _failed_check(event) is not None
 
 
 def _event_message(event: dg.DagsterEvent | None) -> str | None:
@@ -39,12 +47,28 @@ def _event_message(event: dg.DagsterEvent | None) -> str | None:
     if event.is_step_materialization:
         shown = {label: value.value for label, value in event.materialization.metadata.items()}
         rows = f"{shown['dagster/row_count']} rows, " if "dagster/row_count" in shown else ""
-        return f"done: {rows}{shown.get('megabytes', 0)} MB, {shown.get('seconds', 0)} s"
+        name = event.asset_key.to_user_string()
+        name = "" if name == _step_name(event.step_key) else f"{name} "
+        return f"{name}done: {rows}{shown.get('megabytes', 0):.3g} MB, {shown.get('seconds', 0):.1f} s"
+    if check := _failed_check(event):
+        return f"check {check.check_name} of {check.asset_key.to_user_string()} failed: {check.description or 'see the UI'}"
     if event.is_step_failure:
-        failure = event.step_failure_data
-        # A dg.Failure is meant to be read; of anything else the whole trace is shown.
-        return failure.user_failure_data.description if failure.user_failure_data else failure.error_display_string
+        return _reason(event.step_failure_data)
     return None
+
+
+def _failed_check(event: dg.DagsterEvent) -> AssetCheckEvaluation | None:
+    data = event.event_specific_data
+    return data if isinstance(data, AssetCheckEvaluation) and not data.passed else None
+
+
+def _reason(failure: Any) -> str:
+    """One line for what is meant to be read, a dg.Failure or a failed check; the whole trace of anything else."""
+    if failure.user_failure_data is not None and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    if failure.error.cls_name == DagsterAssetCheckFailedError.__name__:
+        return " ".join(failure.error.message.split()).partition(": ")[2]
+    return failure.error_display_string
 
 
 @dg.logger(config_schema={"log_level": dg.Field(str, default_value="INFO", description="The least level of messages shown.")})

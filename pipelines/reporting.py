@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 PREVIEW_ICONS = 24
 
 
-def materialised(artifact: Artifact, started: float, **metadata: Any) -> dg.MaterializeResult[Artifact]:
+def materialised(artifact: Artifact, started: float, asset: str | None = None, **metadata: Any) -> dg.MaterializeResult[Artifact]:
     """The result of an asset: `artifact` goes to those downstream, its digest is the data version.
 
-    `started` is `time.perf_counter()` of when the asset began.
+    `started` is `time.perf_counter()` of when the asset began; `asset` its key, where one step makes several.
     """
     return dg.MaterializeResult(
+        asset_key=asset,
         value=artifact,
         data_version=dg.DataVersion(artifact.digest),
         metadata={
             "path": dg.MetadataValue.path(artifact.path),
             "digest": artifact.digest,
-            "megabytes": round(artifact.path.stat().st_size / 1e6, 2),
+            "megabytes": float(f"{artifact.path.stat().st_size / 1e6:.3g}"),
             "seconds": round(time.perf_counter() - started, 1),
             **metadata,
         },
@@ -70,3 +71,14 @@ def table(records: Sequence[Mapping[str, str | int | float]]) -> dg.MetadataValu
     types = {int: "int", float: "float"}
     columns = [dg.TableColumn(name, types.get(type(value), "string")) for name, value in records[0].items()] if records else []
     return dg.MetadataValue.table([dg.TableRecord(dict(r)) for r in records], schema=dg.TableSchema(columns))
+
+
+def metrics_table(report: Mapping[str, Any]) -> dg.MetadataValue:
+    """Every metric of an evaluation report, beside what real icons score."""
+    rows = []
+    for split, scores in report["metrics"].items():
+        floor = report["reference"].get(split, {})
+        for name, value in scores.items():
+            real = f"{floor[name]:.4g}" if name in floor else ""
+            rows.append({"icons": split, "metric": name, "samples score": f"{value:.4g}", "real icons score": real})
+    return table(rows)

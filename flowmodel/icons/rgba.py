@@ -48,7 +48,7 @@ def open_png(png: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            picture = Image.open(io.BytesIO(png), formats=("PNG",))
+            picture: Image.Image = Image.open(io.BytesIO(png), formats=("PNG",))
     except Image.DecompressionBombError:
         raise ValueError(f"larger than {MAX_EDGE} x {MAX_EDGE} pixels") from None
     except UnidentifiedImageError:

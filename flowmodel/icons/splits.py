@@ -20,7 +20,7 @@ def assign_splits(normalised: Path, config: SplitConfig, out: Path) -> Artifact:
 
     Icons of one concept (base_key), over all sources and skin tones, stay together, and so do icons whose normalised
     pictures are identical: no copy leaks out of the training set. A group's split depends only on the seed and the group's
-    own key, so that icons which are added later don't move the others.
+    own key, so that icons which are added later don't move the others (except where one connects two groups).
     """
     icons = read_ok_icons(normalised, ["id", "base_key", "sha256"])
     groups = group_concepts(icons["base_key"].tolist(), icons["sha256"].tolist())

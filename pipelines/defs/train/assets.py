@@ -11,6 +11,7 @@ from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
 from pipelines.reporting import materialised
 from pipelines.resources import RecipeResource, StoreResource
+from pipelines.training_inputs import ins
 
 
 class TrainingOptions(dg.Config):
@@ -19,6 +20,7 @@ class TrainingOptions(dg.Config):
 
 @dg.asset(
     group_name="train",
+    ins=ins(),
     kinds={"pytorch", "mlflow"},
     pool="accelerator",
     automation_condition=on_changed_data,
@@ -29,11 +31,7 @@ def flow_checkpoint(
     config: TrainingOptions,
     store: StoreResource,
     recipe: RecipeResource,
-    normalized_icons: Artifact,
-    rgba_tensors: Artifact,
-    captions: Artifact,
-    caption_embeddings: Artifact,
-    splits: Artifact,
+    **inputs: Artifact,
 ) -> dg.MaterializeResult[Artifact]:
     """The trained network. An interrupted training resumes; one that was finished on the same recipe and data is not repeated."""
     from flowmodel.training.inputs import TrainingInputs
@@ -41,12 +39,12 @@ def flow_checkpoint(
     from pipelines.progress import ProgressLog
 
     started = time.perf_counter()
-    inputs = TrainingInputs(normalized_icons, rgba_tensors, captions, caption_embeddings, splits)
+    prepared = TrainingInputs(**inputs)
     chosen = recipe.load()
-    folder = training_folder(store.open(), chosen, inputs)
+    folder = training_folder(store.open(), chosen, prepared)
     if config.fresh:
         shutil.rmtree(folder, ignore_errors=True)
-    result = train(chosen, inputs, folder, [ProgressLog(context.log)])
+    result = train(chosen, prepared, folder, [ProgressLog(context.log)])
     return materialised(
         result.checkpoint,
         started,
@@ -54,5 +52,5 @@ def flow_checkpoint(
         steps=result.steps,
         trained_now=not result.already_finished,
         resumed_from=result.resumed_from or 0,
-        dataset=inputs.digest,
+        dataset=prepared.digest,
     )

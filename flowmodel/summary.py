@@ -1,0 +1,51 @@
+"""What the last pipeline run has made, for someone who looks at a terminal."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import read_json
+from flowmodel.store import Store
+
+_ROWS = (
+    ("KID (lower is better)", "kid", "{:.4f}"),
+    ("right icon nearest, among those drawn", "top1_of_own", "{:.1%}"),
+    ("right icon nearest, among all", "top1_of_all", "{:.1%}"),
+    ("right icon among the nearest five of all", "top5_of_all", "{:.1%}"),
+    ("copies of a training icon", "copy_ratio", "{:.1%}"),
+)
+
+
+def metrics_table(report: dict[str, Any]) -> Table:
+    """The scores of trained and unseen captions, each beside what real icons score."""
+    settings, metrics, reference = report["settings"], report["metrics"], report["reference"]
+    table = Table(
+        title=f"{settings['recipe']}: {settings['parameters'] / 1e6:.2f} M parameters, {settings['training_steps']} steps, "
+        f"{settings['solver']}, {settings['network_evaluations']} network evaluations, guidance {settings['guidance']:g}",
+        title_justify="left",
+    )
+    table.add_column("")
+    for split, words in (("trained", "trained icons"), ("unseen_concept", "unseen concepts")):
+        table.add_column(f"{words} ({metrics[split]['count']})", justify="right")
+        table.add_column("real icons", justify="right", style="dim")
+    for words, key, form in _ROWS:
+        cells = [scores[split].get(key) for split in ("trained", "unseen_concept") for scores in (metrics, reference)]
+        table.add_row(words, *("–" if cell is None else form.format(cell) for cell in cells))
+    return table
+
+
+def print_summary(store: Store, console: Console) -> None:
+    """Raises FlowmodelError when no pipeline run has come to its end in `store`."""
+    released = store.released
+    if not released.exists():
+        raise FlowmodelError(f"{released}: nothing is registered in this store yet; run: make quickstart")
+    record = read_json(released)
+    console.print(metrics_table(read_json(Path(record["metrics"]))))
+    console.print(f"sample grid       {record['grid']}", soft_wrap=True)
+    aliases = " and ".join(record["aliases"]) or "no alias"
+    console.print(f"registered model  {record['name']}, version {record['version']} ({aliases})")
+    console.print("draw something    .venv/bin/flowmodel sample 'red heart' pizza --count 4 --out hearts.png")
+    console.print("open both UIs     make ui")

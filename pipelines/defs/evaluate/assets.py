@@ -1,0 +1,54 @@
+"""What the trained network draws, in numbers and as a picture."""
+
+import time
+
+import dagster as dg
+
+from flowmodel.files import Artifact
+from pipelines.automation import on_changed_data
+from pipelines.failures import readable_failures
+from pipelines.reporting import materialised, metrics_table, picture
+from pipelines.resources import StoreResource
+from pipelines.training_inputs import ins
+
+
+def _out(description: str, kinds: set[str]) -> dg.AssetOut:
+    return dg.AssetOut(group_name="evaluate", description=description, kinds=kinds, automation_condition=on_changed_data)
+
+
+# One step for both, because the gate is a blocking check of `evaluation`: it must stop the registry, but somebody who wonders
+# why a model was refused wants to see what it drew.
+@dg.multi_asset(
+    ins=ins("flow_checkpoint"),
+    outs={
+        "evaluation": _out("KID, retrieval and copy ratio, each beside what real icons score.", {"pytorch", "json"}),
+        "sample_grid": _out("Samples beside the real icons, of trained and of held-out captions.", {"python", "png"}),
+    },
+)
+@readable_failures()
+def evaluation(
+    context: dg.AssetExecutionContext, store: StoreResource, flow_checkpoint: Artifact, **inputs: Artifact
+) -> tuple[dg.MaterializeResult[Artifact], dg.MaterializeResult[Artifact]]:
+    from PIL import Image
+
+    from flowmodel.evaluation.evaluate import evaluate
+    from flowmodel.evaluation.grid import sample_grid
+    from flowmodel.training.inputs import TrainingInputs
+
+    started = time.perf_counter()
+    prepared, files = TrainingInputs(**inputs), store.open()
+    training = flow_checkpoint.path.parent.name
+    result = evaluate(
+        flow_checkpoint.path, prepared, files.file("evaluation", training), files.root / "features", log=context.log.info
+    )
+    trained = result.report["metrics"]["trained"]
+    context.log.info(
+        f"KID {trained['kid']:.4g}, right icon nearest among all: {trained['top1_of_all']:.1%} of {trained['count']}"
+    )
+    scores = {f"trained {name}": value for name, value in trained.items()}
+    metrics = materialised(result.metrics, started, "evaluation", metrics=metrics_table(result.report), **scores)
+
+    started = time.perf_counter()
+    grid = sample_grid(result.samples, prepared, files.file("sample_grid", f"{training}.png"))
+    with Image.open(grid.path) as image:
+        return metrics, materialised(grid, started, "sample_grid", grid=picture(image))

@@ -1,0 +1,77 @@
+"""Runs whose process is gone, as after `kill -9` or a power cut.
+
+Dagster would show them as running for ever, and a run in the UI that needs the accelerator would wait for them. A run holds a
+lock while it lives, which the system releases with the process, however that ends. `make quickstart` and `make ui` call this
+module first.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import dagster as dg
+
+from flowmodel.store import Store
+
+try:
+    import fcntl
+except ImportError:  # Windows: no locks, so no run is ever taken for dead
+    fcntl = None  # type: ignore[assignment]
+
+_ALIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+@contextmanager
+def run_lock(store: Store, run_id: str) -> Iterator[None]:
+    """Hold the lock of run `run_id`."""
+    path = _lock_path(store, run_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        _try_lock(file)
+        yield
+        path.unlink(missing_ok=True)
+
+
+def end_stale_runs(instance: dg.DagsterInstance, store: Store) -> list[str]:
+    """Report the runs that have died as cancelled; returns their ids."""
+    dead = [run for run in instance.get_runs(dg.RunsFilter(statuses=_ALIVE)) if _has_died(_lock_path(store, run.run_id))]
+    for run in dead:
+        instance.report_run_canceled(run, "The run's process no longer exists; start it again, and a training continues.")
+        _lock_path(store, run.run_id).unlink(missing_ok=True)
+    return [run.run_id for run in dead]
+
+
+def _lock_path(store: Store, run_id: str) -> Path:
+    return store.root / "runs" / f"{run_id}.lock"
+
+
+def _has_died(path: Path) -> bool:
+    if fcntl is None or not path.exists():
+        return False
+    with open(path, encoding="utf-8") as file:
+        return _try_lock(file)
+
+
+def _try_lock(file: TextIO) -> bool:
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def main() -> int:
+    if os.environ.get("DAGSTER_HOME"):
+        with dg.DagsterInstance.get() as instance:
+            for run_id in end_stale_runs(instance, Store.from_environment()):
+                print(f"run {run_id[:8]} of an earlier process that was killed is marked as cancelled")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

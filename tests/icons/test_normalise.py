@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import parquet_metadata
+from flowmodel.icons.normalise import normalise_icons, normalise_picture
+from flowmodel.icons.rgba import decode_png, encode_png, premultiply, unpremultiply
+from flowmodel.icons.table import read_icon_table
+from tests.icons.helpers import RED, icon_row, plain, write_icons
+
+PICTURES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(4)))
+SIZES = st.sampled_from([4, 8, 16])
+
+
+@given(PICTURES, SIZES, st.integers(0, 2**32 - 1))
+def test_colour_under_transparent_pixels_does_not_matter(rgba_HW4: np.ndarray, size: int, seed: int) -> None:
+    rgba_HW4[::2, :, 3] = 0
+    rgba_HW4[-1, -1, 3] = 255
+    other_HW4 = rgba_HW4.copy()
+    hidden = other_HW4[..., 3] == 0
+    other_HW4[hidden, :3] = np.random.default_rng(seed).integers(0, 256, (hidden.sum(), 3))
+    one, other = (normalise_picture(encode_png(picture), size) for picture in (rgba_HW4, other_HW4))
+    assert np.array_equal(one, other)
+
+
+@given(PICTURES, SIZES)
+def test_the_result_is_square_valid_and_stays_the_same_when_normalised_again(rgba_HW4: np.ndarray, size: int) -> None:
+    rgba_HW4[..., 3] |= 128
+    normalised = normalise_picture(encode_png(rgba_HW4), size)
+    assert normalised.shape == (size, size, 4)
+    premultiplied = premultiply(normalised)
+    assert (premultiplied[..., :3] <= premultiplied[..., 3:]).all()
+    assert np.array_equal(unpremultiply(premultiplied), normalised)
+    assert np.array_equal(normalise_picture(encode_png(normalised), size), normalised)
+
+
+@given(hnp.arrays(np.uint8, (16, 16, 4)))
+def test_halving_is_the_mean_of_premultiplied_pixels(rgba_HW4: np.ndarray) -> None:
+    assume(rgba_HW4[..., 3].min() > 8)
+    mean = premultiply(rgba_HW4).astype(float).reshape(8, 2, 8, 2, 4).mean(axis=(1, 3))
+    assert np.abs(premultiply(normalise_picture(encode_png(rgba_HW4), 8)) - mean).max() <= 1
+
+
+def test_a_wide_picture_is_centred_not_stretched() -> None:
+    normalised = normalise_picture(encode_png(plain(height=8, width=16)), 8)
+    assert np.array_equal(np.unique(np.nonzero(normalised[..., 3])[0]), [2, 3, 4, 5])
+    assert (normalised[2:6] == RED).all()
+    assert not normalised[[0, 1, 6, 7]].any()
+
+
+def test_a_sliver_keeps_at_least_one_pixel() -> None:
+    normalised = normalise_picture(encode_png(plain(height=1, width=64)), 16)
+    assert (normalised[..., 3] == 255).sum() == 16
+
+
+def test_enlarging_does_not_bleed_or_overshoot() -> None:
+    picture = plain((0, 255, 0, 0))
+    picture[2:6, 2:6] = RED
+    normalised = normalise_picture(encode_png(picture), 32)
+    visible = normalised[..., 3] > 32
+    assert (np.abs(normalised[visible][:, :3].astype(int) - RED[:3]) <= 4).all()
+
+
+def test_a_picture_that_shows_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="every pixel is transparent"):
+        normalise_picture(encode_png(plain((255, 0, 0, 0))), 8)
+
+
+def test_tables_are_joined_sorted_and_quarantined(tmp_path: Path) -> None:
+    one = write_icons(tmp_path / "1.parquet", [icon_row("b", source="z"), icon_row("a", source="z", png=b"broken")])
+    two = write_icons(
+        tmp_path / "2.parquet", [icon_row("c", source="y"), icon_row("d", source="y", status="quarantined", reason="why")]
+    )
+    artifact = normalise_icons([one, two], 16, tmp_path / "n.parquet")
+    icons = read_icon_table(artifact.path)
+    assert icons["id"].tolist() == ["y/c", "y/d", "z/a", "z/b"]
+    assert icons["status"].tolist() == ["ok", "quarantined", "quarantined", "ok"]
+    assert icons["reason"].tolist() == ["", "why", "not a PNG picture", ""]
+    assert icons["width"].tolist() == [16, 0, 0, 16]
+    assert decode_png(icons["png"][0]).shape == (16, 16, 4)
+    assert parquet_metadata(artifact.path)["size"] == "16"
+    assert normalise_icons([two, one], 16, tmp_path / "again.parquet").digest == artifact.digest
+
+
+def test_the_same_id_twice_is_refused(tmp_path: Path) -> None:
+    path = write_icons(tmp_path / "1.parquet", [icon_row("a")])
+    with pytest.raises(FlowmodelError, match="icon 'test/a' comes from more than one source"):
+        normalise_icons([path, path], 16, tmp_path / "n.parquet")
+
+
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FlowmodelError, match=r"nowhere\.parquet: no such file"):
+        normalise_icons([tmp_path / "nowhere.parquet"], 16, tmp_path / "n.parquet")

@@ -1,0 +1,114 @@
+"""A project of its own for each group of tests: thirty icons in a folder source, a recipe that trains in a second, a store."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from flowmodel.icons.table import read_ok_icons
+from flowmodel.store import PROJECT_ROOT, Store
+from pipelines.definitions import defs
+
+ICONS = 30
+
+RECIPE = {
+    "name": "tiny",
+    "data": {"size": 16, "split": {"validation": 0.1, "unseen_concept": 0.2}},
+    "network": {"stem": 2, "widths": [16], "blocks": 1, "attention_levels": 1, "head_width": 8, "embedding_width": 32},
+    "training": {"steps": 20, "batch_size": 8, "warmup_steps": 5, "log_every": 5, "grid_every": 20, "checkpoint_every": 5},
+    "sampling": {"steps": 2},
+    "evaluation": {"max_icons": 16},
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """Icons, recipe and store of one group of tests, and the ways to run the pipeline on them."""
+
+    root: Path
+    instance: dg.DagsterInstance
+
+    @property
+    def icons(self) -> Path:
+        return self.root / "icons"
+
+    @property
+    def store(self) -> Store:
+        return Store(self.root / "store")
+
+    def write_recipe(self, **sections: dict) -> None:
+        recipe = {key: value | sections.get(key, {}) if isinstance(value, dict) else value for key, value in RECIPE.items()}
+        (self.root / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+
+    def run(
+        self, job: str = "quickstart", assets: list[str] | None = None, config: dict | None = None
+    ) -> dg.ExecuteInProcessResult:
+        return (
+            defs()
+            .resolve_job_def(job)
+            .execute_in_process(
+                instance=self.instance,
+                raise_on_error=False,
+                run_config=config,
+                asset_selection=assets and [dg.AssetKey.from_user_string(asset) for asset in assets],
+            )
+        )
+
+    def data_versions(self) -> dict[str, str]:
+        """Latest data version of every asset that was ever materialised."""
+        records = self.instance.get_asset_records(self.instance.all_asset_keys())
+        materialisations = (record.asset_entry.last_materialization for record in records)
+        return {m.asset_key.to_user_string(): m.asset_materialization.tags["dagster/data_version"] for m in materialisations if m}
+
+
+def failure_line(result: dg.ExecuteInProcessResult, step: str) -> str:
+    """What a person reads about the failed step `step`."""
+    (event,) = [event for event in result.get_step_failure_events() if event.step_key == step]
+    assert event.step_failure_data.user_failure_data is not None, event.step_failure_data.error_display_string
+    return event.step_failure_data.user_failure_data.description
+
+
+def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict:
+    (event,) = [e for e in result.get_asset_materialization_events() if e.asset_key.to_user_string() == asset]
+    return {label: value.value for label, value in event.materialization.metadata.items()}
+
+
+def write_icons(folder: Path, count: int = ICONS) -> None:
+    """A folder source of `count` of the bundled icons."""
+    folder.mkdir(parents=True)
+    icons = read_ok_icons(PROJECT_ROOT / "data" / "bundled" / "noto.parquet", ["key", "name", "keywords", "png"])
+    with open(folder / "captions.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "name", "keywords"])
+        for icon in icons.iloc[:: len(icons) // count].head(count).itertuples():
+            (folder / f"{icon.key}.png").write_bytes(icon.png)
+            writer.writerow([f"{icon.key}.png", icon.name, ";".join(icon.keywords)])
+
+
+def make_project(root: Path, patch: pytest.MonkeyPatch, instance: dg.DagsterInstance) -> Project:
+    project = Project(root, instance)
+    write_icons(project.icons)
+    project.write_recipe()
+    sources = {"sources": [{"name": "mine", "kind": "folder", "path": str(project.icons), "licence": "CC0-1.0"}]}
+    (root / "sources.yaml").write_text(yaml.safe_dump(sources))
+    patch.setenv("FLOWMODEL_STORE", str(project.store.root))
+    patch.setenv("FLOWMODEL_SOURCES", str(root / "sources.yaml"))
+    patch.setenv("FLOWMODEL_RECIPE", str(root / "recipe.yaml"))
+    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return project
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    with dg.instance_for_test() as instance:
+        yield make_project(tmp_path, monkeypatch, instance)
+
+
+@pytest.fixture(scope="module")
+def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    with pytest.MonkeyPatch.context() as patch, dg.instance_for_test() as instance:
+        yield make_project(tmp_path_factory.mktemp("project"), patch, instance)

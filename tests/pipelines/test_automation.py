@@ -1,0 +1,87 @@
+"""Retraining by itself: when the data have changed, once, and everything in one go."""
+
+import dagster as dg
+import pytest
+
+from pipelines.definitions import defs
+
+SOURCE = "icons/noto"
+
+
+class Daemon:
+    """Evaluates the conditions of the real definitions tick by tick, as the Dagster daemon does."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.definitions = defs()
+        self.instance = instance
+        self.downstream = {key for key in self.definitions.resolve_asset_graph().get_all_asset_keys()} - {_key(SOURCE)}
+        self._cursor = None
+
+    def tick(self) -> set[dg.AssetKey]:
+        """What this tick requests."""
+        result = dg.evaluate_automation_conditions(self.definitions, self.instance, cursor=self._cursor)
+        self._cursor = result.cursor
+        return {key for key in self.downstream if result.get_num_requested(key)}
+
+    def materialise(self, asset: str | dg.AssetKey, version: str) -> None:
+        event = dg.AssetMaterialization(asset_key=_key(asset), tags={"dagster/data_version": version})
+        self.instance.report_runless_asset_event(event)
+
+
+def _key(asset: str | dg.AssetKey) -> dg.AssetKey:
+    return asset if isinstance(asset, dg.AssetKey) else dg.AssetKey.from_user_string(asset)
+
+
+@pytest.fixture
+def daemon():
+    """Everything was made once, and the daemon has seen it."""
+    with dg.instance_for_test() as instance:
+        daemon = Daemon(instance)
+        daemon.materialise(SOURCE, "1")
+        for key in daemon.downstream:
+            daemon.materialise(key, "1")
+        assert daemon.tick() == set()
+        yield daemon
+
+
+def test_icons_materialised_unchanged_request_nothing(daemon):
+    daemon.materialise(SOURCE, "1")
+    assert daemon.tick() == set()
+    assert daemon.tick() == set()
+
+
+def test_changed_icons_request_everything_downstream_at_once_and_once_only(daemon):
+    daemon.materialise(SOURCE, "2")
+    assert daemon.tick() == daemon.downstream
+    assert daemon.tick() == set()
+
+
+def test_a_change_in_the_middle_requests_only_what_follows_it(daemon):
+    daemon.materialise("splits", "2")
+    assert {key.to_user_string() for key in daemon.tick()} == {"flow_checkpoint", "evaluation", "sample_grid", "registered_model"}
+
+
+def test_what_the_requested_run_makes_does_not_request_again(daemon):
+    daemon.materialise(SOURCE, "2")
+    daemon.tick()
+    for key in daemon.downstream:
+        daemon.materialise(key, "2")
+    assert daemon.tick() == set()
+
+
+def test_a_second_change_requests_again(daemon):
+    daemon.materialise(SOURCE, "2")
+    daemon.tick()
+    for key in daemon.downstream:
+        daemon.materialise(key, "2")
+    daemon.tick()
+    daemon.materialise(SOURCE, "3")
+    assert daemon.tick() == daemon.downstream
+
+
+def test_an_empty_store_is_not_filled_without_asking():
+    with dg.instance_for_test() as instance:
+        daemon = Daemon(instance)
+        assert daemon.tick() == set()
+        daemon.materialise(SOURCE, "1")
+        assert daemon.tick() == daemon.downstream, "the first icons are a change"

@@ -1,0 +1,101 @@
+"""The code location: what is in it, and what it must not do when it is loaded."""
+
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+import yaml
+
+from flowmodel.store import PROJECT_ROOT
+from pipelines.definitions import defs
+
+ASSETS_BY_GROUP = {
+    "ingest": {"icons/noto"},
+    "prepare": {"normalized_icons", "rgba_tensors", "captions", "caption_embeddings", "splits"},
+    "train": {"flow_checkpoint"},
+    "evaluate": {"evaluation", "sample_grid"},
+    "release": {"registered_model"},
+}
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return defs().resolve_asset_graph()
+
+
+def test_every_asset_lies_in_its_group(graph):
+    groups = {}
+    for key in graph.get_all_asset_keys():
+        groups.setdefault(graph.get(key).group_name, set()).add(key.to_user_string())
+    assert groups == ASSETS_BY_GROUP
+
+
+def test_every_asset_says_what_it_is(graph):
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description, key
+        assert any(tag.startswith("dagster/kind/") for tag in node.tags), key
+
+
+def test_tables_pictures_and_the_gate_are_blocking_checks(graph):
+    checks = {f"{key.asset_key.to_user_string()}:{key.name}" for key in graph.asset_check_keys}
+    assert checks == {
+        "icons/noto:schema",
+        "icons/noto:decodes",
+        "normalized_icons:schema",
+        "normalized_icons:decodes",
+        "captions:schema",
+        "caption_embeddings:schema",
+        "caption_embeddings:finite_and_complete",
+        "splits:schema",
+        "evaluation:gate",
+    }
+    assert all(graph.get(key).blocking for key in graph.asset_check_keys)
+
+
+def test_both_jobs_make_everything_and_retrain_uses_the_laptop_recipe(graph):
+    location = defs()
+    for name in ("quickstart", "retrain"):
+        job = location.resolve_job_def(name)
+        assert job.asset_layer.executable_asset_keys == graph.get_all_asset_keys()
+    assert location.resolve_job_def("retrain").run_config["resources"]["recipe"]["config"]["name"] == "laptop"
+
+
+def test_nothing_starts_by_itself():
+    repository = defs().get_repository_def()
+    (schedule,) = repository.schedule_defs
+    assert (schedule.job_name, schedule.cron_schedule) == ("retrain", "0 3 * * 0")
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    (sensor,) = repository.sensor_defs  # the one that evaluates automation conditions
+    assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
+
+
+def test_training_takes_the_accelerator_pool():
+    (training,) = [a for a in defs().assets if dg.AssetKey("flow_checkpoint") in a.keys]
+    assert training.op.pool == "accelerator"
+
+
+def test_loading_imports_neither_mlflow_nor_the_text_encoder():
+    """Every run, sensor tick and code server loads the location; what takes seconds to import waits until it is needed."""
+    code = "import sys; from pipelines.definitions import defs; defs(); print(*{'mlflow', 'open_clip', 'transformers'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_instance_settings_are_accepted(tmp_path):
+    (tmp_path / "dagster.yaml").write_bytes((PROJECT_ROOT / "dagster.yaml").read_bytes())
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert not instance.telemetry_enabled
+        assert instance.run_monitoring_enabled and instance.run_retries_enabled
+        pools = instance.get_concurrency_config().pool_config
+        assert (pools.default_pool_limit, pools.pool_granularity.value) == (1, "run")
+
+
+def test_a_source_is_a_yaml_entry(tmp_path, monkeypatch):
+    entries = [{"name": name, "kind": "folder", "path": str(tmp_path)} for name in ("one", "two")]
+    (tmp_path / "sources.yaml").write_text(yaml.safe_dump({"sources": entries}))
+    monkeypatch.setenv("FLOWMODEL_SOURCES", str(tmp_path / "sources.yaml"))
+    graph = defs().resolve_asset_graph()
+    wanted = {dg.AssetKey(["icons", "one"]), dg.AssetKey(["icons", "two"])}
+    assert graph.get(dg.AssetKey("normalized_icons")).parent_keys == wanted
