@@ -9,7 +9,8 @@ import dagster as dg
 from dagster import AssetCheckEvaluation
 from dagster._core.errors import DagsterAssetCheckFailedError
 
-_STEP_WIDTH = 18
+_STEP_WIDTH = 24
+_CONSEQUENCE = "Dependencies for step"  # how Dagster begins to tell of each step that is skipped after a failure
 
 
 class _ShortFormatter(logging.Formatter):
@@ -35,7 +36,7 @@ class _Relevant(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         event = getattr(record, "dagster_meta", {}).get("dagster_event")
         if event is None:
-            return record.levelno >= self._level
+            return record.levelno >= self._level and _CONSEQUENCE not in record.getMessage()
         # Dagster logs these two at DEBUG.
         return record.levelno >= logging.WARNING or event.is_step_materialization or _failed_check(event) is not None
 

@@ -56,6 +56,8 @@ def icon_preview(pngs: Sequence[bytes]) -> dg.MetadataValue:
     from flowmodel.icons.grid import picture_grid
     from flowmodel.icons.rgba import open_png
 
+    if not pngs:
+        return dg.MetadataValue.md("no usable icon")
     return picture(picture_grid([open_png(png) for png in pngs], columns=12, cell=48))
 
 

@@ -21,10 +21,10 @@ class StoreResource(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["StoreResource"]:
-        if context.run_id is None:
+        if context.run is None:
             yield self
         else:
-            with run_lock(self.open(), context.run_id):
+            with run_lock(self.open(), context.run.run_id):
                 yield self
 
     def open(self) -> Store:

@@ -29,7 +29,7 @@ def run_lock(store: Store, run_id: str) -> Iterator[None]:
     """Hold the lock of run `run_id`."""
     path = _lock_path(store, run_id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8") as file:
+    with path.open("w", encoding="utf-8") as file:
         _try_lock(file)
         yield
         path.unlink(missing_ok=True)
@@ -51,7 +51,7 @@ def _lock_path(store: Store, run_id: str) -> Path:
 def _has_died(path: Path) -> bool:
     if fcntl is None or not path.exists():
         return False
-    with open(path, encoding="utf-8") as file:
+    with path.open(encoding="utf-8") as file:
         return _try_lock(file)
 
 

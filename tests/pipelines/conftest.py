@@ -61,8 +61,8 @@ class Project:
     def data_versions(self) -> dict[str, str]:
         """Latest data version of every asset that was ever materialised."""
         records = self.instance.get_asset_records(self.instance.all_asset_keys())
-        materialisations = (record.asset_entry.last_materialization for record in records)
-        return {m.asset_key.to_user_string(): m.asset_materialization.tags["dagster/data_version"] for m in materialisations if m}
+        latest = (record.asset_entry.last_materialization.asset_materialization for record in records)
+        return {event.asset_key.to_user_string(): event.tags["dagster/data_version"] for event in latest}
 
 
 def failure_line(result: dg.ExecuteInProcessResult, step: str) -> str:
@@ -81,7 +81,7 @@ def write_icons(folder: Path, count: int = ICONS) -> None:
     """A folder source of `count` of the bundled icons."""
     folder.mkdir(parents=True)
     icons = read_ok_icons(PROJECT_ROOT / "data" / "bundled" / "noto.parquet", ["key", "name", "keywords", "png"])
-    with open(folder / "captions.csv", "w", newline="", encoding="utf-8") as file:
+    with (folder / "captions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "name", "keywords"])
         for icon in icons.iloc[:: len(icons) // count].head(count).itertuples():

@@ -14,7 +14,7 @@ class Daemon:
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.definitions = defs()
         self.instance = instance
-        self.downstream = {key for key in self.definitions.resolve_asset_graph().get_all_asset_keys()} - {_key(SOURCE)}
+        self.downstream = set(self.definitions.resolve_asset_graph().get_all_asset_keys()) - {_key(SOURCE)}
         self._cursor = None
 
     def tick(self) -> set[dg.AssetKey]:

@@ -78,7 +78,8 @@ def test_training_takes_the_accelerator_pool():
 
 def test_loading_imports_neither_mlflow_nor_the_text_encoder():
     """Every run, sensor tick and code server loads the location; what takes seconds to import waits until it is needed."""
-    code = "import sys; from pipelines.definitions import defs; defs(); print(*{'mlflow', 'open_clip', 'transformers'} & set(sys.modules))"
+    heavy = {"mlflow", "open_clip", "transformers"}
+    code = f"import sys; from pipelines.definitions import defs; defs(); print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

@@ -1,0 +1,55 @@
+"""Nothing downstream runs on a file that has gone or was changed."""
+
+import dagster as dg
+import pytest
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import Artifact, write_bytes
+from flowmodel.store import Store
+from pipelines.artifacts import ArtifactIOManager, load_artifact
+from pipelines.resources import StoreResource
+
+KEY = dg.AssetKey(["icons", "noto"])
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "store")
+    artifact = Artifact.of(write_bytes(store.icons("noto"), b"icons"))
+    manager = ArtifactIOManager(store=StoreResource(root=str(store.root)))
+    manager.handle_output(dg.build_output_context(asset_key=KEY), artifact)
+    return store
+
+
+def test_what_one_asset_returns_the_next_gets(store):
+    artifact = load_artifact(store, KEY)
+    assert artifact == Artifact.of(store.icons("noto"))
+
+
+def test_a_store_can_be_moved(store, tmp_path):
+    moved = Store(store.root.rename(tmp_path / "elsewhere"))
+    assert load_artifact(moved, KEY).path == moved.icons("noto")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda store: store.icons("noto").unlink(), "is gone; materialise 'icons/noto' again"),
+        (lambda store: store.icons("noto").write_bytes(b"others"), "changed since asset 'icons/noto' wrote it"),
+        (lambda store: (store.root / "artifacts" / "icons" / "noto.json").unlink(), "never materialised"),
+    ],
+)
+def test_a_missing_or_changed_file_is_one_clear_line(store, damage, says):
+    damage(store)
+    with pytest.raises(FlowmodelError, match=says) as error:
+        load_artifact(store, KEY)
+    assert "\n" not in str(error.value)
+
+
+def test_the_io_manager_reports_it_as_a_failure_of_the_step(store):
+    store.icons("noto").unlink()
+    manager = ArtifactIOManager(store=StoreResource(root=str(store.root)))
+    context = dg.build_input_context(upstream_output=dg.build_output_context(asset_key=KEY), asset_key=KEY)
+    with pytest.raises(dg.Failure, match="is gone") as failure:
+        manager.load_input(context)
+    assert not failure.value.allow_retries

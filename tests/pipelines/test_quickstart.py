@@ -1,0 +1,114 @@
+"""The whole arrow on thirty icons, in process and with the real parts: run once, and run again."""
+
+import base64
+from collections import Counter
+
+import dagster as dg
+import pytest
+
+from flowmodel.files import read_json, sha256_file
+from pipelines.artifacts import load_artifact
+from pipelines.definitions import defs
+from tests.pipelines.conftest import ICONS, metadata
+
+ASSETS = {
+    "icons/mine",
+    "normalized_icons",
+    "rgba_tensors",
+    "captions",
+    "caption_embeddings",
+    "splits",
+    "flow_checkpoint",
+    "evaluation",
+    "sample_grid",
+    "registered_model",
+}
+
+
+@pytest.fixture(scope="module")
+def first(shared_project):
+    return shared_project.run()
+
+
+@pytest.fixture(scope="module")
+def first_versions(first, shared_project):
+    return shared_project.data_versions()
+
+
+@pytest.fixture(scope="module")
+def again(first_versions, shared_project):
+    return shared_project.run()
+
+
+def test_the_job_makes_everything_and_every_check_passes(first):
+    assert first.success
+    assert {event.asset_key.to_user_string() for event in first.get_asset_materialization_events()} == ASSETS
+    assert all(check.passed for check in first.get_asset_check_evaluations())
+
+
+def test_data_versions_are_the_digests_of_the_files(first_versions, shared_project):
+    for name, version in first_versions.items():
+        artifact = load_artifact(shared_project.store, dg.AssetKey.from_user_string(name))
+        assert version == artifact.digest == sha256_file(artifact.path), name
+
+
+def test_every_asset_says_where_it_lies_and_how_large_it_is(first):
+    for asset in ASSETS:
+        assert {"path", "digest", "megabytes", "seconds"} <= metadata(first, asset).keys(), asset
+
+
+def test_the_ui_gets_counts_and_pictures(first):
+    assert metadata(first, "normalized_icons")["dagster/row_count"] == ICONS
+    assert metadata(first, "captions")["dagster/row_count"] == 3 * ICONS
+    assert metadata(first, "rgba_tensors")["shape"] == f"{ICONS} x 4 x 16 x 16"
+    for asset, label in (("icons/mine", "preview"), ("normalized_icons", "preview"), ("sample_grid", "grid")):
+        markdown = metadata(first, asset)[label]
+        data = markdown.partition("base64,")[2].removesuffix(")")
+        assert base64.b64decode(data).startswith(b"\x89PNG"), asset
+
+
+def test_the_evaluation_shows_its_metrics(first, shared_project):
+    report = read_json(load_artifact(shared_project.store, dg.AssetKey("evaluation")).path)
+    shown = metadata(first, "evaluation")
+    assert shown["trained kid"] == pytest.approx(report["metrics"]["trained"]["kid"])
+    assert {"kid", "top1_of_all", "copy_ratio"} <= {record.data["metric"] for record in shown["metrics"].records}
+
+
+def test_a_second_run_changes_no_data_version(again, first_versions, shared_project):
+    assert again.success
+    assert shared_project.data_versions() == first_versions
+
+
+def test_a_second_run_encodes_and_trains_nothing(first, again):
+    # Icons of the same name share a text, and an icon without keywords has one text twice.
+    assert metadata(first, "caption_embeddings")["reused"] == 0
+    assert metadata(again, "caption_embeddings")["encoded"] == 0
+    assert metadata(again, "caption_embeddings")["reused"] == 3 * ICONS
+    assert metadata(first, "flow_checkpoint")["trained_now"] is True
+    assert metadata(again, "flow_checkpoint")["trained_now"] is False
+
+
+def test_a_second_run_registers_nothing_new(first, again):
+    assert metadata(again, "registered_model")["version"] == metadata(first, "registered_model")["version"]
+
+
+def test_a_fresh_training_is_one_even_where_a_finished_one_lies(again, shared_project):
+    config = {"ops": {"flow_checkpoint": {"config": {"fresh": True}}}}
+    result = shared_project.run(assets=["flow_checkpoint"], config=config)
+    assert metadata(result, "flow_checkpoint")["trained_now"] is True
+
+
+def test_the_log_of_a_training_tells_its_progress(first, shared_project):
+    entries = shared_project.instance.all_logs(first.run_id)
+    lines = [entry.user_message for entry in entries if entry.step_key == "flow_checkpoint" and not entry.is_dagster_event]
+    assert any("trains 20 steps" in line and "16 pixels" in line for line in lines)
+    assert any("step 20/20 (100%), loss" in line and "images/s" in line and "left" in line for line in lines)
+
+
+def test_a_run_of_everything_leaves_the_retraining_condition_content(shared_project, again):
+    definitions = defs()
+    before = dg.evaluate_automation_conditions(definitions, shared_project.instance)
+    (shared_project.icons / "captions.csv").write_text((shared_project.icons / "captions.csv").read_text() + "\n")
+    assert shared_project.run().success
+    after = dg.evaluate_automation_conditions(definitions, shared_project.instance, cursor=before.cursor)
+    assert Counter(before=before.total_requested, after=after.total_requested) == Counter(before=0, after=0)

@@ -1,0 +1,85 @@
+"""The command line, as a person uses it: in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import TINY
+
+
+def _flowmodel(*arguments: object, store: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from flowmodel.cli import main; main()", *map(str, arguments)],
+        env=os.environ | {"FLOWMODEL_STORE": str(store), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def _assert_one_line(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert result.returncode == 2, result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1 and result.stderr.startswith("error: "), result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+def test_sample_draws_transparent_pictures_and_a_grid(tiny_training, tmp_path):
+    def draw(name: str, *options: object) -> Path:
+        out = tmp_path / name / "grid.png"
+        result = _flowmodel(
+            "sample",
+            "red heart",
+            "pizza",
+            "--count",
+            2,
+            "--out",
+            out,
+            "--model",
+            tiny_training.checkpoint,
+            *options,
+            store=tmp_path,
+        )
+        assert result.returncode == 0, result.stderr
+        return out
+
+    first, again, other = draw("first"), draw("again"), draw("other", "--seed", 1, "--steps", 1, "--guidance", 1)
+    names = sorted(path.name for path in first.with_suffix("").iterdir())
+    assert names == ["pizza-0.png", "pizza-1.png", "red-heart-0.png", "red-heart-1.png"]
+    for name in names:
+        with Image.open(first.with_suffix("") / name) as picture:
+            assert picture.mode == "RGBA" and picture.size == (16, 16)
+        assert (first.with_suffix("") / name).read_bytes() == (again.with_suffix("") / name).read_bytes()
+    assert first.read_bytes() == again.read_bytes() != other.read_bytes()
+    assert np.asarray(Image.open(first)).shape[2] == 3
+
+
+def test_train_leaves_a_checkpoint_and_does_not_repeat_it(prepared, tmp_path):
+    options = [part for override in TINY for part in ("--set", override)]
+    first = _flowmodel("train", "--recipe", "quickstart", "--out", tmp_path / "run", *options, store=prepared.store.root)
+    assert first.returncode == 0, first.stderr
+    assert (tmp_path / "run" / "final.safetensors").exists() and (tmp_path / "run" / "grid.png").exists()
+    second = _flowmodel("train", "--recipe", "quickstart", "--out", tmp_path / "run", *options, store=prepared.store.root)
+    assert second.returncode == 0 and "already finished" in second.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "--out", "x", "--recipe", "nonsense"], ["recipe 'nonsense': no such recipe", "laptop", "quickstart"]),
+        (["train", "--out", "x", "--set", "training.stepz=3"], ["training.stepz: unknown field", "steps"]),
+        (["train", "--out", "x", "--set", "training.steps=many"], ["training.steps", "'many'"]),
+        (["train", "--out", "x", "--set", "training.steps"], ["--set training.steps: write it as field.path=value"]),
+        (["train", "--out", "x", "--sources", "nowhere.yaml"], ["nowhere.yaml: no such file"]),
+        (["sample", "pizza", "--model", "nowhere.safetensors"], ["nowhere.safetensors"]),
+        (["sample", "pizza", "--out", "grid.jpeg"], ["--out grid.jpeg", "ends in .png"]),
+        (["summary"], ["nothing is registered in this store yet", "make quickstart"]),
+    ],
+)
+def test_what_is_wrong_is_one_clear_line(arguments, words, tmp_path):
+    _assert_one_line(_flowmodel(*arguments, store=tmp_path), *words)
+    assert list(tmp_path.iterdir()) == []
