@@ -1,4 +1,4 @@
-"""The five prepared assets that training, evaluation and registry read together, as keyword arguments of `TrainingInputs`."""
+"""The five prepared assets that training, evaluation and registry read, as keyword arguments of `TrainingInputs`."""
 
 import dagster as dg
 
@@ -12,5 +12,5 @@ _ASSETS = {
 
 
 def ins(*others: str) -> dict[str, dg.AssetIn]:
-    """Inputs of an asset with the parameters `others` (named like their assets) and `**inputs`."""
+    """Inputs of an asset with the parameters `others`, named like their assets, and `**inputs`, which `TrainingInputs` takes."""
     return {name: dg.AssetIn(asset) for name, asset in _ASSETS.items()} | {name: dg.AssetIn(name) for name in others}

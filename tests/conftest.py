@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,3 +64,23 @@ def tiny_training(tiny_recipe: Recipe, prepared: Prepared) -> TinyTraining:
     folder = training_folder(prepared.store, tiny_recipe, prepared.inputs)
     result = train(tiny_recipe, prepared.inputs, folder)
     return TinyTraining(tiny_recipe, prepared.store, prepared.inputs, folder, result.checkpoint.path)
+
+
+@dataclass(frozen=True)
+class TinyEvaluation:
+    report: dict[str, Any]
+    metrics: Path
+    samples: Path
+    grid: Path
+
+
+@pytest.fixture(scope="session")
+def tiny_evaluation(tiny_training: TinyTraining) -> TinyEvaluation:
+    """The report, samples and sample grid of the tiny training; treat its files as read-only."""
+    from flowmodel.evaluation.evaluate import evaluate
+    from flowmodel.evaluation.grid import sample_grid
+
+    store, inputs = tiny_training.store, tiny_training.inputs
+    result = evaluate(tiny_training.checkpoint, inputs, store.file("evaluation", "tiny"), store.root / "features")
+    grid = sample_grid(result.samples, inputs, store.file("sample_grid", "tiny.png"))
+    return TinyEvaluation(result.report, result.metrics.path, result.samples, grid.path)

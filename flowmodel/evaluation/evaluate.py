@@ -50,7 +50,7 @@ class _Real:
         tensors: IconTensors = load_tensors(inputs.tensors.path)
         features_MD = cached_features(inputs.tensors, tensors.rgba_N4HW, extractor, cache)
         _, labels_M = np.unique(tensors.rgba_N4HW.flatten(1).numpy(), axis=0, return_inverse=True)
-        return cls(tensors.ids, tensors.rgba_N4HW, features_MD, labels_M)
+        return cls(tensors.ids, tensors.rgba_N4HW, features_MD, labels_M.reshape(-1))
 
     def rows(self, ids: Sequence[str]) -> np.ndarray:
         position = {icon_id: row for row, icon_id in enumerate(self.ids)}

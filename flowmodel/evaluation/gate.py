@@ -19,27 +19,22 @@ class Decision:
 
 def check_gate(report: Report, gate: GateConfig) -> Decision:
     """Compare a report with the recipe's thresholds; a rule without threshold is waived, and says so."""
+    trained, unseen = report["metrics"]["trained"], report["metrics"]["unseen_concept"]
     rules = (
-        ("KID of trained icons", report["metrics"]["trained"]["kid"], gate.max_kid, "max_kid"),
-        ("top-1 retrieval of trained icons", report["metrics"]["trained"]["top1_of_all"], gate.min_top1, "min_top1"),
-        (
-            "copy ratio of unseen captions",
-            report["metrics"]["unseen_concept"]["copy_ratio"],
-            gate.max_copy_ratio,
-            "max_copy_ratio",
-        ),
+        ("KID of trained icons", trained.get("kid"), gate.max_kid, "max_kid"),
+        ("top-1 retrieval of trained icons", trained.get("top1_of_all"), gate.min_top1, "min_top1"),
+        ("copy ratio of unseen captions", unseen.get("copy_ratio"), gate.max_copy_ratio, "max_copy_ratio"),
     )
     lines, passed = [], True
     for what, value, threshold, rule in rules:
+        shown = "not measured, too few icons" if value is None else f"{value:.4g}"
         if threshold is None:
-            lines.append(f"{what}: {value:.4g}, rule {rule} waived by the recipe")
+            lines.append(f"{what}: {shown}, rule {rule} waived by the recipe")
             continue
         at_least = rule.startswith("min_")
-        holds = value >= threshold if at_least else value <= threshold
+        holds = value is not None and (value >= threshold if at_least else value <= threshold)
         passed = passed and holds
-        lines.append(
-            f"{what}: {value:.4g}, must be at {'least' if at_least else 'most'} {threshold:.4g}: {'yes' if holds else 'NO'}"
-        )
+        lines.append(f"{what}: {shown}, must be at {'least' if at_least else 'most'} {threshold:.4g}: {'yes' if holds else 'NO'}")
     return Decision(passed, tuple(lines))
 
 

@@ -24,7 +24,8 @@ def sample_grid(samples_path: Path, inputs: TrainingInputs, out: Path) -> Artifa
     Raises FlowmodelError when the samples or the icons can't be read.
     """
     samples = load_samples(samples_path)
-    group_of = read_ok_icons(inputs.normalised.path, ["id", "group"]).set_index("id")["group"].to_dict()
+    icons = read_ok_icons(inputs.normalised.path, ["id", "group"])
+    group_of = dict(zip(icons["id"], icons["group"], strict=True))
     trained = _over_groups(range(samples.trained), samples, group_of, TRAINED)
     unseen = _over_groups(range(samples.trained, len(samples.ids)), samples, group_of, UNSEEN)
     sections = [("trained on: the real icon, and what the model draws for its name", _pairs(trained, samples, inputs))]

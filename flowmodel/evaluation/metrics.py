@@ -30,12 +30,14 @@ def squared_mmd(real_MD: Matrix, fake_ND: Matrix) -> float:
 def kid(real_MD: Matrix, fake_ND: Matrix, subsets: int = 50, subset_size: int = 100, seed: int = 0) -> tuple[float, float]:
     """Kernel inception distance: mean and standard deviation of :func:`squared_mmd` over random subsets. Lower is better.
 
-    Subsets are drawn without replacement and hold `subset_size` pictures of each side, or as many as the smaller side has.
+    Subsets are drawn without replacement and hold `subset_size` pictures of each side, but at most half of the smaller side:
+    subsets that are all the same would have no deviation. The expected value doesn't depend on their size.
     Raises ValueError with fewer than two pictures on a side.
     """
-    size = min(subset_size, len(real_MD), len(fake_ND))
-    if size < 2:
+    smaller = min(len(real_MD), len(fake_ND))
+    if smaller < 2:
         raise ValueError("KID needs at least two pictures on each side")
+    size = min(subset_size, max(2, smaller // 2))
     random = np.random.default_rng(seed)
     values = [
         squared_mmd(real_MD[random.choice(len(real_MD), size, False)], fake_ND[random.choice(len(fake_ND), size, False)])

@@ -17,11 +17,14 @@ from flowmodel.store import Store
 EXPERIMENT = "flowmodel"
 
 _LOCK_SECONDS = 3.0
-# By default MLflow asks a server that is down for minutes.
-_IMPATIENT = {
+# What somebody has set already stays.
+_SETTINGS = {
+    # By default MLflow asks a server that is down for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
 
@@ -30,7 +33,7 @@ def connect(store: Store) -> mlflow.MlflowClient:
 
     Raises FlowmodelError within seconds when the store is locked, unreachable, or no MLflow database.
     """
-    for name, value in _IMPATIENT.items():
+    for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     for chatty in ("mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -40,7 +43,7 @@ def connect(store: Store) -> mlflow.MlflowClient:
         _use(store.mlflow_uri)
         client = mlflow.MlflowClient()
         # Through the fluent interface, because logged models end in its current experiment.
-        mlflow.set_experiment(experiment_id=_experiment(client, store))
+        mlflow.set_experiment(experiment_id=experiment_id(client, store))
         return client
 
 
@@ -48,12 +51,12 @@ def _use(uri: str) -> None:
     # MLflow also puts the address into MLFLOW_TRACKING_URI; left there, it would be the address of every other store too.
     before = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
     if before is None:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
-def _experiment(client: mlflow.MlflowClient, store: Store) -> str:
+def experiment_id(client: mlflow.MlflowClient, store: Store) -> str:
+    """Of the experiment `flowmodel`, made where it is missing and brought back where it was deleted."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         # A server has its own place for artifacts.

@@ -80,3 +80,15 @@ def test_the_gate_keeps_a_bad_model_out_of_the_registry_but_shows_what_it_draws(
     assert not check.passed and check.blocking and "must be at least 1" in check.description
     made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
     assert {"evaluation", "sample_grid"} <= made and "registered_model" not in made
+
+
+@pytest.mark.slow
+def test_a_broken_mlflow_store_is_one_line_before_the_training_begins(project):
+    database = project.store.root / "mlflow" / "mlflow.db"
+    database.parent.mkdir(parents=True)
+    database.write_text("this is not a database, it only pretends to be one" * 20)
+    result = project.run()
+    assert not result.success
+    line = failure_line(result, "flow_checkpoint")
+    assert str(database) in line and "not a SQLite database" in line and "\n" not in line
+    assert not list(project.store.trainings.glob("*/*.safetensors"))

@@ -112,3 +112,23 @@ def test_a_run_of_everything_leaves_the_retraining_condition_content(shared_proj
     assert shared_project.run().success
     after = dg.evaluate_automation_conditions(definitions, shared_project.instance, cursor=before.cursor)
     assert Counter(before=before.total_requested, after=after.total_requested) == Counter(before=0, after=0)
+
+
+def test_the_registered_model_draws(first, shared_project):
+    import mlflow
+
+    from flowmodel.registry.tracking import connect
+
+    connect(shared_project.store)
+    (png,) = mlflow.pyfunc.load_model("models:/flowmodel@champion").predict(["red heart"])
+    assert png.startswith(b"\x89PNG")
+
+
+def test_the_mlflow_run_leads_back_to_dagster(first, shared_project):
+    from flowmodel.registry.tracking import connect
+
+    run_id = metadata(first, "flow_checkpoint")["mlflow_run"].rpartition("/")[2]
+    assert metadata(first, "registered_model")["mlflow_run"].endswith(run_id)
+    tags = connect(shared_project.store).get_run(run_id).data.tags
+    assert tags["dagster_asset_key"] == "flow_checkpoint"
+    assert shared_project.instance.get_run_by_id(tags["dagster_run_id"]) is not None

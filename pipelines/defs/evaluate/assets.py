@@ -33,6 +33,7 @@ def evaluation(
 
     from flowmodel.evaluation.evaluate import evaluate
     from flowmodel.evaluation.grid import sample_grid
+    from flowmodel.registry.models import record_evaluation
     from flowmodel.training.inputs import TrainingInputs
 
     started = time.perf_counter()
@@ -45,10 +46,14 @@ def evaluation(
     context.log.info(
         f"KID {trained['kid']:.4g}, right icon nearest among all: {trained['top1_of_all']:.1%} of {trained['count']}"
     )
-    scores = {f"trained {name}": value for name, value in trained.items()}
-    metrics = materialised(result.metrics, started, "evaluation", metrics=metrics_table(result.report), **scores)
-
-    started = time.perf_counter()
+    evaluated = time.perf_counter()
     grid = sample_grid(result.samples, prepared, files.file("sample_grid", f"{training}.png"))
+    run = record_evaluation(files, flow_checkpoint.path, result.report, grid.path, prepared)
+
+    scores = {f"trained {name}": value for name, value in trained.items()}
+    link = dg.MetadataValue.url(run.url)
     with Image.open(grid.path) as image:
-        return metrics, materialised(grid, started, "sample_grid", grid=picture(image))
+        return (
+            materialised(result.metrics, started, "evaluation", metrics=metrics_table(result.report), mlflow_run=link, **scores),
+            materialised(grid, evaluated, "sample_grid", grid=picture(image)),
+        )

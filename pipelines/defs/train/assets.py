@@ -34,17 +34,19 @@ def flow_checkpoint(
     **inputs: Artifact,
 ) -> dg.MaterializeResult[Artifact]:
     """The trained network. An interrupted training resumes; one that was finished on the same recipe and data is not repeated."""
+    from flowmodel.registry.observer import MlflowObserver
     from flowmodel.training.inputs import TrainingInputs
     from flowmodel.training.loop import train, training_folder
     from pipelines.progress import ProgressLog
 
     started = time.perf_counter()
-    prepared = TrainingInputs(**inputs)
-    chosen = recipe.load()
+    prepared, chosen = TrainingInputs(**inputs), recipe.load()
     folder = training_folder(store.open(), chosen, prepared)
     if config.fresh:
         shutil.rmtree(folder, ignore_errors=True)
-    result = train(chosen, prepared, folder, [ProgressLog(context.log)])
+    origin = {"dagster_run_id": context.run.run_id, "dagster_asset_key": context.asset_key.to_user_string()}
+    mlflow = MlflowObserver(store.open(), prepared, origin)
+    result = train(chosen, prepared, folder, [ProgressLog(context.log), mlflow])
     return materialised(
         result.checkpoint,
         started,
@@ -53,4 +55,5 @@ def flow_checkpoint(
         trained_now=not result.already_finished,
         resumed_from=result.resumed_from or 0,
         dataset=prepared.digest,
+        mlflow_run=dg.MetadataValue.url(mlflow.run.url),
     )

@@ -1,0 +1,75 @@
+"""Writes what a training does to its MLflow run, while it runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image
+
+from flowmodel.registry.runs import TrainingRun
+from flowmodel.registry.tracking import connect
+from flowmodel.store import Store
+from flowmodel.training.checkpoint import read_header
+from flowmodel.training.inputs import TrainingInputs
+from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
+
+_CURVES = ("loss", "gradient_norm", "learning_rate", "images_per_second")
+
+
+class MlflowObserver(TrainingObserver):
+    """Parameters, curves, grids and the data set, in one run, however often the training is interrupted.
+
+    Attributes:
+        run: the training's run, once it has begun.
+    """
+
+    def __init__(self, store: Store, inputs: TrainingInputs, tags: Mapping[str, str] | None = None) -> None:
+        """Raises FlowmodelError when MLflow can't be used: before the training begins, not after its first step."""
+        connect(store)
+        self._store, self._inputs, self._tags = store, inputs, tags
+        self.run: TrainingRun | None = None
+        self._logged_until = 0
+        self._logged_grids: set[int] = set()
+
+    def on_start(self, start: TrainingStart) -> None:
+        self.run = TrainingRun.open(self._store, start.folder, start.recipe.name, self._tags)
+        self.run.set_status("RUNNING")
+        self.run.log_parameters(
+            start.recipe.model_dump(mode="json")
+            | {"parameters": start.parameters, "device": start.device, "trained_icons": len(start.trained_ids)}
+        )
+        self.run.log_dataset(self._inputs, start.trained_ids)
+        # A resumed training repeats the steps since its last checkpoint; their points are there already.
+        self._logged_until = self.run.last_step("training/loss")
+        self._logged_grids = self.run.grid_steps()
+
+    def on_log(self, step: int, values: dict[str, float]) -> None:
+        if self.run and step > self._logged_until:
+            self.run.log_metrics({f"training/{name}": values[name] for name in _CURVES}, step)
+
+    def on_grid(self, step: int, grid: Image.Image) -> None:
+        if self.run and step not in self._logged_grids:
+            self.run.log_grid(step, grid)
+
+    def on_end(self, result: TrainingResult) -> None:
+        if self.run is None:  # it had finished before; perhaps in another MLflow store
+            self.run = run_of_checkpoint(self._store, result.checkpoint.path, self._inputs, self._tags)
+        self.run.set_status("FINISHED")
+
+    def on_failure(self, error: BaseException) -> None:
+        if self.run:
+            self.run.set_status("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+
+
+def run_of_checkpoint(
+    store: Store, checkpoint: Path, inputs: TrainingInputs, tags: Mapping[str, str] | None = None
+) -> TrainingRun:
+    """The run of the finished training that left `checkpoint`.
+
+    Where MLflow doesn't know of it, as it was trained without or the store is new, a run is made with what the checkpoint
+    tells. Raises FlowmodelError when the checkpoint or MLflow can't be used.
+    """
+    header = read_header(checkpoint)
+    run = TrainingRun.open(store, checkpoint.parent, header.recipe["name"], tags)
+    run.log_parameters(header.recipe | {"trained_icons": len(header.trained_ids)})
+    run.log_dataset(inputs, header.trained_ids)
+    return run

@@ -1,0 +1,63 @@
+"""A model that has passed the gate goes into the registry."""
+
+import time
+
+import dagster as dg
+
+from flowmodel.files import Artifact, read_json, write_json
+from pipelines.automation import on_changed_data
+from pipelines.failures import readable_failures
+from pipelines.reporting import materialised
+from pipelines.resources import StoreResource
+from pipelines.training_inputs import ins
+
+
+@dg.asset(
+    ins=ins("flow_checkpoint", "evaluation", "sample_grid"),
+    group_name="release",
+    kinds={"mlflow"},
+    automation_condition=on_changed_data,
+)
+@readable_failures()
+def registered_model(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    flow_checkpoint: Artifact,
+    evaluation: Artifact,
+    sample_grid: Artifact,
+    **inputs: Artifact,
+) -> dg.MaterializeResult[Artifact]:
+    """The checkpoint as a version of the MLflow model `flowmodel`: challenger, and champion where it beats the present one."""
+    from flowmodel.registry.models import register
+    from flowmodel.training.inputs import TrainingInputs
+
+    started = time.perf_counter()
+    files = store.open()
+    registered = register(
+        files,
+        flow_checkpoint.path,
+        read_json(evaluation.path),
+        sample_grid.path,
+        TrainingInputs(**inputs),
+        log=context.log.info,
+    )
+    for line in registered.lines:
+        context.log.info(line)
+    record = {
+        "name": registered.name,
+        "version": registered.version,
+        "aliases": registered.aliases,
+        "run_id": registered.run_id,
+        "checkpoint": str(flow_checkpoint.path),
+        "metrics": str(evaluation.path),
+        "grid": str(sample_grid.path),
+    }
+    return materialised(
+        Artifact.of(write_json(files.released, record)),
+        started,
+        model=registered.name,
+        version=registered.version,
+        aliases=", ".join(registered.aliases),
+        decision="; ".join(registered.lines),
+        mlflow_run=dg.MetadataValue.url(registered.run_url),
+    )

@@ -1,0 +1,162 @@
+"""What a training leaves in its MLflow run."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from flowmodel.files import read_json
+from flowmodel.registry.observer import MlflowObserver, run_of_checkpoint
+from flowmodel.registry.runs import RUN_FILE
+from flowmodel.registry.tracking import connect, experiment_id
+from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.training.loop import train
+from flowmodel.training.observers import TrainingObserver
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("training")
+
+
+@pytest.fixture(scope="module")
+def run(store, folder, tiny_recipe, prepared):
+    """The run of a training that was observed from begin to end."""
+    observer = MlflowObserver(store, prepared.inputs, {"dagster_run_id": "r-1"})
+    train(tiny_recipe, prepared.inputs, folder, [observer])
+    return observer.run.client.get_run(observer.run.run_id)
+
+
+def _history(store: Store, run_id: str, metric: str = "training/loss") -> list[int]:
+    return [point.step for point in connect(store).get_metric_history(run_id, metric)]
+
+
+def test_every_hyper_parameter_is_there(run, tiny_recipe, prepared):
+    params = run.data.params
+    assert params["training.learning_rate"] == str(tiny_recipe.training.learning_rate)
+    assert params["network.widths"] == "[16, 32]" and params["data.split.seed"] == "0"
+    assert params["evaluation.gate.max_kid"] == "null" and params["sampling.solver"] == "midpoint"
+    assert int(params["parameters"]) > 1000 and params["device"] == "cpu" and int(params["trained_icons"]) > 150
+
+
+def test_curves_and_grids_by_step(run, store):
+    assert run.info.status == "FINISHED" and run.info.run_name == "tiny"
+    for curve in ("loss", "learning_rate", "images_per_second", "gradient_norm"):
+        assert _history(store, run.info.run_id, f"training/{curve}") == [5, 10, 15, 20, 25, 30]
+    images = [file.path for file in connect(store).list_artifacts(run.info.run_id, "images")]
+    assert sorted(step for path in images for step in (15, 30) if f"grid+step+{step}+" in path and path.endswith(".png")) == [
+        15,
+        30,
+    ]
+
+
+def test_tags_say_where_it_came_from(run):
+    assert run.data.tags["dagster_run_id"] == "r-1"
+    if (PROJECT_ROOT / ".git").exists():
+        assert len(run.data.tags["git_commit"]) == 40
+
+
+def test_the_data_set_is_an_input_with_its_digests(run, prepared):
+    digests = {given.dataset.name: given.dataset.digest for given in run.inputs.dataset_inputs}
+    assert digests == {
+        "training_set": prepared.inputs.digest[:36],
+        "normalized_icons": prepared.inputs.normalised.digest[:36],
+        "rgba_tensors": prepared.inputs.tensors.digest[:36],
+        "captions": prepared.inputs.captions.digest[:36],
+        "caption_embeddings": prepared.inputs.embeddings.digest[:36],
+        "splits": prepared.inputs.splits.digest[:36],
+    }
+    tags = {tag.key: tag.value for tag in run.inputs.dataset_inputs[0].tags}
+    assert tags["mlflow.data.context"] == "training" and len(tags["sha256"]) == 64
+
+
+def test_a_finished_training_keeps_its_run(run, store, folder, tiny_recipe, prepared):
+    observer = MlflowObserver(store, prepared.inputs, {"dagster_run_id": "r-2"})
+    assert train(tiny_recipe, prepared.inputs, folder, [observer]).already_finished
+    assert observer.run.run_id == run.info.run_id and observer.run.url.endswith(f"/runs/{run.info.run_id}")
+    again = observer.run.client.get_run(run.info.run_id)
+    assert again.data.params == run.data.params and len(again.inputs.dataset_inputs) == 6
+    assert again.data.tags["dagster_run_id"] == "r-2"
+    assert len(_history(store, run.info.run_id)) == 6
+
+
+class _Stop(TrainingObserver):
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def on_log(self, step, values):
+        if step == 15:
+            raise self.error
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), "KILLED"), (RuntimeError("out of memory"), "FAILED")])
+def test_a_stopped_training_says_so_and_continues_in_its_run(store, tiny_recipe, prepared, tmp_path, error, status):
+    first = MlflowObserver(store, prepared.inputs)
+    with pytest.raises(type(error)):
+        train(tiny_recipe, prepared.inputs, tmp_path, [first, _Stop(error)])
+    assert first.run.client.get_run(first.run.run_id).info.status == status
+    second = MlflowObserver(store, prepared.inputs)
+    assert train(tiny_recipe, prepared.inputs, tmp_path, [second]).resumed_from == 10
+    assert second.run.run_id == first.run.run_id
+    assert second.run.client.get_run(first.run.run_id).info.status == "FINISHED"
+    assert _history(store, first.run.run_id) == [5, 10, 15, 20, 25, 30]  # step 15 was done twice, and is there once
+
+
+def test_a_training_that_mlflow_does_not_know_gets_a_run(store, tiny_training, prepared, tmp_path):
+    checkpoint = tmp_path / "final.safetensors"
+    checkpoint.write_bytes(tiny_training.checkpoint.read_bytes())
+    first = run_of_checkpoint(store, checkpoint, prepared.inputs)
+    assert first.client.get_run(first.run_id).data.params["training.steps"] == "30"
+    assert run_of_checkpoint(store, checkpoint, prepared.inputs).run_id == first.run_id
+    first.client.delete_run(first.run_id)
+    third = run_of_checkpoint(store, checkpoint, prepared.inputs)
+    assert third.run_id != first.run_id and read_json(tmp_path / RUN_FILE)["run_id"] == third.run_id
+
+
+_WORKER = """
+import os, signal, sys
+from pathlib import Path
+from flowmodel.recipes import load_recipe
+from flowmodel.registry.observer import MlflowObserver
+from flowmodel.store import Store
+from flowmodel.training.inputs import TrainingInputs
+from flowmodel.training.loop import train
+from flowmodel.training.observers import TrainingObserver
+
+class Killed(TrainingObserver):
+    def on_log(self, step, values):
+        if step == 25:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+data, store, folder, *overrides = sys.argv[1:]
+recipe = load_recipe("quickstart", overrides)
+inputs = TrainingInputs.of(Store(Path(data)), recipe.data.size)
+train(recipe, inputs, Path(folder), [MlflowObserver(Store(Path(store)), inputs), Killed()])
+"""
+
+
+@pytest.mark.slow
+def test_after_kill_9_the_same_run_goes_on(store, tiny_recipe, prepared, tmp_path):
+    from tests.conftest import TINY
+
+    arguments = [str(prepared.store.root), str(store.root), str(tmp_path), *TINY]
+    killed = subprocess.run([sys.executable, "-c", _WORKER, *arguments], env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    run_id = read_json(tmp_path / RUN_FILE)["run_id"]
+    assert connect(store).get_run(run_id).info.status == "RUNNING"
+    runs = len(connect(store).search_runs([experiment_id(connect(store), store)]))
+
+    observer = MlflowObserver(store, prepared.inputs)
+    assert train(tiny_recipe, prepared.inputs, tmp_path, [observer]).resumed_from == 20
+    assert observer.run.run_id == run_id and connect(store).get_run(run_id).info.status == "FINISHED"
+    assert len(connect(store).search_runs([experiment_id(connect(store), store)])) == runs
+    assert _history(store, run_id) == [5, 10, 15, 20, 25, 30]
+    images = [file.path for file in connect(store).list_artifacts(run_id, "images") if file.path.endswith(".png")]
+    assert len(images) == 2

@@ -1,0 +1,100 @@
+"""Connecting to MLflow, and what a person reads when that fails."""
+
+import os
+import sqlite3
+import time
+from contextlib import closing
+
+import mlflow
+import pytest
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.registry.tracking import EXPERIMENT, connect, experiment_id, sqlite_file, ui_address
+from flowmodel.store import Store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def client(store):
+    return connect(store)
+
+
+def test_a_new_store_gets_database_and_experiment_inside_itself(store, client):
+    assert sqlite_file(store).is_relative_to(store.root) and sqlite_file(store).exists()
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment.artifact_location == store.mlflow_artifacts.as_uri()
+    assert experiment_id(connect(store), store) == experiment.experiment_id
+
+
+def test_stores_do_not_get_mixed_up(store, client, tmp_path):
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+    other = Store(tmp_path)
+    connect(other)
+    assert str(tmp_path) in other.mlflow_uri == mlflow.get_tracking_uri() and str(store.root) in store.mlflow_uri
+    connect(store)
+    assert mlflow.get_tracking_uri() == store.mlflow_uri
+
+
+def test_telemetry_is_off(client):
+    from mlflow.telemetry.utils import is_telemetry_disabled
+
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true" and is_telemetry_disabled()
+
+
+def test_a_deleted_experiment_comes_back(store, client):
+    client.delete_experiment(experiment_id(client, store))
+    again = connect(store)
+    assert again.get_experiment_by_name(EXPERIMENT).lifecycle_stage == "active"
+
+
+def _fails_within(seconds: float, store: Store) -> str:
+    started = time.monotonic()
+    with pytest.raises(FlowmodelError) as caught:
+        connect(store)
+    assert time.monotonic() - started < seconds
+    message = str(caught.value)
+    assert "\n" not in message and message.startswith("MLflow store ")
+    return message
+
+
+def test_a_locked_store_is_one_clear_line_within_seconds(store, client):
+    with closing(sqlite3.connect(sqlite_file(store))) as somebody:
+        somebody.execute("BEGIN EXCLUSIVE")
+        message = _fails_within(8, store)
+    assert "locked by another process" in message and "mlflow.db" in message
+    connect(store)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    database = sqlite_file(Store(tmp_path))
+    database.parent.mkdir(parents=True)
+    database.write_bytes(b"these are not the bytes you are looking for" * 100)
+    assert "not a SQLite database" in _fails_within(5, Store(tmp_path))
+
+
+def test_a_place_that_cannot_be_opened_is_named(tmp_path):
+    sqlite_file(Store(tmp_path)).mkdir(parents=True)
+    assert "can't be opened" in _fails_within(5, Store(tmp_path))
+
+
+def test_an_unreachable_server_is_named_within_seconds_without_its_password(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    message = _fails_within(15, Store(tmp_path))
+    assert "http://127.0.0.1:9: the server can't be reached" in message and "secret" not in message
+
+
+def test_an_unknown_kind_of_store_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "ftp://somewhere")
+    assert "ftp" in _fails_within(5, Store(tmp_path))
+
+
+def test_ui_address(tmp_path, monkeypatch):
+    assert ui_address(Store(tmp_path)) == "http://127.0.0.1:5000"
+    monkeypatch.setenv("MLFLOW_PORT", "5123")
+    assert ui_address(Store(tmp_path)) == "http://127.0.0.1:5123"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example/")
+    assert ui_address(Store(tmp_path)) == "https://mlflow.example"
