@@ -33,7 +33,7 @@ def metrics_table(report: dict[str, Any]) -> Table:
         table.add_column("real icons", justify="right", style="dim")
     for words, key, form in _ROWS:
         cells = [scores[split].get(key) for split in ("trained", "unseen_concept") for scores in (metrics, reference)]
-        table.add_row(words, *("–" if cell is None else form.format(cell) for cell in cells))
+        table.add_row(words, *("-" if cell is None else form.format(cell) for cell in cells))
     return table
 
 

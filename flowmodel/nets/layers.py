@@ -15,13 +15,16 @@ LayerT = TypeVar("LayerT", bound=nn.Module)
 
 
 class TimeEmbedding(nn.Module):
-    """Sinusoidal features of t in [0, 1], as in Vaswani et al. 1706.03762 with frequencies from 1 to 1000."""
+    """Sinusoidal features of t in [0, 1], as in Vaswani et al. 1706.03762 with frequencies from 1 to 32.
+
+    Higher ones would only tell apart times at which the network should do the same.
+    """
 
     frequencies_F: Tensor
 
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.register_buffer("frequencies_F", torch.logspace(0, 3, features // 2), persistent=False)
+        self.register_buffer("frequencies_F", torch.logspace(0, 1.5, features // 2), persistent=False)
 
     def forward(self, t_B: Tensor) -> Tensor:
         phase_BF = t_B[:, None].float() * self.frequencies_F
@@ -29,8 +32,8 @@ class TimeEmbedding(nn.Module):
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm of 32 groups, or of as many as divide `channels`."""
-    return nn.GroupNorm(math.gcd(32, channels), channels)
+    """GroupNorm of 8 groups, or of as many as divide `channels`: the networks are narrow, and a group needs several channels."""
+    return nn.GroupNorm(math.gcd(8, channels), channels)
 
 
 def zero_init(layer: LayerT) -> LayerT:

@@ -59,6 +59,7 @@ class ObjectiveConfig(_Section):
 class TrainingConfig(_Section):
     steps: Count = 10_000
     batch_size: Count = 32
+    optimizer: Literal["adamw", "muon"] = Field("muon", description="muon: for weight matrices; AdamW for everything else.")
     learning_rate: Positive = 1e-3
     warmup_steps: int = Field(200, ge=0)
     final_learning_rate: Fraction = Field(0.02, description="End of the cosine decay, as a share of learning_rate.")

@@ -27,6 +27,9 @@ _SETTINGS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
+# The second one prints the trace of every database error that it raises as well.
+_LOG_LEVELS = {"mlflow": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL, "alembic": logging.WARNING}
+
 
 def connect(store: Store) -> mlflow.MlflowClient:
     """Make `store`'s MLflow the one that this process uses, and create database and experiment where they are missing.
@@ -35,8 +38,8 @@ def connect(store: Store) -> mlflow.MlflowClient:
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    for chatty in ("mlflow", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for logger, level in _LOG_LEVELS.items():
+        logging.getLogger(logger).setLevel(level)
     if (database := sqlite_file(store)) is not None:
         _require_usable(database, store)
     with readable_errors(store):

@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file, whole or absent.
 
-A step's checkpoint (`step-00001500.safetensors`) holds everything needed to continue: `model.*`, `ema.*`, `exp_avg.*` and
-`exp_avg_sq.*` (AdamW's moments). Random numbers need no state, as they are functions of seed and step. `final.safetensors`
+A step's checkpoint (`step-00001500.safetensors`) holds everything needed to continue: `model.*`, `ema.*` and
+`optimizer.*`. Random numbers need no state, as they are functions of seed and step. `final.safetensors`
 holds the averaged weights (`ema.*`) alone. Both carry a JSON header that says what they are.
 """
 

@@ -79,7 +79,7 @@ def _run(recipe: Recipe, inputs: TrainingInputs, folder: Path, digest: str, obse
         refuse_other_training(newest, read_header(newest), digest)
     state = TrainingState(recipe, inputs, digest)
     if newest:
-        state.restore(newest, first_step)
+        state.restore(newest)
     start = TrainingStart(
         recipe=recipe,
         folder=folder,

@@ -20,6 +20,7 @@ from flowmodel.training.checkpoint import CheckpointHeader, read_tensors, save_c
 from flowmodel.training.device import DevicePolicy
 from flowmodel.training.ema import PowerEma
 from flowmodel.training.inputs import EpochOrder, TrainingInputs, load_training_set
+from flowmodel.training.optimizer import Optimizers
 from flowmodel.training.schedule import learning_rate
 
 
@@ -37,13 +38,7 @@ class TrainingState:
             self.policy.device,
             memory_format=self.policy.memory_format,  # type: ignore[call-overload]  # missing in torch's stub
         )
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=config.learning_rate,
-            betas=(0.9, 0.99),
-            weight_decay=config.weight_decay,
-            fused=self.policy.fused_optimizer,
-        )
+        self.optimizers = Optimizers(self.network, config, fused=self.policy.fused_optimizer)
         self.ema = PowerEma(self.network, config.ema)
         self._objective = FlowMatchingObjective(recipe.objective)
         self._order = EpochOrder(len(self.data.ids), config.batch_size, config.seed)
@@ -75,23 +70,15 @@ class TrainingState:
             loss = self._objective(self.network, pictures_BCHW, text, self._generator).mean()
         loss.backward()
         gradient_norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(index, self.config)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizers.step(learning_rate(index, self.config))
         self.ema.update(index + 1)
         return loss.detach(), gradient_norm.detach()
 
     def save(self, path: Path, steps_done: int) -> Path:
         """Everything that :meth:`restore` needs to continue after `steps_done` steps."""
-        tensors = self._averages()
-        for name, parameter in self.network.named_parameters():
-            moments = self.optimizer.state[parameter]
-            tensors |= {
-                f"model.{name}": parameter,
-                f"exp_avg.{name}": moments["exp_avg"],
-                f"exp_avg_sq.{name}": moments["exp_avg_sq"],
-            }
+        weights = {f"model.{name}": parameter for name, parameter in self.network.named_parameters()}
+        optimizer = {f"optimizer.{key}": value for key, value in self.optimizers.state().items()}
+        tensors = weights | self._averages() | optimizer
         return save_checkpoint(path, tensors, replace(self.header, step=steps_done))
 
     def save_final(self, path: Path) -> Path:
@@ -101,17 +88,10 @@ class TrainingState:
     def _averages(self) -> dict[str, Tensor]:
         return {f"ema.{name}": average for name, average in self.ema.state().items()}
 
-    def restore(self, path: Path, steps_done: int) -> None:
+    def restore(self, path: Path) -> None:
         self.network.load_state_dict(read_tensors(path, "model."))
         self.ema.load(read_tensors(path, "ema."))
-        means, squares = read_tensors(path, "exp_avg."), read_tensors(path, "exp_avg_sq.")
-        counter_device = self.policy.device if self.policy.fused_optimizer else "cpu"
-        for name, parameter in self.network.named_parameters():
-            self.optimizer.state[parameter] = {
-                "step": torch.tensor(float(steps_done), device=counter_device),
-                "exp_avg": torch.empty_like(parameter).copy_(means[name]),
-                "exp_avg_sq": torch.empty_like(parameter).copy_(squares[name]),
-            }
+        self.optimizers.load(read_tensors(path, "optimizer."))
 
     @contextmanager
     def averaged_weights(self) -> Iterator[nn.Module]:

@@ -6,7 +6,7 @@ import torch
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation import features
-from flowmodel.evaluation.features import WIDTH, cached_features, load_extractor
+from flowmodel.evaluation.features import LAYOUT_WIDTH, SEMANTIC_WIDTH, cached_features, load_extractor
 from flowmodel.evaluation.metrics import retrieval
 from flowmodel.files import Artifact
 from flowmodel.icons.tensors import load_tensors
@@ -28,32 +28,38 @@ def some_features(extractor, some_icons):
 
 
 def test_features_are_finite_and_differ(some_features, some_icons):
-    assert some_features.shape == (len(some_icons), WIDTH) and some_features.dtype == np.float32
-    assert np.isfinite(some_features).all() and len(np.unique(some_features, axis=0)) == len(some_icons)
+    assert some_features.semantic_ND.shape == (len(some_icons), SEMANTIC_WIDTH)
+    assert some_features.layout_ND.shape == (len(some_icons), LAYOUT_WIDTH)
+    for matrix in (some_features.semantic_ND, some_features.layout_ND):
+        assert matrix.dtype == np.float32 and np.isfinite(matrix).all()
+        assert len(np.unique(matrix, axis=0)) == len(some_icons)
 
 
 def test_features_do_not_depend_on_the_batch(extractor, some_icons, some_features):
-    np.testing.assert_allclose(extractor(some_icons[3:5]), some_features[3:5], rtol=1e-3, atol=1e-3)
-    assert extractor(some_icons[:0]).shape == (0, WIDTH)
+    alone, among_others = extractor(some_icons[3:5]), some_features[3:5]
+    np.testing.assert_allclose(alone.semantic_ND, among_others.semantic_ND, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(alone.layout_ND, among_others.layout_ND, rtol=1e-3, atol=1e-3)
+    assert extractor(some_icons[:0]).semantic_ND.shape == (0, SEMANTIC_WIDTH)
 
 
 def test_a_slightly_noisy_icon_is_nearest_to_itself(extractor, some_icons, some_features):
     noise = torch.randint(0, 8, some_icons.shape, generator=torch.Generator().manual_seed(0))
     rows = np.arange(len(some_icons))
     spoilt = (some_icons.int() + noise).clamp(0, 255).to(torch.uint8)
-    assert retrieval(extractor(spoilt), some_features, rows, rows) > 0.9
+    assert retrieval(extractor(spoilt).layout_ND, some_features.layout_ND, rows, rows) > 0.9
 
 
 def test_a_white_disc_is_not_a_hole(extractor):
     white, clear = torch.full((1, 4, 16, 16), 255, dtype=torch.uint8), torch.zeros(1, 4, 16, 16, dtype=torch.uint8)
-    assert np.abs(extractor(white) - extractor(clear)).max() > 0.1
+    assert np.abs(extractor(white).semantic_ND - extractor(clear).semantic_ND).max() > 0.1
 
 
 def test_the_cache_is_used_for_the_same_content_only(extractor, some_icons, tmp_path):
     few = some_icons[:2]
     first = cached_features(Artifact(tmp_path / "a", "1" * 64), few, extractor, tmp_path)
     again = cached_features(Artifact(tmp_path / "b", "1" * 64), few[:0], extractor, tmp_path)  # nothing to compute from
-    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first.semantic_ND, again.semantic_ND)
+    np.testing.assert_array_equal(first.layout_ND, again.layout_ND)
     assert len(cached_features(Artifact(tmp_path / "a", "2" * 64), few[:1], extractor, tmp_path)) == 1
 
 

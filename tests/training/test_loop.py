@@ -125,7 +125,7 @@ def test_checkpoint_says_what_it_is(tiny_training):
 def test_a_broken_checkpoint_is_named(tmp_path, content):
     path = tmp_path / "broken.safetensors"
     path.write_bytes(content)
-    with pytest.raises(FlowmodelError, match="broken.safetensors: not a flowmodel checkpoint"):
+    with pytest.raises(FlowmodelError, match=r"broken\.safetensors: not a flowmodel checkpoint"):
         read_header(path)
 
 

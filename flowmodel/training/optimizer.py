@@ -1,0 +1,110 @@
+"""Optimisers: Muon for weight matrices, AdamW for everything else, or AdamW for all.
+
+On small budgets Muon needs less than half of AdamW's steps here (docs/experiments.md).
+
+Shape suffixes: G matrices of one shape, R rows (out channels), C columns (the rest).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from flowmodel.recipes.schema import TrainingConfig
+
+_LEAST_EDGE = 16  # smaller ones have no spectrum worth equalising
+
+
+def orthogonalise(matrices_GRC: Tensor, iterations: int = 5) -> Tensor:
+    """For each matrix U S V^T about U V^T: all singular values become about 1.
+
+    Newton-Schulz iteration with the quintic of Jordan et al., "Muon: an optimizer for hidden layers" (2024).
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    is_tall = matrices_GRC.shape[1] > matrices_GRC.shape[2]
+    x = matrices_GRC.mT if is_tall else matrices_GRC
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(iterations):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if is_tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum whose update is orthogonalised, for weights of two and more dimensions (taken as matrices).
+
+    The update is scaled by 0.2 sqrt(max(R, C)), which gives it about the size of AdamW's, so that both use one learning rate
+    (Liu et al. 2502.16982, section 2.2). Weight decay is decoupled.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+        super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            by_shape: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
+                update_RC = parameter.grad.lerp(momentum, group["momentum"]).flatten(1)
+                by_shape[tuple(update_RC.shape)].append((parameter, update_RC))
+            for shape, members in by_shape.items():
+                updates_GRC = orthogonalise(torch.stack([update_RC for _, update_RC in members]))
+                for (parameter, _), update_RC in zip(members, updates_GRC, strict=True):
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    parameter.add_(update_RC.view(parameter.shape), alpha=-group["lr"] * 0.2 * max(shape) ** 0.5)
+
+
+class Optimizers:
+    """The optimisers of a network as one: stepped together, saved and restored by parameter name."""
+
+    def __init__(self, network: nn.Module, config: TrainingConfig, fused: bool) -> None:
+        self._fused = fused
+        self._names: dict[Tensor, str] = {parameter: name for name, parameter in network.named_parameters()}
+        matrices = [parameter for parameter in self._names if config.optimizer == "muon" and _is_matrix(parameter)]
+        others = [parameter for parameter in self._names if not any(parameter is matrix for matrix in matrices)]
+        self._members: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(others, config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=fused)
+        ]
+        if matrices:
+            self._members.append(Muon(matrices, config.learning_rate, config.weight_decay))
+
+    def step(self, learning_rate: float) -> None:
+        """Change the weights by their gradients, and forget the gradients."""
+        for member in self._members:
+            for group in member.param_groups:
+                group["lr"] = learning_rate
+            member.step()
+            member.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the next step depends on, as `<what>/<parameter>`."""
+        return {f"{what}/{self._names[parameter]}": value for parameter, what, value in self._entries()}
+
+    def _entries(self) -> Iterator[tuple[Tensor, str, Tensor]]:
+        for member in self._members:
+            for parameter, values in member.state.items():
+                for what, value in values.items():
+                    yield parameter, what, value
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        parameters = {name: parameter for parameter, name in self._names.items()}
+        owner = {parameter: member for member in self._members for group in member.param_groups for parameter in group["params"]}
+        for key, value in state.items():
+            what, _, name = key.partition("/")
+            parameter = parameters[name]
+            if what == "step":  # AdamW counts on the device only where it is fused
+                owner[parameter].state[parameter][what] = value.to(parameter.device if self._fused else "cpu")
+            else:  # in the parameter's memory format
+                owner[parameter].state[parameter][what] = torch.empty_like(parameter).copy_(value)
+
+
+def _is_matrix(parameter: Tensor) -> bool:
+    return parameter.ndim >= 2 and min(parameter.shape[0], parameter[0].numel()) >= _LEAST_EDGE
