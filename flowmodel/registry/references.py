@@ -1,6 +1,9 @@
 """From what a person writes after `--model` to a checkpoint file. MLflow is imported only where the registry is asked."""
 
+import atexit
 import re
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,13 +64,17 @@ def _from_registry(store: Store, name: str, alias: str | None, version: str | No
 
 
 def checkpoint_of_version(name: str, version: str) -> Path | None:
-    """A local copy of the version's checkpoint (where MLflow keeps it on this machine: the file itself); None if it is gone."""
+    """The version's checkpoint where MLflow keeps it on this machine, else a copy until the process ends; None if it is gone."""
     import mlflow
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model
 
+    copy = None
+    if mlflow.get_tracking_uri().startswith("http"):
+        copy = tempfile.mkdtemp(prefix="flowmodel-")
+        atexit.register(shutil.rmtree, copy, ignore_errors=True)
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}"))
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=copy))
         artifacts = Model.load(str(folder)).flavors["python_function"]["artifacts"]
     except (OSError, KeyError):
         return None
