@@ -66,7 +66,7 @@ def sample(
     from flowmodel.icons.grid import picture_grid
     from flowmodel.icons.rgba import to_image
     from flowmodel.pictures import save_image, slug
-    from flowmodel.registry.models import resolve_model
+    from flowmodel.registry.references import resolve_model
     from flowmodel.store import Store
 
     if out.suffix.lower() != ".png":

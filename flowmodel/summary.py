@@ -12,9 +12,9 @@ from flowmodel.store import Store
 
 _ROWS = (
     ("KID (lower is better)", "kid", "{:.4f}"),
-    ("right icon nearest, among those drawn", "top1_of_own", "{:.1%}"),
-    ("right icon nearest, among all", "top1_of_all", "{:.1%}"),
-    ("right icon among the nearest five of all", "top5_of_all", "{:.1%}"),
+    ("top-1 among those drawn", "top1_of_own", "{:.1%}"),
+    ("top-1 among all icons", "top1_of_all", "{:.1%}"),
+    ("top-5 among all icons", "top5_of_all", "{:.1%}"),
     ("copies of a training icon", "copy_ratio", "{:.1%}"),
 )
 
@@ -23,14 +23,15 @@ def metrics_table(report: dict[str, Any]) -> Table:
     """The scores of trained and unseen captions, each beside what real icons score."""
     settings, metrics, reference = report["settings"], report["metrics"], report["reference"]
     table = Table(
-        title=f"{settings['recipe']}: {settings['parameters'] / 1e6:.2f} M parameters, {settings['training_steps']} steps, "
-        f"{settings['solver']}, {settings['network_evaluations']} network evaluations, guidance {settings['guidance']:g}",
-        title_justify="left",
+        caption=f"{settings['recipe']}: {settings['parameters'] / 1e6:.2f} M parameters, {settings['training_steps']} steps, "
+        f"{settings['solver']} with {settings['network_evaluations']} network evaluations, guidance {settings['guidance']:g}. "
+        "Top-k: the drawn icon is among the k real ones that are most like the sample.",
+        caption_justify="left",
     )
     table.add_column("")
-    for split, words in (("trained", "trained icons"), ("unseen_concept", "unseen concepts")):
+    for split, words in (("trained", "trained"), ("unseen_concept", "unseen")):
         table.add_column(f"{words} ({metrics[split]['count']})", justify="right")
-        table.add_column("real icons", justify="right", style="dim")
+        table.add_column("real", justify="right", style="dim")
     for words, key, form in _ROWS:
         cells = [scores[split].get(key) for split in ("trained", "unseen_concept") for scores in (metrics, reference)]
         table.add_row(words, *("-" if cell is None else form.format(cell) for cell in cells))

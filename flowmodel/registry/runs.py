@@ -48,7 +48,9 @@ class TrainingRun:
                 run = client.create_run(experiment_id(client, store), run_name=name, tags=_source_tags())
                 write_json(folder / RUN_FILE, {"run_id": run.info.run_id})
             opened = cls(store, client, run.info.run_id, run.info.experiment_id)
-            opened._log_batch(tags=[RunTag(key, value) for key, value in (tags or {}).items()])
+            # What is known of its origin stays: a later visitor that trains nothing is not where it came from.
+            new = {key: value for key, value in (tags or {}).items() if key not in run.data.tags}
+            opened._log_batch(tags=[RunTag(key, value) for key, value in new.items()])
         return opened
 
     @property
