@@ -52,7 +52,9 @@ def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
             elif item["type"] == "missing":
                 problems.append(f"{field}: missing, it must be given")
             else:
-                problems.append(f"{field}: {item['msg']}, got {item['input']!r}" if item["loc"] else item["msg"])
+                message = item["msg"].removeprefix("Value error, ")
+                is_value = bool(item["loc"]) and not isinstance(item["input"], dict)
+                problems.append(f"{field}: {message}, got {item['input']!r}" if is_value else message)
         raise FlowmodelError(f"{where}: {'; '.join(problems)}") from None
 
 

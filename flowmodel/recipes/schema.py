@@ -40,7 +40,7 @@ class DataConfig(_Section):
 class NetworkConfig(_Section):
     kind: Literal["unet"] = "unet"
     stem: Literal[1, 2, 4] = Field(2, description="Space-to-depth factor before the first layer.")
-    widths: tuple[Count, ...] = Field((96, 144), min_length=1, description="Channels by level, halving the resolution between.")
+    widths: tuple[Count, ...] = Field((64, 96), min_length=1, description="Channels by level, halving the resolution between.")
     blocks: Count = Field(2, description="Residual blocks a level on the way down; one more on the way up.")
     attention_levels: int = Field(2, ge=0, description="How many of the lowest resolutions attend to themselves and the caption.")
     head_width: Count = Field(32, description="Channels of one attention head.")

@@ -1,0 +1,72 @@
+"""Recipes and selections: what is wrong is named, with what would be right."""
+
+import pytest
+import yaml
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.recipes import load_recipe, load_selection, recipe_names
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_loads_under_its_own_name(name):
+    assert load_recipe(name).name == name
+
+
+def test_overrides_reach_nested_fields():
+    recipe = load_recipe("quickstart", ["training.steps=7", "network.widths=[16, 32]", "data.selection=null"])
+    assert recipe.training.steps == 7 and recipe.network.widths == (16, 32) and recipe.data.selection is None
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.stepz=7", ["training.stepz: unknown field", "steps, batch_size"]),
+        ("trainings.steps=7", ["trainings: unknown field", "training, sampling"]),
+        ("training.steps=0", ["training.steps", "got 0"]),
+        ("training.steps=many", ["training.steps", "'many'"]),
+        ("objective.prediction=noise", ["objective.prediction", "'velocity' or 'data'"]),
+        ("data.size=60", ["data.size", "got 60"]),
+        ("data.size=16", None),
+        ("network.widths=[48, 65]", ["65 is not a multiple of network.head_width"]),
+        ("network.widths=[48, 48, 48, 48, 48, 48]", ["can't be divided by stem", "fewer network.widths"]),
+        ("data.split.validation=0.97", ["validation + unseen_concept must stay below 1"]),
+        ("training.steps.x=1", ["'steps' is a value, not a section"]),
+    ],
+)
+def test_a_wrong_field_is_named_in_one_line(override, words):
+    if words is None:
+        assert load_recipe("quickstart", [override])
+        return
+    with pytest.raises(FlowmodelError) as caught:
+        load_recipe("quickstart", [override])
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_recipe_file_of_one_s_own(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({"name": "mine", "training": {"steps": 3}}))
+    assert load_recipe(str(path)).training.steps == 3
+    path.write_text("training: [1, 2")
+    with pytest.raises(FlowmodelError, match=r"mine\.yaml: not valid YAML"):
+        load_recipe(str(path))
+
+
+def test_the_quickstart_s_icons_are_spread_over_all_groups(prepared, tiny_recipe):
+    from flowmodel.icons.table import read_ok_icons
+    from flowmodel.training.inputs import icons_of_split
+
+    icons = read_ok_icons(prepared.inputs.normalised.path, ["id", "group"]).set_index("id")["group"]
+    trained = icons_of_split(prepared.inputs, tiny_recipe.data, "train")
+    assert 180 <= len(trained) <= 220
+    assert set(icons[trained]) == set(icons) - {"component"} and "noto/2764" in trained and "noto/1f355" in trained
+
+
+def test_selections_are_checked(tmp_path):
+    empty = tmp_path / "empty.txt"
+    empty.write_text("# nothing\n")
+    with pytest.raises(FlowmodelError, match=r"empty\.txt: the list is empty"):
+        load_selection(str(empty))
+    with pytest.raises(FlowmodelError, match="no such list; there are well_known"):
+        load_selection("unknown")
