@@ -26,7 +26,7 @@ def test_report_names_everything_that_the_scores_depend_on(tiny_evaluation, tiny
     assert settings["dataset_digest"] == tiny_training.inputs.digest
     named = {"recipe", "solver", "steps", "guidance", "network_evaluations", "ema", "seed", "device", "extractor"}
     assert named | {"extractor_digest", "training_steps", "parameters", "comparison_digest"} <= settings.keys()
-    assert settings["network_evaluations"] == 8  # 2 midpoint steps, 2 stages each, with and without caption
+    assert settings["network_evaluations"] == 4  # 2 Euler steps, with and without caption
     assert read_json(tiny_evaluation.metrics) == json.loads(json.dumps(tiny_evaluation.report))
 
 
