@@ -144,11 +144,8 @@ def _scores(fake: Features, rows_N: np.ndarray, real: _Real, trained_rows: np.nd
     scores: dict[str, float] = {"count": len(fake)}
     if len(fake) < 2:
         return scores
-    layout_MD, labels_N = real.features.layout_ND, real.labels_M[rows_N]
     scores["kid"], scores["kid_std"] = kid(real.features[rows_N].semantic_ND, fake.semantic_ND, seed=seed)
-    for k in (1, 5):
-        scores[f"top{k}_of_own"] = retrieval(fake.layout_ND, layout_MD[rows_N], labels_N, labels_N, k)
-        scores[f"top{k}_of_all"] = retrieval(fake.layout_ND, layout_MD, real.labels_M, labels_N, k)
+    scores |= _retrievals(fake, rows_N, real)
     scores["copy_ratio"] = copy_ratio(fake.layout_ND, _distinct(real, trained_rows))
     return scores
 
@@ -165,26 +162,37 @@ def _reference(
     """What real pictures score: nothing can be expected to do better.
 
     KID: one half of the trained icons against the other; unseen real icons against trained ones. Retrieval: real icons at
-    half their resolution, the mildest thing that a generator does to them. Copy ratio: unseen real icons.
+    half their resolution, the mildest thing that a generator does to them. Copy ratio: unseen real icons, for both.
     """
     shuffled = np.random.default_rng(seed).permutation(trained)
-    blurred = extractor(_at_half_resolution(real.rgba_M4HW[trained]))
-    layout_MD, labels_N = real.features.layout_ND, real.labels_M[trained]
-    on_trained: dict[str, float] = {}
-    if len(trained) >= 4:
-        halves = real.features[shuffled[::2]].semantic_ND, real.features[shuffled[1::2]].semantic_ND
-        on_trained["kid"], on_trained["kid_std"] = kid(*halves, seed=seed)
+    layout_MD = real.features.layout_ND
+    copies = {"copy_ratio": copy_ratio(layout_MD[unseen], _distinct(real, trained_rows))} if len(unseen) else {}
+    return {
+        "trained": _kid_of_real(real, shuffled[::2], shuffled[1::2], seed) | _found_again(real, trained, extractor) | copies,
+        "unseen_concept": _kid_of_real(real, trained, unseen, seed) | _found_again(real, unseen, extractor) | copies,
+        "chance": {"top1_of_own": 1 / len(trained), "top1_of_all": 1 / len(real.ids), "top5_of_all": 5 / len(real.ids)},
+    }
+
+
+def _kid_of_real(real: _Real, rows: np.ndarray, other_rows: np.ndarray, seed: int) -> dict[str, float]:
+    if min(len(rows), len(other_rows)) < 2:
+        return {}
+    mean, std = kid(real.features[rows].semantic_ND, real.features[other_rows].semantic_ND, seed=seed)
+    return {"kid": mean, "kid_std": std}
+
+
+def _found_again(real: _Real, rows: np.ndarray, extractor: FeatureExtractor) -> dict[str, float]:
+    return _retrievals(extractor(_at_half_resolution(real.rgba_M4HW[rows])), rows, real) if len(rows) else {}
+
+
+def _retrievals(fake: Features, rows_N: np.ndarray, real: _Real) -> dict[str, float]:
+    """Top-1 and top-5 of pictures that stand for the real icons at `rows_N`, among those icons and among all."""
+    layout_MD, labels_M, labels_N = real.features.layout_ND, real.labels_M, real.labels_M[rows_N]
+    scores = {}
     for k in (1, 5):
-        on_trained[f"top{k}_of_own"] = retrieval(blurred.layout_ND, layout_MD[trained], labels_N, labels_N, k)
-        on_trained[f"top{k}_of_all"] = retrieval(blurred.layout_ND, layout_MD, real.labels_M, labels_N, k)
-    on_unseen: dict[str, float] = {}
-    if len(unseen) >= 2:
-        on_unseen["kid"], on_unseen["kid_std"] = kid(
-            real.features[trained].semantic_ND, real.features[unseen].semantic_ND, seed=seed
-        )
-        on_unseen["copy_ratio"] = copy_ratio(layout_MD[unseen], _distinct(real, trained_rows))
-    chance = {"top1_of_own": 1 / len(trained), "top1_of_all": 1 / len(real.ids), "top5_of_all": 5 / len(real.ids)}
-    return {"trained": on_trained, "unseen_concept": on_unseen, "chance": chance}
+        scores[f"top{k}_of_own"] = retrieval(fake.layout_ND, layout_MD[rows_N], labels_N, labels_N, k)
+        scores[f"top{k}_of_all"] = retrieval(fake.layout_ND, layout_MD, labels_M, labels_N, k)
+    return scores
 
 
 def _at_half_resolution(rgba_N4HW: Tensor) -> Tensor:
