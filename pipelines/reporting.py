@@ -1,7 +1,6 @@
 """What a materialisation says about itself in the Dagster UI."""
 
 import base64
-import io
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,9 +62,9 @@ def icon_preview(pngs: Sequence[bytes]) -> dg.MetadataValue:
 
 def picture(image: "Image.Image") -> dg.MetadataValue:
     """`image` inline: the UI has no way to show a file of this machine."""
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
-    return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")
+    from flowmodel.pictures import png_bytes
+
+    return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(png_bytes(image)).decode()})")
 
 
 def table(records: Sequence[Mapping[str, str | int | float]]) -> dg.MetadataValue:
