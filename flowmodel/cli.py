@@ -33,17 +33,19 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="field.path=value in place of the recipe's; repeatable.")
     ] = None,
-    sources: Annotated[Path | None, typer.Option(help="YAML list of icon sources; default: pipelines/sources.yaml.")] = None,
+    sources: Annotated[
+        Path | None, typer.Option(help="YAML list of icon sources; default: $FLOWMODEL_SOURCES or the pipeline's.")
+    ] = None,
 ) -> None:
     """Train without Dagster and MLflow; leaves OUT/final.safetensors, and OUT/grid.png of what it draws."""
-    from flowmodel.prepare import DEFAULT_SOURCES, prepare
+    from flowmodel.prepare import prepare
     from flowmodel.recipes import load_recipe
     from flowmodel.store import Store
     from flowmodel.terminal import TerminalObserver
     from flowmodel.training.loop import train as run_training
 
     chosen = load_recipe(recipe, set_ or [])
-    inputs = prepare(chosen, Store.from_environment(), sources or DEFAULT_SOURCES, log=_console.print)
+    inputs = prepare(chosen, Store.from_environment(), sources, log=_console.print)
     with TerminalObserver(_console, out) as observer:
         run_training(chosen, inputs, out, [observer])
 

@@ -87,7 +87,8 @@ def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | Non
     """
     table = table.replace_schema_metadata({k: str(v) for k, v in (metadata or {}).items()} or None)
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", compression_level=9)
+        # Most of it is PNG, which no level makes smaller.
+        pq.write_table(table, temporary, compression="zstd", compression_level=3)
     return Path(path)
 
 

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowmodel.icons.captions import build_captions
+from flowmodel.icons.duplicates import find_duplicates
 from flowmodel.icons.normalise import normalise_icons
-from flowmodel.icons.sources import ingest_icons, load_sources
+from flowmodel.icons.sources.context import SourceContext
+from flowmodel.icons.sources.ingest import ingest_icons
+from flowmodel.icons.sources.loading import load_sources, sources_file
 from flowmodel.icons.splits import assign_splits
 from flowmodel.icons.tensors import pack_tensors
 from flowmodel.recipes import Recipe
@@ -16,28 +19,30 @@ from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.text.embeddings import embed_captions
 from flowmodel.training.inputs import TrainingInputs
 
-DEFAULT_SOURCES = PROJECT_ROOT / "pipelines" / "sources.yaml"
-
 
 def prepare(
-    recipe: Recipe, store: Store, sources: Path = DEFAULT_SOURCES, log: Callable[[str], None] = lambda _: None
+    recipe: Recipe, store: Store, sources: Path | None = None, log: Callable[[str], None] = lambda _: None
 ) -> TrainingInputs:
     """Ingest, normalise, pack, caption, embed and split the icons of every source listed in the YAML file `sources`.
 
-    Captions that `store` already holds embedded are not embedded again. `log` gets a line a step.
-
-    Raises FlowmodelError when a source, the encoder or a file of the store can't be read.
+    Sources that have not changed are not read again, and captions that `store` already holds embedded are not embedded again.
+    `log` gets a line a step. Raises FlowmodelError when a source, the encoder or a file of the store can't be read.
     """
-    configs = load_sources(sources)
-    size = recipe.data.size
+    configs = load_sources(sources or sources_file())
+    data = recipe.data
+    context = SourceContext(PROJECT_ROOT, store.downloads, log)
     for config in configs:
         log(f"reading icons of '{config.name}'")
-        ingest_icons(config, PROJECT_ROOT, store.icons(config.name))
-    log(f"normalising to {size} x {size} pixels")
-    normalised = normalise_icons([store.icons(config.name) for config in configs], size, store.normalised(size))
-    tensors = pack_tensors(normalised.path, store.tensors(size))
-    captions = build_captions(normalised.path, store.captions, {config.name: config.style for config in configs})
-    log(f"embedding captions with '{recipe.data.encoder}'")
-    embeddings = embed_captions(captions.path, recipe.data.encoder, store.embeddings, log=log)
-    splits = assign_splits(normalised.path, recipe.data.split, store.splits)
+        ingest_icons(config, context, store.icons(config.name))
+    log(f"normalising to {data.size} x {data.size} pixels")
+    tables = {config.name: store.icons(config.name) for config in configs}
+    trim = [config.name for config in configs if config.trim]
+    normalised = normalise_icons(tables, data.size, store.normalised(data.size), trim)
+    tensors = pack_tensors(normalised.path, store.tensors(data.size))
+    styles = {config.name: config.style for config in configs}
+    captions = build_captions(normalised.path, store.captions, styles, data.captions, data.languages)
+    log(f"embedding captions with '{data.encoder}'")
+    embeddings = embed_captions(captions.path, data.encoder, store.embeddings, log=log)
+    duplicates = find_duplicates(normalised.path, store.duplicates)
+    splits = assign_splits(normalised.path, duplicates.path, data.split, store.splits)
     return TrainingInputs(normalised, tensors, captions, embeddings.artifact, splits)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from flowmodel.files import parquet_metadata, read_parquet
-from flowmodel.icons.rgba import decode_png
+from flowmodel.icons.decode import decode_png
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import pandera.pandas as pa
 
 from flowmodel.errors import FlowmodelError
 
-SPLITS = ("train", "validation", "unseen_concept", "unseen_style", "unseen_tone")
+# `excluded`: looks like icons on both sides of a border, and is used on neither.
+SPLITS = ("train", "validation", "unseen_concept", "unseen_style", "unseen_tone", "excluded")
 STATUSES = ("ok", "quarantined")
 
 _SHA256 = pa.Check.str_matches(r"^[0-9a-f]{64}$")
@@ -24,6 +25,7 @@ ICONS = pa.DataFrameSchema(
         "char": pa.Column(str, description="the emoji itself; empty where there is no code point"),
         "name": pa.Column(str, pa.Check.str_length(min_value=1)),
         "keywords": pa.Column(object, _LIST),
+        "captions": pa.Column(object, _LIST, description="texts that the source itself gives, used as they are"),
         "group": pa.Column(str),
         "subgroup": pa.Column(str),
         "base_key": pa.Column(str, description="key without skin tone: the concept"),
@@ -31,11 +33,13 @@ ICONS = pa.DataFrameSchema(
         "png": pa.Column(object, pa.Check(lambda b: isinstance(b, bytes), element_wise=True, error="bytes")),
         "width": pa.Column(int, pa.Check.ge(0)),
         "height": pa.Column(int, pa.Check.ge(0)),
-        "sha256": pa.Column(str, _SHA256),
+        "sha256": pa.Column(str, _SHA256, description="of png; in normalized_icons of the premultiplied pixels"),
         "licence": pa.Column(str),
+        "redistributable": pa.Column(bool, description="whether the picture may be passed on"),
         "origin": pa.Column(str),
         "status": pa.Column(str, pa.Check.isin(STATUSES)),
         "reason": pa.Column(str, description="why quarantined; empty when ok"),
+        "notes": pa.Column(str, description="what was done to the picture that a person may want to know"),
     },
     name="icons",
     strict=True,
@@ -44,10 +48,11 @@ ICONS = pa.DataFrameSchema(
 
 CAPTIONS = pa.DataFrameSchema(
     {
-        "caption_id": pa.Column(str, unique=True, description="icon_id#template"),
+        "caption_id": pa.Column(str, unique=True, description="icon_id#template, and @language where it is not English"),
         "icon_id": pa.Column(str, _ICON_ID),
         "text": pa.Column(str, pa.Check.str_length(min_value=1)),
         "template": pa.Column(str),
+        "language": pa.Column(str, pa.Check.str_matches(r"^[a-z]{2}(-[a-z]+)?$"), description="as emojibase names it: en, de, …"),
     },
     name="captions",
     strict=True,
@@ -62,6 +67,20 @@ CAPTION_EMBEDDINGS = pa.DataFrameSchema(
         "tokens": pa.Column(object, _LIST, description="ragged list of float16 vectors of length = dimension"),
     },
     name="caption_embeddings",
+    strict=True,
+    ordered=True,
+)
+
+DUPLICATES = pa.DataFrameSchema(
+    {
+        "icon_a": pa.Column(str, _ICON_ID),
+        "icon_b": pa.Column(str, _ICON_ID, description="the greater of the two ids"),
+        "cluster": pa.Column(str, _ICON_ID, description="smallest id of all that are linked, directly or through others"),
+        "identical": pa.Column(bool, description="the same pixels"),
+        "hash_distance": pa.Column(int, pa.Check.ge(0), description="bits that differ between the perceptual hashes"),
+        "pixel_distance": pa.Column(float, pa.Check.in_range(0, 1), description="root mean square, premultiplied RGBA"),
+    },
+    name="duplicates",
     strict=True,
     ordered=True,
 )

@@ -21,6 +21,11 @@ class Store:
         """Path of a file that the asset named `asset` writes."""
         return self.root / asset / name
 
+    @property
+    def downloads(self) -> Path:
+        """What sources have fetched, so that it isn't fetched again."""
+        return self.root / "downloads"
+
     def icons(self, source: str) -> Path:
         return self.file("icons", f"{source}.parquet")
 
@@ -37,6 +42,10 @@ class Store:
     @property
     def embeddings(self) -> Path:
         return self.file("caption_embeddings", "embeddings.parquet")
+
+    @property
+    def duplicates(self) -> Path:
+        return self.file("duplicates", "duplicates.parquet")
 
     @property
     def splits(self) -> Path:

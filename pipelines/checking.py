@@ -65,5 +65,23 @@ def embeddings_complete(captions: Artifact, embeddings: Artifact, key: dg.AssetK
     )
 
 
+@readable_failures()
+def no_leak(splits: Artifact, duplicates: Artifact, key: dg.AssetKey) -> dg.AssetCheckResult:
+    """Does every pair of look-alikes lie on one side of every border?"""
+    from flowmodel.icons.duplicates import load_pairs
+    from flowmodel.icons.splits import leaks, load_splits
+
+    split_of, pairs = load_splits(splits.path), load_pairs(duplicates.path)
+    leaking = leaks(split_of, pairs)
+    bad = {f"{a} = {b}": f"{split_of[a]} and {split_of[b]}" for a, b in leaking}
+    return dg.AssetCheckResult(
+        passed=not leaking,
+        asset_key=key,
+        check_name="no_leak",
+        description=f"{len(pairs)} pairs of look-alikes, {len(leaking)} of them across a border.",
+        metadata={"pairs": len(pairs), "leaks": len(leaking), "reasons": _reasons(bad)},
+    )
+
+
 def _reasons(bad: Mapping[str, str]) -> dg.MetadataValue:
     return table([{"id": name, "reason": reason} for name, reason in sorted(bad.items())[:MAX_LISTED]])

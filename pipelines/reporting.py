@@ -3,7 +3,6 @@
 import base64
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -12,8 +11,6 @@ from flowmodel.files import Artifact
 
 if TYPE_CHECKING:
     from PIL import Image
-
-PREVIEW_ICONS = 24
 
 
 def materialised(artifact: Artifact, started: float, asset: str | None = None, **metadata: Any) -> dg.MaterializeResult[Artifact]:
@@ -33,31 +30,6 @@ def materialised(artifact: Artifact, started: float, asset: str | None = None, *
             **metadata,
         },
     )
-
-
-def icons_summary(path: Path) -> dict[str, Any]:
-    """Counts, groups and a small picture of the icons table at `path`."""
-    from flowmodel.files import read_parquet
-    from flowmodel.icons.table import read_ok_icons
-
-    rows = read_parquet(path, ["status"]).num_rows
-    icons = read_ok_icons(path, ["name", "group", "png"])
-    chosen = icons.iloc[:: max(1, len(icons) // PREVIEW_ICONS)].head(PREVIEW_ICONS)
-    return {
-        "dagster/row_count": rows,
-        "quarantined": rows - len(icons),
-        "icons by group": table([{"group": group, "icons": count} for group, count in icons["group"].value_counts().items()]),
-        "preview": icon_preview(chosen["png"].tolist()),
-    }
-
-
-def icon_preview(pngs: Sequence[bytes]) -> dg.MetadataValue:
-    from flowmodel.icons.grid import picture_grid
-    from flowmodel.icons.rgba import open_png
-
-    if not pngs:
-        return dg.MetadataValue.md("no usable icon")
-    return picture(picture_grid([open_png(png) for png in pngs], columns=12, cell=48))
 
 
 def picture(image: "Image.Image") -> dg.MetadataValue:

@@ -1,15 +1,15 @@
-"""Which icon sources there are: `sources.yaml` beside this file, or the file that FLOWMODEL_SOURCES names."""
+"""The entries of `sources.yaml` as Dagster sees them."""
 
-import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from flowmodel.icons.sources import SourceConfig, load_sources
+from flowmodel.icons.sources.config import SourceConfig
+from flowmodel.icons.sources.loading import load_sources, sources_file
 
-
-def sources_file() -> Path:
-    return Path(os.environ.get("FLOWMODEL_SOURCES") or Path(__file__).with_name("sources.yaml")).resolve()
+if TYPE_CHECKING:
+    from flowmodel.icons.sources.context import SourceContext
+    from flowmodel.store import Store
 
 
 def icon_sources() -> list[SourceConfig]:
@@ -18,3 +18,10 @@ def icon_sources() -> list[SourceConfig]:
 
 def icons_key(source: SourceConfig) -> dg.AssetKey:
     return dg.AssetKey(["icons", source.name])
+
+
+def source_context(store: "Store", log: dg.DagsterLogManager) -> "SourceContext":
+    from flowmodel.icons.sources.context import SourceContext
+    from flowmodel.store import PROJECT_ROOT
+
+    return SourceContext(PROJECT_ROOT, store.downloads, log.info)

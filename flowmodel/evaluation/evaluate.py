@@ -135,8 +135,8 @@ def _choose(ids: Sequence[str], config: EvaluationConfig) -> list[str]:
 
 
 def _names(inputs: TrainingInputs) -> dict[str, str]:
-    captions = read_parquet(inputs.captions.path, ["icon_id", "text", "template"]).to_pandas()
-    return captions[captions["template"] == "name"].set_index("icon_id")["text"].to_dict()
+    captions = read_parquet(inputs.captions.path, ["icon_id", "text", "template", "language"]).to_pandas()
+    return captions[(captions["template"] == "name") & (captions["language"] == "en")].set_index("icon_id")["text"].to_dict()
 
 
 def _scores(fake: Features, rows_N: np.ndarray, real: _Real, trained_rows: np.ndarray, seed: int) -> dict[str, float]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from flowmodel.flow.guidance import GuidedVelocity
 from flowmodel.flow.solvers import solve
-from flowmodel.icons.rgba import from_unit
+from flowmodel.icons.tensors import from_unit
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.nets.unet import CHANNELS
 from flowmodel.recipes.schema import SamplingConfig

@@ -11,10 +11,12 @@ from flowmodel.schemas import ICONS, validate
 
 ARROW_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("id", "source", "key", "char", "name")]
-    + [("keywords", pa.list_(pa.string()))]
+    + [(name, pa.list_(pa.string())) for name in ("keywords", "captions")]
     + [(name, pa.string()) for name in ("group", "subgroup", "base_key", "skin_tone")]
     + [("png", pa.binary()), ("width", pa.int64()), ("height", pa.int64())]
-    + [(name, pa.string()) for name in ("sha256", "licence", "origin", "status", "reason")]
+    + [(name, pa.string()) for name in ("sha256", "licence")]
+    + [("redistributable", pa.bool_())]
+    + [(name, pa.string()) for name in ("origin", "status", "reason", "notes")]
 )
 
 

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, atomic_path
-from flowmodel.icons.rgba import decode_png, premultiply
+from flowmodel.icons.decode import decode_png
+from flowmodel.icons.rgba import premultiply
 from flowmodel.icons.table import read_ok_icons
 
 
@@ -61,3 +62,18 @@ def load_tensors(path: Path) -> IconTensors:
     if len(ids) != len(rgba_N4HW):
         raise FlowmodelError(f"{path}: {len(ids)} ids for {len(rgba_N4HW)} pictures; remove it and make it again")
     return IconTensors(ids, rgba_N4HW)
+
+
+def to_unit(rgba_N4HW: torch.Tensor) -> torch.Tensor:
+    """Premultiplied uint8 to the model's float32 in [-1, 1]; any shape, any device."""
+    return rgba_N4HW.to(torch.float32) / 127.5 - 1.0
+
+
+def from_unit(x_N4HW: torch.Tensor) -> torch.Tensor:
+    """The model's floats to premultiplied uint8 (N, 4, H, W): rounded, clamped, and no colour above its alpha.
+
+    A network may put out any colour; above its alpha a premultiplied one has no meaning.
+    """
+    rgba_N4HW = ((x_N4HW.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    alpha_N1HW = rgba_N4HW[:, 3:]
+    return torch.cat([torch.minimum(rgba_N4HW[:, :3], alpha_N1HW), alpha_N1HW], dim=1)

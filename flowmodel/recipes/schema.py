@@ -2,13 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from flowmodel.icons.emoji_texts import languages as known_languages
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
-CaptionTemplate = Literal["name", "name_keywords", "name_style"]
+CaptionTemplate = Literal["name", "name_keywords", "name_group", "name_tone", "name_style", "own"]
 
 
 class _Section(BaseModel):
@@ -19,6 +21,10 @@ class SplitConfig(_Section):
     seed: int = Field(0, ge=0, description="Changes which concepts are held out.")
     validation: Fraction = Field(0.05, description="Share of concepts that measure the loss and choose settings.")
     unseen_concept: Fraction = Field(0.05, description="Share of concepts never looked at before the final evaluation.")
+    unseen_style: Fraction = Field(
+        0.05, description="Share of (concept, source) held out, of concepts that an earlier source shows."
+    )
+    unseen_tone: Fraction = Field(0.05, description="Share of (concept, skin tone) held out, of concepts that have other tones.")
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> "SplitConfig":
@@ -33,8 +39,19 @@ class DataConfig(_Section):
     captions: tuple[CaptionTemplate, ...] = Field(
         ("name", "name_keywords", "name_style"), min_length=1, description="Templates; training draws one a step at random."
     )
-    encoder: str = Field("minilm", description="Caption encoder.")
+    languages: tuple[str, ...] = Field(
+        ("en",), min_length=1, description="Of the captions, by emojibase's names: en, de, fr, ja."
+    )
+    encoder: str = Field("minilm", description="Caption encoder: minilm, ARCHITECTURE/TAG of open_clip's hub, or local-dir:PATH.")
     split: SplitConfig = SplitConfig()
+
+    @field_validator("languages")
+    @classmethod
+    def _known_languages(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        for language in languages:
+            if language not in known_languages():
+                raise ValueError(f"emojibase has no names in '{language}'; there are {', '.join(known_languages())}")
+        return languages
 
 
 class NetworkConfig(_Section):

@@ -18,12 +18,15 @@ from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from flowmodel.files import Artifact, read_json, write_json
+from flowmodel.icons.manifest import icon_manifest, licence_table
 from flowmodel.registry.tracking import connect, experiment_id, readable_errors, ui_address
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.training.inputs import TrainingInputs
 
 RUN_FILE = "mlflow_run.json"
 GRID_KEY = "grid"
+MANIFEST = "data/manifest.csv"
+LICENCES = "data/licences.csv"
 
 _MAX_DATASET_DIGEST = 36  # MLflow's limit; a SHA-256 has 64 digits
 _GRID_STEP = re.compile(rf"{GRID_KEY}[+%]step[+%](\d+)[+%]")
@@ -117,15 +120,26 @@ class TrainingRun:
             self.client.log_image(self.run_id, picture, artifact_file=name)
 
     def log_dataset(self, inputs: TrainingInputs, trained_ids: tuple[str, ...]) -> None:
-        """The training set as a whole, and each prepared file, under the digests that are their data versions in Dagster.
+        """The training set as a whole, and each prepared file, under the digests that are their data versions in Dagster; and
+        which icon came from where under which licence, as `data/manifest.csv`, `data/licences.csv` and tags.
 
         MLflow keeps 36 characters of a digest; the whole one is in the dataset's tag `sha256`.
         """
         whole = _dataset("training_set", inputs.digest, inputs.tensors.path.parent.parent, {"icons": len(trained_ids)})
         files: list[Artifact] = [getattr(inputs, field.name) for field in fields(inputs)]
         datasets = [whole, *(_dataset(file.path.parent.name, file.digest, file.path) for file in files)]
+        manifest = icon_manifest(inputs.normalised.path, inputs.splits.path, trained_ids)
+        licences = licence_table(manifest)
         with readable_errors(self.store):
             self.client.log_inputs(self.run_id, datasets=datasets)
+            self.client.log_text(self.run_id, manifest.to_csv(index=False), MANIFEST)
+            self.client.log_text(self.run_id, licences.to_csv(index=False), LICENCES)
+        self.log_tags(
+            {
+                "licences": ", ".join(sorted(set(licences["licence"]) - {""})) or "unknown",
+                "redistributable": str(bool(licences["redistributable"].all())).lower(),
+            }
+        )
 
     def _run(self) -> Run:
         return self.client.get_run(self.run_id)

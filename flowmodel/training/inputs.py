@@ -11,9 +11,8 @@ from torch import Tensor
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, read_parquet, sha256_json
-from flowmodel.icons.rgba import to_unit
 from flowmodel.icons.splits import load_splits
-from flowmodel.icons.tensors import load_tensors
+from flowmodel.icons.tensors import load_tensors, to_unit
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes import load_selection
 from flowmodel.recipes.schema import DataConfig
@@ -95,8 +94,8 @@ def load_training_set(inputs: TrainingInputs, data: DataConfig, policy: DevicePo
         )
     embeddings = load_embeddings(inputs.embeddings.path)
     row_of_caption = {caption_id: row for row, caption_id in enumerate(embeddings.caption_ids)}
-    captions = read_parquet(inputs.captions.path, columns=["caption_id", "icon_id", "template"]).to_pandas()
-    captions = captions[captions["template"].isin(data.captions)]
+    captions = read_parquet(inputs.captions.path, columns=["caption_id", "icon_id", "template", "language"]).to_pandas()
+    captions = captions[captions["template"].isin(data.captions) & captions["language"].isin(data.languages)]
     captions_of_icon = captions.groupby("icon_id")["caption_id"].apply(list).to_dict()
     wanted: list[str] = []
     captions_of = []

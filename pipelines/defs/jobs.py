@@ -1,4 +1,4 @@
-"""The two ways to make everything."""
+"""The two ways to make everything, and the one to read the sources only."""
 
 import dagster as dg
 
@@ -17,4 +17,13 @@ retrain = dg.define_asset_job(
     selection=dg.AssetSelection.all(),
     description="Everything anew with the recipe `laptop`: sources are read again, and a better model becomes champion.",
     config={"loggers": _CONSOLE, "resources": {"recipe": {"config": {"name": "laptop"}}}},
+)
+
+ingest = dg.define_asset_job(
+    "ingest",
+    selection=dg.AssetSelection.groups("ingest"),
+    description="Reads the sources, three at a time. One that fails stops no other; run again, it fetches only what is missing.",
+    config={"loggers": _CONSOLE, "execution": {"config": {"max_concurrent": 3}}},
+    # A process for each source: they wait for the network at the same time, and none can take the others down.
+    executor_def=dg.multiprocess_executor,
 )

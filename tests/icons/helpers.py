@@ -32,6 +32,7 @@ def icon_row(key: str, *, source: str = "test", png: bytes | None = None, **fiel
         "char": "",
         "name": key.replace("-", " "),
         "keywords": [],
+        "captions": [],
         "group": "",
         "subgroup": "",
         "base_key": base_key(key),
@@ -41,9 +42,11 @@ def icon_row(key: str, *, source: str = "test", png: bytes | None = None, **fiel
         "height": 8,
         "sha256": sha256_bytes(png),
         "licence": "",
+        "redistributable": True,
         "origin": "",
         "status": "ok",
         "reason": "",
+        "notes": "",
     }
     return row | fields
 

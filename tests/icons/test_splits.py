@@ -2,74 +2,144 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.icons.splits import assign_splits, group_concepts, load_splits
+from flowmodel.icons.duplicates import find_duplicates
+from flowmodel.icons.keys import base_key, skin_tone
+from flowmodel.icons.normalise import normalise_icons
+from flowmodel.icons.rgba import encode_png
+from flowmodel.icons.splits import Icon, assign_splits, leaks, load_splits, split_icons
 from flowmodel.recipes.schema import SplitConfig
-from tests.icons.helpers import icon_row, write_icons
+from tests.icons.helpers import icon_row, plain, write_icons
 
 KEYS = [f"icon-{i}" for i in range(400)]
-CONFIG = SplitConfig(seed=0, validation=0.1, unseen_concept=0.2)
+CONFIG = SplitConfig(seed=0, validation=0.1, unseen_concept=0.2, unseen_style=0.2, unseen_tone=0.2)
+TONES = ("", "-1f3fb", "-1f3fd", "-1f3ff")
 
 
-def split(tmp_path: Path, rows: list[dict], config: SplitConfig = CONFIG) -> dict[str, str]:
-    return load_splits(assign_splits(write_icons(tmp_path / "n.parquet", rows), config, tmp_path / "s.parquet").path)
+def icons_of(keys: list[str], source: str = "one") -> list[Icon]:
+    return [Icon(f"{source}/{key}", source, base_key(key), skin_tone(key)) for key in keys]
 
 
-def test_shares_are_about_as_configured(tmp_path: Path) -> None:
-    counts = Counter(split(tmp_path, [icon_row(key) for key in KEYS]).values())
+def split(icons: list[Icon], sources: str = "one two three", pairs: list[tuple[str, str]] = [], config: SplitConfig = CONFIG):  # noqa: B006
+    return split_icons(icons, sources.split(), pairs, config)
+
+
+def test_shares_are_about_as_configured() -> None:
+    counts = Counter(split(icons_of(KEYS)).values())
     assert 50 <= counts["unseen_concept"] <= 110
     assert 20 <= counts["validation"] <= 60
-    assert sum(counts.values()) == 400
+    assert counts.keys() == {"train", "validation", "unseen_concept"}, "one source without tones has no unseen style or tone"
 
 
-def test_icons_added_later_move_none(tmp_path: Path) -> None:
-    before = split(tmp_path, [icon_row(key) for key in KEYS[:200]])
-    after = split(tmp_path, [icon_row(key) for key in KEYS] + [icon_row(key, source="other") for key in KEYS])
+def test_icons_and_sources_added_later_move_none() -> None:
+    before = split(icons_of(KEYS[:200]))
+    after = split(icons_of(KEYS) + icons_of(KEYS, "two"))
     assert before.items() <= after.items()
 
 
-def test_another_seed_holds_out_others_and_a_larger_share_keeps_those_held_out(tmp_path: Path) -> None:
-    rows = [icon_row(key) for key in KEYS]
-    base = split(tmp_path, rows)
-    assert split(tmp_path, rows, CONFIG.model_copy(update={"seed": 1})) != base
-    wider = split(tmp_path, rows, CONFIG.model_copy(update={"unseen_concept": 0.3}))
+def test_another_seed_holds_out_others_and_a_larger_share_keeps_those_held_out() -> None:
+    icons = icons_of(KEYS)
+    base = split(icons)
+    assert split(icons, config=CONFIG.model_copy(update={"seed": 1})) != base
+    wider = split(icons, config=CONFIG.model_copy(update={"unseen_concept": 0.3}))
     for name in ("unseen_concept", "validation"):
         assert all(wider[icon] == name for icon, was in base.items() if was == name)
 
 
-def test_a_concept_stays_together_over_sources_tones_and_identical_pictures(tmp_path: Path) -> None:
-    tones = ["", "-1f3fb", "-1f3ff"]
-    hands = [f"1f4{i:02x}" for i in range(60)]
-    rows = [icon_row(f"{hand}{tone}", source=source) for hand in hands for tone in tones for source in ("one", "two")]
-    rows += [icon_row(f"copy-{i}", png=rows[6 * i]["png"]) for i in range(60)]
-    splits = split(tmp_path, rows)
-    for i, hand in enumerate(hands):
-        members = [f"{source}/{hand}{tone}" for source in ("one", "two") for tone in tones] + [f"test/copy-{i}"]
-        assert len({splits[member] for member in members}) == 1
-    assert len(set(splits.values())) == 3
+def test_a_concept_stays_together_over_sources_tones_and_look_alikes() -> None:
+    hands = [f"1f4{i:02x}{tone}" for i in range(60) for tone in TONES]
+    copies = [f"copy-{i}" for i in range(60)]
+    pairs = [(f"one/1f4{i:02x}", f"one/copy-{i}") for i in range(60)]
+    splits = split(icons_of(hands + copies) + icons_of(hands, "two"), pairs=pairs)
+    for i in range(60):
+        members = [f"{source}/1f4{i:02x}{tone}" for source in ("one", "two") for tone in TONES] + [f"one/copy-{i}"]
+        held_out = {splits[member] for member in members} & {"validation", "unseen_concept"}
+        assert not held_out or {splits[member] for member in members} == held_out
+    assert {"train", "validation", "unseen_concept"} <= set(splits.values())
 
 
-def test_quarantined_icons_have_no_split(tmp_path: Path) -> None:
-    assert split(tmp_path, [icon_row("a"), icon_row("q", status="quarantined", reason="x")]).keys() == {"test/a"}
+def test_an_unseen_style_is_seen_in_an_earlier_source_and_held_out_with_all_its_tones() -> None:
+    hands = [f"1f4{i:02x}{tone}" for i in range(80) for tone in TONES]
+    splits = split(icons_of(hands) + icons_of(hands, "two"))
+    styles = {icon.rpartition("/")[2].partition("-")[0] for icon, name in splits.items() if name == "unseen_style"}
+    assert 5 <= len(styles) <= 25
+    for hand in styles:
+        assert {splits[f"two/{hand}{tone}"] for tone in TONES} == {"unseen_style"}
+        assert splits[f"one/{hand}"] == "train"
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("123456")), max_size=12), st.randoms())
-def test_groups_are_the_connected_components_in_any_order(icons: list[tuple[str, str]], random: object) -> None:
-    groups = group_concepts([key for key, _ in icons], [digest for _, digest in icons])
-    component = {icon: icon[0] for icon in icons}  # brute force: spread the smallest key until nothing changes
-    while True:
-        spread = {one: min(component[other] for other in icons if other[0] == one[0] or other[1] == one[1]) for one in icons}
-        if spread == component:
-            break
-        component = spread
-    assert groups == [component[icon] for icon in icons]
-    shuffled = icons.copy()
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
-    again = group_concepts([key for key, _ in shuffled], [digest for _, digest in shuffled])
-    assert dict(zip(shuffled, again, strict=True)) == dict(zip(icons, groups, strict=True))
+def test_an_unseen_tone_is_the_same_everywhere_and_other_tones_are_trained_on() -> None:
+    hands = [f"1f4{i:02x}{tone}" for i in range(80) for tone in TONES]
+    splits = split(icons_of(hands) + icons_of(hands, "two"))
+    unseen = {icon.rpartition("/")[2] for icon, name in splits.items() if name == "unseen_tone"}
+    assert 20 <= len(unseen) <= 70
+    for key in unseen:
+        assert skin_tone(key)
+        assert {splits[f"one/{key}"], splits[f"two/{key}"]} <= {"unseen_tone", "unseen_style"}
+        assert any(splits[f"one/{base_key(key)}{tone}"] == "train" for tone in TONES)
+
+
+def test_what_looks_like_an_earlier_training_icon_is_no_unseen_style() -> None:
+    pairs = [(f"one/{key}", f"two/{key}") for key in KEYS]
+    splits = split(icons_of(KEYS) + icons_of(KEYS, "two"), pairs=pairs)
+    assert "unseen_style" not in splits.values() and "excluded" not in splits.values()
+
+
+def test_an_icon_that_looks_like_both_sides_of_a_border_is_excluded() -> None:
+    before = split(icons_of(KEYS))
+    trained = next(icon for icon, name in before.items() if name == "train")
+    unseen = next(icon for icon, name in before.items() if name == "unseen_concept")
+    pairs = [(trained, "two/both"), (unseen, "two/both")]
+    after = split(icons_of(KEYS) + icons_of(["both"], "two"), pairs=pairs)
+    assert after["two/both"] == "excluded" and before.items() <= after.items()
+
+
+ICONS = st.lists(st.tuples(st.sampled_from("abcdefghij"), st.sampled_from(TONES)), unique=True, max_size=14)
+LINKS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), max_size=25)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.tuples(ICONS, ICONS, ICONS), LINKS, st.integers(0, 50))
+def test_no_look_alikes_cross_a_border_and_a_new_source_moves_nobody(sets: tuple, links: list, seed: int) -> None:
+    config = SplitConfig(seed=seed, validation=0.2, unseen_concept=0.3, unseen_style=0.4, unseen_tone=0.4)
+    by_source = [
+        [Icon(f"{source}/{key}{tone}", source, key, tone) for key, tone in keys]
+        for source, keys in zip(("one", "two", "three"), sets, strict=True)
+    ]
+    everyone = [icon for icons in by_source for icon in icons]
+    pairs = sorted(
+        {tuple(sorted((everyone[a % len(everyone)].id, everyone[b % len(everyone)].id))) for a, b in links if everyone}
+    )
+    pairs = [(a, b) for a, b in pairs if a != b]
+    known: dict[str, str] = {}
+    for count in (1, 2, 3):
+        icons = [icon for icons in by_source[:count] for icon in icons]
+        now = split(icons, pairs=pairs, config=config)
+        assert now.keys() == {icon.id for icon in icons}
+        assert known.items() <= now.items(), "a source added at the end moved an icon"
+        assert leaks(now, pairs) == []
+        assert split(icons[::-1], pairs=pairs[::-1], config=config) == now, "the order of rows doesn't matter"
+        known = now
+
+
+def test_leaks_are_found() -> None:
+    splits = {"a": "train", "b": "validation", "c": "excluded", "d": "train"}
+    assert leaks(splits, [("a", "b"), ("a", "c"), ("a", "d"), ("b", "nowhere")]) == [("a", "b")]
+
+
+def test_the_table_follows_sources_and_pictures_and_leaves_out_quarantined_icons(tmp_path: Path) -> None:
+    same = encode_png(plain())
+    one = write_icons(
+        tmp_path / "1.parquet", [icon_row(key, source="z") for key in KEYS[:100]] + [icon_row("x", source="z", png=same)]
+    )
+    two = write_icons(tmp_path / "2.parquet", [icon_row("y", source="a", png=same), icon_row("q", source="a", png=b"")])
+    table = normalise_icons({"z": one, "a": two}, 16, tmp_path / "n.parquet").path
+    pairs = find_duplicates(table, tmp_path / "d.parquet").path
+    splits = load_splits(assign_splits(table, pairs, CONFIG, tmp_path / "s.parquet").path)
+    assert len(splits) == 102 and splits["a/y"] == splits["z/x"] and "a/q" not in splits
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:

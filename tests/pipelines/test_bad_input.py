@@ -5,7 +5,7 @@ import pytest
 
 from tests.pipelines.conftest import ICONS, failure_line, metadata
 
-PREPARE = ["icons/mine", "normalized_icons", "rgba_tensors", "captions", "splits"]
+PREPARE = ["icons/mine", "normalized_icons", "rgba_tensors", "captions", "duplicates", "splits"]
 
 
 def _checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:

@@ -12,7 +12,7 @@ from pipelines.definitions import defs
 
 ASSETS_BY_GROUP = {
     "ingest": {"icons/noto"},
-    "prepare": {"normalized_icons", "rgba_tensors", "captions", "caption_embeddings", "splits"},
+    "prepare": {"normalized_icons", "rgba_tensors", "captions", "caption_embeddings", "duplicates", "splits"},
     "train": {"flow_checkpoint"},
     "evaluate": {"evaluation", "sample_grid"},
     "release": {"registered_model"},
@@ -48,7 +48,9 @@ def test_tables_pictures_and_the_gate_are_blocking_checks(graph):
         "captions:schema",
         "caption_embeddings:schema",
         "caption_embeddings:finite_and_complete",
+        "duplicates:schema",
         "splits:schema",
+        "splits:no_leak",
         "evaluation:gate",
     }
     assert all(graph.get(key).blocking for key in graph.asset_check_keys)
@@ -67,8 +69,13 @@ def test_nothing_starts_by_itself():
     (schedule,) = repository.schedule_defs
     assert (schedule.job_name, schedule.cron_schedule) == ("retrain", "0 3 * * 0")
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
-    (sensor,) = repository.sensor_defs  # the one that evaluates automation conditions
-    assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
+    names = {sensor.name for sensor in repository.sensor_defs}  # the first evaluates automation conditions
+    assert names == {"default_automation_condition_sensor", "new_upstream"}
+    assert {sensor.default_status for sensor in repository.sensor_defs} == {dg.DefaultSensorStatus.STOPPED}
+
+
+def test_the_ingest_job_reads_every_source_and_nothing_else(graph):
+    assert {key.to_user_string() for key in defs().resolve_job_def("ingest").asset_layer.executable_asset_keys} == {"icons/noto"}
 
 
 def test_training_takes_the_accelerator_pool():

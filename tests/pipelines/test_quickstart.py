@@ -17,6 +17,7 @@ ASSETS = {
     "rgba_tensors",
     "captions",
     "caption_embeddings",
+    "duplicates",
     "splits",
     "flow_checkpoint",
     "evaluation",

@@ -5,12 +5,12 @@ import time
 import dagster as dg
 
 from flowmodel.files import Artifact
-from flowmodel.icons.source_config import SourceConfig
-from flowmodel.store import PROJECT_ROOT
+from flowmodel.icons.sources.config import SourceConfig
 from pipelines.failures import readable_failures
-from pipelines.reporting import icons_summary, materialised
+from pipelines.icon_reports import icons_summary
+from pipelines.reporting import materialised
 from pipelines.resources import StoreResource
-from pipelines.sources import icon_sources, icons_key
+from pipelines.sources import icon_sources, icons_key, source_context
 
 
 def build_icons(source: SourceConfig) -> dg.AssetsDefinition:
@@ -18,16 +18,25 @@ def build_icons(source: SourceConfig) -> dg.AssetsDefinition:
         key=icons_key(source),
         group_name="ingest",
         kinds={"python", "parquet"},
-        description=f"Icons of the source {source.name} ({source.kind}: {source.path}) as they came, with names and keywords.",
-        metadata={"licence": source.licence, "origin": source.origin},
+        description=f"Icons of the source {source.name} (kind {source.kind}) as they came, with names and keywords.",
+        metadata={name: str(value) for name, value in source.model_dump(exclude_defaults=True).items()},
     )
     @readable_failures()
-    def icons(store: StoreResource) -> dg.MaterializeResult[Artifact]:
-        from flowmodel.icons.sources import ingest_icons
+    def icons(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[Artifact]:
+        from flowmodel.icons.sources.ingest import ingest_icons
 
         started = time.perf_counter()
-        artifact = ingest_icons(source, PROJECT_ROOT, store.open().icons(source.name))
-        return materialised(artifact, started, **icons_summary(artifact.path))
+        place = store.open()
+        ingested = ingest_icons(source, source_context(place, context.log), place.icons(source.name))
+        if ingested.unchanged:
+            context.log.info("nothing has changed since it was read last; nothing was read")
+        return materialised(
+            ingested.artifact,
+            started,
+            version=ingested.version,
+            unchanged=ingested.unchanged,
+            **icons_summary(ingested.artifact.path),
+        )
 
     return icons
 

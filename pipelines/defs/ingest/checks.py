@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from flowmodel.files import Artifact
-from flowmodel.icons.source_config import SourceConfig
+from flowmodel.icons.sources.config import SourceConfig
 from pipelines.checking import icons_decode, keeps_contract
 from pipelines.sources import icon_sources, icons_key
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import dagster as dg
 
 from flowmodel.files import Artifact
-from flowmodel.icons.source_config import SourceConfig
+from flowmodel.icons.sources.config import SourceConfig
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
-from pipelines.reporting import icons_summary, materialised, table
+from pipelines.icon_reports import duplicates_summary, icons_summary, splits_summary
+from pipelines.reporting import materialised, table
 from pipelines.resources import RecipeResource, StoreResource
 from pipelines.sources import icon_sources, icons_key
 
@@ -30,7 +31,9 @@ def build_normalized_icons(sources: Sequence[SourceConfig]) -> dg.AssetsDefiniti
 
         started = time.perf_counter()
         size = recipe.load().data.size
-        artifact = normalise_icons([source.path for source in icons.values()], size, store.open().normalised(size))
+        tables = {source.name: icons[f"icons_{i}"].path for i, source in enumerate(sources)}
+        trim = [source.name for source in sources if source.trim]
+        artifact = normalise_icons(tables, size, store.open().normalised(size), trim)
         return materialised(artifact, started, size=size, **icons_summary(artifact.path))
 
     return normalized_icons
@@ -50,15 +53,16 @@ def rgba_tensors(store: StoreResource, recipe: RecipeResource, normalized_icons:
 
 @dg.asset(group_name="prepare", kinds={"python", "parquet"}, automation_condition=on_changed_data)
 @readable_failures()
-def captions(store: StoreResource, normalized_icons: Artifact) -> dg.MaterializeResult[Artifact]:
-    """Several captions an icon: its name, the name with keywords, the name with the drawing style."""
+def captions(store: StoreResource, recipe: RecipeResource, normalized_icons: Artifact) -> dg.MaterializeResult[Artifact]:
+    """Several captions an icon: its name, with keywords, group, skin tone or drawing style, in the recipe's languages."""
     from flowmodel.files import read_parquet
     from flowmodel.icons.captions import build_captions
 
     started = time.perf_counter()
+    data = recipe.load().data
     styles = {source.name: source.style for source in icon_sources()}
-    artifact = build_captions(normalized_icons.path, store.open().captions, styles)
-    rows = read_parquet(artifact.path, ["icon_id", "template", "text"])
+    artifact = build_captions(normalized_icons.path, store.open().captions, styles, data.captions, data.languages)
+    rows = read_parquet(artifact.path, ["icon_id", "language", "template", "text"])
     examples = table(rows.slice(length=12).to_pylist())
     return materialised(artifact, started, **{"dagster/row_count": rows.num_rows, "examples": examples})
 
@@ -82,21 +86,30 @@ def caption_embeddings(
 
 @dg.asset(group_name="prepare", kinds={"python", "parquet"}, automation_condition=on_changed_data)
 @readable_failures()
-def splits(store: StoreResource, recipe: RecipeResource, normalized_icons: Artifact) -> dg.MaterializeResult[Artifact]:
-    """Which icons are trained on and which are held out, by concept over all sources."""
-    from collections import Counter
-
-    from flowmodel.icons.splits import assign_splits, load_splits
+def duplicates(store: StoreResource, normalized_icons: Artifact) -> dg.MaterializeResult[Artifact]:
+    """Pairs of icons that look the same or nearly so, over all sources, and the clusters that they form."""
+    from flowmodel.icons.duplicates import find_duplicates
 
     started = time.perf_counter()
-    artifact = assign_splits(normalized_icons.path, recipe.load().data.split, store.open().splits)
-    counts = Counter(load_splits(artifact.path).values())
-    rows = [{"split": split, "icons": count} for split, count in counts.most_common()]
-    return materialised(artifact, started, **{"dagster/row_count": counts.total(), "icons by split": table(rows)})
+    artifact = find_duplicates(normalized_icons.path, store.open().duplicates)
+    return materialised(artifact, started, **duplicates_summary(artifact.path, normalized_icons.path))
+
+
+@dg.asset(group_name="prepare", kinds={"python", "parquet"}, automation_condition=on_changed_data)
+@readable_failures()
+def splits(
+    store: StoreResource, recipe: RecipeResource, normalized_icons: Artifact, duplicates: Artifact
+) -> dg.MaterializeResult[Artifact]:
+    """Which icons are trained on and which are held out: by concept, look-alikes, drawing style and skin tone."""
+    from flowmodel.icons.splits import assign_splits
+
+    started = time.perf_counter()
+    artifact = assign_splits(normalized_icons.path, duplicates.path, recipe.load().data.split, store.open().splits)
+    return materialised(artifact, started, **splits_summary(artifact.path, normalized_icons.path))
 
 
 @dg.definitions
 def prepare() -> dg.Definitions:
     # Named one by one: beside a function marked `definitions`, Dagster loads nothing else of a module.
-    assets = [build_normalized_icons(icon_sources()), rgba_tensors, captions, caption_embeddings, splits]
+    assets = [build_normalized_icons(icon_sources()), rgba_tensors, captions, caption_embeddings, duplicates, splits]
     return dg.Definitions(assets=assets)

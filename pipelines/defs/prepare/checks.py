@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from flowmodel.files import Artifact
-from pipelines.checking import embeddings_complete, icons_decode, keeps_contract
+from pipelines.checking import embeddings_complete, icons_decode, keeps_contract, no_leak
 
 
 def _schema(asset: str) -> dg.AssetCheckSpec:
@@ -26,12 +26,37 @@ def normalized_icons_checks(normalized_icons: Artifact) -> Iterator[dg.AssetChec
     yield icons_decode(normalized_icons, key)
 
 
-@dg.multi_asset_check(specs=[_schema("captions"), _schema("splits")])
-def caption_and_split_checks(captions: Artifact, splits: Artifact) -> Iterator[dg.AssetCheckResult]:
-    from flowmodel.schemas import CAPTIONS, SPLIT_TABLE
+@dg.multi_asset_check(specs=[_schema("captions")])
+def caption_checks(captions: Artifact) -> Iterator[dg.AssetCheckResult]:
+    from flowmodel.schemas import CAPTIONS
 
     yield keeps_contract(captions, CAPTIONS, dg.AssetKey("captions"))
+
+
+@dg.multi_asset_check(specs=[_schema("duplicates")])
+def duplicates_checks(duplicates: Artifact) -> Iterator[dg.AssetCheckResult]:
+    from flowmodel.schemas import DUPLICATES
+
+    yield keeps_contract(duplicates, DUPLICATES, dg.AssetKey("duplicates"))
+
+
+@dg.multi_asset_check(
+    specs=[
+        _schema("splits"),
+        dg.AssetCheckSpec(
+            "no_leak",
+            asset="splits",
+            additional_deps=["duplicates"],
+            blocking=True,
+            description="No two icons that look alike lie on two sides of a border.",
+        ),
+    ]
+)
+def splits_checks(duplicates: Artifact, splits: Artifact) -> Iterator[dg.AssetCheckResult]:
+    from flowmodel.schemas import SPLIT_TABLE
+
     yield keeps_contract(splits, SPLIT_TABLE, dg.AssetKey("splits"))
+    yield no_leak(splits, duplicates, dg.AssetKey("splits"))
 
 
 @dg.multi_asset_check(

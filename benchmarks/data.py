@@ -1,0 +1,89 @@
+"""How fast icons become tensors and captions become vectors: `python -m benchmarks.data [--quick] [--json FILE]`.
+
+- normalise and write: the icons table of 64-pixel PNGs to `normalized_icons`, against Pillow decoding the same bytes
+- embed: MiniLM, against sentence-transformers on the same captions (`pip install -e '.[bench]'`; left out without it)
+- load: tensors from disk to a uint8 batch that is ready, against a torch DataLoader that decodes the PNGs
+"""
+
+import argparse
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.measure import Comparison, compare, report
+from flowmodel.icons.normalise import normalise_icons
+from flowmodel.icons.table import read_ok_icons
+from flowmodel.icons.tensors import load_tensors, pack_tensors
+from flowmodel.store import PROJECT_ROOT
+
+ICONS = PROJECT_ROOT / "data" / "bundled" / "noto.parquet"
+BATCH = 64
+
+
+def normalise_and_write(folder: Path, repeats: int) -> Comparison:
+    pngs = read_ok_icons(ICONS, ["png"])["png"].tolist()
+
+    def pillow() -> None:
+        for png in pngs:
+            Image.open(io.BytesIO(png)).convert("RGBA").load()
+
+    def ours() -> None:
+        normalise_icons({"noto": ICONS}, 64, folder / "normalised.parquet")
+
+    return compare("normalise and write, 64 px", ours, "Pillow, decoding only", pillow, len(pngs), repeats, limit=2.5)
+
+
+class _Pngs(Dataset[torch.Tensor]):
+    def __init__(self, pngs: list[bytes]) -> None:
+        self._pngs = pngs
+
+    def __len__(self) -> int:
+        return len(self._pngs)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        picture = Image.open(io.BytesIO(self._pngs[index])).convert("RGBA").convert("RGBa")
+        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+def load_an_epoch(folder: Path, repeats: int) -> Comparison:
+    normalised = normalise_icons({"noto": ICONS}, 64, folder / "normalised.parquet")
+    tensors = pack_tensors(normalised.path, folder / "tensors.safetensors")
+    pngs = read_ok_icons(normalised.path, ["png"])["png"].tolist()
+
+    def ours() -> None:
+        rgba_N4HW = load_tensors(tensors.path).rgba_N4HW
+        for rows_B in torch.randperm(len(rgba_N4HW)).split(BATCH):
+            rgba_N4HW[rows_B]
+
+    def loader() -> None:
+        for _ in DataLoader(_Pngs(read_ok_icons(normalised.path, ["png"])["png"].tolist()), batch_size=BATCH, shuffle=True):
+            pass
+
+    return compare("load an epoch of batches", ours, "DataLoader, decoding PNGs", loader, len(pngs), repeats, limit=1.0)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions and captions")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
+    options = parser.parse_args()
+    repeats = 3 if options.quick else 9
+    with tempfile.TemporaryDirectory() as folder:
+        comparisons = [normalise_and_write(Path(folder), repeats), load_an_epoch(Path(folder), repeats)]
+    try:
+        from benchmarks.embeddings import compare_embeddings
+
+        comparisons.append(compare_embeddings(options.quick))
+    except ImportError as error:
+        print(f"embedding left out: {error}; pip install -e '.[bench]'", file=sys.stderr)
+    return report(comparisons, options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Timing of interleaved runs, and the table that a benchmark prints."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Ours against a peer on the same items. Seconds are medians, and so is the ratio (of runs that followed one another)."""
+
+    what: str
+    peer: str
+    items: int
+    ours_seconds: float
+    peer_seconds: float
+    ratio: float
+    limit: float | None  # the ratio that must not be exceeded
+    remark: str = ""
+
+    @property
+    def kept(self) -> bool:
+        return self.limit is None or self.ratio <= self.limit
+
+
+def compare(
+    what: str,
+    ours: Callable[[], object],
+    peer_name: str,
+    peer: Callable[[], object],
+    items: int,
+    repeats: int,
+    limit: float | None,
+) -> Comparison:
+    """Run both in turn, `repeats` times after one unmeasured time each."""
+    ours(), peer()
+    times = [(_seconds(ours), _seconds(peer)) for _ in range(repeats)]
+    ratio = statistics.median(mine / other for mine, other in times)
+    mine, other = (statistics.median(column) for column in zip(*times, strict=True))
+    return Comparison(what, peer_name, items, mine, other, ratio, limit)
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def report(comparisons: Sequence[Comparison], json_file: Path | None) -> int:
+    """Print the table, write the JSON; the exit code is 1 when a limit is not kept."""
+    table = Table("what", "items", "ours", "items/s", "peer", "its time", "ours / peer", "limit")
+    for c in comparisons:
+        style = "" if c.kept else "red"
+        limit = f"{c.limit:g}" if c.limit is not None else ""
+        ours = (f"{c.ours_seconds:.3f} s", f"{c.items / c.ours_seconds:,.0f}")
+        table.add_row(c.what, f"{c.items:,}", *ours, c.peer, f"{c.peer_seconds:.3f} s", f"{c.ratio:.2f}", limit, style=style)
+    console = Console(width=140)
+    console.print(table)
+    for c in comparisons:
+        if c.remark:
+            console.print(f"{c.what}: {c.remark}")
+    if json_file:
+        json_file.write_text(json.dumps([asdict(c) for c in comparisons], indent=2) + "\n", encoding="utf-8")
+    return 0 if all(c.kept for c in comparisons) else 1

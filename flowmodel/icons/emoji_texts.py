@@ -1,0 +1,58 @@
+"""What Unicode calls its emoji: names and keywords (CLDR) in many languages, from emojibase (data/bundled/emojibase.parquet)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import pyarrow.compute as pc
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import read_parquet
+from flowmodel.store import PROJECT_ROOT
+
+PATH = PROJECT_ROOT / "data" / "bundled" / "emojibase.parquet"
+
+
+@dataclass(frozen=True)
+class Emoji:
+    """One emoji in English. `order` is its place in Unicode's own order, by which charts are sorted."""
+
+    char: str
+    name: str
+    keywords: tuple[str, ...]
+    group: str
+    subgroup: str
+    order: int
+
+
+@cache
+def unicode_emoji() -> Mapping[str, Emoji]:
+    """Every emoji of Unicode 17, skin tones included, by icon key (lower-case hexcode without `fe0f`), in Unicode's order.
+
+    Raises FlowmodelError when the bundled file is missing.
+    """
+    rows = sorted(_read("en", ["char", "group", "subgroup", "order"]), key=lambda row: row["order"])
+    return {
+        row["key"]: Emoji(row["char"], row["name"], tuple(row["keywords"]), row["group"], row["subgroup"], row["order"])
+        for row in rows
+    }
+
+
+@lru_cache(maxsize=4)
+def emoji_labels(language: str) -> Mapping[str, tuple[str, tuple[str, ...]]]:
+    """Name and keywords by icon key in `language`, one of :func:`languages`; raises FlowmodelError for another one."""
+    if language not in languages():
+        raise FlowmodelError(f"language '{language}': emojibase has no names in it; there are {', '.join(languages())}")
+    return {row["key"]: (row["name"], tuple(row["keywords"])) for row in _read(language, [])}
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """The languages that emojibase translates into, sorted: `en`, `de`, `fr`, `ja`, …"""
+    return tuple(sorted(read_parquet(PATH, ["language"])["language"].unique().to_pylist()))
+
+
+def _read(language: str, more: list[str]) -> list[dict[str, Any]]:
+    table = read_parquet(PATH, ["language", "key", "name", "keywords", *more])
+    return table.filter(pc.equal(table["language"], language)).to_pylist()

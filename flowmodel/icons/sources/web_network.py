@@ -1,0 +1,304 @@
+"""The way out to the web: to public addresses only, with limits of time and size, and a pause between requests to a host.
+
+The address is checked where the connection is made, and the connection goes to the very address that was checked: a host whose
+name leads elsewhere a moment later (DNS rebinding) gains nothing. Proxies named in the environment are not used, because a proxy
+would resolve the name itself, out of reach of that check; nor is .netrc read.
+"""
+
+import ipaddress
+import socket
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+import httpcore
+import httpx
+
+_CONNECT_SECONDS = 10.0
+_PIECE = 2**20
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+
+
+class FetchError(ValueError):
+    """Why something in the web could not be had; the message begins with its address.
+
+    Attributes:
+        temporary: whether another time it may work.
+        status: the server's answer; 0 where there was none.
+        retry_after: seconds that the server asks to wait; 0 where it doesn't.
+    """
+
+    def __init__(self, url: object, reason: str, *, temporary: bool = False, status: int = 0, retry_after: float = 0):
+        super().__init__(f"{url}: {reason}")
+        self.temporary, self.status, self.retry_after = temporary, status, retry_after
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time, in seconds, and how to wait; tests bring one that doesn't wait."""
+
+    now: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address belongs to the public internet; one that carries an IPv4 address is judged by that."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        carried = ip.ipv4_mapped or ip.sixtofour
+        if ip in _NAT64:
+            carried = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if carried is not None:
+            return is_public(str(carried))
+        if ip.is_site_local:
+            return False
+    special = ip.is_private or ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_reserved or ip.is_unspecified
+    return ip.is_global and not special
+
+
+class _PrivateAddress(Exception):
+    pass
+
+
+class _Deadline:
+    """When the request that runs now must be done."""
+
+    def __init__(self, seconds: float, clock: Clock):
+        self._seconds, self._clock, self._at = seconds, clock, 0.0
+
+    def start(self) -> None:
+        self._at = self._clock.now() + self._seconds
+
+    def left(self) -> float:
+        left = self._at - self._clock.now()
+        if left <= 0:
+            raise httpcore.ReadTimeout
+        return left
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A connection on which no single read outlasts the whole request, so that dripping bytes can't stretch it."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline):
+        self._stream, self._deadline = stream, deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._deadline.left())
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._deadline.left())
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> "_TimedStream":
+        return _TimedStream(self._stream.start_tls(ssl_context, server_hostname, self._deadline.left()), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _CheckedBackend(httpcore.NetworkBackend):
+    def __init__(self, allow_hosts: Iterable[str], deadline: _Deadline):
+        self._allowed = {_plain_host(host) for host in allow_hosts}
+        self._deadline = deadline
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore.NetworkStream:
+        failure: Exception = httpcore.ConnectError("host has no address")
+        for address in self._addresses(host, port):
+            try:
+                seconds = min(self._deadline.left(), _CONNECT_SECONDS)
+                stream = self._inner.connect_tcp(address, port, seconds, local_address, socket_options)
+                return _TimedStream(stream, self._deadline)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            raise httpcore.ConnectError("host is not known by that name") from None
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        if _plain_host(host) not in self._allowed:
+            for address in addresses:
+                if not is_public(address):
+                    raise _PrivateAddress(address)
+        return addresses
+
+
+class _Body(httpx.SyncByteStream):
+    """A body as it comes, unpacked; an error where it is too large or ends early."""
+
+    def __init__(self, answer: httpcore.Response, url: str, limit: int, unpack: bool, at_end: Callable[[], None]):
+        self._answer, self._url, self._limit, self._unpack, self._at_end = answer, url, limit, unpack, at_end
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        with _fetch_errors(self._url):
+            chunks = self._answer.iter_stream()
+            for piece in _gunzip(chunks) if self._unpack else chunks:
+                size += len(piece)
+                if size > self._limit:
+                    raise too_large(self._url, self._limit)
+                yield piece
+
+    def close(self) -> None:
+        self._answer.close()
+        self._at_end()
+
+
+class GuardedTransport(httpx.BaseTransport):
+    """Sends one request at a time. A request's extension `limit` is the largest body, in bytes, that may come back.
+
+    Raises FetchError: a private address, too large, too slow, broken off, or an answer that may be another one a moment later.
+    Other answers are returned, also 4xx. Bodies come out unpacked.
+    """
+
+    def __init__(self, *, allow_hosts: Iterable[str], timeout_seconds: float, pause_seconds: float, clock: Clock):
+        self._clock, self._pause, self._timeout = clock, pause_seconds, timeout_seconds
+        self._slower: dict[str, float] = {}
+        self._last: dict[str, float] = {}
+        self._deadline = _Deadline(timeout_seconds, clock)
+        # SSL_CERT_FILE is honoured: it says whom to trust, not where to go.
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(), network_backend=_CheckedBackend(allow_hosts, self._deadline)
+        )
+
+    def slow_down(self, host: str, seconds: float) -> None:
+        """Pause at least so long between requests to `host`."""
+        self._slower[host] = seconds
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url, host = str(request.url), request.url.host
+        self._wait_for(host)
+        self._deadline.start()
+        try:
+            with _fetch_errors(url):
+                answer = self._pool.handle_request(_to_httpcore(request))
+        finally:
+            self._touch(host)
+        body = _Body(answer, url, 0, False, lambda: self._touch(host))
+        try:
+            headers = httpx.Headers(answer.headers)
+            if _may_pass(answer.status):
+                wait = _retry_after(headers.get("retry-after", ""), self._clock)
+                raise FetchError(url, answered(answer.status), temporary=True, status=answer.status, retry_after=wait)
+            encoding = headers.get("content-encoding", "identity").strip().lower()
+            if encoding not in ("gzip", "x-gzip", "identity", ""):
+                raise FetchError(url, f"comes packed as '{encoding}', which was not asked for")
+            limit = request.extensions["limit"]
+            if request.method == "GET" and int(_digits(headers.get("content-length", "0"))) > limit:
+                raise too_large(url, limit)
+        except FetchError:
+            body.close()
+            raise
+        unpack = "gzip" in encoding and request.method == "GET" and answer.status != HTTPStatus.NOT_MODIFIED
+        if unpack:  # what comes out, and what the cache keeps, is the plain body
+            del headers["content-encoding"]
+            headers.pop("content-length", None)
+        body = _Body(answer, url, limit, unpack, lambda: self._touch(host))
+        return httpx.Response(answer.status, headers=headers, stream=body)
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def _wait_for(self, host: str) -> None:
+        if host in self._last:
+            pause = max(self._pause, self._slower.get(host, 0))
+            seconds = self._last[host] + pause - self._clock.now()
+            if seconds > 0:
+                self._clock.sleep(seconds)
+
+    def _touch(self, host: str) -> None:
+        self._last[host] = self._clock.now()
+
+
+def answered(status: int) -> str:
+    """`the server answers 404 Not Found`"""
+    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+    return f"the server answers {status} {phrase}".rstrip()
+
+
+def too_large(url: object, limit: int) -> FetchError:
+    """The error of a body that is larger than `limit` bytes."""
+    return FetchError(url, f"larger than {limit / 2**20:g} MiB, the limit (max_megabytes)")
+
+
+def _may_pass(status: int) -> bool:
+    return status in (408, 425, 429) or (status >= 500 and status not in (501, 505))
+
+
+def _plain_host(host: str) -> str:
+    return host.strip("[]").rstrip(".").lower()
+
+
+def _to_httpcore(request: httpx.Request) -> httpcore.Request:
+    url = request.url
+    address = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+    return httpcore.Request(request.method, address, headers=request.headers.raw)
+
+
+@contextmanager
+def _fetch_errors(url: str) -> Iterator[None]:
+    try:
+        yield
+    except _PrivateAddress as error:
+        reason = f"its host has the private address {error}; where that is meant, name the host in allow_hosts"
+        raise FetchError(url, reason) from None
+    except httpcore.TimeoutException:
+        raise FetchError(url, "not done within the time limit (timeout_seconds)", temporary=True) from None
+    except httpcore.UnsupportedProtocol:
+        raise FetchError(url, "only http and https are fetched") from None
+    except (httpcore.NetworkError, httpcore.ProtocolError, zlib.error, EOFError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FetchError(url, f"broke off ({reason})", temporary=True) from None
+
+
+def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Unpacks piece by piece, so that a bomb is noticed long before it is unpacked; a gzip file may have several members."""
+    inflater = zlib.decompressobj(wbits=31)
+    started = False
+    for chunk in chunks:
+        while chunk or started:
+            started = True
+            piece = inflater.decompress(chunk, _PIECE)
+            if piece:
+                yield piece
+            if inflater.eof:
+                chunk, inflater, started = inflater.unused_data, zlib.decompressobj(wbits=31), False
+                continue
+            chunk = inflater.unconsumed_tail
+            if not chunk and len(piece) < _PIECE:
+                break
+    if started:
+        raise EOFError("the packed body ends early")
+
+
+def _digits(text: str) -> str:
+    return text if text.isascii() and text.isdigit() else "0"
+
+
+def _retry_after(value: str, clock: Clock) -> float:
+    """Seconds of a Retry-After header, which says seconds or a date (RFC 9110, 10.2.3); 0 where it can't be understood."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - clock.wall())
+    except (ValueError, TypeError, OverflowError):
+        return 0.0

@@ -1,0 +1,119 @@
+"""What a person wants to see of an icons table, of look-alikes and of splits."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from pipelines.reporting import picture, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONTACT_SHEET = 96
+SHOWN_PAIRS = 24
+LISTED = 100
+
+
+def icons_summary(path: Path) -> dict[str, Any]:
+    """Counts, groups, licences, what was set aside and why, and a contact sheet of the icons table at `path`."""
+    from flowmodel.files import read_parquet
+    from flowmodel.icons.manifest import licence_table
+
+    columns = ["id", "source", "group", "licence", "redistributable", "origin", "status", "reason", "notes", "skin_tone"]
+    icons = read_parquet(path, columns).to_pandas()
+    usable = icons["status"] == "ok"
+    by_group = icons.assign(ok=usable, with_tone=usable & (icons["skin_tone"] != "")).groupby(["source", "group"], sort=True)
+    counts = by_group.agg(ok=("ok", "sum"), with_skin_tone=("with_tone", "sum"), all=("id", "size")).reset_index()
+    counts["quarantined"] = counts["all"] - counts["ok"]
+    quarantined = icons.loc[~usable, ["id", "reason"]]
+    noted = icons.loc[usable & (icons["notes"] != ""), "notes"].str.replace(r"\d+ x \d+", "N x N", regex=True)
+    return {
+        "dagster/row_count": len(icons),
+        "quarantined": len(quarantined),
+        "icons by group": _table(counts.drop(columns="all")),
+        "licences": _table(licence_table(icons)),
+        "quarantine": _table(quarantined.head(LISTED)) if len(quarantined) else dg.MetadataValue.md("nothing"),
+        **({"notes": _table(noted.value_counts().rename("icons").reset_index())} if len(noted) else {}),
+        "preview": contact_sheet(path),
+    }
+
+
+def contact_sheet(path: Path) -> dg.MetadataValue:
+    """Icons from all over the table, at equal distances."""
+    from flowmodel.icons.decode import open_png
+    from flowmodel.icons.grid import picture_grid
+    from flowmodel.icons.table import read_ok_icons
+
+    icons = read_ok_icons(path, ["png"])
+    if icons.empty:
+        return dg.MetadataValue.md("no usable icon")
+    chosen = icons["png"].iloc[:: max(1, len(icons) // CONTACT_SHEET)].head(CONTACT_SHEET)
+    return picture(picture_grid([open_png(png) for png in chosen], columns=16, cell=48))
+
+
+def duplicates_summary(path: Path, normalised: Path) -> dict[str, Any]:
+    """How many pairs and clusters there are, and pictures of pairs, from the most alike to the least."""
+    from flowmodel.files import read_parquet
+
+    pairs = read_parquet(path).to_pandas()
+    near = pairs[~pairs["identical"]].sort_values("pixel_distance", ignore_index=True)
+    largest = pairs.groupby("cluster").size().sort_values(ascending=False).rename("pairs").head(10).reset_index()
+    return {
+        "dagster/row_count": len(pairs),
+        "identical pairs": int(pairs["identical"].sum()),
+        "similar pairs": len(near),
+        "clusters": pairs["cluster"].nunique(),
+        **({"largest clusters": _table(largest)} if len(largest) else {}),
+        "similar": _pairs_picture(near.iloc[:: max(1, len(near) // SHOWN_PAIRS)].head(SHOWN_PAIRS), normalised),
+        "identical": _pairs_picture(pairs[pairs["identical"]].head(SHOWN_PAIRS), normalised),
+    }
+
+
+def _pairs_picture(pairs: "pd.DataFrame", normalised: Path) -> dg.MetadataValue:
+    from flowmodel.icons.decode import open_png
+    from flowmodel.icons.grid import comparison_grid
+    from flowmodel.icons.table import read_ok_icons
+
+    if pairs.empty:
+        return dg.MetadataValue.md("none")
+    icons = read_ok_icons(normalised, ["id", "name", "png"]).set_index("id")
+    images, labels = [], []
+    for a, b, distance in pairs[["icon_a", "icon_b", "pixel_distance"]].itertuples(index=False):
+        images.append((open_png(icons.at[a, "png"]), open_png(icons.at[b, "png"])))
+        labels.append(f"{distance:.3f} {icons.at[a, 'name']}")
+    return picture(comparison_grid(images, columns=6, labels=labels, cell=64))
+
+
+def splits_summary(path: Path, normalised: Path) -> dict[str, Any]:
+    """Icons by split, and by split and group."""
+    from flowmodel.files import read_parquet
+    from flowmodel.icons.table import read_ok_icons
+
+    splits = read_parquet(path).to_pandas()
+    icons = read_ok_icons(normalised, ["id", "source", "group"]).merge(splits, left_on="id", right_on="icon_id")
+    return {
+        "dagster/row_count": len(splits),
+        "icons by split": _table(splits["split"].value_counts().rename("icons").reset_index()),
+        "by source": _table(_counted(icons, "source")),
+        "by group": _table(_counted(icons, "group")),
+    }
+
+
+def _counted(icons: "pd.DataFrame", column: str) -> "pd.DataFrame":
+    return icons.groupby([column, "split"]).size().unstack(fill_value=0).reset_index()
+
+
+def _table(frame: "pd.DataFrame") -> dg.MetadataValue:
+    return table(_records(frame))
+
+
+def _records(frame: "pd.DataFrame") -> Sequence[dict[str, Any]]:
+    return [{str(name): _plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _plain(value: Any) -> str | int | float:
+    """Dagster's tables know neither NumPy's numbers nor truth values."""
+    value = value.item() if hasattr(value, "item") else value
+    return ("yes" if value else "no") if isinstance(value, bool) else value
