@@ -142,7 +142,7 @@ class _Decided:
         return TRAIN if split in (UNSEEN_STYLE, UNSEEN_TONE) else split
 
     def _place(self, group: str) -> str:
-        position = self._position("concept", group)
+        position = self._position(group)
         if position < self.config.unseen_concept:
             return UNSEEN_CONCEPT
         # From the other end, so that changing one share doesn't move icons between the other split and training.

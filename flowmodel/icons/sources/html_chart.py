@@ -192,6 +192,7 @@ def _pages(config: HtmlChartSource, context: SourceContext, pictures: _Pictures)
     """The page and those that follow it; ends where nothing new comes."""
     page, seen = _first_page(config, pictures.client), set[str]()
     shown: set[ListedImage] = set()
+    hosts = {urlsplit(config.url).hostname, urlsplit(page.url).hostname}  # example.org may lead to www.example.org
     while True:
         seen |= {page.url, page.url.partition("#")[0]}
         try:
@@ -203,7 +204,7 @@ def _pages(config: HtmlChartSource, context: SourceContext, pictures: _Pictures)
         if not next_url or next_url in seen or shown.issuperset(parsed.images):
             return
         shown.update(parsed.images)
-        if urlsplit(next_url).hostname != urlsplit(config.url).hostname:
+        if urlsplit(next_url).hostname not in hosts:
             context.log(f"{next_url}: not followed, as it is not on the host of {config.url}")
             return
         seen.add(next_url)
@@ -254,7 +255,7 @@ def _emoji_key(text: str) -> str:
 
 
 def _extension(picture: Fetched) -> str:
-    """The ending of the format that the server states, or of the address where it states none; raises ValueError for no picture."""
+    """The ending of the format that the server states, else the address; raises ValueError for what is no picture."""
     if picture.mime in _EXTENSIONS:
         return _EXTENSIONS[picture.mime]
     suffix = PurePosixPath(urlsplit(picture.url).path).suffix.lower()

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
-from hishel import CacheOptions, SqliteStorage
+from hishel import CacheOptions, Entry, SqliteStorage
 from hishel.httpx import CacheTransport
 from protego import Protego
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
@@ -79,6 +79,15 @@ class _Answer:
     content: bytes
 
 
+class _OneEach(SqliteStorage):
+    """Keeps one answer for each address: hishel 2.0 leaves the outdated one behind, and may ask with its ETag."""
+
+    def create_entry(self, request: Any, response: Any, key: str, **limits: Any) -> Entry:
+        for outdated in self.get_entries(key):
+            self.remove_entry(outdated.id)
+        return super().create_entry(request, response, key, **limits)
+
+
 class WebClient:
     """Fetches documents one at a time; a context manager.
 
@@ -112,7 +121,7 @@ class WebClient:
         self._network = GuardedTransport(
             allow_hosts=allow_hosts, timeout_seconds=timeout_seconds, pause_seconds=pause_seconds, clock=self._clock
         )
-        storage = SqliteStorage(database_path=_sound(folder / "cache.db", log), max_size=_CACHE_BYTES)
+        storage = _OneEach(database_path=_sound(folder / "cache.db", log), max_size=_CACHE_BYTES)
         self._cache = CacheTransport(self._network, storage)
         self._journal = folder / "unfinished.txt"
         self._done = _read_journal(self._journal)
