@@ -1,8 +1,12 @@
 """The `caption_embeddings` table: made once a text and encoder, reused bit for bit afterwards.
 
+While it is made, what is encoded lies in parts beside it (`.<name>.parts/`), so that an interrupted run goes on where it was.
+
 Shape suffixes: N captions, L tokens of one caption, D the encoder's width.
 """
 
+import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import Artifact, parquet_metadata, read_parquet, write_parquet
-from flowmodel.text.encoders import load_encoder
+from flowmodel.files import Artifact, parquet_metadata, read_parquet, sha256_json, write_parquet
+from flowmodel.text.encoders import CaptionEncoder, load_encoder
 
 _COLUMNS = ["caption_id", "text", "pooled", "tokens"]
 _CHUNK = 512  # texts between two lines of progress
@@ -45,25 +49,46 @@ class CaptionEmbeddings:
 def embed_captions(captions: Path, encoder: str, out: Path, log: Callable[[str], None] = lambda line: None) -> EmbeddingReport:
     """Write the embedding of every caption to `out`, in the order of `captions`.
 
-    Texts that an earlier `out` holds from the same weights are taken over bit for bit: unchanged inputs give an unchanged
-    digest, and the weights are not even loaded. Raises FlowmodelError when `captions` or the encoder can't be had.
+    Texts that an earlier `out`, or an interrupted run, has encoded with the same weights are taken over bit for bit: unchanged
+    inputs give an unchanged digest, and the weights are not even loaded. `log` gets a line a chunk of texts. Raises
+    FlowmodelError when `captions` or the encoder can't be had.
     """
     tower = load_encoder(encoder)
     table = read_parquet(captions, ["caption_id", "text"])
     texts: list[str] = table["text"].to_pylist()
     known = _earlier_vectors(out, tower.digest)
     reused = sum(text in known for text in texts)
-    new = sorted(set(texts) - known.keys(), key=lambda text: (len(text), text))  # similar lengths share a batch
+    parts = out.with_name(f".{out.name}.parts")
+    for part in sorted(parts.glob("*.parquet")):
+        known |= _earlier_vectors(part, tower.digest)
+    _encode_new(tower, sorted(set(texts) - known.keys(), key=lambda text: (len(text), text)), known, parts, log)
+    columns = [table["caption_id"], table["text"], *_to_arrow([known[text] for text in texts], tower.width)]
+    path = write_parquet(out, pa.table(dict(zip(_COLUMNS, columns, strict=True))), _metadata(tower))
+    shutil.rmtree(parts, ignore_errors=True)
+    return EmbeddingReport(Artifact.of(path), encoded=len(texts) - reused, reused=reused)
+
+
+def _encode_new(
+    tower: CaptionEncoder, new: list[str], known: dict[str, _Vectors], parts: Path, log: Callable[[str], None]
+) -> None:
+    """Encode `new`, in which texts of similar length are neighbours and so share a batch, and add their vectors to `known`."""
+    started = time.monotonic()
     for start in range(0, len(new), _CHUNK):
         chunk = new[start : start + _CHUNK]
         encoded = tower.encode(chunk)
-        known.update(zip(chunk, zip(encoded.pooled_BD, encoded.tokens, strict=True), strict=True))
-        log(f"encoded {start + len(chunk)} of {len(new)} new texts with {encoder}")
-    vectors = [known[text] for text in texts]
-    columns = [table["caption_id"], table["text"], *_to_arrow(vectors, tower.width)]
-    metadata = {"encoder": encoder, "encoder_digest": tower.digest, "dimension": str(tower.width)}
-    path = write_parquet(out, pa.table(dict(zip(_COLUMNS, columns, strict=True))), metadata)
-    return EmbeddingReport(Artifact.of(path), encoded=len(texts) - reused, reused=reused)
+        vectors = list(zip(encoded.pooled_BD, encoded.tokens, strict=True))
+        known.update(zip(chunk, vectors, strict=True))
+        done = start + len(chunk)
+        if done < len(new):  # the last one goes straight into the table
+            columns = [pa.array(chunk), pa.array(chunk), *_to_arrow(vectors, tower.width)]
+            part = parts / f"{sha256_json([tower.digest, chunk])[:16]}.parquet"
+            write_parquet(part, pa.table(dict(zip(_COLUMNS, columns, strict=True))), _metadata(tower))
+        rate = done / max(time.monotonic() - started, 1e-3)
+        log(f"encoded {done:,} of {len(new):,} new texts with {tower.name} ({rate:,.0f} a second)")
+
+
+def _metadata(tower: CaptionEncoder) -> dict[str, str]:
+    return {"encoder": tower.name, "encoder_digest": tower.digest, "dimension": str(tower.width)}
 
 
 def load_embeddings(path: Path, expected_digest: str | None = None) -> CaptionEmbeddings:

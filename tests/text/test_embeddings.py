@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +12,11 @@ import torch
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import parquet_metadata, read_parquet, write_parquet
 from flowmodel.schemas import CAPTION_EMBEDDINGS, validate
+from flowmodel.store import PROJECT_ROOT
 from flowmodel.text import embeddings
 from flowmodel.text.embeddings import embed_captions, load_embeddings
-from flowmodel.text.encoders import CaptionEncoder, load_encoder
+from flowmodel.text.encoders import load_encoder
+from flowmodel.text.minilm import MiniLm
 
 
 def write_captions(path: Path, texts: Sequence[str]) -> Path:
@@ -25,17 +30,18 @@ def captions(tmp_path: Path) -> Path:
 
 
 def forbid_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: CaptionEncoder, texts: Sequence[str]) -> None:
+    def refuse(self: MiniLm, texts: Sequence[str]) -> None:
         raise AssertionError(f"must not be encoded again: {texts}")
 
-    monkeypatch.setattr(CaptionEncoder, "encode", refuse)
+    monkeypatch.setattr(MiniLm, "encode", refuse)
 
 
 def test_every_caption_comes_back_in_order(captions: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     report = embed_captions(captions, "minilm", tmp_path / "e.parquet", lines.append)
     assert (report.encoded, report.reused) == (4, 0)
-    assert lines == ["encoded 3 of 3 new texts with minilm"], "the same text is encoded once"
+    (line,) = lines
+    assert line.startswith("encoded 3 of 3 new texts with minilm ("), "the same text is encoded once"
     loaded = load_embeddings(report.artifact.path)
     assert loaded.caption_ids == [f"test/{i}#name" for i in range(4)]
     assert loaded.texts == ["red heart", "fire engine with a ladder", "red heart", "star"]
@@ -72,8 +78,8 @@ def test_only_new_texts_are_encoded_and_old_ones_stay_bit_for_bit(
     out = tmp_path / "e.parquet"
     before = load_embeddings(embed_captions(captions, "minilm", out).artifact.path)
     encoded: list[str] = []
-    encode = CaptionEncoder.encode
-    monkeypatch.setattr(CaptionEncoder, "encode", lambda self, texts: (encoded.extend(texts), encode(self, texts))[1])
+    encode = MiniLm.encode
+    monkeypatch.setattr(MiniLm, "encode", lambda self, texts: (encoded.extend(texts), encode(self, texts))[1])
     more = write_captions(tmp_path / "more.parquet", ["moon", "red heart", "fire engine with a ladder"])
     report = embed_captions(more, "minilm", out)
     assert (report.encoded, report.reused) == (1, 2)
@@ -121,3 +127,64 @@ def test_unusable_files_are_one_clear_line(captions: Path, tmp_path: Path) -> No
         load_embeddings(captions)
     with pytest.raises(FlowmodelError, match=r"nowhere\.parquet: no such file"):
         embed_captions(tmp_path / "nowhere.parquet", "minilm", tmp_path / "e.parquet")
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_an_interrupted_run_goes_on_where_it_was_and_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings, "_CHUNK", 8)
+    captions = write_captions(tmp_path / "many.parquet", [f"icon {'of a thing ' * (i % 4)}{i}" for i in range(30)])
+    whole = embed_captions(captions, "minilm", tmp_path / "whole.parquet").artifact
+
+    def stop(line: str) -> None:
+        if line.startswith("encoded 16"):
+            raise Interrupted
+
+    out = tmp_path / "e.parquet"
+    with pytest.raises(Interrupted):
+        embed_captions(captions, "minilm", out, stop)
+    assert not out.exists() and len(list((tmp_path / ".e.parquet.parts").glob("*.parquet"))) == 2
+    lines: list[str] = []
+    resumed = embed_captions(captions, "minilm", out, lines.append).artifact
+    assert lines[0].startswith("encoded 8 of 14 new texts")
+    assert resumed.digest == whole.digest
+    assert not (tmp_path / ".e.parquet.parts").exists()
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from flowmodel.text import embeddings
+embeddings._CHUNK = 8
+kill = lambda line: line.startswith("encoded 16") and os.kill(os.getpid(), signal.SIGKILL)
+embeddings.embed_captions(Path(sys.argv[1]), "minilm", Path(sys.argv[2]), kill)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_run_loses_no_finished_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    captions = write_captions(tmp_path / "many.parquet", [f"icon number {i}" for i in range(30)])
+    out = tmp_path / "e.parquet"
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(captions), str(out)], cwd=PROJECT_ROOT)
+    assert done.returncode == -signal.SIGKILL and not out.exists()
+    monkeypatch.setattr(embeddings, "_CHUNK", 8)
+    lines: list[str] = []
+    resumed = embed_captions(captions, "minilm", out, lines.append).artifact
+    assert lines[0].startswith("encoded 8 of 14 new texts")
+    assert resumed.digest == embed_captions(captions, "minilm", tmp_path / "whole.parquet").artifact.digest
+
+
+def test_parts_of_other_weights_are_not_used(captions: Path, tmp_path: Path) -> None:
+    parts = tmp_path / ".e.parquet.parts"
+    parts.mkdir()
+    embed_captions(captions, "minilm", parts / "part.parquet")
+    table = read_parquet(parts / "part.parquet")
+    metadata = parquet_metadata(parts / "part.parquet") | {"encoder_digest": "0" * 64}
+    write_parquet(parts / "part.parquet", table, metadata)
+    lines: list[str] = []
+    embed_captions(captions, "minilm", tmp_path / "e.parquet", lines.append)
+    assert lines[0].startswith("encoded 3 of 3")

@@ -8,21 +8,24 @@ import pytest
 import torch
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.text.encoders import CaptionEncoder, load_encoder
+from flowmodel.text.encoders import load_encoder
+from flowmodel.text.minilm import MiniLm
 
 MINILM_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 @pytest.fixture(scope="module")
-def minilm() -> CaptionEncoder:
-    return load_encoder("minilm")
+def minilm() -> MiniLm:
+    encoder = load_encoder("minilm")
+    assert isinstance(encoder, MiniLm)
+    return encoder
 
 
-def test_the_encoder_says_what_it_is(minilm: CaptionEncoder) -> None:
+def test_the_encoder_says_what_it_is(minilm: MiniLm) -> None:
     assert (minilm.name, minilm.digest, minilm.width) == ("minilm", MINILM_DIGEST, 384)
 
 
-def test_vectors_are_normalised_and_every_token_is_kept(minilm: CaptionEncoder) -> None:
+def test_vectors_are_normalised_and_every_token_is_kept(minilm: MiniLm) -> None:
     encoded = minilm.encode(["red heart", "a", "person riding a bicycle up a mountain, bike, cyclist"])
     assert encoded.pooled_BD.shape == (3, 384)
     assert encoded.pooled_BD.dtype == np.float32
@@ -31,19 +34,19 @@ def test_vectors_are_normalised_and_every_token_is_kept(minilm: CaptionEncoder) 
     assert {tokens.dtype for tokens in encoded.tokens} == {np.dtype(np.float16)}
 
 
-def test_pooled_is_the_normalised_mean_of_the_tokens(minilm: CaptionEncoder) -> None:
+def test_pooled_is_the_normalised_mean_of_the_tokens(minilm: MiniLm) -> None:
     encoded = minilm.encode(["red heart", "fire engine with a very long ladder"])
     for pooled, tokens in zip(encoded.pooled_BD, encoded.tokens, strict=True):
         mean = tokens.astype(np.float32).mean(axis=0)
         assert np.allclose(pooled, mean / np.linalg.norm(mean), atol=1e-3)
 
 
-def test_meaning_is_there(minilm: CaptionEncoder) -> None:
+def test_meaning_is_there(minilm: MiniLm) -> None:
     heart, love, engine = minilm.encode(["red heart", "love heart", "fire engine"]).pooled_BD
     assert heart @ love > heart @ engine + 0.2
 
 
-def test_it_agrees_with_sentence_transformers(minilm: CaptionEncoder) -> None:
+def test_it_agrees_with_sentence_transformers(minilm: MiniLm) -> None:
     """The library that the weights were published for: same tokens, same pooling."""
     minilm.encode(["its import needs the torchvision shim, too"])
     peer = pytest.importorskip("sentence_transformers").SentenceTransformer(str(minilm._folder), device="cpu")
@@ -51,7 +54,7 @@ def test_it_agrees_with_sentence_transformers(minilm: CaptionEncoder) -> None:
     assert np.allclose(minilm.encode(texts).pooled_BD, peer.encode(texts), atol=1e-5)
 
 
-def test_order_and_batching_do_not_matter(minilm: CaptionEncoder) -> None:
+def test_order_and_batching_do_not_matter(minilm: MiniLm) -> None:
     texts = [f"icon number {i}" + ", word" * (i % 7) for i in range(100)]
     together = minilm.encode(texts)
     for i in (0, 6, 99):
@@ -60,7 +63,7 @@ def test_order_and_batching_do_not_matter(minilm: CaptionEncoder) -> None:
         assert np.allclose(alone.tokens[0], together.tokens[i], atol=4e-3)
 
 
-def test_nothing_and_empty_and_very_long_texts(minilm: CaptionEncoder) -> None:
+def test_nothing_and_empty_and_very_long_texts(minilm: MiniLm) -> None:
     nothing = minilm.encode([])
     assert (nothing.pooled_BD.shape, nothing.tokens) == ((0, 384), [])
     encoded = minilm.encode(["", "word " * 2000])
@@ -69,7 +72,10 @@ def test_nothing_and_empty_and_very_long_texts(minilm: CaptionEncoder) -> None:
 
 
 def test_an_unknown_encoder_is_one_clear_line() -> None:
-    with pytest.raises(FlowmodelError, match="encoder 'bert': no such caption encoder; there are minilm"):
+    with pytest.raises(
+        FlowmodelError,
+        match=r"encoder 'bert': no such caption encoder; there are minilm \(offline\), local-dir:PATH, .*ARCHITECTURE/TAG",
+    ):
         load_encoder("bert")
 
 
@@ -99,7 +105,7 @@ def test_missing_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         load_encoder("minilm")
 
 
-def test_a_tower_that_is_not_wholly_loaded_is_never_used(minilm: CaptionEncoder, tmp_path: Path) -> None:
+def test_a_tower_that_is_not_wholly_loaded_is_never_used(minilm: MiniLm, tmp_path: Path) -> None:
     """transformers fills what it doesn't find with random numbers; that must not pass."""
     from safetensors.torch import load_file, save_file
 
@@ -109,10 +115,10 @@ def test_a_tower_that_is_not_wholly_loaded_is_never_used(minilm: CaptionEncoder,
     del weights["encoder.layer.3.output.dense.weight"]
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(FlowmodelError, match=r"'encoder\.layer\.3\.output\.dense\.weight' was not loaded"):
-        CaptionEncoder("minilm", folder, "", 384, 256).encode(["red heart"])
+        MiniLm(folder, "").encode(["red heart"])
 
 
-def test_weights_are_frozen(minilm: CaptionEncoder) -> None:
+def test_weights_are_frozen(minilm: MiniLm) -> None:
     tower, _ = minilm._tower
     assert not any(parameter.requires_grad for parameter in tower.parameters())
     assert not tower.training

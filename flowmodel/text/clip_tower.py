@@ -1,0 +1,213 @@
+"""Text towers of open_clip's models: from its hub, from the Hugging Face hub, or from a folder.
+
+Shape suffixes: B texts, L tokens, D width of the shared space of texts and pictures.
+"""
+
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import sha256_file
+from flowmodel.text.encoded import EncodedText
+from flowmodel.text.torchvision_shim import let_torchvision_import
+
+LOCAL, HUB = "local-dir:", "hf-hub:"
+
+_BATCH = 64
+_OFFLINE = "encoder 'minilm' works offline"
+
+
+class ClipTower:
+    """The text half of a CLIP model; the picture half is dropped as soon as the weights are loaded."""
+
+    def __init__(self, name: str, weights: Path, architecture: str, tag: str | None) -> None:
+        """`architecture` and `tag` are open_clip's `model_name` and `pretrained`; `weights` the file that they stand for."""
+        self.name = name
+        self.digest = sha256_file(weights)
+        self._weights, self._architecture, self._tag = weights, architecture, tag
+        self.width = self._read_width()
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> EncodedText:
+        """Encode `texts` on the CPU; longer ones are cut at the tower's context length.
+
+        The tower's own projection, which open_clip applies to the pooled vector only, is applied to every token: one width for
+        both, and tokens lie in the space that the model was trained to compare in.
+        """
+        tower, tokenizer = self._tower
+        pooled_BD = np.zeros((len(texts), self.width), np.float32)
+        tokens = []
+        for start in range(0, len(texts), _BATCH):
+            ids_BL = tokenizer(list(texts[start : start + _BATCH]))
+            found_BD, states_BLW = tower(ids_BL)
+            pooled_BD[start : start + _BATCH] = torch.nn.functional.normalize(found_BD, dim=-1).numpy()
+            tokens_BLD = _project(tower, states_BLW)
+            for row, length in enumerate(_lengths(tower, ids_BL)):
+                tokens.append(tokens_BLD[row, :length].numpy().astype(np.float16))
+        return EncodedText(pooled_BD, tokens)
+
+    def _read_width(self) -> int:
+        import open_clip
+
+        if self._architecture.startswith(LOCAL):
+            return int(_local_config(self.name)["embed_dim"])
+        if self._architecture.startswith(HUB):
+            return int(open_clip.factory._get_hf_config(self._architecture.removeprefix(HUB))["model_cfg"]["embed_dim"])
+        return int(open_clip.get_model_config(self._architecture)["embed_dim"])
+
+    @cached_property
+    def _tower(self) -> tuple[Any, Any]:
+        import open_clip
+
+        problem = f"{self._weights}: these weights don't fit the model's configuration"
+        with _hub(network=not self.name.startswith(LOCAL)), _readable(self.name, problem):
+            model = open_clip.create_model(
+                self._architecture, pretrained=self._tag, force_custom_text=True, require_pretrained=True, device="cpu"
+            )
+            tokenizer = open_clip.get_tokenizer(self._architecture)
+        tower = model.text
+        tower.output_tokens = True
+        return tower.eval().requires_grad_(False), tokenizer
+
+
+def load_clip_tower(name: str) -> ClipTower:
+    """The tower that `name` stands for, see :mod:`flowmodel.text.encoders`; hub names are downloaded the first time.
+
+    Raises FlowmodelError that says what was looked for and where, and which encoder works offline.
+    """
+    let_torchvision_import()
+    if name.startswith(LOCAL):
+        return ClipTower(name, _local_weights(name), name, None)
+    if name.startswith(HUB):
+        from open_clip.pretrained import download_pretrained_from_hf
+
+        with _downloading(name):
+            return ClipTower(name, Path(download_pretrained_from_hf(name.removeprefix(HUB))), name, None)
+    architecture, tag = _known(name)
+    from open_clip.pretrained import download_pretrained, get_pretrained_cfg
+
+    with _downloading(name):
+        path = Path(download_pretrained(get_pretrained_cfg(architecture, tag)))
+    return ClipTower(name, path, architecture, tag)
+
+
+def _known(name: str) -> tuple[str, str]:
+    """Architecture and tag of a name that open_clip lists."""
+    import open_clip
+
+    listed = {f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained()}
+    if name in listed:
+        architecture, _, tag = name.rpartition("/")
+        return architecture, tag
+    near = difflib.get_close_matches(name, ["minilm", *sorted(listed)], n=3, cutoff=0.4)
+    raise FlowmodelError(
+        f"encoder '{name}': no such caption encoder; there are minilm (offline), local-dir:PATH, hf-hub:ORGANISATION/NAME and "
+        f"ARCHITECTURE/TAG of open_clip{', for example ' + ', '.join(near) if near else ''}"
+    )
+
+
+def _folder(name: str) -> Path:
+    return Path(name.removeprefix(LOCAL)).expanduser()
+
+
+def _local_config(name: str) -> dict[str, Any]:
+    path = _folder(name) / "open_clip_config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+        assert isinstance(config["embed_dim"], int) and "text_cfg" in config
+    except OSError as error:
+        raise FlowmodelError(f"encoder '{name}': {path} can't be read ({error.strerror}); {_OFFLINE}") from None
+    except (ValueError, KeyError, TypeError, AssertionError):
+        raise FlowmodelError(f"encoder '{name}': {path} is no model configuration of open_clip; {_OFFLINE}") from None
+    return dict(config)
+
+
+def _local_weights(name: str) -> Path:
+    from open_clip.factory import _find_checkpoint_in_dir
+
+    _local_config(name)
+    found = _find_checkpoint_in_dir(_folder(name))
+    if found is None:
+        raise FlowmodelError(
+            f"encoder '{name}': no weights in {_folder(name)} (looked for open_clip_model.safetensors and the like); {_OFFLINE}"
+        )
+    return Path(found)
+
+
+def _project(tower: Any, states_BLW: Tensor) -> Tensor:
+    projection = getattr(tower, "text_projection", None)
+    if projection is None:
+        projection = getattr(tower, "proj", None)  # Hugging Face towers
+    if projection is None:
+        return states_BLW
+    return projection(states_BLW) if isinstance(projection, torch.nn.Module) else states_BLW @ projection
+
+
+def _lengths(tower: Any, ids_BL: Tensor) -> list[int]:
+    """Tokens of each text up to its end marker, or its last token that is no padding."""
+    pool = getattr(tower, "pool_type", "")
+    if pool == "argmax":
+        ends_B = ids_BL.argmax(dim=-1)
+    elif pool == "eos":
+        ends_B = (ids_BL == tower.eos_id).int().argmax(dim=-1)
+    else:
+        padding = getattr(tower, "pad_id", None)
+        padding = tower.config.pad_token_id if padding is None else padding
+        places_L = torch.arange(ids_BL.shape[1])
+        ends_B = torch.where(ids_BL != padding, places_L, 0).amax(dim=-1)
+    return [int(end) + 1 for end in ends_B]
+
+
+@contextmanager
+def _downloading(name: str) -> Iterator[None]:
+    with _hub() as place, _readable(name, f"its weights can't be had; looked in {place}"):
+        yield
+
+
+@contextmanager
+def _hub(network: bool = True) -> Iterator[str]:
+    """Yields where the hub's client will look. Without a network that is its cache only: it would try for minutes."""
+    from huggingface_hub import constants
+
+    was_offline = constants.HF_HUB_OFFLINE
+    if was_offline:
+        place = "nowhere else, as HF_HUB_OFFLINE is set"
+    elif network and _reachable(constants.ENDPOINT):
+        place = f"on {constants.ENDPOINT}"
+    else:
+        place = f"nowhere else, as {constants.ENDPOINT} is not reachable"
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield f"{constants.HF_HUB_CACHE} and {place}"
+    finally:
+        constants.HF_HUB_OFFLINE = was_offline
+
+
+def _reachable(address: str) -> bool:
+    try:
+        httpx.head(address, timeout=5)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
+@contextmanager
+def _readable(name: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except FlowmodelError:
+        raise
+    except Exception as error:  # open_clip, the hub's client and torch raise many types
+        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason if len(reason) <= 160 else reason[:160] + "..."
+        raise FlowmodelError(f"encoder '{name}': {what} ({reason}); {_OFFLINE}") from None

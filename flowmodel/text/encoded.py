@@ -1,0 +1,37 @@
+"""What every caption encoder gives and is.
+
+Shape suffixes: B texts, L tokens, D the encoder's width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """Text i is `pooled_BD[i]` and `tokens[i]`."""
+
+    pooled_BD: NDArray[np.float32]  # L2-normalised
+    tokens: list[NDArray[np.float16]]  # (L_i, D) each, start and end markers included, padding not
+
+
+class CaptionEncoder(Protocol):
+    """Text to one pooled vector and one vector a token.
+
+    Attributes:
+        name: as the recipe says it.
+        digest: SHA-256 of the weights file.
+        width: D, of pooled vectors and tokens alike.
+    """
+
+    name: str
+    digest: str
+    width: int
+
+    def encode(self, texts: Sequence[str]) -> EncodedText:
+        """Encode `texts` on the CPU; the result has their order, and no text's vectors depend on the others."""
+        ...

@@ -1,0 +1,137 @@
+"""A real, tiny CLIP with saved random weights takes the place of a downloaded one: what is loaded must be exactly that."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import sha256_file
+from flowmodel.text.embeddings import embed_captions, load_embeddings
+from flowmodel.text.encoders import load_encoder
+from flowmodel.text.torchvision_shim import let_torchvision_import
+
+CONFIG = {
+    "embed_dim": 24,
+    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
+    "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+}
+TEXTS = ["red heart", "a", "person riding a bicycle up a mountain! bike, cyclist", ""]
+
+
+@pytest.fixture(scope="module")
+def model() -> torch.nn.Module:
+    let_torchvision_import()
+    import open_clip
+
+    torch.manual_seed(3)
+    return open_clip.model.CLIP(**CONFIG).eval()
+
+
+@pytest.fixture
+def folder(model: torch.nn.Module, tmp_path: Path) -> Path:
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": {}}))
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, tmp_path / "open_clip_model.safetensors")
+    return tmp_path
+
+
+def test_pooled_vectors_are_what_open_clip_encodes(folder: Path, model: torch.nn.Module) -> None:
+    import open_clip
+
+    tower = load_encoder(f"local-dir:{folder}")
+    assert (tower.name, tower.width) == (f"local-dir:{folder}", 24)
+    assert tower.digest == sha256_file(folder / "open_clip_model.safetensors")
+    with torch.inference_mode():
+        ids_BL = open_clip.get_tokenizer(f"local-dir:{folder}")(TEXTS)
+        expected_BD = torch.nn.functional.normalize(model.encode_text(ids_BL), dim=-1).numpy()
+    assert np.allclose(tower.encode(TEXTS).pooled_BD, expected_BD, atol=1e-6)
+
+
+def test_tokens_reach_from_start_to_end_marker_and_the_last_one_is_the_pooled_vector(folder: Path) -> None:
+    encoded = load_encoder(f"local-dir:{folder}").encode([*TEXTS, "word " * 100])
+    assert [len(tokens) for tokens in encoded.tokens][:2] == [4, 3]  # start, red, heart, end
+    assert [len(tokens) for tokens in encoded.tokens][3:] == [2, 20]
+    for pooled, tokens in zip(encoded.pooled_BD, encoded.tokens, strict=True):
+        assert tokens.dtype == np.float16 and tokens.shape[1] == 24
+        last = tokens[-1].astype(np.float32)
+        assert np.allclose(pooled, last / np.linalg.norm(last), atol=2e-3)
+
+
+def test_a_text_does_not_depend_on_its_batch(folder: Path) -> None:
+    tower = load_encoder(f"local-dir:{folder}")
+    texts = [f"icon number {i}" + ", word" * (i % 7) for i in range(100)]
+    together = tower.encode(texts)
+    for i in (0, 6, 99):
+        alone = tower.encode([texts[i]])
+        assert np.allclose(alone.pooled_BD[0], together.pooled_BD[i], atol=1e-6)
+        assert np.array_equal(alone.tokens[0].shape, together.tokens[i].shape)
+    assert tower.encode([]).tokens == []
+
+
+def test_it_embeds_a_table_and_other_weights_embed_it_anew(folder: Path, tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    from flowmodel.files import write_parquet
+
+    captions = write_parquet(
+        tmp_path / "c.parquet", pa.table({"caption_id": ["a#name", "b#name"], "text": ["red heart", "star"]})
+    )
+    out, name = tmp_path / "e.parquet", f"local-dir:{folder}"
+    assert embed_captions(captions, name, out).encoded == 2
+    assert embed_captions(captions, name, out).reused == 2
+    before = load_embeddings(out)
+    assert (before.encoder, before.width) == (name, 24)
+    weights = load_file(folder / "open_clip_model.safetensors")
+    weights["text_projection"] = -weights["text_projection"]
+    save_file(weights, folder / "open_clip_model.safetensors")
+    assert embed_captions(captions, name, out).encoded == 2
+    assert torch.allclose(load_embeddings(out).pooled_ND, -before.pooled_ND)
+
+
+def test_weights_that_do_not_fit_are_never_filled_up_with_random_ones(folder: Path) -> None:
+    weights = load_file(folder / "open_clip_model.safetensors")
+    del weights["transformer.resblocks.1.mlp.c_fc.weight"]
+    save_file(weights, folder / "open_clip_model.safetensors")
+    with pytest.raises(
+        FlowmodelError, match=r"these weights don't fit the model's configuration .*; encoder 'minilm' works offline"
+    ):
+        load_encoder(f"local-dir:{folder}").encode(["red heart"])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda folder: (folder / "open_clip_model.safetensors").unlink(), r"no weights in .*looked for open_clip_model"),
+        (lambda folder: (folder / "open_clip_config.json").unlink(), r"open_clip_config\.json can't be read \(No such file"),
+        (lambda folder: (folder / "open_clip_config.json").write_text("{"), "is no model configuration of open_clip"),
+        (lambda folder: (folder / "open_clip_config.json").write_text('{"model_cfg": {}}'), "is no model configuration"),
+    ],
+)
+def test_an_incomplete_folder_is_one_clear_line(folder: Path, spoil, complaint: str) -> None:
+    spoil(folder)
+    with pytest.raises(FlowmodelError, match=complaint) as caught:
+        load_encoder(f"local-dir:{folder}")
+    assert "\n" not in str(caught.value) and "'minilm' works offline" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ViT-B-32/laion2b_s34b_b79k", "hf-hub:timm/ViT-B-16-SigLIP"])
+def test_weights_that_cannot_be_had_say_where_they_were_looked_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    started = time.monotonic()
+    with pytest.raises(
+        FlowmodelError, match=r"can't be had; looked in .*hub and nowhere else, as HF_HUB_OFFLINE is set"
+    ) as caught:
+        load_encoder(name)
+    assert "\n" not in str(caught.value) and "'minilm' works offline" in str(caught.value)
+    assert time.monotonic() - started < 30
+
+
+def test_a_name_that_is_nearly_right_gets_suggestions() -> None:
+    with pytest.raises(FlowmodelError, match=r"no such caption encoder; .*for example .*ViT-B-32/laion2b_s34b_b79k"):
+        load_encoder("ViT-B-32/laion2b_s34b_b79")
