@@ -14,6 +14,8 @@ from flowmodel.icons.rgba import encode_png
 from flowmodel.icons.table import ARROW_SCHEMA, write_icon_table
 
 RED = (220, 20, 20, 255)
+GREEN = (20, 160, 60, 255)
+BLUE = (30, 60, 200, 255)
 
 
 def plain(colour: Sequence[int] = RED, height: int = 8, width: int = 8) -> NDArray[np.uint8]:

@@ -156,9 +156,7 @@ def test_unusable_captions_are_one_clear_line(tmp_path: Path, captions: str, com
 
 def test_a_missing_captions_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "icons").mkdir()
-    with pytest.raises(
-        FlowmodelError, match=r"no captions file \(captions\.csv, .*write captions\.csv with the columns"
-    ):
+    with pytest.raises(FlowmodelError, match=r"no captions file \(captions\.csv, .*write captions\.csv with the columns"):
         read_folder(tmp_path)
 
 

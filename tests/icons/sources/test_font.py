@@ -67,9 +67,7 @@ def test_a_cbdt_font_gives_the_same(tmp_path: Path) -> None:
 
 
 def test_a_font_without_bitmaps_says_what_it_has(tmp_path: Path) -> None:
-    with pytest.raises(
-        FlowmodelError, match=r"plain\.ttf: has no colour bitmaps \(sbix or CBDT\), only glyf; take"
-    ):
+    with pytest.raises(FlowmodelError, match=r"plain\.ttf: has no colour bitmaps \(sbix or CBDT\), only glyf; take"):
         read(write_outline_font(tmp_path / "plain.ttf"))
 
 

@@ -1,5 +1,6 @@
 import gzip
 import ipaddress
+import itertools
 import re
 import socket
 import threading
@@ -93,10 +94,10 @@ def test_a_server_that_asks_for_a_very_long_pause_is_left_alone(
     server.answers["/a"] = Answer(status=429, headers={"Retry-After": "86400"})
     server.answers["/b"] = Answer(b"ok")
     with open_client() as client:
-        with pytest.raises(FetchError, match="429 Too Many Requests") as error:
+        with pytest.raises(FetchError, match=r"429 Too Many Requests") as error:
             client.page(f"{server.url}/a")
         assert error.value.temporary
-        with pytest.raises(FetchError, match="not asked for, because 127.0.0.1 asked for a pause of 86400 s"):
+        with pytest.raises(FetchError, match=r"not asked for, because 127.0.0.1 asked for a pause of 86400 s"):
             client.page(f"{server.url}/b")
     assert time_passed.slept == []
     assert server.paths() == ["/a"]
@@ -110,7 +111,7 @@ def test_failures_of_the_server_are_tried_again_at_growing_intervals_and_not_for
     with open_client() as client:
         assert client.page(f"{server.url}/a").content == b"ok"
         assert [int(seconds) for seconds in time_passed.slept] == [1, 2]
-        with pytest.raises(FetchError, match="/b: the server answers 500 Internal Server Error"):
+        with pytest.raises(FetchError, match=r"/b: the server answers 500 Internal Server Error"):
             client.page(f"{server.url}/b")
     assert server.paths() == ["/a"] * 3 + ["/b"] * 4
 
@@ -169,7 +170,7 @@ def test_a_gzip_body_of_several_members_is_whole(server: FaultyServer, open_clie
 def test_a_body_that_drips_ends_at_the_time_limit(server: FaultyServer, open_client: Open, drip: Answer) -> None:
     server.answers["/a"] = drip
     started = time.monotonic()
-    with open_client(timeout_seconds=0.2) as client, pytest.raises(FetchError, match="not done within the time limit") as error:
+    with open_client(timeout_seconds=0.2) as client, pytest.raises(FetchError, match=r"not done within the time limit") as error:
         client.page(f"{server.url}/a")
     assert error.value.temporary
     assert time.monotonic() - started < 4 * 0.2 + 1  # four attempts
@@ -192,7 +193,7 @@ def test_headers_that_drip_end_at_the_time_limit_too(open_client: Open) -> None:
         threading.Thread(target=drip, daemon=True).start()
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         started = time.monotonic()
-        with open_client(timeout_seconds=0.2) as client, pytest.raises(FetchError, match="time limit"):
+        with open_client(timeout_seconds=0.2) as client, pytest.raises(FetchError, match=r"time limit"):
             client.page(url)
         assert time.monotonic() - started < 3
 
@@ -223,7 +224,7 @@ def test_a_gzip_bomb_is_never_unpacked_beyond_the_limit(server: FaultyServer, op
     with open_client(max_bytes=4 * 2**20) as client:
         tracemalloc.start()
         try:
-            with pytest.raises(FetchError, match="larger than 4 MiB"):
+            with pytest.raises(FetchError, match=r"larger than 4 MiB"):
                 client.page(f"{server.url}/a")
             assert tracemalloc.get_traced_memory()[1] < 24 * 2**20
         finally:
@@ -232,7 +233,7 @@ def test_a_gzip_bomb_is_never_unpacked_beyond_the_limit(server: FaultyServer, op
 
 def test_a_packing_that_was_not_asked_for_is_refused(server: FaultyServer, open_client: Open) -> None:
     server.answers["/a"] = Answer(b"x", headers={"Content-Encoding": "br"})
-    with open_client() as client, pytest.raises(FetchError, match="packed as 'br'"):
+    with open_client() as client, pytest.raises(FetchError, match=r"packed as 'br'"):
         client.page(f"{server.url}/a")
     assert server.asked[-1].headers["accept-encoding"] == "gzip"
 
@@ -255,20 +256,20 @@ def test_other_answers_than_ok_are_failures_that_are_not_tried_again(
     "url", ["ftp://127.0.0.1/a", "file:///etc/passwd", "javascript:alert(1)", "http://", "//a", "", "gopher://x", "http://\x00"]
 )
 def test_only_http_and_https_are_fetched(open_client: Open, url: str) -> None:
-    with open_client() as client, pytest.raises(FetchError, match="only http and https|not a valid address") as error:
+    with open_client() as client, pytest.raises(FetchError, match=r"only http and https|not a valid address") as error:
         client.page(url)
     assert not error.value.temporary
 
 
 def test_a_password_in_an_address_is_refused_and_not_repeated(open_client: Open) -> None:
-    with open_client() as client, pytest.raises(FetchError, match="user name or password") as error:
+    with open_client() as client, pytest.raises(FetchError, match=r"user name or password") as error:
         client.page("http://me:secret@127.0.0.1/")
     assert "secret" not in str(error.value)
 
 
 def test_a_host_with_a_private_address_must_be_named(server: FaultyServer, open_client: Open) -> None:
     for url in (server.url, server.url.replace("127.0.0.1", "localhost"), server.url.replace("127.0.0.1", "2130706433")):
-        with open_client(allow_hosts=[]) as client, pytest.raises(FetchError, match="private address 127.0.0.1; .*allow_hosts"):
+        with open_client(allow_hosts=[]) as client, pytest.raises(FetchError, match=r"private address 127.0.0.1; .*allow_hosts"):
             client.page(url)
     assert server.asked == []
 
@@ -358,7 +359,7 @@ def test_redirects_are_followed_and_told(server: FaultyServer, open_client: Open
 
 def test_a_redirect_loop_ends(server: FaultyServer, open_client: Open) -> None:
     server.answers["/a"] = Answer(status=302, headers={"Location": "/a"})
-    with open_client() as client, pytest.raises(FetchError, match="/a: redirected more than 5 times"):
+    with open_client() as client, pytest.raises(FetchError, match=r"/a: redirected more than 5 times"):
         client.page(f"{server.url}/a")
     assert server.paths() == ["/a"] * 6
 
@@ -407,7 +408,7 @@ def test_robots_txt_is_obeyed_and_fetched_once(server: FaultyServer, open_client
     with open_client() as client:
         client.page(f"{server.url}/no/yes")
         for path in ("/no", "/no/a"):
-            with pytest.raises(FetchError, match="robots.txt forbids to fetch it") as error:
+            with pytest.raises(FetchError, match=r"robots.txt forbids to fetch it") as error:
                 client.page(server.url + path)
             assert not error.value.temporary
     assert [asked.path for asked in server.asked] == ["/robots.txt", "/no/yes"]
@@ -420,7 +421,7 @@ def test_rules_for_this_program_go_before_those_for_all(server: FaultyServer, op
     }
     with open_client() as client:
         client.page(f"{server.url}/b")
-        with pytest.raises(FetchError, match="forbids"):
+        with pytest.raises(FetchError, match=r"forbids"):
             client.page(f"{server.url}/a")
 
 
@@ -430,7 +431,7 @@ def test_a_redirect_to_what_robots_txt_forbids_is_not_followed(server: FaultySer
         "/a": Answer(status=302, headers={"Location": "/no"}),
         "/no": Answer(b"no"),
     }
-    with open_client() as client, pytest.raises(FetchError, match="/no: .*forbids"):
+    with open_client() as client, pytest.raises(FetchError, match=r"/no: .*forbids"):
         client.page(f"{server.url}/a")
     assert server.paths() == ["/a"]
 
@@ -489,7 +490,7 @@ def test_the_real_clock_really_waits(server: FaultyServer, open_client: Open) ->
         client.page(f"{server.url}/a")
         client.page(f"{server.url}/b")
     times = [asked.at for asked in server.asked]
-    assert min(after - before for before, after in zip(times, times[1:], strict=False)) >= 0.14
+    assert min(after - before for before, after in itertools.pairwise(times)) >= 0.14
 
 
 # What is on disk already.
