@@ -11,7 +11,7 @@ from flowmodel.icons.emoji_texts import Emoji, unicode_emoji
 from flowmodel.icons.keys import skin_tone
 from flowmodel.icons.sources.config import FontSource, locate
 from flowmodel.icons.sources.context import Observation, Reading, SourceContext
-from flowmodel.icons.sources.font_strikes import ColourFont, font_version, open_colour_font
+from flowmodel.icons.sources.font_strikes import ColourFont, damage_told, font_version, open_colour_font
 from flowmodel.icons.sources.rows import icon_row
 
 USUAL_PLACES = (
@@ -28,22 +28,31 @@ USUAL_PLACES = (
 
 _VARIATION_SELECTOR = "\ufe0f"
 _NO_COUNTRY = "\U0001f1ff\U0001f1ff"  # ZZ, "unknown region" in CLDR: Noto draws a question mark for such flags
+_END_OF_TAGS = "\U000e007f"
+_NO_GLYPH = ""  # in a damaged font, a number beyond its glyphs
 _APPLE = "proprietary (Apple)"
-_OPEN_FONT = "OFL-1.1"
+_OPEN_LICENCES = {  # by words in the licence's text or address
+    "open font license": "OFL-1.1",
+    "openfontlicense.org": "OFL-1.1",
+    "scripts.sil.org/ofl": "OFL-1.1",
+    "apache license": "Apache-2.0",
+    "apache.org/licenses/license-2.0": "Apache-2.0",
+}
 
 
 def read(config: FontSource, context: SourceContext) -> Reading:
     """A row for each emoji of Unicode that the font draws as one picture, from its largest strike.
 
     Sequences (flags, families, skin tones, keycaps) are put together as a text renderer does it, by HarfBuzz with the font's own
-    tables: GSUB ligatures, or Apple's morx. A sequence that stays several glyphs is not in the font. Apple's artwork is marked
-    as not redistributable. Raises FlowmodelError when there is no font, or it has no colour bitmaps.
+    tables: GSUB ligatures, or Apple's morx. A sequence that stays several glyphs is not in the font. The pictures are marked as
+    redistributable where the font has an open licence; Apple's has not. Raises FlowmodelError when there is no font, it is
+    damaged, or it has no colour bitmaps.
     """
     font = open_colour_font(_locate(config, context))
     context.log(f"{font.family}, {font.version or 'no version'}: strike of {font.ppem} pixels an em")
     wanted = {key: emoji for key, emoji in unicode_emoji().items() if config.skin_tones or not skin_tone(key)}
-    glyphs = dict(_glyphs(font, wanted))
-    rows = [_row(config, font, key, wanted[key], glyph) for key, glyph in glyphs.items()]
+    with damage_told(font.path):
+        rows = [_row(config, font, key, wanted[key], glyph) for key, glyph in _glyphs(font, wanted)]
     context.log(f"{len(rows):,} of Unicode's {len(wanted):,} emoji are in the font")
     return Reading(rows)
 
@@ -70,16 +79,15 @@ def _locate(config: FontSource, context: SourceContext) -> Path:
 
 def _glyphs(font: ColourFont, wanted: dict[str, Emoji]) -> Iterator[tuple[str, str]]:
     """Key and glyph name of each emoji that becomes one glyph with a bitmap."""
-    try:
-        shaper = hb.Font(hb.Face(hb.Blob.from_file_path(str(font.path)), font.index))
-    except Exception as error:
-        raise FlowmodelError(f"{font.path}: damaged font ({type(error).__name__}); install it again") from None
+    shaper = hb.Font(hb.Face(hb.Blob.from_file_path(str(font.path)), font.index))
     unknown_flag = _shape(shaper, font.glyph_names, _NO_COUNTRY)
     for key, emoji in wanted.items():
+        # Tags leave no glyph of their own: without a picture of Scotland's flag, its sequence becomes a plain black flag.
+        others = [unknown_flag, _shape(shaper, font.glyph_names, emoji.char[0])] if _END_OF_TAGS in emoji.char else [unknown_flag]
         # Fonts differ in whether they want the selector inside a sequence.
         for text in (emoji.char, emoji.char.replace(_VARIATION_SELECTOR, "")):
             glyphs = _shape(shaper, font.glyph_names, text)
-            if len(glyphs) == 1 and glyphs != unknown_flag and font.has_picture(glyphs[0]):
+            if len(glyphs) == 1 and glyphs not in others and font.has_picture(glyphs[0]):
                 yield key, glyphs[0]
                 break
 
@@ -90,7 +98,8 @@ def _shape(shaper: hb.Font, names: tuple[str, ...], text: str) -> list[str]:
     buffer.guess_segment_properties()
     buffer.flags = hb.BufferFlags.REMOVE_DEFAULT_IGNORABLES  # selectors and joiners that the font has no use for
     hb.shape(shaper, buffer)
-    return [names[info.codepoint] for info in buffer.glyph_infos]
+    glyphs = [info.codepoint for info in buffer.glyph_infos]
+    return [names[glyph] if glyph < len(names) else _NO_GLYPH for glyph in glyphs]
 
 
 def _row(config: FontSource, font: ColourFont, key: str, emoji: Emoji, glyph: str) -> dict[str, Any]:
@@ -100,7 +109,7 @@ def _row(config: FontSource, font: ColourFont, key: str, emoji: Emoji, glyph: st
     except ValueError as error:
         content, ending = error, ".png"
     apple = "apple" in f"{font.family} {font.manufacturer} {font.copyright}".lower()
-    open_font = "open font license" in f"{font.licence}".lower()
+    open_licence = "" if apple else next((name for words, name in _OPEN_LICENCES.items() if words in font.licence.lower()), "")
     return icon_row(
         config,
         key=key,
@@ -111,7 +120,7 @@ def _row(config: FontSource, font: ColourFont, key: str, emoji: Emoji, glyph: st
         subgroup=emoji.subgroup,
         file=f"{glyph}{ending}",
         content=content,
-        licence=_APPLE if apple else _OPEN_FONT if open_font else font.licence,
+        licence=_APPLE if apple else open_licence or font.licence,
         origin=f"{font.family} {font.version}".strip(),
-        redistributable=not apple,
+        redistributable=bool(open_licence),
     )

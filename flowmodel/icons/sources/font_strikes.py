@@ -3,17 +3,24 @@
 `sbix`: Apple's TrueType Reference Manual; OpenType 1.9, "sbix - Standard Bitmap Graphics Table". `CBDT`, `CBLC`: OpenType 1.9.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fontTools.ttLib import TTCollection, TTFont, TTLibError
+import numpy as np
+from fontTools.ttLib import TTCollection, TTFont
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.icons.decode import decode_png, open_picture
+from flowmodel.icons.rgba import encode_png
 
 _PICTURES = {"png ": ".png", "jpg ": ".jpg"}  # sbix graphic types that are files
-_MAX_REFERENCES = 8  # a chain of duplicates this long is a circle
+# References to another glyph's picture. `flip` came with the emoji that face right, and is in no published specification;
+# fontTools reads it as a reference too.
+_DUPLICATE, _MIRRORED = "dupe", "flip"
+_MAX_REFERENCES = 8  # a chain of references this long is a circle
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,8 @@ class ColourFont:
 
     Attributes:
         path, index: the file, and the font's place in it (0 but for collections).
-        family, version, copyright, licence, manufacturer: as its name table says; empty where it doesn't.
+        family, version, copyright, licence, manufacturer: as its name table says; empty where it doesn't. The licence is its
+            text, else its address, else the copyright.
         ppem: pixels an em of the strike, the largest that there is.
         glyph_names: by glyph id.
     """
@@ -41,29 +49,40 @@ class ColourFont:
 
     def has_picture(self, glyph: str) -> bool:
         """Whether there is anything for this glyph, also something that can't be read."""
-        if not self._is_sbix:
-            return glyph in self._strike
-        return glyph in self._strike and self._strike[glyph].graphicType is not None
+        return glyph in self._strike and (not self._is_sbix or self._strike[glyph].graphicType is not None)
 
     def picture(self, glyph: str) -> tuple[bytes, str]:
         """The file and its ending (".png"); raises ValueError with a short reason when it is none that can be drawn."""
-        if not self._is_sbix:
-            try:
+        try:
+            if not self._is_sbix:
                 return self._strike[glyph].imageData, ".png"
-            except Exception as error:  # damaged fonts make fontTools raise many types
-                raise ValueError(f"damaged bitmap ({type(error).__name__})") from None
+            bitmap, mirrored = self._follow(glyph)
+            if bitmap.graphicType not in _PICTURES:
+                raise ValueError(f"bitmap of type '{bitmap.graphicType.strip()}', which can't be drawn here")
+            ending = _PICTURES[bitmap.graphicType]
+            return (_mirror(bitmap.imageData, ending), ".png") if mirrored else (bitmap.imageData, ending)
+        except ValueError:
+            raise
+        except Exception as error:  # damaged fonts make fontTools raise many types
+            raise ValueError(f"damaged bitmap ({type(error).__name__})") from None
+
+    def _follow(self, glyph: str) -> tuple[Any, bool]:
+        """The bitmap that `glyph` refers to in the end, and whether it is to be mirrored."""
+        mirrored = False
         for _ in range(_MAX_REFERENCES):
             bitmap = self._strike.get(glyph)
             if bitmap is None or bitmap.graphicType is None:
                 raise ValueError(f"refers to glyph '{glyph}', which has no bitmap")
-            if bitmap.graphicType != "dupe":
-                break
+            if bitmap.graphicType not in (_DUPLICATE, _MIRRORED):
+                return bitmap, mirrored
+            mirrored ^= bitmap.graphicType == _MIRRORED
             glyph = bitmap.referenceGlyphName
-        else:
-            raise ValueError("is a duplicate of itself")
-        if bitmap.graphicType not in _PICTURES:
-            raise ValueError(f"bitmap of type '{bitmap.graphicType.strip()}', which can't be drawn here")
-        return bitmap.imageData, _PICTURES[bitmap.graphicType]
+        raise ValueError("is a duplicate of itself")
+
+
+def _mirror(content: bytes, ending: str) -> bytes:
+    rgba_hwc = decode_png(open_picture(content, f"mirrored{ending}").png)
+    return encode_png(np.ascontiguousarray(rgba_hwc[:, ::-1]))
 
 
 def open_colour_font(path: Path) -> ColourFont:
@@ -72,8 +91,8 @@ def open_colour_font(path: Path) -> ColourFont:
     Raises FlowmodelError when the file is missing, is no font, or has no colour bitmaps.
     """
     fonts = _fonts(path)
-    for index, font in enumerate(fonts):
-        try:
+    with damage_told(path):
+        for index, font in enumerate(fonts):
             if "sbix" in font and (strikes := font["sbix"].strikes):
                 ppem = max(strikes)
                 return _describe(path, index, font, ppem, strikes[ppem].glyphs, is_sbix=True)
@@ -81,8 +100,6 @@ def open_colour_font(path: Path) -> ColourFont:
                 sizes = [strike.bitmapSizeTable.ppemY for strike in font["CBLC"].strikes]
                 largest = sizes.index(max(sizes))
                 return _describe(path, index, font, sizes[largest], font["CBDT"].strikeData[largest], is_sbix=False)
-        except Exception as error:  # damaged tables make fontTools raise many types
-            raise FlowmodelError(f"{path}: damaged font ({type(error).__name__}: {_line(error)}); install it again") from None
     found = sorted({table for font in fonts for table in ("COLR", "SVG ", "CFF ", "glyf") if table in font})
     raise FlowmodelError(
         f"{path}: has no colour bitmaps (sbix or CBDT), only {', '.join(t.strip() for t in found) or 'other tables'}; "
@@ -92,7 +109,19 @@ def open_colour_font(path: Path) -> ColourFont:
 
 def font_version(path: Path) -> str:
     """The version string of the font's name table; raises FlowmodelError when the file is missing or no font."""
-    return _name(_fonts(path)[0], 5)
+    with damage_told(path):
+        return _name(_fonts(path)[0], 5)
+
+
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Turns what fontTools and HarfBuzz raise for a damaged font, which may be of any type, into a FlowmodelError."""
+    try:
+        yield
+    except FlowmodelError:
+        raise
+    except Exception as error:
+        raise FlowmodelError(f"{path}: damaged font ({type(error).__name__}: {_line(error)}); install it again") from None
 
 
 def _fonts(path: Path) -> list[TTFont]:
@@ -104,7 +133,7 @@ def _fonts(path: Path) -> list[TTFont]:
         return [TTFont(path, lazy=True)]
     except OSError as error:
         raise FlowmodelError(f"{path}: can't be read ({error.strerror}); correct its path in sources.yaml") from None
-    except (TTLibError, Exception) as error:
+    except Exception as error:  # of any type where the file is no font
         raise FlowmodelError(f"{path}: not a font ({_line(error)}); correct its path in sources.yaml") from None
 
 
@@ -115,7 +144,7 @@ def _describe(path: Path, index: int, font: TTFont, ppem: int, strike: Any, is_s
         family=_name(font, 16) or _name(font, 1) or path.stem,
         version=_name(font, 5),
         copyright=_name(font, 0),
-        licence=_name(font, 13),
+        licence=_name(font, 13) or _name(font, 14) or _name(font, 0),
         manufacturer=_name(font, 8),
         ppem=ppem,
         glyph_names=tuple(font.getGlyphOrder()),

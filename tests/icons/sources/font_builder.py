@@ -14,30 +14,36 @@ from fontTools.ttLib.tables.sbixGlyph import Glyph
 from fontTools.ttLib.tables.sbixStrike import Strike as SbixStrike
 from PIL import Image
 
-# Glyph by code point, and ligatures: a face, a waving hand and one skin tone, a family, France, keycap 1.
+# Glyph by code point, and ligatures: a face, a waving hand and one skin tone, a family, France, keycap 1, a runner facing right.
+# There is a black flag, but none of those whose sequences begin with it.
 CMAP = {
     0x31: "one", 0x1F600: "face", 0x1F44B: "hand", 0x1F3FD: "tone", 0x1F468: "man", 0x1F469: "woman", 0x1F466: "boy",
     0x200D: "joiner", 0xFE0F: "selector", 0x20E3: "enclose", 0x1F1EB: "F", 0x1F1F7: "R", 0x1F431: "cat", 0x1F436: "dog",
+    0x1F3C3: "runner", 0x27A1: "arrow", 0x1F3F4: "black_flag",
 }  # fmt: skip
 LIGATURES = {
     "hand_tone": "hand tone",
     "family": "man joiner woman joiner boy",
     "france": "F R",
     "keycap": "one selector enclose",
+    "runner_right": "runner joiner arrow",
 }
 GLYPHS = [".notdef", *CMAP.values(), *LIGATURES]
-DRAWN = ["face", "hand", "man", "woman", "boy", *LIGATURES]
+DRAWN = ["face", "hand", "man", "woman", "boy", "runner", "black_flag", *LIGATURES]
 
 
 def colour_of(glyph: str) -> tuple[int, int, int]:
-    """Each glyph is a square of its own colour."""
+    """Each glyph is a square of its own colour; the runner's right half is black."""
     number = GLYPHS.index(glyph)
-    return 40 + 10 * number, 255 - 10 * number, 90
+    return 40 + 9 * number, 255 - 9 * number, 90
 
 
 def picture(glyph: str, edge: int) -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", (edge, edge), colour_of(glyph)).save(buffer, "PNG")
+    image = Image.new("RGB", (edge, edge), colour_of(glyph))
+    if glyph == "runner":
+        image.paste((0, 0, 0), (edge // 2, 0, edge, edge))
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -57,7 +63,8 @@ def plain_font(family: str, **names: str) -> FontBuilder:
 
 
 def write_sbix_collection(path: Path, family: str = "Apple Color Emoji") -> Path:
-    """Two faces, of which the second has bitmaps of 20 and 40 pixels; cat is a duplicate of face, dog has Apple's own format."""
+    """Two faces, of which the second has bitmaps of 20 and 40 pixels; cat is a duplicate of face, runner_right
+    a mirrored runner, dog has Apple's own format."""
     colour = plain_font(family, manufacturer="Apple Inc.").font
     table = newTable("sbix")
     table.version, table.flags, table.strikes = 1, 1, {}
@@ -68,6 +75,7 @@ def write_sbix_collection(path: Path, family: str = "Apple Color Emoji") -> Path
         for glyph in DRAWN:
             strike.glyphs[glyph] = Glyph(glyphName=glyph, graphicType="png ", imageData=picture(glyph, ppem))
         strike.glyphs["cat"] = Glyph(glyphName="cat", graphicType="dupe", referenceGlyphName="face")
+        strike.glyphs["runner_right"] = Glyph(glyphName="runner_right", graphicType="flip", referenceGlyphName="runner")
         strike.glyphs["dog"] = Glyph(glyphName="dog", graphicType="emjc", imageData=b"emj1 and then some")
         table.strikes[ppem] = strike
     colour["sbix"] = table
@@ -77,8 +85,8 @@ def write_sbix_collection(path: Path, family: str = "Apple Color Emoji") -> Path
     return path
 
 
-def write_cbdt(path: Path, edge: int = 24) -> Path:
-    font: TTFont = plain_font("Tiny Colour", licenseDescription="SIL Open Font License, Version 1.1").font
+def write_cbdt(path: Path, edge: int = 24, licence: str = "SIL Open Font License, Version 1.1") -> Path:
+    font: TTFont = plain_font("Tiny Colour", licenseDescription=licence).font
     data = {}
     for glyph in DRAWN:
         bitmap = cbdt_bitmap_format_17(b"", font)

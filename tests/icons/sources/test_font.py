@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ GLYPHS = {
     "1f468": "man",
     "1f469": "woman",
     "1f466": "boy",
+    "1f3f4": "black_flag",
 }
+RUNNERS = ("1f3c3", "1f3c3-200d-27a1")
 
 
 def read(path: Path, **options: object) -> pd.DataFrame:
@@ -45,7 +48,32 @@ def test_an_sbix_collection_gives_sequences_from_its_largest_strike(tmp_path: Pa
     assert_drawn(icons, GLYPHS | {"1f431": "face"}, edge=40)  # the cat is a duplicate of the face
     assert icons.index[icons["status"] == "quarantined"].tolist() == ["1f436"]
     assert icons.loc["1f436", "reason"] == "dog.png: bitmap of type 'emjc', which can't be drawn here"
-    assert len(icons) == len(GLYPHS) + 2, "lone joiners, indicators and tones are no icons"
+    assert len(icons) == len(GLYPHS) + len(RUNNERS) + 2, "lone joiners, indicators and tones are no icons"
+
+
+def test_a_flip_is_the_other_glyph_mirrored(tmp_path: Path) -> None:
+    icons = read(write_sbix_collection(tmp_path / "emoji.ttc"))
+    left, right = (decode_png(icons.loc[key, "png"]) for key in RUNNERS)
+    assert (left == right[:, ::-1]).all() and not (left == right).all()
+
+
+def test_a_flag_that_the_font_lacks_is_not_its_black_flag(tmp_path: Path) -> None:
+    icons = read(write_cbdt(tmp_path / "tiny.ttf"))
+    assert [key for key in icons.index if key.startswith("1f3f4")] == ["1f3f4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "licence", "open_font"),
+    [
+        ("Licensed under the Apache License, Version 2.0", "Apache-2.0", True),
+        ("https://openfontlicense.org", "OFL-1.1", True),
+        ("All rights reserved; ask first", "All rights reserved; ask first", False),
+        ("", "", False),
+    ],
+)
+def test_only_an_open_licence_makes_pictures_redistributable(tmp_path: Path, text: str, licence: str, open_font: bool) -> None:
+    icons = read(write_cbdt(tmp_path / "tiny.ttf", licence=text))
+    assert set(icons["licence"]) == {licence} and set(icons["redistributable"]) == {open_font}
 
 
 def test_apples_artwork_is_marked_and_the_entry_has_the_last_word(tmp_path: Path) -> None:
@@ -83,16 +111,32 @@ def test_what_is_no_font_is_one_clear_line(tmp_path: Path) -> None:
         read(tmp_path / "nowhere.ttf")
 
 
+def assert_told(path: Path) -> None:
+    """Reading and observing work, quarantine, or say in one line which file is wrong."""
+    config, context = FontSource(name="font", kind="font", path=str(path)), SourceContext(path.parent, path.parent)
+    for work in (read_icons, observe):
+        try:
+            work(config, context)
+        except FlowmodelError as error:
+            assert "\n" not in str(error) and (path.name in str(error) or "holds no icons" in str(error))
+
+
 @pytest.mark.parametrize("cut", [0.3, 0.6, 0.9, 0.99])
-def test_a_truncated_font_is_one_line_or_quarantined_icons(tmp_path: Path, cut: float) -> None:
+def test_a_truncated_font_is_told_or_its_icons_quarantined(tmp_path: Path, cut: float) -> None:
     whole = write_cbdt(tmp_path / "tiny.ttf").read_bytes()
     (tmp_path / "cut.ttf").write_bytes(whole[: int(len(whole) * cut)])
-    try:
-        icons = read(tmp_path / "cut.ttf")
-    except FlowmodelError as error:
-        assert "\n" not in str(error) and "cut.ttf" in str(error)
-    else:
-        assert (icons["reason"][icons["status"] == "quarantined"] != "").all()
+    assert_told(tmp_path / "cut.ttf")
+
+
+@pytest.mark.parametrize("write", [write_cbdt, write_sbix_collection])
+def test_a_damaged_font_is_told_or_its_icons_quarantined(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    whole = np.frombuffer(write(tmp_path / "whole.font").read_bytes(), np.uint8)
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        damaged = whole.copy()
+        damaged[rng.integers(0, len(whole), 1 + number)] = rng.integers(0, 256, 1 + number)
+        (tmp_path / "damaged.font").write_bytes(damaged.tobytes())
+        assert_told(tmp_path / "damaged.font")
 
 
 def test_a_new_version_of_the_font_is_seen_without_reading_it(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_private_address_is_refused_unless_it_is_named(server: FaultyServer, r
         (data_uri(b""), "empty file"),
         (data_uri(b"GIF89a"), "not a PNG picture"),
         (data_uri(b"<p>", "text/html"), "data URI of 'text/html', no picture"),
-        ("http://[", "not a valid address"),
+        ("http://user:secret@example.org/a.png", "user name or password is not fetched"),
         ("file:///etc/passwd", "only http and https are fetched"),
     ],
 )
