@@ -11,10 +11,12 @@ from flowmodel.files import read_parquet
 from flowmodel.icons.captions import build_captions
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.text.minilm import load_minilm
+from flowmodel.text.torchvision_shim import let_torchvision_import
 
 
 def compare_embeddings(quick: bool) -> Comparison:
     """Names, and names with keywords. Raises ImportError where sentence-transformers is not installed."""
+    let_torchvision_import()
     import sentence_transformers
 
     with tempfile.TemporaryDirectory() as folder:

@@ -101,7 +101,8 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bool]:
             picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I"):  # 16-bit grey: Pillow would clip it to 8 bits; keep the high byte, as it does for colour
             picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-        return picture.convert("RGBA"), ", ".join(notes), frames == 1 and not turned
+        picture.load()
+        return picture if picture.mode == "RGBA" else picture.convert("RGBA"), ", ".join(notes), frames == 1 and not turned
     except Exception as error:
         raise ValueError(f"corrupt {expected} ({_first_line(error)})") from None
 

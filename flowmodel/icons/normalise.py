@@ -5,11 +5,8 @@ Shape suffixes: H, W pixels, N = the wanted edge, 4 channels (red, green, blue, 
 
 import json
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +22,7 @@ from flowmodel.icons.table import read_icon_table, write_icon_table
 # Of a trimmed icon: its longer edge as a share of the square. The rest is the margin that most icon sets draw.
 OPTICAL_SIZE = 7 / 8
 
-_THREADS = 2  # Pillow works without the interpreter's lock, but half of the work here holds it
+_CHANGED = ("png", "width", "sha256", "status", "reason", "notes")
 _FAST = 1  # zlib level: twice as fast as the default, a tenth larger
 
 
@@ -52,7 +49,7 @@ def normalise_picture(png: bytes, size: int, trim: bool = False) -> NormalisedPi
     again changes nothing. Raises ValueError with a short reason when `png` can't be decoded or shows nothing.
     """
     straight = open_png(png)
-    box = straight.getchannel("A").getbbox()
+    box = straight.getbbox()  # of what is not transparent
     if box is None:
         raise ValueError("shows nothing: every pixel is transparent")
     picture = straight.convert("RGBa")  # Pillow's name for premultiplied
@@ -97,10 +94,12 @@ def normalise_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Coll
         raise FlowmodelError(
             f"icon '{icons.loc[repeated, 'id'].iloc[0]}' comes from more than one source; give them different names"
         )
-    with ThreadPoolExecutor(_THREADS) as pool:
-        rows = list(pool.map(partial(_normalise_row, size=size, trim=frozenset(trim)), icons.to_dict("records")))
-    metadata = {"size": str(size), "sources": json.dumps(list(tables))}
-    return write_icon_table(out, pd.DataFrame(rows, columns=icons.columns), metadata)
+    # One after another: Pillow's decoders hold the interpreter's lock, and threads only wait for each other.
+    columns = (icons[name].tolist() for name in ("source", *_CHANGED))
+    changed = [_normalise_row(*row, size=size, trim=trim) for row in zip(*columns, strict=True)]
+    icons[list(_CHANGED)] = pd.DataFrame(changed, columns=_CHANGED)
+    icons["height"] = icons["width"]
+    return write_icon_table(out, icons, {"size": str(size), "sources": json.dumps(list(tables))})
 
 
 def source_order(normalised: Path) -> list[str]:
@@ -108,17 +107,18 @@ def source_order(normalised: Path) -> list[str]:
     return list(json.loads(parquet_metadata(normalised).get("sources", "[]")))
 
 
-def _normalise_row(row: dict[str, Any], size: int, trim: frozenset[str]) -> dict[str, Any]:
-    png, edge, status, reason, notes = b"", 0, row["status"], row["reason"], row["notes"]
-    digest = sha256_bytes(png)
+def _normalise_row(
+    source: str, png: bytes, width: int, sha256: str, status: str, reason: str, notes: str, *, size: int, trim: Collection[str]
+) -> tuple[bytes, int, str, str, str, str]:
+    """The new values of the columns _CHANGED."""
     if status == "ok":
         try:
-            normal = normalise_picture(row["png"], size, row["source"] in trim)
+            normal = normalise_picture(png, size, source in trim)
         except ValueError as error:
             status, reason = "quarantined", str(error)
         else:
-            png = row["png"] if normal.unchanged else encode_png(unpremultiply(normal.premultiplied_NN4), _FAST)
-            edge, digest = size, sha256_bytes(normal.premultiplied_NN4.tobytes())
-            notes = ", ".join(filter(None, (notes, normal.notes)))
-    new = {"png": png, "width": edge, "height": edge, "sha256": digest, "status": status, "reason": reason, "notes": notes}
-    return row | new
+            if not normal.unchanged:
+                png = encode_png(unpremultiply(normal.premultiplied_NN4), _FAST)
+            digest = sha256_bytes(normal.premultiplied_NN4.tobytes())
+            return png, size, digest, status, reason, ", ".join(filter(None, (notes, normal.notes)))
+    return b"", 0, sha256_bytes(b""), status, reason, notes
