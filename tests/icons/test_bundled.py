@@ -54,7 +54,11 @@ def test_another_package_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "npm"
     folder.mkdir()
     (folder / "emojibase-data-17.0.0.tgz").write_bytes(b"something else")
-    environment = {"PATH": "", "npm_config_registry": "http://127.0.0.1:9"}  # nothing can be fetched
+    environment = {
+        "PATH": "",
+        "npm_config_registry": "http://127.0.0.1:9",
+        "npm_config_fetch_retries": "0",
+    }  # nothing can be fetched
     command = [sys.executable, str(BUILD), "--downloads", str(tmp_path), "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 2

@@ -101,9 +101,9 @@ def test_the_instance_settings_are_accepted(tmp_path):
 
 
 def test_a_source_is_a_yaml_entry(tmp_path, monkeypatch):
-    entries = [{"name": name, "kind": "folder", "path": str(tmp_path)} for name in ("one", "two")]
+    entries = [{"name": name, "kind": "folder", "path": str(tmp_path)} for name in ("one", "two-3_d")]
     (tmp_path / "sources.yaml").write_text(yaml.safe_dump({"sources": entries}))
     monkeypatch.setenv("FLOWMODEL_SOURCES", str(tmp_path / "sources.yaml"))
     graph = defs().resolve_asset_graph()
-    wanted = {dg.AssetKey(["icons", "one"]), dg.AssetKey(["icons", "two"])}
+    wanted = {dg.AssetKey(["icons", "one"]), dg.AssetKey(["icons", "two-3_d"])}
     assert graph.get(dg.AssetKey("normalized_icons")).parent_keys == wanted

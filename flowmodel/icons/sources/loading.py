@@ -35,10 +35,11 @@ def load_sources(path: Path) -> list[SourceConfig]:
     if not isinstance(entries, list) or not entries or set(content) != {"sources"}:
         raise FlowmodelError(f"{path}: must hold one list called 'sources' with at least one entry, and nothing else")
     configs = [_parse_entry(entry, where=f"{path}: sources[{i}]") for i, entry in enumerate(entries)]
-    names = [config.name for config in configs]
+    names = [config.name.replace("-", "_") for config in configs]  # the two are one where names may have no hyphen: in Dagster
     for i, name in enumerate(names):
         if name in names[:i]:
-            raise FlowmodelError(f"{path}: sources[{i}]: name '{name}' is taken by sources[{names.index(name)}]; choose another")
+            taken = f"name '{configs[i].name}' is taken by sources[{names.index(name)}]"
+            raise FlowmodelError(f"{path}: sources[{i}]: {taken}; choose another")
     return configs
 
 

@@ -14,7 +14,7 @@ def build_icon_checks(source: SourceConfig) -> dg.AssetChecksDefinition:
     key = icons_key(source)
 
     @dg.multi_asset_check(
-        name=f"icons__{source.name}__checks",
+        name=f"icons__{source.name.replace('-', '_')}__checks",
         ins={"icons": dg.AssetIn(key)},
         specs=[
             dg.AssetCheckSpec("schema", asset=key, blocking=True, description="The table keeps the data contract."),

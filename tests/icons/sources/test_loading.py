@@ -55,6 +55,10 @@ def test_there_is_a_model_for_each_kind() -> None:
         ("sources: [{name: x, kind: npm, package: openmoji, version: 17.0.0, integrity: md5}]", "integrity: .*got 'md5'"),
         ("sources: [{name: x, kind: iconify, version: 1.0.0}]", "set: missing, kind iconify needs it"),
         ("sources: [{name: x, kind: html_chart, url: 'file:///etc/passwd'}]", "url: .*got 'file:///etc/passwd'"),
+        (
+            "sources: [{name: a-b, kind: folder, path: p}, {name: a_b, kind: folder, path: q}]",
+            r"sources\[1\]: name 'a_b' is taken by sources\[0\]; choose another",
+        ),
         (f"sources: [{NOTO}, {NOTO}]", r"sources\[1\]: name 'noto' is taken by sources\[0\]"),
     ],
 )
