@@ -44,5 +44,5 @@ def prepare(
     log(f"embedding captions with '{data.encoder}'")
     embeddings = embed_captions(captions.path, data.encoder, store.embeddings, log=log)
     duplicates = find_duplicates(normalised.path, store.duplicates)
-    splits = assign_splits(normalised.path, duplicates.path, data.split, store.splits)
+    splits = assign_splits(normalised.path, duplicates.path, data.split, store.splits, styles)
     return TrainingInputs(normalised, tensors, captions, embeddings.artifact, splits)

@@ -16,6 +16,11 @@ def icon_sources() -> list[SourceConfig]:
     return load_sources(sources_file())
 
 
+def icon_styles() -> dict[str, str]:
+    """What captions call each source's drawing style, by the source's name."""
+    return {source.name: source.style for source in icon_sources()}
+
+
 def icons_key(source: SourceConfig) -> dg.AssetKey:
     return dg.AssetKey(["icons", source.name])
 

@@ -29,20 +29,31 @@ _SCHEMA = pa.schema([("icon_id", pa.string()), ("split", pa.string())])
 
 @dataclass(frozen=True)
 class Icon:
-    """What a split depends on. `concept` is the key without skin tone; `tone` is empty for none."""
+    """What a split depends on. `concept` is the key without skin tone; `tone` is empty for none, `style` for the source's own."""
 
     id: str
     source: str
     concept: str
     tone: str = ""
+    style: str = ""
+
+    @property
+    def drawing(self) -> tuple[str, str]:
+        """The concept as one style draws it."""
+        return self.concept, self.style or self.source
 
 
-def assign_splits(normalised: Path, duplicates: Path, config: SplitConfig, out: Path) -> Artifact:
+def assign_splits(
+    normalised: Path, duplicates: Path, config: SplitConfig, out: Path, styles: Mapping[str, str] | None = None
+) -> Artifact:
     """Give every usable icon a split and write the `splits` table.
+
+    `styles` gives the style of each source by name; a source that is not in it is its own style.
 
     Raises FlowmodelError when a table is missing or unreadable.
     """
     table = read_ok_icons(normalised, ["id", "source", "base_key", "skin_tone"])
+    table["style"] = table["source"].map(lambda source: (styles or {}).get(source, source))
     icons = [Icon(*values) for values in zip(*(table[column] for column in table), strict=True)]
     order = source_order(normalised) or sorted(set(table["source"]))
     split_of = split_icons(icons, order, load_pairs(duplicates), config)
@@ -73,9 +84,9 @@ def split_icons(
     """The split of each icon, by id.
 
     Concepts that share look-alikes form a group, which is `train`, `validation` or `unseen_concept` as a whole, over all sources
-    and skin tones. Of what would be trained on, `unseen_style` holds out (concept, source) where an earlier source shows the
-    concept, and `unseen_tone` holds out (concept, tone) where another tone is shown. An icon that looks like one on the other
-    side of a border is `excluded`.
+    and skin tones. Of what would be trained on, `unseen_style` holds out (concept, style) where an earlier source shows the
+    concept in another style, and `unseen_tone` holds out (concept, tone) where another tone is shown. An icon that looks like one
+    on the other side of a border is `excluded`.
 
     Args:
         icons: in any order.
@@ -103,6 +114,7 @@ class _Decided:
     alike: Mapping[str, list[str]]
     split_of: dict[str, str] = field(default_factory=dict)  # by icon
     concepts: dict[str, str] = field(default_factory=dict)  # train, validation or unseen_concept by concept
+    styles: dict[tuple[str, str], str] = field(default_factory=dict)  # train or unseen_style by (concept, style)
     tones: dict[tuple[str, str], str] = field(default_factory=dict)  # train or unseen_tone by (concept, tone)
     shown: set[str] = field(default_factory=set)  # concepts that are trained on
 
@@ -149,15 +161,16 @@ class _Decided:
         return VALIDATION if position >= 1 - self.config.validation else TRAIN
 
     def _unseen_styles(self, trained: Sequence[Icon]) -> list[str]:
-        """Ids to hold out: whole groups of concepts that earlier sources show, and that look like nothing trained on."""
-        members = self._members(trained, lambda icon: icon.concept)
-        return [
-            icon.id
-            for group, icons in members.items()
-            if self._position("style", icons[0].source, group) < self.config.unseen_style
-            and all(icon.concept in self.shown and not self._looks_trained(icon) for icon in icons)
-            for icon in icons
-        ]
+        """Ids to hold out, of (concept, style) that no earlier source had: whole groups of concepts that earlier sources show in
+        another style, and that look like nothing trained on; remembers what becomes of each.
+        """
+        for group, icons in self._members(trained, lambda icon: icon.concept).items():
+            held_out = self._position("style", icons[0].source, group) < self.config.unseen_style and all(
+                icon.concept in self.shown and icon.drawing not in self.styles and not self._looks_trained(icon) for icon in icons
+            )
+            for icon in icons:
+                self.styles.setdefault(icon.drawing, UNSEEN_STYLE if held_out else TRAIN)
+        return [icon.id for icon in trained if self.styles[icon.drawing] == UNSEEN_STYLE]
 
     def _unseen_tones(self, trained: Sequence[Icon]) -> list[str]:
         """Ids to hold out, of (concept, tone) that no earlier source had; remembers what becomes of each."""

@@ -22,7 +22,7 @@ class SplitConfig(_Section):
     validation: Fraction = Field(0.05, description="Share of concepts that measure the loss and choose settings.")
     unseen_concept: Fraction = Field(0.05, description="Share of concepts never looked at before the final evaluation.")
     unseen_style: Fraction = Field(
-        0.05, description="Share of (concept, source) held out, of concepts that an earlier source shows."
+        0.05, description="Share of (concept, style) held out, of concepts that an earlier source shows in another style."
     )
     unseen_tone: Fraction = Field(0.05, description="Share of (concept, skin tone) held out, of concepts that have other tones.")
 

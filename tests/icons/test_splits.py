@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,17 @@ def test_an_unseen_tone_is_the_same_everywhere_and_other_tones_are_trained_on() 
         assert any(splits[f"one/{base_key(key)}{tone}"] == "train" for tone in TONES)
 
 
+def test_sources_of_one_style_share_what_is_held_out_of_it() -> None:
+    styles = {"one": "round", "two": "flat", "three": "round", "four": "flat"}
+    icons = [replace(icon, style=style) for source, style in styles.items() for icon in icons_of(KEYS, source)]
+    splits = split(icons, sources="one two three four")
+    held_out = {icon for icon, name in splits.items() if name == "unseen_style"}
+    assert {icon.partition("/")[0] for icon in held_out} == {"two", "four"}, "the round ones are known from the first source"
+    assert {icon.partition("/")[2] for icon in held_out if icon.startswith("two/")} == {
+        icon.partition("/")[2] for icon in held_out if icon.startswith("four/")
+    }
+
+
 def test_what_looks_like_an_earlier_training_icon_is_no_unseen_style() -> None:
     pairs = [(f"one/{key}", f"two/{key}") for key in KEYS]
     splits = split(icons_of(KEYS) + icons_of(KEYS, "two"), pairs=pairs)
@@ -102,12 +114,12 @@ LINKS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), max_size=2
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.tuples(ICONS, ICONS, ICONS), LINKS, st.integers(0, 50))
-def test_no_look_alikes_cross_a_border_and_a_new_source_moves_nobody(sets: tuple, links: list, seed: int) -> None:
+@given(st.tuples(ICONS, ICONS, ICONS), st.sampled_from(["rst", "rsr", "rss", "rrr"]), LINKS, st.integers(0, 50))
+def test_no_look_alikes_cross_a_border_and_a_new_source_moves_nobody(sets: tuple, styles: str, links: list, seed: int) -> None:
     config = SplitConfig(seed=seed, validation=0.2, unseen_concept=0.3, unseen_style=0.4, unseen_tone=0.4)
     by_source = [
-        [Icon(f"{source}/{key}{tone}", source, key, tone) for key, tone in keys]
-        for source, keys in zip(("one", "two", "three"), sets, strict=True)
+        [Icon(f"{source}/{key}{tone}", source, key, tone, style) for key, tone in keys]
+        for source, style, keys in zip(("one", "two", "three"), styles, sets, strict=True)
     ]
     everyone = [icon for icons in by_source for icon in icons]
     pairs = sorted(
@@ -121,6 +133,8 @@ def test_no_look_alikes_cross_a_border_and_a_new_source_moves_nobody(sets: tuple
         assert now.keys() == {icon.id for icon in icons}
         assert known.items() <= now.items(), "a source added at the end moved an icon"
         assert leaks(now, pairs) == []
+        drawn = {name: {icon.drawing for icon in icons if now[icon.id] == name} for name in ("train", "unseen_style")}
+        assert not drawn["train"] & drawn["unseen_style"], "a style of a concept is trained on, or not"
         assert split(icons[::-1], pairs=pairs[::-1], config=config) == now, "the order of rows doesn't matter"
         known = now
 

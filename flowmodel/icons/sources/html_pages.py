@@ -16,7 +16,7 @@ from flowmodel.icons.keys import normalise_hexcode, slug
 
 # Headings of a chart's columns that are no vendors; what stands between them are.
 _OTHER_COLUMNS = {"№", "#", "no", "no.", "count", "code", "browser", "cldr short name", "short name", "name", "other keywords"}
-_CODE_POINT = re.compile(r"U\+([0-9A-Fa-f]{4,6})")
+_CODE_POINT = re.compile(r"U\+([0-9A-Fa-f]{1,6})\b")
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
 _UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")
 
@@ -95,11 +95,12 @@ def _chart_entry(
 ) -> ChartEntry | None:
     code = next((cell for cell in cells if _has_class(cell, "code")), None)
     points = [int(point, 16) for point in _CODE_POINT.findall(_text(code))] if code is not None else []
-    if not points or any(point > 0x10FFFF or 0xD800 <= point <= 0xDFFF for point in points):
+    key = normalise_hexcode("-".join(f"{point:04x}" for point in points))
+    if not key or any(point > 0x10FFFF or 0xD800 <= point <= 0xDFFF for point in points):
         return None
     names = [_text(cell) for cell in cells if _has_class(cell, "name")]
     return ChartEntry(
-        key=normalise_hexcode("-".join(f"{point:04x}" for point in points)),
+        key=key,
         char="".join(map(chr, points)),
         name=names[0].lstrip("⊛ ") if names else "",  # the sign marks what is new
         keywords=tuple(word.strip() for word in names[1].split("|") if word.strip()) if len(names) > 1 else (),

@@ -12,7 +12,7 @@ from pipelines.failures import readable_failures
 from pipelines.icon_reports import duplicates_summary, icons_summary, splits_summary
 from pipelines.reporting import materialised, table
 from pipelines.resources import RecipeResource, StoreResource
-from pipelines.sources import icon_sources, icons_key
+from pipelines.sources import icon_sources, icon_styles, icons_key
 
 
 def build_normalized_icons(sources: Sequence[SourceConfig]) -> dg.AssetsDefinition:
@@ -60,8 +60,7 @@ def captions(store: StoreResource, recipe: RecipeResource, normalized_icons: Art
 
     started = time.perf_counter()
     data = recipe.load().data
-    styles = {source.name: source.style for source in icon_sources()}
-    artifact = build_captions(normalized_icons.path, store.open().captions, styles, data.captions, data.languages)
+    artifact = build_captions(normalized_icons.path, store.open().captions, icon_styles(), data.captions, data.languages)
     rows = read_parquet(artifact.path, ["icon_id", "language", "template", "text"])
     examples = table(rows.slice(length=12).to_pylist())
     return materialised(artifact, started, **{"dagster/row_count": rows.num_rows, "examples": examples})
@@ -104,7 +103,8 @@ def splits(
     from flowmodel.icons.splits import assign_splits
 
     started = time.perf_counter()
-    artifact = assign_splits(normalized_icons.path, duplicates.path, recipe.load().data.split, store.open().splits)
+    config, out = recipe.load().data.split, store.open().splits
+    artifact = assign_splits(normalized_icons.path, duplicates.path, config, out, icon_styles())
     return materialised(artifact, started, **splits_summary(artifact.path, normalized_icons.path))
 
 

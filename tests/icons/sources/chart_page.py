@@ -36,8 +36,8 @@ def chart_page(rows: Iterable[Row], group: str = "Smileys & Emotion", subgroup: 
     ]
     for number, row in enumerate(rows, 1):
         points = row.code.upper().split("-")
-        char = "".join(chr(int(point, 16)) for point in points)
-        code = " ".join(f"U+{point}" for point in points)
+        code = " ".join(f"U+{point:0>4}" for point in points)
+        char = "".join(f"&#x{point};" for point in points)
         parts.append(f"<tr><td class='rchars'>{number}</td>\n<td class='code'><a href='#{row.code}'>{code}</a></td>\n")
         parts.append(
             f"<td class='chars'>{char}</td>\n{''.join(map(_cell, row.pictures))}<td class='name'>{escape(row.name)}</td>\n</tr>"

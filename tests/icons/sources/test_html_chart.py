@@ -182,6 +182,13 @@ def test_a_vendor_that_the_chart_lacks_is_named_with_those_it_has(
         read(vendor=vendor)
 
 
+def test_rows_without_a_character_of_their_own_are_left_out(server: FaultyServer, read: Read) -> None:
+    codes = {"31-FE0F-20E3": "keycap: 1", "FE0F": "selector", "110000": "beyond Unicode", "D83D": "half a pair"}
+    rows = [Row(code, name, [None, SQUARES["red"], None]) for code, name in codes.items()]
+    server.answers["/"] = page(chart_page(rows).replace(b"U+0031", b"U+31"))
+    assert list(table(read()).index) == ["0031-20e3"]
+
+
 def test_another_page_than_a_chart_is_told(server: FaultyServer, read: Read) -> None:
     server.answers["/"] = page("<title>Sign in</title><img src=a.png>")
     with pytest.raises(FlowmodelError, match=r"not an emoji chart in Unicode's layout .*'Sign in', 0 tables.*; .*layout: images"):
