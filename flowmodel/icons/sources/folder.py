@@ -22,6 +22,7 @@ from flowmodel.icons.emoji_texts import unicode_emoji
 from flowmodel.icons.keys import parse_hexcode, slug
 from flowmodel.icons.sources.config import FolderSource, locate
 from flowmodel.icons.sources.context import Observation, Reading, SourceContext
+from flowmodel.icons.sources.parallel import rows_of
 from flowmodel.icons.sources.rows import icon_row
 
 CAPTION_FILES = ("captions.csv", "captions.jsonl", "metadata.csv", "metadata.jsonl")
@@ -40,17 +41,15 @@ def read(config: FolderSource, context: SourceContext) -> Reading:
     """
     folder = locate(config.path, context.root)
     captions, entries = _read_captions(config, folder)
-    rows = []
     taken: dict[str, str] = {}
     for entry in entries:
-        key, char = _key(entry["file"])
+        key, _ = _key(entry["file"])
         if key in taken:
             raise FlowmodelError(
                 f"{captions}: '{entry['file']}' and '{taken[key]}' both give the key '{key}'; rename one of them"
             )
         taken[key] = entry["file"]
-        rows.append(_row(config, folder, entry, key, char))
-    return Reading(rows)
+    return Reading(rows_of(lambda entry: _row(config, folder, entry), entries, context))
 
 
 def observe(config: FolderSource, context: SourceContext) -> Observation:
@@ -71,7 +70,8 @@ def _stamp(path: Path) -> list[int]:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _row(config: FolderSource, folder: Path, entry: _Entry, key: str, char: str) -> dict[str, Any]:
+def _row(config: FolderSource, folder: Path, entry: _Entry) -> dict[str, Any]:
+    key, char = _key(entry["file"])
     emoji = unicode_emoji().get(key)
     # A caption is a name too, where there is no other.
     name = entry["name"] or (entry["captions"][0] if entry["captions"] else "") or (emoji.name if emoji else "")
