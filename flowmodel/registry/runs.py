@@ -58,8 +58,9 @@ class TrainingRun:
 
     @property
     def url(self) -> str:
-        """The run's page in the MLflow UI."""
-        return f"{ui_address(self.store)}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        """The run's page in the MLflow UI, among the pages for training: by itself MLflow opens those for language models."""
+        page = f"{ui_address(self.store)}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        return f"{page}?workflowType=machine_learning"
 
     def set_status(self, status: str) -> None:
         """RUNNING, FINISHED, FAILED or KILLED."""
