@@ -128,8 +128,9 @@ def test_the_registered_model_draws(first, shared_project):
 def test_the_mlflow_run_leads_back_to_dagster(first, shared_project):
     from flowmodel.registry.tracking import connect
 
-    run_id = metadata(first, "flow_checkpoint")["mlflow_run"].rpartition("/")[2]
-    assert metadata(first, "registered_model")["mlflow_run"].endswith(run_id)
+    url = metadata(first, "flow_checkpoint")["mlflow_run"]
+    assert metadata(first, "registered_model")["mlflow_run"] == url
+    run_id = url.rpartition("/")[2].partition("?")[0]
     tags = connect(shared_project.store).get_run(run_id).data.tags
     assert tags["dagster_asset_key"] == "flow_checkpoint"
     assert shared_project.instance.get_run_by_id(tags["dagster_run_id"]) is not None
