@@ -1,9 +1,11 @@
 """The command line: `flowmodel train`, `flowmodel sample`, `flowmodel summary`.
 
-What a person has to put right is one line on standard error and exit code 2. Heavy imports happen inside the commands, so that
+What a person has to put right is one line on standard error and exit code 2; a training that was stopped and can be continued
+exits with 75. Heavy imports happen inside the commands, so that
 `flowmodel --help` answers at once.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from flowmodel.errors import FlowmodelError
+from flowmodel.errors import FlowmodelError, Resumable
 
 app = typer.Typer(
     help="A small text-to-icon generator: train it on captioned icons, then type a prompt.",
@@ -33,6 +35,7 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="field.path=value in place of the recipe's; repeatable.")
     ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps; default: the recipe's.")] = None,
     sources: Annotated[
         Path | None, typer.Option(help="YAML list of icon sources; default: $FLOWMODEL_SOURCES or the pipeline's.")
     ] = None,
@@ -43,11 +46,15 @@ def train(
     from flowmodel.store import Store
     from flowmodel.terminal import TerminalObserver
     from flowmodel.training.loop import train as run_training
+    from flowmodel.training.processes import main_process_first
 
-    chosen = load_recipe(recipe, set_ or [])
-    inputs = prepare(chosen, Store.from_environment(), sources, log=_console.print)
+    chosen = load_recipe(recipe, [*(set_ or []), *([f"training.device={device}"] if device else [])])
+    # Under `accelerate launch` all processes come here.
+    with main_process_first(chosen.training.device) as is_main:
+        _console.quiet = not is_main
+        inputs = prepare(chosen, Store.from_environment(), sources, log=_console.print)
     with TerminalObserver(_console, out) as observer:
-        run_training(chosen, inputs, out, [observer])
+        run_training(chosen, inputs, out, [observer] if is_main else [])
 
 
 @app.command()
@@ -85,10 +92,9 @@ def sample(
             labels.append(prompt)
             save_image(images[-1], folder / f"{slug(prompt)}-{number}.png")
     save_image(picture_grid(images, columns=count if count > 1 else 8, labels=labels), out)
-    nfe = generator.nfe(steps, guidance)
-    _console.print(
-        f"{len(images)} pictures in {folder}/, grid in {out} (model {path}, {nfe} network evaluations a picture, seed {seed})"
-    )
+    evaluations = generator.nfe(steps, guidance)
+    nfe = "adaptive steps" if evaluations is None else f"{evaluations} network evaluations a picture"
+    _console.print(f"{len(images)} pictures in {folder}/, grid in {out} (model {path}, {nfe}, seed {seed})")
 
 
 @app.command()
@@ -104,9 +110,12 @@ def main() -> None:
     """Entry point of the `flowmodel` command."""
     try:
         app()
+    except Resumable as error:
+        print(f"stopped: {error}", file=sys.stderr)
+        sys.exit(os.EX_TEMPFAIL)
     except FlowmodelError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)
+        print("interrupted; the same command continues from where it has written something", file=sys.stderr)
         sys.exit(130)

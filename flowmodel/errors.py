@@ -1,4 +1,4 @@
-"""The one exception type that a person is meant to read."""
+"""The exceptions that a person is meant to read."""
 
 
 class FlowmodelError(Exception):
@@ -7,3 +7,14 @@ class FlowmodelError(Exception):
     The message is one line that names the thing, says what is wrong with it and what to do about it. The command line
     prints it and exits with 2; Dagster shows it as the failure's description. Programming errors stay ordinary exceptions.
     """
+
+
+class Resumable(FlowmodelError):
+    """A training was stopped from outside and has written a checkpoint: the same command continues.
+
+    The command line exits with 75, the EX_TEMPFAIL of sysexits.h, so that a scheduler knows to try again.
+    """
+
+    def __init__(self, message: str, signal: int | None = None) -> None:
+        super().__init__(message)
+        self.signal = signal

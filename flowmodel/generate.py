@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
-from flowmodel.flow.sampling import sample, seeded_noise
-from flowmodel.flow.solvers import evaluations
+from flowmodel.flow.sampling import evaluations, sample, seeded_noise
+from flowmodel.icons.tensors import CHANNELS
 from flowmodel.nets import TextCondition, build_network, count_parameters
 from flowmodel.recipes import Recipe, parse_recipe
 from flowmodel.recipes.schema import SamplingConfig
@@ -40,9 +40,16 @@ class Generator:
         """Raises FlowmodelError when `path` is missing or is no checkpoint, or there is no such device."""
         header = read_header(path)
         recipe = parse_recipe(header.recipe, where=str(path))
-        policy = DevicePolicy.choose(device)
-        network = build_network(recipe.network, header.text_width)
-        network.load_state_dict(read_tensors(path, "ema."))
+        # Compiling takes longer than drawing.
+        policy = DevicePolicy.choose(device, compile="off")
+        network = build_network(recipe.network, header.text_width, CHANNELS[recipe.data.colour])
+        try:
+            network.load_state_dict(read_tensors(path, "ema."))
+        except RuntimeError:
+            raise FlowmodelError(
+                f"{path}: holds no averaged weights of the network that its recipe describes; give final.safetensors of a "
+                "training by this release"
+            ) from None
         network = network.to(policy.device, memory_format=policy.memory_format).eval()  # type: ignore[call-overload]
         return cls(recipe, header, sha256_file(path), network, policy)
 
@@ -83,10 +90,9 @@ class Generator:
         values = self.recipe.model_dump(mode="json")
         return parse_recipe(values | {"sampling": values["sampling"] | changes}, where="sampling options").sampling
 
-    def nfe(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> int:
-        """Network evaluations per picture."""
-        config = self.sampling(steps, guidance, solver)
-        return evaluations(config.steps, config.solver, config.guidance)
+    def nfe(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> int | None:
+        """Network evaluations per picture; None for dopri5, which decides while it runs."""
+        return evaluations(self.sampling(steps, guidance, solver))
 
     def sample(
         self,
@@ -110,7 +116,7 @@ class Generator:
             encoded = self._encoder.encode(prompts[first : first + batch_size])
             tokens = [torch.from_numpy(token_LD) for token_LD in encoded.tokens]
             text = TextCondition.from_features(torch.from_numpy(encoded.pooled_BD), tokens).to(self.device)
-            noise_BCHW = seeded_noise(len(text), size, seed, first).to(self.device)
+            noise_BCHW = seeded_noise(len(text), size, seed, first, CHANNELS[self.recipe.data.colour]).to(self.device)
             with self._policy.autocast_context():
                 pictures.append(sample(self._network, text, noise_BCHW, config, self.recipe.objective.prediction))
         return torch.cat(pictures) if pictures else torch.empty(0, 4, size, size, dtype=torch.uint8)

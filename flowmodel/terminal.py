@@ -22,6 +22,7 @@ class TerminalObserver(TrainingObserver):
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
         )
         self._task: TaskID | None = None
+        self._validation = ""
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -33,19 +34,24 @@ class TerminalObserver(TrainingObserver):
     def on_start(self, start: TrainingStart) -> None:
         words = f"continuing after step {start.first_step}" if start.resumed else "training"
         self._console.print(
-            f"{words}: recipe {start.recipe.name}, {len(start.trained_ids)} icons, "
-            f"{start.parameters / 1e6:.2f} M parameters, device {start.device}"
+            f"{words}: recipe {start.recipe.name}, {len(start.trained_ids)} icons, {start.recipe.network.kind} "
+            f"with {start.cost}, on {start.policy}{f', {start.processes} processes' if start.processes > 1 else ''}"
         )
         self._task = self._progress.add_task("", total=start.recipe.training.steps, completed=start.first_step)
 
     def on_log(self, step: int, values: dict[str, float]) -> None:
         if self._task is not None:
-            words = f"loss {values['loss']:.4f}  {values['images_per_second']:.0f} images/s"
+            words = f"loss {values['loss']:.4f}{self._validation}  {values['images_per_second']:.0f} images/s"
             self._progress.update(self._task, completed=step, description=words)
+
+    def on_validation(self, step: int, values: dict[str, float]) -> None:
+        self._validation = f"  validation {values['loss']:.4f} (best {values['best_loss']:.4f})"
 
     def on_grid(self, step: int, grid: Image.Image) -> None:
         save_image(grid, self._folder / "grid.png")
 
     def on_end(self, result: TrainingResult) -> None:
         words = "was already finished" if result.already_finished else f"took {result.seconds:.0f} s"
+        if result.stopped_early:
+            words += ", ended as validation had stopped improving"
         self._console.print(f"{words}: {result.checkpoint.path}")

@@ -21,7 +21,7 @@ class ProgressLog(TrainingObserver):
         begin = f"resumes at step {start.first_step} of" if start.resumed else "trains"
         self._log.info(
             f"recipe {start.recipe.name} {begin} {self._steps} steps: {len(start.trained_ids)} icons of "
-            f"{start.recipe.data.size} pixels, {start.parameters / 1e6:.2f} M parameters, on {start.device}"
+            f"{start.recipe.data.size} pixels, {start.recipe.network.kind} with {start.cost}, on {start.policy}"
         )
 
     def on_log(self, step: int, values: dict[str, float]) -> None:
@@ -34,11 +34,15 @@ class ProgressLog(TrainingObserver):
             f"{values['images_per_second']:.0f} images/s, {_duration(values['eta_seconds'])} left"
         )
 
+    def on_validation(self, step: int, values: dict[str, float]) -> None:
+        self._log.info(f"step {step}/{self._steps}: validation loss {values['loss']:.4f}, best {values['best_loss']:.4f}")
+
     def on_end(self, result: TrainingResult) -> None:
         if result.already_finished:
             self._log.info("same recipe, same data: the finished training is taken as it is (config `fresh` trains anew)")
         else:
-            self._log.info(f"trained in {_duration(result.seconds)}")
+            early = f", ended after step {result.steps} as validation had stopped improving" if result.stopped_early else ""
+            self._log.info(f"trained in {_duration(result.seconds)}{early}")
 
 
 def _duration(seconds: float) -> str:

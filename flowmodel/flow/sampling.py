@@ -1,20 +1,19 @@
 """From noise to pictures.
 
-Shape suffixes: B batch, C channels, H/W height and width.
+Shape suffixes: B batch, C channels, H/W height and width, S steps.
 """
 
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flowmodel.flow.guidance import GuidedVelocity
-from flowmodel.flow.solvers import solve
-from flowmodel.icons.tensors import from_unit
+from flowmodel.flow.guidance import GuidanceSchedule, GuidedVelocity
+from flowmodel.flow.solvers import Observer, Velocity, solve, solve_adaptively, time_grid
+from flowmodel.icons.tensors import CHANNELS, from_unit
 from flowmodel.nets.text_condition import TextCondition
-from flowmodel.nets.unet import CHANNELS
-from flowmodel.recipes.schema import SamplingConfig
+from flowmodel.recipes.schema import Prediction, SamplingConfig
 
 
 def mixed_seed(*parts: int) -> int:
@@ -22,26 +21,87 @@ def mixed_seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
 
 
-def seeded_noise(count: int, size: int, seed: int, first: int = 0) -> Tensor:
-    """Noise (count, C, size, size) for the pictures number `first`, `first` + 1, … of `seed`.
+def seeded_noise(count: int, size: int, seed: int, first: int = 0, channels: int = CHANNELS["rgba"]) -> Tensor:
+    """Noise (count, channels, size, size) for the pictures number `first`, `first` + 1, … of `seed`.
 
-    Drawn on the CPU, picture by picture: a seed and a number mean the same noise on every device and in every batch.
+    Drawn on the CPU, picture by picture, and always as four channels: a seed and a number mean the same noise on every device,
+    in every batch and for every colour.
     """
     generator = torch.Generator()
     noise = [
-        torch.randn(CHANNELS, size, size, generator=generator.manual_seed(mixed_seed(seed, number)))
+        torch.randn(CHANNELS["rgba"], size, size, generator=generator.manual_seed(mixed_seed(seed, number)))[:channels]
         for number in range(first, first + count)
     ]
-    return torch.stack(noise) if noise else torch.empty(0, CHANNELS, size, size)
+    return torch.stack(noise) if noise else torch.empty(0, channels, size, size)
+
+
+def integrate(velocity: Velocity, x: Tensor, config: SamplingConfig, observe: Observer | None = None) -> Tensor:
+    """Carry `x` from noise to data by the recipe's solver. `observe` needs one with fixed steps."""
+    if config.solver == "dopri5":
+        return solve_adaptively(velocity, x, config.tolerance)
+    return solve(velocity, x, time_grid(config.steps, config.time_shift), config.solver, observe)
+
+
+def _first_step(config: SamplingConfig) -> float:
+    return 0.0 if config.solver == "dopri5" else time_grid(config.steps, config.time_shift)[1]
+
+
+def evaluations(config: SamplingConfig) -> int | None:
+    """Network evaluations per picture (NFE); None for dopri5, which decides while it runs."""
+    if config.solver == "dopri5":
+        return None
+    schedule, total = GuidanceSchedule(config, _first_step(config)), 0
+
+    def counted(x: Tensor, t: float) -> Tensor:
+        nonlocal total
+        total += schedule.evaluations(t)
+        return x
+
+    integrate(counted, torch.zeros(()), config)
+    return total
 
 
 @torch.no_grad()
-def sample(
-    net: nn.Module, text: TextCondition, noise_BCHW: Tensor, config: SamplingConfig, prediction: Literal["velocity", "data"]
-) -> Tensor:
+def sample(net: nn.Module, text: TextCondition, noise_BCHW: Tensor, config: SamplingConfig, prediction: Prediction) -> Tensor:
     """Pictures for the captions `text`: uint8, premultiplied RGBA, (B, 4, H, W), on the CPU.
 
     `net`, `text` and `noise_BCHW` are on one device; `net` is in evaluation mode.
     """
-    velocity = GuidedVelocity(net, text, config.guidance, prediction)
-    return from_unit(solve(velocity, noise_BCHW, config.steps, config.solver)).cpu()
+    velocity = GuidedVelocity(net, text, config, prediction, _first_step(config))
+    return from_unit(integrate(velocity, noise_BCHW, config)).cpu()
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """How pictures came to be, as uint8 premultiplied RGBA.
+
+    Attributes:
+        times: S + 1 of them, from 0 to 1.
+        states_SBCHW: x_t at each time: noise first, the pictures last.
+        estimates_SBCHW: x_t + (1 - t) v, the clean picture that each x_t is heading for.
+    """
+
+    times: tuple[float, ...]
+    states_SBCHW: Tensor
+    estimates_SBCHW: Tensor
+
+
+@torch.no_grad()
+def sample_trajectory(
+    net: nn.Module, text: TextCondition, noise_BCHW: Tensor, config: SamplingConfig, prediction: Prediction
+) -> Trajectory:
+    """:func:`sample` with what lies between. Raises ValueError for dopri5, whose steps nobody knows."""
+    if config.solver == "dopri5":
+        raise ValueError("a trajectory needs a solver with fixed steps")
+    times: list[float] = []
+    states: list[Tensor] = []
+    estimates: list[Tensor] = []
+
+    def record(x_BCHW: Tensor, v_BCHW: Tensor, t: float) -> None:
+        times.append(t)
+        states.append(from_unit(x_BCHW).cpu())
+        estimates.append(from_unit(x_BCHW + (1 - t) * v_BCHW).cpu())
+
+    velocity = GuidedVelocity(net, text, config, prediction, _first_step(config))
+    final_BCHW = from_unit(integrate(velocity, noise_BCHW, config, record)).cpu()
+    return Trajectory((*times, 1.0), torch.stack([*states, final_BCHW]), torch.stack([*estimates, final_BCHW]))

@@ -1,47 +1,77 @@
-"""Fixed-step solvers of dx/dt = v(x, t) from t = 0 to t = 1 (Hairer, Norsett & Wanner, Solving ODEs I, section II.1).
+"""Solvers of dx/dt = v(x, t) from t = 0 to t = 1 (Hairer, Norsett & Wanner, Solving ODEs I, sections II.1 and II.4).
 
 x is a tensor of any shape; v is called with x and t as a float.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 Velocity = Callable[[Tensor, float], Tensor]
+# Called before each step with x, the velocity there, and t.
+Observer = Callable[[Tensor, Tensor, float], None]
+
+# Where dopri5 hands over to one Euler step: at t = 1 a network that predicts data has the velocity 0 / 0.
+_NEARLY_CLEAN = 0.999
 
 
-def _euler_step(velocity: Velocity, x: Tensor, t: float, h: float) -> Tensor:
-    return x + h * velocity(x, t)
+def time_grid(steps: int, shift: float = 1.0) -> list[float]:
+    """steps + 1 times from 0 to 1, ascending.
+
+    Equal steps where `shift` is 1; otherwise t / (a - (a - 1) t) with a = shift, so that a > 1 takes shorter steps where there is
+    much noise (Esser et al. 2403.03206, equation 23: a s / (1 + (a - 1) s) for the noise level s = 1 - t).
+    """
+    times = [index / steps for index in range(steps + 1)]
+    return [t / (shift - (shift - 1) * t) for t in times]
 
 
-def _midpoint_step(velocity: Velocity, x: Tensor, t: float, h: float) -> Tensor:
-    half = x + 0.5 * h * velocity(x, t)
-    return x + h * velocity(half, t + 0.5 * h)
+def _euler_step(velocity: Velocity, x: Tensor, v: Tensor, t: float, h: float) -> Tensor:
+    return x + h * v
 
 
-def _heun_step(velocity: Velocity, x: Tensor, t: float, h: float) -> Tensor:
-    first = velocity(x, t)
-    second = velocity(x + h * first, t + h)
-    return x + 0.5 * h * (first + second)
+def _midpoint_step(velocity: Velocity, x: Tensor, v: Tensor, t: float, h: float) -> Tensor:
+    return x + h * velocity(x + 0.5 * h * v, t + 0.5 * h)
 
 
-_STEPS = {"euler": (_euler_step, 1), "midpoint": (_midpoint_step, 2), "heun": (_heun_step, 2)}
+def _heun_step(velocity: Velocity, x: Tensor, v: Tensor, t: float, h: float) -> Tensor:
+    return x + 0.5 * h * (v + velocity(x + h * v, t + h))
 
 
-def solve(velocity: Velocity, x: Tensor, steps: int, solver: str = "midpoint") -> Tensor:
-    """Carry `x` from t = 0 to t = 1 in `steps` equal steps of "euler" (order 1), "midpoint" or "heun" (order 2).
+# Each is given the velocity v at (x, t).
+_STEPS = {"euler": _euler_step, "midpoint": _midpoint_step, "heun": _heun_step}
 
-    Heun's very last step is an Euler step, because it would look at v(x, 1), which is 0 / 0 for a network that predicts data
+
+def solve(
+    velocity: Velocity, x: Tensor, times: Sequence[float], solver: str = "midpoint", observe: Observer | None = None
+) -> Tensor:
+    """Carry `x` along `times` by "euler" (order 1), "midpoint" or "heun" (order 2).
+
+    Heun's step to t = 1 is an Euler step, because it would look at v(x, 1), which is 0 / 0 for a network that predicts data
     (as in Karras et al. 2206.00364, algorithm 1). The order stays 2.
     """
-    step, _ = _STEPS[solver]
-    for index in range(steps):
-        is_last_of_heun = solver == "heun" and index == steps - 1
-        x = (_euler_step if is_last_of_heun else step)(velocity, x, index / steps, 1 / steps)
+    for t, t_next in pairwise(times):
+        v = velocity(x, t)
+        if observe:
+            observe(x, v, t)
+        step = _euler_step if solver == "heun" and t_next == 1 else _STEPS[solver]
+        x = step(velocity, x, v, t, t_next - t)
     return x
 
 
-def evaluations(steps: int, solver: str, guidance: float) -> int:
-    """Network evaluations per picture (NFE); guidance counts two a stage, unless it is off (w = 1)."""
-    stages = _STEPS[solver][1] * steps - (1 if solver == "heun" else 0)
-    return stages * (1 if guidance == 1 else 2)
+def solve_adaptively(velocity: Velocity, x: Tensor, tolerance: float) -> Tensor:
+    """Carry `x` from t = 0 to t = 1 by Dormand & Prince's method of order 5, which chooses its own steps.
+
+    `tolerance` is the relative and the absolute error of a step, in the root mean square over the whole batch.
+    """
+    from torchdiffeq import odeint  # takes half a second to import
+
+    def right_side(t: Tensor, x: Tensor) -> Tensor:
+        return velocity(x, float(t))
+
+    times = torch.tensor([0.0, _NEARLY_CLEAN], device=x.device)
+    # Without step_t it would step beyond the end and interpolate.
+    options = {"step_t": times[1:]}
+    x = odeint(right_side, x, times, rtol=tolerance, atol=tolerance, method="dopri5", options=options)[-1]
+    return x + (1 - _NEARLY_CLEAN) * velocity(x, _NEARLY_CLEAN)

@@ -1,6 +1,6 @@
 """All icons as one uint8 tensor: small enough to lie on the training device as a whole.
 
-Shape suffixes: N icons, 4 channels (premultiplied RGBA), H = W = size.
+Shape suffixes: N icons, 4 channels (premultiplied RGBA), C channels in the model, H = W = size.
 """
 
 import json
@@ -17,6 +17,12 @@ from flowmodel.files import Artifact, atomic_path
 from flowmodel.icons.decode import decode_png
 from flowmodel.icons.rgba import premultiply
 from flowmodel.icons.table import read_ok_icons
+from flowmodel.recipes.schema import Colour
+
+# Of a picture in the model, by the recipe's data.colour.
+CHANNELS: dict[Colour, int] = {"rgba": 4, "rgb": 3, "greyscale": 1}
+
+_LUMA = (0.2126, 0.7152, 0.0722)  # of red, green and blue, ITU-R BT.709
 
 
 @dataclass(frozen=True)
@@ -64,16 +70,26 @@ def load_tensors(path: Path) -> IconTensors:
     return IconTensors(ids, rgba_N4HW)
 
 
-def to_unit(rgba_N4HW: torch.Tensor) -> torch.Tensor:
-    """Premultiplied uint8 to the model's float32 in [-1, 1]; any shape, any device."""
-    return rgba_N4HW.to(torch.float32) / 127.5 - 1.0
+def to_unit(rgba_N4HW: torch.Tensor, colour: Colour = "rgba") -> torch.Tensor:
+    """Premultiplied uint8 to the model's float32 in [-1, 1], (N, C, H, W); any device.
 
-
-def from_unit(x_N4HW: torch.Tensor) -> torch.Tensor:
-    """The model's floats to premultiplied uint8 (N, 4, H, W): rounded, clamped, and no colour above its alpha.
-
-    A network may put out any colour; above its alpha a premultiplied one has no meaning.
+    C is 4 for "rgba", 3 for "rgb" and 1 for "greyscale"; the latter two lie on white, and grey is the luma of Rec. 709.
     """
-    rgba_N4HW = ((x_N4HW.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    alpha_N1HW = rgba_N4HW[:, 3:]
-    return torch.cat([torch.minimum(rgba_N4HW[:, :3], alpha_N1HW), alpha_N1HW], dim=1)
+    x_N4HW = rgba_N4HW.to(torch.float32) / 127.5 - 1.0
+    if colour == "rgba":
+        return x_N4HW
+    rgb_N3HW = x_N4HW[:, :3] - x_N4HW[:, 3:] + 1.0  # premultiplied colour plus what of the white ground shows through
+    return rgb_N3HW if colour == "rgb" else torch.einsum("nchw,c->nhw", rgb_N3HW, rgb_N3HW.new_tensor(_LUMA))[:, None]
+
+
+def from_unit(x_NCHW: torch.Tensor) -> torch.Tensor:
+    """The model's floats, of any colour, to premultiplied uint8 (N, 4, H, W): rounded, clamped, and no colour above its alpha.
+
+    A network may put out any colour; above its alpha a premultiplied one has no meaning. Three channels, and one, are opaque.
+    """
+    bytes_NCHW = ((x_NCHW.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    if bytes_NCHW.shape[1] == CHANNELS["rgba"]:
+        colour_N3HW, alpha_N1HW = bytes_NCHW[:, :3], bytes_NCHW[:, 3:]
+        return torch.cat([torch.minimum(colour_N3HW, alpha_N1HW), alpha_N1HW], dim=1)
+    colour_N3HW = bytes_NCHW.expand(-1, 3, -1, -1)
+    return torch.cat([colour_N3HW, torch.full_like(colour_N3HW[:, :1], 255)], dim=1)

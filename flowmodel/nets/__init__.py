@@ -5,17 +5,22 @@ Whether the output is a velocity or a clean picture is the objective's business 
 
 from torch import nn
 
+from flowmodel.nets.cost import Cost, count_parameters, network_cost
+from flowmodel.nets.dit import DiT
+from flowmodel.nets.greyscale_cnn import GreyscaleCnn
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.nets.unet import UNet
-from flowmodel.recipes.schema import NetworkConfig
+from flowmodel.recipes.schema import DiTConfig, GreyscaleCnnConfig, NetworkConfig, UNetConfig
 
-__all__ = ["TextCondition", "UNet", "build_network", "count_parameters"]
-
-
-def build_network(config: NetworkConfig, text_width: int) -> nn.Module:
-    """The network that `config` describes, for caption vectors of `text_width` numbers."""
-    return UNet(config, text_width)
+__all__ = ["Cost", "TextCondition", "build_network", "count_parameters", "network_cost"]
 
 
-def count_parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
+def build_network(config: NetworkConfig, text_width: int, channels: int = 4) -> nn.Module:
+    """The network that `config` describes, for caption vectors of `text_width` numbers and pictures of `channels`."""
+    match config:
+        case UNetConfig():
+            return UNet(config, text_width, channels)
+        case DiTConfig():
+            return DiT(config, text_width, channels)
+        case GreyscaleCnnConfig():
+            return GreyscaleCnn(config, text_width, channels)

@@ -63,6 +63,17 @@ class ResidualBlock(nn.Module):
         return self.skip(x_BCHW) + self.conv_out(self.dropout(h_BCHW))
 
 
+def attend(q_BSC: Tensor, k_BLC: Tensor, v_BLC: Tensor, head_width: int, mask_BL: Tensor | None = None) -> Tensor:
+    """Attention of S positions to L others in heads of `head_width` channels; only to those where `mask_BL` is True."""
+
+    def heads(x_BSC: Tensor) -> Tensor:
+        return x_BSC.unflatten(-1, (-1, head_width)).transpose(1, 2)  # B N S K
+
+    mask_B11L = None if mask_BL is None else mask_BL[:, None, None]
+    y_BNSK = F.scaled_dot_product_attention(heads(q_BSC), heads(k_BLC), heads(v_BLC), attn_mask=mask_B11L)
+    return y_BNSK.transpose(1, 2).flatten(2)
+
+
 class TextAttention(nn.Module):
     """Self-attention over positions, then cross-attention from positions to caption tokens, each as a residual branch."""
 
@@ -77,25 +88,19 @@ class TextAttention(nn.Module):
         self.kv_cross = nn.Linear(context_width, 2 * channels)
         self.out_cross = zero_init(nn.Linear(channels, channels))
 
-    def _heads(self, x_BSC: Tensor) -> Tensor:
-        return x_BSC.unflatten(-1, (-1, self.head_width)).transpose(1, 2)  # B N S K
-
-    def _attend(self, q_BSC: Tensor, k_BSC: Tensor, v_BSC: Tensor, mask_B11L: Tensor | None = None) -> Tensor:
-        y_BNSK = F.scaled_dot_product_attention(self._heads(q_BSC), self._heads(k_BSC), self._heads(v_BSC), attn_mask=mask_B11L)
-        return y_BNSK.transpose(1, 2).flatten(2)
-
     def forward(self, x_BCHW: Tensor, context_BLE: Tensor, mask_BL: Tensor) -> Tensor:
         size = x_BCHW.shape[-2:]
 
+        # In channels-last tensors these two only change the strides.
         def positions(h_BCHW: Tensor) -> Tensor:
-            return h_BCHW.flatten(2).transpose(1, 2)  # B S C
+            return h_BCHW.flatten(2).mT  # B S C
 
         def picture(h_BSC: Tensor) -> Tensor:
-            return h_BSC.transpose(1, 2).unflatten(2, size)
+            return h_BSC.mT.unflatten(2, size)
 
         q_BSC, k_BSC, v_BSC = self.qkv_self(positions(self.norm_self(x_BCHW))).chunk(3, dim=-1)
-        x_BCHW = x_BCHW + picture(self.out_self(self._attend(q_BSC, k_BSC, v_BSC)))
+        x_BCHW = x_BCHW + picture(self.out_self(attend(q_BSC, k_BSC, v_BSC, self.head_width)))
 
         q_BSC = self.q_cross(positions(self.norm_cross(x_BCHW)))
         k_BLC, v_BLC = self.kv_cross(context_BLE).chunk(2, dim=-1)
-        return x_BCHW + picture(self.out_cross(self._attend(q_BSC, k_BLC, v_BLC, mask_BL[:, None, None])))
+        return x_BCHW + picture(self.out_cross(attend(q_BSC, k_BLC, v_BLC, self.head_width, mask_BL)))

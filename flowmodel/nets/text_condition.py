@@ -1,14 +1,17 @@
 """What a network is told about the caption.
 
-Shape suffixes: B batch, L caption tokens (padded), D width of the caption encoder.
+Shape suffixes: B batch, L caption tokens (padded), D width of the caption encoder, A = 4 numbers of an augmentation.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+
+AUGMENTATION_WIDTH = 4
 
 
 @dataclass(frozen=True)
@@ -19,39 +22,65 @@ class TextCondition:
         pooled_BD: one L2-normalised vector a caption; zeros say "no caption".
         tokens_BLD: token features, padded to the longest caption.
         mask_BL: True where there is a token. A row of False says "no caption".
+        lengths_B: tokens of each caption, on the CPU: what is asked of them must not wait for the device.
+        augmentation_BA: how each picture of the batch was moved (log2 of scale and aspect, shift to the right and down; see
+            flowmodel/training/augmentation.py). None says that none was.
     """
 
     pooled_BD: Tensor
     tokens_BLD: Tensor
     mask_BL: Tensor
+    lengths_B: Tensor
+    augmentation_BA: Tensor | None = None
 
     @classmethod
     def from_features(cls, pooled_BD: Tensor, tokens: Sequence[Tensor]) -> "TextCondition":
         """From one (L_i, D) matrix of token features a caption, of any lengths."""
         lengths_B = torch.tensor([len(token_LD) for token_LD in tokens])
         tokens_BLD = pad_sequence([token_LD.float() for token_LD in tokens], batch_first=True)
-        return cls(pooled_BD.float(), tokens_BLD, torch.arange(tokens_BLD.shape[1])[None] < lengths_B[:, None])
+        return cls(pooled_BD.float(), tokens_BLD, torch.arange(tokens_BLD.shape[1])[None] < lengths_B[:, None], lengths_B)
 
     def __len__(self) -> int:
         return len(self.pooled_BD)
 
     def __getitem__(self, rows: Tensor | slice) -> "TextCondition":
-        """The captions at `rows`, without padding that none of them needs."""
-        mask_BL = self.mask_BL[rows]
-        length = int(mask_BL.sum(dim=1).max())
-        return TextCondition(self.pooled_BD[rows], self.tokens_BLD[rows, :length], mask_BL[:, :length])
+        """The captions at `rows` (a tensor of them lies on the CPU), without padding that none of them needs."""
+        lengths_B = self.lengths_B[rows]
+        length = int(lengths_B.max()) if len(lengths_B) else 0
+        there = rows.to(self.pooled_BD.device) if isinstance(rows, Tensor) else rows
+        return TextCondition(
+            self.pooled_BD[there],
+            self.tokens_BLD[there, :length],
+            self.mask_BL[there, :length],
+            lengths_B,
+            None if self.augmentation_BA is None else self.augmentation_BA[there],
+        )
 
     def to(self, device: torch.device | str) -> "TextCondition":
-        return TextCondition(self.pooled_BD.to(device), self.tokens_BLD.to(device), self.mask_BL.to(device))
+        return replace(
+            self,
+            pooled_BD=self.pooled_BD.to(device),
+            tokens_BLD=self.tokens_BLD.to(device),
+            mask_BL=self.mask_BL.to(device),
+            augmentation_BA=None if self.augmentation_BA is None else self.augmentation_BA.to(device),
+        )
 
     def keep(self, keep_B: Tensor) -> "TextCondition":
         """The same with the captions taken away where `keep_B` is False (per sample, never per batch)."""
-        return TextCondition(self.pooled_BD * keep_B[:, None], self.tokens_BLD, self.mask_BL & keep_B[:, None])
+        return replace(self, pooled_BD=self.pooled_BD * keep_B[:, None], mask_BL=self.mask_BL & keep_B[:, None])
+
+    def padded(self, multiple: int) -> "TextCondition":
+        """With tokens up to a multiple of `multiple`: a compiled network is compiled anew for every number of them."""
+        missing = -self.tokens_BLD.shape[1] % multiple
+        return replace(self, tokens_BLD=F.pad(self.tokens_BLD, (0, 0, 0, missing)), mask_BL=F.pad(self.mask_BL, (0, missing)))
 
     def with_unconditional(self) -> "TextCondition":
         """2B rows: these captions, then as many empty ones (for classifier-free guidance in one batch)."""
+        augmentation_BA = self.augmentation_BA
         return TextCondition(
             torch.cat([self.pooled_BD, torch.zeros_like(self.pooled_BD)]),
             torch.cat([self.tokens_BLD, self.tokens_BLD]),
             torch.cat([self.mask_BL, torch.zeros_like(self.mask_BL)]),
+            torch.cat([self.lengths_B, self.lengths_B]),
+            None if augmentation_BA is None else torch.cat([augmentation_BA, augmentation_BA]),
         )

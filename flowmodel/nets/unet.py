@@ -10,17 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowmodel.nets.layers import ResidualBlock, TextAttention, TimeEmbedding, group_norm, zero_init
+from flowmodel.nets.conditioning import Conditioning
+from flowmodel.nets.layers import ResidualBlock, TextAttention, group_norm, zero_init
 from flowmodel.nets.text_condition import TextCondition
-from flowmodel.recipes.schema import NetworkConfig
-
-CHANNELS = 4  # premultiplied red, green, blue, alpha
+from flowmodel.recipes.schema import UNetConfig
 
 
 class _Stage(nn.Module):
     """A residual block and, after the last one of a low resolution, attention to the picture itself and to the caption."""
 
-    def __init__(self, in_channels: int, out_channels: int, attention: bool, config: NetworkConfig) -> None:
+    def __init__(self, in_channels: int, out_channels: int, attention: bool, config: UNetConfig) -> None:
         super().__init__()
         self.block = ResidualBlock(in_channels, out_channels, config.embedding_width, config.dropout)
         self.attention = TextAttention(out_channels, config.embedding_width, config.head_width) if attention else None
@@ -34,41 +33,34 @@ class UNet(nn.Module):
     """Residual U-Net with self- and cross-attention at its lowest resolutions (after Ronneberger et al. 1505.04597,
     Ho et al. 2006.11239, Rombach et al. 2112.10752).
 
-    A learned extra token stands beside the caption's tokens and is always visible. It is all that is left to attend to when
-    there is no caption, so the unconditional network needs no second code path.
     """
 
-    def __init__(self, config: NetworkConfig, text_width: int) -> None:
+    def __init__(self, config: UNetConfig, text_width: int, channels: int) -> None:
         super().__init__()
         self.stem_factor = config.stem
-        width_E = config.embedding_width
-        self.time = nn.Sequential(TimeEmbedding(128), nn.Linear(128, width_E), nn.SiLU(), nn.Linear(width_E, width_E))
-        self.pooled_scale = text_width**0.5  # an L2-normalised vector has entries of about 1 / sqrt(D)
-        self.pooled = nn.Linear(text_width, width_E)
-        self.tokens = nn.Sequential(nn.Linear(text_width, width_E), nn.LayerNorm(width_E))
-        self.extra_token_E = nn.Parameter(torch.randn(width_E) * 0.02)
+        self.conditioning = Conditioning(text_width, config.embedding_width)
 
         widths, last = config.widths, len(config.widths) - 1
 
         def attends(level: int) -> bool:
             return level > last - config.attention_levels
 
-        self.stem = nn.Conv2d(CHANNELS * config.stem**2, widths[0], 3, padding=1)
+        self.stem = nn.Conv2d(channels * config.stem**2, widths[0], 3, padding=1)
         self.down = nn.ModuleList()
         self.downsample = nn.ModuleList()
-        skips = [channels := widths[0]]
+        skips = [width_in := widths[0]]
         for level, width in enumerate(widths):
             stages = nn.ModuleList()
             for block in range(config.blocks):
-                stages.append(_Stage(channels, width, attends(level) and block == config.blocks - 1, config))
-                skips.append(channels := width)
+                stages.append(_Stage(width_in, width, attends(level) and block == config.blocks - 1, config))
+                skips.append(width_in := width)
             self.down.append(stages)
             if level < last:
-                self.downsample.append(nn.Conv2d(channels, channels, 3, stride=2, padding=1))
-                skips.append(channels)
+                self.downsample.append(nn.Conv2d(width_in, width_in, 3, stride=2, padding=1))
+                skips.append(width_in)
 
         self.middle = nn.ModuleList(
-            [_Stage(channels, channels, attends(last), config), _Stage(channels, channels, False, config)]
+            [_Stage(width_in, width_in, attends(last), config), _Stage(width_in, width_in, False, config)]
         )
 
         self.up = nn.ModuleList()
@@ -76,14 +68,14 @@ class UNet(nn.Module):
         for level, width in reversed(list(enumerate(widths))):
             stages = nn.ModuleList()
             for block in range(config.blocks + 1):
-                stages.append(_Stage(channels + skips.pop(), width, attends(level) and block == config.blocks, config))
-                channels = width
+                stages.append(_Stage(width_in + skips.pop(), width, attends(level) and block == config.blocks, config))
+                width_in = width
             self.up.append(stages)
             if level > 0:
-                self.upsample.append(nn.Conv2d(channels, channels, 3, padding=1))
+                self.upsample.append(nn.Conv2d(width_in, width_in, 3, padding=1))
 
-        self.head_norm = group_norm(channels)
-        self.head = zero_init(nn.Conv2d(channels, CHANNELS * config.stem**2, 3, padding=1))
+        self.head_norm = group_norm(width_in)
+        self.head = zero_init(nn.Conv2d(width_in, channels * config.stem**2, 3, padding=1))
 
     def forward(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition) -> Tensor:
         """Args:
@@ -94,11 +86,7 @@ class UNet(nn.Module):
         Returns:
             A tensor of x's shape.
         """
-        embedding_BE = F.silu(self.time(t_B) + self.pooled(text.pooled_BD * self.pooled_scale))
-        extra_B1E = self.extra_token_E.expand(len(x_BCHW), 1, -1)
-        context_BLE = torch.cat([extra_B1E, self.tokens(text.tokens_BLD)], dim=1)
-        mask_BL = F.pad(text.mask_BL, (1, 0), value=True)
-        condition = (embedding_BE, context_BLE, mask_BL)
+        condition = self.conditioning(t_B, text)
 
         h_BCHW = self.stem(F.pixel_unshuffle(x_BCHW, self.stem_factor))
         skips = [h_BCHW]

@@ -1,6 +1,6 @@
 """Reading recipes and selections, with errors that name the file and the field."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.recipes.schema import Recipe
+from flowmodel.recipes.schema import NETWORKS, Recipe
 
 _HERE = Path(str(files("flowmodel.recipes")))
 
@@ -46,25 +46,32 @@ def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
     except ValidationError as error:
         problems = []
         for item in error.errors():
-            field = ".".join(str(part) for part in item["loc"]) or "recipe"
-            if item["type"] == "extra_forbidden":
-                problems.append(f"{field}: unknown field{_siblings(item['loc'])}")
+            # A network's fields are reported below its kind, which is no field: network.unet.widths.
+            kind = item["loc"][1] if item["loc"][:1] == ("network",) and len(item["loc"]) > 1 else None
+            path = [str(part) for part in item["loc"] if part is not kind]
+            field = ".".join(path) or "recipe"
+            if item["type"] == "union_tag_invalid":
+                problems.append(f"{field}.kind: unknown network {item['ctx']['tag']!r}; there are {item['ctx']['expected_tags']}")
+            elif item["type"] == "extra_forbidden":
+                problems.append(f"{field}: unknown field{_siblings(path[:-1], kind)}")
             elif item["type"] == "missing":
                 problems.append(f"{field}: missing, it must be given")
             else:
                 message = item["msg"].removeprefix("Value error, ")
-                is_value = bool(item["loc"]) and not isinstance(item["input"], dict)
-                problems.append(f"{field}: {message}, got {item['input']!r}" if is_value else message)
+                if isinstance(item["input"], dict):  # a section whose fields don't go together; the message begins with one
+                    problems.append(f"{field}.{message}" if path else message)
+                else:
+                    problems.append(f"{field}: {message}, got {item['input']!r}")
         raise FlowmodelError(f"{where}: {'; '.join(problems)}") from None
 
 
-def _siblings(location: tuple[int | str, ...]) -> str:
+def _siblings(sections: Sequence[str], kind: object) -> str:
     model: Any = Recipe
-    for part in location[:-1]:
-        field = model.model_fields.get(part)
-        if field is None or not hasattr(field.annotation, "model_fields"):
-            return ""
-        model = field.annotation
+    for section in sections:
+        if section == "network":
+            model = next(network for network in NETWORKS if network.model_fields["kind"].default == kind)
+        else:
+            model = model.model_fields[section].annotation
     return f" (known: {', '.join(model.model_fields)})"
 
 

@@ -1,15 +1,20 @@
 """What a recipe may say. Field descriptions are shown in docs/recipes.md and in Dagster's Launchpad."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from flowmodel.icons.emoji_texts import languages as known_languages
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
+EmaWidth = Annotated[float, Field(gt=0, lt=0.28)]
 
+Prediction = Literal["velocity", "data"]
+Colour = Literal["rgba", "rgb", "greyscale"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Switch = Literal["auto", "on", "off"]
 CaptionTemplate = Literal["name", "name_keywords", "name_group", "name_tone", "name_style", "own"]
 
 
@@ -35,6 +40,7 @@ class SplitConfig(_Section):
 
 class DataConfig(_Section):
     size: Literal[16, 32, 64, 128] = Field(64, description="Edge of the square pictures, in pixels.")
+    colour: Colour = Field("rgba", description="rgb and greyscale: on white, without transparency.")
     selection: str | None = Field(None, description="Name of a list in recipes/selections, or its path; empty: every icon.")
     captions: tuple[CaptionTemplate, ...] = Field(
         ("name", "name_keywords", "name_style"), min_length=1, description="Templates; training draws one a step at random."
@@ -54,7 +60,9 @@ class DataConfig(_Section):
         return languages
 
 
-class NetworkConfig(_Section):
+class UNetConfig(_Section):
+    """flowmodel/nets/unet.py"""
+
     kind: Literal["unet"] = "unet"
     stem: Literal[1, 2, 4] = Field(2, description="Space-to-depth factor before the first layer.")
     widths: tuple[Count, ...] = Field((64, 96), min_length=1, description="Channels by level, halving the resolution between.")
@@ -62,39 +70,161 @@ class NetworkConfig(_Section):
     attention_levels: int = Field(2, ge=0, description="How many of the lowest resolutions attend to themselves and the caption.")
     head_width: Count = Field(32, description="Channels of one attention head.")
     embedding_width: Count = Field(256, description="Width of the time and caption embedding.")
+    convolution: Literal["plain", "depthwise_separable"] = Field("plain", description="Of the residual blocks.")
     dropout: Fraction = 0.0
+
+    @property
+    def size_divisor(self) -> int:
+        """What the pictures' edge must be divisible by."""
+        return self.stem * 2 ** (len(self.widths) - 1)
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "UNetConfig":
+        for width in self.widths:
+            if width % self.head_width:
+                raise ValueError(f"widths: {width} is not a multiple of head_width {self.head_width}")
+        return self
+
+
+class GreyscaleCnnConfig(_Section):
+    """flowmodel/nets/greyscale_cnn.py"""
+
+    kind: Literal["greyscale_cnn"] = "greyscale_cnn"
+    width: Count = Field(64, description="Feature maps of each layer.")
+    layers: Count = Field(3, description="3x3 convolutions with ReLU, before the one that gives the picture.")
+
+    @property
+    def size_divisor(self) -> int:
+        return 1
+
+
+class DiTConfig(_Section):
+    """flowmodel/nets/dit.py"""
+
+    kind: Literal["dit"] = "dit"
+    patch: Literal[1, 2, 4, 8, 16] = Field(8, description="Edge of a patch in pixels; each is one token.")
+    width: Count = Field(192, description="Width of a token.")
+    depth: Count = Field(6, description="Transformer blocks.")
+    head_width: Count = Field(32, description="Channels of one attention head.")
+    mlp_ratio: Positive = Field(4.0, description="Hidden width of a block's MLP, in widths.")
+    embedding_width: Count = Field(128, description="Width of the time and caption embedding.")
+    dropout: Fraction = 0.0
+
+    @property
+    def size_divisor(self) -> int:
+        return self.patch
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "DiTConfig":
+        if self.width % self.head_width or self.width % 4:
+            raise ValueError(f"width: {self.width} is not a multiple of 4 and of head_width {self.head_width}")
+        return self
+
+
+NETWORKS = (UNetConfig, GreyscaleCnnConfig, DiTConfig)
+
+
+def _network_kind(values: Any) -> str:
+    return str(values.get("kind", "unet") if isinstance(values, dict) else getattr(values, "kind", ""))
+
+
+NetworkConfig = Annotated[
+    Annotated[UNetConfig, Tag("unet")] | Annotated[GreyscaleCnnConfig, Tag("greyscale_cnn")] | Annotated[DiTConfig, Tag("dit")],
+    Discriminator(_network_kind),
+]
 
 
 class ObjectiveConfig(_Section):
-    prediction: Literal["velocity", "data"] = Field("data", description="What the network puts out: v or a clean picture x.")
+    prediction: Prediction = Field("data", description="What the network puts out: v or a clean picture x.")
+    times: Literal["logit_normal", "uniform", "mixed"] = Field("logit_normal", description="Density of t in training.")
     time_mean: float = Field(-0.8, description="Mean of logit(t); below 0 puts weight on the noisy half.")
     time_std: Positive = Field(1.0, description="Standard deviation of logit(t).")
+    time_uniform_share: Fraction = Field(0.1, description="Of mixed times: how many are uniform, the others logit-normal.")
     min_noise: Annotated[float, Field(gt=0, le=0.5)] = Field(0.05, description="Floor of 1 - t where v is computed from x.")
     condition_dropout: Fraction = Field(0.1, description="Share of samples trained without caption, for guidance.")
+    contrastive: Fraction = Field(0.0, description="Weight of the contrastive flow matching term (2506.05350); 0 is off.")
+    coupling: Literal["independent", "ot", "condition_ot"] = Field(
+        "independent", description="How a batch's noise and pictures are paired: at random, or by mini-batch optimal transport."
+    )
+    coupling_condition_weight: float = Field(
+        1.0, ge=0, description="condition_ot: what it costs to give a picture noise drawn for another caption (2503.10636)."
+    )
+
+
+class AugmentationConfig(_Section):
+    """Small moves of a picture on its transparent ground. The network is told of them, so that it doesn't draw them."""
+
+    probability: Fraction = Field(0.0, description="Share of the pictures that are moved; 0 is off.")
+    scale: float = Field(0.15, ge=0, le=1, description="Standard deviation of log2 of the size.")
+    aspect: float = Field(0.1, ge=0, le=1, description="Standard deviation of log2 of width / height.")
+    translation: float = Field(0.05, ge=0, le=0.5, description="Standard deviation of the shift, in picture widths.")
+
+
+class ValidationConfig(_Section):
+    """Loss of the averaged weights on a fixed grid of held-out icons, noises and times."""
+
+    every: int = Field(0, ge=0, description="Steps between two measurements; 0 is off.")
+    icons: Count = Field(128, description="Icons, at most; as many training icons are measured beside them.")
+    times: Count = Field(8, description="Times an icon: the middles of equal shares of the training's own density.")
+    patience: int = Field(0, ge=0, description="Measurements without a better one after which the training ends; 0: never.")
 
 
 class TrainingConfig(_Section):
     steps: Count = 10_000
-    batch_size: Count = 32
+    batch_size: Count = Field(32, description="Over all processes.")
+    accumulate: Count = Field(1, description="Slices of a batch that go through the network one by one: less memory, same steps.")
     optimizer: Literal["adamw", "muon"] = Field("muon", description="muon: for weight matrices; AdamW for everything else.")
     learning_rate: Positive = 1e-3
     warmup_steps: int = Field(200, ge=0)
     final_learning_rate: Fraction = Field(0.02, description="End of the cosine decay, as a share of learning_rate.")
     weight_decay: float = Field(0.01, ge=0)
     gradient_clip: Positive = 1.0
-    ema: Annotated[float, Field(gt=0, lt=0.3)] = Field(0.05, description="Relative width of the power-function EMA (EDM2).")
+    ema_widths: tuple[EmaWidth, EmaWidth] = Field(
+        (0.05, 0.1), description="Relative widths of the two power-function EMAs that are kept (EDM2)."
+    )
+    ema: EmaWidth = Field(0.05, description="Relative width of the final weights, made of the two EMAs' snapshots.")
+    ema_snapshots: int = Field(12, ge=2, description="Snapshots of the two EMAs over the training.")
+    keep: Literal["last", "best"] = Field(
+        "last", description="Which weights become final: the last step's, or validation's best."
+    )
+    augmentation: AugmentationConfig = AugmentationConfig()
+    validation: ValidationConfig = ValidationConfig()
     seed: int = Field(0, ge=0)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Precision = Field("auto", description="auto: bfloat16 on CUDA, float32 elsewhere.")
+    compile: Switch = Field("auto", description="torch.compile; auto: on CUDA only.")
     log_every: Count = 20
     grid_every: Count = 1_000
     checkpoint_every: Count = 500
     keep_checkpoints: Count = 2
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> "TrainingConfig":
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"accumulate: {self.accumulate} doesn't divide batch_size {self.batch_size}")
+        if self.ema_widths[0] >= self.ema_widths[1]:
+            raise ValueError("ema_widths: the first must be smaller than the second")
+        if self.keep == "best" and not self.validation.every:
+            raise ValueError("keep: 'best' needs validation.every above 0")
+        return self
+
 
 class SamplingConfig(_Section):
-    solver: Literal["euler", "midpoint", "heun"] = "midpoint"
+    solver: Literal["euler", "midpoint", "heun", "dopri5"] = "midpoint"
     steps: Count = Field(8, description="Solver steps. NFE = steps x stages (euler 1, midpoint 2, heun 2) x 2 with guidance.")
+    time_shift: Positive = Field(
+        1.0, description="Above 1: shorter steps at the noisy end, longer at the clean end (2403.03206)."
+    )
+    tolerance: Positive = Field(1e-3, description="dopri5 chooses its own steps: their relative and absolute error.")
     guidance: float = Field(2.0, ge=0, description="Guidance scale w; 1 is off.")
+    guidance_interval: tuple[Fraction, Fraction] = Field((0.0, 1.0), description="Times at which guidance is on (2404.07724).")
+    cfg_zero_star: bool = Field(False, description="CFG-Zero*: scaled unconditional velocity, first step skipped (2503.18886).")
+
+    @model_validator(mode="after")
+    def _is_an_interval(self) -> "SamplingConfig":
+        if self.guidance_interval[0] > self.guidance_interval[1]:
+            raise ValueError("guidance_interval: the first time must not be after the second")
+        return self
 
 
 class GateConfig(_Section):
@@ -115,21 +245,19 @@ class Recipe(_Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     description: str = ""
     data: DataConfig = DataConfig()
-    network: NetworkConfig = NetworkConfig()
+    network: NetworkConfig = UNetConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     training: TrainingConfig = TrainingConfig()
     sampling: SamplingConfig = SamplingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
     @model_validator(mode="after")
-    def _resolutions_divide(self) -> "Recipe":
-        factor = self.network.stem * 2 ** (len(self.network.widths) - 1)
-        if self.data.size % factor:
+    def _network_fits_the_pictures(self) -> "Recipe":
+        if self.data.size % self.network.size_divisor:
             raise ValueError(
-                f"data.size {self.data.size} can't be divided by stem x 2^(levels - 1) = {factor}: "
-                "choose a smaller network.stem or fewer network.widths"
+                f"data.size {self.data.size} can't be divided by {self.network.size_divisor}, as the network needs: "
+                "choose a smaller network.stem or network.patch, or fewer network.widths"
             )
-        for width in self.network.widths:
-            if width % self.network.head_width:
-                raise ValueError(f"network.widths: {width} is not a multiple of network.head_width {self.network.head_width}")
+        if self.network.kind == "greyscale_cnn" and self.data.colour != "greyscale":
+            raise ValueError("network greyscale_cnn draws luminance only: set data.colour to greyscale")
         return self

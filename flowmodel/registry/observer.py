@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from flowmodel.errors import Resumable
 from flowmodel.registry.runs import TrainingRun
 from flowmodel.registry.tracking import connect
 from flowmodel.store import Store
@@ -12,7 +13,7 @@ from flowmodel.training.checkpoint import read_header
 from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
 
-_CURVES = ("loss", "gradient_norm", "learning_rate", "images_per_second")
+_UNLOGGED = ("eta_seconds",)
 
 
 class MlflowObserver(TrainingObserver):
@@ -27,7 +28,7 @@ class MlflowObserver(TrainingObserver):
         connect(store)
         self._store, self._inputs, self._tags = store, inputs, tags
         self.run: TrainingRun | None = None
-        self._logged_until = 0
+        self._logged_until = self._validated_until = 0
         self._logged_grids: set[int] = set()
 
     def on_start(self, start: TrainingStart) -> None:
@@ -35,16 +36,32 @@ class MlflowObserver(TrainingObserver):
         self.run.set_status("RUNNING")
         self.run.log_parameters(
             start.recipe.model_dump(mode="json")
-            | {"parameters": start.parameters, "device": start.device, "trained_icons": len(start.trained_ids)}
+            | {
+                "parameters": start.cost.parameters,
+                "forward_flops": start.cost.forward_flops,
+                "device": str(start.policy),
+                "processes": start.processes,
+                "trained_icons": len(start.trained_ids),
+                "validation_icons": start.validation_icons,
+            }
         )
         self.run.log_dataset(self._inputs, start.trained_ids)
         # A resumed training repeats the steps since its last checkpoint; their points are there already.
         self._logged_until = self.run.last_step("training/loss")
+        self._validated_until = self.run.last_step("validation/loss")
         self._logged_grids = self.run.grid_steps()
 
     def on_log(self, step: int, values: dict[str, float]) -> None:
         if self.run and step > self._logged_until:
-            self.run.log_metrics({f"training/{name}": values[name] for name in _CURVES}, step)
+            self._log("training", values, step)
+
+    def on_validation(self, step: int, values: dict[str, float]) -> None:
+        if self.run and step > self._validated_until:
+            self._log("validation", values, step)
+
+    def _log(self, section: str, values: Mapping[str, float], step: int) -> None:
+        if self.run:
+            self.run.log_metrics({f"{section}/{name}": value for name, value in values.items() if name not in _UNLOGGED}, step)
 
     def on_grid(self, step: int, grid: Image.Image) -> None:
         if self.run and step not in self._logged_grids:
@@ -57,7 +74,7 @@ class MlflowObserver(TrainingObserver):
 
     def on_failure(self, error: BaseException) -> None:
         if self.run:
-            self.run.set_status("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            self.run.set_status("KILLED" if isinstance(error, (KeyboardInterrupt, Resumable)) else "FAILED")
 
 
 def run_of_checkpoint(

@@ -1,13 +1,13 @@
 """Checkpoints: one safetensors file, whole or absent.
 
-A step's checkpoint (`step-00001500.safetensors`) holds everything needed to continue: `model.*`, `ema.*` and
-`optimizer.*`. Random numbers need no state, as they are functions of seed and step. `final.safetensors`
-holds the averaged weights (`ema.*`) alone. Both carry a JSON header that says what they are.
+A step's checkpoint (`step-00001500.safetensors`) holds everything needed to continue: `model.*`, `optimizer.*` and the averaged
+weights `ema0.*` and `ema1.*`. Random numbers and the order of the data need no state, as they are functions of seed and step.
+`final.safetensors` and `best.safetensors` hold averaged weights (`ema.*`) alone. All carry a JSON header that says what they are.
 """
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,27 @@ from torch import Tensor
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import atomic_path
 
-FINAL = "final.safetensors"
+FINAL, BEST = "final.safetensors", "best.safetensors"
 _STEP_FILE = re.compile(r"^step-(\d{8})\.safetensors$")
 
 
 @dataclass(frozen=True)
+class BestSoFar:
+    """The lowest validation loss: after which step, of which average, and how many measurements ago."""
+
+    loss: float
+    step: int
+    ema: float
+    measurements_ago: int = 0
+
+
+@dataclass(frozen=True)
 class CheckpointHeader:
-    """What a checkpoint is of. `training_digest` names recipe and data: only an equal one may be continued."""
+    """What a checkpoint is of.
+
+    `training_digest` names recipe and data: only an equal one may be continued. `ema` is the relative width of averaged weights,
+    and None where a checkpoint is to be continued. `best` is None before the first validation.
+    """
 
     step: int
     training_digest: str
@@ -34,12 +48,14 @@ class CheckpointHeader:
     encoder_digest: str
     text_width: int
     trained_ids: tuple[str, ...]
+    ema: float | None = None
+    best: BestSoFar | None = None
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], header: CheckpointHeader) -> Path:
     with atomic_path(path) as temporary:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, temporary, metadata={"flowmodel": json.dumps(vars(header))})
+        save_file(contiguous, temporary, metadata={"flowmodel": json.dumps(asdict(header))})
     return path
 
 
@@ -50,7 +66,8 @@ def read_header(path: Path) -> CheckpointHeader:
     try:
         with safe_open(path, framework="pt") as file:
             values = json.loads(file.metadata()["flowmodel"])
-        return CheckpointHeader(**values | {"trained_ids": tuple(values["trained_ids"])})
+        best = BestSoFar(**values["best"]) if values.get("best") else None
+        return CheckpointHeader(**values | {"trained_ids": tuple(values["trained_ids"]), "best": best})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         raise FlowmodelError(f"{path}: not a flowmodel checkpoint; give a .safetensors file that a training wrote") from None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.recipes.schema import Precision, Switch
 
 
 @dataclass(frozen=True)
@@ -18,30 +19,44 @@ class DevicePolicy:
         memory_format: channels_last for convolutions on CPU and CUDA; MPS is right and fast only with contiguous tensors.
         autocast: bfloat16 on CUDA; None computes in float32.
         fused_optimizer: whether AdamW has one fused kernel there.
+        compile: whether the network is compiled: on CUDA it pays at once, on a CPU it takes minutes to pay back, and on MPS it
+            is not yet reliable.
     """
 
     device: str
     memory_format: torch.memory_format
     autocast: torch.dtype | None
     fused_optimizer: bool
+    compile: bool
+
+    def __str__(self) -> str:
+        precision = "float32" if self.autocast is None else str(self.autocast).removeprefix("torch.")
+        layout = "channels last" if self.memory_format == torch.channels_last else "contiguous"
+        return f"{self.device} ({precision}, {layout}{', compiled' if self.compile else ''})"
 
     @classmethod
-    def choose(cls, wanted: str = "auto") -> "DevicePolicy":
+    def choose(cls, wanted: str = "auto", precision: Precision = "auto", compile: Switch = "auto") -> "DevicePolicy":
         """The policy for `wanted`: auto (the best there is: cuda, mps, cpu), cuda, mps or cpu.
 
-        Raises FlowmodelError when this machine has no such device.
+        Raises FlowmodelError when this machine has no such device, or the device no such precision.
         """
         available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
         device = next(name for name, there in available.items() if there) if wanted == "auto" else wanted
         if not available.get(device, False):
             there = ", ".join(name for name, is_there in available.items() if is_there)
             raise FlowmodelError(f"device '{wanted}': not available here; use one of {there}, or auto")
-        if device == "cuda":
-            return cls(device, torch.channels_last, torch.bfloat16, fused_optimizer=True)
-        if device == "mps":
-            return cls(device, torch.contiguous_format, None, fused_optimizer=False)
-        _keep_heap()
-        return cls(device, torch.channels_last, None, fused_optimizer=True)
+        if precision == "bfloat16" and device == "mps":
+            raise FlowmodelError("training.precision 'bfloat16': not reliable on MPS; use float32")
+        is_bfloat16 = precision == "bfloat16" or (precision == "auto" and device == "cuda")
+        if device == "cpu":
+            _keep_heap()
+        return cls(
+            device,
+            memory_format=torch.contiguous_format if device == "mps" else torch.channels_last,
+            autocast=torch.bfloat16 if is_bfloat16 else None,
+            fused_optimizer=device != "mps",
+            compile=compile == "on" or (compile == "auto" and device == "cuda"),
+        )
 
     def autocast_context(self) -> torch.autocast:
         return torch.autocast(self.device, dtype=self.autocast, enabled=self.autocast is not None)

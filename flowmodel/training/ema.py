@@ -1,4 +1,8 @@
-"""Exponential moving average of the weights with a power-function profile (Karras et al. 2312.02696, section 3.1)."""
+"""Exponential moving averages of the weights with a power-function profile (Karras et al. 2312.02696, section 3.1).
+
+Such an average at step t is, in the limit of small steps, the mean of all weights so far with weight tau^gamma for those of
+step tau; gamma says how much of the early training is forgotten.
+"""
 
 import numpy as np
 import torch
@@ -15,14 +19,15 @@ def exponent_of(relative_width: float) -> float:
 
 
 def decay_of(step: int, exponent: float) -> float:
-    """beta after `step` steps (from 1): (1 - 1 / step)^(gamma + 1). The first step copies the weights."""
-    return (1 - 1 / step) ** (exponent + 1)
+    """beta after `step` steps (from 1): (1 - 1 / step)^(gamma + 1), their equation 127. The first step copies the weights."""
+    return float((1 - 1 / step) ** (exponent + 1))
 
 
 class PowerEma:
     """Averages `network`'s parameters, by name, in float32."""
 
     def __init__(self, network: nn.Module, relative_width: float) -> None:
+        self.relative_width = relative_width
         self._exponent = exponent_of(relative_width)
         self._names = [name for name, _ in network.named_parameters()]
         self._parameters = [parameter.detach() for parameter in network.parameters()]

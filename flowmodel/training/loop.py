@@ -3,35 +3,53 @@
 Shape suffixes: N icons, C channels, H/W height and width.
 """
 
-import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from PIL import Image
 
-from flowmodel.errors import FlowmodelError
-from flowmodel.files import Artifact, sha256_json
+from flowmodel.errors import FlowmodelError, Resumable
+from flowmodel.files import Artifact, sha256_json, write_json
 from flowmodel.flow.sampling import sample, seeded_noise
 from flowmodel.icons.grid import picture_grid
 from flowmodel.icons.rgba import to_image
-from flowmodel.nets import count_parameters
+from flowmodel.icons.tensors import CHANNELS
+from flowmodel.nets import network_cost
 from flowmodel.recipes import Recipe
 from flowmodel.store import Store
-from flowmodel.training.checkpoint import FINAL, read_header, refuse_other_training, remove_old, step_checkpoints, step_path
+from flowmodel.training.checkpoint import (
+    BEST,
+    FINAL,
+    BestSoFar,
+    read_header,
+    refuse_other_training,
+    remove_old,
+    step_checkpoints,
+    step_path,
+)
 from flowmodel.training.inputs import TrainingInputs
+from flowmodel.training.interruption import Interruption
+from flowmodel.training.memory import is_out_of_memory
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
+from flowmodel.training.post_hoc_ema import EmaSnapshots
 from flowmodel.training.progress import ProgressWindow
 from flowmodel.training.state import TrainingState
+from flowmodel.training.validation import Validation
 
 GRID_ICONS = 24
+SNAPSHOTS = "ema"
+
+# Of the recipe's section `training`: what changes how a training runs, but not what it computes.
+_BOOKKEEPING = ("log_every", "grid_every", "checkpoint_every", "keep_checkpoints", "device", "compile", "accumulate")
 
 
 def training_digest(recipe: Recipe, inputs: TrainingInputs) -> str:
     """Names a training: the data set, and the sections of the recipe that shape the weights."""
     sections = recipe.model_dump(mode="json", include={"data", "network", "objective", "training"})
-    for bookkeeping in ("log_every", "grid_every", "checkpoint_every", "keep_checkpoints"):
+    for bookkeeping in _BOOKKEEPING:
         del sections["training"][bookkeeping]
     return sha256_json({"recipe": sections, "data": inputs.digest})
 
@@ -44,92 +62,208 @@ def training_folder(store: Store, recipe: Recipe, inputs: TrainingInputs) -> Pat
 def train(recipe: Recipe, inputs: TrainingInputs, folder: Path, observers: Sequence[TrainingObserver] = ()) -> TrainingResult:
     """Train until `folder/final.safetensors` is there; continue from the newest checkpoint that `folder` holds.
 
-    On the CPU an interrupted and continued training ends with bit-identical weights.
+    On the CPU an interrupted and continued training ends with bit-identical weights. Under `accelerate launch` every process
+    calls this; only the main one writes and has its observers called.
 
     Raises:
+        Resumable: Ctrl-C, SIGTERM or a lack of memory stopped the training; a checkpoint has been written.
         FlowmodelError: `folder` holds a training of another recipe or data set, there is nothing to train on, the device is
             missing, or the loss is no longer finite.
     """
     started = time.monotonic()
     final = folder / FINAL
     digest = training_digest(recipe, inputs)
-    resumed_from = None
+    resumed_from, stopped_early = None, False
     already_finished = final.exists()
     if already_finished:
         refuse_other_training(final, read_header(final), digest)
     else:
         try:
-            resumed_from = _run(recipe, inputs, folder, digest, observers)
+            run = _Run(recipe, inputs, folder, digest, observers)
+            resumed_from = run.first_step or None
+            stopped_early = run.to_the_end()
         except BaseException as error:
             for observer in observers:
                 observer.on_failure(error)
             raise
+        observers = run.observers
     seconds = time.monotonic() - started
-    result = TrainingResult(Artifact.of(final), recipe.training.steps, seconds, resumed_from, already_finished)
+    result = TrainingResult(Artifact.of(final), read_header(final).step, seconds, resumed_from, already_finished, stopped_early)
     for observer in observers:
         observer.on_end(result)
     return result
 
 
-def _run(recipe: Recipe, inputs: TrainingInputs, folder: Path, digest: str, observers: Sequence[TrainingObserver]) -> int | None:
-    """Train to the end; returns the step that it continued from, or None."""
-    config = recipe.training
-    first_step, newest = next(reversed(step_checkpoints(folder)), (0, None))
-    if newest:
-        refuse_other_training(newest, read_header(newest), digest)
-    state = TrainingState(recipe, inputs, digest)
-    if newest:
-        state.restore(newest)
-    start = TrainingStart(
-        recipe=recipe,
-        folder=folder,
-        parameters=count_parameters(state.network),
-        device=state.policy.device,
-        dataset_digest=inputs.digest,
-        trained_ids=state.data.ids,
-        first_step=first_step,
-    )
-    for observer in observers:
-        observer.on_start(start)
+class _Run:
+    """One call of :func:`train`: where it stands, and what is due after a step."""
 
-    window = ProgressWindow(config)
-    for done in range(first_step + 1, config.steps + 1):
-        is_last = done == config.steps
-        window.add(*state.step(done - 1))
-        if done % config.log_every == 0 or is_last:
-            values = window.close(done)
-            _require_finite(values["loss"], done, recipe, folder)
-            for observer in observers:
-                observer.on_log(done, values)
-        with window.paused():
-            if done % config.checkpoint_every == 0 and not is_last:
-                path = state.save(step_path(folder, done), done)
-                remove_old(folder, config.keep_checkpoints)
-                for observer in observers:
-                    observer.on_checkpoint(done, path)
-            if observers and (done % config.grid_every == 0 or is_last):
-                grid = _grid(state, recipe)
-                for observer in observers:
-                    observer.on_grid(done, grid)
-    state.save_final(folder / FINAL)
-    remove_old(folder, keep=0)
-    return first_step or None
+    def __init__(
+        self, recipe: Recipe, inputs: TrainingInputs, folder: Path, digest: str, observers: Sequence[TrainingObserver]
+    ) -> None:
+        self.recipe, self.config, self.folder = recipe, recipe.training, folder
+        self.first_step, newest = next(reversed(step_checkpoints(folder)), (0, None))
+        if newest:
+            refuse_other_training(newest, read_header(newest), digest)
+        self.state = TrainingState(recipe, inputs, digest)
+        if newest:
+            self.state.restore(newest)
+        self.processes = self.state.processes
+        self.observers = observers if self.processes.is_main else ()
+        self.window = ProgressWindow(self.config, self.processes)
+        self.snapshots = EmaSnapshots(folder / SNAPSHOTS)
+        self.snapshot_steps = {
+            round(self.config.steps * number / self.config.ema_snapshots) for number in range(1, self.config.ema_snapshots + 1)
+        }
+        self.validation = self._validation(inputs)
+        start = TrainingStart(
+            recipe=recipe,
+            folder=folder,
+            cost=network_cost(self.state.network, CHANNELS[recipe.data.colour], recipe.data.size, self.state.header.text_width),
+            policy=self.state.policy,
+            processes=self.processes.count,
+            dataset_digest=inputs.digest,
+            trained_ids=self.state.data.ids,
+            validation_icons=self.validation.icons if self.validation else 0,
+            first_step=self.first_step,
+        )
+        for observer in self.observers:
+            observer.on_start(start)
 
+    def _validation(self, inputs: TrainingInputs) -> Validation | None:
+        if not self.config.validation.every:
+            return None
+        validation = Validation(self.recipe, inputs, self.state.policy, self.state.data)
+        if validation.icons:
+            return validation
+        if self.config.keep == "best" or self.config.validation.patience:
+            raise FlowmodelError(
+                f"{inputs.splits.path}: no icon of the recipe is held out for validation; raise data.split.validation, or set "
+                "training.keep to last and training.validation.patience to 0"
+            )
+        return None
 
-def _require_finite(loss: float, step: int, recipe: Recipe, folder: Path) -> None:
-    if not math.isfinite(loss):
+    def to_the_end(self) -> bool:
+        """Train; returns whether validation ended it early."""
+        config, ended = self.config, False
+        done = self.first_step
+        with Interruption() as interruption:
+            while done < config.steps and not ended:
+                self._step(done)
+                done += 1
+                is_last = done == config.steps
+                if done % config.log_every == 0 or is_last:
+                    self._log(done)
+                with self.window.paused():
+                    if done in self.snapshot_steps and self.processes.is_main:
+                        self._require_finite(done)
+                        self.snapshots.save(done, self.state.averages)
+                    if self.validation and (done % config.validation.every == 0 or is_last):
+                        ended = self._validate(self.validation, done)
+                    if self._is_interrupted(interruption, done):
+                        self._checkpoint(done)
+                        name = interruption.signal.name if interruption.signal else "a signal to another process"
+                        raise Resumable(
+                            f"{self.folder}: {name} after step {done} of {config.steps}; the same command continues",
+                            interruption.signal,
+                        )
+                    if done % config.checkpoint_every == 0 and not is_last:
+                        self._checkpoint(done)
+                    if self.observers and (done % config.grid_every == 0 or is_last):
+                        self._draw(done)
+        self._finish(done)
+        return ended
+
+    def _step(self, index: int) -> None:
+        try:
+            self.window.add(self.state.step(index))
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            self.state.forget_gradients()
+            if self.state.is_whole:
+                self._checkpoint(index)
+            raise Resumable(
+                f"{self.folder}: out of memory in step {index + 1} on {self.state.policy.device}; continue with a larger "
+                f"training.accumulate (now {self.config.accumulate}; it doesn't change the result)"
+            ) from error
+
+    def _is_interrupted(self, interruption: Interruption, done: int) -> bool:
+        if self.processes.count == 1:
+            return interruption.signal is not None
+        # All processes must stop after the same step, and asking them costs time.
+        return done % self.config.log_every == 0 and self.processes.any(interruption.signal is not None)
+
+    def _log(self, done: int) -> None:
+        self._require_finite(done)
+        values = self.window.close(done)
+        self._tell(lambda observer: observer.on_log(done, values))
+
+    def _require_finite(self, done: int) -> None:
+        """Before anything is written that a broken step may have spoilt."""
+        step = self.window.first_non_finite(done)
+        if step is None:
+            return
+        report = self.folder / f"non-finite-step-{step:08d}.json"
+        if self.processes.is_main:
+            write_json(report, {"step": step, "icons": self.state.icons_of_step(step - 1)})
         raise FlowmodelError(
-            f"{folder}: the loss is not finite at step {step}; lower training.learning_rate "
-            f"(now {recipe.training.learning_rate:g}) and train again"
+            f"{self.folder}: the loss is not finite at step {step} (its icons are in {report.name}); lower "
+            f"training.learning_rate (now {self.config.learning_rate:g}) and train again"
         )
 
+    def _validate(self, validation: Validation, done: int) -> bool:
+        """Measure both averages, keep the better one's weights if they are the best so far; returns whether to end."""
+        self._require_finite(done)
+        measured = []
+        for average in self.state.averages:
+            with self.state.averaged_weights(average) as network:
+                measured.append((validation.measure(network), average))
+        values, average = min(measured, key=lambda pair: pair[0]["loss"])
+        values, width = self.processes.from_main((values, average.relative_width))
+        best = self.state.best
+        if best is None or values["loss"] < best.loss:
+            self.state.best = best = BestSoFar(values["loss"], done, width)
+            if self.config.keep == "best" and self.processes.is_main:
+                self.state.save_average(self.folder / BEST, average.state(), done, width)
+        else:
+            self.state.best = best = replace(best, measurements_ago=best.measurements_ago + 1)
+        self._tell(lambda observer: observer.on_validation(done, values | {"best_loss": best.loss, "ema": width}))
+        return 0 < self.config.validation.patience <= best.measurements_ago
 
-def _grid(state: TrainingState, recipe: Recipe) -> Image.Image:
-    """What the averaged weights draw for the first captions of some training icons, the same ones every time."""
-    icons = torch.linspace(0, len(state.data.ids) - 1, min(GRID_ICONS, len(state.data.ids))).long().tolist()
-    device = state.policy.device
-    text = state.data.text[torch.tensor([state.data.captions_of[icon][0] for icon in icons], device=device)]
-    noise_NCHW = seeded_noise(len(icons), recipe.data.size, seed=0).to(device)
-    with state.averaged_weights() as network, state.policy.autocast_context():
-        rgba_NCHW = sample(network, text, noise_NCHW, recipe.sampling, recipe.objective.prediction)
+    def _checkpoint(self, done: int) -> None:
+        self._require_finite(done)
+        if self.processes.is_main:
+            path = self.state.save(step_path(self.folder, done), done)
+            remove_old(self.folder, self.config.keep_checkpoints)
+            self._tell(lambda observer: observer.on_checkpoint(done, path))
+        self.processes.wait()
+
+    def _draw(self, done: int) -> None:
+        grid = _grid(self.state)
+        self._tell(lambda observer: observer.on_grid(done, grid))
+
+    def _finish(self, done: int) -> None:
+        if self.processes.is_main:
+            width = self.config.ema
+            if self.config.keep == "best":
+                (self.folder / BEST).replace(self.folder / FINAL)
+            else:
+                tracked = {average.relative_width: average.state() for average in self.state.averages}
+                weights = tracked.get(width) or self.snapshots.reconstruct(done, width)
+                self.state.save_average(self.folder / FINAL, weights, done, width)
+            remove_old(self.folder, keep=0)
+        self.processes.wait()
+
+    def _tell(self, what: Callable[[TrainingObserver], None]) -> None:
+        for observer in self.observers:
+            what(observer)
+
+
+def _grid(state: TrainingState) -> Image.Image:
+    """What the first average draws for the first captions of some training icons, the same ones every time."""
+    recipe, data, device = state.recipe, state.data, state.policy.device
+    icons_N = torch.linspace(0, len(data) - 1, min(GRID_ICONS, len(data))).long()
+    noise_NCHW = seeded_noise(len(icons_N), recipe.data.size, seed=0, channels=CHANNELS[recipe.data.colour]).to(device)
+    with state.averaged_weights(state.averages[0]) as network, state.policy.autocast_context():
+        rgba_NCHW = sample(network, data.first_captions(icons_N), noise_NCHW, recipe.sampling, recipe.objective.prediction)
     return picture_grid([to_image(rgba_CHW) for rgba_CHW in rgba_NCHW], columns=8)

@@ -6,17 +6,21 @@ from pathlib import Path
 from PIL import Image
 
 from flowmodel.files import Artifact
+from flowmodel.nets import Cost
 from flowmodel.recipes import Recipe
+from flowmodel.training.device import DevicePolicy
 
 
 @dataclass(frozen=True)
 class TrainingStart:
     recipe: Recipe
     folder: Path
-    parameters: int
-    device: str
+    cost: Cost
+    policy: DevicePolicy
+    processes: int
     dataset_digest: str
     trained_ids: tuple[str, ...]
+    validation_icons: int
     first_step: int
 
     @property
@@ -28,10 +32,11 @@ class TrainingStart:
 class TrainingResult:
     """Attributes:
     checkpoint: final.safetensors.
-    steps: optimiser steps of the whole training.
+    steps: after which the weights in the checkpoint were taken.
     seconds: wall time of this call.
     resumed_from: the step that this call continued from; None when it started at 0.
     already_finished: True when there was nothing left to do.
+    stopped_early: True when validation had stopped improving.
     """
 
     checkpoint: Artifact
@@ -39,6 +44,7 @@ class TrainingResult:
     seconds: float
     resumed_from: int | None
     already_finished: bool
+    stopped_early: bool
 
 
 class TrainingObserver:
@@ -48,7 +54,10 @@ class TrainingObserver:
         """Before the first step; not called for a training that has already finished."""
 
     def on_log(self, step: int, values: dict[str, float]) -> None:
-        """Means since the last call: loss, gradient_norm, learning_rate, images_per_second, eta_seconds."""
+        """Means since the last call: loss, gradient_norm, learning_rate, images_per_second, eta_seconds, and the loss by time."""
+
+    def on_validation(self, step: int, values: dict[str, float]) -> None:
+        """Losses of the averaged weights: loss (the best average's), train_loss, best_loss (so far), and the loss by time."""
 
     def on_grid(self, step: int, grid: Image.Image) -> None:
         """A picture of what the averaged weights draw now."""

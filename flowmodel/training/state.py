@@ -3,9 +3,9 @@
 Shape suffixes: B batch, C channels, H/W height and width.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,35 +14,62 @@ from torch import Tensor, nn
 from flowmodel.files import parquet_metadata
 from flowmodel.flow.objective import FlowMatchingObjective
 from flowmodel.flow.sampling import mixed_seed
+from flowmodel.icons.tensors import CHANNELS
 from flowmodel.nets import build_network
 from flowmodel.recipes import Recipe
-from flowmodel.training.checkpoint import CheckpointHeader, read_tensors, save_checkpoint
+from flowmodel.training.augmentation import augment
+from flowmodel.training.checkpoint import BestSoFar, CheckpointHeader, read_header, read_tensors, save_checkpoint
 from flowmodel.training.device import DevicePolicy
 from flowmodel.training.ema import PowerEma
-from flowmodel.training.inputs import EpochOrder, TrainingInputs, load_training_set
+from flowmodel.training.icon_set import EpochOrder, load_training_set
+from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.optimizer import Optimizers
+from flowmodel.training.processes import Processes
 from flowmodel.training.schedule import learning_rate
+
+# Captions are padded to a multiple of this many tokens for a compiled network, which is compiled anew for every length.
+_COMPILED_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class StepNumbers:
+    """Loss and time of each of this process's samples, and the norm of the gradient; on the device."""
+
+    loss_B: Tensor
+    t_B: Tensor
+    gradient_norm: Tensor
 
 
 class TrainingState:
-    """Network, optimiser, averaged weights and data of one training."""
+    """Network, optimiser, averaged weights and data of one training.
+
+    Attributes:
+        is_whole: False while a step changes the weights: what is saved then would be neither the old nor the new state.
+    """
 
     def __init__(self, recipe: Recipe, inputs: TrainingInputs, digest: str) -> None:
         config = recipe.training
-        self.config = config
-        self.policy = DevicePolicy.choose(config.device)
+        self.recipe, self.config = recipe, config
+        self.policy = DevicePolicy.choose(config.device, config.precision, config.compile)
+        self.processes = Processes(self.policy, config.batch_size, config.accumulate)
+        self.policy = replace(self.policy, device=str(self.processes.device))
         self.data = load_training_set(inputs, recipe.data, self.policy)
         text_width = self.data.text.pooled_BD.shape[1]
         torch.manual_seed(config.seed)
-        self.network: nn.Module = build_network(recipe.network, text_width).to(
+        self.network: nn.Module = build_network(recipe.network, text_width, CHANNELS[recipe.data.colour]).to(
             self.policy.device,
             memory_format=self.policy.memory_format,  # type: ignore[call-overload]  # missing in torch's stub
         )
+        self._shared = self.processes.share(self.network)
+        self._forward = torch.compile(self._shared) if self.policy.compile else self._shared
         self.optimizers = Optimizers(self.network, config, fused=self.policy.fused_optimizer)
-        self.ema = PowerEma(self.network, config.ema)
+        self.averages = [PowerEma(self.network, width) for width in config.ema_widths]
+        self.best: BestSoFar | None = None
+        self.is_whole = True
         self._objective = FlowMatchingObjective(recipe.objective)
-        self._order = EpochOrder(len(self.data.ids), config.batch_size, config.seed)
+        self._order = EpochOrder(len(self.data), config.batch_size, config.seed)
         self._generator = torch.Generator(self.policy.device)
+        self._cpu_generator = torch.Generator()
         embedding = parquet_metadata(inputs.embeddings.path)
         self.header = CheckpointHeader(
             step=0,
@@ -55,49 +82,70 @@ class TrainingState:
             trained_ids=self.data.ids,
         )
 
-    def step(self, index: int) -> tuple[Tensor, Tensor]:
-        """Optimiser step number `index`, counted from 0.
+    def icons_of_step(self, index: int) -> list[str]:
+        """Ids of the icons of step number `index`, counted from 0."""
+        return [self.data.ids[icon] for icon in self._order(index).tolist()]
 
-        Returns loss and gradient norm as tensors, so that nobody has to wait for the device.
-        """
+    def step(self, index: int) -> StepNumbers:
+        """Optimiser step number `index`, counted from 0. Nobody waits for the device."""
         # Every random number of a step is a function of (seed, index). So there is no generator state to store, and a
         # continued training draws exactly what an uninterrupted one would have drawn.
         seed = mixed_seed(self.config.seed, index)
         self._generator.manual_seed(seed)
-        torch.manual_seed(seed)  # dropout layers draw from the global stream
-        pictures_BCHW, text = self.data.batch(self._order(index), self._generator)
-        with self.policy.autocast_context():
-            loss = self._objective(self.network, pictures_BCHW, text, self._generator).mean()
-        loss.backward()
+        self._cpu_generator.manual_seed(seed)
+        torch.manual_seed(seed + self.processes.index)  # dropout layers draw from the global stream, of each process its own
+        data_BCHW, text = self.data.batch(self._order(index), self._cpu_generator)
+        data_BCHW, text = augment(data_BCHW, text, self.config.augmentation, self.recipe.data.colour, self._cpu_generator)
+        draw = self._objective.draw(data_BCHW, text, self._generator)
+        if self.policy.compile:
+            text = text.padded(_COMPILED_TOKENS)
+        losses = []
+        slices = self.processes.slices
+        for rows in slices:
+            is_last = rows is slices[-1]
+            with nullcontext() if is_last else self.processes.without_averaging(self._shared):
+                with self.policy.autocast_context():
+                    loss_B = self._objective.loss(self._forward, data_BCHW[rows], text[rows], draw.rows(rows))
+                (loss_B.mean() / len(slices)).backward()
+            losses.append(loss_B.detach())
         gradient_norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
+        self.is_whole = False
         self.optimizers.step(learning_rate(index, self.config))
-        self.ema.update(index + 1)
-        return loss.detach(), gradient_norm.detach()
+        for average in self.averages:
+            average.update(index + 1)
+        self.is_whole = True
+        own = slice(slices[0].start, slices[-1].stop)
+        return StepNumbers(torch.cat(losses), draw.t_B[own], gradient_norm.detach())
+
+    def forget_gradients(self) -> None:
+        """And their memory."""
+        self.network.zero_grad(set_to_none=True)
 
     def save(self, path: Path, steps_done: int) -> Path:
         """Everything that :meth:`restore` needs to continue after `steps_done` steps."""
-        weights = {f"model.{name}": parameter for name, parameter in self.network.named_parameters()}
-        optimizer = {f"optimizer.{key}": value for key, value in self.optimizers.state().items()}
-        tensors = weights | self._averages() | optimizer
-        return save_checkpoint(path, tensors, replace(self.header, step=steps_done))
-
-    def save_final(self, path: Path) -> Path:
-        """The averaged weights alone."""
-        return save_checkpoint(path, self._averages(), replace(self.header, step=self.config.steps))
-
-    def _averages(self) -> dict[str, Tensor]:
-        return {f"ema.{name}": average for name, average in self.ema.state().items()}
+        tensors: dict[str, Tensor] = {f"model.{name}": parameter for name, parameter in self.network.named_parameters()}
+        tensors |= {f"optimizer.{key}": value for key, value in self.optimizers.state().items()}
+        for number, average in enumerate(self.averages):
+            tensors |= {f"ema{number}.{name}": value for name, value in average.state().items()}
+        return save_checkpoint(path, tensors, replace(self.header, step=steps_done, best=self.best))
 
     def restore(self, path: Path) -> None:
+        self.best = read_header(path).best
         self.network.load_state_dict(read_tensors(path, "model."))
-        self.ema.load(read_tensors(path, "ema."))
+        for number, average in enumerate(self.averages):
+            average.load(read_tensors(path, f"ema{number}."))
         self.optimizers.load(read_tensors(path, "optimizer."))
 
+    def save_average(self, path: Path, weights: Mapping[str, Tensor], steps_done: int, width: float) -> Path:
+        """Averaged weights alone, of relative width `width`: a model to draw with."""
+        tensors = {f"ema.{name}": value for name, value in weights.items()}
+        return save_checkpoint(path, tensors, replace(self.header, step=steps_done, ema=width, best=self.best))
+
     @contextmanager
-    def averaged_weights(self) -> Iterator[nn.Module]:
-        """The network in evaluation mode with the averaged weights, for as long as the context lasts."""
+    def averaged_weights(self, average: PowerEma) -> Iterator[nn.Module]:
+        """The network in evaluation mode with averaged weights, for as long as the context lasts."""
         current = {name: parameter.detach().clone() for name, parameter in self.network.named_parameters()}
-        self.network.load_state_dict(self.ema.state())
+        self.network.load_state_dict(average.state())
         try:
             yield self.network.eval()
         finally:

@@ -4,15 +4,16 @@ import pytest
 import torch
 
 from flowmodel.flow.guidance import GuidedVelocity
-from flowmodel.flow.sampling import mixed_seed, sample, seeded_noise
+from flowmodel.flow.sampling import mixed_seed, sample, sample_trajectory, seeded_noise
+from flowmodel.icons.tensors import from_unit
 from flowmodel.nets import TextCondition, build_network
-from flowmodel.recipes.schema import NetworkConfig, SamplingConfig
+from flowmodel.recipes.schema import SamplingConfig, UNetConfig
 
 
 @pytest.fixture(scope="module")
 def network() -> torch.nn.Module:
     torch.manual_seed(0)
-    net = build_network(NetworkConfig(stem=2, widths=(16, 16), blocks=1, head_width=8, embedding_width=16), text_width=6)
+    net = build_network(UNetConfig(stem=2, widths=(16, 16), blocks=1, head_width=8, embedding_width=16), text_width=6)
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.1)  # away from the zero-initialised output
     return net.eval()
@@ -25,8 +26,9 @@ def _text() -> TextCondition:
     )
 
 
-def _velocity(network, guidance, text=None):
-    velocity = GuidedVelocity(network, text or _text(), guidance, "velocity")
+def _velocity(network, guidance, text=None, **options):
+    config = SamplingConfig(guidance=guidance, **options)
+    velocity = GuidedVelocity(network, text or _text(), config, "velocity", first_step=0.25)
     with torch.no_grad():
         return velocity(seeded_noise(2, 16, seed=0), 0.3), velocity.evaluations
 
@@ -48,6 +50,30 @@ def test_guidance_follows_its_formula(network):
     assert torch.allclose(guided, unconditional + 2.5 * (conditional - unconditional), atol=1e-5)
 
 
+def test_outside_its_interval_guidance_is_off(network):
+    conditional, _ = _velocity(network, 1.0)
+    outside, evaluations = _velocity(network, 2.5, guidance_interval=(0.4, 1.0))
+    assert evaluations == 1 and torch.equal(outside, conditional)
+    inside, evaluations = _velocity(network, 2.5, guidance_interval=(0.2, 0.3))
+    assert evaluations == 2 and torch.equal(inside, _velocity(network, 2.5)[0])
+
+
+def test_cfg_zero_star_scales_the_unconditional_velocity_of_each_sample_to_fit(network):
+    conditional, unconditional = (_velocity(network, w)[0].double() for w in (1.0, 0.0))
+    guided, _ = _velocity(network, 2.5, cfg_zero_star=True)
+    for number in range(2):
+        v, u = conditional[number].flatten(), unconditional[number].flatten()
+        scaled = u * torch.linalg.lstsq(u[:, None], v[:, None]).solution.item()  # the multiple of u that is nearest to v
+        assert torch.allclose(guided[number].flatten().double(), scaled + 2.5 * (v - scaled), atol=1e-5)
+
+
+def test_cfg_zero_star_starts_with_a_silent_step(network):
+    config = SamplingConfig(solver="euler", steps=4, guidance=2.0, cfg_zero_star=True)
+    trajectory = sample_trajectory(network, _text(), seeded_noise(2, 16, seed=4), config, "data")
+    assert torch.equal(trajectory.states_SBCHW[0], trajectory.states_SBCHW[1])
+    assert not torch.equal(trajectory.states_SBCHW[1], trajectory.states_SBCHW[2])
+
+
 def test_without_a_caption_the_text_has_no_influence(network):
     one, _ = _velocity(network, 1.0, _text().keep(torch.tensor([False, False])))
     other = TextCondition.from_features(torch.zeros(2, 6), [torch.full((3, 6), 9.0)] * 2).keep(torch.tensor([False, False]))
@@ -61,9 +87,34 @@ def test_noise_depends_on_seed_and_number_alone():
     assert mixed_seed(1, 2) != mixed_seed(2, 1)
 
 
+def test_noise_of_fewer_channels_is_the_beginning_of_that_of_four():
+    assert torch.equal(seeded_noise(3, 8, seed=1, channels=1), seeded_noise(3, 8, seed=1)[:, :1])
+
+
 def test_samples_are_valid_premultiplied_pictures_and_repeat(network):
     config = SamplingConfig(solver="heun", steps=3, guidance=2.0)
     first, second = (sample(network, _text(), seeded_noise(2, 16, seed=4), config, "data") for _ in range(2))
     assert first.dtype == torch.uint8 and first.shape == (2, 4, 16, 16)
     assert torch.equal(first, second)
     assert (first[:, :3] <= first[:, 3:]).all()
+
+
+@pytest.mark.parametrize("solver", ["euler", "midpoint", "heun"])
+def test_a_trajectory_leads_from_the_noise_to_the_sample(network, solver):
+    config = SamplingConfig(solver=solver, steps=3, guidance=2.0, time_shift=2.0)
+    noise_BCHW = seeded_noise(2, 16, seed=4)
+    trajectory = sample_trajectory(network, _text(), noise_BCHW, config, "data")
+    assert trajectory.states_SBCHW.shape == trajectory.estimates_SBCHW.shape == (4, 2, 4, 16, 16)
+    assert trajectory.times[0] == 0 and trajectory.times[-1] == 1 and len(trajectory.times) == 4
+    assert torch.equal(trajectory.states_SBCHW[0], from_unit(noise_BCHW))
+    assert torch.equal(trajectory.states_SBCHW[-1], sample(network, _text(), noise_BCHW, config, "data"))
+
+
+def test_dopri5_agrees_with_many_small_steps(network):
+    noise_BCHW = seeded_noise(2, 16, seed=4)
+    fine = SamplingConfig(solver="midpoint", steps=200, guidance=2.0)
+    adaptive = SamplingConfig(solver="dopri5", tolerance=1e-4, guidance=2.0)
+    pictures = [sample(network, _text(), noise_BCHW, config, "velocity").int() for config in (fine, adaptive)]
+    assert (pictures[0] - pictures[1]).abs().max() <= 1
+    with pytest.raises(ValueError, match="fixed steps"):
+        sample_trajectory(network, _text(), noise_BCHW, adaptive, "velocity")

@@ -1,10 +1,12 @@
 """x_t and u_t, and what a network's output means."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 
-from flowmodel.flow.objective import FlowMatchingObjective, velocity_from_output
+from flowmodel.flow.objective import Draw, FlowMatchingObjective, velocity_from_output
 from flowmodel.flow.path import interpolate, target_velocity
-from flowmodel.flow.times import logit_normal_times
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes.schema import ObjectiveConfig
 
@@ -15,7 +17,7 @@ def _noise_and_data() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _no_text(batch: int) -> TextCondition:
-    return TextCondition(torch.zeros(batch, 5), torch.zeros(batch, 2, 5), torch.ones(batch, 2, dtype=torch.bool))
+    return TextCondition.from_features(torch.zeros(batch, 5), [torch.zeros(2, 5)] * batch)
 
 
 def test_path_runs_from_noise_at_0_to_data_at_1():
@@ -73,7 +75,7 @@ def test_loss_is_zero_for_the_right_answer_and_is_the_velocity_error_otherwise()
 def test_captions_are_dropped_per_sample():
     data_BCHW = torch.zeros(4000, 4, 1, 1)
     net = _Oracle(data_BCHW)
-    text = TextCondition(torch.ones(4000, 5), torch.ones(4000, 2, 5), torch.ones(4000, 2, dtype=torch.bool))
+    text = TextCondition.from_features(torch.ones(4000, 5), [torch.ones(2, 5)] * 4000)
     FlowMatchingObjective(ObjectiveConfig(condition_dropout=0.1))(net, data_BCHW, text, torch.Generator().manual_seed(0))
     seen = net.seen[0][2]
     dropped_B = ~seen.mask_BL.any(dim=1)
@@ -81,8 +83,51 @@ def test_captions_are_dropped_per_sample():
     assert torch.equal(dropped_B, (seen.pooled_BD == 0).all(dim=1))
 
 
-def test_a_negative_mean_looks_at_noisier_times():
-    noisy_B = logit_normal_times(4000, -0.8, 1.0, torch.Generator().manual_seed(0))
-    even_B = logit_normal_times(4000, 0.0, 1.0, torch.Generator().manual_seed(0))
-    assert ((noisy_B > 0) & (noisy_B < 1)).all()
-    assert noisy_B.median() < 0.35 < 0.47 < even_B.median() < 0.53
+def _draw(data_BCHW: torch.Tensor, **fields: object) -> tuple[FlowMatchingObjective, Draw]:
+    objective = FlowMatchingObjective(ObjectiveConfig.model_validate(fields))
+    return objective, objective.draw(data_BCHW, _no_text(len(data_BCHW)), torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("prediction", ["velocity", "data"])
+def test_the_contrastive_term_is_subtracted_with_its_weight(prediction):
+    _, data_BCHW = _noise_and_data()
+    fields = {"prediction": prediction, "condition_dropout": 0.0, "min_noise": 1e-4}
+    objective, draw = _draw(data_BCHW, contrastive=0.05, **fields)
+    net = _Oracle(data_BCHW, error=0.25)
+    loss_B = objective.loss(net, data_BCHW, _no_text(3), draw)
+    plain_B = FlowMatchingObjective(ObjectiveConfig.model_validate(fields)).loss(
+        net, data_BCHW, _no_text(3), replace(draw, contrast_BCHW=None)
+    )
+    x_BCHW = interpolate(draw.noise_BCHW, data_BCHW, draw.t_B)
+    velocity_BCHW = velocity_from_output(data_BCHW + 0.25, x_BCHW, draw.t_B, prediction)
+    away_B = (velocity_BCHW - draw.contrast_BCHW).square().mean(dim=(1, 2, 3))
+    assert torch.allclose(loss_B, plain_B - 0.05 * away_B, rtol=1e-3)
+
+
+def test_what_is_contrasted_is_the_velocity_of_another_sample():
+    _, data_BCHW = _noise_and_data()
+    _, draw = _draw(data_BCHW, contrastive=0.05)
+    own_BCHW = target_velocity(draw.noise_BCHW, data_BCHW)
+    rows = [[torch.equal(other, own) for own in own_BCHW].index(True) for other in draw.contrast_BCHW]
+    assert sorted(rows) == [0, 1, 2] and all(row != number for number, row in enumerate(rows))
+
+
+@pytest.mark.parametrize("coupling", ["ot", "condition_ot"])
+def test_a_coupling_only_reorders_the_noise(coupling):
+    _, data_BCHW = _noise_and_data()
+    _, plain = _draw(data_BCHW)
+    _, coupled = _draw(data_BCHW, coupling=coupling)
+    order = [[torch.equal(noise, own) for own in plain.noise_BCHW].index(True) for noise in coupled.noise_BCHW]
+    assert sorted(order) == [0, 1, 2]
+    assert torch.equal(plain.t_B, coupled.t_B) and torch.equal(plain.keep_B, coupled.keep_B)
+
+
+def test_slices_of_a_draw_give_the_losses_of_the_whole():
+    _, data_BCHW = _noise_and_data()
+    objective, draw = _draw(data_BCHW, contrastive=0.05)
+    whole_B = objective.loss(_Oracle(data_BCHW, 0.1), data_BCHW, _no_text(3), draw)
+    parts = [
+        objective.loss(_Oracle(data_BCHW[rows], 0.1), data_BCHW[rows], _no_text(3)[rows], draw.rows(rows))
+        for rows in (slice(0, 1), slice(1, 3))
+    ]
+    assert torch.allclose(torch.cat(parts), whole_B)

@@ -6,12 +6,14 @@ import math
 import pytest
 import torch
 
-from flowmodel.flow.solvers import evaluations, solve
+from flowmodel.flow.sampling import evaluations, integrate
+from flowmodel.flow.solvers import solve, solve_adaptively, time_grid
+from flowmodel.recipes.schema import SamplingConfig
 
 
 def _error(solver: str, steps: int) -> float:
     """dx/dt = t - 2 x, x(0) = 1, so x(1) = 1/4 + 5/4 exp(-2)."""
-    x = solve(lambda x, t: t - 2 * x, torch.ones(1, dtype=torch.float64), steps, solver)
+    x = solve(lambda x, t: t - 2 * x, torch.ones(1, dtype=torch.float64), time_grid(steps), solver)
     return abs(x.item() - (0.25 + 1.25 * math.exp(-2)))
 
 
@@ -25,12 +27,51 @@ def test_order_of_convergence(solver, order):
 @pytest.mark.parametrize("solver", ["euler", "midpoint", "heun"])
 def test_a_constant_velocity_is_followed_exactly(solver):
     start, velocity = torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])
-    assert torch.allclose(solve(lambda x, t: velocity, start, 7, solver), start + velocity)
+    assert torch.allclose(solve(lambda x, t: velocity, start, time_grid(7), solver), start + velocity)
 
 
 @pytest.mark.parametrize("solver", ["euler", "midpoint", "heun"])
-@pytest.mark.parametrize("guidance", [1.0, 2.0])
-def test_evaluations_are_what_the_solver_really_asks_for(solver, guidance):
+def test_order_of_convergence_on_a_shifted_grid(solver):
+    def error(steps: int) -> float:
+        x = solve(lambda x, t: t - 2 * x, torch.ones(1, dtype=torch.float64), time_grid(steps, shift=3.0), solver)
+        return abs(x.item() - (0.25 + 1.25 * math.exp(-2)))
+
+    assert math.log2(error(128) / error(256)) == pytest.approx(1 if solver == "euler" else 2, abs=0.15)
+
+
+def test_a_shifted_grid_runs_from_0_to_1_with_shorter_steps_at_the_noisy_end():
+    assert time_grid(4) == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    shifted = time_grid(8, shift=3.0)
+    assert shifted[0] == 0 and shifted[-1] == 1
+    steps = [after - before for before, after in itertools.pairwise(shifted)]
+    assert steps == sorted(steps) and steps[0] > 0
+
+
+def test_dopri5_keeps_its_tolerance_and_never_looks_at_t_1():
+    times = []
+
+    def velocity(x: torch.Tensor, t: float) -> torch.Tensor:
+        times.append(t)
+        return t - 2 * x
+
+    x = solve_adaptively(velocity, torch.ones(1, dtype=torch.float64), tolerance=1e-6)
+    assert x.item() == pytest.approx(0.25 + 1.25 * math.exp(-2), abs=1e-5)
+    assert max(times) < 1 and len(times) < 200
+
+
+@pytest.mark.parametrize("solver", ["euler", "midpoint", "heun"])
+@pytest.mark.parametrize(
+    ("options", "cost"),
+    [
+        ({"guidance": 1.0}, lambda t: 1),
+        ({"guidance": 2.0}, lambda t: 2),
+        ({"guidance": 2.0, "guidance_interval": (0.3, 0.7)}, lambda t: 2 if 0.3 <= t <= 0.7 else 1),
+        ({"guidance": 2.0, "cfg_zero_star": True}, lambda t: 0 if t < 0.2 else 2),
+        ({"guidance": 1.0, "cfg_zero_star": True}, lambda t: 1),
+    ],
+)
+def test_evaluations_are_what_the_solver_really_asks_for(solver, options, cost):
+    config = SamplingConfig(solver=solver, steps=5, **options)
     calls = []
 
     def velocity(x: torch.Tensor, t: float) -> torch.Tensor:
@@ -38,5 +79,5 @@ def test_evaluations_are_what_the_solver_really_asks_for(solver, guidance):
         calls.append(t)
         return x
 
-    solve(velocity, torch.ones(1), 5, solver)
-    assert evaluations(5, solver, guidance) == len(calls) * (1 if guidance == 1 else 2)
+    integrate(velocity, torch.ones(1), config)
+    assert evaluations(config) == sum(cost(t) for t in calls)

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import sha256_file
+from flowmodel.files import read_json, sha256_file
 from flowmodel.recipes import parse_recipe
-from flowmodel.training.checkpoint import FINAL, read_header, read_tensors, step_checkpoints
+from flowmodel.training.checkpoint import BEST, FINAL, read_header, read_tensors, step_checkpoints
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
 
@@ -23,6 +23,7 @@ class Recorder(TrainingObserver):
         self.stop_at = stop_at
         self.start: TrainingStart | None = None
         self.logged: dict[int, dict[str, float]] = {}
+        self.validated: dict[int, dict[str, float]] = {}
         self.grids: dict[int, Image.Image] = {}
         self.checkpoints: list[int] = []
         self.result: TrainingResult | None = None
@@ -35,6 +36,9 @@ class Recorder(TrainingObserver):
         self.logged[step] = values
         if self.stop_at is not None and step >= self.stop_at:
             raise KeyboardInterrupt
+
+    def on_validation(self, step, values):
+        self.validated[step] = values
 
     def on_grid(self, step, grid):
         self.grids[step] = grid
@@ -64,8 +68,61 @@ def test_observers_hear_everything(tiny_recipe, prepared, tmp_path):
     assert recorder.logged[30]["loss"] < recorder.logged[5]["loss"]
     assert recorder.logged[30]["eta_seconds"] == 0
     assert list(recorder.grids) == [15, 30] and recorder.checkpoints == [10, 20]
+    assert list(recorder.validated) == [10, 20, 30]
+    assert str(recorder.start.cost).endswith("GFLOP a picture") and str(recorder.start.policy) == "cpu (float32, channels last)"
     assert recorder.result is not None and recorder.result.steps == 30 and recorder.result.resumed_from is None
-    assert [path.name for path in tmp_path.iterdir()] == [FINAL]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ema", FINAL]
+    assert len(list((tmp_path / "ema").iterdir())) == tiny_recipe.training.ema_snapshots
+
+
+def test_losses_by_time_average_to_the_loss(tiny_recipe, prepared, tmp_path):
+    recorder = Recorder()
+    train(_changed(tiny_recipe, training={"steps": 5}), prepared.inputs, tmp_path, [recorder])
+    by_time = {float(name.removeprefix("loss_t")): value for name, value in recorder.logged[5].items() if "_t" in name}
+    assert set(by_time) <= {number / 8 for number in range(8)}
+    assert min(by_time.values()) < recorder.logged[5]["loss"] < max(by_time.values())
+    validated = recorder.validated[5]
+    times = [value for name, value in validated.items() if name.startswith("loss_t")]
+    assert len(times) == tiny_recipe.training.validation.times
+    assert sum(times) / len(times) == pytest.approx(validated["loss"], rel=1e-4)
+    assert validated["train_loss"] > 0
+
+
+def test_the_best_weights_are_kept_where_the_recipe_says_so(tiny_recipe, prepared, tmp_path):
+    # Far too fast: after the first measurement the loss rises.
+    recipe = _changed(tiny_recipe, training={"keep": "best", "learning_rate": 0.3, "optimizer": "adamw", "warmup_steps": 0})
+    recorder = Recorder()
+    result = train(recipe, prepared.inputs, tmp_path, [recorder])
+    losses = {step: values["loss"] for step, values in recorder.validated.items()}
+    best = min(losses, key=losses.__getitem__)
+    header = read_header(tmp_path / FINAL)
+    assert header.step == result.steps == best and header.best.loss == losses[best]
+    assert header.ema == recorder.validated[best]["ema"] in recipe.training.ema_widths
+    assert not (tmp_path / BEST).exists()
+
+
+def test_training_ends_early_when_validation_stops_improving(tiny_recipe, prepared, tmp_path):
+    still = _changed(tiny_recipe, training={"learning_rate": 1e-30, "validation": {"every": 5, "icons": 8, "patience": 2}})
+    recorder = Recorder()
+    result = train(still, prepared.inputs, tmp_path, [recorder])
+    assert result.stopped_early and result.steps == 15 and list(recorder.validated) == [5, 10, 15]
+
+
+def test_nothing_held_out_is_said_where_the_best_is_wanted(tiny_recipe, prepared, tmp_path):
+    (tmp_path / "one.txt").write_text("1f600\n1f602\n2764\n")
+    data = {"selection": str(tmp_path / "one.txt")}
+    assert train(_changed(tiny_recipe, data=data, training={"steps": 1}), prepared.inputs, tmp_path / "last").steps == 1
+    with pytest.raises(FlowmodelError, match="no icon of the recipe is held out for validation"):
+        train(_changed(tiny_recipe, data=data, training={"keep": "best"}), prepared.inputs, tmp_path / "best")
+
+
+def test_slices_of_a_batch_give_the_same_training(tiny_recipe, prepared, tmp_path):
+    plain, sliced = Recorder(), Recorder()
+    steps = {"steps": 10, "log_every": 1}
+    train(_changed(tiny_recipe, training=steps), prepared.inputs, tmp_path / "plain", [plain])
+    train(_changed(tiny_recipe, training=steps | {"accumulate": 4}), prepared.inputs, tmp_path / "sliced", [sliced])
+    for step in plain.logged:
+        assert sliced.logged[step]["loss"] == pytest.approx(plain.logged[step]["loss"], rel=2e-3)
 
 
 def test_an_interrupted_training_ends_with_the_same_weights(tiny_recipe, prepared, tiny_training, tmp_path):
@@ -101,9 +158,12 @@ def test_another_recipe_or_an_unfinished_one_is_refused(tiny_recipe, prepared, t
 
 def test_a_diverging_training_stops_with_one_clear_line(tiny_recipe, prepared, tmp_path):
     wild = _changed(tiny_recipe, training={"learning_rate": 1e30, "warmup_steps": 0})
-    with pytest.raises(FlowmodelError, match=r"loss is not finite at step \d+; lower training.learning_rate"):
+    with pytest.raises(FlowmodelError, match=r"loss is not finite at step (\d+).*lower training.learning_rate") as caught:
         train(wild, prepared.inputs, tmp_path)
-    assert not (tmp_path / FINAL).exists()
+    [report] = tmp_path.iterdir()  # and no checkpoint of broken weights
+    saved = read_json(report)
+    assert report.name in str(caught.value) and saved["step"] > 1
+    assert len(saved["icons"]) == 8 and all(icon.startswith("noto/") for icon in saved["icons"])
 
 
 def test_nothing_to_train_on_is_said(tiny_recipe, prepared, tmp_path):
@@ -144,10 +204,10 @@ train(recipe, TrainingInputs.of(Store(Path(store)), recipe.data.size), Path(fold
 
 @pytest.mark.slow
 def test_kill_9_at_any_moment_and_the_same_command_ends_with_the_same_weights(prepared, tmp_path):
-    """Killed twice, whenever a new checkpoint has appeared and a little later; also in the middle of a write."""
+    """Killed three times, whenever a new checkpoint has appeared and a little later; also in the middle of a write."""
     from tests.conftest import TINY
 
-    overrides = [*TINY, "training.steps=60", "training.checkpoint_every=1", "training.keep_checkpoints=2"]
+    overrides = [*TINY, "training.steps=60", "training.checkpoint_every=1", "training.keep_checkpoints=2", "training.keep=best"]
     threads = os.environ | {"OMP_NUM_THREADS": "1"}  # sums are taken in another order with other numbers of threads
 
     def command(folder: Path) -> list[str]:
@@ -155,7 +215,7 @@ def test_kill_9_at_any_moment_and_the_same_command_ends_with_the_same_weights(pr
 
     subprocess.run(command(tmp_path / "whole"), check=True, env=threads)
     reached = []
-    for _ in range(2):
+    for _ in range(3):
         process = subprocess.Popen(command(tmp_path / "killed"), env=threads)
         first = len(reached) and reached[-1]
         while process.poll() is None and not any(step > first + 8 for step, _ in step_checkpoints(tmp_path / "killed")):
@@ -163,6 +223,6 @@ def test_kill_9_at_any_moment_and_the_same_command_ends_with_the_same_weights(pr
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "the training ended before it could be killed"
         reached.append(step_checkpoints(tmp_path / "killed")[-1][0])
-    assert 0 < reached[0] < reached[1] < 60
+    assert 0 < reached[0] < reached[1] < reached[2] < 60
     subprocess.run(command(tmp_path / "killed"), check=True, env=threads)
     assert sha256_file(tmp_path / "killed" / FINAL) == sha256_file(tmp_path / "whole" / FINAL)

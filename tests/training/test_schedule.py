@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from flowmodel.recipes.schema import TrainingConfig
-from flowmodel.training.inputs import EpochOrder
+from flowmodel.training.icon_set import EpochOrder
 from flowmodel.training.schedule import learning_rate
 
 

@@ -1,0 +1,39 @@
+"""Time and caption as a network's layers want them: one vector for all of them, and tokens to attend to.
+
+Shape suffixes: B batch, L caption tokens, D width of the caption encoder, E embedding width.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flowmodel.nets.layers import TimeEmbedding, zero_init
+from flowmodel.nets.text_condition import AUGMENTATION_WIDTH, TextCondition
+
+_TIME_FEATURES = 128
+
+
+class Conditioning(nn.Module):
+    """A learned extra token stands beside the caption's tokens and is always visible. It is all that is left to attend to when
+    there is no caption, so the unconditional network needs no second code path.
+    """
+
+    def __init__(self, text_width: int, width: int) -> None:
+        super().__init__()
+        self.time = nn.Sequential(
+            TimeEmbedding(_TIME_FEATURES), nn.Linear(_TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width)
+        )
+        self.pooled_scale = text_width**0.5  # an L2-normalised vector has entries of about 1 / sqrt(D)
+        self.pooled = nn.Linear(text_width, width)
+        self.augmentation = zero_init(nn.Linear(AUGMENTATION_WIDTH, width, bias=False))
+        self.tokens = nn.Sequential(nn.Linear(text_width, width), nn.LayerNorm(width))
+        self.extra_token_E = nn.Parameter(torch.randn(width) * 0.02)
+
+    def forward(self, t_B: Tensor, text: TextCondition) -> tuple[Tensor, Tensor, Tensor]:
+        """embedding_BE, context (B, 1 + L, E), and its mask (B, 1 + L)."""
+        embedding_BE = self.time(t_B) + self.pooled(text.pooled_BD * self.pooled_scale)
+        if text.augmentation_BA is not None:
+            embedding_BE = embedding_BE + self.augmentation(text.augmentation_BA)
+        extra_B1E = self.extra_token_E.expand(len(t_B), 1, -1)
+        context_BLE = torch.cat([extra_B1E, self.tokens(text.tokens_BLD)], dim=1)
+        return F.silu(embedding_BE), context_BLE, F.pad(text.mask_BL, (1, 0), value=True)

@@ -1,0 +1,38 @@
+"""What a network costs: parameters to store, operations to run."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from flowmodel.nets.text_condition import TextCondition
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Attributes:
+    parameters: numbers that are learnt.
+    forward_flops: floating-point operations of one evaluation for one picture; a multiply-add counts two. Matrix products,
+        convolutions and attention are counted, which are nearly all of them.
+    """
+
+    parameters: int
+    forward_flops: int
+
+    def __str__(self) -> str:
+        return f"{self.parameters / 1e6:.2f} M parameters, {self.forward_flops / 1e9:.2f} GFLOP a picture"
+
+
+def count_parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def network_cost(network: nn.Module, channels: int, size: int, text_width: int, tokens: int = 8) -> Cost:
+    """The cost for pictures (channels, size, size) and captions of `tokens` tokens."""
+    device = next(network.parameters()).device
+    text = TextCondition.from_features(torch.zeros(1, text_width), [torch.zeros(tokens, text_width)]).to(device)
+    x_BCHW = torch.zeros(1, channels, size, size, device=device)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(x_BCHW, torch.zeros(1, device=device), text)
+    return Cost(count_parameters(network), counter.get_total_flops())

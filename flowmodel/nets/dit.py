@@ -1,0 +1,88 @@
+"""A diffusion transformer of the U-Net's size, to compare with (Peebles & Xie 2212.09748; cross-attention to the caption as in
+PixArt-alpha, Chen et al. 2310.00426).
+
+Shape suffixes: B batch, C channels, H/W height and width, S patches, P numbers a patch, K width of a token, E embedding width,
+L caption tokens, N attention heads.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flowmodel.nets.conditioning import Conditioning
+from flowmodel.nets.layers import attend, zero_init
+from flowmodel.nets.text_condition import TextCondition
+from flowmodel.recipes.schema import DiTConfig
+
+
+class _Block(nn.Module):
+    """Self-attention and MLP with adaLN-zero, and cross-attention to the caption between them."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        width, hidden = config.width, round(config.width * config.mlp_ratio)
+        self.head_width = config.head_width
+        # Scale, shift and gate of self-attention and of the MLP; zeros make the block the identity at first.
+        self.modulation = zero_init(nn.Linear(config.embedding_width, 6 * width))
+        self.norm_self = nn.LayerNorm(width, elementwise_affine=False)
+        self.qkv_self = nn.Linear(width, 3 * width)
+        self.out_self = nn.Linear(width, width)
+        self.norm_cross = nn.LayerNorm(width)
+        self.q_cross = nn.Linear(width, width)
+        self.kv_cross = nn.Linear(config.embedding_width, 2 * width)
+        self.out_cross = zero_init(nn.Linear(width, width))
+        self.norm_mlp = nn.LayerNorm(width, elementwise_affine=False)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, hidden), nn.GELU(approximate="tanh"), nn.Dropout(config.dropout), nn.Linear(hidden, width)
+        )
+
+    def forward(self, x_BSK: Tensor, embedding_BE: Tensor, context_BLE: Tensor, mask_BL: Tensor) -> Tensor:
+        modulation = self.modulation(embedding_BE)[:, None].chunk(6, dim=-1)
+        scale_self_B1K, shift_self_B1K, gate_self_B1K, scale_mlp_B1K, shift_mlp_B1K, gate_mlp_B1K = modulation
+        h_BSK = self.norm_self(x_BSK) * (1 + scale_self_B1K) + shift_self_B1K
+        q_BSK, k_BSK, v_BSK = self.qkv_self(h_BSK).chunk(3, dim=-1)
+        x_BSK = x_BSK + gate_self_B1K * self.out_self(attend(q_BSK, k_BSK, v_BSK, self.head_width))
+
+        k_BLK, v_BLK = self.kv_cross(context_BLE).chunk(2, dim=-1)
+        x_BSK = x_BSK + self.out_cross(attend(self.q_cross(self.norm_cross(x_BSK)), k_BLK, v_BLK, self.head_width, mask_BL))
+
+        return x_BSK + gate_mlp_B1K * self.mlp(self.norm_mlp(x_BSK) * (1 + scale_mlp_B1K) + shift_mlp_B1K)
+
+
+class DiT(nn.Module):
+    """Patches are tokens; positions are fixed sines and cosines; the output starts as zero."""
+
+    def __init__(self, config: DiTConfig, text_width: int, channels: int) -> None:
+        super().__init__()
+        self.patch, self.width = config.patch, config.width
+        numbers_P = channels * config.patch**2
+        self.conditioning = Conditioning(text_width, config.embedding_width)
+        self.embed = nn.Linear(numbers_P, config.width)
+        self.blocks = nn.ModuleList(_Block(config) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width, elementwise_affine=False)
+        self.modulation = zero_init(nn.Linear(config.embedding_width, 2 * config.width))
+        self.head = zero_init(nn.Linear(config.width, numbers_P))
+
+    def forward(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition) -> Tensor:
+        """A tensor of x's shape; H and W divisible by the patch."""
+        embedding_BE, context_BLE, mask_BL = self.conditioning(t_B, text)
+        patches_BPHW = F.pixel_unshuffle(x_BCHW, self.patch)
+        rows, columns = patches_BPHW.shape[2:]
+        x_BSK = self.embed(patches_BPHW.flatten(2).mT) + _positions(rows, columns, self.width, x_BCHW)
+        for block in self.blocks:
+            x_BSK = block(x_BSK, embedding_BE, context_BLE, mask_BL)
+        scale_B1K, shift_B1K = self.modulation(embedding_BE)[:, None].chunk(2, dim=-1)
+        patches_BSP = self.head(self.norm(x_BSK) * (1 + scale_B1K) + shift_B1K)
+        return F.pixel_shuffle(patches_BSP.mT.unflatten(2, (rows, columns)), self.patch)
+
+
+def _positions(rows: int, columns: int, width: int, like: Tensor) -> Tensor:
+    """Of every patch, row by row: (S, K), half of them for the row and half for the column (Vaswani et al. 1706.03762)."""
+    frequencies = 10_000 ** -torch.linspace(0, 1, width // 4, device=like.device, dtype=like.dtype)
+
+    def waves(count: int) -> Tensor:
+        phases = torch.arange(count, device=like.device, dtype=like.dtype)[:, None] * frequencies
+        return torch.cat([phases.sin(), phases.cos()], dim=1)
+
+    rows_SK, columns_SK = waves(rows).repeat_interleave(columns, dim=0), waves(columns).repeat(rows, 1)
+    return torch.cat([rows_SK, columns_SK], dim=1)

@@ -1,0 +1,131 @@
+"""The icons of one split with their captions, on the device as a whole: there is no loader process to wait for.
+
+Shape suffixes: N icons, T captions, B batch, C channels, H/W height and width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import read_parquet
+from flowmodel.icons.tensors import load_tensors, to_unit
+from flowmodel.nets.text_condition import TextCondition
+from flowmodel.recipes.schema import Colour, DataConfig
+from flowmodel.text.embeddings import load_embeddings
+from flowmodel.training.device import DevicePolicy
+from flowmodel.training.inputs import TrainingInputs, icons_of_split
+
+
+@dataclass(frozen=True)
+class IconSet:
+    """Icons with their captions.
+
+    Attributes:
+        ids: icon ids, in the order of the pictures.
+        rgba_N4HW: uint8, premultiplied, on the device.
+        colour: what pictures are made of them.
+        text: features of every caption of every icon (T of them), on the device.
+        first_caption_N, captions_N: an icon's captions are the rows first .. first + captions of `text`; on the CPU, so that
+            choosing among them doesn't wait for the device.
+    """
+
+    ids: tuple[str, ...]
+    rgba_N4HW: Tensor
+    colour: Colour
+    text: TextCondition
+    first_caption_N: Tensor
+    captions_N: Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def pictures(self, icons_B: Tensor) -> Tensor:
+        """The icons number `icons_B`, float32 (B, C, H, W) in [-1, 1]."""
+        rgba_N4HW = self.rgba_N4HW
+        x_BCHW = to_unit(rgba_N4HW[icons_B.to(rgba_N4HW.device)], self.colour)
+        return x_BCHW.contiguous(memory_format=_memory_format(rgba_N4HW))
+
+    def first_captions(self, icons_B: Tensor) -> TextCondition:
+        """Of each icon the caption by the recipe's first template."""
+        return self.text[self.first_caption_N[icons_B]]
+
+    def batch(self, icons_B: Tensor, generator: torch.Generator) -> tuple[Tensor, TextCondition]:
+        """Pictures and, for each, one of its captions drawn at random by `generator`, which is a CPU one."""
+        share_B = torch.rand(len(icons_B), generator=generator)
+        chosen_B = (share_B * self.captions_N[icons_B]).long()
+        return self.pictures(icons_B), self.text[self.first_caption_N[icons_B] + chosen_B]
+
+
+def _memory_format(x_NCHW: Tensor) -> torch.memory_format:
+    is_channels_last = x_NCHW.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if is_channels_last else torch.contiguous_format
+
+
+def load_icon_set(inputs: TrainingInputs, data: DataConfig, policy: DevicePolicy, ids: Sequence[str]) -> IconSet:
+    """Read these icons, with the captions of the recipe's templates and languages, and put them on the device.
+
+    Raises FlowmodelError when there is none, or one lacks a picture or a caption.
+    """
+    if not ids:
+        raise FlowmodelError(f"{inputs.splits.path}: no icon to train on; data.selection '{data.selection}' leaves none")
+    tensors = load_tensors(inputs.tensors.path)
+    position = {icon_id: index for index, icon_id in enumerate(tensors.ids)}
+    if missing := [icon_id for icon_id in ids if icon_id not in position]:
+        raise FlowmodelError(f"{inputs.tensors.path}: no picture of icon '{missing[0]}'; materialise rgba_tensors again")
+    embeddings = load_embeddings(inputs.embeddings.path)
+    row_of_caption = {caption_id: row for row, caption_id in enumerate(embeddings.caption_ids)}
+    captions = read_parquet(inputs.captions.path, columns=["caption_id", "icon_id", "template", "language"]).to_pandas()
+    captions = captions[captions["template"].isin(data.captions) & captions["language"].isin(data.languages)]
+    captions_of = captions.groupby("icon_id")["caption_id"].apply(list).to_dict()
+    rows: list[int] = []
+    first, count = [], []
+    for icon_id in ids:
+        own = captions_of.get(icon_id, [])
+        if not own or any(caption_id not in row_of_caption for caption_id in own):
+            raise FlowmodelError(
+                f"{inputs.embeddings.path}: no embedded caption of icon '{icon_id}'; materialise caption_embeddings again"
+            )
+        first.append(len(rows))
+        count.append(len(own))
+        rows += [row_of_caption[caption_id] for caption_id in own]
+    text = TextCondition.from_features(embeddings.pooled_ND[rows], [embeddings.tokens[row] for row in rows])
+    rgba_N4HW = tensors.rgba_N4HW[[position[icon_id] for icon_id in ids]]
+    return IconSet(
+        ids=tuple(ids),
+        rgba_N4HW=rgba_N4HW.to(policy.device).contiguous(memory_format=policy.memory_format),
+        colour=data.colour,
+        text=text.to(policy.device),
+        first_caption_N=torch.tensor(first),
+        captions_N=torch.tensor(count),
+    )
+
+
+def load_training_set(inputs: TrainingInputs, data: DataConfig, policy: DevicePolicy) -> IconSet:
+    """The icons that the recipe trains on; raises FlowmodelError as :func:`load_icon_set` does."""
+    return load_icon_set(inputs, data, policy, icons_of_split(inputs, data, "train"))
+
+
+class EpochOrder:
+    """Which icons a step looks at: every epoch is one random permutation, a function of seed and epoch alone.
+
+    As nothing has to be remembered, a resumed training sees exactly the batches of one that was never interrupted.
+    """
+
+    def __init__(self, icons: int, batch_size: int, seed: int) -> None:
+        self._icons, self._batch_size, self._seed = icons, batch_size, seed
+        self._permutations: dict[int, np.ndarray] = {}
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        if epoch not in self._permutations:
+            self._permutations = {e: p for e, p in self._permutations.items() if e == epoch - 1}
+            self._permutations[epoch] = np.random.default_rng([self._seed, epoch]).permutation(self._icons)
+        return self._permutations[epoch]
+
+    def __call__(self, step: int) -> Tensor:
+        """Indices (B,) of the icons of step number `step`, counted from 0."""
+        positions = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
+        return torch.tensor([int(self._permutation(int(p) // self._icons)[int(p) % self._icons]) for p in positions])

@@ -1,0 +1,93 @@
+"""This process and the others of a training that `accelerate launch` has started; usually there are none.
+
+Every process draws the whole batch's noise, times and captions from the same seed and computes its share of it, so that the
+losses are those of one process with the same batch.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
+
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast_object_list
+from torch import Tensor, nn
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.training.device import DevicePolicy
+
+T = TypeVar("T")
+
+
+@contextmanager
+def main_process_first(device: str) -> Iterator[bool]:
+    """The main process runs what is inside before the others do; tells whether this is the main one."""
+    state = PartialState(cpu=device == "cpu")
+    with state.main_process_first():
+        yield state.is_main_process
+
+
+class Processes:
+    """Raises FlowmodelError when the batch can't be shared equally."""
+
+    def __init__(self, policy: DevicePolicy, batch_size: int, accumulate: int) -> None:
+        # The state is one for the whole interpreter, and would refuse a second training on another device.
+        AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+        self._accelerator = Accelerator(cpu=policy.device == "cpu")
+        if batch_size % (self.count * accumulate):
+            raise FlowmodelError(
+                f"training.batch_size {batch_size}: can't be shared by {self.count} processes x training.accumulate "
+                f"{accumulate}; choose a multiple of {self.count * accumulate}"
+            )
+        size = batch_size // (self.count * accumulate)
+        first = self._accelerator.process_index * size * accumulate
+        self.slices = [slice(first + i * size, first + (i + 1) * size) for i in range(accumulate)]
+
+    @property
+    def count(self) -> int:
+        return self._accelerator.num_processes
+
+    @property
+    def index(self) -> int:
+        return self._accelerator.process_index
+
+    @property
+    def device(self) -> torch.device:
+        return self._accelerator.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes."""
+        return self._accelerator.is_main_process
+
+    def share(self, network: nn.Module) -> nn.Module:
+        """The network whose gradients are averaged over all processes; its parameters are those of `network`."""
+        prepared: nn.Module = self._accelerator.prepare_model(network, device_placement=False)
+        return prepared
+
+    def without_averaging(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Within it gradients add up in this process, as another slice will follow."""
+        context: AbstractContextManager[None] = self._accelerator.no_sync(network)
+        return context
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Of all processes' values."""
+        mean: Tensor = self._accelerator.reduce(value, reduction="mean")
+        return mean
+
+    def any(self, value: bool) -> bool:
+        """Whether it is true in one of them."""
+        return value if self.count == 1 else bool(self.mean(torch.tensor(float(value), device=self.device)) > 0)
+
+    def from_main(self, value: T) -> T:
+        """The main process's value."""
+        if self.count == 1:
+            return value
+        values = [value]
+        broadcast_object_list(values)
+        return values[0]
+
+    def wait(self) -> None:
+        """Until all have come here."""
+        self._accelerator.wait_for_everyone()

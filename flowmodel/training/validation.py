@@ -1,0 +1,106 @@
+"""The loss on a fixed grid of icons, noises and times, of held-out icons and of as many that are trained on.
+
+Shape suffixes: N icons, B batch, C channels, H/W height and width, K times.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from flowmodel.flow.objective import Draw, FlowMatchingObjective
+from flowmodel.flow.sampling import seeded_noise
+from flowmodel.icons.tensors import CHANNELS
+from flowmodel.nets.text_condition import TextCondition
+from flowmodel.recipes import Recipe
+from flowmodel.training.device import DevicePolicy
+from flowmodel.training.icon_set import IconSet, load_icon_set
+from flowmodel.training.inputs import TrainingInputs, icons_of_split
+
+_SEED = 20_231_205  # of the choice of icons and of the noise, whatever the training's own seed: losses can be compared
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Pictures with captions, drawn once; every icon meets every time, each time with a noise of its own."""
+
+    data_NCHW: Tensor
+    text: TextCondition
+    first_noise: int
+
+    def __len__(self) -> int:
+        return len(self.data_NCHW)
+
+
+class Validation:
+    """Measures a network on held-out icons and on icons that are trained on; the gap between them tells memorising."""
+
+    def __init__(self, recipe: Recipe, inputs: TrainingInputs, policy: DevicePolicy, training_set: IconSet) -> None:
+        self._recipe, self._policy = recipe, policy
+        self._objective = FlowMatchingObjective(recipe.objective)
+        self._times_K = self._objective.time_quantiles(recipe.training.validation.times).to(policy.device)
+        held_out = _choose(icons_of_split(inputs, recipe.data, "validation"), recipe.training.validation.icons)
+        self._held_out: _Grid | None = None
+        if held_out:
+            icon_set = load_icon_set(inputs, recipe.data, policy, held_out)
+            self._held_out = self._grid(icon_set, held_out, first_noise=0)
+            trained = _choose(training_set.ids, len(held_out))
+            self._trained = self._grid(training_set, trained, first_noise=len(held_out) * len(self._times_K))
+
+    @property
+    def icons(self) -> int:
+        """How many held-out icons there are; 0 says that nothing can be measured."""
+        return len(self._held_out) if self._held_out else 0
+
+    def _grid(self, icon_set: IconSet, ids: Sequence[str], first_noise: int) -> _Grid:
+        position = {icon_id: index for index, icon_id in enumerate(icon_set.ids)}
+        icons_N = torch.tensor([position[icon_id] for icon_id in ids])
+        return _Grid(icon_set.pictures(icons_N), icon_set.first_captions(icons_N), first_noise)
+
+    @torch.no_grad()
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        """`loss` of held-out icons, `train_loss` of trained ones, and the held-out loss by time as `loss_t0.12` and so on.
+
+        `network` is in evaluation mode.
+        """
+        assert self._held_out is not None, "there are no held-out icons"
+        held_out_NK, trained_NK = (self._losses(network, grid) for grid in (self._held_out, self._trained))
+        by_time = {
+            f"loss_t{time:.2f}": value.item() for time, value in zip(self._times_K.tolist(), held_out_NK.mean(dim=0), strict=True)
+        }
+        return {"loss": held_out_NK.mean().item(), "train_loss": trained_NK.mean().item(), **by_time}
+
+    def _losses(self, network: nn.Module, grid: _Grid) -> Tensor:
+        icons, times = len(grid), len(self._times_K)
+        losses = []
+        for first in range(0, icons * times, _BATCH):
+            pairs_B = torch.arange(first, min(first + _BATCH, icons * times))
+            icons_B = pairs_B // times
+            noise_BCHW = seeded_noise(
+                len(pairs_B),
+                self._recipe.data.size,
+                _SEED,
+                first=grid.first_noise + first,
+                channels=CHANNELS[self._recipe.data.colour],
+            )
+            device = self._policy.device
+            draw = Draw(
+                noise_BCHW=noise_BCHW.to(device),
+                t_B=self._times_K[(pairs_B % times).to(device)],
+                keep_B=torch.ones(len(pairs_B), dtype=torch.bool, device=device),
+                contrast_BCHW=None,
+            )
+            with self._policy.autocast_context():
+                losses.append(self._objective.loss(network, grid.data_NCHW[icons_B.to(device)], grid.text[icons_B], draw))
+        return torch.cat(losses).view(icons, times)
+
+
+def _choose(ids: Sequence[str], count: int) -> list[str]:
+    """`count` ids at most, the same ones every time."""
+    if len(ids) <= count:
+        return list(ids)
+    chosen = np.random.default_rng(_SEED).choice(len(ids), count, replace=False)
+    return [ids[index] for index in sorted(chosen)]

@@ -1,0 +1,35 @@
+"""Densities of t: what is drawn is what the quantiles say."""
+
+import pytest
+import torch
+
+from flowmodel.flow.objective import FlowMatchingObjective
+from flowmodel.flow.times import draw_times, logit_normal_times
+from flowmodel.recipes.schema import ObjectiveConfig
+
+DENSITIES = [
+    ObjectiveConfig(times="uniform"),
+    ObjectiveConfig(times="logit_normal", time_mean=-0.8, time_std=1.0),
+    ObjectiveConfig(times="logit_normal", time_mean=0.5, time_std=0.4),
+    ObjectiveConfig(times="mixed", time_mean=-0.8, time_uniform_share=0.3),
+]
+
+
+def test_a_negative_mean_looks_at_noisier_times():
+    noisy_B = logit_normal_times(4000, -0.8, 1.0, torch.Generator().manual_seed(0))
+    even_B = logit_normal_times(4000, 0.0, 1.0, torch.Generator().manual_seed(0))
+    assert ((noisy_B > 0) & (noisy_B < 1)).all()
+    assert noisy_B.median() < 0.35 < 0.47 < even_B.median() < 0.53
+
+
+@pytest.mark.parametrize("config", DENSITIES)
+def test_quantiles_and_draws_are_of_one_density(config):
+    drawn_B = draw_times(100_000, config, torch.Generator().manual_seed(0))
+    quantiles_K = FlowMatchingObjective(config).time_quantiles(9)
+    assert torch.equal(quantiles_K, quantiles_K.sort().values)
+    below_K = (drawn_B[:, None] < quantiles_K).float().mean(dim=0)
+    assert torch.allclose(below_K, (torch.arange(9) + 0.5) / 9, atol=0.006)
+
+
+def test_uniform_quantiles_are_the_middles_of_equal_steps():
+    assert torch.allclose(FlowMatchingObjective(ObjectiveConfig(times="uniform")).time_quantiles(2), torch.tensor([0.25, 0.75]))
