@@ -3,7 +3,7 @@
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -39,11 +39,26 @@ def compare(
     limit: float | None,
 ) -> Comparison:
     """Run both in turn, `repeats` times after one unmeasured time each."""
-    ours(), peer()
-    times = [(_seconds(ours), _seconds(peer)) for _ in range(repeats)]
-    ratio = statistics.median(mine / other for mine, other in times)
-    mine, other = (statistics.median(column) for column in zip(*times, strict=True))
-    return Comparison(what, peer_name, items, mine, other, ratio, limit)
+    times = interleave({"ours": ours, "peer": peer}, repeats)
+    mine, other = (statistics.median(column) for column in times.values())
+    return Comparison(what, peer_name, items, mine, other, median_ratio(times["ours"], times["peer"]), limit)
+
+
+def interleave(runs: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 1) -> dict[str, list[float]]:
+    """Seconds of each run, one list a name: all in turn, so that a machine that grows slower does so for all of them."""
+    for _ in range(warm_up):
+        for run in runs.values():
+            run()
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            times[name].append(_seconds(run))
+    return times
+
+
+def median_ratio(times: Sequence[float], others: Sequence[float]) -> float:
+    """The median of the ratios of runs that followed one another."""
+    return statistics.median(mine / other for mine, other in zip(times, others, strict=True))
 
 
 def _seconds(run: Callable[[], object]) -> float:
@@ -65,6 +80,11 @@ def report(comparisons: Sequence[Comparison], json_file: Path | None) -> int:
     for c in comparisons:
         if c.remark:
             console.print(f"{c.what}: {c.remark}")
-    if json_file:
-        json_file.write_text(json.dumps([asdict(c) for c in comparisons], indent=2) + "\n", encoding="utf-8")
+    write_json(json_file, [asdict(c) for c in comparisons])
     return 0 if all(c.kept for c in comparisons) else 1
+
+
+def write_json(file: Path | None, values: object) -> None:
+    """Where a benchmark was given `--json FILE`."""
+    if file:
+        file.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

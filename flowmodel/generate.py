@@ -110,13 +110,22 @@ class Generator:
         Raises FlowmodelError for a bad option or a missing caption encoder.
         """
         config = self.sampling(steps, guidance, solver)
+        pictures = [
+            self.draw(self.encode(prompts[first : first + batch_size]), config, seed, first)
+            for first in range(0, len(prompts), batch_size)
+        ]
         size = self.recipe.data.size
-        pictures = []
-        for first in range(0, len(prompts), batch_size):
-            encoded = self._encoder.encode(prompts[first : first + batch_size])
-            tokens = [torch.from_numpy(token_LD) for token_LD in encoded.tokens]
-            text = TextCondition.from_features(torch.from_numpy(encoded.pooled_BD), tokens).to(self.device)
-            noise_BCHW = seeded_noise(len(text), size, seed, first, CHANNELS[self.recipe.data.colour]).to(self.device)
-            with self._policy.autocast_context():
-                pictures.append(sample(self._network, text, noise_BCHW, config, self.recipe.objective.prediction))
-        return torch.cat(pictures) if pictures else torch.empty(0, 4, size, size, dtype=torch.uint8)
+        return torch.cat(pictures) if pictures else torch.empty(0, CHANNELS["rgba"], size, size, dtype=torch.uint8)
+
+    def encode(self, prompts: Sequence[str]) -> TextCondition:
+        """The captions as the network takes them, on its device. Raises FlowmodelError when the caption encoder is missing."""
+        encoded = self._encoder.encode(prompts)
+        tokens = [torch.from_numpy(token_LD) for token_LD in encoded.tokens]
+        return TextCondition.from_features(torch.from_numpy(encoded.pooled_BD), tokens).to(self.device)
+
+    def draw(self, text: TextCondition, config: SamplingConfig, seed: int = 0, first: int = 0) -> Tensor:
+        """:meth:`sample` for captions that are encoded already; the pictures are number `first`, `first` + 1, … of the seed."""
+        data = self.recipe.data
+        noise_BCHW = seeded_noise(len(text), data.size, seed, first, CHANNELS[data.colour]).to(self.device)
+        with self._policy.autocast_context():
+            return sample(self._network, text, noise_BCHW, config, self.recipe.objective.prediction)

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flowmodel.recipes.schema import ConvolutionKind
+
 LayerT = TypeVar("LayerT", bound=nn.Module)
 
 
@@ -43,17 +45,28 @@ def zero_init(layer: LayerT) -> LayerT:
     return layer
 
 
+def convolution(in_channels: int, out_channels: int, kind: ConvolutionKind) -> nn.Module:
+    """A 3x3 convolution, or one a channel followed by a mixing of channels (depthwise separable, Chollet 1610.02357)."""
+    if kind == "plain":
+        return nn.Conv2d(in_channels, out_channels, 3, padding=1)
+    depthwise = nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False)
+    return nn.Sequential(depthwise, nn.Conv2d(in_channels, out_channels, 1))
+
+
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions; time and caption come in as scale and shift (adaptive GroupNorm, Dhariwal & Nichol 2105.05233)."""
 
-    def __init__(self, in_channels: int, out_channels: int, embedding_width: int, dropout: float) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, embedding_width: int, dropout: float, kind: ConvolutionKind = "plain"
+    ) -> None:
         super().__init__()
         self.norm_in = group_norm(in_channels)
-        self.conv_in = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.conv_in = convolution(in_channels, out_channels, kind)
         self.scale_shift = nn.Linear(embedding_width, 2 * out_channels)
         self.norm_out = group_norm(out_channels)
         self.dropout = nn.Dropout(dropout)
-        self.conv_out = zero_init(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.conv_out = convolution(out_channels, out_channels, kind)
+        zero_init(self.conv_out if kind == "plain" else self.conv_out[-1])  # type: ignore[index]  # Sequential
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x_BCHW: Tensor, embedding_BE: Tensor) -> Tensor:

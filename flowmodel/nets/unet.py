@@ -21,7 +21,7 @@ class _Stage(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, attention: bool, config: UNetConfig) -> None:
         super().__init__()
-        self.block = ResidualBlock(in_channels, out_channels, config.embedding_width, config.dropout)
+        self.block = ResidualBlock(in_channels, out_channels, config.embedding_width, config.dropout, config.convolution)
         self.attention = TextAttention(out_channels, config.embedding_width, config.head_width) if attention else None
 
     def forward(self, x_BCHW: Tensor, embedding_BE: Tensor, context_BLE: Tensor, mask_BL: Tensor) -> Tensor:
@@ -31,8 +31,7 @@ class _Stage(nn.Module):
 
 class UNet(nn.Module):
     """Residual U-Net with self- and cross-attention at its lowest resolutions (after Ronneberger et al. 1505.04597,
-    Ho et al. 2006.11239, Rombach et al. 2112.10752).
-
+    Ho et al. 2006.11239, Rombach et al. 2112.10752). The output starts as zero.
     """
 
     def __init__(self, config: UNetConfig, text_width: int, channels: int) -> None:

@@ -15,6 +15,7 @@ Prediction = Literal["velocity", "data"]
 Colour = Literal["rgba", "rgb", "greyscale"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Switch = Literal["auto", "on", "off"]
+ConvolutionKind = Literal["plain", "depthwise_separable"]
 CaptionTemplate = Literal["name", "name_keywords", "name_group", "name_tone", "name_style", "own"]
 
 
@@ -70,8 +71,8 @@ class UNetConfig(_Section):
     attention_levels: int = Field(2, ge=0, description="How many of the lowest resolutions attend to themselves and the caption.")
     head_width: Count = Field(32, description="Channels of one attention head.")
     embedding_width: Count = Field(256, description="Width of the time and caption embedding.")
-    convolution: Literal["plain", "depthwise_separable"] = Field("plain", description="Of the residual blocks.")
-    dropout: Fraction = 0.0
+    convolution: ConvolutionKind = Field("plain", description="Of the residual blocks.")
+    dropout: Fraction = Field(0.0, description="Of features in the residual branches, in training.")
 
     @property
     def size_divisor(self) -> int:
@@ -108,7 +109,7 @@ class DiTConfig(_Section):
     head_width: Count = Field(32, description="Channels of one attention head.")
     mlp_ratio: Positive = Field(4.0, description="Hidden width of a block's MLP, in widths.")
     embedding_width: Count = Field(128, description="Width of the time and caption embedding.")
-    dropout: Fraction = 0.0
+    dropout: Fraction = Field(0.0, description="Of features in the residual branches, in training.")
 
     @property
     def size_divisor(self) -> int:
@@ -170,15 +171,15 @@ class ValidationConfig(_Section):
 
 
 class TrainingConfig(_Section):
-    steps: Count = 10_000
+    steps: Count = Field(10_000, description="Optimiser steps.")
     batch_size: Count = Field(32, description="Over all processes.")
     accumulate: Count = Field(1, description="Slices of a batch that go through the network one by one: less memory, same steps.")
     optimizer: Literal["adamw", "muon"] = Field("muon", description="muon: for weight matrices; AdamW for everything else.")
-    learning_rate: Positive = 1e-3
-    warmup_steps: int = Field(200, ge=0)
+    learning_rate: Positive = Field(1e-3, description="Peak; Muon's updates are scaled to the size of AdamW's.")
+    warmup_steps: int = Field(200, ge=0, description="Linear rise to the peak.")
     final_learning_rate: Fraction = Field(0.02, description="End of the cosine decay, as a share of learning_rate.")
-    weight_decay: float = Field(0.01, ge=0)
-    gradient_clip: Positive = 1.0
+    weight_decay: float = Field(0.01, ge=0, description="Decoupled, of all parameters.")
+    gradient_clip: Positive = Field(1.0, description="Largest norm of the gradient.")
     ema_widths: tuple[EmaWidth, EmaWidth] = Field(
         (0.05, 0.1), description="Relative widths of the two power-function EMAs that are kept (EDM2)."
     )
@@ -189,14 +190,14 @@ class TrainingConfig(_Section):
     )
     augmentation: AugmentationConfig = AugmentationConfig()
     validation: ValidationConfig = ValidationConfig()
-    seed: int = Field(0, ge=0)
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    seed: int = Field(0, ge=0, description="Of initial weights, order, noise, times and captions.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: the best that there is.")
     precision: Precision = Field("auto", description="auto: bfloat16 on CUDA, float32 elsewhere.")
     compile: Switch = Field("auto", description="torch.compile; auto: on CUDA only.")
-    log_every: Count = 20
-    grid_every: Count = 1_000
-    checkpoint_every: Count = 500
-    keep_checkpoints: Count = 2
+    log_every: Count = Field(20, description="Steps between two lines of progress.")
+    grid_every: Count = Field(1_000, description="Steps between two sample grids.")
+    checkpoint_every: Count = Field(500, description="Steps between two checkpoints.")
+    keep_checkpoints: Count = Field(2, description="How many of the newest are kept.")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "TrainingConfig":
@@ -210,7 +211,7 @@ class TrainingConfig(_Section):
 
 
 class SamplingConfig(_Section):
-    solver: Literal["euler", "midpoint", "heun", "dopri5"] = "midpoint"
+    solver: Literal["euler", "midpoint", "heun", "dopri5"] = Field("midpoint", description="Of dx/dt = v.")
     steps: Count = Field(8, description="Solver steps. NFE = steps x stages (euler 1, midpoint 2, heun 2) x 2 with guidance.")
     time_shift: Positive = Field(
         1.0, description="Above 1: shorter steps at the noisy end, longer at the clean end (2403.03206)."
@@ -236,7 +237,7 @@ class GateConfig(_Section):
 
 
 class EvaluationConfig(_Section):
-    seed: int = Field(1234, ge=0)
+    seed: int = Field(1234, ge=0, description="Of the noise that samples start from.")
     max_icons: Count = Field(512, description="Samples a split, at most; a fixed random choice where there are more icons.")
     gate: GateConfig = GateConfig()
 

@@ -3,9 +3,10 @@
 Shape suffixes: B batch, C channels, H/W height and width.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -47,7 +48,14 @@ class TrainingState:
         is_whole: False while a step changes the weights: what is saved then would be neither the old nor the new state.
     """
 
-    def __init__(self, recipe: Recipe, inputs: TrainingInputs, digest: str) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        inputs: TrainingInputs,
+        digest: str,
+        build: Callable[[int, int], nn.Module] | None = None,
+    ) -> None:
+        """`build` makes another network than the recipe's, of the captions' width and the pictures' channels."""
         config = recipe.training
         self.recipe, self.config = recipe, config
         self.policy = DevicePolicy.choose(config.device, config.precision, config.compile)
@@ -56,7 +64,8 @@ class TrainingState:
         self.data = load_training_set(inputs, recipe.data, self.policy)
         text_width = self.data.text.pooled_BD.shape[1]
         torch.manual_seed(config.seed)
-        self.network: nn.Module = build_network(recipe.network, text_width, CHANNELS[recipe.data.colour]).to(
+        build = build or partial(build_network, recipe.network)
+        self.network = build(text_width, CHANNELS[recipe.data.colour]).to(
             self.policy.device,
             memory_format=self.policy.memory_format,  # type: ignore[call-overload]  # missing in torch's stub
         )

@@ -33,7 +33,7 @@ def test_overrides_reach_nested_fields():
         ("network.kind=resnet", ["network.kind: unknown network 'resnet'", "'unet', 'greyscale_cnn', 'dit'"]),
         ("network={kind: dit, depth: 0}", ["network.depth", "got 0"]),
         ("network={kind: greyscale_cnn}", ["set data.colour to greyscale"]),
-        ("training.keep=best", ["training.keep: 'best' needs validation.every"]),
+        ("training={keep: best}", ["training.keep: 'best' needs validation.every"]),
         ("sampling.guidance_interval=[0.5, 0.2]", ["sampling.guidance_interval: the first time"]),
         ("data.split.validation=0.97", ["validation + unseen_concept must stay below 1"]),
         ("training.steps.x=1", ["'steps' is a value, not a section"]),

@@ -1,0 +1,253 @@
+"""What networks have learnt after equal times: `python -m benchmarks.time_to_quality [--quick] [--json FILE] [--picture FILE]`.
+
+The same icons, captions, objective, optimiser and random numbers for all; each trains for `--minutes` of its own, in turns of
+some seconds, so that a machine that grows slower does so for all of them. Measured are the loss on held-out icons over time, and
+how often the real icon is the nearest one to what a network draws for its caption.
+
+A loss can be compared only between networks of one colour, so the greyscale CNN has a companion: our U-Net on the same grey
+pictures.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from benchmarks.measure import write_json
+from benchmarks.networks import DiffusersUNet, is_installed
+from flowmodel.evaluation.features import FeatureExtractor, load_extractor
+from flowmodel.evaluation.metrics import retrieval
+from flowmodel.flow.sampling import sample, seeded_noise
+from flowmodel.icons.grid import picture_grid
+from flowmodel.icons.rgba import to_image
+from flowmodel.icons.tensors import CHANNELS, from_unit
+from flowmodel.nets import count_parameters
+from flowmodel.pictures import save_image
+from flowmodel.prepare import prepare
+from flowmodel.recipes import Recipe, load_recipe, parse_recipe
+from flowmodel.store import Store
+from flowmodel.training.inputs import TrainingInputs
+from flowmodel.training.state import TrainingState
+from flowmodel.training.validation import Validation
+
+OURS, OURS_GREY, CNN = "ours", "ours, grey", "greyscale CNN"
+TURN_SECONDS = 10.0
+POINTS = 6  # of the loss over time
+PICTURED = ("red heart", "pizza", "cat face", "sun", "basketball", "house", "red apple", "key")
+
+
+@dataclass
+class Contestant:
+    """One network in training; `curve` is (seconds, validation loss, training icons' loss)."""
+
+    name: str
+    state: TrainingState
+    validation: Validation
+    steps: int = 0
+    seconds: float = 0.0
+    done: int = 0
+    curve: list[tuple[float, float, float]] = field(default_factory=list)
+
+    def train(self, seconds: float) -> None:
+        began = time.perf_counter()
+        while self.done < self.steps and time.perf_counter() - began < seconds:
+            self.state.step(self.done)
+            self.done += 1
+        self.seconds += time.perf_counter() - began
+
+    def measure(self) -> None:
+        losses = []
+        for average in self.state.averages:
+            with self.state.averaged_weights(average) as network:
+                losses.append(self.validation.measure(network))
+        best = min(losses, key=lambda values: values["loss"])
+        self.curve.append((self.seconds, best["loss"], best["train_loss"]))
+
+    def draw(self, icons_N: Tensor) -> Tensor:
+        """What the wider average draws for the first captions of these training icons."""
+        recipe, data = self.state.recipe, self.state.data
+        noise_NCHW = seeded_noise(len(icons_N), recipe.data.size, seed=0, channels=CHANNELS[recipe.data.colour])
+        with self.state.averaged_weights(self.state.averages[1]) as network:
+            return torch.cat(
+                [
+                    sample(network, data.first_captions(icons_B), noise_BCHW, recipe.sampling, recipe.objective.prediction)
+                    for icons_B, noise_BCHW in zip(icons_N.split(64), noise_NCHW.split(64), strict=True)
+                ]
+            )
+
+    def real(self) -> Tensor:
+        """The training icons as they would look if they were drawn without fault in this colour."""
+        return from_unit(self.state.data.pictures(torch.arange(len(self.state.data)))).cpu()
+
+
+@dataclass(frozen=True)
+class Result:
+    name: str
+    colour: str
+    parameters: int
+    steps: int
+    seconds: float
+    validation_loss: float
+    train_loss: float
+    top1: float
+    top5: float
+    curve: list[tuple[float, float, float]]
+
+
+def _recipe(network: Mapping[str, Any] | None, colour: str, size: int, steps: int) -> Recipe:
+    values = load_recipe("laptop").model_dump(mode="json")
+    values["data"] |= {"size": size, "colour": colour}
+    values["network"] = dict(network) if network else values["network"]
+    values["training"] |= {
+        "steps": steps,
+        "batch_size": 32,
+        "warmup_steps": 50,
+        "validation": {"every": 1, "icons": 64, "times": 4},
+    }
+    return parse_recipe(values, where="benchmark")
+
+
+def _entries(size: int) -> dict[str, tuple[Callable[[int], Recipe], Callable[[int, int], nn.Module] | None]]:
+    """Recipe by number of steps, and another network than the recipe's where there is one."""
+    dit = load_recipe("dit").network.model_dump(mode="json") | {"patch": size // 8}
+    cnn = load_recipe("greyscale_cnn").network.model_dump(mode="json")
+    entries: dict[str, tuple[Callable[[int], Recipe], Callable[[int, int], nn.Module] | None]] = {
+        OURS: (partial(_recipe, None, "rgba", size), None)
+    }
+    if is_installed("diffusers"):
+        entries["diffusers U-Net"] = (partial(_recipe, None, "rgba", size), partial(DiffusersUNet, size))
+    entries |= {
+        "DiT": (partial(_recipe, dit, "rgba", size), None),
+        OURS_GREY: (partial(_recipe, None, "greyscale", size), None),
+        CNN: (partial(_recipe, cnn, "greyscale", size), None),
+    }
+    return entries
+
+
+def _contestants(size: int, inputs: TrainingInputs, seconds: float, console: Console) -> list[Contestant]:
+    """With as many steps as the time allows: the learning rate ends its decay with them."""
+    contestants = []
+    for name, (recipe, build) in _entries(size).items():
+        trial = TrainingState(recipe(1_000), inputs, digest=name, build=build)
+        for index in range(3):
+            trial.step(index)
+        began = time.perf_counter()
+        for index in count(3):
+            trial.step(index)
+            if time.perf_counter() - began > min(TURN_SECONDS, seconds / 4):
+                break
+        steps = max(10, round(seconds / ((time.perf_counter() - began) / (index - 2))))
+        state = TrainingState(recipe(steps), inputs, digest=name, build=build)
+        validation = Validation(state.recipe, inputs, state.policy, state.data)
+        contestants.append(Contestant(name, state, validation, steps))
+        console.print(f"{name}: {count_parameters(state.network) / 1e6:.2f} M parameters, {steps} steps")
+    return contestants
+
+
+def race(contestants: list[Contestant], console: Console) -> None:
+    """Train all of them to their ends, in turns."""
+    while any(c.done < c.steps for c in contestants):
+        for c in contestants:
+            before = c.done
+            c.train(TURN_SECONDS)
+            if before < c.done and c.done * POINTS // c.steps > before * POINTS // c.steps:
+                c.measure()
+                console.print(f"{c.name}: {c.seconds:.0f} s, step {c.done}, validation loss {c.curve[-1][1]:.4f}")
+
+
+def score(contestant: Contestant, extractor: FeatureExtractor, samples: int) -> tuple[Result, Tensor]:
+    """Its result, and what it draws."""
+    data = contestant.state.data
+    icons_N = torch.linspace(0, len(data) - 1, min(samples, len(data))).long()
+    real_N4HW, drawn_N4HW = contestant.real(), contestant.draw(icons_N)
+    _, labels_M = torch.unique(real_N4HW.flatten(1), dim=0, return_inverse=True)
+    fake, real = extractor(drawn_N4HW).layout_ND, extractor(real_N4HW).layout_ND
+    top1, top5 = (retrieval(fake, real, labels_M.numpy(), labels_M[icons_N].numpy(), k) for k in (1, 5))
+    result = Result(
+        name=contestant.name,
+        colour=contestant.state.recipe.data.colour,
+        parameters=count_parameters(contestant.state.network),
+        steps=contestant.steps,
+        seconds=contestant.seconds,
+        validation_loss=contestant.curve[-1][1],
+        train_loss=contestant.curve[-1][2],
+        top1=top1,
+        top5=top5,
+        curve=contestant.curve,
+    )
+    return result, drawn_N4HW
+
+
+def _table(results: list[Result], size: int, device: str) -> Table:
+    table = Table(
+        *("network", "colour", "parameters", "steps", "seconds", "validation loss", "training loss", "top-1", "top-5"),
+        title=f"{size} x {size}, {device}; top-k: the right icon is among the k nearest of all that were trained on",
+    )
+    for r in results:
+        losses = (f"{r.validation_loss:.4f}", f"{r.train_loss:.4f}")
+        numbers = (f"{r.parameters / 1e6:.2f} M", f"{r.steps}", f"{r.seconds:.0f}", *losses, f"{r.top1:.1%}", f"{r.top5:.1%}")
+        table.add_row(r.name, r.colour, *numbers)
+    return table
+
+
+def _ours_wins(results: list[Result]) -> bool:
+    by_name = {result.name: result for result in results}
+    return all(
+        by_name[mine].validation_loss < other.validation_loss and by_name[mine].top1 > other.top1
+        for mine, colour in ((OURS, "rgba"), (OURS_GREY, "greyscale"))
+        for other in results
+        if other.colour == colour and other.name != mine
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="half a minute each")
+    parser.add_argument("--minutes", type=float, default=6.0, help="training time of each network")
+    parser.add_argument("--size", type=int, default=32, choices=[16, 32, 64], help="edge of the pictures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="also draw some icons by each network into this PNG")
+    options = parser.parse_args()
+    seconds = 30.0 if options.quick else options.minutes * 60
+    console = Console(width=150)
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = prepare(_recipe(None, "rgba", options.size, 1), Store(Path(folder)))
+        contestants = _contestants(options.size, inputs, seconds, console)
+        race(contestants, console)
+        extractor = load_extractor()
+        results = [score(contestant, extractor, samples=100 if options.quick else 400)[0] for contestant in contestants]
+        console.print(_table(results, options.size, contestants[0].state.policy.device))
+        if options.picture:
+            _picture(contestants, inputs, options.picture)
+    write_json(options.json, [asdict(result) for result in results])
+    return 0 if options.quick or _ours_wins(results) else 1
+
+
+def _picture(contestants: list[Contestant], inputs: TrainingInputs, out: Path) -> None:
+    """A row a network, the real icons on top."""
+    from flowmodel.icons.table import read_ok_icons
+
+    icons = read_ok_icons(inputs.normalised.path, ["id", "name"])
+    id_of = dict(zip(icons["name"], icons["id"], strict=True))
+    position = {icon_id: index for index, icon_id in enumerate(contestants[0].state.data.ids)}
+    names = [name for name in PICTURED if id_of.get(name) in position]
+    icons_N = torch.tensor([position[id_of[name]] for name in names])
+    rows = [("real", contestants[0].real()[icons_N]), *((c.name, c.draw(icons_N)) for c in contestants)]
+    images = [to_image(rgba_4HW) for _, rgba_N4HW in rows for rgba_4HW in rgba_N4HW]
+    labels = [label if column == 0 else "" for label, _ in rows for column in range(len(names))]
+    save_image(picture_grid(images, columns=len(names), labels=labels), out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""The table of a recipe's fields for docs/recipes.md: `python -m flowmodel.recipes.fields docs/recipes.md` writes it anew."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from flowmodel.recipes.schema import NETWORKS, Recipe
+
+MARK = "<!-- fields, written by python -m flowmodel.recipes.fields -->"
+
+
+def _sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel]]]:
+    yield path, model
+    for name, field in model.model_fields.items():
+        nested = f"{path}.{name}" if path else name
+        if name == "network":
+            for network in NETWORKS:
+                yield f"{nested}, kind {network.model_fields['kind'].default}", network
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _sections(field.annotation, nested)
+
+
+def _type(annotation: Any) -> str:
+    arguments = get_args(annotation)
+    if arguments and all(isinstance(argument, str) for argument in arguments):
+        return " or ".join(arguments)
+    if arguments and all(isinstance(argument, int) for argument in arguments):
+        return " or ".join(map(str, arguments))
+    return ""
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(str, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value is None else f"{value}"
+
+
+def fields_table() -> str:
+    """Markdown: a table a section, with name, default, allowed words and meaning of every field."""
+    lines: list[str] = []
+    for path, model in _sections(Recipe, ""):
+        rows = [
+            f"| `{name}` | {_cell(field.default)} | {'. '.join(filter(None, (_type(field.annotation), field.description)))} |"
+            for name, field in model.model_fields.items()
+            if name != "kind" and not isinstance(field.default, BaseModel)
+        ]
+        if path and rows:
+            lines += [f"### `{path}`", "", "| field | default | meaning |", "|---|---|---|", *rows, ""]
+    return "\n".join(lines)
+
+
+def write(document: Path) -> None:
+    """Replace what stands below the mark."""
+    above, _, _ = document.read_text(encoding="utf-8").partition(MARK)
+    document.write_text(f"{above}{MARK}\n\n{fields_table()}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -1,0 +1,34 @@
+"""Peers are fair ones: as many parameters as ours, and they learn from what they are given."""
+
+import pytest
+import torch
+
+from benchmarks.networks import DiffusersUNet, TorchcfmUNet, captions, is_installed, laptop_unet
+from flowmodel.nets import count_parameters
+
+PEERS = [
+    pytest.param(build, marks=pytest.mark.skipif(not is_installed(package), reason=f"{package} is not installed"))
+    for build, package in ((DiffusersUNet, "diffusers"), (TorchcfmUNet, "torchcfm"))
+]
+
+
+@pytest.mark.parametrize("size", [32, 64])
+@pytest.mark.parametrize("build", PEERS)
+def test_a_peer_has_as_many_parameters_as_ours(build, size):
+    assert count_parameters(build(size)) == pytest.approx(count_parameters(laptop_unet()), rel=0.05)
+
+
+@pytest.mark.parametrize("build", PEERS)
+def test_a_peer_gives_a_picture_and_gradients(build):
+    network = build(32)
+    output_BCHW = network(torch.randn(2, 4, 32, 32), torch.rand(2), captions(2))
+    (output_BCHW - 1).square().mean().backward()
+    assert output_BCHW.shape == (2, 4, 32, 32)
+    assert any(parameter.grad is not None and parameter.grad.any() for parameter in network.parameters())
+
+
+def test_variants_of_ours_keep_the_size():
+    ours = count_parameters(laptop_unet())
+    depthwise = laptop_unet(convolution="depthwise_separable", widths=(128, 160, 192), embedding_width=128)
+    assert count_parameters(depthwise) == pytest.approx(ours, rel=0.05)
+    assert count_parameters(laptop_unet(stem=4, widths=(96, 112), head_width=16)) == pytest.approx(ours, rel=0.05)
