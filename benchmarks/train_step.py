@@ -82,10 +82,10 @@ def measure(size: int, policy: DevicePolicy, precision: str, repeats: int) -> li
     builders: dict[str, tuple[Callable[[], nn.Module], tuple[DevicePolicy, ...]]] = {
         OURS: (laptop_unet, (policy,)),
         "ours, depthwise separable": (
-            lambda: laptop_unet(convolution="depthwise_separable", widths=(128, 160, 192), embedding_width=128),
+            lambda: laptop_unet(convolution="depthwise_separable", widths=(96, 160, 240), head_width=16),
             (policy,),
         ),
-        "ours, stem 4": (lambda: laptop_unet(stem=4, widths=(96, 112), head_width=16), (policy,)),
+        "ours, stem 4": (lambda: laptop_unet(stem=4, widths=(80, 160)), (policy,)),
     }
     if is_installed("diffusers"):
         builders["diffusers UNet2DConditionModel"] = (lambda: DiffusersUNet(size), (policy, contiguous))

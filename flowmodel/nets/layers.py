@@ -72,7 +72,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x_BCHW: Tensor, embedding_BE: Tensor) -> Tensor:
         h_BCHW = self.conv_in(F.silu(self.norm_in(x_BCHW)))
         scale_BC11, shift_BC11 = self.scale_shift(embedding_BE)[:, :, None, None].chunk(2, dim=1)
-        h_BCHW = F.silu(self.norm_out(h_BCHW) * (1 + scale_BC11) + shift_BC11)
+        h_BCHW = F.silu(torch.addcmul(shift_BC11, self.norm_out(h_BCHW), 1 + scale_BC11))
         return self.skip(x_BCHW) + self.conv_out(self.dropout(h_BCHW))
 
 
