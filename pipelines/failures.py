@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
-
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from flowmodel.errors import FlowmodelError, Resumable

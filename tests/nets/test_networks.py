@@ -7,70 +7,35 @@ import torch
 from torch import nn
 
 from flowmodel.flow.objective import FlowMatchingObjective
-from flowmodel.nets import TextCondition, build_network, network_cost
+from flowmodel.nets import TextCondition, network_cost
 from flowmodel.nets.layers import attend
-from flowmodel.recipes.schema import DiTConfig, GreyscaleCnnConfig, NetworkConfig, ObjectiveConfig, UNetConfig
-
-TEXT_WIDTH = 6
-NETWORKS: dict[str, NetworkConfig] = {
-    "unet": UNetConfig(stem=2, widths=(8, 16), blocks=1, head_width=8, embedding_width=16),
-    "dit": DiTConfig(patch=4, width=16, depth=2, head_width=8, embedding_width=16),
-    "greyscale_cnn": GreyscaleCnnConfig(width=8),
-}
-
-
-def _channels(kind: str) -> int:
-    return 1 if kind == "greyscale_cnn" else 4
-
-
-def _text(*lengths: int) -> TextCondition:
-    generator = torch.Generator().manual_seed(0)
-    return TextCondition.from_features(
-        torch.randn(len(lengths), TEXT_WIDTH, generator=generator),
-        [torch.randn(length, TEXT_WIDTH, generator=generator) for length in lengths],
-    )
-
-
-def _network(kind: str) -> nn.Module:
-    torch.manual_seed(0)
-    return build_network(NETWORKS[kind], TEXT_WIDTH, _channels(kind))
-
-
-def _perturbed(kind: str) -> nn.Module:
-    """Away from the zeros of its initialisation, as after some training."""
-    network = _network(kind)
-    for parameter in network.parameters():
-        parameter.data += 0.1 * torch.randn_like(parameter)
-    return network.eval()
-
-
-def _noisy(kind: str, batch: int, size: int = 16) -> torch.Tensor:
-    return torch.randn(batch, _channels(kind), size, size, generator=torch.Generator().manual_seed(1))
+from flowmodel.recipes.schema import ObjectiveConfig
+from tests.nets.helpers import NETWORKS, TEXT_WIDTH, network_of, noisy, perturbed, text_of
 
 
 @pytest.mark.parametrize("kind", ["unet", "dit"])
 def test_the_output_is_zero_at_initialisation(kind):
-    output_BCHW = _network(kind)(_noisy(kind, 2), torch.tensor([0.1, 0.9]), _text(3, 5))
-    assert torch.equal(output_BCHW, torch.zeros_like(_noisy(kind, 2)))
+    output_BCHW = network_of(kind)(noisy(kind, 2), torch.tensor([0.1, 0.9]), text_of(3, 5))
+    assert torch.equal(output_BCHW, torch.zeros_like(noisy(kind, 2)))
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_what_stands_in_padded_tokens_does_not_matter(kind):
-    network, text = _perturbed(kind), _text(3, 9)
+    network, text = perturbed(kind), text_of(3, 9)
     rubbish = torch.where(text.mask_BL[..., None], text.tokens_BLD, torch.full_like(text.tokens_BLD, 1e3))
     with torch.no_grad():
-        arguments = _noisy(kind, 2), torch.tensor([0.3, 0.7])
+        arguments = noisy(kind, 2), torch.tensor([0.3, 0.7])
         clean, dirty, longer = (
             network(*arguments, changed) for changed in (text, replace(text, tokens_BLD=rubbish), text.padded(16))
         )
-        alone = network(_noisy(kind, 2)[:1], torch.tensor([0.3]), text[:1])
+        alone = network(noisy(kind, 2)[:1], torch.tensor([0.3]), text[:1])
     assert torch.equal(clean, dirty)
     assert torch.allclose(clean, longer, atol=1e-5) and torch.allclose(clean[:1], alone, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_the_output_depends_on_caption_and_time_after_a_training_step(kind):
-    network, data_BCHW, text = _network(kind), _noisy(kind, 4).clamp(-1, 1), _text(2, 3, 4, 5)
+    network, data_BCHW, text = network_of(kind), noisy(kind, 4).clamp(-1, 1), text_of(2, 3, 4, 5)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
     objective = FlowMatchingObjective(ObjectiveConfig(condition_dropout=0.0))
     # In the first step only the zero-initialised output gets a gradient, in the second what lies before it.
@@ -78,7 +43,7 @@ def test_the_output_depends_on_caption_and_time_after_a_training_step(kind):
         objective(network, data_BCHW, text, torch.Generator().manual_seed(step)).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
-    x_BCHW, t_B, other = _noisy(kind, 1), torch.tensor([0.5]), torch.tensor([1])
+    x_BCHW, t_B, other = noisy(kind, 1), torch.tensor([0.5]), torch.tensor([1])
     with torch.no_grad():
         output_BCHW = network(x_BCHW, t_B, text[torch.tensor([0])])
         assert not torch.allclose(output_BCHW, network(x_BCHW, t_B, text[other]), atol=1e-5)
@@ -87,10 +52,10 @@ def test_the_output_depends_on_caption_and_time_after_a_training_step(kind):
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_gradients_are_those_of_finite_differences(kind):
-    network, t_B = _perturbed(kind).double(), torch.tensor([0.3], dtype=torch.float64)
-    text = _text(2)
+    network, t_B = perturbed(kind).double(), torch.tensor([0.3], dtype=torch.float64)
+    text = text_of(2)
     text = replace(text, pooled_BD=text.pooled_BD.double(), tokens_BLD=text.tokens_BLD.double())
-    x_BCHW = _noisy(kind, 1, size=4).double().requires_grad_()
+    x_BCHW = noisy(kind, 1, size=8).double().requires_grad_()
     checked = [x_BCHW, *list(network.parameters())]
 
     def picture(x_BCHW: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
@@ -102,8 +67,8 @@ def test_gradients_are_those_of_finite_differences(kind):
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_network_is_the_same_in_either_memory_format(kind):
-    network, text = _perturbed(kind), _text(3, 5)
-    t_B, x_BCHW = torch.tensor([0.3, 0.7]), _noisy(kind, 2)
+    network, text = perturbed(kind), text_of(3, 5)
+    t_B, x_BCHW = torch.tensor([0.3, 0.7]), noisy(kind, 2)
     with torch.no_grad():
         contiguous = network(x_BCHW, t_B, text)
         network = network.to(memory_format=torch.channels_last)
