@@ -45,6 +45,7 @@ def train(
     from flowmodel.recipes import load_recipe
     from flowmodel.store import Store
     from flowmodel.terminal import TerminalObserver
+    from flowmodel.training.inputs import TrainingInputs
     from flowmodel.training.loop import train as run_training
     from flowmodel.training.processes import main_process_first
 
@@ -52,7 +53,9 @@ def train(
     # Under `accelerate launch` all processes come here.
     with main_process_first(chosen.training.device) as is_main:
         _console.quiet = not is_main
-        inputs = prepare(chosen, Store.from_environment(), sources, log=_console.print)
+        store = Store.from_environment()
+        of_main = TrainingInputs.of  # the others read what it has prepared
+        inputs = prepare(chosen, store, sources, log=_console.print) if is_main else of_main(store, chosen.data.size)
     with TerminalObserver(_console, out) as observer:
         run_training(chosen, inputs, out, [observer] if is_main else [])
 

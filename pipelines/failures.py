@@ -4,17 +4,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 
-from flowmodel.errors import FlowmodelError
+from flowmodel.errors import FlowmodelError, Resumable
 
 
 @contextmanager
 def readable_failures() -> Iterator[None]:
     """Turn FlowmodelError into `dg.Failure` with the same line; works as a decorator too (not of generators).
 
-    Retrying would not help: the outside world has to change first.
+    Retrying would not help: the outside world has to change first. A training that a signal has stopped is an interruption for
+    Dagster as well: a run that somebody terminates ends as canceled, not as failed.
     """
     try:
         yield
+    except Resumable as error:
+        if error.signal is not None:
+            raise DagsterExecutionInterruptedError(str(error)) from None
+        raise dg.Failure(description=str(error), allow_retries=False) from None
     except FlowmodelError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None

@@ -7,6 +7,7 @@ weights `ema0.*` and `ema1.*`. Random numbers and the order of the data need no 
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,23 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in load_file(path).items() if name.startswith(prefix)}
 
 
+def require_like(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raises FlowmodelError when the tensors of the checkpoint `path` differ from `expected` in name, shape or type."""
+    advice = "remove the file, and the same command continues from the checkpoint before it or begins anew"
+    for name in [*expected, *found]:
+        if name not in found or name not in expected:
+            what = "is missing" if name in expected else "is none that this training saves"
+        elif _kind(found[name]) != _kind(expected[name]):
+            what = f"is {_kind(found[name])} instead of {_kind(expected[name])}"
+        else:
+            continue
+        raise FlowmodelError(f"{path}: tensor '{name}' {what}, so that it can't be continued; {advice}")
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+
+
 def step_path(folder: Path, step: int) -> Path:
     return folder / f"step-{step:08d}.safetensors"
 
@@ -92,7 +110,7 @@ def step_checkpoints(folder: Path) -> list[tuple[int, Path]]:
 def remove_old(folder: Path, keep: int) -> None:
     checkpoints = step_checkpoints(folder)
     for _, path in checkpoints[: max(0, len(checkpoints) - keep)]:
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def refuse_other_training(path: Path, header: CheckpointHeader, training_digest: str) -> None:

@@ -15,7 +15,7 @@ class DevicePolicy:
     """How to compute on a device.
 
     Attributes:
-        device: "cpu", "cuda" or "mps".
+        device: "cpu", "cuda" or "mps"; with its number where several processes share a machine.
         memory_format: channels_last for convolutions on CPU and CUDA; MPS is right and fast only with contiguous tensors.
         autocast: bfloat16 on CUDA; None computes in float32.
         fused_optimizer: whether AdamW has one fused kernel there.
@@ -59,7 +59,7 @@ class DevicePolicy:
         )
 
     def autocast_context(self) -> torch.autocast:
-        return torch.autocast(self.device, dtype=self.autocast, enabled=self.autocast is not None)
+        return torch.autocast(torch.device(self.device).type, dtype=self.autocast, enabled=self.autocast is not None)
 
 
 def _keep_heap() -> None:

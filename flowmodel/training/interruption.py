@@ -2,20 +2,25 @@
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SAME_SECONDS = 2.0
 
 
 class Interruption:
-    """Within this context the first signal is remembered in `signal`; a second one does what it would do without.
+    """Within this context the first signal is remembered in `signal`; a later one does what it would do without.
+
+    Later by two seconds: Ctrl-C reaches every process of a terminal, and then a launcher of several passes it on once more.
 
     Outside the main thread Python allows no handlers, and nothing is changed.
     """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self._received = 0.0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -27,8 +32,11 @@ class Interruption:
         self._restore()
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        self.signal = signal.Signals(number)
-        self._restore()
+        if self.signal is None:
+            self.signal, self._received = signal.Signals(number), time.monotonic()
+        elif time.monotonic() - self._received > _SAME_SECONDS:
+            self._restore()
+            signal.raise_signal(number)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

@@ -4,6 +4,7 @@ Shape suffixes: N icons, C channels, H/W height and width.
 """
 
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -107,10 +108,15 @@ class _Run:
         self.state = TrainingState(recipe, inputs, digest)
         if newest:
             self.state.restore(newest)
+            self._require_best()
+        # Steps that are done already; validation and snapshots of them too.
+        self.done = self.first_step
         self.processes = self.state.processes
         self.observers = observers if self.processes.is_main else ()
         self.window = ProgressWindow(self.config, self.processes)
         self.snapshots = EmaSnapshots(folder / SNAPSHOTS)
+        if self.processes.is_main:
+            self.snapshots.remove_after(self.first_step)  # of a training that was here before, or of steps to be repeated
         self.snapshot_steps = {
             round(self.config.steps * number / self.config.ema_snapshots) for number in range(1, self.config.ema_snapshots + 1)
         }
@@ -142,56 +148,72 @@ class _Run:
             )
         return None
 
+    def _require_best(self) -> None:
+        if self.config.keep == "best" and self.state.best and not (self.folder / BEST).exists():
+            raise FlowmodelError(
+                f"{self.folder / BEST}: missing, though the checkpoint beside it tells of it; put it back, or remove the "
+                "folder's checkpoints to begin anew"
+            )
+
+    @property
+    def _has_stopped_improving(self) -> bool:
+        best = self.state.best
+        return best is not None and 0 < self.config.validation.patience <= best.measurements_ago
+
     def to_the_end(self) -> bool:
         """Train; returns whether validation ended it early."""
-        config, ended = self.config, False
-        done = self.first_step
         with Interruption() as interruption:
-            while done < config.steps and not ended:
-                self._step(done)
-                done += 1
-                is_last = done == config.steps
-                if done % config.log_every == 0 or is_last:
-                    self._log(done)
-                with self.window.paused():
-                    if done in self.snapshot_steps and self.processes.is_main:
-                        self._require_finite(done)
-                        self.snapshots.save(done, self.state.averages)
-                    if self.validation and (done % config.validation.every == 0 or is_last):
-                        ended = self._validate(self.validation, done)
-                    if self._is_interrupted(interruption, done):
-                        self._checkpoint(done)
-                        name = interruption.signal.name if interruption.signal else "a signal to another process"
-                        raise Resumable(
-                            f"{self.folder}: {name} after step {done} of {config.steps}; the same command continues",
-                            interruption.signal,
-                        )
-                    if done % config.checkpoint_every == 0 and not is_last:
-                        self._checkpoint(done)
-                    if self.observers and (done % config.grid_every == 0 or is_last):
-                        self._draw(done)
-        self._finish(done)
-        return ended
+            try:
+                while self.done < self.config.steps and not self._has_stopped_improving:
+                    self._one_step(interruption)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._save_after_lack_of_memory(error)
+                raise Resumable(
+                    f"{self.folder}: out of memory after step {self.done} on {self.state.policy.device}; continue with a larger "
+                    f"training.accumulate (now {self.config.accumulate}; it doesn't change the result)"
+                ) from error
+        self._finish(self.done)
+        return self._has_stopped_improving
 
-    def _step(self, index: int) -> None:
-        try:
-            self.window.add(self.state.step(index))
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            self.state.forget_gradients()
-            if self.state.is_whole:
-                self._checkpoint(index)
-            raise Resumable(
-                f"{self.folder}: out of memory in step {index + 1} on {self.state.policy.device}; continue with a larger "
-                f"training.accumulate (now {self.config.accumulate}; it doesn't change the result)"
-            ) from error
+    def _one_step(self, interruption: Interruption) -> None:
+        config = self.config
+        self.window.add(self.state.step(self.done))
+        done = self.done + 1
+        is_last = done == config.steps
+        if done % config.log_every == 0 or is_last:
+            self._log(done)
+        with self.window.paused():
+            if done in self.snapshot_steps:
+                self._snapshot(done)
+            if self.validation and (done % config.validation.every == 0 or is_last):
+                self._validate(self.validation, done)
+            self.done = done
+            if self._is_interrupted(interruption):
+                self._checkpoint(done)
+                name = interruption.signal.name if interruption.signal else "a signal to another process"
+                raise Resumable(
+                    f"{self.folder}: {name} after step {done} of {config.steps}; the same command continues", interruption.signal
+                )
+            if done % config.checkpoint_every == 0 and not is_last:
+                self._checkpoint(done)
+            if self.observers and (done % config.grid_every == 0 or is_last):
+                self._draw(done)
 
-    def _is_interrupted(self, interruption: Interruption, done: int) -> bool:
+    def _save_after_lack_of_memory(self, error: BaseException) -> None:
+        """A checkpoint of the last whole step, unless the weights have moved on since, or others would have to be asked."""
+        traceback.clear_frames(error.__traceback__)  # they hold the step's activations
+        self.state.forget_gradients()
+        if self.state.steps_done == self.done > self.first_step and self.processes.count == 1:
+            self._checkpoint(self.done)
+
+    def _is_interrupted(self, interruption: Interruption) -> bool:
         if self.processes.count == 1:
             return interruption.signal is not None
-        # All processes must stop after the same step, and asking them costs time.
-        return done % self.config.log_every == 0 and self.processes.any(interruption.signal is not None)
+        # All processes must stop after the same step. On a GPU asking them means waiting for it; on a CPU a step is long.
+        is_due = self.done % self.config.log_every == 0 or self.processes.device.type == "cpu"
+        return is_due and self.processes.any(interruption.signal is not None)
 
     def _log(self, done: int) -> None:
         self._require_finite(done)
@@ -201,6 +223,8 @@ class _Run:
     def _require_finite(self, done: int) -> None:
         """Before anything is written that a broken step may have spoilt."""
         step = self.window.first_non_finite(done)
+        if step is None and not self.state.has_finite_weights():
+            step = done  # its loss was finite, and the next one will not be
         if step is None:
             return
         report = self.folder / f"non-finite-step-{step:08d}.json"
@@ -211,8 +235,8 @@ class _Run:
             f"training.learning_rate (now {self.config.learning_rate:g}) and train again"
         )
 
-    def _validate(self, validation: Validation, done: int) -> bool:
-        """Measure both averages, keep the better one's weights if they are the best so far; returns whether to end."""
+    def _validate(self, validation: Validation, done: int) -> None:
+        """Measure both averages; keep the better one's weights if they are the best so far."""
         self._require_finite(done)
         measured = []
         for average in self.state.averages:
@@ -228,7 +252,11 @@ class _Run:
         else:
             self.state.best = best = replace(best, measurements_ago=best.measurements_ago + 1)
         self._tell(lambda observer: observer.on_validation(done, values | {"best_loss": best.loss, "ema": width}))
-        return 0 < self.config.validation.patience <= best.measurements_ago
+
+    def _snapshot(self, done: int) -> None:
+        self._require_finite(done)
+        if self.processes.is_main:
+            self.snapshots.save(done, self.state.averages)
 
     def _checkpoint(self, done: int) -> None:
         self._require_finite(done)
@@ -249,6 +277,8 @@ class _Run:
                 (self.folder / BEST).replace(self.folder / FINAL)
             else:
                 tracked = {average.relative_width: average.state() for average in self.state.averages}
+                if width not in tracked and done not in self.snapshot_steps:
+                    self.snapshots.save(done, self.state.averages)  # validation has ended it between two snapshots
                 weights = tracked.get(width) or self.snapshots.reconstruct(done, width)
                 self.state.save_average(self.folder / FINAL, weights, done, width)
             remove_old(self.folder, keep=0)

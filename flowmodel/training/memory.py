@@ -2,9 +2,17 @@
 
 import torch
 
-_WORDS = ("DefaultCPUAllocator: can't allocate memory", "MPS backend out of memory")
+_WORDS = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",  # the same on Windows
+    "MPS backend out of memory",
+    "CUDA error: out of memory",  # CUDA's libraries allocate beside PyTorch's allocator
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """CUDA has an exception of its own; the CPU and MPS only say it in words."""
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _WORDS)
+def is_out_of_memory(error: BaseException) -> bool:
+    """CUDA has an exception of its own, and so has C++'s new; the CPU's allocator and MPS only say it in words."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _WORDS)

@@ -94,9 +94,18 @@ class Optimizers:
                 for what, value in values.items():
                     yield parameter, what, value
 
+    def expected(self) -> dict[str, Tensor]:
+        """Tensors of the names, shapes and types that :meth:`state` has after the first step."""
+        adamw, *muon = self._members
+        expected: dict[str, Tensor] = {}
+        for parameter in _parameters(adamw):
+            name = self._names[parameter]
+            expected |= {f"step/{name}": torch.zeros(()), f"exp_avg/{name}": parameter, f"exp_avg_sq/{name}": parameter}
+        return expected | {f"momentum/{self._names[parameter]}": parameter for m in muon for parameter in _parameters(m)}
+
     def load(self, state: dict[str, Tensor]) -> None:
         parameters = {name: parameter for parameter, name in self._names.items()}
-        owner = {parameter: member for member in self._members for group in member.param_groups for parameter in group["params"]}
+        owner = {parameter: member for member in self._members for parameter in _parameters(member)}
         for key, value in state.items():
             what, _, name = key.partition("/")
             parameter = parameters[name]
@@ -104,6 +113,10 @@ class Optimizers:
                 owner[parameter].state[parameter][what] = value.to(parameter.device if self._fused else "cpu")
             else:  # in the parameter's memory format
                 owner[parameter].state[parameter][what] = torch.empty_like(parameter).copy_(value)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _is_matrix(parameter: Tensor) -> bool:

@@ -67,12 +67,17 @@ class EmaSnapshots:
         with atomic_path(self._folder / f"step-{step:08d}.safetensors") as temporary:
             save_file(tensors, temporary)
 
+    def remove_after(self, step: int) -> None:
+        for at, path in self._files().items():
+            if at > step:
+                path.unlink(missing_ok=True)
+
     def reconstruct(self, step: int, relative_width: float) -> dict[str, Tensor]:
         """The average of `relative_width` at `step`, float32, of the snapshots until then.
 
         Raises FlowmodelError when there are none.
         """
-        files = self._files(step)
+        files = {at: path for at, path in self._files().items() if at <= step}
         snapshots = [(at, width) for at, path in files.items() for width in _widths(path)]
         if not snapshots:
             raise FlowmodelError(f"{self._folder}: no snapshots of averaged weights until step {step}; train again")
@@ -82,11 +87,11 @@ class EmaSnapshots:
             _add(total, path, {width: weight for (own, width), weight in weights.items() if own == at})
         return total
 
-    def _files(self, until: int) -> dict[int, Path]:
+    def _files(self) -> dict[int, Path]:
         if not self._folder.is_dir():
             return {}
         found = {int(match[1]): path for path in self._folder.iterdir() if (match := _FILE.match(path.name))}
-        return {step: found[step] for step in sorted(found) if step <= until}
+        return {step: found[step] for step in sorted(found)}
 
 
 def _widths(path: Path) -> list[float]:

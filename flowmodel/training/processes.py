@@ -34,7 +34,8 @@ class Processes:
     def __init__(self, policy: DevicePolicy, batch_size: int, accumulate: int) -> None:
         # The state is one for the whole interpreter, and would refuse a second training on another device.
         AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
-        self._accelerator = Accelerator(cpu=policy.device == "cpu")
+        # Precision is the policy's business, whatever the launcher's configuration says.
+        self._accelerator = Accelerator(cpu=policy.device == "cpu", mixed_precision="no")
         if batch_size % (self.count * accumulate):
             raise FlowmodelError(
                 f"training.batch_size {batch_size}: can't be shared by {self.count} processes x training.accumulate "

@@ -16,10 +16,17 @@ from flowmodel.files import parquet_metadata
 from flowmodel.flow.objective import FlowMatchingObjective
 from flowmodel.flow.sampling import mixed_seed
 from flowmodel.icons.tensors import CHANNELS
-from flowmodel.nets import build_network
+from flowmodel.nets import TextCondition, build_network
 from flowmodel.recipes import Recipe
 from flowmodel.training.augmentation import augment
-from flowmodel.training.checkpoint import BestSoFar, CheckpointHeader, read_header, read_tensors, save_checkpoint
+from flowmodel.training.checkpoint import (
+    BestSoFar,
+    CheckpointHeader,
+    read_header,
+    read_tensors,
+    require_like,
+    save_checkpoint,
+)
 from flowmodel.training.device import DevicePolicy
 from flowmodel.training.ema import PowerEma
 from flowmodel.training.icon_set import EpochOrder, load_training_set
@@ -30,6 +37,9 @@ from flowmodel.training.schedule import learning_rate
 
 # Captions are padded to a multiple of this many tokens for a compiled network, which is compiled anew for every length.
 _COMPILED_TOKENS = 16
+
+# Streams of random numbers of one step; every process has a stream of its own from the last on.
+_NOISE, _CHOICES, _DROPOUT = range(3)
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,8 @@ class TrainingState:
     """Network, optimiser, averaged weights and data of one training.
 
     Attributes:
-        is_whole: False while a step changes the weights: what is saved then would be neither the old nor the new state.
+        steps_done: optimiser steps behind the weights; None while a step changes them: what is saved then would be neither the
+            old nor the new state.
     """
 
     def __init__(
@@ -60,6 +71,8 @@ class TrainingState:
         self.recipe, self.config = recipe, config
         self.policy = DevicePolicy.choose(config.device, config.precision, config.compile)
         self.processes = Processes(self.policy, config.batch_size, config.accumulate)
+        if self.processes.device.type != self.policy.device:  # the launcher was told to stay on the CPU
+            self.policy = DevicePolicy.choose(self.processes.device.type, config.precision, config.compile)
         self.policy = replace(self.policy, device=str(self.processes.device))
         self.data = load_training_set(inputs, recipe.data, self.policy)
         text_width = self.data.text.pooled_BD.shape[1]
@@ -74,7 +87,7 @@ class TrainingState:
         self.optimizers = Optimizers(self.network, config, fused=self.policy.fused_optimizer)
         self.averages = [PowerEma(self.network, width) for width in config.ema_widths]
         self.best: BestSoFar | None = None
-        self.is_whole = True
+        self.steps_done: int | None = 0
         self._objective = FlowMatchingObjective(recipe.objective)
         self._order = EpochOrder(len(self.data), config.batch_size, config.seed)
         self._generator = torch.Generator(self.policy.device)
@@ -99,32 +112,40 @@ class TrainingState:
         """Optimiser step number `index`, counted from 0. Nobody waits for the device."""
         # Every random number of a step is a function of (seed, index). So there is no generator state to store, and a
         # continued training draws exactly what an uninterrupted one would have drawn.
-        seed = mixed_seed(self.config.seed, index)
-        self._generator.manual_seed(seed)
-        self._cpu_generator.manual_seed(seed)
-        torch.manual_seed(seed + self.processes.index)  # dropout layers draw from the global stream, of each process its own
+        # The streams differ, lest a noise depend on which caption was chosen.
+        self._generator.manual_seed(mixed_seed(self.config.seed, index, _NOISE))
+        self._cpu_generator.manual_seed(mixed_seed(self.config.seed, index, _CHOICES))
+        # Dropout layers draw from the global stream, of each process its own.
+        torch.manual_seed(mixed_seed(self.config.seed, index, _DROPOUT + self.processes.index))
         data_BCHW, text = self.data.batch(self._order(index), self._cpu_generator)
         data_BCHW, text = augment(data_BCHW, text, self.config.augmentation, self.recipe.data.colour, self._cpu_generator)
         draw = self._objective.draw(data_BCHW, text, self._generator)
-        if self.policy.compile:
-            text = text.padded(_COMPILED_TOKENS)
         losses = []
         slices = self.processes.slices
         for rows in slices:
             is_last = rows is slices[-1]
             with nullcontext() if is_last else self.processes.without_averaging(self._shared):
                 with self.policy.autocast_context():
-                    loss_B = self._objective.loss(self._forward, data_BCHW[rows], text[rows], draw.rows(rows))
+                    loss_B = self._objective.loss(self._forward, data_BCHW[rows], self._captions(text, rows), draw.rows(rows))
                 (loss_B.mean() / len(slices)).backward()
             losses.append(loss_B.detach())
         gradient_norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
-        self.is_whole = False
+        self.steps_done = None
         self.optimizers.step(learning_rate(index, self.config))
         for average in self.averages:
             average.update(index + 1)
-        self.is_whole = True
+        self.steps_done = index + 1
         own = slice(slices[0].start, slices[-1].stop)
         return StepNumbers(torch.cat(losses), draw.t_B[own], gradient_norm.detach())
+
+    def _captions(self, text: TextCondition, rows: slice) -> TextCondition:
+        # Padded after the choice of rows, which takes away padding that none of them needs.
+        return text[rows].padded(_COMPILED_TOKENS) if self.policy.compile else text[rows]
+
+    @torch.no_grad()
+    def has_finite_weights(self) -> bool:
+        """Waits for the device."""
+        return bool(torch.stack(torch._foreach_norm(list(self.network.parameters()))).isfinite().all())
 
     def forget_gradients(self) -> None:
         """And their memory."""
@@ -132,18 +153,30 @@ class TrainingState:
 
     def save(self, path: Path, steps_done: int) -> Path:
         """Everything that :meth:`restore` needs to continue after `steps_done` steps."""
-        tensors: dict[str, Tensor] = {f"model.{name}": parameter for name, parameter in self.network.named_parameters()}
-        tensors |= {f"optimizer.{key}": value for key, value in self.optimizers.state().items()}
-        for number, average in enumerate(self.averages):
-            tensors |= {f"ema{number}.{name}": value for name, value in average.state().items()}
+        tensors = self._tensors(self.optimizers.state())
         return save_checkpoint(path, tensors, replace(self.header, step=steps_done, best=self.best))
 
-    def restore(self, path: Path) -> None:
-        self.best = read_header(path).best
-        self.network.load_state_dict(read_tensors(path, "model."))
+    def _tensors(self, optimizer: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        tensors: dict[str, Tensor] = {f"model.{name}": parameter for name, parameter in self.network.named_parameters()}
+        tensors |= {f"optimizer.{key}": value for key, value in optimizer.items()}
         for number, average in enumerate(self.averages):
-            average.load(read_tensors(path, f"ema{number}."))
-        self.optimizers.load(read_tensors(path, "optimizer."))
+            tensors |= {f"ema{number}.{name}": value for name, value in average.state().items()}
+        return tensors
+
+    def restore(self, path: Path) -> None:
+        """Raises FlowmodelError when a tensor is missing, or one is there that this training wouldn't have saved."""
+        tensors = read_tensors(path)
+        require_like(path, tensors, self._tensors(self.optimizers.expected()))
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+        header = read_header(path)
+        self.steps_done, self.best = header.step, header.best
+        self.network.load_state_dict(part("model."))
+        for number, average in enumerate(self.averages):
+            average.load(part(f"ema{number}."))
+        self.optimizers.load(part("optimizer."))
 
     def save_average(self, path: Path, weights: Mapping[str, Tensor], steps_done: int, width: float) -> Path:
         """Averaged weights alone, of relative width `width`: a model to draw with."""

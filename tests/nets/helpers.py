@@ -1,0 +1,43 @@
+"""A small network of each kind, and something to put in."""
+
+import torch
+from torch import nn
+
+from flowmodel.nets import TextCondition, build_network
+from flowmodel.recipes.schema import DiTConfig, GreyscaleCnnConfig, NetworkConfig, UNetConfig
+
+TEXT_WIDTH = 6
+NETWORKS: dict[str, NetworkConfig] = {
+    "unet": UNetConfig(stem=2, widths=(8, 16), blocks=1, head_width=8, embedding_width=16),
+    "dit": DiTConfig(patch=4, width=16, depth=2, head_width=8, embedding_width=16),
+    "greyscale_cnn": GreyscaleCnnConfig(width=8),
+}
+
+
+def channels_of(kind: str) -> int:
+    return 1 if kind == "greyscale_cnn" else 4
+
+
+def text_of(*lengths: int) -> TextCondition:
+    generator = torch.Generator().manual_seed(0)
+    return TextCondition.from_features(
+        torch.randn(len(lengths), TEXT_WIDTH, generator=generator),
+        [torch.randn(length, TEXT_WIDTH, generator=generator) for length in lengths],
+    )
+
+
+def network_of(kind: str) -> nn.Module:
+    torch.manual_seed(0)
+    return build_network(NETWORKS[kind], TEXT_WIDTH, channels_of(kind))
+
+
+def perturbed(kind: str) -> nn.Module:
+    """Away from the zeros of its initialisation, as after some training."""
+    network = network_of(kind)
+    for parameter in network.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return network.eval()
+
+
+def noisy(kind: str, batch: int, size: int = 16) -> torch.Tensor:
+    return torch.randn(batch, channels_of(kind), size, size, generator=torch.Generator().manual_seed(1))

@@ -1,0 +1,166 @@
+"""Signals and lack of memory: a checkpoint is written, the exit code says resumable, the same command ends as if nothing had been."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from flowmodel.errors import Resumable
+from flowmodel.files import sha256_file
+from flowmodel.training import interruption
+from flowmodel.training.checkpoint import FINAL, step_checkpoints
+from flowmodel.training.interruption import Interruption
+from flowmodel.training.loop import train
+from flowmodel.training.observers import TrainingObserver
+from tests.conftest import TINY
+from tests.training.helpers import ONE_THREAD, changed, worker
+
+LONG = {"steps": 80, "checkpoint_every": 5, "keep": "best"}
+OVERRIDES = [*TINY, *(f"training.{name}={value}" for name, value in LONG.items())]
+
+
+@pytest.fixture
+def one_thread():
+    """As the processes that are interrupted have it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_recipe, prepared, tmp_path_factory):
+    """Digest of the weights of a training that nobody interrupts."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    digest = train(changed(tiny_recipe, training=LONG), prepared.inputs, tmp_path_factory.mktemp("whole")).checkpoint.digest
+    torch.set_num_threads(threads)
+    return digest
+
+
+def _commands(prepared, folder):
+    settings = [word for override in OVERRIDES for word in ("--set", override)]
+    return {
+        "flowmodel train": [sys.executable, "-m", "flowmodel", "train", "--out", str(folder), *settings],
+        "worker": worker(prepared.store.root, folder, *OVERRIDES),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "number"), [("flowmodel train", signal.SIGTERM), ("worker", signal.SIGINT)])
+def test_a_signal_ends_with_75_and_the_same_command_with_the_same_weights(
+    tiny_recipe, prepared, whole, one_thread, tmp_path, command, number
+):
+    environment = ONE_THREAD | {"FLOWMODEL_STORE": str(prepared.store.root)}
+    process = subprocess.Popen(_commands(prepared, tmp_path)[command], env=environment, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not step_checkpoints(tmp_path):
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate()
+    assert process.returncode == os.EX_TEMPFAIL == 75, said
+    assert f"{number.name} after step" in said and "the same command continues" in said
+    reached = step_checkpoints(tmp_path)[-1][0]
+    assert 5 <= reached < 80 and not (tmp_path / FINAL).exists()
+    result = train(changed(tiny_recipe, training=LONG), prepared.inputs, tmp_path)
+    assert result.resumed_from == reached and result.checkpoint.digest == whole
+
+
+_LACK_OF_MEMORY = """
+import resource, torch
+from pathlib import Path
+from torch.nn.modules.module import register_module_forward_pre_hook
+
+calls = 0
+
+def allocate(module, _):
+    global calls
+    if type(module).__name__ == "UNet" and module.training:
+        calls += 1
+        if calls == 24:  # the first call counts the network's operations
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            limit = pages * resource.getpagesize() + 2**24
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+            torch.empty(2**30, dtype=torch.uint8)
+
+register_module_forward_pre_hook(allocate)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space")
+def test_a_real_lack_of_memory_leaves_a_checkpoint_of_the_step_before(tiny_recipe, prepared, whole, one_thread, tmp_path):
+    command = worker(prepared.store.root, tmp_path, *OVERRIDES, before=_LACK_OF_MEMORY)
+    process = subprocess.run(command, env=ONE_THREAD, stderr=subprocess.PIPE, text=True, check=False)
+    assert process.returncode == os.EX_TEMPFAIL, process.stderr
+    assert "out of memory after step 22 on cpu; continue with a larger training.accumulate (now 1" in process.stderr
+    assert step_checkpoints(tmp_path)[-1][0] == 22
+    result = train(changed(tiny_recipe, training=LONG), prepared.inputs, tmp_path)
+    assert result.resumed_from == 22 and result.checkpoint.digest == whole
+
+
+@pytest.mark.parametrize(("when", "checkpoint"), [("validation", None), ("grid", 15)])
+def test_a_lack_of_memory_beside_a_step_is_resumable_too(tiny_recipe, prepared, tiny_training, tmp_path, when, checkpoint):
+    """What validation would have changed is not known, so the checkpoint before it stands; a grid changes nothing."""
+    at = {"validation": 1, "grid": 2 * 2 + 1}[when]  # two averages, eight icons by eight times: a batch each, twice
+    calls = 0
+
+    def allocate(module, _):
+        nonlocal calls
+        if type(module).__name__ == "UNet" and not module.training:
+            calls += 1
+            if calls == at:
+                torch.empty(2**60, dtype=torch.uint8)
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(allocate)
+    try:
+        with pytest.raises(Resumable, match="out of memory after step"):
+            train(tiny_recipe, prepared.inputs, tmp_path, [TrainingObserver()])
+    finally:
+        hook.remove()
+    assert [step for step, _ in step_checkpoints(tmp_path)][-1:] == ([checkpoint] if checkpoint else [])
+    assert sha256_file(train(tiny_recipe, prepared.inputs, tmp_path).checkpoint.path) == sha256_file(tiny_training.checkpoint)
+
+
+class _Signals(TrainingObserver):
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def on_validation(self, step, values):
+        if step == self._step:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_interrupted_when_validation_ends_it_a_training_ends_there(tiny_recipe, prepared, tmp_path):
+    patient = {"learning_rate": 1e-30, "validation": {"every": 5, "icons": 8, "patience": 2}, "ema": 0.07}
+    recipe = changed(tiny_recipe, training=patient)
+    whole = train(recipe, prepared.inputs, tmp_path / "whole")
+    with pytest.raises(Resumable) as caught:
+        train(recipe, prepared.inputs, tmp_path / "stopped", [_Signals(15)])
+    assert caught.value.signal == signal.SIGTERM
+    continued = train(recipe, prepared.inputs, tmp_path / "stopped")
+    assert continued.stopped_early and continued.steps == whole.steps == 15
+    assert continued.checkpoint.digest == whole.checkpoint.digest
+
+
+def test_interrupted_in_its_last_step_a_training_only_has_to_be_finished(tiny_recipe, prepared, tiny_training, tmp_path):
+    with pytest.raises(Resumable):
+        train(tiny_recipe, prepared.inputs, tmp_path, [_Signals(30)])
+    result = train(tiny_recipe, prepared.inputs, tmp_path)
+    assert result.resumed_from == 30 and result.checkpoint.digest == sha256_file(tiny_training.checkpoint)
+
+
+def test_the_first_signal_is_remembered_and_a_late_second_one_interrupts(monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
+    with Interruption() as remembered:
+        assert remembered.signal is None
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # at once: the same Ctrl-C by way of a launcher
+        assert remembered.signal == signal.SIGINT
+        monkeypatch.setattr(interruption, "_SAME_SECONDS", -1.0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
