@@ -112,6 +112,7 @@ def _recipe(network: Mapping[str, Any] | None, colour: str, size: int, steps: in
     values["training"] |= {
         "steps": steps,
         "batch_size": 32,
+        "learning_rate": 2e-3,
         "warmup_steps": 50,
         "validation": {"every": 1, "icons": 64, "times": 4},
     }
