@@ -16,8 +16,9 @@ from flowmodel.icons.sources import html_chart
 from flowmodel.icons.sources.config import SOURCE, HtmlChartSource
 from flowmodel.icons.sources.context import Reading, SourceContext
 from flowmodel.icons.sources.ingest import ingest_icons
-from flowmodel.icons.table import ARROW_SCHEMA, read_icon_table
+from flowmodel.icons.table import ARROW_SCHEMA, read_icon_table, read_ok_icons
 from flowmodel.schemas import ICONS, validate
+from flowmodel.store import PROJECT_ROOT
 from tests.icons.helpers import BLUE, GREEN, RED, plain
 from tests.icons.sources.chart_page import Row, chart_page, data_uri
 from tests.icons.sources.faulty_server import Answer, FaultyServer, PatientClock
@@ -358,3 +359,14 @@ def test_two_sources_of_one_host_are_read_one_after_the_other(server: FaultyServ
     assert [len(reading.rows) for reading in readings] == [2, 3]
     assert server.most_at_once == 1
     assert any("waiting until another source has been read from 127.0.0.1" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_a_chart_of_the_whole_bundled_set_comes_through_every_fault(server: FaultyServer, read: Read, log: list[str]) -> None:
+    bundled = read_ok_icons(PROJECT_ROOT / "data" / "bundled" / "noto.parquet", ["key", "name", "png"])
+    chart = chart_page(Row(icon.key, icon.name, [None, icon.png, None]) for icon in bundled.itertuples())
+    faults = [Answer(status=429, headers={"Retry-After": "5"}), Answer(status=500), page(chart[:-1000], promised=len(chart))]
+    server.answers["/"] = [*faults, page(chart)]
+    icons = table(read())
+    assert set(icons["status"]) == {"ok"} and sum("trying again" in line for line in log) == 3
+    assert icons.loc[bundled["key"], "png"].tolist() == bundled["png"].tolist()
