@@ -1,6 +1,7 @@
 """How fast icons become tensors and captions become vectors: `python -m benchmarks.data [--quick] [--json FILE]`.
 
-- normalise and write: the icons table of 64-pixel PNGs to `normalized_icons`, against Pillow decoding the same bytes
+- normalise and write: the icons table of 64-pixel PNGs to `normalized_icons`, against Pillow decoding the same bytes; kept at
+  that size, and halved, where every picture is scaled and encoded again (no limit)
 - embed: MiniLM, against sentence-transformers on the same captions (`pip install -e '.[bench]'`; left out without it)
 - load: tensors from disk to a uint8 batch that is ready, against a torch DataLoader that decodes the PNGs
 """
@@ -26,7 +27,7 @@ ICONS = PROJECT_ROOT / "data" / "bundled" / "noto.parquet"
 BATCH = 64
 
 
-def normalise_and_write(folder: Path, repeats: int) -> Comparison:
+def normalise_and_write(folder: Path, repeats: int, size: int = 64, limit: float | None = 2.5) -> Comparison:
     pngs = read_ok_icons(ICONS, ["png"])["png"].tolist()
 
     def pillow() -> None:
@@ -34,9 +35,10 @@ def normalise_and_write(folder: Path, repeats: int) -> Comparison:
             Image.open(io.BytesIO(png)).convert("RGBA").load()
 
     def ours() -> None:
-        normalise_icons({"noto": ICONS}, 64, folder / "normalised.parquet")
+        normalise_icons({"noto": ICONS}, size, folder / "normalised.parquet")
 
-    return compare("normalise and write, 64 px", ours, "Pillow, decoding only", pillow, len(pngs), repeats, limit=2.5)
+    what = f"normalise and write, 64 to {size} px" if size != 64 else "normalise and write, 64 px"
+    return compare(what, ours, "Pillow, decoding only", pillow, len(pngs), repeats, limit)
 
 
 class _Pngs(Dataset[torch.Tensor]):
@@ -75,7 +77,8 @@ def main() -> int:
     options = parser.parse_args()
     repeats = 3 if options.quick else 9
     with tempfile.TemporaryDirectory() as folder:
-        comparisons = [normalise_and_write(Path(folder), repeats), load_an_epoch(Path(folder), repeats)]
+        comparisons = [normalise_and_write(Path(folder), repeats), normalise_and_write(Path(folder), repeats, 32, None)]
+        comparisons.append(load_an_epoch(Path(folder), repeats))
     try:
         from benchmarks.embeddings import compare_embeddings
 

@@ -33,7 +33,8 @@ def prepare(
     context = SourceContext(PROJECT_ROOT, store.downloads, log)
     for config in configs:
         log(f"reading icons of '{config.name}'")
-        ingest_icons(config, context, store.icons(config.name))
+        if not ingest_icons(config, context, store.icons(config.name)).complete:
+            log("not everything could be fetched; what is missing is quarantined, and the next run tries it again")
     log(f"normalising to {data.size} x {data.size} pixels")
     tables = {config.name: store.icons(config.name) for config in configs}
     trim = [config.name for config in configs if config.trim]

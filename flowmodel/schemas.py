@@ -52,7 +52,7 @@ CAPTIONS = pa.DataFrameSchema(
         "icon_id": pa.Column(str, _ICON_ID),
         "text": pa.Column(str, pa.Check.str_length(min_value=1)),
         "template": pa.Column(str),
-        "language": pa.Column(str, pa.Check.str_matches(r"^[a-z]{2}(-[a-z]+)?$"), description="as emojibase names it: en, de, …"),
+        "language": pa.Column(str, pa.Check.str_matches(r"^[a-z]{2,3}(-[a-z]+)?$"), description="en, de, …; und for own texts"),
     },
     name="captions",
     strict=True,

@@ -15,6 +15,7 @@ from flowmodel.schemas import CAPTIONS, validate
 
 TEMPLATES = ("name", "name_keywords", "name_group", "name_tone", "name_style", "own")
 ENGLISH = "en"
+UNDETERMINED = "und"  # as ISO 639 calls it: what the source's own texts are written in, nobody says
 
 _TRANSLATED = ("name", "name_keywords")  # what emojibase has in every language
 _MAX_KEYWORDS = 5
@@ -55,8 +56,9 @@ def build_captions(
     """Write the `captions` table of the usable icons: one row an icon, template and language.
 
     `name` in English is always there, whatever is asked for: it is what an icon is called in evaluations. `own` are the texts
-    that the source gives, used as they are; an icon without any has none. Other languages have name and keywords, of icons that
-    are emoji. `styles` gives the style of each source by name; a source that is not in it is its own style.
+    that the source gives, used as they are whatever the languages; an icon without any has none. Other languages have name and
+    keywords, of icons that are emoji. `styles` gives the style of each source by name; a source that is not in it is its own
+    style.
 
     Raises FlowmodelError when the table can't be read, or emojibase does not have one of `languages`.
     """
@@ -65,10 +67,9 @@ def build_captions(
     rows: list[tuple[str, ...]] = []
     for icon in icons.to_dict("records"):
         style = (styles or {}).get(icon["source"], icon["source"])
-        if ENGLISH in languages:
-            rows += _english(icon, style, templates)
-        else:
-            rows += _english(icon, style, ["name"])
+        rows += _english(icon, style, templates if ENGLISH in languages else ["name"])
+        if "own" in templates:
+            rows += _own(icon)
         for language, names in labels.items():
             if icon["key"] in names:
                 rows += _translated(icon, *names[icon["key"]], language, templates)
@@ -81,9 +82,11 @@ def _english(icon: Mapping[Any, Any], style: str, templates: Sequence[str]) -> I
     for template, text in texts.items():
         if template == "name" or template in templates:
             yield f"{icon['id']}#{template}", icon["id"], text, template, ENGLISH
-    if "own" in templates:
-        for number, text in enumerate(icon["captions"]):
-            yield f"{icon['id']}#own-{number}", icon["id"], text, "own", ENGLISH
+
+
+def _own(icon: Mapping[Any, Any]) -> Iterator[tuple[str, ...]]:
+    for number, text in enumerate(icon["captions"]):
+        yield f"{icon['id']}#own-{number}", icon["id"], text, "own", UNDETERMINED
 
 
 def _translated(

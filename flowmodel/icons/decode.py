@@ -16,7 +16,9 @@ from flowmodel.icons.svg import render_svg
 MAX_EDGE = 4096
 MAX_BYTES = 16 * 2**20
 
+# By the ending of a file's name.
 _FORMATS = {".png": "PNG", ".webp": "WEBP", ".jpg": "JPEG", ".jpeg": "JPEG", ".gif": "GIF", ".svg": "SVG"}
+ENDINGS = tuple(_FORMATS)
 _RASTER = ("PNG", "WEBP", "JPEG", "GIF")
 _ORIENTATION = 0x0112  # EXIF tag
 
@@ -50,7 +52,7 @@ def open_picture(content: bytes, file: str, svg_pixels: int = 256) -> OpenedPict
     """
     suffix = PurePosixPath(file.replace("\\", "/")).suffix.lower()
     if suffix not in _FORMATS:
-        raise ValueError(f"is no picture by its name; the ending must be one of {', '.join(_FORMATS)}")
+        raise ValueError(f"is no picture by its name; the ending must be one of {', '.join(ENDINGS)}")
     if not content:
         raise ValueError("empty file")
     if len(content) > MAX_BYTES:
@@ -99,12 +101,20 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bool]:
         if turned:
             notes.append("turned upright as its EXIF data says")
             picture = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith("I"):  # 16-bit grey: Pillow would clip it to 8 bits; keep the high byte, as it does for colour
-            picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+        if picture.mode.startswith("I"):
+            picture = _high_byte(picture)
         picture.load()
         return picture if picture.mode == "RGBA" else picture.convert("RGBA"), ", ".join(notes), frames == 1 and not turned
     except Exception as error:
         raise ValueError(f"corrupt {expected} ({_first_line(error)})") from None
+
+
+def _high_byte(picture: Image.Image) -> Image.Image:
+    """16-bit grey as 8 bits, as Pillow does for colour: by itself it would clip, and forget which grey is transparent."""
+    grey_HW = np.asarray(picture)
+    alpha_HW = np.where(grey_HW == picture.info.get("transparency", -1), 0, 255).astype(np.uint8)
+    high_HW = (grey_HW >> 8).astype(np.uint8)
+    return Image.merge("LA", (Image.fromarray(high_HW), Image.fromarray(alpha_HW)))
 
 
 def _first_line(error: Exception) -> str:

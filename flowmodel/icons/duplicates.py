@@ -42,20 +42,21 @@ def find_duplicates(normalised: Path, out: Path) -> Artifact:
     """Write the `duplicates` table: a row a pair of usable icons that look alike.
 
     A perceptual hash (signs of the lowest 8 x 8 cosine frequencies, as in Zauner 2010, of the picture on white, on black and of
-    its alpha) finds the candidates; the root mean square of the pixels' difference decides.
+    its alpha) finds the candidates; the root mean square of the pixels' difference decides. Identical are those whose
+    premultiplied pixels have one digest: pictures of other detail may be the same when reduced.
 
     Raises FlowmodelError when the table is missing or unreadable.
     """
-    icons = read_ok_icons(normalised, ["id", "png"])
+    icons = read_ok_icons(normalised, ["id", "png", "sha256"])
     reduced_NSS4 = _reduce([premultiply(decode_png(png)) for png in icons["png"]])
     a_P, b_P, hash_P, pixel_P = _similar_pairs(reduced_NSS4)
-    ids = icons["id"].to_numpy(dtype=object)
+    ids, digests = (icons[column].to_numpy(dtype=object) for column in ("id", "sha256"))
     pairs = pd.DataFrame(
         {
             "icon_a": ids[a_P],
             "icon_b": ids[b_P],
             "cluster": ids[clusters(len(ids), a_P, b_P)[a_P]],
-            "identical": [bool(icons["png"][a] == icons["png"][b]) or d == 0 for a, b, d in zip(a_P, b_P, pixel_P, strict=True)],
+            "identical": digests[a_P] == digests[b_P],
             "hash_distance": hash_P.astype(np.int64),
             "pixel_distance": pixel_P.astype(np.float64).round(5),
         }

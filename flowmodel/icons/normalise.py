@@ -4,6 +4,7 @@ Shape suffixes: H, W pixels, N = the wanted edge, 4 channels (red, green, blue, 
 """
 
 import json
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,10 @@ from flowmodel.icons.table import read_icon_table, write_icon_table
 OPTICAL_SIZE = 7 / 8
 
 _CHANGED = ("png", "width", "sha256", "status", "reason", "notes")
+_SOFT = 1  # pixels that a soft edge may lose when it is averaged, or gain
 _FAST = 1  # zlib level: twice as fast as the default, a tenth larger
+
+_Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 @dataclass(frozen=True)
@@ -53,26 +57,53 @@ def normalise_picture(png: bytes, size: int, trim: bool = False) -> NormalisedPi
     if box is None:
         raise ValueError("shows nothing: every pixel is transparent")
     picture = straight.convert("RGBa")  # Pillow's name for premultiplied
-    edge = size
     if trim:
         edge = max(1, round(size * OPTICAL_SIZE))
-        # A soft edge may fade away when it is averaged: within a pixel of the wanted size is good enough to be left alone.
-        if picture.size == (size, size) and abs(max(box[2] - box[0], box[3] - box[1]) - edge) <= 1:
+        if picture.size == (size, size) and abs(_longer(box) - edge) <= _SOFT:
             return NormalisedPicture(np.asarray(picture), unchanged=True)
-        picture = picture.crop(box)
+        picture, fitted = _trimmed(picture, edge)
     elif picture.size == (size, size):
         return NormalisedPicture(np.asarray(picture), unchanged=True)
-    scale = edge / max(picture.size)
-    notes = f"enlarged from {picture.width} x {picture.height}" if scale > 1 else ""
-    width, height = (max(1, round(length * scale)) for length in picture.size)
-    if (width, height) != picture.size:
-        picture = picture.resize((width, height), Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR)
+    else:
+        fitted = _fitted(picture, size)
+    notes = f"enlarged from {picture.width} x {picture.height}" if max(fitted.size) > max(picture.size) else ""
     canvas_NN4 = np.zeros((size, size, 4), np.uint8)
-    top, left = (size - height) // 2, (size - width) // 2
-    canvas_NN4[top : top + height, left : left + width] = np.asarray(picture)
+    top, left = (size - fitted.height) // 2, (size - fitted.width) // 2
+    canvas_NN4[top : top + fitted.height, left : left + fitted.width] = np.asarray(fitted)
     if not canvas_NN4[..., 3].any():
         raise ValueError("shows nothing: every pixel is transparent")
     return NormalisedPicture(canvas_NN4, unchanged=False, notes=notes)
+
+
+def _fitted(picture: Image.Image, edge: int) -> Image.Image:
+    """Scaled so that the longer edge is `edge`."""
+    scale = edge / max(picture.size)
+    width, height = (max(1, round(length * scale)) for length in picture.size)
+    if (width, height) == picture.size:
+        return picture
+    return picture.resize((width, height), Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR)
+
+
+def _trimmed(picture: Image.Image, edge: int) -> tuple[Image.Image, Image.Image]:
+    """The visible part of `picture`, and the same scaled to `edge`.
+
+    Specks that fade away when they are averaged don't count: the rest would be smaller than that of other icons.
+    """
+    while True:
+        picture = picture.crop(picture.getchannel("a").getbbox())
+        fitted = _fitted(picture, edge)
+        seen = fitted.getchannel("a").getbbox()
+        if seen is None or _longer(seen) >= edge - _SOFT:
+            return picture, fitted
+        across, down = picture.width / fitted.width, picture.height / fitted.height
+        smaller = (int(seen[0] * across), int(seen[1] * down), math.ceil(seen[2] * across), math.ceil(seen[3] * down))
+        if smaller == (0, 0, *picture.size):
+            return picture, fitted
+        picture = picture.crop(smaller)
+
+
+def _longer(box: _Box) -> int:
+    return max(box[2] - box[0], box[3] - box[1])
 
 
 def normalise_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Collection[str] = ()) -> Artifact:

@@ -44,7 +44,9 @@ class DataConfig(_Section):
     colour: Colour = Field("rgba", description="rgb and greyscale: on white, without transparency.")
     selection: str | None = Field(None, description="Name of a list in recipes/selections, or its path; empty: every icon.")
     captions: tuple[CaptionTemplate, ...] = Field(
-        ("name", "name_keywords", "name_style"), min_length=1, description="Templates; training draws one a step at random."
+        ("name", "name_keywords", "name_style", "own"),
+        min_length=1,
+        description="Templates, and own: the source's own texts. Training draws one a step at random.",
     )
     languages: tuple[str, ...] = Field(
         ("en",), min_length=1, description="Of the captions, by emojibase's names: en, de, fr, ja."

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_parquet
+from flowmodel.icons.captions import UNDETERMINED
 from flowmodel.icons.tensors import load_tensors, to_unit
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes.schema import Colour, DataConfig
@@ -79,8 +80,10 @@ def load_icon_set(inputs: TrainingInputs, data: DataConfig, policy: DevicePolicy
     embeddings = load_embeddings(inputs.embeddings.path)
     row_of_caption = {caption_id: row for row, caption_id in enumerate(embeddings.caption_ids)}
     captions = read_parquet(inputs.captions.path, columns=["caption_id", "icon_id", "template", "language"]).to_pandas()
-    captions = captions[captions["template"].isin(data.captions) & captions["language"].isin(data.languages)]
-    captions_of = captions.groupby("icon_id")["caption_id"].apply(list).to_dict()
+    wanted = captions["template"].isin(data.captions) & captions["language"].isin([*data.languages, UNDETERMINED])
+    # An icon without any of those, as one that is no emoji has no German name, is trained on with what it is called.
+    wanted |= ~captions["icon_id"].isin(captions.loc[wanted, "icon_id"]) & (captions["template"] == "name")
+    captions_of = captions[wanted].groupby("icon_id")["caption_id"].apply(list).to_dict()
     rows: list[int] = []
     first, count = [], []
     for icon_id in ids:

@@ -5,6 +5,7 @@ import pytest
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_parquet
 from flowmodel.icons.captions import TEMPLATES, build_captions, caption_texts
+from flowmodel.recipes import load_recipe, recipe_names
 from flowmodel.recipes.schema import DataConfig
 from tests.icons.helpers import icon_row, write_icons
 
@@ -77,6 +78,17 @@ def test_only_what_is_asked_for_is_made_and_the_name_always(tmp_path: Path) -> N
     assert (german["language"], german["template"]) == ("de", "name_keywords")
     assert german["text"].startswith("grinsendes Gesicht, ")
     assert found["test/1f600#name_keywords@ja"]["text"].startswith("にっこり笑う")
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_uses_the_source_s_own_texts_as_they_are_in_whatever_language(
+    tmp_path: Path, name: str, language: str
+) -> None:
+    data = load_recipe(name, [f"data.languages=[{language}]"]).data
+    rows = [icon_row("a", captions=["Ein Stern;  von mir, GEZEICHNET"])]
+    own = captions(tmp_path, rows, templates=data.captions, languages=data.languages)["test/a#own-0"]
+    assert (own["text"], own["template"], own["language"]) == ("Ein Stern;  von mir, GEZEICHNET", "own", "und")
 
 
 def test_an_unknown_language_is_named() -> None:

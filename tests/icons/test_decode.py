@@ -60,6 +60,13 @@ def test_16_bit_grey_keeps_its_high_byte() -> None:
     assert decode_png(png_of(Image.fromarray(grey)))[0, :, 0].tolist() == [0, 128, 255]
 
 
+def test_16_bit_grey_keeps_its_transparent_grey() -> None:
+    header, row = struct.pack(">IIBBBBB", 3, 1, 16, 0, 0, 0, 0), b"\0" + struct.pack(">3H", 0, 0xFFFE, 0xFFFF)
+    parts = ((b"IHDR", header), (b"tRNS", struct.pack(">H", 0xFFFF)), (b"IDAT", zlib.compress(row)), (b"IEND", b""))
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+    assert decode_png(open_picture(png, "x.png").png)[0].tolist() == [[0, 0, 0, 255], [255, 255, 255, 255], [255, 255, 255, 0]]
+
+
 def bad_pictures() -> dict[str, tuple[bytes, str]]:
     good = encode_png(np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8))
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 6, 0, 0, 0)

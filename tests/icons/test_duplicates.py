@@ -67,3 +67,12 @@ def test_clusters_are_the_connected_components(case: tuple[int, list[tuple[int, 
             smallest[a] = smallest[b] = min(smallest[a], smallest[b])
     a_P, b_P = (np.array([link[end] for link in links], dtype=np.int64) for end in (0, 1))
     assert clusters(count, a_P, b_P).tolist() == smallest
+
+
+def test_pictures_that_differ_in_fine_detail_only_are_similar_and_not_identical(tmp_path: Path) -> None:
+    checks = face()
+    checks[16:48, 16:48][::2, ::2, :3] //= 2
+    moved = face()
+    moved[16:48, 16:48][1::2, 1::2, :3] //= 2  # the same on average
+    pairs = found(tmp_path, {"a": checks, "b": moved})
+    assert pairs["identical"].tolist() == [False]

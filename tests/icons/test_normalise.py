@@ -1,8 +1,9 @@
+import contextlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -115,6 +116,26 @@ def test_trimming_brings_every_icon_to_one_optical_size_and_stays(rgba_HW4: np.n
     longest = max(np.ptp(axis) + 1 for axis in np.nonzero(trimmed[..., 3]))
     assert longest == round(size * OPTICAL_SIZE)
     assert np.array_equal(straight(encode_png(trimmed), size, trim=True), trimmed)
+
+
+FAINT = st.sampled_from([0, 0, 0, 1, 2, 5, 60, 255])
+SPECKS = hnp.arrays(np.uint8, st.tuples(st.integers(1, 90), st.integers(1, 90), st.just(4)), elements=FAINT, fill=st.just(0))
+
+
+@settings(max_examples=300, deadline=None)
+@given(SPECKS, st.sampled_from([4, 8, 16, 64]), st.booleans())
+def test_specks_that_fade_away_do_not_make_normalising_twice_another_thing(rgba_HW4: np.ndarray, size: int, trim: bool) -> None:
+    with contextlib.suppress(ValueError):  # nothing is seen of it
+        normalised = straight(encode_png(rgba_HW4), size, trim)
+        assert np.array_equal(straight(encode_png(normalised), size, trim), normalised)
+
+
+def test_a_speck_in_the_corner_does_not_make_the_icon_small() -> None:
+    picture = np.zeros((512, 512, 4), np.uint8)
+    picture[200:300, 200:300] = RED
+    picture[0, 0] = (0, 0, 0, 1)
+    assert (straight(encode_png(picture), 64, trim=True)[..., 3] > 0).sum() >= 55 * 55
+    assert (straight(encode_png(picture), 64)[..., 3] > 0).sum() < 15 * 15
 
 
 def test_the_margin_does_not_matter_when_trimming() -> None:

@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import dagster as dg
 import pytest
 import yaml
 
+from flowmodel.icons.sources import bundled
 from flowmodel.store import PROJECT_ROOT
+from pipelines.defs.ingest import sensors
 from pipelines.defs.ingest.sensors import new_upstream
 from pipelines.resources import StoreResource
 from tests.icons.helpers import icon_row, write_icons
@@ -116,3 +119,12 @@ def test_sources_are_read_in_processes_of_their_own(three_sources):
     assert done.returncode != 0
     assert "absent.parquet: no such file" in done.stdout
     assert three_sources.store.icons("mine").exists() and three_sources.store.icons("other").exists()
+
+
+def test_a_source_that_does_not_answer_costs_the_sensor_no_other_source(three_sources, monkeypatch):
+    released = threading.Event()
+    monkeypatch.setattr(bundled, "observe", lambda config, context: released.wait(60))
+    monkeypatch.setattr(sensors, "SECONDS", 0.5)
+    tick = _tick(three_sources)
+    released.set()
+    assert json.loads(tick.cursor).keys() == {"mine", "other"} and len(tick.run_requests) == 2

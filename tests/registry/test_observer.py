@@ -4,12 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from flowmodel.files import read_json
+from flowmodel.icons.splits import load_splits
+from flowmodel.icons.table import read_icon_table, write_icon_table
 from flowmodel.registry.observer import MlflowObserver, run_of_checkpoint
-from flowmodel.registry.runs import RUN_FILE
+from flowmodel.registry.runs import LICENCES, MANIFEST, RUN_FILE, TrainingRun
 from flowmodel.registry.tracking import connect, experiment_id
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.training.loop import train
@@ -79,6 +83,28 @@ def test_the_data_set_is_an_input_with_its_digests(run, prepared):
     }
     tags = {tag.key: tag.value for tag in run.inputs.dataset_inputs[0].tags}
     assert tags["mlflow.data.context"] == "training" and len(tags["sha256"]) == 64
+
+
+def test_the_licence_of_every_icon_travels_with_the_run(run, store, prepared):
+    client = connect(store)
+    manifest = pd.read_csv(client.download_artifacts(run.info.run_id, MANIFEST), keep_default_na=False)
+    assert len(manifest) == int(run.data.params["trained_icons"]) and manifest["id"].is_unique
+    assert set(manifest["split"]) == {"train"} and set(manifest["licence"]) == {"Apache-2.0"}
+    (terms,) = pd.read_csv(client.download_artifacts(run.info.run_id, LICENCES)).to_dict("records")
+    assert (terms["source"], terms["licence"], terms["redistributable"]) == ("noto", "Apache-2.0", True)
+    assert (terms["origin"], terms["icons"]) == ("emoji-datasource-google 16.0.0", len(manifest))
+    assert (run.data.tags["licences"], run.data.tags["redistributable"]) == ("Apache-2.0", "true")
+
+
+def test_one_icon_that_may_not_be_passed_on_marks_the_whole_run(store, prepared, tmp_path):
+    icons = read_icon_table(prepared.inputs.normalised.path)
+    trained = [icon for icon, split in load_splits(prepared.inputs.splits.path).items() if split == "train"][:5]
+    icons.loc[icons["id"] == trained[0], ["licence", "redistributable"]] = ["proprietary (Apple)", False]
+    inputs = replace(prepared.inputs, normalised=write_icon_table(tmp_path / "icons.parquet", icons))
+    training = TrainingRun.open(store, tmp_path, "with-apple")
+    training.log_dataset(inputs, tuple(trained))
+    tags = training.client.get_run(training.run_id).data.tags
+    assert (tags["licences"], tags["redistributable"]) == ("Apache-2.0, proprietary (Apple)", "false")
 
 
 def test_a_finished_training_keeps_its_run(run, store, folder, tiny_recipe, prepared):

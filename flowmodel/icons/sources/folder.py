@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import zip_longest
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_bytes
-from flowmodel.icons.decode import MAX_BYTES
+from flowmodel.icons.decode import ENDINGS, MAX_BYTES
 from flowmodel.icons.emoji_texts import unicode_emoji
 from flowmodel.icons.keys import parse_hexcode, slug
 from flowmodel.icons.sources.config import FolderSource, locate
@@ -35,7 +35,7 @@ _Entry = dict[str, Any]  # the columns, lists where _LISTS says so
 
 
 def read(config: FolderSource, context: SourceContext) -> Reading:
-    """The rows of every listed picture.
+    """The rows of every listed picture; how many more the folder holds is told.
 
     Raises FlowmodelError when the folder or its captions file is missing or unreadable, or two files give the same key.
     """
@@ -49,6 +49,9 @@ def read(config: FolderSource, context: SourceContext) -> Reading:
                 f"{captions}: '{entry['file']}' and '{taken[key]}' both give the key '{key}'; rename one of them"
             )
         taken[key] = entry["file"]
+    if unlisted := _unlisted(folder, entries):
+        named = ", ".join(unlisted[:3]) + (", ..." if len(unlisted) > 3 else "")
+        context.log(f"{captions}: pictures of the folder that no line names are left out: {len(unlisted):,} ({named})")
     return Reading(rows_of(lambda entry: _row(config, folder, entry), entries, context))
 
 
@@ -60,6 +63,13 @@ def observe(config: FolderSource, context: SourceContext) -> Observation:
     newest = max((stamp[1] for stamp in stamps if stamp), default=0) / 1e9
     version = f"{len(entries)} files, newest of {datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}"
     return Observation(fingerprint=[entries, stamps], version=version)
+
+
+def _unlisted(folder: Path, entries: list[_Entry]) -> list[str]:
+    """Pictures in the folder, or in folders in it, that no line names; hidden files are not meant."""
+    listed = {PurePosixPath(entry["file"].replace("\\", "/")).as_posix() for entry in entries}
+    pictures = (path for path in folder.rglob("[!.]*") if path.suffix.lower() in ENDINGS and path.is_file())
+    return sorted({path.relative_to(folder).as_posix() for path in pictures} - listed)
 
 
 def _stamp(path: Path) -> list[int]:

@@ -5,11 +5,14 @@ Whose pictures these are, a page doesn't say: they count as not redistributable 
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from filelock import FileLock, Timeout
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_bytes
@@ -97,9 +100,11 @@ def observe(config: HtmlChartSource, context: SourceContext, clock: Clock | None
     return Observation([config.url, *stamp], version=next(value for value in stamp if value))
 
 
-def _open_client(config: HtmlChartSource, context: SourceContext, clock: Clock | None) -> WebClient:
-    return WebClient(
-        context.downloads / "web" / config.name,
+@contextmanager
+def _open_client(config: HtmlChartSource, context: SourceContext, clock: Clock | None) -> Iterator[WebClient]:
+    folder = context.downloads / "web"
+    client = WebClient(
+        folder / config.name,
         contact=config.contact,
         allow_hosts=config.allow_hosts,
         pause_seconds=config.pause_seconds,
@@ -108,6 +113,24 @@ def _open_client(config: HtmlChartSource, context: SourceContext, clock: Clock |
         log=context.log,
         clock=clock,
     )
+    with client, _turn(config.url, folder, context.log):
+        yield client
+
+
+@contextmanager
+def _turn(url: str, folder: Path, log: Callable[[str], None]) -> Iterator[None]:
+    """One source at a time reads from a host, also where others are read by other processes."""
+    host = url.split("/")[2].rpartition("@")[2].lower()
+    lock = FileLock(folder / f"{slug(host)}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log(f"waiting until another source has been read from {host}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _chart_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pictures) -> list[dict[str, Any]]:

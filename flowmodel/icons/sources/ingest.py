@@ -1,5 +1,8 @@
 """From an entry of `sources.yaml` to its `icons` table."""
 
+import threading
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,12 +24,14 @@ _FORMAT = 2
 class Ingested:
     """The source's table and the version of the source, for a person.
 
-    `unchanged` where the table that lay there was still right and nothing was read.
+    `unchanged` where the table that lay there was still right and nothing was read; not `complete` where something could not be
+    fetched this time, which the next reading tries again.
     """
 
     artifact: Artifact
     version: str
     unchanged: bool
+    complete: bool = True
 
 
 def read_icons(config: SourceConfig, context: SourceContext) -> Reading:
@@ -50,6 +55,35 @@ def observe_source(config: SourceConfig, context: SourceContext) -> Observation:
     """What the source looks like now, without downloading it; raises FlowmodelError when it is not there."""
     observation: Observation = _module(config).observe(config, context)
     return observation
+
+
+def observe_sources(
+    configs: Sequence[SourceConfig], context: SourceContext, seconds: float
+) -> dict[str, Observation | Exception]:
+    """What each source looks like now, by name, or the error in place of it; all are asked at the same time.
+
+    A source that takes longer than `seconds` is an error too, and is not waited for.
+    """
+    found: dict[str, Observation | Exception] = {}
+
+    def observe(config: SourceConfig) -> None:
+        try:
+            found[config.name] = observe_source(config, context)
+        except Exception as error:
+            found[config.name] = error
+
+    # No executor: at its end Python would wait for the threads that nobody waits for.
+    threads = [threading.Thread(target=observe, args=(config,), daemon=True) for config in configs]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    in_time = dict(found)
+    return {
+        config.name: in_time.get(config.name, FlowmodelError(f"source '{config.name}': not observed within {seconds:g} s"))
+        for config in configs
+    }
 
 
 def source_fingerprint(config: SourceConfig, observation: Observation) -> str:
@@ -84,7 +118,7 @@ def ingest_icons(config: SourceConfig, context: SourceContext, out: Path) -> Ing
         write_json(_memory(out), {"fingerprint": source_fingerprint(config, observation), "digest": artifact.digest})
     else:  # so that the next run tries again what could not be fetched
         _memory(out).unlink(missing_ok=True)
-    return Ingested(artifact, observation.version, unchanged=False)
+    return Ingested(artifact, observation.version, unchanged=False, complete=reading.complete)
 
 
 def _module(config: SourceConfig) -> ModuleType:

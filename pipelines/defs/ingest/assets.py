@@ -30,11 +30,16 @@ def build_icons(source: SourceConfig) -> dg.AssetsDefinition:
         ingested = ingest_icons(source, source_context(place, context.log), place.icons(source.name))
         if ingested.unchanged:
             context.log.info("nothing has changed since it was read last; nothing was read")
+        if not ingested.complete:
+            context.log.warning(
+                "not everything could be fetched; what is missing is quarantined, and the next run tries it again"
+            )
         return materialised(
             ingested.artifact,
             started,
             version=ingested.version,
             unchanged=ingested.unchanged,
+            complete=ingested.complete,
             **icons_summary(ingested.artifact.path),
         )
 

@@ -4,10 +4,12 @@ import json
 
 import dagster as dg
 
-from flowmodel.errors import FlowmodelError
 from pipelines.defs.jobs import ingest
 from pipelines.resources import StoreResource
 from pipelines.sources import icon_sources, icons_key, source_context
+
+# Dagster gives up a sensor after a minute, and with it all that the others would have told.
+SECONDS = 40
 
 
 @dg.sensor(
@@ -21,16 +23,17 @@ def new_upstream(context: dg.SensorEvaluationContext, store: StoreResource) -> d
 
     A source that can't be observed is a warning in the sensor's log, and is looked at again next time.
     """
-    from flowmodel.icons.sources.ingest import is_current, observe_source, source_fingerprint
+    from flowmodel.icons.sources.ingest import is_current, observe_sources, source_fingerprint
 
     place = store.open()
     seen = json.loads(context.cursor or "{}")
     requests, observations = [], []
-    for source in icon_sources():
-        try:
-            found = observe_source(source, source_context(place, context.log))
-        except FlowmodelError as error:
-            context.log.warning(str(error))
+    sources = icon_sources()
+    observed = observe_sources(sources, source_context(place, context.log), SECONDS)
+    for source in sources:
+        found = observed[source.name]
+        if isinstance(found, Exception):
+            context.log.warning(str(found) or repr(found))
             continue
         if seen.get(source.name) != [found.version, found.newer]:
             seen[source.name] = [found.version, found.newer]

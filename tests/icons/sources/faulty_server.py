@@ -4,7 +4,8 @@ import gzip
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -72,16 +73,12 @@ class FaultyServer:
             wbufsize = 0
 
             def do_GET(self) -> None:
-                with server._lock:
-                    server.at_once += 1
-                    server.most_at_once = max(server.most_at_once, server.at_once)
-                try:
-                    server._serve(self)
-                except OSError:  # the client went away
-                    self.close_connection = True
-                finally:
-                    with server._lock:
-                        server.at_once -= 1
+                with ExitStack() as answering:
+                    answering.enter_context(server._counted())
+                    try:
+                        server._serve(self, before_last_byte=answering.close)
+                    except OSError:  # the client went away
+                        self.close_connection = True
 
             do_HEAD = do_GET
 
@@ -117,7 +114,17 @@ class FaultyServer:
             turn = self._turns[path] = self._turns.get(path, -1) + 1
         return answers[min(turn, len(answers) - 1)]
 
-    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        yield
+        with self._lock:
+            self.at_once -= 1
+
+    def _serve(self, handler: BaseHTTPRequestHandler, before_last_byte: Callable[[], None]) -> None:
+        """`before_last_byte` because a client that has it may ask for the next thing before this thread goes on."""
         answer = self._answer(handler.path)
         unchanged = bool(answer.etag) and handler.headers.get("If-None-Match") == answer.etag and answer.status == 200
         status = 304 if unchanged else answer.status
@@ -148,15 +155,19 @@ class FaultyServer:
             handler.close_connection = True
         elif not unchanged:
             handler.send_header("Content-Length", str(len(body) if answer.promised is None else answer.promised))
+        if handler.command == "HEAD" or not body or status != 200:  # a client need not wait for what comes with an error
+            before_last_byte()
         handler.end_headers()
         if handler.command == "HEAD":
             return
         if answer.drip:
-            for i in range(len(body)):
+            for i in range(len(body) - 1):
                 handler.wfile.write(body[i : i + 1])
                 time.sleep(answer.drip)
         else:
-            handler.wfile.write(body)
+            handler.wfile.write(body[:-1])
+        before_last_byte()
+        handler.wfile.write(body[-1:])
         if answer.promised is not None and answer.promised > len(body):
             handler.close_connection = True
 

@@ -1,6 +1,7 @@
 """Small real fonts with colour bitmaps: sbix in a collection, as Apple's, and CBDT, as Noto's."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 from fontTools.feaLib.builder import addOpenTypeFeaturesFromString
@@ -48,16 +49,20 @@ def picture(glyph: str, edge: int) -> bytes:
 
 
 def plain_font(family: str, **names: str) -> FontBuilder:
+    rules = "".join(f"sub {parts} by {glyph};" for glyph, parts in LIGATURES.items())
+    return built_font(family, GLYPHS, CMAP, rules, **names)
+
+
+def built_font(family: str, glyphs: list[str], cmap: Mapping[int, str], rules: str, **names: str) -> FontBuilder:
     builder = FontBuilder(1000, isTTF=True)
-    builder.setupGlyphOrder(GLYPHS)
-    builder.setupCharacterMap(CMAP)
-    builder.setupGlyf({glyph: TTGlyphPen(None).glyph() for glyph in GLYPHS})
-    builder.setupHorizontalMetrics(dict.fromkeys(GLYPHS, (1000, 0)))
+    builder.setupGlyphOrder(glyphs)
+    builder.setupCharacterMap(cmap)
+    builder.setupGlyf({glyph: TTGlyphPen(None).glyph() for glyph in glyphs})
+    builder.setupHorizontalMetrics(dict.fromkeys(glyphs, (1000, 0)))
     builder.setupHorizontalHeader(ascent=900, descent=-100)
     builder.setupNameTable({"familyName": family, "styleName": "Regular", "version": "Version 1.5", **names})
     builder.setupOS2()
     builder.setupPost()
-    rules = "".join(f"sub {parts} by {glyph};" for glyph, parts in LIGATURES.items())
     addOpenTypeFeaturesFromString(builder.font, f"feature ccmp {{ {rules} }} ccmp;")
     return builder
 
@@ -79,6 +84,28 @@ def write_sbix_collection(path: Path, family: str = "Apple Color Emoji") -> Path
         strike.glyphs["dog"] = Glyph(glyphName="dog", graphicType="emjc", imageData=b"emj1 and then some")
         table.strikes[ppem] = strike
     colour["sbix"] = table
+    collection = TTCollection()
+    collection.fonts = [plain_font("Plain").font, colour]
+    collection.save(path)
+    return path
+
+
+def write_whole_collection(path: Path, pictures: Mapping[str, bytes], ppem: int) -> Path:
+    """A face without bitmaps and one with a PNG for each character or sequence, which ligatures put together."""
+    parts = {text: [f"u{ord(char):x}" for char in text] for text in pictures}
+    names = {text: chars[0] if len(chars) == 1 else "_".join(chars) for text, chars in parts.items()}
+    cmap = {ord(char): f"u{ord(char):x}" for text in pictures for char in text}
+    glyphs = list(dict.fromkeys([".notdef", *cmap.values(), *names.values()]))
+    # Longest first: a family must not end as a couple with a child beside it.
+    sequences = sorted((text for text in pictures if len(text) > 1), key=len, reverse=True)
+    rules = "".join(f"sub {' '.join(parts[text])} by {names[text]};" for text in sequences)
+    colour = built_font("Apple Color Emoji", glyphs, cmap, rules, manufacturer="Apple Inc.").font
+    strike = SbixStrike(ppem=ppem, resolution=72)
+    strike.glyphs = {glyph: Glyph(glyphName=glyph) for glyph in glyphs}
+    for text, content in pictures.items():
+        strike.glyphs[names[text]] = Glyph(glyphName=names[text], graphicType="png ", imageData=content)
+    table = colour["sbix"] = newTable("sbix")
+    table.version, table.flags, table.strikes = 1, 1, {ppem: strike}
     collection = TTCollection()
     collection.fonts = [plain_font("Plain").font, colour]
     collection.save(path)

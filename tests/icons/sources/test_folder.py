@@ -1,4 +1,5 @@
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,8 @@ PNG = encode_png(plain(height=6, width=10))
 CONFIG = FolderSource(name="mine", kind="folder", path="icons", licence="CC0-1.0")
 
 
-def read_folder(tmp_path: Path, config: FolderSource = CONFIG) -> pd.DataFrame:
-    rows = read_icons(config, SourceContext(tmp_path, tmp_path / "downloads")).rows
+def read_folder(tmp_path: Path, config: FolderSource = CONFIG, log: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
+    rows = read_icons(config, SourceContext(tmp_path, tmp_path / "downloads", log)).rows
     return validate(ICONS, pd.DataFrame(rows, columns=ARROW_SCHEMA.names), where="test").set_index("key")
 
 
@@ -173,3 +174,15 @@ def test_names_without_ascii_letters_still_get_distinct_keys(tmp_path: Path) -> 
     icons = read(tmp_path, "file,name,keywords\n日本.png,japan,\n中国.png,china,\n", {"日本.png": PNG, "中国.png": PNG})
     assert len(icons) == 2
     assert set(icons["status"]) == {"ok"}
+
+
+def test_pictures_that_no_line_names_are_left_out_and_told(tmp_path: Path) -> None:
+    files = dict.fromkeys(("a.png", "b.PNG", "c.webp", "._a.png", "notes.txt"), PNG)
+    folder = write_folder(tmp_path / "icons", "file,name\n./a.png,a\nmore/d.png,d\n", files)
+    for name in ("d.png", "e.svg"):
+        (folder / "more").mkdir(exist_ok=True)
+        (folder / "more" / name).write_bytes(PNG)
+    log: list[str] = []
+    assert read_folder(tmp_path, log=log.append).index.tolist() == ["a", "d"]
+    (line,) = [line for line in log if "left out" in line]
+    assert line.endswith("captions.csv: pictures of the folder that no line names are left out: 3 (b.PNG, c.webp, more/e.svg)")

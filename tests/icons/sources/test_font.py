@@ -13,7 +13,15 @@ from flowmodel.icons.sources.config import FontSource
 from flowmodel.icons.sources.context import SourceContext
 from flowmodel.icons.sources.font import observe
 from flowmodel.icons.sources.ingest import read_icons
-from tests.icons.sources.font_builder import colour_of, write_cbdt, write_outline_font, write_sbix_collection
+from flowmodel.icons.table import read_ok_icons
+from flowmodel.store import PROJECT_ROOT
+from tests.icons.sources.font_builder import (
+    colour_of,
+    write_cbdt,
+    write_outline_font,
+    write_sbix_collection,
+    write_whole_collection,
+)
 
 NOTO = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 GLYPHS = {
@@ -165,3 +173,12 @@ def test_debians_noto_has_flags_families_and_skin_tones(tmp_path: Path) -> None:
     heart = decode_png(icons.loc["2764", "png"]).astype(int)
     middle = heart[heart.shape[0] // 2, heart.shape[1] // 2]
     assert middle[0] > 180 and middle[1] < 100 and np.all(middle[3] == 255)
+
+
+@pytest.mark.slow
+def test_an_sbix_collection_of_the_whole_bundled_set_gives_every_icon_back(tmp_path: Path) -> None:
+    bundled = read_ok_icons(PROJECT_ROOT / "data" / "bundled" / "noto.parquet", ["key", "char", "png"])
+    pictures = dict(zip(bundled["char"], bundled["png"], strict=True))
+    icons = read(write_whole_collection(tmp_path / "emoji.ttc", pictures, ppem=64))
+    assert set(icons.index) == set(bundled["key"]) and set(icons["status"]) == {"ok"}
+    assert icons.loc[bundled["key"], "png"].tolist() == bundled["png"].tolist()

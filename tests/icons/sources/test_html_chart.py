@@ -1,5 +1,7 @@
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from flowmodel.icons.sources import html_chart
 from flowmodel.icons.sources.config import SOURCE, HtmlChartSource
 from flowmodel.icons.sources.context import Reading, SourceContext
 from flowmodel.icons.sources.ingest import ingest_icons
-from flowmodel.icons.table import ARROW_SCHEMA, read_icon_table
+from flowmodel.icons.table import ARROW_SCHEMA, read_icon_table, read_ok_icons
 from flowmodel.schemas import ICONS, validate
+from flowmodel.store import PROJECT_ROOT
 from tests.icons.helpers import BLUE, GREEN, RED, plain
 from tests.icons.sources.chart_page import Row, chart_page, data_uri
 from tests.icons.sources.faulty_server import Answer, FaultyServer, PatientClock
@@ -328,3 +331,42 @@ def test_pictures_of_other_formats_become_png(server: FaultyServer, read: Read, 
     assert set(icons["status"]) == {"ok"} and list(icons["width"]) == [8, 32, 32]
     for png in icons["png"]:
         assert (decode_png(png)[2:-2, 2:-2] == (255, 0, 0, 255)).all()
+
+
+def test_a_table_that_lacks_a_picture_says_so_and_the_next_run_completes_it(server: FaultyServer, tmp_path: Path) -> None:
+    gallery(server)
+    server.answers["/"] = replace(server.answers["/"], etag='"1"')
+    server.answers["/art/green.png"] = Answer(status=429, headers={"Retry-After": "3600"})
+    config, context = config_of(server, layout="images", pause_seconds=0), SourceContext(tmp_path, tmp_path / "dl")
+    first = ingest_icons(config, context, tmp_path / "page.parquet")
+    missing = read_icon_table(first.artifact.path).set_index("key")["reason"].loc[lambda reason: reason != ""]
+    assert (
+        not first.complete and "the server answers 429" in missing["green"] and "asked for a pause of 3600 s" in missing["1f680"]
+    )
+    server.answers["/art/green.png"] = picture("green")
+    second = ingest_icons(config, context, tmp_path / "page.parquet")
+    assert second.complete and not second.unchanged and set(read_icon_table(second.artifact.path)["status"]) == {"ok"}
+    assert ingest_icons(config, context, tmp_path / "page.parquet").unchanged
+
+
+def test_two_sources_of_one_host_are_read_one_after_the_other(server: FaultyServer, tmp_path: Path) -> None:
+    server.answers["/"] = page(CHART, drip=0.0001)
+    lines: list[str] = []
+    context = SourceContext(tmp_path, tmp_path / "dl", lines.append)
+    configs = [config_of(server, name=f"page-{vendor.lower()}", vendor=vendor, pause_seconds=0) for vendor in ("Appl", "Goog")]
+    with ThreadPoolExecutor() as executor:
+        readings = list(executor.map(lambda config: html_chart.read(config, context), configs))
+    assert [len(reading.rows) for reading in readings] == [2, 3]
+    assert server.most_at_once == 1
+    assert any("waiting until another source has been read from 127.0.0.1" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_a_chart_of_the_whole_bundled_set_comes_through_every_fault(server: FaultyServer, read: Read, log: list[str]) -> None:
+    bundled = read_ok_icons(PROJECT_ROOT / "data" / "bundled" / "noto.parquet", ["key", "name", "png"])
+    chart = chart_page(Row(icon.key, icon.name, [None, icon.png, None]) for icon in bundled.itertuples())
+    faults = [Answer(status=429, headers={"Retry-After": "5"}), Answer(status=500), page(chart[:-1000], promised=len(chart))]
+    server.answers["/"] = [*faults, page(chart)]
+    icons = table(read())
+    assert set(icons["status"]) == {"ok"} and sum("trying again" in line for line in log) == 3
+    assert icons.loc[bundled["key"], "png"].tolist() == bundled["png"].tolist()

@@ -1,13 +1,23 @@
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.icons.rgba import encode_png
+from flowmodel.icons.sources import folder
 from flowmodel.icons.sources.config import BundledSource, FolderSource
 from flowmodel.icons.sources.context import SourceContext
-from flowmodel.icons.sources.ingest import ingest_icons, is_current, observe_source, read_icons, source_fingerprint
+from flowmodel.icons.sources.ingest import (
+    ingest_icons,
+    is_current,
+    observe_source,
+    observe_sources,
+    read_icons,
+    source_fingerprint,
+)
 from flowmodel.icons.table import read_icon_table
 from tests.icons.helpers import icon_row, plain, write_folder, write_icons
 
@@ -39,13 +49,13 @@ def test_ingest_is_sorted_repeatable_and_readable(context: SourceContext) -> Non
 
 def test_what_has_not_changed_is_not_read_again(context: SourceContext) -> None:
     out = context.root / "out.parquet"
-    folder = write_folder(context.root / "icons", "file,name,keywords\na.png,a,\n", {"a.png": encode_png(plain())})
+    place = write_folder(context.root / "icons", "file,name,keywords\na.png,a,\n", {"a.png": encode_png(plain())})
     first = ingest_icons(FOLDER, context, out)
     again = ingest_icons(FOLDER, context, out)
     assert (first.unchanged, again.unchanged) == (False, True)
     assert first.artifact == again.artifact
 
-    os.utime(folder / "a.png", ns=(1, 1))  # touched: read again, but the table is the same
+    os.utime(place / "a.png", ns=(1, 1))  # touched: read again, but the table is the same
     touched = ingest_icons(FOLDER, context, out)
     assert not touched.unchanged and touched.artifact == first.artifact
 
@@ -83,3 +93,19 @@ def test_the_fingerprint_follows_settings_and_files(context: SourceContext) -> N
     assert changed != before
     (context.root / "icons" / "captions.csv").write_text("file,name,keywords\na.png,a red square,\n")
     assert fingerprint() != changed
+
+
+def test_many_sources_are_observed_at_once_and_none_waits_for_one_that_hangs(
+    context: SourceContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_icons(context.root / "set.parquet", [icon_row("a")])
+    released = threading.Event()
+    monkeypatch.setattr(folder, "observe", lambda config, context: released.wait(60))  # a network drive that is gone
+    absent = BundledSource(name="absent", kind="bundled", path="absent.parquet")
+    started = time.monotonic()
+    found = observe_sources([FOLDER.model_copy(update={"name": "slow"}), BUNDLED, absent], context, seconds=0.5)
+    released.set()
+    assert time.monotonic() - started < 10
+    assert found["mine"] == observe_source(BUNDLED, context)
+    assert str(found["slow"]) == "source 'slow': not observed within 0.5 s"
+    assert isinstance(found["absent"], FlowmodelError) and "absent.parquet: no such file" in str(found["absent"])
