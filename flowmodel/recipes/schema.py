@@ -236,7 +236,9 @@ class GateConfig(_Section):
 
 
 class EvaluationConfig(_Section):
-    seed: int = Field(1234, ge=0)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (1234, 1235, 1236), min_length=1, description="Of the noise that samples start from; scores are means over them."
+    )
     max_icons: Count = Field(512, description="Samples a split, at most; a fixed random choice where there are more icons.")
     gate: GateConfig = GateConfig()
 

@@ -1,0 +1,56 @@
+"""Whether pictures are copies of training pictures. Pure functions on feature or pixel matrices.
+
+Shape suffixes: N samples, M training pictures, D feature width.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics.pairwise import euclidean_distances
+
+Matrix = NDArray[np.floating]
+
+COPY_THRESHOLD = 1 / 3
+FLAG_RATE = 0.05  # of real pictures that nobody trained on, flagged all the same
+_ENOUGH = 20  # pictures that a threshold can be calibrated on: one of them is FLAG_RATE
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest training picture of each sample: its row, its distance, and that of the second nearest."""
+
+    rows_N: NDArray[np.integer]
+    nearest_N: NDArray[np.float64]
+    second_N: NDArray[np.float64]
+
+    @property
+    def ratio_N(self) -> NDArray[np.float64]:
+        """Nearest by second nearest distance, in [0, 1]. 0 says: equal to one training picture and to no other."""
+        return np.divide(self.nearest_N, self.second_N, out=np.ones_like(self.nearest_N), where=self.second_N > 0)
+
+
+def neighbours(fake_ND: Matrix, train_MD: Matrix, own_rows_N: NDArray[np.integer] | None = None) -> Neighbours:
+    """Nearest and second nearest of `train_MD`, which holds distinct pictures: two equal ones would hide a copy.
+
+    `own_rows_N` says which training picture is the sample itself, and -1 where none is: that one doesn't count. Raises ValueError
+    where fewer than two training pictures are left.
+    """
+    distances_NM = euclidean_distances(fake_ND.astype(np.float64), train_MD.astype(np.float64))
+    if own_rows_N is not None:
+        itself = np.flatnonzero(own_rows_N >= 0)
+        distances_NM[itself, own_rows_N[itself]] = np.inf
+    if distances_NM.shape[1] < 2 + (own_rows_N is not None):
+        raise ValueError("a ratio of distances needs at least two training pictures")
+    two_N2 = np.argpartition(distances_NM, 1, axis=1)[:, :2]
+    distances_N2 = np.take_along_axis(distances_NM, two_N2, axis=1)
+    nearest = distances_N2.argmin(axis=1)
+    samples = np.arange(len(fake_ND))
+    return Neighbours(two_N2[samples, nearest], distances_N2[samples, nearest], distances_N2[samples, 1 - nearest])
+
+
+def is_copy(found: Neighbours) -> NDArray[np.bool_]:
+    """Ratio below 1/3: the criterion of Yoon et al. (ICML 2023 workshop, "Diffusion probabilistic models generalize when they
+    fail to memorize") and Gu et al. 2310.02664. Strict: a copy with rough texture passes for none.
+    """
+    return found.ratio_N < COPY_THRESHOLD
