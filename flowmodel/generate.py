@@ -3,7 +3,7 @@
 Shape suffixes: N pictures, B batch, H/W height and width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
-from flowmodel.flow.sampling import evaluations, sample, seeded_noise
+from flowmodel.flow.sampling import Trajectory, evaluations, sample, sample_trajectory, seeded_noise
 from flowmodel.icons.tensors import CHANNELS
 from flowmodel.nets import TextCondition, build_network, count_parameters
 from flowmodel.recipes import Recipe, parse_recipe
@@ -110,13 +110,34 @@ class Generator:
         Raises FlowmodelError for a bad option or a missing caption encoder.
         """
         config = self.sampling(steps, guidance, solver)
-        size = self.recipe.data.size
         pictures = []
+        for text, noise_BCHW in self._starts(prompts, seed, batch_size):
+            with self._policy.autocast_context():
+                pictures.append(sample(self._network, text, noise_BCHW, config, self.recipe.objective.prediction))
+        size = self.recipe.data.size
+        return torch.cat(pictures) if pictures else torch.empty(0, 4, size, size, dtype=torch.uint8)
+
+    def trajectory(
+        self, prompts: Sequence[str], seed: int = 0, steps: int | None = None, guidance: float | None = None
+    ) -> Trajectory:
+        """How :meth:`sample` comes to its pictures; all prompts at once.
+
+        Raises FlowmodelError for a bad option, a missing caption encoder, and a recipe whose solver chooses its own steps.
+        """
+        config = self.sampling(steps, guidance)
+        if config.solver == "dopri5":
+            raise FlowmodelError(
+                "sampling.solver 'dopri5' chooses its own steps, which can't be shown; use euler, midpoint or heun"
+            )
+        ((text, noise_BCHW),) = self._starts(prompts, seed, batch_size=max(len(prompts), 1))
+        with self._policy.autocast_context():
+            return sample_trajectory(self._network, text, noise_BCHW, config, self.recipe.objective.prediction)
+
+    def _starts(self, prompts: Sequence[str], seed: int, batch_size: int) -> Iterator[tuple[TextCondition, Tensor]]:
+        """Captions and noise, batch by batch."""
         for first in range(0, len(prompts), batch_size):
             encoded = self._encoder.encode(prompts[first : first + batch_size])
             tokens = [torch.from_numpy(token_LD) for token_LD in encoded.tokens]
             text = TextCondition.from_features(torch.from_numpy(encoded.pooled_BD), tokens).to(self.device)
-            noise_BCHW = seeded_noise(len(text), size, seed, first, CHANNELS[self.recipe.data.colour]).to(self.device)
-            with self._policy.autocast_context():
-                pictures.append(sample(self._network, text, noise_BCHW, config, self.recipe.objective.prediction))
-        return torch.cat(pictures) if pictures else torch.empty(0, 4, size, size, dtype=torch.uint8)
+            channels = CHANNELS[self.recipe.data.colour]
+            yield text, seeded_noise(len(text), self.recipe.data.size, seed, first, channels).to(self.device)

@@ -14,11 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.features import load_extractor
+from flowmodel.evaluation.features import Features, load_extractor
 from flowmodel.evaluation.real import RealIcons, Rows
 from flowmodel.evaluation.references import References
 from flowmodel.evaluation.samples import Samples, save_samples
 from flowmodel.evaluation.scoring import PerIcon, Pictures, Scorer, Scores, means
+from flowmodel.evaluation.sweeps import sweeps
 from flowmodel.files import Artifact, sha256_json, write_json
 from flowmodel.generate import Generator
 from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT, UNSEEN_STYLE, UNSEEN_TONE, VALIDATION
@@ -37,11 +38,15 @@ BySplit = dict[str, Scores]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`report` is what the file `metrics` holds: `metrics`, `spread`, `groups`, `reference` and `settings`."""
+    """`report` is what the file `metrics` holds: `metrics`, `spread`, `groups`, `reference`, `settings` and, if asked for,
+    `sweeps`. `real`, and `features` of the samples of the first seed, are what a page about it would else compute again.
+    """
 
     report: dict[str, Any]
     metrics: Artifact
     samples: Path
+    real: RealIcons
+    features: Features
 
 
 def evaluate(
@@ -51,6 +56,7 @@ def evaluate(
     cache: Path,
     trained_ids: Sequence[str] | None = None,
     config: EvaluationConfig | None = None,
+    with_sweeps: bool = False,
     log: Callable[[str], None] = lambda _: None,
 ) -> Evaluation:
     """Draw one sample a seed for each trained icon and each held-out one, by its caption, and score them.
@@ -61,6 +67,7 @@ def evaluate(
         trained_ids: score on these as training icons instead of the model's own: how a champion is compared with a challenger
             that was trained on others.
         config: in place of the recipe's own, for the same reason.
+        with_sweeps: also score other numbers of steps and other guidance, on fewer icons (sweeps.py).
 
     Raises:
         FlowmodelError: the checkpoint is unreadable, an encoder or feature package is missing, or no icon is left to score.
@@ -81,8 +88,8 @@ def evaluate(
     train_rows = real.rows(real.known(generator.trained_ids))
     scorer = Scorer(real, train_rows)
     by_seed: list[dict[str, tuple[Scores, PerIcon]]] = []
-    for rgba_N4HW in samples.rgba_SN4HW:
-        drawn = Pictures(rgba_N4HW, extractor(rgba_N4HW))
+    drawn_by_seed = [Pictures(rgba_N4HW, extractor(rgba_N4HW)) for rgba_N4HW in samples.rgba_SN4HW]
+    for drawn in drawn_by_seed:
         numbers_of = {split: np.array(samples.of_split(split)) for split in rows_of}
         by_seed.append({split: scorer.scores(drawn[numbers], rows_of[split]) for split, numbers in numbers_of.items()})
     metrics, spread = _over_seeds([{split: scores for split, (scores, _) in seed.items()} for seed in by_seed])
@@ -111,7 +118,10 @@ def evaluate(
             "device": generator.device,
         },
     }
-    return Evaluation(report, Artifact.of(write_json(folder / METRICS_FILE, report)), samples_path)
+    if with_sweeps and config.sweep_icons:
+        report["sweeps"] = sweeps(generator, scorer, extractor, rows_of, config.sweep_icons, config.seeds[0], log)
+    metrics_file = Artifact.of(write_json(folder / METRICS_FILE, report))
+    return Evaluation(report, metrics_file, samples_path, real, drawn_by_seed[0].features)
 
 
 def _choose(real: RealIcons, trained_ids: Sequence[str], most: int) -> dict[str, list[str]]:
