@@ -57,13 +57,26 @@ _METRICS = (
     Metric(
         "judge_top5", "Judge, first five", "higher", True, "a judge trained on real icons has the right icon in its first five"
     ),
-    Metric("clip_score", "CLIP score", "higher", False, "similarity of drawing and caption by open_clip"),
+    Metric("clip_similarity", "CLIP similarity", "higher", False, "similarity of drawing and caption by open_clip"),
     Metric(
         "alpha_iou", "Silhouette overlap", "higher", True, "overlap (IoU) of the drawing's opaque pixels with the real icon's"
     ),
     Metric("alpha_error", "Transparency error", "lower", True, "mean absolute difference of transparency from the real icon's"),
-    Metric("copy_ratio", "Copies", "neither", True, "drawings three times nearer to one training icon than to any other"),
-    Metric("auth_pct", "Authentic", "higher", True, "drawings that lie farther from their training icon than its own neighbour"),
+    Metric(
+        "near_share", "Near copies", "lower", True, "drawings nearer to one training icon than real icons that are new ever are"
+    ),
+    Metric(
+        "copy_ratio", "Copies", "lower", True, "drawings three times nearer to one training icon than to any other, by features"
+    ),
+    Metric("copy_ratio_pixels", "Copies, by pixels", "lower", True, "the same, with distances between pixels"),
+    Metric(
+        "auth_pct",
+        "Authentic (AuthPct)",
+        "higher",
+        False,
+        "percent of drawings farther from their training icon than its nearest",
+    ),
+    Metric("loss", "Loss", "lower", False, "of the training, on the same noise and times for every split"),
 )
 
 METRICS = {metric.key: metric for metric in _METRICS}

@@ -37,6 +37,7 @@ class RealIcons:
     ids: tuple[str, ...]
     rgba_M4HW: Tensor
     features: Features
+    captions: Captions
     template: str
     prompts: tuple[str, ...]
     prompts_MD: NDArray[np.float32]
@@ -61,6 +62,7 @@ class RealIcons:
             ids=tensors.ids,
             rgba_M4HW=tensors.rgba_N4HW,
             features=features,
+            captions=captions,
             template=template,
             prompts=tuple(prompts),
             prompts_MD=prompts_MD,

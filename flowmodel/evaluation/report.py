@@ -12,6 +12,7 @@ from PIL import Image
 
 from flowmodel.evaluation import report_words
 from flowmodel.evaluation.evaluate import Evaluation, evaluate
+from flowmodel.evaluation.memorisation import COPY_THRESHOLD
 from flowmodel.evaluation.metric_names import NOTHING, ROWS, SPLITS, metric, number, shown, split_title
 from flowmodel.evaluation.report_charts import Chart, Line, LineChart, bars
 from flowmodel.evaluation.report_pictures import Tiles, data_uri
@@ -89,7 +90,8 @@ def write_report(
     report, header = evaluation.report, read_header(checkpoint)
     recipe = parse_recipe(header.recipe, where=str(checkpoint))
     samples, real = load_samples(evaluation.samples), evaluation.real
-    tiles = Tiles(samples, evaluation.features, real, real.rows(real.known(header.trained_ids)))
+    near = report["settings"].get("thresholds", {}).get("near", {}).get("features", COPY_THRESHOLD)
+    tiles = Tiles(samples, evaluation.features, real, real.rows(real.known(header.trained_ids)), near)
     rulers = [ruler for split in (TRAIN, UNSEEN_CONCEPT) if split in report["metrics"] for ruler in _rulers(report, split)]
     held_out = [split for split in report["metrics"] if split != TRAIN]
     environment = Environment(
@@ -114,6 +116,7 @@ def write_report(
         animated=[(samples.prompts[n], samples.splits[n] != TRAIN) for n in _animated(samples)],
         trained=tiles.beside_real(TRAIN, TRAINED_TILES),
         held_out={split: tiles.beside_nearest(split, HELD_OUT_TILES) for split in held_out},
+        near=near,
         closest=tiles.closest(CLOSEST_TILES),
         splits=SPLITS,
         split_title=split_title,
@@ -330,11 +333,13 @@ def _settings(report: Mapping[str, Any], trained_on: str) -> list[tuple[str, str
 
 def _plain(key: str, value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{split_title(str(name)).lower()} {_plain('', each)}" for name, each in value.items())
+        return ", ".join(f"{SPLITS.get(name, [name])[0].lower().replace('_', ' ')} {_plain('', v)}" for name, v in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain("", each) for each in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) and "seed" not in key and value >= 10_000:
         return f"{value:,}"
+    if isinstance(value, float):
+        return number(value)
     return NOTHING if value is None else str(value)

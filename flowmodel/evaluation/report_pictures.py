@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from flowmodel.evaluation.features import Features
-from flowmodel.evaluation.memorisation import is_copy, neighbours
+from flowmodel.evaluation.memorisation import neighbours
 from flowmodel.evaluation.real import RealIcons, Rows
 from flowmodel.evaluation.samples import Samples
 from flowmodel.icons.rgba import to_image
@@ -35,20 +35,22 @@ class Tile:
     pictures: tuple[Picture, ...]
     prompt: str
     remark: str = ""
-    is_copy: bool = False
+    is_near: bool = False
 
 
 class Tiles:
-    """Of the samples of the first seed; `features` are theirs, `train_rows` the icons that the model was trained on."""
+    """Of the samples of the first seed; `features` are theirs, `train_rows` the icons that the model was trained on. A ratio
+    below `near` is said to be that of a near copy.
+    """
 
-    def __init__(self, samples: Samples, features: Features, real: RealIcons, train_rows: Rows) -> None:
+    def __init__(self, samples: Samples, features: Features, real: RealIcons, train_rows: Rows, near: float) -> None:
         self._samples, self._real = samples, real
         self._rows = real.rows(samples.ids)
         distinct = real.distinct(train_rows)
         self._nearest_N: Rows | None = None
         if len(distinct) >= 3:
             found = neighbours(features.layout_ND, real.features.layout_ND[distinct])
-            self._nearest_N, self._ratio_N, self._is_copy_N = distinct[found.rows_N], found.ratio_N, is_copy(found)
+            self._nearest_N, self._ratio_N, self._is_near_N = distinct[found.rows_N], found.ratio_N, found.ratio_N < near
 
     def beside_real(self, split: str, count: int) -> list[Tile]:
         """The real icon and the drawing, spread over the emoji groups."""
@@ -71,8 +73,8 @@ class Tiles:
         if self._nearest_N is not None:
             row = self._nearest_N[n]
             pictures.append(picture(self._real.rgba_M4HW[row], f"nearest training icon: {self._real.prompts[row]}"))
-        is_a_copy = self._nearest_N is not None and bool(self._is_copy_N[n])
-        return Tile(tuple(pictures), self._samples.prompts[n], remark, is_a_copy)
+        is_near = self._nearest_N is not None and bool(self._is_near_N[n])
+        return Tile(tuple(pictures), self._samples.prompts[n], remark, is_near)
 
     def _real_one(self, n: int) -> Picture:
         return picture(self._real.rgba_M4HW[self._rows[n]], f"real icon: {self._samples.prompts[n]}")

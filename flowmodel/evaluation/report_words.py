@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowmodel.evaluation.metric_names import number, percent
-from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT
+from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT, VALIDATION
 from flowmodel.recipes.schema import Recipe
 
 Report = Mapping[str, Any]
@@ -14,6 +14,7 @@ Report = Mapping[str, Any]
 _NEARLY_ALL, _MOST, _SOME = 0.9, 0.5, 0.1
 # Copies beyond what real icons that nobody trained on have: from here it is no chance, and here it is the rule.
 _MORE_THAN_CHANCE, _THE_RULE = 0.05, 0.5
+_LOSS_GAP = 1.1
 
 
 @dataclass(frozen=True)
@@ -99,32 +100,54 @@ def _in_words(share: float, nearly_all: str, most: str, some: str, hardly: str) 
 def memorisation(report: Report, recipe: Recipe) -> Statement:
     """Does it memorise, and does its recipe mind?"""
     metrics, real = report["metrics"], report["reference"]["real"]
-    trained = metrics[TRAIN].get("copy_ratio")
     rule = _copy_rule(report, recipe)
-    if trained is None:
-        return Statement("Whether it memorises was not measured: fewer than three training icons differ.", (rule,))
-    chance = real[TRAIN].get("copy_ratio")
-    beyond = trained - (chance or 0.0)
-    if beyond >= _THE_RULE:
-        verdict = "It memorises: most of its drawings of trained icons are copies."
-    elif beyond >= _MORE_THAN_CHANCE:
-        verdict = "It memorises in part."
+    key = next((key for key in ("near_share", "copy_ratio") if key in metrics[TRAIN]), None)
+    if key is None:
+        return Statement("Whether it memorises was not measured: it has hardly any training icons.", (rule,))
+    share, chance = metrics[TRAIN][key], real[TRAIN].get(key, 0.0)
+    if share - chance >= _THE_RULE:
+        verdict = "It memorises: most of its drawings of trained icons are near copies."
+    elif share - chance >= _MORE_THAN_CHANCE:
+        verdict = "It memorises in part: more of its drawings are near copies than chance explains."
     else:
         verdict = "By this test its drawings are no copies."
     sentences = [
-        "A drawing counts as a copy if it is three times nearer to one training icon than to any other. "
-        f"{percent(trained)} of its drawings of trained icons do."
-        + ("" if chance is None else f" Of real icons that nothing was trained on it would be {percent(chance)}.")
-        + " The test is strict: a copy with rough texture passes for none."
+        _TESTS[key] + f" {percent(share)} of its drawings of trained icons do; of new real icons {percent(chance)} would."
     ]
-    if UNSEEN_CONCEPT in metrics and "copy_ratio" in metrics[UNSEEN_CONCEPT]:
-        unseen, by_chance = metrics[UNSEEN_CONCEPT]["copy_ratio"], real[UNSEEN_CONCEPT].get("copy_ratio", 0.0)
+    if (strict := metrics[TRAIN].get("copy_ratio")) is not None and key != "copy_ratio":
+        sentences.append(
+            f"By the strict test of the literature, three times nearer to one than to any other, {percent(strict)} are copies."
+        )
+    if key in metrics.get(UNSEEN_CONCEPT, {}):
+        unseen, by_chance = metrics[UNSEEN_CONCEPT][key], real[UNSEEN_CONCEPT].get(key, 0.0)
         more = unseen - by_chance >= _MORE_THAN_CHANCE
         sentences.append(
-            f"Asked for concepts it has never seen, it gives a copy of some training icon in {percent(unseen)} of the cases"
-            + (": it falls back on what it knows." if more else ", no more than real icons do by chance.")
+            f"Asked for concepts it has never seen, it comes so near to some training icon in {percent(unseen)} of the cases"
+            + (
+                ": it falls back on what it knows."
+                if more
+                else f", and new real icons in {percent(by_chance)}: no more than chance."
+            )
         )
-    return Statement(verdict, (*sentences, rule))
+    return Statement(verdict, tuple(s for s in (*sentences, _loss_gap(report), rule) if s))
+
+
+_TESTS = {
+    "near_share": "A drawing counts as a near copy if it is nearer to one training icon, measured by the second nearest, "
+    "than all but 5% of the real icons that nothing was trained on.",
+    "copy_ratio": "A drawing counts as a copy if it is three times nearer to one training icon than to any other.",
+}
+
+
+def _loss_gap(report: Report) -> str:
+    trained, held_out = (report["metrics"].get(split, {}).get("loss") for split in (TRAIN, VALIDATION))
+    if not trained or held_out is None:
+        return ""
+    ratio = held_out / trained
+    beside = f"{number(held_out)} on validation icons and {number(trained)} on trained ones"
+    if ratio <= _LOSS_GAP:
+        return f"Its loss is {beside}: about the same."
+    return f"Its loss is {beside}, {ratio:.1f} times as much: it knows the icons that it was trained on."
 
 
 def _copy_rule(report: Report, recipe: Recipe) -> str:
