@@ -23,8 +23,8 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.measure import write_json
+from flowmodel.evaluation.distances import Products, kid
 from flowmodel.evaluation.features import load_extractor
-from flowmodel.evaluation.metrics import kid
 from flowmodel.flow.sampling import evaluations
 from flowmodel.generate import Generator
 from flowmodel.icons.table import read_ok_icons
@@ -111,12 +111,12 @@ def measure(generator: Generator, inputs: TrainingInputs, icons: int, budgets: S
             seconds_1=_seconds(generator, texts[0][:1], config, repeats=5),
             seconds_64=_seconds(generator, texts[0], config, repeats=1),
             rms=float((drawn_N4HW.float() - exact[config.guidance].float()).square().mean().sqrt() / 255),
-            kid=kid(real_MD, extractor(drawn_N4HW).semantic_ND)[0],
+            kid=kid(Products.of(real_MD, extractor(drawn_N4HW).semantic_ND)).value,
         )
         points.append(point)
         console.print(f"{point.solver}, guidance {point.guidance:g}, NFE {point.nfe}: RMS {point.rms:.4f}, KID {point.kid:.3f}")
     for guidance, drawn_N4HW in exact.items():
-        value = kid(real_MD, extractor(drawn_N4HW).semantic_ND)[0]
+        value = kid(Products.of(real_MD, extractor(drawn_N4HW).semantic_ND)).value
         console.print(f"{REFERENCE_STEPS} Euler steps, guidance {guidance:g}: KID {value:.3f}")
     return points
 

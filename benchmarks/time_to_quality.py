@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from benchmarks.measure import write_json
 from benchmarks.networks import DiffusersUNet, is_installed
 from flowmodel.evaluation.features import FeatureExtractor, load_extractor
-from flowmodel.evaluation.metrics import retrieval
+from flowmodel.evaluation.retrieval import found
 from flowmodel.flow.sampling import sample, seeded_noise
 from flowmodel.icons.grid import picture_grid
 from flowmodel.icons.rgba import to_image
@@ -174,7 +174,8 @@ def score(contestant: Contestant, extractor: FeatureExtractor, samples: int) -> 
     real_N4HW, drawn_N4HW = contestant.real(), contestant.draw(icons_N)
     _, labels_M = torch.unique(real_N4HW.flatten(1), dim=0, return_inverse=True)
     fake, real = extractor(drawn_N4HW).layout_ND, extractor(real_N4HW).layout_ND
-    top1, top5 = (retrieval(fake, real, labels_M.numpy(), labels_M[icons_N].numpy(), k) for k in (1, 5))
+    labels_N = labels_M[icons_N].numpy()
+    top1, top5 = (float(found(fake, real, labels_M.numpy(), labels_N, k).mean()) for k in (1, 5))
     result = Result(
         name=contestant.name,
         colour=contestant.state.recipe.data.colour,

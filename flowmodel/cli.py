@@ -1,4 +1,4 @@
-"""The command line: `flowmodel train`, `flowmodel sample`, `flowmodel summary`.
+"""The command line: `flowmodel train`, `flowmodel sample`, `flowmodel evaluate`, `flowmodel summary`.
 
 What a person has to put right is one line on standard error and exit code 2; a training that was stopped and can be continued
 exits with 75. Heavy imports happen inside the commands, so that
@@ -72,8 +72,10 @@ def sample(
     guidance: Annotated[float | None, typer.Option(min=0, help="Guidance scale; 1 is off; default: the recipe's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    animate: Annotated[bool, typer.Option("--animate", help="Also PROMPT.png in that folder: noise becoming the icons.")] = False,
 ) -> None:
     """Draw transparent PNGs for prompts, and a grid of them on a checkerboard."""
+    from flowmodel.evaluation.trajectory import draw_animation
     from flowmodel.generate import Generator
     from flowmodel.icons.grid import picture_grid
     from flowmodel.icons.rgba import to_image
@@ -94,10 +96,58 @@ def sample(
             images.append(to_image(rgba_CHW))
             labels.append(prompt)
             save_image(images[-1], folder / f"{slug(prompt)}-{number}.png")
+        if animate:
+            draw_animation(generator, [prompt] * count, folder / f"{slug(prompt)}.png", seed, steps, guidance)
     save_image(picture_grid(images, columns=count if count > 1 else 8, labels=labels), out)
     evaluations = generator.nfe(steps, guidance)
     nfe = "adaptive steps" if evaluations is None else f"{evaluations} network evaluations a picture"
     _console.print(f"{len(images)} pictures in {folder}/, grid in {out} (model {path}, {nfe}, seed {seed})")
+
+
+@app.command()
+def evaluate(
+    model: _Model = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="First of as many seeds as the recipe has; default: the recipe's.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The report, one HTML file.", dir_okay=False)] = Path("report.html"),
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Also metrics, reference and settings as JSON.", dir_okay=False)
+    ] = None,
+    icons: Annotated[int | None, typer.Option(min=2, help="Icons a split, at most; default: the recipe's.")] = None,
+    sweeps: Annotated[bool, typer.Option(help="Also try other numbers of steps and other guidance.")] = True,
+    sources: Annotated[
+        Path | None, typer.Option(help="YAML list of icon sources; default: $FLOWMODEL_SOURCES or the pipeline's.")
+    ] = None,
+) -> None:
+    """Score a model on trained and held-out captions, and show what it draws in one HTML file."""
+    from flowmodel.evaluation.report import make_report
+    from flowmodel.prepare import prepare
+    from flowmodel.recipes import parse_recipe
+    from flowmodel.registry.curves import training_curves
+    from flowmodel.registry.references import resolve_model
+    from flowmodel.store import Store
+    from flowmodel.summary import metrics_table
+    from flowmodel.terminal import Stages
+    from flowmodel.training.checkpoint import read_header
+
+    for path, suffixes in ((out, (".html", ".htm")), (json, (".json",))):
+        if path is not None and path.suffix.lower() not in suffixes:
+            raise FlowmodelError(f"{path}: give a name that ends in {suffixes[0]}")
+    store = Store.from_environment()
+    checkpoint = resolve_model(store, model)
+    recipe = parse_recipe(read_header(checkpoint).recipe, where=str(checkpoint))
+    config = recipe.evaluation
+    if seed is not None:
+        config = config.model_copy(update={"seeds": tuple(seed + number for number in range(len(config.seeds)))})
+    if icons is not None:
+        config = config.model_copy(update={"max_icons": icons})
+    with Stages(_console) as stages:
+        inputs = prepare(recipe, store, sources, log=stages)
+        curves = training_curves(store, checkpoint)
+        evaluation = make_report(checkpoint, inputs, out, json, store.root / "features", config, sweeps, curves, log=stages)
+    _console.print(metrics_table(evaluation.report))
+    _console.print(f"report {out}{f', metrics {json}' if json else ''} (model {checkpoint})", soft_wrap=True)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
-from flowmodel.flow.sampling import evaluations, sample, seeded_noise
+from flowmodel.flow.sampling import Trajectory, evaluations, sample, sample_trajectory, seeded_noise
 from flowmodel.icons.tensors import CHANNELS
 from flowmodel.nets import TextCondition, build_network, count_parameters
 from flowmodel.recipes import Recipe, parse_recipe
@@ -52,6 +52,15 @@ class Generator:
             ) from None
         network = network.to(policy.device, memory_format=policy.memory_format).eval()  # type: ignore[call-overload]
         return cls(recipe, header, sha256_file(path), network, policy)
+
+    @property
+    def network(self) -> nn.Module:
+        """In evaluation mode, on the policy's device."""
+        return self._network
+
+    @property
+    def policy(self) -> DevicePolicy:
+        return self._policy
 
     @property
     def trained_ids(self) -> tuple[str, ...]:
@@ -125,7 +134,27 @@ class Generator:
 
     def draw(self, text: TextCondition, config: SamplingConfig, seed: int = 0, first: int = 0) -> Tensor:
         """:meth:`sample` for captions that are encoded already; the pictures are number `first`, `first` + 1, … of the seed."""
-        data = self.recipe.data
-        noise_BCHW = seeded_noise(len(text), data.size, seed, first, CHANNELS[data.colour]).to(self.device)
         with self._policy.autocast_context():
+            noise_BCHW = self._noise(len(text), seed, first)
             return sample(self._network, text, noise_BCHW, config, self.recipe.objective.prediction)
+
+    def trajectory(
+        self, prompts: Sequence[str], seed: int = 0, steps: int | None = None, guidance: float | None = None
+    ) -> Trajectory:
+        """How :meth:`sample` comes to its pictures; all prompts at once.
+
+        Raises FlowmodelError for a bad option, a missing caption encoder, and a recipe whose solver chooses its own steps.
+        """
+        config = self.sampling(steps, guidance)
+        if config.solver == "dopri5":
+            raise FlowmodelError(
+                "sampling.solver 'dopri5' chooses its own steps, which can't be shown; use euler, midpoint or heun"
+            )
+        text = self.encode(prompts)
+        with self._policy.autocast_context():
+            noise_BCHW = self._noise(len(text), seed)
+            return sample_trajectory(self._network, text, noise_BCHW, config, self.recipe.objective.prediction)
+
+    def _noise(self, count: int, seed: int, first: int = 0) -> Tensor:
+        data = self.recipe.data
+        return seeded_noise(count, data.size, seed, first, CHANNELS[data.colour]).to(self.device)

@@ -17,11 +17,12 @@ _ROWS = (
     ("top-5 among all icons", "top5_of_all", "{:.1%}"),
     ("copies of a training icon", "copy_ratio", "{:.1%}"),
 )
+_SPLITS = {"train": "trained", "unseen_concept": "unseen"}
 
 
 def metrics_table(report: dict[str, Any]) -> Table:
     """The scores of trained and unseen captions, each beside what real icons score."""
-    settings, metrics, reference = report["settings"], report["metrics"], report["reference"]
+    settings, metrics, real = report["settings"], report["metrics"], report["reference"]["real"]
     table = Table(
         caption=f"{settings['recipe']}: {settings['parameters'] / 1e6:.2f} M parameters, {settings['training_steps']} steps, "
         f"{settings['solver']} with {settings['network_evaluations']} network evaluations, guidance {settings['guidance']:g}. "
@@ -29,11 +30,12 @@ def metrics_table(report: dict[str, Any]) -> Table:
         caption_justify="left",
     )
     table.add_column("")
-    for split, words in (("trained", "trained"), ("unseen_concept", "unseen")):
+    shown = {split: words for split, words in _SPLITS.items() if split in metrics}
+    for split, words in shown.items():
         table.add_column(f"{words} ({metrics[split]['count']})", justify="right")
         table.add_column("real", justify="right", style="dim")
     for words, key, form in _ROWS:
-        cells = [scores[split].get(key) for split in ("trained", "unseen_concept") for scores in (metrics, reference)]
+        cells = [scores[split].get(key) for split in shown for scores in (metrics, real)]
         table.add_row(words, *("-" if cell is None else form.format(cell) for cell in cells))
     return table
 

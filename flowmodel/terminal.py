@@ -1,11 +1,13 @@
-"""A training's progress for someone who watches a terminal."""
+"""Progress for someone who watches a terminal: of a training, and of what goes through stages."""
 
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from flowmodel.pictures import save_image
@@ -55,3 +57,30 @@ class TerminalObserver(TrainingObserver):
         if result.stopped_early:
             words += ", ended as validation had stopped improving"
         self._console.print(f"{words}: {result.checkpoint.path}")
+
+
+class Stages:
+    """Called with what begins now: shows it with a spinner, and leaves a line with the seconds that it took."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status = console.status("")
+        self._stage, self._began = "", 0.0
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._status.stop()
+        if kind is None:
+            self._close()
+
+    def __call__(self, stage: str) -> None:
+        self._close()
+        self._stage, self._began = stage, time.perf_counter()
+        self._status.update(escape(stage))
+
+    def _close(self) -> None:
+        if self._stage:
+            self._console.print(f"{time.perf_counter() - self._began:6.1f} s  {self._stage}", markup=False, soft_wrap=True)

@@ -50,7 +50,7 @@ def metrics_table(report: Mapping[str, Any]) -> dg.MetadataValue:
     """Every metric of an evaluation report, beside what real icons score."""
     rows = []
     for split, scores in report["metrics"].items():
-        floor = report["reference"].get(split, {})
+        floor = report["reference"]["real"].get(split, {})
         for name, value in scores.items():
             real = f"{floor[name]:.4g}" if name in floor else ""
             rows.append({"icons": split, "metric": name, "samples score": f"{value:.4g}", "real icons score": real})

@@ -1,61 +1,57 @@
-"""The report of a checkpoint: what it draws, compared with the real icons.
+"""The report of a checkpoint: what it draws, compared with the real icons (docs/evaluation.md).
 
-Shape suffixes: N samples, M real pictures, H/W height and width, D feature width.
+Shape suffixes: S seeds, N samples, H/W height and width.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.features import FeatureExtractor, Features, cached_features, load_extractor
-from flowmodel.evaluation.metrics import copy_ratio, kid, retrieval
+from flowmodel.evaluation.coverage import NEIGHBOURS
+from flowmodel.evaluation.distances import CONFIDENCE
+from flowmodel.evaluation.features import Features, load_extractor
+from flowmodel.evaluation.judge import load_judge
+from flowmodel.evaluation.losses import losses
+from flowmodel.evaluation.memorisation import COPY_THRESHOLD
+from flowmodel.evaluation.real import RealIcons, Rows
+from flowmodel.evaluation.references import References
 from flowmodel.evaluation.samples import Samples, save_samples
-from flowmodel.files import Artifact, read_parquet, sha256_json, write_json
+from flowmodel.evaluation.scoring import PerIcon, Pictures, Scorer, Scores, means
+from flowmodel.evaluation.sweeps import sweeps
+from flowmodel.files import Artifact, sha256_json, write_json
 from flowmodel.generate import Generator
-from flowmodel.icons.splits import load_splits
-from flowmodel.icons.tensors import IconTensors, load_tensors
+from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT, UNSEEN_STYLE, UNSEEN_TONE, VALIDATION
 from flowmodel.recipes.schema import EvaluationConfig
 from flowmodel.training.inputs import TrainingInputs
 
 METRICS_FILE = "metrics.json"
 SAMPLES_FILE = "samples.safetensors"
+SPLITS = (TRAIN, VALIDATION, UNSEEN_CONCEPT, UNSEEN_STYLE, UNSEEN_TONE)
+
+_CHOICE_SEED = 20_231_204  # of the choice of icons, whatever the seeds of the samples
+_GROUP_SCORES = ("top1_of_all", "judge_top1", "alpha_iou")
+
+BySplit = dict[str, Scores]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`report` is what the file `metrics` holds: `metrics`, `reference` and `settings`."""
+    """`report` is what the file `metrics` holds: `metrics`, `spread`, `groups`, `reference`, `settings` and, if asked for,
+    `sweeps`. `real`, and `features` of the samples of the first seed, are what a page about it would else compute again.
+    """
 
     report: dict[str, Any]
     metrics: Artifact
     samples: Path
-
-
-@dataclass(frozen=True)
-class _Real:
-    """Every real icon with its features. Icons that look exactly alike share a label."""
-
-    ids: tuple[str, ...]
-    rgba_M4HW: Tensor
+    real: RealIcons
     features: Features
-    labels_M: np.ndarray
-
-    @classmethod
-    def load(cls, inputs: TrainingInputs, extractor: FeatureExtractor, cache: Path) -> "_Real":
-        tensors: IconTensors = load_tensors(inputs.tensors.path)
-        features = cached_features(inputs.tensors, tensors.rgba_N4HW, extractor, cache)
-        _, labels_M = np.unique(tensors.rgba_N4HW.flatten(1).numpy(), axis=0, return_inverse=True)
-        return cls(tensors.ids, tensors.rgba_N4HW, features, labels_M.reshape(-1))
-
-    def rows(self, ids: Sequence[str]) -> np.ndarray:
-        position = {icon_id: row for row, icon_id in enumerate(self.ids)}
-        return np.array([position[icon_id] for icon_id in ids], dtype=int)
 
 
 def evaluate(
@@ -65,16 +61,18 @@ def evaluate(
     cache: Path,
     trained_ids: Sequence[str] | None = None,
     config: EvaluationConfig | None = None,
+    with_sweeps: bool = False,
     log: Callable[[str], None] = lambda _: None,
 ) -> Evaluation:
-    """Draw one sample for each trained icon and each icon of the split `unseen_concept`, by name, and score them.
+    """Draw one sample a seed for each trained icon and each held-out one, by its caption, and score them.
 
     Writes `folder/metrics.json` and `folder/samples.safetensors`. Features of the real icons are kept in `cache`.
 
     Args:
-        trained_ids: score on these as "trained" icons instead of the model's own: how a champion is compared with a
-            challenger that was trained on others.
+        trained_ids: score on these as training icons instead of the model's own: how a champion is compared with a challenger
+            that was trained on others.
         config: in place of the recipe's own, for the same reason.
+        with_sweeps: also score other numbers of steps and other guidance, on fewer icons (sweeps.py).
 
     Raises:
         FlowmodelError: the checkpoint is unreadable, an encoder or feature package is missing, or no icon is left to score.
@@ -83,118 +81,126 @@ def evaluate(
     config = config or generator.recipe.evaluation
     extractor = load_extractor()
     log("features of the real icons")
-    real = _Real.load(inputs, extractor, cache)
-
-    known = set(real.ids)
-    trained = _choose([i for i in trained_ids or generator.trained_ids if i in known], config)
-    unseen = _choose(
-        [i for i, split in load_splits(inputs.splits.path).items() if split == "unseen_concept" and i in known], config
-    )
-    if len(trained) < 2:
+    real = RealIcons.load(inputs, extractor, cache)
+    ids_of = _choose(real, trained_ids or generator.trained_ids, config.max_icons)
+    if len(ids_of.get(TRAIN, [])) < 2:
         raise FlowmodelError(f"{checkpoint}: fewer than two of its training icons are in {inputs.tensors.path}; nothing to score")
+    rows_of = {split: real.rows(ids) for split, ids in ids_of.items()}
 
-    names = _names(inputs)
-    log(f"drawing {len(trained)} trained and {len(unseen)} unseen icons, {generator.nfe()} network evaluations each")
-    ids = [*trained, *unseen]
-    rgba_N4HW = generator.sample([names[i] for i in ids], seed=config.seed)
-    samples_path = save_samples(folder / SAMPLES_FILE, Samples(tuple(ids), len(trained), tuple(names[i] for i in ids), rgba_N4HW))
+    samples = _draw(generator, real, rows_of, config.seeds, log)
+    samples_path = save_samples(folder / SAMPLES_FILE, samples)
     log("scoring")
-    drawn = extractor(rgba_N4HW)
-    all_trained_rows = real.rows([i for i in generator.trained_ids if i in known])
-
+    train_rows = real.rows(real.known(generator.trained_ids))
+    judge = load_judge(inputs, real, extractor, cache, log=log)
+    scorer = Scorer(real, train_rows, judge)
+    by_seed: list[dict[str, tuple[Scores, PerIcon]]] = []
+    drawn_by_seed = [Pictures(rgba_N4HW, extractor(rgba_N4HW)) for rgba_N4HW in samples.rgba_SN4HW]
+    for drawn in drawn_by_seed:
+        numbers_of = {split: np.array(samples.of_split(split)) for split in rows_of}
+        by_seed.append({split: scorer.scores(drawn[numbers], rows_of[split]) for split, numbers in numbers_of.items()})
+    metrics, spread = _over_seeds([{split: scores for split, (scores, _) in seed.items()} for seed in by_seed])
+    loss_of = losses(generator, inputs)
     report = {
         "metrics": {
-            "trained": _scores(drawn[: len(trained)], real.rows(trained), real, all_trained_rows, config.seed),
-            "unseen_concept": _scores(drawn[len(trained) :], real.rows(unseen), real, all_trained_rows, config.seed),
+            split: {"count": len(rows_of[split])} | scores | ({"loss": loss_of[split]} if split in loss_of else {})
+            for split, scores in metrics.items()
         },
-        "reference": _reference(real, real.rows(trained), real.rows(unseen), all_trained_rows, extractor, config.seed),
+        "spread": spread,
+        "groups": _by_group(real, rows_of, [{split: each for split, (_, each) in seed.items()} for seed in by_seed]),
+        "reference": References(scorer, rows_of, train_rows, extractor, cache).rows(),
         "settings": {
             "recipe": generator.recipe.name,
             "checkpoint_digest": generator.digest,
             "dataset_digest": inputs.digest,
-            "comparison_digest": sha256_json([inputs.digest, extractor.digest, config.seed, trained, unseen]),
+            "comparison_digest": sha256_json(
+                [inputs.digest, extractor.digest, judge.artifact.digest, config.seeds, real.template, ids_of]
+            ),
             "extractor": extractor.name,
             "extractor_digest": extractor.digest,
+            "judge_digest": judge.artifact.digest,
+            "judge_quality": judge.quality,
+            "thresholds": {
+                "copy_ratio": COPY_THRESHOLD,
+                **({"near": asdict(scorer.threshold)} if scorer.threshold else {}),
+                "neighbours": NEIGHBOURS,
+                "confidence": CONFIDENCE,
+            },
             **generator.sampling().model_dump(mode="json"),
             "network_evaluations": generator.nfe(),
             "ema": generator.header.ema,
             "training_steps": generator.step,
+            "training_icons": len(train_rows),
             "parameters": generator.parameters,
-            "seed": config.seed,
+            "prompt_template": real.template,
+            "real_icons": len(real.ids),
+            "samples": {split: len(rows) * len(config.seeds) for split, rows in rows_of.items()},
+            "seeds": list(config.seeds),
             "device": generator.device,
         },
     }
-    return Evaluation(report, Artifact.of(write_json(folder / METRICS_FILE, report)), samples_path)
+    if with_sweeps and config.sweep_icons:
+        report["sweeps"] = sweeps(generator, scorer, extractor, rows_of, config.sweep_icons, config.seeds[0], log)
+    metrics_file = Artifact.of(write_json(folder / METRICS_FILE, report))
+    return Evaluation(report, metrics_file, samples_path, real, drawn_by_seed[0].features)
 
 
-def _choose(ids: Sequence[str], config: EvaluationConfig) -> list[str]:
-    """At most `max_icons` of them, a random choice fixed by the seed; sorted."""
-    if len(ids) <= config.max_icons:
-        return sorted(ids)
-    return sorted(np.random.default_rng(config.seed).choice(sorted(ids), config.max_icons, replace=False).tolist())
+def _choose(real: RealIcons, trained_ids: Sequence[str], most: int) -> dict[str, list[str]]:
+    """Ids to score by split, sorted; at most so `most` of each, a random choice that is always the same."""
+    chosen = {}
+    for split in SPLITS:
+        ids = sorted(real.known(trained_ids) if split == TRAIN else real.of_split(split))
+        if len(ids) > most:
+            ids = sorted(np.random.default_rng(_CHOICE_SEED).choice(ids, most, replace=False).tolist())
+        if ids:
+            chosen[split] = ids
+    return chosen
 
 
-def _names(inputs: TrainingInputs) -> dict[str, str]:
-    captions = read_parquet(inputs.captions.path, ["icon_id", "text", "template", "language"]).to_pandas()
-    return captions[(captions["template"] == "name") & (captions["language"] == "en")].set_index("icon_id")["text"].to_dict()
+def _draw(
+    generator: Generator, real: RealIcons, rows_of: Mapping[str, Rows], seeds: Sequence[int], log: Callable[[str], None]
+) -> Samples:
+    rows_N = np.concatenate(list(rows_of.values()))
+    prompts = [real.prompts[row] for row in rows_N]
+    log(f"drawing {len(rows_N)} icons {len(seeds)} times, {generator.nfe()} network evaluations each")
+    drawn = [_of_size(generator.sample(prompts, seed=seed), real.rgba_M4HW.shape[-1]) for seed in seeds]
+    return Samples(
+        seeds=tuple(seeds),
+        ids=tuple(real.ids[row] for row in rows_N),
+        splits=tuple(split for split, rows in rows_of.items() for _ in rows),
+        prompts=tuple(prompts),
+        rgba_SN4HW=torch.stack(drawn),
+    )
 
 
-def _scores(fake: Features, rows_N: np.ndarray, real: _Real, trained_rows: np.ndarray, seed: int) -> dict[str, float]:
-    """Scores of samples drawn for the real icons at `rows_N`. NaN has no place in JSON: what can't be scored is left out."""
-    scores: dict[str, float] = {"count": len(fake)}
-    if len(fake) < 2:
-        return scores
-    scores["kid"], scores["kid_std"] = kid(real.features[rows_N].semantic_ND, fake.semantic_ND, seed=seed)
-    scores |= _retrievals(fake, rows_N, real)
-    scores["copy_ratio"] = copy_ratio(fake.layout_ND, _distinct(real, trained_rows))
-    return scores
+def _of_size(rgba_N4HW: Tensor, size: int) -> Tensor:
+    """A champion may draw in another size than the icons that it is compared on."""
+    if rgba_N4HW.shape[-1] == size:
+        return rgba_N4HW
+    resized = F.interpolate(rgba_N4HW.float(), size=(size, size), mode="bilinear", antialias=True)
+    return resized.round().clamp(0, 255).to(rgba_N4HW.dtype)
 
 
-def _distinct(real: _Real, rows: np.ndarray) -> NDArray[np.float32]:
-    """Layout features of the pictures at `rows`, each picture once: two equal neighbours would hide a copy."""
-    _, first = np.unique(real.labels_M[rows], return_index=True)
-    return real.features.layout_ND[rows[first]]
+def _over_seeds(by_seed: Sequence[BySplit]) -> tuple[BySplit, BySplit]:
+    """Means, and standard deviations (none of a single seed)."""
+    mean: BySplit = {}
+    deviation: BySplit = {}
+    for split, first in by_seed[0].items():
+        values = {name: [scores[split][name] for scores in by_seed] for name in first}
+        mean[split] = {name: float(np.mean(of_seeds)) for name, of_seeds in values.items()}
+        deviation[split] = {name: float(np.std(v, ddof=1)) for name, v in values.items() if len(v) > 1}
+    return mean, deviation
 
 
-def _reference(
-    real: _Real, trained: np.ndarray, unseen: np.ndarray, trained_rows: np.ndarray, extractor: FeatureExtractor, seed: int
-) -> dict[str, dict[str, float]]:
-    """What real pictures score: nothing can be expected to do better.
-
-    KID: one half of the trained icons against the other; unseen real icons against trained ones. Retrieval: real icons at
-    half their resolution, the mildest thing that a generator does to them. Copy ratio: unseen real icons, for both.
-    """
-    shuffled = np.random.default_rng(seed).permutation(trained)
-    layout_MD = real.features.layout_ND
-    copies = {"copy_ratio": copy_ratio(layout_MD[unseen], _distinct(real, trained_rows))} if len(unseen) else {}
-    return {
-        "trained": _kid_of_real(real, shuffled[::2], shuffled[1::2], seed) | _found_again(real, trained, extractor) | copies,
-        "unseen_concept": _kid_of_real(real, trained, unseen, seed) | _found_again(real, unseen, extractor) | copies,
-        "chance": {"top1_of_own": 1 / len(trained), "top1_of_all": 1 / len(real.ids), "top5_of_all": 5 / len(real.ids)},
-    }
-
-
-def _kid_of_real(real: _Real, rows: np.ndarray, other_rows: np.ndarray, seed: int) -> dict[str, float]:
-    if min(len(rows), len(other_rows)) < 2:
-        return {}
-    mean, std = kid(real.features[rows].semantic_ND, real.features[other_rows].semantic_ND, seed=seed)
-    return {"kid": mean, "kid_std": std}
-
-
-def _found_again(real: _Real, rows: np.ndarray, extractor: FeatureExtractor) -> dict[str, float]:
-    return _retrievals(extractor(_at_half_resolution(real.rgba_M4HW[rows])), rows, real) if len(rows) else {}
-
-
-def _retrievals(fake: Features, rows_N: np.ndarray, real: _Real) -> dict[str, float]:
-    """Top-1 and top-5 of pictures that stand for the real icons at `rows_N`, among those icons and among all."""
-    layout_MD, labels_M, labels_N = real.features.layout_ND, real.labels_M, real.labels_M[rows_N]
-    scores = {}
-    for k in (1, 5):
-        scores[f"top{k}_of_own"] = retrieval(fake.layout_ND, layout_MD[rows_N], labels_N, labels_N, k)
-        scores[f"top{k}_of_all"] = retrieval(fake.layout_ND, layout_MD, labels_M, labels_N, k)
-    return scores
-
-
-def _at_half_resolution(rgba_N4HW: Tensor) -> Tensor:
-    half = F.avg_pool2d(rgba_N4HW.float(), 2)
-    return F.interpolate(half, scale_factor=2, mode="bilinear").round().clamp(0, 255).to(rgba_N4HW.dtype)
+def _by_group(real: RealIcons, rows_of: Mapping[str, Rows], by_seed: Sequence[Mapping[str, PerIcon]]) -> dict[str, BySplit]:
+    """Means by emoji group of what every picture scores by itself."""
+    table: dict[str, BySplit] = {}
+    for split, rows in rows_of.items():
+        groups_N = np.array([real.groups[row] for row in rows])
+        names = [name for name in _GROUP_SCORES if name in by_seed[0][split]]
+        each = {name: np.mean([seed[split][name] for seed in by_seed], axis=0) for name in names}
+        table[split] = {
+            str(group) or "none": {"count": int((groups_N == group).sum())}
+            | means({name: values_N[groups_N == group] for name, values_N in each.items()})
+            for group in np.unique(groups_N)
+        }
+    return table

@@ -19,7 +19,7 @@ class Decision:
 
 def check_gate(report: Report, gate: GateConfig) -> Decision:
     """Compare a report with the recipe's thresholds; a rule without threshold is waived, and says so."""
-    trained, unseen = report["metrics"]["trained"], report["metrics"]["unseen_concept"]
+    trained, unseen = report["metrics"]["train"], report["metrics"].get("unseen_concept", {})
     rules = (
         ("KID of trained icons", trained.get("kid"), gate.max_kid, "max_kid"),
         ("top-1 retrieval of trained icons", trained.get("top1_of_all"), gate.min_top1, "min_top1"),
@@ -42,6 +42,6 @@ def beats_champion(challenger: Report, champion: Report | None) -> Decision:
     """Has the challenger a lower KID than the champion, both scored on the same icons? True where there is no champion."""
     if champion is None:
         return Decision(True, ("there is no champion yet",))
-    new, old = challenger["metrics"]["trained"]["kid"], champion["metrics"]["trained"]["kid"]
+    new, old = challenger["metrics"]["train"]["kid"], champion["metrics"]["train"]["kid"]
     relation = "lower than" if new < old else "not lower than"
     return Decision(new < old, (f"KID {new:.4g} is {relation} the champion's {old:.4g}",))

@@ -9,25 +9,27 @@ from flowmodel.evaluation.samples import Samples, load_samples
 from flowmodel.files import Artifact
 from flowmodel.icons.grid import comparison_grid
 from flowmodel.icons.rgba import to_image
+from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT
 from flowmodel.icons.table import read_ok_icons
 from flowmodel.icons.tensors import load_tensors
 from flowmodel.pictures import save_image
 from flowmodel.training.inputs import TrainingInputs
 
-TRAINED, UNSEEN, COLUMNS = 32, 8, 4
+SHOWN_TRAINED, SHOWN_UNSEEN, COLUMNS = 32, 8, 4
 _MARGIN, _HEADING = 10, 34
 
 
 def sample_grid(samples_path: Path, inputs: TrainingInputs, out: Path) -> Artifact:
-    """Trained icons over all groups, then captions that were never trained on; each with the real icon beside it.
+    """Trained icons over all groups, then captions that were never trained on; each with the real icon beside it. Of the
+    samples those of the first seed.
 
     Raises FlowmodelError when the samples or the icons can't be read.
     """
     samples = load_samples(samples_path)
     icons = read_ok_icons(inputs.normalised.path, ["id", "group"])
     group_of = dict(zip(icons["id"], icons["group"], strict=True))
-    trained = _over_groups(range(samples.trained), samples, group_of, TRAINED)
-    unseen = _over_groups(range(samples.trained, len(samples.ids)), samples, group_of, UNSEEN)
+    trained = _over_groups(samples.of_split(TRAIN), samples, group_of, SHOWN_TRAINED)
+    unseen = _over_groups(samples.of_split(UNSEEN_CONCEPT), samples, group_of, SHOWN_UNSEEN)
     sections = [("trained on: the real icon, and what the model draws for its name", _pairs(trained, samples, inputs))]
     if unseen:
         heading = "never seen: the real icon of a held-out concept, and what the model draws for its name"
@@ -35,7 +37,7 @@ def sample_grid(samples_path: Path, inputs: TrainingInputs, out: Path) -> Artifa
     return Artifact.of(save_image(_stack(sections), out))
 
 
-def _over_groups(indices: range, samples: Samples, group_of: dict[str, str], count: int) -> list[int]:
+def _over_groups(indices: list[int], samples: Samples, group_of: dict[str, str], count: int) -> list[int]:
     """`count` of the indices, taken from the groups in turn, so that every group shows."""
     by_group: dict[str, list[int]] = {}
     for index in indices:
@@ -48,7 +50,7 @@ def _over_groups(indices: range, samples: Samples, group_of: dict[str, str], cou
 def _pairs(indices: list[int], samples: Samples, inputs: TrainingInputs) -> Image.Image:
     real = load_tensors(inputs.tensors.path)
     row = {icon_id: i for i, icon_id in enumerate(real.ids)}
-    pairs = [(to_image(real.rgba_N4HW[row[samples.ids[i]]]), to_image(samples.rgba_N4HW[i])) for i in indices]
+    pairs = [(to_image(real.rgba_N4HW[row[samples.ids[i]]]), to_image(samples.rgba_SN4HW[0, i])) for i in indices]
     return comparison_grid(pairs, COLUMNS, [samples.prompts[i] for i in indices])
 
 

@@ -1,4 +1,4 @@
-"""The pictures that an evaluation drew, kept so that a grid or another metric need not draw them again."""
+"""The pictures that an evaluation drew, kept so that a grid, a report or another metric need not draw them again."""
 
 import json
 from dataclasses import dataclass
@@ -14,21 +14,28 @@ from flowmodel.files import atomic_path
 
 @dataclass(frozen=True)
 class Samples:
-    """Sample i was drawn for the real icon `ids[i]` from `prompts[i]`; the first `trained` of them were trained on.
-
-    `rgba_N4HW` is uint8, premultiplied.
+    """For each of S seeds the same N icons: number i was drawn for the real icon `ids[i]`, of the split `splits[i]`, from
+    `prompts[i]`. `rgba_SN4HW` is uint8, premultiplied.
     """
 
+    seeds: tuple[int, ...]
     ids: tuple[str, ...]
-    trained: int
+    splits: tuple[str, ...]
     prompts: tuple[str, ...]
-    rgba_N4HW: Tensor
+    rgba_SN4HW: Tensor
+
+    def of_split(self, split: str) -> list[int]:
+        """Numbers of the icons of `split`."""
+        return [number for number, own in enumerate(self.splits) if own == split]
+
+
+_TEXTS = ("seeds", "ids", "splits", "prompts")
 
 
 def save_samples(path: Path, samples: Samples) -> Path:
-    description = json.dumps({"ids": samples.ids, "trained": samples.trained, "prompts": samples.prompts})
+    description = json.dumps({name: getattr(samples, name) for name in _TEXTS})
     with atomic_path(path) as temporary:
-        save_file({"rgba": samples.rgba_N4HW.contiguous()}, temporary, metadata={"samples": description})
+        save_file({"rgba": samples.rgba_SN4HW.contiguous()}, temporary, metadata={"samples": description})
     return path
 
 
@@ -37,7 +44,7 @@ def load_samples(path: Path) -> Samples:
     try:
         with safe_open(path, framework="pt") as file:
             description = json.loads(file.metadata()["samples"])
-            rgba_N4HW = file.get_tensor("rgba")
+            texts = {name: tuple(description[name]) for name in _TEXTS}
+            return Samples(**texts, rgba_SN4HW=file.get_tensor("rgba"))
     except (FileNotFoundError, SafetensorError, OSError, KeyError, TypeError, ValueError):
         raise FlowmodelError(f"{path}: missing, or not the samples of an evaluation; evaluate again") from None
-    return Samples(tuple(description["ids"]), description["trained"], tuple(description["prompts"]), rgba_N4HW)

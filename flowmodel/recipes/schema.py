@@ -239,8 +239,13 @@ class GateConfig(_Section):
 
 
 class EvaluationConfig(_Section):
-    seed: int = Field(1234, ge=0, description="Of the noise that samples start from.")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (1234, 1235, 1236), min_length=1, description="Of the noise that samples start from; scores are means over them."
+    )
     max_icons: Count = Field(512, description="Samples a split, at most; a fixed random choice where there are more icons.")
+    sweep_icons: int = Field(
+        32, ge=0, description="Icons a split for the sweeps over network evaluations and guidance; 0 leaves them out."
+    )
     gate: GateConfig = GateConfig()
 
 

@@ -123,7 +123,7 @@ def _version_with(client: mlflow.MlflowClient, checkpoint_digest: str) -> ModelV
 
 
 def _add_version(run: TrainingRun, checkpoint: Path, report: Report) -> ModelVersion:
-    settings, trained = report["settings"], report["metrics"]["trained"]
+    settings, trained = report["settings"], report["metrics"]["train"]
     size = f"{settings['parameters'] / 1e6:.2f} M parameters"
     parameters = {"seed": 0, "steps": settings["steps"], "guidance": float(settings["guidance"])}
     model = Model.log(

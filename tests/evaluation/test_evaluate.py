@@ -24,60 +24,105 @@ def test_report_names_everything_that_the_scores_depend_on(tiny_evaluation, tiny
     settings = tiny_evaluation.report["settings"]
     assert settings["checkpoint_digest"] == sha256_file(tiny_training.checkpoint)
     assert settings["dataset_digest"] == tiny_training.inputs.digest
-    named = {"recipe", "solver", "steps", "guidance", "network_evaluations", "ema", "seed", "device", "extractor"}
+    named = {"recipe", "solver", "steps", "guidance", "network_evaluations", "ema", "seeds", "device", "extractor", "samples"}
     assert named | {"extractor_digest", "training_steps", "parameters", "comparison_digest"} <= settings.keys()
     assert settings["network_evaluations"] == 4  # 2 Euler steps, with and without caption
     assert read_json(tiny_evaluation.metrics) == json.loads(json.dumps(tiny_evaluation.report))
 
 
-def test_both_splits_are_scored_beside_real_icons(tiny_evaluation):
-    metrics, reference = tiny_evaluation.report["metrics"], tiny_evaluation.report["reference"]
-    for split in ("trained", "unseen_concept"):
-        assert metrics[split]["count"] == 24
-        assert metrics[split]["kid"] > reference[split]["kid"]  # 30 steps draw nothing yet
-        for share in ("top1_of_own", "top1_of_all", "top5_of_own", "top5_of_all", "copy_ratio"):
-            assert 0 <= metrics[split][share] <= 1
-        assert metrics[split]["top1_of_all"] <= metrics[split]["top5_of_all"]
-    assert reference["trained"]["top1_of_own"] > 0.8 and reference["unseen_concept"]["copy_ratio"] < 0.1
+def test_every_split_is_scored_beside_real_icons_noise_and_copies(tiny_evaluation):
+    report = tiny_evaluation.report
+    metrics, real = report["metrics"], report["reference"]["real"]
+    assert list(metrics) == [
+        "train",
+        "validation",
+        "unseen_concept",
+    ]  # one source has one style
+    assert metrics.keys() == report["spread"].keys() == report["groups"].keys()
+    assert report["reference"].keys() == {"real", "noise", "copies"}
+    for split, scores in metrics.items():
+        assert scores["count"] == 24
+        assert scores["kid_low"] < scores["kid"] < scores["kid_high"]
+        assert scores["kid"] > real[split]["kid"] and scores["fd"] > real[split]["fd"]  # 30 steps draw nothing yet
+        for share in ("top1_of_own", "top1_of_all", "top5_of_all", "copy_ratio", "alpha_iou", "alpha_error"):
+            assert 0 <= scores[share] <= 1
+        assert scores["top1_of_all"] <= scores["top5_of_all"]
+        assert sum(group["count"] for group in report["groups"][split].values()) == 24
+        assert report["spread"][split]["kid"] > 0
+        for row in report["reference"].values():
+            assert row[split].keys() == scores.keys()
+    assert real["train"]["top1_of_own"] > 0.8 and real["unseen_concept"]["copy_ratio"] < 0.1
+
+
+def test_a_report_holds_no_number_that_is_none(tiny_evaluation):
+    json.dumps(tiny_evaluation.report, allow_nan=False)
+
+
+def test_copies_of_training_icons_are_found_out_and_noise_is_nothing(tiny_evaluation):
+    reference = tiny_evaluation.report["reference"]
+    copies = reference["copies"]["train"]
+    assert copies["top1_of_all"] == copies["alpha_iou"] == copies["copy_ratio"] == 1.0 and copies["alpha_error"] == 0
+    assert copies["kid"] < reference["real"]["train"]["kid_high"]
+    for split, scores in reference["noise"].items():
+        assert scores["copy_ratio"] == 0 and scores["top1_of_all"] < 0.2
+        assert scores["kid"] > reference["copies"][split]["kid"]
+        assert reference["copies"][split]["copy_ratio"] == 1.0
 
 
 def test_samples_are_of_the_named_icons_and_the_same_again(tiny_evaluation, tiny_training):
     samples = load_samples(tiny_evaluation.samples)
     splits = load_splits(tiny_training.inputs.splits.path)
-    assert samples.trained == 24 and len(samples.ids) == 48 == len(samples.rgba_N4HW)
-    assert {splits[i] for i in samples.ids[:24]} == {"train"} and {splits[i] for i in samples.ids[24:]} == {"unseen_concept"}
-    seed = tiny_evaluation.report["settings"]["seed"]
-    again = Generator.load(tiny_training.checkpoint).sample(samples.prompts[:3], seed=seed, batch_size=64)
-    assert (again.int() - samples.rgba_N4HW[:3].int()).abs().max() <= 1  # sums in another batch size round differently
+    assert samples.rgba_SN4HW.shape == (3, 72, 4, 16, 16) and len(samples.ids) == len(samples.prompts) == 72
+    assert tuple(splits[icon_id] for icon_id in samples.ids) == samples.splits
+    assert [samples.splits[number] for number in samples.of_split("validation")] == ["validation"] * 24
+    for seed, rgba_N4HW in zip(tiny_evaluation.report["settings"]["seeds"], samples.rgba_SN4HW, strict=True):
+        again = Generator.load(tiny_training.checkpoint).sample(samples.prompts[:3], seed=seed, batch_size=64)
+        assert (again.int() - rgba_N4HW[:3].int()).abs().max() <= 1  # sums in another batch size round differently
+
+
+def test_the_same_seeds_give_exactly_the_same_report(tiny_training, tiny_evaluation, tmp_path):
+    cache = tiny_training.store.root / "features"
+    again = evaluate(tiny_training.checkpoint, tiny_training.inputs, tmp_path, cache)
+    assert again.report == tiny_evaluation.report
+    assert again.metrics.digest == sha256_file(tiny_evaluation.metrics)
+    assert sha256_file(again.samples) == sha256_file(tiny_evaluation.samples)
+
+
+def test_other_seeds_stay_within_the_printed_interval(tiny_training, tiny_evaluation, tmp_path):
+    config = tiny_training.recipe.evaluation.model_copy(update={"seeds": (1, 2, 3)})
+    other = evaluate(
+        tiny_training.checkpoint, tiny_training.inputs, tmp_path, tiny_training.store.root / "features", config=config
+    )
+    for split, scores in tiny_evaluation.report["metrics"].items():
+        assert scores["kid_low"] < other.report["metrics"][split]["kid"] < scores["kid_high"]
 
 
 def _draw_real_icons(monkeypatch, real):
     """A generator that has learnt everything by heart: it gives back the icons that are asked for."""
-    calls = iter(real)
-    monkeypatch.setattr(Generator, "sample", lambda self, prompts, seed: torch.stack([next(calls) for _ in prompts]))
+    monkeypatch.setattr(Generator, "sample", lambda self, prompts, seed: torch.stack(list(real)))
 
 
-def test_copies_of_the_real_icons_score_perfectly_and_are_found_out(tiny_training, tiny_evaluation, monkeypatch, tmp_path):
+def test_a_model_that_draws_the_real_icons_scores_perfectly(tiny_training, tiny_evaluation, monkeypatch, tmp_path):
     samples = load_samples(tiny_evaluation.samples)
     tensors = load_tensors(tiny_training.inputs.tensors.path)
     row = {icon_id: i for i, icon_id in enumerate(tensors.ids)}
     _draw_real_icons(monkeypatch, [tensors.rgba_N4HW[row[i]] for i in samples.ids])
     cache = tiny_training.store.root / "features"
     report = evaluate(tiny_training.checkpoint, tiny_training.inputs, tmp_path, cache).report
-    trained = report["metrics"]["trained"]
-    assert trained["top1_of_own"] == trained["top1_of_all"] == trained["copy_ratio"] == 1.0
-    assert trained["kid"] < 0.1 * tiny_evaluation.report["metrics"]["trained"]["kid"]
-    assert report["metrics"]["unseen_concept"]["top1_of_all"] == 1.0
+    for split, scores in report["metrics"].items():
+        assert scores["top1_of_own"] == scores["top1_of_all"] == scores["alpha_iou"] == 1.0 and scores["kid"] < 0
+        assert scores["copy_ratio"] == (1.0 if split == "train" else report["reference"]["real"][split]["copy_ratio"])
+        assert max(report["spread"][split].values()) < 1e-9
     assert report["settings"]["comparison_digest"] == tiny_evaluation.report["settings"]["comparison_digest"]
 
 
-def test_a_seed_or_other_icons_make_it_another_comparison(tiny_training, tiny_evaluation, tmp_path):
+def test_a_seed_or_other_icons_make_it_another_comparison(tiny_training, tmp_path):
     recipe, cache = tiny_training.recipe, tiny_training.store.root / "features"
     small = recipe.evaluation.model_copy(update={"max_icons": 2})
     ids = read_header(tiny_training.checkpoint).trained_ids[:2]
 
     def comparison(seed, trained_ids):
-        config = small.model_copy(update={"seed": seed})
+        config = small.model_copy(update={"seeds": (seed,)})
         result = evaluate(tiny_training.checkpoint, tiny_training.inputs, tmp_path, cache, trained_ids, config)
         return result.report["settings"]["comparison_digest"]
 
@@ -95,7 +140,7 @@ def test_icons_that_are_gone_are_said_in_one_line(tiny_training, tmp_path):
 def test_hardly_any_held_out_icon_leaves_the_rest_scored(tiny_training, tmp_path):
     one = tiny_training.recipe.evaluation.model_copy(update={"max_icons": 3})
     result = evaluate(tiny_training.checkpoint, tiny_training.inputs, tmp_path, tiny_training.store.root / "features", config=one)
-    assert result.report["metrics"]["trained"]["count"] == 3
+    assert result.report["metrics"]["train"]["count"] == 3
     assert check_gate(result.report, tiny_training.recipe.evaluation.gate).lines
 
 
@@ -103,7 +148,7 @@ def test_sample_grid_is_a_picture_of_both_splits(tiny_evaluation, tiny_training,
     with Image.open(tiny_evaluation.grid) as grid:
         whole = np.asarray(grid)
     samples = load_samples(tiny_evaluation.samples)
-    only = Samples(samples.ids[:24], 24, samples.prompts[:24], samples.rgba_N4HW[:24])
+    only = Samples(samples.seeds, samples.ids[:24], samples.splits[:24], samples.prompts[:24], samples.rgba_SN4HW[:, :24])
     trained = sample_grid(save_samples(tmp_path / "s.safetensors", only), tiny_training.inputs, tmp_path / "g.png")
     with Image.open(trained.path) as grid:
         assert grid.height < whole.shape[0] and grid.width == whole.shape[1]

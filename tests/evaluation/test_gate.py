@@ -8,7 +8,7 @@ from flowmodel.recipes.schema import GateConfig
 
 def _report(kid: float = 0.1, top1: float = 0.97, copies: float | None = 0.02) -> dict:
     unseen = {"count": 20, "copy_ratio": copies} if copies is not None else {"count": 1}
-    return {"metrics": {"trained": {"kid": kid, "top1_of_all": top1}, "unseen_concept": unseen}}
+    return {"metrics": {"train": {"kid": kid, "top1_of_all": top1}, "unseen_concept": unseen}}
 
 
 def test_without_thresholds_everything_passes_and_every_waiver_is_said():

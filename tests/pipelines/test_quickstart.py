@@ -71,7 +71,7 @@ def test_the_ui_gets_counts_and_pictures(first):
 def test_the_evaluation_shows_its_metrics(first, shared_project):
     report = read_json(load_artifact(shared_project.store, dg.AssetKey("evaluation")).path)
     shown = metadata(first, "evaluation")
-    assert shown["trained kid"] == pytest.approx(report["metrics"]["trained"]["kid"])
+    assert shown["train kid"] == pytest.approx(report["metrics"]["train"]["kid"])
     assert {"kid", "top1_of_all", "copy_ratio"} <= {record.data["metric"] for record in shown["metrics"].records}
 
 

@@ -42,7 +42,7 @@ def evaluation(
     result = evaluate(
         flow_checkpoint.path, prepared, files.file("evaluation", training), files.root / "features", log=context.log.info
     )
-    trained = result.report["metrics"]["trained"]
+    trained = result.report["metrics"]["train"]
     context.log.info(
         f"KID {trained['kid']:.4g}, right icon nearest among all: {trained['top1_of_all']:.1%} of {trained['count']}"
     )
@@ -50,7 +50,7 @@ def evaluation(
     grid = sample_grid(result.samples, prepared, files.file("sample_grid", f"{training}.png"))
     run = record_evaluation(files, flow_checkpoint.path, result.report, grid.path, prepared)
 
-    scores = {f"trained {name}": value for name, value in trained.items()}
+    scores = {f"train {name}": value for name, value in trained.items()}
     link = dg.MetadataValue.url(run.url)
     with Image.open(grid.path) as image:
         return (

@@ -1,0 +1,59 @@
+"""The captions of the prepared icons with their pooled vectors: prompts of samples, and what the judge learns from.
+
+Shape suffixes: T captions, D the caption encoder's width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import read_parquet
+from flowmodel.icons.captions import ENGLISH
+from flowmodel.training.inputs import TrainingInputs
+
+
+@dataclass(frozen=True)
+class Captions:
+    """English captions: `table` has the columns icon_id, text and template; caption i's vector is `pooled_TD[i]`."""
+
+    table: pd.DataFrame
+    pooled_TD: NDArray[np.float32]
+
+    @classmethod
+    def load(cls, inputs: TrainingInputs) -> "Captions":
+        """Raises FlowmodelError when a table can't be read, or a caption is not embedded."""
+        table = read_parquet(inputs.captions.path, ["caption_id", "icon_id", "text", "template", "language"]).to_pandas()
+        table = table[table["language"] == ENGLISH]
+        embedded = read_parquet(inputs.embeddings.path, ["caption_id", "pooled"])
+        row_of = {caption_id: row for row, caption_id in enumerate(embedded["caption_id"].to_pylist())}
+        if missing := [caption_id for caption_id in table["caption_id"] if caption_id not in row_of]:
+            raise FlowmodelError(
+                f"{inputs.embeddings.path}: caption '{missing[0]}' is not embedded; materialise caption_embeddings again"
+            )
+        pooled = embedded["pooled"].combine_chunks()
+        pooled_TD = pooled.flatten().to_numpy(zero_copy_only=False).reshape(-1, pooled.type.list_size)
+        rows = [row_of[caption_id] for caption_id in table["caption_id"]]
+        return cls(table[["icon_id", "text", "template"]].reset_index(drop=True), pooled_TD[rows])
+
+    def rows_of(self, ids: Sequence[str]) -> list[NDArray[np.integer]]:
+        """For each icon the numbers of its captions."""
+        numbers = self.table.groupby("icon_id").indices
+        return [np.asarray(numbers[icon_id]) for icon_id in ids]
+
+    def prompts(self, ids: Sequence[str], several_sources: bool) -> tuple[str, list[str], NDArray[np.float32]]:
+        """The template of the prompts of these icons, their texts and their vectors.
+
+        That is an icon's name; where several sources draw the same things, and every icon has a caption that names the style, it
+        is that one.
+        """
+        by_template = {
+            str(template): dict(zip(of["icon_id"], of.index, strict=True)) for template, of in self.table.groupby("template")
+        }
+        has_styles = set(ids) <= by_template.get("name_style", {}).keys()
+        template = "name_style" if several_sources and has_styles else "name"
+        rows = [by_template[template][icon_id] for icon_id in ids]
+        return template, self.table["text"][rows].tolist(), self.pooled_TD[rows]

@@ -1,0 +1,111 @@
+"""What the metrics are called, which way is better and what they mean, for people. One that is not listed shows by its key."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Better = Literal["higher", "lower", "neither"]
+
+NOTHING = "\N{EN DASH}"
+_MINUS = "\N{MINUS SIGN}"  # as wide as a plus
+
+SPLITS = {
+    "train": ("Trained icons", "icons that the model was trained on"),
+    "validation": ("Validation", "concepts kept out of training, used to choose settings"),
+    "unseen_concept": ("Unseen concepts", "concepts that nothing in the training has shown"),
+    "unseen_style": ("Unseen styles", "concepts it knows, in the style of another source"),
+    "unseen_tone": ("Unseen tones", "icons it knows, in another skin tone"),
+}
+
+ROWS = {
+    "real": ("Real", "real icons; where the real picture itself would be perfect, at half its resolution"),
+    "noise": ("Noise", "noise: what a model scores that has learnt nothing"),
+    "copies": ("Copies", "the training icon whose caption is nearest: what memorising alone would score"),
+    "other_vendor": ("Other vendor", "another vendor's drawing of the same thing: what a person's redraw scores"),
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    key: str
+    label: str
+    better: Better
+    is_share: bool
+    meaning: str
+
+    def text(self, value: float | None) -> str:
+        if value is None:
+            return NOTHING
+        return percent(value) if self.is_share else number(value)
+
+
+_METRICS = (
+    Metric("kid", "KID", "lower", False, "distance between the drawn and the real set, unbiased at any size; 0 is none"),
+    Metric("fd", "FD", "lower", False, "Fréchet distance between the two sets; grows as sets get smaller"),
+    Metric("fd_infinity", "FD, extrapolated", "lower", False, "Fréchet distance as it would be for endlessly many pictures"),
+    Metric("precision", "Precision", "higher", True, "share of drawings that lie where real icons lie"),
+    Metric("recall", "Recall", "higher", True, "share of real icons that lie where drawings lie"),
+    Metric("density", "Density", "higher", False, "how many real neighbourhoods a drawing lies in; real icons have about 1"),
+    Metric("coverage", "Coverage", "higher", True, "share of real icons that have a drawing as near neighbour"),
+    Metric("vendi", "Vendi score", "higher", False, "how many clearly different pictures there are in effect"),
+    Metric("top1_of_own", "Recognised among those drawn", "higher", True, "the right real icon is the nearest, of those drawn"),
+    Metric("top1_of_all", "Recognised among all icons", "higher", True, "the right real icon is the nearest, of all there are"),
+    Metric("top5_of_all", "Among the nearest five", "higher", True, "the right real icon is one of the five nearest, of all"),
+    Metric(
+        "judge_top1", "Caption found by the judge", "higher", True, "a judge trained on real icons picks the right icon first"
+    ),
+    Metric(
+        "judge_top5", "Judge, first five", "higher", True, "a judge trained on real icons has the right icon in its first five"
+    ),
+    Metric("clip_similarity", "CLIP similarity", "higher", False, "similarity of drawing and caption by open_clip"),
+    Metric(
+        "alpha_iou", "Silhouette overlap", "higher", True, "overlap (IoU) of the drawing's opaque pixels with the real icon's"
+    ),
+    Metric("alpha_error", "Transparency error", "lower", True, "mean absolute difference of transparency from the real icon's"),
+    Metric(
+        "near_share", "Near copies", "lower", True, "drawings nearer to one training icon than real icons that are new ever are"
+    ),
+    Metric(
+        "copy_ratio", "Copies", "lower", True, "drawings three times nearer to one training icon than to any other, by features"
+    ),
+    Metric("copy_ratio_pixels", "Copies, by pixels", "lower", True, "the same, with distances between pixels"),
+    Metric(
+        "auth_pct",
+        "Authentic (AuthPct)",
+        "higher",
+        False,
+        "percent of drawings farther from their training icon than its nearest",
+    ),
+    Metric("loss", "Loss", "lower", False, "of the training, on the same noise and times for every split"),
+)
+
+METRICS = {metric.key: metric for metric in _METRICS}
+_INTERVALS = ("_low", "_high")
+
+
+def metric(key: str) -> Metric:
+    return METRICS.get(key) or Metric(key, key.replace("_", " "), "neither", False, "")
+
+
+def shown(keys: Iterable[str]) -> list[Metric]:
+    """Those metrics in the order of this file, then what it doesn't list; a count, and ends of intervals, are none."""
+    keys = set(keys) - {"count"}
+    keys -= {key for key in keys if key.endswith(_INTERVALS) and key.rpartition("_")[0] in keys}
+    return [metric(key) for key in [*(k for k in METRICS if k in keys), *sorted(keys - METRICS.keys())]]
+
+
+def split_title(split: str) -> str:
+    return SPLITS[split][0] if split in SPLITS else split
+
+
+def percent(share: float) -> str:
+    """With a decimal where it matters: below 10 and above 99 percent, but not for exactly 0 or 1."""
+    is_round = share in (0, 1) or 0.1 <= share <= 0.99
+    return f"{share:.0%}" if is_round else f"{share:.1%}"
+
+
+def number(value: float) -> str:
+    """Three significant digits, without an exponent where that can be read."""
+    if value == 0 or 1e-4 <= abs(value) < 1000:
+        return f"{value:#.3g}".removesuffix(".").replace("-", _MINUS)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1e}".replace("-", _MINUS)

@@ -1,0 +1,116 @@
+"""The real icons that samples are compared with: pictures, features, prompts, splits and groups.
+
+Shape suffixes: M icons, N some of them, H/W height and width.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from flowmodel.evaluation.captions import Captions
+from flowmodel.evaluation.features import FeatureExtractor, Features, cached_features
+from flowmodel.icons.groups import Groups
+from flowmodel.icons.splits import load_splits
+from flowmodel.icons.table import read_ok_icons
+from flowmodel.icons.tensors import load_tensors
+from flowmodel.training.inputs import TrainingInputs
+
+Rows = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class RealIcons:
+    """Icon number i is `ids[i]`, `prompts[i]` and so on.
+
+    Attributes:
+        template: of the prompts, by which samples of the icons are asked for.
+        prompts_MD: their vectors by the data set's caption encoder, of length 1.
+        pixel_labels_M: one number for icons that look exactly alike.
+        labels_M: one number for icons that a sample can't tell apart: they look exactly alike, or have the same prompt.
+    """
+
+    ids: tuple[str, ...]
+    rgba_M4HW: Tensor
+    features: Features
+    captions: Captions
+    template: str
+    prompts: tuple[str, ...]
+    prompts_MD: NDArray[np.float32]
+    splits: tuple[str, ...]
+    groups: tuple[str, ...]
+    sources: tuple[str, ...]
+    keys: tuple[str, ...]
+    pixel_labels_M: NDArray[np.int64]
+    labels_M: NDArray[np.int64]
+
+    @classmethod
+    def load(cls, inputs: TrainingInputs, extractor: FeatureExtractor, cache: Path) -> "RealIcons":
+        """Raises FlowmodelError when a prepared file can't be read."""
+        tensors = load_tensors(inputs.tensors.path)
+        features = cached_features(inputs.tensors, tensors.rgba_N4HW, extractor, cache)
+        icons = read_ok_icons(inputs.normalised.path, ["id", "group", "source", "key"]).set_index("id").loc[list(tensors.ids)]
+        captions = Captions.load(inputs)
+        template, prompts, prompts_MD = captions.prompts(tensors.ids, several_sources=icons["source"].nunique() > 1)
+        split_of = load_splits(inputs.splits.path)
+        _, pixel_labels_M = np.unique(tensors.rgba_N4HW.flatten(1).numpy(), axis=0, return_inverse=True)
+        return cls(
+            ids=tensors.ids,
+            rgba_M4HW=tensors.rgba_N4HW,
+            features=features,
+            captions=captions,
+            template=template,
+            prompts=tuple(prompts),
+            prompts_MD=prompts_MD,
+            splits=tuple(split_of.get(icon_id, "") for icon_id in tensors.ids),
+            groups=tuple(icons["group"]),
+            sources=tuple(icons["source"]),
+            keys=tuple(icons["key"]),
+            pixel_labels_M=pixel_labels_M.reshape(-1),
+            labels_M=_joined(pixel_labels_M.reshape(-1), prompts),
+        )
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {icon_id: row for row, icon_id in enumerate(self.ids)}
+
+    def known(self, ids: Iterable[str]) -> list[str]:
+        return [icon_id for icon_id in ids if icon_id in self._row_of]
+
+    def rows(self, ids: Sequence[str]) -> Rows:
+        return np.array([self._row_of[icon_id] for icon_id in ids], dtype=int)
+
+    def of_split(self, split: str) -> list[str]:
+        return [icon_id for icon_id, own in zip(self.ids, self.splits, strict=True) if own == split]
+
+    def distinct(self, rows: Rows) -> Rows:
+        """Those of `rows` that look different from all before them."""
+        _, first = np.unique(self.pixel_labels_M[rows], return_index=True)
+        return rows[np.sort(first)]
+
+    def redrawn(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Those of `rows` whose key another source has too, and that source's icons: the first that doesn't look the same."""
+        by_key: dict[str, list[int]] = {}
+        for row, key in enumerate(self.keys):
+            by_key.setdefault(key, []).append(row)
+        pairs = []
+        for row in rows:
+            others = (o for o in by_key[self.keys[row]] if self.sources[o] != self.sources[row])
+            redraw = next((o for o in others if self.pixel_labels_M[o] != self.pixel_labels_M[row]), None)
+            if redraw is not None:
+                pairs.append((row, redraw))
+        rows_2N = np.array(pairs, dtype=int).reshape(-1, 2).T
+        return rows_2N[0], rows_2N[1]
+
+
+def _joined(pixel_labels_M: NDArray[np.int64], prompts: Sequence[str]) -> NDArray[np.int64]:
+    looks, texts = [f"look {label}" for label in pixel_labels_M], [f"text {prompt}" for prompt in prompts]
+    groups = Groups([*looks, *texts])
+    for look, text in zip(looks, texts, strict=True):
+        groups.join(look, text)
+    _, labels_M = np.unique([groups.name(look) for look in looks], return_inverse=True)
+    return labels_M.reshape(-1)

@@ -1,0 +1,118 @@
+"""What other pictures than samples score: a score says something only beside these.
+
+| row | which pictures stand for an icon |
+|---|---|
+| real | the icon itself or one that nobody trained on: no model can be expected to do better |
+| noise | noise: what a model scores that has learnt nothing |
+| copies | the training icon whose caption is most like the prompt: what one scores that only memorises |
+| other_vendor | another source's drawing of the same thing: what a person's redraw scores |
+
+Shape suffixes: N pictures, M real icons, H/W height and width.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch.nn.functional as F
+from sklearn.metrics.pairwise import cosine_similarity
+from torch import Tensor
+
+from flowmodel.evaluation.coverage import vendi_score
+from flowmodel.evaluation.features import FeatureExtractor, cached_features
+from flowmodel.evaluation.real import RealIcons, Rows
+from flowmodel.evaluation.scoring import Pictures, Scorer, Scores, fidelity, means
+from flowmodel.files import Artifact, sha256_bytes
+from flowmodel.flow.sampling import seeded_noise
+from flowmodel.icons.splits import TRAIN
+from flowmodel.icons.tensors import from_unit
+
+_SEED = 0  # of noise and halves; they are no part of what is judged
+
+Rowwise = dict[str, dict[str, Scores]]
+
+
+class References:
+    """`rows_of` are the rows of the icons that samples were drawn for, by split; `train_rows` those the model was trained on."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        rows_of: Mapping[str, Rows],
+        train_rows: Rows,
+        extractor: FeatureExtractor,
+        cache: Path,
+    ) -> None:
+        self._scorer, self._rows_of, self._train_rows = scorer, rows_of, train_rows
+        self._extractor, self._cache = extractor, cache
+
+    @property
+    def _real(self) -> RealIcons:
+        return self._scorer.real
+
+    def rows(self) -> Rowwise:
+        """Scores by row and split; without other_vendor where no two sources draw the same thing."""
+        splits = self._rows_of.items()
+        table = {
+            "real": {split: self._real_icons(split) for split in self._rows_of},
+            "noise": {split: self._scored(self._noise(len(rows)), rows) for split, rows in splits},
+            "copies": {split: self._scored(self._real_pictures(self._nearest_caption(rows)), rows) for split, rows in splits},
+            "other_vendor": {},
+        }
+        for split, rows in splits:
+            drawn, redraws = self._real.redrawn(rows)
+            if len(drawn):
+                table["other_vendor"][split] = self._scored(self._real_pictures(redraws, are_themselves=True), drawn)
+        return {name: row for name, row in table.items() if row}
+
+    def _scored(self, pictures: Pictures, rows: Rows) -> Scores:
+        return {"count": len(rows)} | self._scorer.scores(pictures, rows)[0]
+
+    def _real_icons(self, split: str) -> Scores:
+        """Distances: one half of the trained icons from the other, and held-out icons from trained ones. Alignment: the icons at
+        half their resolution, the mildest thing that a generator does to them. Memorisation: icons nobody trained on.
+        """
+        rows, features = self._rows_of[split], self._real.features
+        if split == TRAIN:
+            shuffled = np.random.default_rng(_SEED).permutation(rows)
+            real, test = shuffled[::2], shuffled[1::2]
+        else:
+            real, test = self._rows_of[TRAIN], rows
+        coarse = at_half_resolution(self._real.rgba_M4HW[rows])
+        unseen = self._unseen() if split == TRAIN else rows
+        return (
+            {"count": len(rows)}
+            | fidelity(features[real], features[test])
+            | {"vendi": vendi_score(features.semantic_ND[rows])}
+            | means(self._scorer.alignment(self._extracted(coarse), rows))
+            | means(self._scorer.memorisation(self._real_pictures(unseen)))
+        )
+
+    def _unseen(self) -> Rows:
+        held_out = [rows for split, rows in self._rows_of.items() if split != TRAIN]
+        return np.concatenate(held_out) if held_out else np.zeros(0, dtype=int)
+
+    def _real_pictures(self, rows: Rows, are_themselves: bool = False) -> Pictures:
+        real = self._real
+        return Pictures(real.rgba_M4HW[rows], real.features[rows], rows if are_themselves else None)
+
+    def _noise(self, count: int) -> Pictures:
+        size = self._real.rgba_M4HW.shape[-1]
+        most = max(len(rows) for rows in self._rows_of.values())
+        pictures = self._extracted(from_unit(seeded_noise(most, size, _SEED)))
+        return Pictures(pictures.rgba_N4HW[:count], pictures.features[:count])
+
+    def _extracted(self, rgba_N4HW: Tensor) -> Pictures:
+        content = Artifact(self._cache, sha256_bytes(rgba_N4HW.contiguous().numpy().tobytes()))
+        return Pictures(rgba_N4HW, cached_features(content, rgba_N4HW, self._extractor, self._cache))
+
+    def _nearest_caption(self, rows: Rows) -> Rows:
+        """For each icon the training icon whose prompt is most like its own; for a training icon that is itself."""
+        prompts_MD = self._real.prompts_MD
+        nearest = self._train_rows[cosine_similarity(prompts_MD[rows], prompts_MD[self._train_rows]).argmax(axis=1)]
+        return np.where(np.isin(rows, self._train_rows), rows, nearest)
+
+
+def at_half_resolution(rgba_N4HW: Tensor) -> Tensor:
+    half = F.avg_pool2d(rgba_N4HW.float(), 2)
+    return F.interpolate(half, scale_factor=2, mode="bilinear").round().clamp(0, 255).to(rgba_N4HW.dtype)

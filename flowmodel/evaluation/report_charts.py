@@ -1,0 +1,182 @@
+"""Charts of a report as inline SVG, by matplotlib. Colours are the page's own CSS variables, so that dark mode turns them too."""
+
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from flowmodel.evaluation.metric_names import Better
+
+# Stand-ins for the page's variables: matplotlib wants colours.
+INK, FAINT = "#010203", "#010204"
+SERIES = {"train": "#010211", "unseen_concept": "#010212", "all": "#010213", "validation": "#010214", "unseen_style": "#010215"}
+_OTHER = "#010216"
+_VARIABLES = {INK: "--ink-soft", FAINT: "--line"} | {
+    colour: f"--series-{name.replace('_', '-')}" for name, colour in (SERIES | {"other": _OTHER}).items()
+}
+
+_WIDTH, _HEIGHT = 340, 236  # of the picture, in units that are about a pixel on a phone
+_STYLE: Any = {
+    "text.parse_math": False,
+    "svg.fonttype": "none",
+    "font.size": 11.5,
+    "font.family": "DejaVu Sans",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.labelsize": 11.5,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.7,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+    "legend.fontsize": 11,
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """`name` chooses the colour, `label` is what the legend says; `low` and `high` are drawn as a band."""
+
+    name: str
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    markers: bool = True
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A finished picture with what is written above it."""
+
+    title: str
+    svg: Markup
+    better: Better
+
+
+@dataclass(frozen=True)
+class LineChart:
+    title: str
+    x_label: str
+    y_label: str
+    lines: Sequence[Line]
+    x_ticks: Sequence[float] = ()
+    log_x: bool = False
+    log_y: bool = False
+    shares: bool = False
+    marked_x: float | None = None
+    marked_label: str = "the recipe's"
+    better: Better = "neither"
+
+    def draw(self, name: str) -> Chart:
+        """`name` makes the ids in the picture unlike those of others on the page."""
+        with _axes(_WIDTH, _HEIGHT) as (figure, axes):
+            for line in self.lines:
+                colour = SERIES.get(line.name, _OTHER)
+                if line.low:
+                    axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.16, linewidth=0)
+                marker = "o" if line.markers else ""
+                axes.plot(line.x, line.y, color=colour, linewidth=2, label=line.label, marker=marker, markersize=4.5)
+            self._scale(axes)
+            if self.marked_x is not None:
+                axes.axvline(self.marked_x, color=INK, linewidth=1, linestyle=(0, (2, 3)), label=self.marked_label, zorder=0)
+            _finish(axes, self.x_label, self.y_label, columns=3)
+            return Chart(self.title, _svg(figure, name, f"{self.title}: {self.y_label} against {self.x_label}"), self.better)
+
+    def _scale(self, axes: Axes) -> None:
+        if self.log_x:
+            axes.set_xscale("log")
+        if self.log_y:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+            axes.yaxis.set_minor_locator(NullLocator())
+        else:
+            axes.yaxis.set_major_locator(MaxNLocator(5))
+        if self.x_ticks:
+            axes.set_xticks(self.x_ticks, [f"{tick:g}" for tick in self.x_ticks])
+            axes.xaxis.set_minor_locator(NullLocator())
+        if self.shares:
+            axes.set_ylim(-0.03, 1.03)
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.0%}"))
+
+
+def bars(name: str, title: str, x_label: str, values: Mapping[str, Mapping[str, float]], legend: Callable[[str], str]) -> Chart:
+    """Shares as lying bars: a group of bars for each name in `values`, one in it for each series."""
+    groups, series = list(values), list(dict.fromkeys(key for of_group in values.values() for key in of_group))
+    each = 0.8 / max(len(series), 1)
+    with _axes(_WIDTH, 62 + 15 * len(groups) * max(len(series), 1.4)) as (figure, axes):
+        axes.grid(axis="y", visible=False)
+        axes.grid(axis="x", visible=True)
+        for number, key in enumerate(series):
+            rows = [row for row, group in enumerate(groups) if key in values[group]]
+            places = [row + (number - (len(series) - 1) / 2) * each for row in rows]
+            shares = [values[groups[row]][key] for row in rows]
+            axes.barh(places, shares, height=each * 0.86, color=SERIES.get(key, _OTHER), label=legend(key))
+            for place, share in zip(places, shares, strict=True):
+                axes.text(share + 0.012, place, f"{share:.0%}", va="center", fontsize=10, color=INK)
+        axes.set_yticks(range(len(groups)), groups)
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1.1)
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.0%}"))
+        axes.spines["left"].set_visible(False)
+        _finish(axes, x_label, "", columns=2)
+        return Chart(title, _svg(figure, name, f"{title}: {x_label}"), "higher")
+
+
+@contextmanager
+def _axes(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
+        figure.patch.set_visible(False)
+        axes = figure.subplots()
+        axes.patch.set_visible(False)
+        yield figure, axes
+
+
+def _finish(axes: Axes, x_label: str, y_label: str, columns: int) -> None:
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    if len(axes.get_legend_handles_labels()[1]) > 1:
+        axes.figure.legend(loc="outside upper left", ncols=columns, handlelength=1.4, columnspacing=1.4, handletextpad=0.5)
+
+
+def _svg(figure: Figure, name: str, spoken: str) -> Markup:
+    """Without fonts, fixed sizes, colours and ids of its own; for a place within a page."""
+    buffer = io.StringIO()
+    # Without its date and creator, and so without the addresses of the metadata's vocabulary.
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font: ([0-9.]+px) [^;\"]*", r"font-size: \1", svg)
+    svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    _, _, body = svg.partition(">")
+    view = f'viewBox="0 0 {figure.get_figwidth() * 72:g} {figure.get_figheight() * 72:g}"'
+    spoken = str(Markup.escape(spoken))
+    return Markup(f'<svg {view} role="img" aria-label="{spoken}">{body.strip()}')

@@ -1,0 +1,102 @@
+"""What the solver's steps and the guidance do to quality: the same icons from the same noise, drawn in many ways.
+
+Shape suffixes: N samples, H/W height and width.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowmodel.evaluation.features import FeatureExtractor
+from flowmodel.evaluation.real import Rows
+from flowmodel.evaluation.scoring import Pictures, Scorer
+from flowmodel.generate import Generator
+from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT
+
+STEPS = (1, 2, 4, 8, 16, 32)
+GUIDANCE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+ALL = "all"  # both splits together: a distance between sets wants as many pictures as there are
+
+# Taken for the exact answer. Of order 2, so that it errs far less than as many Euler steps.
+ANSWER_SOLVER, ANSWER_STEPS = "midpoint", 32
+
+_CHOICE_SEED = 20_231_204
+
+Row = dict[str, Any]
+
+
+def sweeps(
+    generator: Generator,
+    scorer: Scorer,
+    extractor: FeatureExtractor,
+    rows_of: Mapping[str, Rows],
+    icons: int,
+    seed: int,
+    log: Callable[[str], None] = lambda _: None,
+) -> dict[str, list[Row]]:
+    """Scores by number of steps (`nfe`) and by guidance scale (`guidance`), the recipe's own value among them, marked `is_own`.
+
+    At most `icons` trained icons and as many of held-out concepts. A row of `nfe` also has `distance`: the root mean square
+    difference from the exact answer, as a share of the range of a pixel.
+    """
+    own = generator.sampling()
+    solver = "midpoint" if own.solver == "dopri5" else own.solver
+    chosen = {split: _some(rows_of[split], icons) for split in (TRAIN, UNSEEN_CONCEPT) if split in rows_of}
+    rows_N = np.concatenate(list(chosen.values()))
+    prompts = [scorer.real.prompts[row] for row in rows_N]
+    splits_N = np.repeat(list(chosen), [len(rows) for rows in chosen.values()])
+
+    def drawn(steps: int, guidance: float, solver: str = solver) -> Tensor:
+        evaluations = generator.nfe(steps, guidance, solver)
+        log(f"sweep: {len(prompts)} icons, {solver}, {steps} steps, guidance {guidance:g}, {evaluations} network evaluations")
+        return generator.sample(prompts, seed, steps, guidance, solver)
+
+    def scored(rgba_N4HW: Tensor) -> dict[str, Any]:
+        pictures = Pictures(rgba_N4HW, extractor(rgba_N4HW))
+        of_split = {split: scorer.scores(pictures[np.flatnonzero(splits_N == split)], rows)[0] for split, rows in chosen.items()}
+        return {ALL: scorer.scores(pictures, rows_N)[0]} | of_split
+
+    answer = drawn(ANSWER_STEPS, own.guidance, ANSWER_SOLVER)
+    nfe: list[Row] = []
+    for steps in _with(STEPS, None if own.solver == "dopri5" else own.steps):
+        pictures = drawn(steps, own.guidance)
+        nfe.append(
+            {
+                "steps": steps,
+                "network_evaluations": generator.nfe(steps, own.guidance, solver),
+                "is_own": steps == own.steps and solver == own.solver,
+                "distance": distance(pictures, answer),
+                "scores": scored(pictures),
+            }
+        )
+    guidance: list[Row] = []
+    for w in _with(GUIDANCE, own.guidance):
+        of_own_steps = next((row for row in nfe if row["is_own"] and w == own.guidance), None)
+        guidance.append(
+            {
+                "guidance": w,
+                "network_evaluations": generator.nfe(own.steps, w, solver),
+                "is_own": w == own.guidance,
+                "scores": of_own_steps["scores"] if of_own_steps else scored(drawn(own.steps, w)),
+            }
+        )
+    return {"nfe": nfe, "guidance": guidance}
+
+
+def distance(a_N4HW: Tensor, b_N4HW: Tensor) -> float:
+    """Root mean square difference of premultiplied uint8 pictures, as a share of a pixel's range."""
+    difference = a_N4HW.to(torch.float64) - b_N4HW.to(torch.float64)
+    return float(difference.square().mean().sqrt() / 255)
+
+
+def _some(rows: Rows, most: int) -> Rows:
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(_CHOICE_SEED).choice(rows, most, replace=False))
+
+
+def _with(values: Sequence[Any], own: Any | None) -> list[Any]:
+    return sorted({*values} | ({own} if own is not None else set()))

@@ -1,0 +1,44 @@
+"""The curves of a training, as MLflow has recorded them. Only looks: where there is no MLflow store, none is made."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import read_json, sha256_file
+from flowmodel.registry.runs import RUN_FILE
+from flowmodel.registry.tracking import EXPERIMENT, connect, readable_errors, sqlite_file
+from flowmodel.store import Store
+
+CURVES = ("training/loss", "validation/train_loss", "validation/loss")
+
+
+def training_curves(store: Store, checkpoint: Path) -> dict[str, Sequence[tuple[int, float]]]:
+    """(step, value) by name of the metric, as far as the run of the training that left `checkpoint` has them.
+
+    Empty where MLflow knows of no such run, or can't be asked: a report is worth writing without them, too.
+    """
+    database = sqlite_file(store)
+    if database is not None and not database.exists():
+        return {}
+    try:
+        return _curves(store, checkpoint)
+    except FlowmodelError:
+        return {}
+
+
+def _curves(store: Store, checkpoint: Path) -> dict[str, Sequence[tuple[int, float]]]:
+    client = connect(store)
+    record = checkpoint.parent / RUN_FILE
+    with readable_errors(store):
+        if record.exists():
+            run_id = read_json(record)["run_id"]
+        else:  # a copy out of the registry
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+            with_digest = f"tags.checkpoint_digest = '{sha256_file(checkpoint)}'"
+            found = client.search_runs([experiment.experiment_id], with_digest, max_results=1) if experiment else []
+            if not found:
+                return {}
+            run_id = found[0].info.run_id
+        histories = {name: client.get_metric_history(run_id, name) for name in CURVES}
+    by_step = {name: {point.step: point.value for point in history} for name, history in histories.items() if history}
+    return {name: sorted(points.items()) for name, points in by_step.items()}
