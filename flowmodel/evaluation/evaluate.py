@@ -93,6 +93,7 @@ def evaluate(
         "reference": References(scorer, rows_of, train_rows, extractor, cache).rows(),
         "settings": {
             "recipe": generator.recipe.name,
+            "colour": generator.recipe.data.colour,
             "checkpoint_digest": generator.digest,
             "dataset_digest": inputs.digest,
             "comparison_digest": sha256_json([inputs.digest, extractor.digest, config.seeds, real.template, ids_of]),

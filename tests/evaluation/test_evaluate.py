@@ -33,7 +33,11 @@ def test_report_names_everything_that_the_scores_depend_on(tiny_evaluation, tiny
 def test_every_split_is_scored_beside_real_icons_noise_and_copies(tiny_evaluation):
     report = tiny_evaluation.report
     metrics, real = report["metrics"], report["reference"]["real"]
-    assert list(metrics) == ["train", "validation", "unseen_concept"]  # one source has no other style, and the bundled one no tones
+    assert list(metrics) == [
+        "train",
+        "validation",
+        "unseen_concept",
+    ]  # one source has no other style, and the bundled one no tones
     assert metrics.keys() == report["spread"].keys() == report["groups"].keys()
     assert report["reference"].keys() == {"real", "noise", "copies"}
     for split, scores in metrics.items():
