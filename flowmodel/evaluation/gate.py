@@ -57,11 +57,14 @@ class Rule:
 
 @dataclass(frozen=True)
 class Champion:
-    """The model to beat. `report` is None where it can't be scored; `note` says why, or how its report came about."""
+    """The model to beat. `report` is None where it can't be scored; `note` says why, or how its report came about; `colour` is
+    what it draws, as far as is known.
+    """
 
     version: str
     report: Report | None
     note: str = ""
+    colour: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,12 +124,12 @@ def decide(report: Report, gate: GateConfig, champion: Champion | None) -> Decis
         return Decision("refused", f"not good enough to be registered: {broken}", thresholds)
     if champion is None:
         return Decision("champion", "there is no champion yet, the recipe's thresholds alone decide", thresholds)
-    if champion.report is None:
-        return Decision("champion", f"replaces the champion, version {against}: {champion.note}", thresholds, against)
-    new, old = _colour(report), _colour(champion.report)
-    if new != old:
+    new, old = _colour(report), champion.colour
+    if old and new != old:
         reason = f"draws {new}, the champion, version {against}, draws {old}: scores of different colours can't be compared"
         return Decision("challenger", f"{reason}; choose by hand with `flowmodel champion set`", thresholds, against)
+    if champion.report is None:
+        return Decision("champion", f"replaces the champion, version {against}: {champion.note}", thresholds, against)
     comparison = champion_rules(report, champion.report, gate)
     rules = thresholds + comparison
     note = f" ({champion.note})" if champion.note else ""

@@ -53,13 +53,16 @@ class Scorer:
         return fidelity(self.real.features[rows_N], pictures.features) | means(each), each
 
     def alignment(self, pictures: Pictures, rows_N: Rows) -> PerIcon:
-        """Is the prompted icon found again, among those drawn and among all? Is the silhouette its?"""
+        """Is the prompted icon found again, among those drawn and among all? Is the silhouette its, where the model draws one?"""
         real = self.real
         layout_ND, layout_MD, labels_N = pictures.features.layout_ND, real.features.layout_ND, real.labels_M[rows_N]
         hits = {"top1_of_own": found(layout_ND, layout_MD[rows_N], labels_N, labels_N)}
         for k in (1, 5):
             hits[f"top{k}_of_all"] = found(layout_ND, layout_MD, real.labels_M, labels_N, k, pictures.own_rows)
-        return {name: hit_N.astype(float) for name, hit_N in hits.items()} | {
+        scores = {name: hit_N.astype(float) for name, hit_N in hits.items()}
+        if real.colour != "rgba":
+            return scores
+        return scores | {
             "alpha_iou": alpha_iou(pictures.rgba_N4HW, real.rgba_M4HW[rows_N]),
             "alpha_error": alpha_error(pictures.rgba_N4HW, real.rgba_M4HW[rows_N]),
         }

@@ -100,15 +100,18 @@ def _rival(
     its_checkpoint = checkpoint_of_version(MODEL_NAME, version)
     if its_checkpoint is None:
         return Champion(version, None, "its checkpoint is gone")
+    colour = str(read_header(its_checkpoint).recipe["data"].get("colour", "rgba"))
+    if colour != recipe.data.colour:
+        return Champion(version, None, colour=colour)
     wanted = report["settings"]["comparison_digest"]
     recorded = _recorded_report(client, version)
     if recorded and recorded["settings"]["comparison_digest"] == wanted:
-        return Champion(version, recorded)
+        return Champion(version, recorded, colour=colour)
     folder = store.file("evaluation", f"champion-{version}")
     note = "scored again, on the icons, data and seeds of now"
     earlier = read_json(folder / METRICS_FILE) if (folder / METRICS_FILE).exists() else None
     if earlier and _is_of(earlier, wanted, sha256_file(its_checkpoint)):
-        return Champion(version, earlier, note)
+        return Champion(version, earlier, note, colour)
     log(f"the champion, version {version}, was scored on other icons or data; scoring it again")
     try:
         again = evaluate(
@@ -121,8 +124,8 @@ def _rival(
             log=log,
         )
     except FlowmodelError as error:  # made with an encoder that is no longer installed, for example
-        return Champion(version, None, f"it can't be scored any more ({error})")
-    return Champion(version, again.report, note)
+        return Champion(version, None, f"it can't be scored any more ({error})", colour)
+    return Champion(version, again.report, note, colour)
 
 
 def _is_of(report: Report, comparison_digest: str, checkpoint_digest: str) -> bool:
