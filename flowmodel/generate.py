@@ -54,6 +54,15 @@ class Generator:
         return cls(recipe, header, sha256_file(path), network, policy)
 
     @property
+    def network(self) -> nn.Module:
+        """In evaluation mode, on the policy's device."""
+        return self._network
+
+    @property
+    def policy(self) -> DevicePolicy:
+        return self._policy
+
+    @property
     def trained_ids(self) -> tuple[str, ...]:
         return self.header.trained_ids
 

@@ -107,7 +107,7 @@ def _train_and_score(
     run = record_evaluation(store, result.checkpoint.path, scored.report, grid.path, inputs)
     run.log_tags({_PARENT: parent.run_id})  # also where an earlier comparison had trained it
     cost, trained = variant.cost(text_width), scored.report["metrics"]["train"]
-    speeds, losses = run.history("training/images_per_second"), run.history("validation/loss")
+    speeds = run.history("training/images_per_second")
     row = Row(
         slug=variant.slug,
         network=variant.words,
@@ -115,7 +115,7 @@ def _train_and_score(
         parameters=cost.parameters,
         forward_flops=cost.forward_flops,
         images_per_second=median(speeds) if speeds else None,
-        validation_loss=losses[-1] if losses else None,
+        validation_loss=scored.report["metrics"].get("validation", {}).get("loss"),
         kid=trained["kid"],
         kid_low=trained["kid_low"],
         kid_high=trained["kid_high"],

@@ -10,7 +10,7 @@ class Row:
     Attributes:
         forward_flops: of one evaluation for one picture.
         images_per_second: in training; the median over the training's log.
-        validation_loss: of the averaged weights after the last step.
+        validation_loss: of the final weights, over all held-out icons.
     """
 
     slug: str

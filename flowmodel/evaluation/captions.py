@@ -39,6 +39,11 @@ class Captions:
         rows = [row_of[caption_id] for caption_id in table["caption_id"]]
         return cls(table[["icon_id", "text", "template"]].reset_index(drop=True), pooled_TD[rows])
 
+    def rows_of(self, ids: Sequence[str]) -> list[NDArray[np.integer]]:
+        """For each icon the numbers of its captions."""
+        numbers = self.table.groupby("icon_id").indices
+        return [np.asarray(numbers[icon_id]) for icon_id in ids]
+
     def prompts(self, ids: Sequence[str], several_sources: bool) -> tuple[str, list[str], NDArray[np.float32]]:
         """The template of the prompts of these icons, their texts and their vectors.
 

@@ -4,7 +4,7 @@ Shape suffixes: S seeds, N samples, H/W height and width.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.evaluation.coverage import NEIGHBOURS
+from flowmodel.evaluation.distances import CONFIDENCE
 from flowmodel.evaluation.features import load_extractor
+from flowmodel.evaluation.judge import load_judge
+from flowmodel.evaluation.losses import losses
+from flowmodel.evaluation.memorisation import COPY_THRESHOLD
 from flowmodel.evaluation.real import RealIcons, Rows
 from flowmodel.evaluation.references import References
 from flowmodel.evaluation.samples import Samples, save_samples
@@ -83,15 +88,20 @@ def evaluate(
     samples_path = save_samples(folder / SAMPLES_FILE, samples)
     log("scoring")
     train_rows = real.rows(real.known(generator.trained_ids))
-    scorer = Scorer(real, train_rows)
+    judge = load_judge(inputs, real, extractor, cache, log=log)
+    scorer = Scorer(real, train_rows, judge)
     by_seed: list[dict[str, tuple[Scores, PerIcon]]] = []
     for rgba_N4HW in samples.rgba_SN4HW:
         drawn = Pictures(rgba_N4HW, extractor(rgba_N4HW))
         numbers_of = {split: np.array(samples.of_split(split)) for split in rows_of}
         by_seed.append({split: scorer.scores(drawn[numbers], rows_of[split]) for split, numbers in numbers_of.items()})
     metrics, spread = _over_seeds([{split: scores for split, (scores, _) in seed.items()} for seed in by_seed])
+    loss_of = losses(generator, inputs)
     report = {
-        "metrics": {split: {"count": len(rows_of[split])} | scores for split, scores in metrics.items()},
+        "metrics": {
+            split: {"count": len(rows_of[split])} | scores | ({"loss": loss_of[split]} if split in loss_of else {})
+            for split, scores in metrics.items()
+        },
         "spread": spread,
         "groups": _by_group(real, rows_of, [{split: each for split, (_, each) in seed.items()} for seed in by_seed]),
         "reference": References(scorer, rows_of, train_rows, extractor, cache).rows(),
@@ -100,9 +110,19 @@ def evaluate(
             "colour": colour,
             "checkpoint_digest": generator.digest,
             "dataset_digest": inputs.digest,
-            "comparison_digest": sha256_json([inputs.digest, extractor.digest, config.seeds, real.template, ids_of, colour]),
+            "comparison_digest": sha256_json(
+                [inputs.digest, extractor.digest, judge.artifact.digest, config.seeds, real.template, ids_of, colour]
+            ),
             "extractor": extractor.name,
             "extractor_digest": extractor.digest,
+            "judge_digest": judge.artifact.digest,
+            "judge_quality": judge.quality,
+            "thresholds": {
+                "copy_ratio": COPY_THRESHOLD,
+                **({"near": asdict(scorer.threshold)} if scorer.threshold else {}),
+                "neighbours": NEIGHBOURS,
+                "confidence": CONFIDENCE,
+            },
             **generator.sampling().model_dump(mode="json"),
             "network_evaluations": generator.nfe(),
             "ema": generator.header.ema,

@@ -13,7 +13,7 @@ Matrix = NDArray[np.floating]
 
 COPY_THRESHOLD = 1 / 3
 FLAG_RATE = 0.05  # of real pictures that nobody trained on, flagged all the same
-_ENOUGH = 20  # pictures that a threshold can be calibrated on: one of them is FLAG_RATE
+_ENOUGH = 40  # pictures that a threshold can be calibrated on: one of them is half of FLAG_RATE
 
 
 @dataclass(frozen=True)
@@ -54,3 +54,45 @@ def is_copy(found: Neighbours) -> NDArray[np.bool_]:
     fail to memorize") and Gu et al. 2310.02664. Strict: a copy with rough texture passes for none.
     """
     return found.ratio_N < COPY_THRESHOLD
+
+
+@dataclass(frozen=True)
+class NearThreshold:
+    """How like one training picture is suspicious.
+
+    Attributes:
+        features, pixels: a sample whose nearest training picture is nearer than this share of the second nearest is flagged, by
+            features or by pixels. A blurred copy is found by the first, one with rough texture by the second.
+        rate: share of the pictures it was calibrated on that are flagged.
+        pictures: how many those were.
+    """
+
+    features: float
+    pixels: float
+    rate: float
+    pictures: int
+
+    def flags(self, in_features: Neighbours, in_pixels: Neighbours) -> NDArray[np.bool_]:
+        return (in_features.ratio_N < self.features) | (in_pixels.ratio_N < self.pixels)
+
+
+def calibrate(in_features: Neighbours, in_pixels: Neighbours, rate: float = FLAG_RATE) -> NearThreshold | None:
+    """The threshold that flags at most `rate` of the real pictures whose neighbours these are, and which nobody trained on; each
+    of its halves at most half of that. None where the pictures are too few to say.
+
+    Unlike the fixed third of :func:`is_copy` it depends on the pictures: on how much alike training icons are.
+    """
+    count = len(in_features.ratio_N)
+    if count < _ENOUGH:
+        return None
+    features, pixels = (float(np.sort(found.ratio_N)[int(rate / 2 * count)]) for found in (in_features, in_pixels))
+    flagged_N = NearThreshold(features, pixels, 0.0, count).flags(in_features, in_pixels)
+    return NearThreshold(features, pixels, float(flagged_N.mean()), count)
+
+
+def is_authentic(found: Neighbours, train_MD: Matrix) -> NDArray[np.bool_]:
+    """Is a sample further from its nearest training picture than that one is from its own nearest? The share of those that are,
+    in percent, is AuthPct (Alaa et al. 2102.08921).
+    """
+    own = neighbours(train_MD, train_MD, np.arange(len(train_MD)))
+    return found.nearest_N > own.nearest_N[found.rows_N]

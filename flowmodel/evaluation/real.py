@@ -42,6 +42,7 @@ class RealIcons:
     ids: tuple[str, ...]
     rgba_M4HW: Tensor
     features: Features
+    captions: Captions
     template: str
     prompts: tuple[str, ...]
     prompts_MD: NDArray[np.float32]
@@ -71,6 +72,7 @@ class RealIcons:
             ids=tensors.ids,
             rgba_M4HW=rgba_M4HW,
             features=features,
+            captions=captions,
             template=template,
             prompts=tuple(prompts),
             prompts_MD=prompts_MD,

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from sklearn.metrics.pairwise import cosine_similarity
 from torch import Tensor
 
+from flowmodel.evaluation.coverage import vendi_score
 from flowmodel.evaluation.features import FeatureExtractor, cached_features
 from flowmodel.evaluation.real import RealIcons, Rows
 from flowmodel.evaluation.scoring import Pictures, Scorer, Scores, fidelity, means
@@ -82,6 +83,7 @@ class References:
         return (
             {"count": len(rows)}
             | fidelity(features[real], features[test])
+            | {"vendi": vendi_score(features.semantic_ND[rows])}
             | means(self._scorer.alignment(self._extracted(coarse), rows))
             | means(self._scorer.memorisation(self._real_pictures(unseen)))
         )

@@ -4,18 +4,23 @@ Shape suffixes: N pictures, M real icons, D feature width, H/W height and width.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flowmodel.evaluation.coverage import NEIGHBOURS, coverage, vendi_score
 from flowmodel.evaluation.distances import Products, fd, fd_infinity, kid
 from flowmodel.evaluation.features import Features
-from flowmodel.evaluation.memorisation import is_copy, neighbours
+from flowmodel.evaluation.judge import Judge
+from flowmodel.evaluation.memorisation import Neighbours, calibrate, is_authentic, is_copy, neighbours
 from flowmodel.evaluation.real import RealIcons, Rows
 from flowmodel.evaluation.retrieval import found
 from flowmodel.evaluation.transparency import alpha_error, alpha_iou
+from flowmodel.icons.splits import VALIDATION
+
+_FEWEST = 3  # training icons: a ratio of distances needs two beside the icon itself
 
 Scores = dict[str, float]
 PerIcon = dict[str, NDArray[np.float64]]
@@ -41,11 +46,21 @@ class Pictures:
 
 
 class Scorer:
-    """Scores pictures against the real icons; `train_rows` are those that the model was trained on."""
+    """Scores pictures against the real icons.
 
-    def __init__(self, real: RealIcons, train_rows: Rows) -> None:
+    Attributes:
+        threshold: of near copies, calibrated on real icons of the split `validation`; None where there are too few.
+    """
+
+    def __init__(self, real: RealIcons, train_rows: Rows, judge: Judge) -> None:
+        """`train_rows` are the icons that the model was trained on."""
         self.real = real
+        self._judge, self._captions_MD = judge, judge.captions(real.prompts_MD)
         self._train = real.distinct(train_rows)
+        self._train_pixels = _pixels(real.rgba_M4HW[self._train])
+        held_out = np.setdiff1d(real.rows(real.of_split(VALIDATION)), train_rows)
+        near = self._neighbours(Pictures(real.rgba_M4HW[held_out], real.features[held_out])) if len(held_out) else None
+        self.threshold = calibrate(*near) if near else None
 
     def scores(self, pictures: Pictures, rows_N: Rows) -> tuple[Scores, PerIcon]:
         """Scores of pictures that stand for the real icons at `rows_N`, and those that every picture has of its own."""
@@ -53,12 +68,16 @@ class Scorer:
         return fidelity(self.real.features[rows_N], pictures.features) | means(each), each
 
     def alignment(self, pictures: Pictures, rows_N: Rows) -> PerIcon:
-        """Is the prompted icon found again, among those drawn and among all? Is the silhouette its, where the model draws one?"""
+        """Is the prompted icon found again, among those drawn and among all? Does the judge find the prompt among all icons'
+        prompts? Is the silhouette the icon's, where the model draws one?
+        """
         real = self.real
         layout_ND, layout_MD, labels_N = pictures.features.layout_ND, real.features.layout_ND, real.labels_M[rows_N]
+        judged_ND = self._judge.images(pictures.features)
         hits = {"top1_of_own": found(layout_ND, layout_MD[rows_N], labels_N, labels_N)}
         for k in (1, 5):
             hits[f"top{k}_of_all"] = found(layout_ND, layout_MD, real.labels_M, labels_N, k, pictures.own_rows)
+            hits[f"judge_top{k}"] = found(judged_ND, self._captions_MD, real.labels_M, labels_N, k)
         scores = {name: hit_N.astype(float) for name, hit_N in hits.items()}
         if real.colour != "rgba":
             return scores
@@ -68,11 +87,24 @@ class Scorer:
         }
 
     def memorisation(self, pictures: Pictures) -> PerIcon:
-        """Which pictures are copies of a training icon?"""
-        if len(self._train) < 3:
+        """Which pictures are copies of a training icon? Empty where there are hardly any training icons."""
+        near = self._neighbours(pictures)
+        if near is None:
             return {}
-        in_features = neighbours(pictures.features.layout_ND, self.real.features.layout_ND[self._train], self._itself(pictures))
-        return {"copy_ratio": is_copy(in_features).astype(float)}
+        in_features, in_pixels = near
+        flags = {"copy_ratio": is_copy(in_features), "copy_ratio_pixels": is_copy(in_pixels)}
+        if self.threshold:
+            flags["near_share"] = self.threshold.flags(in_features, in_pixels)
+        authentic_N = is_authentic(in_features, self.real.features.layout_ND[self._train])
+        return {name: flag_N.astype(float) for name, flag_N in flags.items()} | {"auth_pct": 100.0 * authentic_N}
+
+    def _neighbours(self, pictures: Pictures) -> tuple[Neighbours, Neighbours] | None:
+        """The nearest training icons by features and by pixels; None where there are hardly any."""
+        if len(self._train) < _FEWEST:
+            return None
+        layout_MD, itself = self.real.features.layout_ND[self._train], self._itself(pictures)
+        in_features = neighbours(pictures.features.layout_ND, layout_MD, itself)
+        return in_features, neighbours(_pixels(pictures.rgba_N4HW), self._train_pixels, itself)
 
     def _itself(self, pictures: Pictures) -> Rows | None:
         """Which training icon each picture is itself; -1 where none."""
@@ -83,19 +115,32 @@ class Scorer:
         return place[pictures.own_rows]
 
 
+def _pixels(rgba_N4HW: Tensor) -> NDArray[np.float32]:
+    return rgba_N4HW.flatten(1).numpy().astype(np.float32)
+
+
 def fidelity(real: Features, fake: Features) -> Scores:
-    """Distances of the two sets, as far as they are large enough."""
+    """Distances of the two sets, and how they cover each other, as far as they are large enough."""
     if min(len(real), len(fake)) < 2:
         return {}
     products = Products.of(real.semantic_ND, fake.semantic_ND)
     interval = kid(products)
-    return {
+    scores = {
         "kid": interval.value,
         "kid_low": interval.low,
         "kid_high": interval.high,
         "fd": fd(products),
         "fd_infinity": fd_infinity(products),
+        "vendi": vendi_score(fake.semantic_ND),
     }
+    if min(len(real), len(fake)) > NEIGHBOURS:
+        scores |= asdict(coverage(_directions(real.semantic_ND), _directions(fake.semantic_ND)))
+    return scores
+
+
+def _directions(x_ND: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features of length 1. By their lengths noise would lie within reach of every odd icon, and have a precision of 1."""
+    return x_ND / np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
 def means(each: Mapping[str, NDArray[np.float64]]) -> Scores:

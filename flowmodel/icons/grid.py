@@ -62,8 +62,8 @@ def labelled_rows(
         y = above + number * (cell + _GAP)
         text_y = y + (cell - _HEADING_SIZE - 8 - len(lines) * _LINE_HEIGHT) / 2
         draw.text((_GAP, text_y), heading, font=heading_font, fill=_INK)
-        for place, line in enumerate(lines):
-            draw.text((_GAP, text_y + _HEADING_SIZE + 8 + place * _LINE_HEIGHT), line, font=small, fill=_TEXT)
+        for below, line in enumerate(lines):
+            draw.text((_GAP, text_y + _HEADING_SIZE + 8 + below * _LINE_HEIGHT), line, font=small, fill=_TEXT)
         for column, image in enumerate(pictures):
             x = side + column * (cell + _GAP)
             page.paste(_on_checkerboard(image, cell), (x, y))

@@ -37,7 +37,7 @@ def test_every_split_is_scored_beside_real_icons_noise_and_copies(tiny_evaluatio
         "train",
         "validation",
         "unseen_concept",
-    ]  # one source has no other style, and the bundled one no tones
+    ]  # one source has one style
     assert metrics.keys() == report["spread"].keys() == report["groups"].keys()
     assert report["reference"].keys() == {"real", "noise", "copies"}
     for split, scores in metrics.items():

@@ -1,0 +1,67 @@
+"""How much of what is real the samples look like, and how varied they are. Pure functions on feature matrices.
+
+Shape suffixes: N samples, M real pictures, D feature width.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics.pairwise import euclidean_distances
+
+Matrix = NDArray[np.floating]
+
+NEIGHBOURS = 5
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Attributes:
+    precision: share of samples within reach of a real picture, which is the distance to its own k-th real neighbour.
+    recall: share of real pictures within reach of a sample.
+    density: how many real pictures a sample is within reach of, by k; about 1 for a good set, and may be above.
+    coverage: share of real pictures that have a sample within their reach.
+    """
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def coverage(real_MD: Matrix, fake_ND: Matrix, k: int = NEIGHBOURS) -> Coverage:
+    """Precision and recall (Kynkaanniemi et al. 1904.06991), density and coverage (Naeem et al. 2002.09797).
+
+    The numbers are those of the package `prdc`, which prints, starts eight processes and has not moved since 2020. Raises
+    ValueError where a side has not more than `k` pictures.
+    """
+    if min(len(real_MD), len(fake_ND)) <= k:
+        raise ValueError(f"coverage by {k} neighbours needs more than {k} pictures on each side")
+    real_MD, fake_ND = real_MD.astype(np.float64), fake_ND.astype(np.float64)
+    distances_MN = euclidean_distances(real_MD, fake_ND)
+    reach_of_real_M, reach_of_fake_N = _reach(real_MD, k), _reach(fake_ND, k)
+    near_real_MN = distances_MN < reach_of_real_M[:, None]
+    return Coverage(
+        precision=float(near_real_MN.any(axis=0).mean()),
+        recall=float((distances_MN < reach_of_fake_N[None, :]).any(axis=1).mean()),
+        density=float(near_real_MN.sum(axis=0).mean() / k),
+        coverage=float((distances_MN.min(axis=1) < reach_of_real_M).mean()),
+    )
+
+
+def _reach(x_ND: Matrix, k: int) -> NDArray[np.float64]:
+    """Distance of each to its k-th neighbour other than itself."""
+    return np.partition(euclidean_distances(x_ND), k, axis=1)[:, k]
+
+
+def vendi_score(x_ND: Matrix) -> float:
+    """How many different pictures there are: exp of the entropy of the eigenvalues of the cosine similarities by N
+    (Friedman and Dieng 2210.02410). 1 where all are equal, N where no two have anything in common.
+
+    Grows with N: to be compared with that of as many real pictures.
+    """
+    unit_ND = x_ND.astype(np.float64)
+    unit_ND /= np.maximum(np.linalg.norm(unit_ND, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    eigenvalues_N = np.linalg.svd(unit_ND / np.sqrt(len(unit_ND)), compute_uv=False) ** 2
+    shares = eigenvalues_N[eigenvalues_N > np.finfo(np.float64).eps]
+    return float(np.exp(-(shares * np.log(shares)).sum()))

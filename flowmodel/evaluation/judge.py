@@ -1,0 +1,177 @@
+"""The judge: does a picture show what its caption says? One projection for pictures and one for captions, trained contrastively
+(Radford et al. 2103.00020) on the real icons of the split `train`, whatever a recipe selects, and on no sample.
+
+It sees pictures by the frozen network's features and captions by the vectors that the data set holds; so it is small, trained in
+seconds, once a data set, and kept as a file.
+
+Shape suffixes: M real icons, N pictures, T captions, B batch, F width of features, D of the shared space.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.evaluation.features import FeatureExtractor, Features
+from flowmodel.evaluation.real import RealIcons
+from flowmodel.evaluation.retrieval import found
+from flowmodel.files import Artifact, atomic_path, sha256_json
+from flowmodel.flow.sampling import mixed_seed
+from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT, VALIDATION
+from flowmodel.text.torchvision_shim import let_torchvision_import
+from flowmodel.training.inputs import TrainingInputs
+
+
+@dataclass(frozen=True)
+class JudgeRecipe:
+    width: int = 256
+    steps: int = 250
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    dropout: float = 0.5  # of features and of caption vectors
+    seed: int = 0
+
+
+class _Pair(nn.Module):
+    """Both projections; `mean_F` and `std_F` are those of the training icons' features."""
+
+    mean_F: Tensor
+    std_F: Tensor
+
+    def __init__(self, features: int, captions: int, width: int) -> None:
+        super().__init__()
+        self.image, self.text = nn.Linear(features, width), nn.Linear(captions, width)
+        self.scale = nn.Parameter(torch.tensor(np.log(1 / 0.07), dtype=torch.float32))
+        self.register_buffer("mean_F", torch.zeros(features))
+        self.register_buffer("std_F", torch.ones(features))
+
+    def images(self, features_BF: Tensor, dropout: float = 0.0) -> Tensor:
+        standard_BF = (features_BF - self.mean_F) / self.std_F
+        return F.normalize(self.image(F.dropout(standard_BF, dropout, training=dropout > 0)), dim=-1)
+
+    def captions(self, pooled_BD: Tensor, dropout: float = 0.0) -> Tensor:
+        return F.normalize(self.text(F.dropout(pooled_BD, dropout, training=dropout > 0)), dim=-1)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Pictures and captions as vectors of length 1 in one space.
+
+    Attributes:
+        artifact: its weights.
+        quality: by held-out split, how often the caption of a real icon is the first, or one of the first five, for its picture:
+            among the captions of that split (`of_own`) and of all icons (`of_all`).
+    """
+
+    artifact: Artifact
+    quality: dict[str, dict[str, float]]
+    _pair: _Pair
+
+    @torch.inference_mode()
+    def images(self, features: Features) -> NDArray[np.float32]:
+        return self._pair.images(_seen(features)).numpy()
+
+    @torch.inference_mode()
+    def captions(self, pooled_TD: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._pair.captions(torch.from_numpy(pooled_TD)).numpy()
+
+
+def load_judge(
+    inputs: TrainingInputs,
+    real: RealIcons,
+    extractor: FeatureExtractor,
+    cache: Path,
+    recipe: JudgeRecipe | None = None,
+    log: Callable[[str], None] = lambda _: None,
+) -> Judge:
+    """The judge of this data set; trained the first time, and then read from `cache`.
+
+    Raises FlowmodelError when no icon is in the split `train`, or the file in `cache` is damaged.
+    """
+    recipe = recipe or JudgeRecipe()
+    name = sha256_json([inputs.digest, extractor.digest, real.colour, asdict(recipe)])
+    path = cache / f"judge-{name[:16]}.safetensors"
+    if not path.exists():
+        log("training the judge on the real icons of the split 'train'")
+        pair = _train(real, recipe)
+        description = {"recipe": asdict(recipe), "quality": _quality(pair, real)}
+        with atomic_path(path) as temporary:
+            save_file(pair.state_dict(), temporary, metadata={"judge": json.dumps(description, sort_keys=True)})
+    return _read(path)
+
+
+def _read(path: Path) -> Judge:
+    try:
+        with safe_open(path, framework="pt") as file:
+            description = json.loads(file.metadata()["judge"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        pair = _Pair(tensors["image.weight"].shape[1], tensors["text.weight"].shape[1], len(tensors["image.weight"]))
+        pair.load_state_dict(tensors)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError):
+        raise FlowmodelError(f"{path}: not the judge of an evaluation; remove it, and evaluate again") from None
+    return Judge(Artifact.of(path), description["quality"], pair.eval().requires_grad_(False))
+
+
+def _seen(features: Features) -> Tensor:
+    """Both layers: what is shown, and where. By the last layer alone rough texture hides what a sample shows."""
+    return torch.from_numpy(np.concatenate([features.semantic_ND, features.layout_ND], axis=1))
+
+
+def _train(real: RealIcons, recipe: JudgeRecipe) -> _Pair:
+    let_torchvision_import()
+    from open_clip.loss import ClipLoss
+
+    rows = np.array([row for row, split in enumerate(real.splits) if split == TRAIN], dtype=int)
+    if len(rows) < 2:
+        raise FlowmodelError("evaluation judge: fewer than two icons are in the split 'train'; nothing to learn from")
+    features_MF = _seen(real.features)[rows]
+    captions_of = real.captions.rows_of([real.ids[row] for row in rows])
+    pooled_TD = torch.from_numpy(real.captions.pooled_TD)
+    random = np.random.default_rng(recipe.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mixed_seed(recipe.seed))
+        pair = _Pair(features_MF.shape[1], pooled_TD.shape[1], recipe.width)
+        pair.mean_F.copy_(features_MF.mean(dim=0))
+        pair.std_F.copy_(features_MF.std(dim=0).clamp(min=1e-3))
+        optimizer = torch.optim.AdamW(pair.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.steps)
+        contrast = ClipLoss()
+        for _ in range(recipe.steps):
+            batch = random.choice(len(rows), min(recipe.batch_size, len(rows)), replace=False)
+            chosen = [random.choice(captions_of[number]) for number in batch]
+            images_BD = pair.images(features_MF[batch], recipe.dropout)
+            captions_BD = pair.captions(pooled_TD[chosen], recipe.dropout)
+            loss = contrast(images_BD, captions_BD, pair.scale.clamp(max=np.log(100.0)).exp())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return pair.eval().requires_grad_(False)
+
+
+@torch.inference_mode()
+def _quality(pair: _Pair, real: RealIcons) -> dict[str, dict[str, float]]:
+    captions_MD = pair.captions(torch.from_numpy(real.prompts_MD)).numpy()
+    images_MD = pair.images(_seen(real.features)).numpy()
+    table = {}
+    for split in (VALIDATION, UNSEEN_CONCEPT):
+        rows = real.rows(real.of_split(split))
+        if not len(rows):
+            continue
+        labels = real.labels_M[rows]
+        table[split] = {"count": float(len(rows))}
+        for k in (1, 5):
+            of_own = found(images_MD[rows], captions_MD[rows], labels, labels, k)
+            of_all = found(images_MD[rows], captions_MD, real.labels_M, labels, k)
+            table[split] |= {f"top{k}_of_own": float(of_own.mean()), f"top{k}_of_all": float(of_all.mean())}
+    return table

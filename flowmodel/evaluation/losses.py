@@ -1,0 +1,35 @@
+"""The training's own loss of icons that were trained on and of icons that were not: the gap between them tells memorising."""
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import parquet_metadata
+from flowmodel.generate import Generator
+from flowmodel.icons.splits import TRAIN, VALIDATION
+from flowmodel.icons.tensors import load_tensors
+from flowmodel.training.icon_set import load_icon_set
+from flowmodel.training.inputs import TrainingInputs
+from flowmodel.training.validation import Validation
+
+
+def losses(generator: Generator, inputs: TrainingInputs) -> dict[str, float]:
+    """Loss by split on validation's fixed grid of icons, noises and times, whatever the training measured itself.
+
+    Empty where there is nothing to measure with: no icon is held out, or the data set is not one that this model could be trained
+    on, as can be with a champion: pictures of another size, captions of another encoder or without the recipe's templates.
+    """
+    recipe, header = generator.recipe, generator.header
+    tensors = load_tensors(inputs.tensors.path)
+    is_another_encoder = parquet_metadata(inputs.embeddings.path).get("encoder_digest") != header.encoder_digest
+    if is_another_encoder or tensors.size != recipe.data.size:
+        return {}
+    data = recipe.data.model_copy(update={"selection": None})  # all that are held out, as for the samples
+    there = set(tensors.ids)
+    trained = [icon_id for icon_id in header.trained_ids if icon_id in there]
+    try:
+        icon_set = load_icon_set(inputs, data, generator.policy, trained)
+        validation = Validation(recipe.model_copy(update={"data": data}), inputs, generator.policy, icon_set)
+    except FlowmodelError:
+        return {}
+    if not validation.icons:
+        return {}
+    measured = validation.measure(generator.network)
+    return {TRAIN: measured["train_loss"], VALIDATION: measured["loss"]}
