@@ -1,4 +1,4 @@
-"""The command line: `flowmodel train`, `flowmodel sample`, `flowmodel evaluate`, `flowmodel summary`.
+"""The command line: `flowmodel train`, `sample`, `evaluate`, `champion` and `summary`.
 
 What a person has to put right is one line on standard error and exit code 2; a training that was stopped and can be continued
 exits with 75. Heavy imports happen inside the commands, so that
@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from flowmodel.champion_cli import app as champion_app
 from flowmodel.errors import FlowmodelError, Resumable
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(champion_app, name="champion")
 _console = Console(highlight=False)
 
 _Model = Annotated[

@@ -50,5 +50,8 @@ def print_summary(store: Store, console: Console) -> None:
     console.print(f"sample grid       {record['grid']}", soft_wrap=True)
     aliases = " and ".join(record["aliases"]) or "no alias"
     console.print(f"registered model  {record['name']}, version {record['version']} ({aliases})")
+    console.print(f"decision          {record['decision']['reason']}", soft_wrap=True)
+    for rule in record["rules"]:
+        console.print(f"                  {rule['in words']}", soft_wrap=True)
     console.print("draw something    .venv/bin/flowmodel sample 'red heart' pizza --count 4 --out hearts.png")
     console.print("open both UIs     make ui")

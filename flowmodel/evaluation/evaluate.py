@@ -66,6 +66,9 @@ def evaluate(
 ) -> Evaluation:
     """Draw one sample a seed for each trained icon and each held-out one, by its caption, and score them.
 
+    A model that draws rgb or greyscale is compared with the real icons in the same colours, on white; its pictures are opaque,
+    and no score speaks of transparency. Scores of models of different colours can't be compared.
+
     Writes `folder/metrics.json` and `folder/samples.safetensors`. Features of the real icons are kept in `cache`.
 
     Args:
@@ -81,7 +84,8 @@ def evaluate(
     config = config or generator.recipe.evaluation
     extractor = load_extractor()
     log("features of the real icons")
-    real = RealIcons.load(inputs, extractor, cache)
+    colour = generator.recipe.data.colour
+    real = RealIcons.load(inputs, extractor, cache, colour)
     ids_of = _choose(real, trained_ids or generator.trained_ids, config.max_icons)
     if len(ids_of.get(TRAIN, [])) < 2:
         raise FlowmodelError(f"{checkpoint}: fewer than two of its training icons are in {inputs.tensors.path}; nothing to score")
@@ -110,10 +114,11 @@ def evaluate(
         "reference": References(scorer, rows_of, train_rows, extractor, cache).rows(),
         "settings": {
             "recipe": generator.recipe.name,
+            "colour": colour,
             "checkpoint_digest": generator.digest,
             "dataset_digest": inputs.digest,
             "comparison_digest": sha256_json(
-                [inputs.digest, extractor.digest, judge.artifact.digest, config.seeds, real.template, ids_of]
+                [inputs.digest, extractor.digest, judge.artifact.digest, config.seeds, real.template, ids_of, colour]
             ),
             "extractor": extractor.name,
             "extractor_digest": extractor.digest,

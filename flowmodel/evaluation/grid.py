@@ -28,8 +28,8 @@ def sample_grid(samples_path: Path, inputs: TrainingInputs, out: Path) -> Artifa
     samples = load_samples(samples_path)
     icons = read_ok_icons(inputs.normalised.path, ["id", "group"])
     group_of = dict(zip(icons["id"], icons["group"], strict=True))
-    trained = _over_groups(samples.of_split(TRAIN), samples, group_of, SHOWN_TRAINED)
-    unseen = _over_groups(samples.of_split(UNSEEN_CONCEPT), samples, group_of, SHOWN_UNSEEN)
+    trained = over_groups(samples.of_split(TRAIN), samples, group_of, SHOWN_TRAINED)
+    unseen = over_groups(samples.of_split(UNSEEN_CONCEPT), samples, group_of, SHOWN_UNSEEN)
     sections = [("trained on: the real icon, and what the model draws for its name", _pairs(trained, samples, inputs))]
     if unseen:
         heading = "never seen: the real icon of a held-out concept, and what the model draws for its name"
@@ -37,7 +37,7 @@ def sample_grid(samples_path: Path, inputs: TrainingInputs, out: Path) -> Artifa
     return Artifact.of(save_image(_stack(sections), out))
 
 
-def _over_groups(indices: list[int], samples: Samples, group_of: dict[str, str], count: int) -> list[int]:
+def over_groups(indices: list[int], samples: Samples, group_of: dict[str, str], count: int) -> list[int]:
     """`count` of the indices, taken from the groups in turn, so that every group shows."""
     by_group: dict[str, list[int]] = {}
     for index in indices:

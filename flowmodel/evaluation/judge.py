@@ -99,7 +99,7 @@ def load_judge(
     Raises FlowmodelError when no icon is in the split `train`, or the file in `cache` is damaged.
     """
     recipe = recipe or JudgeRecipe()
-    name = sha256_json([inputs.digest, extractor.digest, asdict(recipe)])
+    name = sha256_json([inputs.digest, extractor.digest, real.colour, asdict(recipe)])
     path = cache / f"judge-{name[:16]}.safetensors"
     if not path.exists():
         log("training the judge on the real icons of the split 'train'")

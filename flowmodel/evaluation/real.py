@@ -14,10 +14,12 @@ from torch import Tensor
 
 from flowmodel.evaluation.captions import Captions
 from flowmodel.evaluation.features import FeatureExtractor, Features, cached_features
+from flowmodel.files import Artifact, sha256_json
 from flowmodel.icons.groups import Groups
 from flowmodel.icons.splits import load_splits
 from flowmodel.icons.table import read_ok_icons
-from flowmodel.icons.tensors import load_tensors
+from flowmodel.icons.tensors import from_unit, load_tensors, to_unit
+from flowmodel.recipes.schema import Colour
 from flowmodel.training.inputs import TrainingInputs
 
 Rows = NDArray[np.integer]
@@ -28,12 +30,15 @@ class RealIcons:
     """Icon number i is `ids[i]`, `prompts[i]` and so on.
 
     Attributes:
+        colour: rgba; or rgb or greyscale, of a model that draws no transparency: then the icons lie on white, are opaque, and
+            grey ones have lost their hue, so that they are what the model was trained on.
         template: of the prompts, by which samples of the icons are asked for.
         prompts_MD: their vectors by the data set's caption encoder, of length 1.
         pixel_labels_M: one number for icons that look exactly alike.
         labels_M: one number for icons that a sample can't tell apart: they look exactly alike, or have the same prompt.
     """
 
+    colour: Colour
     ids: tuple[str, ...]
     rgba_M4HW: Tensor
     features: Features
@@ -49,18 +54,23 @@ class RealIcons:
     labels_M: NDArray[np.int64]
 
     @classmethod
-    def load(cls, inputs: TrainingInputs, extractor: FeatureExtractor, cache: Path) -> "RealIcons":
+    def load(cls, inputs: TrainingInputs, extractor: FeatureExtractor, cache: Path, colour: Colour = "rgba") -> "RealIcons":
         """Raises FlowmodelError when a prepared file can't be read."""
         tensors = load_tensors(inputs.tensors.path)
-        features = cached_features(inputs.tensors, tensors.rgba_N4HW, extractor, cache)
+        rgba_M4HW, content = tensors.rgba_N4HW, inputs.tensors
+        if colour != "rgba":
+            rgba_M4HW = from_unit(to_unit(rgba_M4HW, colour))
+            content = Artifact(content.path, sha256_json([content.digest, colour]))
+        features = cached_features(content, rgba_M4HW, extractor, cache)
         icons = read_ok_icons(inputs.normalised.path, ["id", "group", "source", "key"]).set_index("id").loc[list(tensors.ids)]
         captions = Captions.load(inputs)
         template, prompts, prompts_MD = captions.prompts(tensors.ids, several_sources=icons["source"].nunique() > 1)
         split_of = load_splits(inputs.splits.path)
-        _, pixel_labels_M = np.unique(tensors.rgba_N4HW.flatten(1).numpy(), axis=0, return_inverse=True)
+        _, pixel_labels_M = np.unique(rgba_M4HW.flatten(1).numpy(), axis=0, return_inverse=True)
         return cls(
+            colour=colour,
             ids=tensors.ids,
-            rgba_M4HW=tensors.rgba_N4HW,
+            rgba_M4HW=rgba_M4HW,
             features=features,
             captions=captions,
             template=template,

@@ -25,7 +25,7 @@ from flowmodel.evaluation.scoring import Pictures, Scorer, Scores, fidelity, mea
 from flowmodel.files import Artifact, sha256_bytes
 from flowmodel.flow.sampling import seeded_noise
 from flowmodel.icons.splits import TRAIN
-from flowmodel.icons.tensors import from_unit
+from flowmodel.icons.tensors import CHANNELS, from_unit
 
 _SEED = 0  # of noise and halves; they are no part of what is judged
 
@@ -99,7 +99,7 @@ class References:
     def _noise(self, count: int) -> Pictures:
         size = self._real.rgba_M4HW.shape[-1]
         most = max(len(rows) for rows in self._rows_of.values())
-        pictures = self._extracted(from_unit(seeded_noise(most, size, _SEED)))
+        pictures = self._extracted(from_unit(seeded_noise(most, size, _SEED, channels=CHANNELS[self._real.colour])))
         return Pictures(pictures.rgba_N4HW[:count], pictures.features[:count])
 
     def _extracted(self, rgba_N4HW: Tensor) -> Pictures:

@@ -69,7 +69,7 @@ class Scorer:
 
     def alignment(self, pictures: Pictures, rows_N: Rows) -> PerIcon:
         """Is the prompted icon found again, among those drawn and among all? Does the judge find the prompt among all icons'
-        prompts? Is the silhouette the icon's?
+        prompts? Is the silhouette the icon's, where the model draws one?
         """
         real = self.real
         layout_ND, layout_MD, labels_N = pictures.features.layout_ND, real.features.layout_ND, real.labels_M[rows_N]
@@ -78,7 +78,10 @@ class Scorer:
         for k in (1, 5):
             hits[f"top{k}_of_all"] = found(layout_ND, layout_MD, real.labels_M, labels_N, k, pictures.own_rows)
             hits[f"judge_top{k}"] = found(judged_ND, self._captions_MD, real.labels_M, labels_N, k)
-        return {name: hit_N.astype(float) for name, hit_N in hits.items()} | {
+        scores = {name: hit_N.astype(float) for name, hit_N in hits.items()}
+        if real.colour != "rgba":
+            return scores
+        return scores | {
             "alpha_iou": alpha_iou(pictures.rgba_N4HW, real.rgba_M4HW[rows_N]),
             "alpha_error": alpha_error(pictures.rgba_N4HW, real.rgba_M4HW[rows_N]),
         }

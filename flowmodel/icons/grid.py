@@ -11,6 +11,8 @@ _TEXT = (60, 64, 72)
 _GAP = 10
 _FONT_SIZE = 12
 _LABEL_HEIGHT = 20
+_INK = (20, 22, 28)
+_TITLE_SIZE, _HEADING_SIZE, _LINE_HEIGHT = 20, 16, 17  # of rows with headings
 
 
 def picture_grid(images: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None, cell: int = 96) -> Image.Image:
@@ -27,6 +29,56 @@ def comparison_grid(
 ) -> Image.Image:
     """Like :func:`picture_grid` with two pictures side by side in each place: the real one left, the sample right."""
     return _lay_out([list(pair) for pair in pairs], columns, labels, cell)
+
+
+def labelled_rows(
+    rows: Sequence[tuple[str, Sequence[str], Sequence[Image.Image]]],
+    captions: Sequence[str],
+    title: str,
+    subtitle: str,
+    cell: int = 112,
+) -> Image.Image:
+    """A row for each (heading, smaller lines under it, pictures); a caption over each column.
+
+    Raises ValueError when a row has not as many pictures as there are captions.
+    """
+    if not captions or any(len(pictures) != len(captions) for _, _, pictures in rows):
+        raise ValueError("every row needs a picture for each caption")
+    fonts = {size: ImageFont.load_default(size) for size in (_TITLE_SIZE, _HEADING_SIZE, _FONT_SIZE + 1)}
+    small, heading_font = fonts[_FONT_SIZE + 1], fonts[_HEADING_SIZE]
+    texts = [(text, small) for _, lines, _ in rows for text in lines] + [(heading, heading_font) for heading, _, _ in rows]
+    side = round(max(font.getlength(text) for text, font in texts)) + 3 * _GAP
+    above = 3 * _GAP + 4 * _LINE_HEIGHT
+    width = max(side + len(captions) * (cell + _GAP), round(small.getlength(subtitle)) + 2 * _GAP)
+    page = Image.new("RGB", (width, above + len(rows) * (cell + _GAP)), _PAPER)
+    draw = ImageDraw.Draw(page)
+    draw.text((_GAP, _GAP), title, font=fonts[_TITLE_SIZE], fill=_INK)
+    draw.text((_GAP, _GAP + _TITLE_SIZE + 8), subtitle, font=small, fill=_TEXT)
+    for column, caption in enumerate(captions):
+        for number, line in enumerate(_two_lines(caption, small, cell)):
+            place = (side + column * (cell + _GAP) + cell / 2, above - 2 * _LINE_HEIGHT - 4 + number * _LINE_HEIGHT)
+            draw.text(place, line, font=small, fill=_INK, anchor="ma")
+    for number, (heading, lines, pictures) in enumerate(rows):
+        y = above + number * (cell + _GAP)
+        text_y = y + (cell - _HEADING_SIZE - 8 - len(lines) * _LINE_HEIGHT) / 2
+        draw.text((_GAP, text_y), heading, font=heading_font, fill=_INK)
+        for below, line in enumerate(lines):
+            draw.text((_GAP, text_y + _HEADING_SIZE + 8 + below * _LINE_HEIGHT), line, font=small, fill=_TEXT)
+        for column, image in enumerate(pictures):
+            x = side + column * (cell + _GAP)
+            page.paste(_on_checkerboard(image, cell), (x, y))
+            draw.rectangle((x - 1, y - 1, x + cell, y + cell), outline=_BORDER)
+    return page
+
+
+def _two_lines(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+    """`text` broken between words, so that it fits; what is too long for two lines ends in an ellipsis."""
+    words, first = text.split(), ""
+    while words and font.getlength(f"{first} {words[0]}".strip()) <= width:
+        first = f"{first} {words.pop(0)}".strip()
+    if not first:
+        return [_fit(text, font, width)]
+    return [first, _fit(" ".join(words), font, width)] if words else [first]
 
 
 def _lay_out(tiles: Sequence[Sequence[Image.Image]], columns: int, labels: Sequence[str] | None, cell: int) -> Image.Image:

@@ -16,6 +16,8 @@ Colour = Literal["rgba", "rgb", "greyscale"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Switch = Literal["auto", "on", "off"]
 ConvolutionKind = Literal["plain", "depthwise_separable"]
+Split = Literal["train", "validation", "unseen_concept", "unseen_style", "unseen_tone"]
+Threshold = Literal["max_kid", "min_top1", "min_alpha_iou", "max_copy_ratio"]
 CaptionTemplate = Literal["name", "name_keywords", "name_group", "name_tone", "name_style", "own"]
 
 
@@ -231,11 +233,33 @@ class SamplingConfig(_Section):
 
 
 class GateConfig(_Section):
-    """Thresholds that a model must keep to be registered; empty ones are waived."""
+    """What a model must keep to be registered, and what it must keep to replace the champion (docs/deployment.md)."""
 
-    max_kid: float | None = Field(None, description="KID against the real training icons, at most.")
-    min_top1: Fraction | None = Field(None, description="Share of samples whose nearest real icon is the prompted one, at least.")
-    max_copy_ratio: Fraction | None = Field(None, description="Share of held-out samples that copy a training icon, at most.")
+    max_kid: float | None = Field(None, description="KID against the real training icons, at most; empty: no limit.")
+    min_top1: Fraction | None = Field(
+        None, description="Share of samples of trained icons whose nearest real icon is the prompted one, at least."
+    )
+    min_alpha_iou: Fraction | None = Field(None, description="Overlap of silhouettes of trained icons, at least; rgba only.")
+    max_copy_ratio: Fraction | None = Field(
+        None, description="Share of unseen captions' samples that copy a training icon, at most."
+    )
+    waived: dict[Threshold, str] = Field(
+        {}, description="Thresholds left empty on purpose, each with the reason, which every decision repeats."
+    )
+    compared: tuple[Split, ...] = Field(
+        ("train", "unseen_concept"), min_length=1, description="Icons on which a model must not be worse than the champion."
+    )
+    top1_tolerance: Fraction = Field(0.02, description="By how much its top-1 retrieval may be lower than the champion's.")
+    on_worse: Literal["register", "fail"] = Field(
+        "register", description="A model worse than the champion is registered as challenger; then the run succeeds, or fails."
+    )
+
+    @model_validator(mode="after")
+    def _waives_only_what_it_does_not_limit(self) -> "GateConfig":
+        for name in self.waived:
+            if getattr(self, name) is not None:
+                raise ValueError(f"waived: {name} has a limit and is waived; remove one of the two")
+        return self
 
 
 class EvaluationConfig(_Section):

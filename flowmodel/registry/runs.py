@@ -96,6 +96,12 @@ class TrainingRun:
         with readable_errors(self.store):
             return max((point.step for point in self.client.get_metric_history(self.run_id, metric)), default=0)
 
+    def history(self, metric: str) -> list[float]:
+        """All values of `metric`, by step; empty where it was never logged."""
+        with readable_errors(self.store):
+            points = self.client.get_metric_history(self.run_id, metric)
+        return [point.value for point in sorted(points, key=lambda point: point.step)]
+
     def log_grid(self, step: int, grid: Image.Image) -> None:
         """Shown in the UI with a slider over the steps."""
         with readable_errors(self.store):

@@ -1,20 +1,24 @@
-"""The two ways to make everything, and the one to read the sources only."""
+"""The two ways to make everything, the one to read the sources only, and the one to compare networks."""
 
 import dagster as dg
 
 # Named in the run's configuration, a logger replaces Dagster's own; the event log in the UI keeps everything all the same.
 _CONSOLE = {"console": {"config": {"log_level": "INFO"}}}
 
+# Five more trainings, which nobody needs who wants a generator.
+_COMPARISON = dg.AssetSelection.assets("architecture_comparison")
+_EVERYTHING = dg.AssetSelection.all() - _COMPARISON
+
 quickstart = dg.define_asset_job(
     "quickstart",
-    selection=dg.AssetSelection.all(),
+    selection=_EVERYTHING,
     description="Everything, from icons to a registered generator; recipe `quickstart`, or the one in FLOWMODEL_RECIPE.",
     config={"loggers": _CONSOLE},
 )
 
 retrain = dg.define_asset_job(
     "retrain",
-    selection=dg.AssetSelection.all(),
+    selection=_EVERYTHING,
     description="Everything anew with the recipe `laptop`: sources are read again, and a better model becomes champion.",
     config={"loggers": _CONSOLE, "resources": {"recipe": {"config": {"name": "laptop"}}}},
 )
@@ -26,4 +30,11 @@ ingest = dg.define_asset_job(
     config={"loggers": _CONSOLE, "execution": {"config": {"max_concurrent": 3}}},
     # A process for each source: they wait for the network at the same time, and none can take the others down.
     executor_def=dg.multiprocess_executor,
+)
+
+compare_architectures = dg.define_asset_job(
+    "compare_architectures",
+    selection=_COMPARISON.upstream(),
+    description="Five networks under one budget: table and picture. Recipe `quickstart`, or the one in FLOWMODEL_RECIPE.",
+    config={"loggers": _CONSOLE},
 )

@@ -1,16 +1,55 @@
-"""The gate: a model that doesn't keep its recipe's thresholds is not registered."""
+"""The gate, before the registry: who may be registered, and who replaces the champion (docs/deployment.md)."""
 
 import dagster as dg
 
 from flowmodel.files import Artifact, read_json
 from pipelines.failures import readable_failures
-from pipelines.resources import RecipeResource
+from pipelines.reporting import table
+from pipelines.resources import RecipeResource, StoreResource
+from pipelines.training_inputs import ins
 
 
-@dg.asset_check(asset="evaluation", blocking=True, description="The metrics keep the thresholds of the recipe's evaluation.gate.")
+# A failed check of severity WARN doesn't stop what follows, though the check is blocking: a model that is only worse than the
+# champion goes on to the registry, as challenger.
+@dg.asset_check(
+    asset="evaluation",
+    additional_ins=ins("flow_checkpoint"),
+    blocking=True,
+    description="The thresholds of the recipe's evaluation.gate are kept (else nothing is registered), and the model is not "
+    "worse than the champion (else it is registered as challenger only).",
+)
 @readable_failures()
-def gate(recipe: RecipeResource, evaluation: Artifact) -> dg.AssetCheckResult:
-    from flowmodel.evaluation.gate import check_gate
+def beats_champion(
+    context: dg.AssetCheckExecutionContext,
+    store: StoreResource,
+    recipe: RecipeResource,
+    evaluation: Artifact,
+    flow_checkpoint: Artifact,
+    normalised: Artifact,
+    tensors: Artifact,
+    captions: Artifact,
+    embeddings: Artifact,
+    splits: Artifact,
+) -> dg.AssetCheckResult:
+    from flowmodel.registry.champion import decide_on
+    from flowmodel.training.inputs import TrainingInputs
 
-    decision = check_gate(read_json(evaluation.path), recipe.load().evaluation.gate)
-    return dg.AssetCheckResult(passed=decision.passed, description="; ".join(decision.lines))
+    decision = decide_on(
+        store.open(),
+        flow_checkpoint.path,
+        read_json(evaluation.path),
+        TrainingInputs(normalised, tensors, captions, embeddings, splits),
+        recipe.load().evaluation.gate,
+        log=context.log.info,
+    )
+    return dg.AssetCheckResult(
+        passed=decision.outcome == "champion",
+        severity=dg.AssetCheckSeverity.ERROR if decision.outcome == "refused" else dg.AssetCheckSeverity.WARN,
+        description=f"{decision.outcome}: {decision.reason}",
+        metadata={
+            "outcome": decision.outcome,
+            "reason": decision.reason,
+            "compared_with": f"version {decision.champion}" if decision.champion else "no champion",
+            "rules": table(decision.records),
+        },
+    )

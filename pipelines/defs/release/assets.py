@@ -7,8 +7,8 @@ import dagster as dg
 from flowmodel.files import Artifact, read_json, write_json
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
-from pipelines.reporting import materialised
-from pipelines.resources import StoreResource
+from pipelines.reporting import materialised, table
+from pipelines.resources import RecipeResource, StoreResource
 from pipelines.training_inputs import ins
 
 
@@ -22,12 +22,13 @@ from pipelines.training_inputs import ins
 def registered_model(
     context: dg.AssetExecutionContext,
     store: StoreResource,
+    recipe: RecipeResource,
     flow_checkpoint: Artifact,
     evaluation: Artifact,
     sample_grid: Artifact,
     **inputs: Artifact,
 ) -> dg.MaterializeResult[Artifact]:
-    """The checkpoint as a version of the MLflow model `flowmodel`: challenger, and champion where it beats the present one."""
+    """The checkpoint as a version of the MLflow model `flowmodel`: challenger, and champion where the gate says so."""
     from flowmodel.registry.models import register
     from flowmodel.training.inputs import TrainingInputs
 
@@ -39,15 +40,18 @@ def registered_model(
         read_json(evaluation.path),
         sample_grid.path,
         TrainingInputs(**inputs),
+        recipe.load().evaluation.gate,
         log=context.log.info,
     )
-    for line in registered.lines:
-        context.log.info(line)
+    decision = registered.decision
+    context.log.info(f"version {registered.version} is {' and '.join(registered.aliases)}: {decision.reason}")
     record = {
         "name": registered.name,
         "version": registered.version,
         "aliases": registered.aliases,
         "run_id": registered.run_id,
+        "decision": {"outcome": decision.outcome, "reason": decision.reason, "champion": decision.champion},
+        "rules": decision.records,
         "checkpoint": str(flow_checkpoint.path),
         "metrics": str(evaluation.path),
         "grid": str(sample_grid.path),
@@ -58,6 +62,7 @@ def registered_model(
         model=registered.name,
         version=registered.version,
         aliases=", ".join(registered.aliases),
-        decision="; ".join(registered.lines),
+        decision=decision.reason,
+        rules=table(decision.records),
         mlflow_run=dg.MetadataValue.url(registered.run_url),
     )

@@ -1,0 +1,1 @@
+"""Networks side by side: the one that the project began with, and what made the difference."""

@@ -1,0 +1,148 @@
+"""Trains the networks of a comparison one after the other, scores them, and puts table and picture together."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from flowmodel.comparison.picture import comparison_picture
+from flowmodel.comparison.row import Row
+from flowmodel.comparison.variants import Variant, variants
+from flowmodel.errors import Resumable
+from flowmodel.evaluation.evaluate import evaluate
+from flowmodel.evaluation.grid import sample_grid
+from flowmodel.files import Artifact, parquet_metadata, sha256_json, write_json
+from flowmodel.pictures import save_image
+from flowmodel.recipes import Recipe
+from flowmodel.registry.models import record_evaluation
+from flowmodel.registry.observer import MlflowObserver
+from flowmodel.registry.runs import TrainingRun
+from flowmodel.store import Store
+from flowmodel.training.inputs import TrainingInputs
+from flowmodel.training.loop import train, training_digest, training_folder
+from flowmodel.training.observers import TrainingObserver
+
+ASSET = "architecture_comparison"
+NOTE = (
+    "KID, top-1 and alpha IoU are of trained icons; KID and top-1 of an RGB or greyscale network are against the real icons in "
+    "those colours on white. Validation losses can be compared within one colour only: they are means over channels."
+)
+
+_PARENT = "mlflow.parentRunId"
+_DESCRIPTION = "mlflow.note.content"  # shown on the run's page, as markdown
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`table` is the JSON file with `rows` and `settings`, `picture` the PNG."""
+
+    rows: tuple[Row, ...]
+    settings: Mapping[str, Any]
+    table: Artifact
+    picture: Path
+    run_url: str
+
+
+def compare_architectures(
+    recipe: Recipe,
+    inputs: TrainingInputs,
+    store: Store,
+    steps: int,
+    seeds: int = 1,
+    observers: Sequence[TrainingObserver] = (),
+    tags: Mapping[str, str] | None = None,
+    log: Callable[[str], None] = lambda _: None,
+) -> Comparison:
+    """Train each network for `steps` steps of the recipe's batch, as MLflow runs nested in one, and score what it draws.
+
+    Each training has its folder among all others: the same call continues an interrupted one, and repeats no finished one.
+
+    Raises:
+        Resumable: a training was interrupted; a checkpoint has been written.
+        FlowmodelError: the recipe has no U-Net, its data can't be read, or MLflow can't be used.
+    """
+    text_width = int(parquet_metadata(inputs.embeddings.path)["dimension"])
+    chosen = variants(recipe, steps, seeds, text_width)
+    digest = sha256_json([[training_digest(variant.recipe, inputs) for variant in chosen], seeds])
+    folder = store.file(ASSET, f"{recipe.name}-{digest[:12]}")
+    parent = TrainingRun.open(store, folder, f"compare architectures, {recipe.name}", tags)
+    parent.set_status("RUNNING")
+    try:
+        rows, samples = [], {}
+        for number, variant in enumerate(chosen, start=1):
+            log(f"network {number} of {len(chosen)}: {variant.words}")
+            row, samples[variant.slug] = _train_and_score(variant, inputs, store, folder, parent, text_width, observers, log)
+            rows.append(row)
+        settings = _settings(recipe, inputs, steps, chosen)
+        write_json(folder / "comparison.json", {"rows": [asdict(row) for row in rows], "settings": settings, "note": NOTE})
+        picture = save_image(comparison_picture(rows, samples, settings, inputs), folder / "comparison.png")
+        parent.log_parameters(settings)
+        parent.log_file(folder / "comparison.json", ASSET)
+        parent.log_picture(picture, f"{ASSET}/comparison.png")
+        parent.log_tags({_DESCRIPTION: _markdown(rows)})
+    except BaseException as error:
+        parent.set_status("KILLED" if isinstance(error, (KeyboardInterrupt, Resumable)) else "FAILED")
+        raise
+    parent.set_status("FINISHED")
+    return Comparison(tuple(rows), settings, Artifact.of(folder / "comparison.json"), picture, parent.url)
+
+
+def _train_and_score(
+    variant: Variant,
+    inputs: TrainingInputs,
+    store: Store,
+    folder: Path,
+    parent: TrainingRun,
+    text_width: int,
+    observers: Sequence[TrainingObserver],
+    log: Callable[[str], None],
+) -> tuple[Row, Path]:
+    """The network's row, and where its samples lie."""
+    mlflow = MlflowObserver(store, inputs, {_PARENT: parent.run_id})
+    result = train(variant.recipe, inputs, training_folder(store, variant.recipe, inputs), [*observers, mlflow])
+    own = folder / variant.slug
+    scored = evaluate(result.checkpoint.path, inputs, own, store.root / "features", log=log)
+    grid = sample_grid(scored.samples, inputs, own / "sample_grid.png")
+    run = record_evaluation(store, result.checkpoint.path, scored.report, grid.path, inputs)
+    run.log_tags({_PARENT: parent.run_id})  # also where an earlier comparison had trained it
+    cost, trained = variant.cost(text_width), scored.report["metrics"]["train"]
+    speeds = run.history("training/images_per_second")
+    row = Row(
+        slug=variant.slug,
+        network=variant.words,
+        colour=variant.recipe.data.colour,
+        parameters=cost.parameters,
+        forward_flops=cost.forward_flops,
+        images_per_second=median(speeds) if speeds else None,
+        validation_loss=scored.report["metrics"].get("validation", {}).get("loss"),
+        kid=trained["kid"],
+        kid_low=trained["kid_low"],
+        kid_high=trained["kid_high"],
+        top1=trained["top1_of_all"],
+        alpha_iou=trained.get("alpha_iou"),
+        run_url=run.url,
+    )
+    log(", ".join(f"{name} {value}" for name, value in row.cells.items()))
+    return row, scored.samples
+
+
+def _settings(recipe: Recipe, inputs: TrainingInputs, steps: int, chosen: Sequence[Variant]) -> dict[str, Any]:
+    first = chosen[0].recipe
+    return {
+        "recipe": recipe.name,
+        "size": recipe.data.size,
+        "steps": steps,
+        "batch_size": first.training.batch_size,
+        "seeds": list(first.evaluation.seeds),
+        "solver": first.sampling.solver,
+        "solver_steps": first.sampling.steps,
+        "guidance": first.sampling.guidance,
+        "dataset_digest": inputs.digest,
+    }
+
+
+def _markdown(rows: Sequence[Row]) -> str:
+    columns = list(rows[0].cells)
+    lines = [columns, ["---"] * len(columns), *(list(row.cells.values()) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{NOTE}"

@@ -1,0 +1,54 @@
+"""One picture that tells what a network makes of the task: real icons, and under them what each network draws."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from flowmodel.comparison.row import Row
+from flowmodel.evaluation.grid import over_groups
+from flowmodel.evaluation.samples import load_samples
+from flowmodel.icons.grid import labelled_rows
+from flowmodel.icons.rgba import to_image
+from flowmodel.icons.splits import TRAIN
+from flowmodel.icons.table import read_ok_icons
+from flowmodel.icons.tensors import load_tensors
+from flowmodel.training.inputs import TrainingInputs
+
+SHOWN = 9
+
+
+def comparison_picture(
+    rows: Sequence[Row], samples: Mapping[str, Path], settings: Mapping[str, Any], inputs: TrainingInputs
+) -> Image.Image:
+    """Captions of trained icons from all groups; samples of the first seed. `samples` are files by the rows' slugs."""
+    drawn = {slug: load_samples(path) for slug, path in samples.items()}
+    first = drawn[rows[0].slug]
+    icons = read_ok_icons(inputs.normalised.path, ["id", "group"])
+    group_of = dict(zip(icons["id"], icons["group"], strict=True))
+    numbers = over_groups(first.of_split(TRAIN), first, group_of, SHOWN)
+    ids = [first.ids[number] for number in numbers]
+    tensors = load_tensors(inputs.tensors.path)
+    row_of = {icon_id: row for row, icon_id in enumerate(tensors.ids)}
+    lines = [("Real icons", [f"{len(row_of)} in the data set"], [to_image(tensors.rgba_N4HW[row_of[icon]]) for icon in ids])]
+    for row in rows:
+        own = drawn[row.slug]
+        number_of = {icon_id: number for number, icon_id in enumerate(own.ids)}
+        pictures = [to_image(own.rgba_SN4HW[0, number_of[icon]]) for icon in ids]
+        lines.append((row.network, _facts(row), pictures))
+    title = f"What five networks draw after {settings['steps']} steps of {settings['batch_size']} icons"
+    subtitle = (
+        f"recipe {settings['recipe']}, {settings['size']} x {settings['size']} pixels, captions of trained icons, seed "
+        f"{settings['seeds'][0]}, {settings['solver']} with {settings['solver_steps']} steps, guidance {settings['guidance']:g}"
+    )
+    return labelled_rows(lines, [first.prompts[number] for number in numbers], title, subtitle)
+
+
+def _facts(row: Row) -> list[str]:
+    alpha = "no transparency" if row.alpha_iou is None else f"alpha IoU {row.alpha_iou:.2f}"
+    return [
+        f"{row.parameters / 1e6:.2f} M parameters, {row.forward_flops / 1e9:.2f} GFLOP",
+        f"right icon nearest: {row.top1:.0%}",
+        f"KID {row.kid:.3f}, {alpha}",
+    ]

@@ -1,0 +1,104 @@
+"""The five networks that are compared, each with the recipe that trains it.
+
+All of them are derived from one recipe with a U-Net: the same icons, captions, objective, optimiser, steps and batch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.icons.tensors import CHANNELS
+from flowmodel.nets import Cost, build_network, count_parameters, network_cost
+from flowmodel.recipes import Recipe, parse_recipe
+from flowmodel.recipes.schema import DiTConfig, GreyscaleCnnConfig, UNetConfig
+
+_DIT_DEPTH = 6
+_DIT_PATCHES = 8  # along an edge: 64 tokens, about as many positions as the U-Net attends to
+_MOST_HEADS = 64
+_VALIDATIONS = 4  # over a training
+
+
+@dataclass(frozen=True)
+class Variant:
+    """`words` is what a person reads; `slug` names files."""
+
+    slug: str
+    words: str
+    recipe: Recipe
+
+    def cost(self, text_width: int) -> Cost:
+        data = self.recipe.data
+        network = build_network(self.recipe.network, text_width, CHANNELS[data.colour])
+        return network_cost(network, CHANNELS[data.colour], data.size, text_width)
+
+
+def variants(recipe: Recipe, steps: int, seeds: int, text_width: int) -> tuple[Variant, ...]:
+    """From what the project began with to what it became, then a transformer of the same number of parameters.
+
+    Args:
+        steps: training steps of each.
+        seeds: how many of the recipe's evaluation seeds are drawn.
+        text_width: of the caption encoder.
+
+    Raises:
+        FlowmodelError: the recipe's network is no U-Net, which the others could be derived from.
+    """
+    unet = recipe.network
+    if not isinstance(unet, UNetConfig):
+        raise FlowmodelError(
+            f"recipe '{recipe.name}': its network is {unet.kind}; the comparison takes one with network.kind unet, "
+            "for example quickstart or laptop, and derives the other networks from it"
+        )
+    without_attention = unet.model_copy(update={"attention_levels": 0})
+    networks: tuple[tuple[str, str, Any, str], ...] = (
+        ("greyscale-cnn", "Greyscale CNN, 3 layers", GreyscaleCnnConfig(), "greyscale"),
+        ("unet-rgb", "U-Net in RGB, no alpha", unet, "rgb"),
+        ("unet-rgba", "U-Net in RGBA", unet, "rgba"),
+        ("unet-no-attention", "U-Net without attention", without_attention, "rgba"),
+        ("dit", "DiT, a transformer", _dit_like(unet, recipe.data.size, text_width), "rgba"),
+    )
+    return tuple(
+        Variant(slug, words, _with_network(recipe, slug, network.model_dump(mode="json"), colour, steps, seeds))
+        for slug, words, network, colour in networks
+    )
+
+
+def _with_network(recipe: Recipe, slug: str, network: Mapping[str, Any], colour: str, steps: int, seeds: int) -> Recipe:
+    values = recipe.model_dump(mode="json")
+    training = values["training"]
+    values |= {"name": f"{recipe.name}-{slug}", "description": "", "network": network}
+    values["data"]["colour"] = colour
+    values["training"] = training | {
+        "steps": steps,
+        "warmup_steps": min(training["warmup_steps"], steps // 10),
+        "log_every": min(training["log_every"], max(1, steps // 10)),
+        "checkpoint_every": min(training["checkpoint_every"], max(1, steps // 4)),
+        "grid_every": steps,
+        "keep": "last",
+        "validation": training["validation"] | {"every": max(1, steps // _VALIDATIONS), "patience": 0},
+    }
+    # Nothing here is registered, so nothing is asked of it.
+    values["evaluation"] = values["evaluation"] | {"gate": {}, "seeds": values["evaluation"]["seeds"][:seeds]}
+    return parse_recipe(values, where=f"{slug} derived from recipe '{recipe.name}'")
+
+
+def _dit_like(unet: UNetConfig, size: int, text_width: int) -> DiTConfig:
+    """The DiT whose number of parameters is nearest to the U-Net's, with as many tokens at every size of pictures."""
+
+    def parameters(config: UNetConfig | DiTConfig) -> int:
+        with torch.device("meta"):  # counted, not allocated
+            return count_parameters(build_network(config, text_width))
+
+    wanted = parameters(unet)
+    common = {
+        "patch": max(1, size // _DIT_PATCHES),
+        "depth": _DIT_DEPTH,
+        "head_width": unet.head_width,
+        "embedding_width": unet.embedding_width,
+    }
+    widths = (heads * unet.head_width for heads in range(1, _MOST_HEADS + 1) if heads * unet.head_width % 4 == 0)
+    candidates = [DiTConfig.model_validate(common | {"width": width}) for width in widths]
+    return min(candidates, key=lambda config: abs(parameters(config) - wanted))

@@ -1,0 +1,232 @@
+"""The champion: what a model is compared with, and how a person chooses another one (docs/deployment.md)."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.evaluation.evaluate import METRICS_FILE, evaluate
+from flowmodel.evaluation.gate import Champion, Decision, decide
+from flowmodel.files import read_json, sha256_file
+from flowmodel.recipes import Recipe, parse_recipe
+from flowmodel.recipes.schema import GateConfig
+from flowmodel.registry.observer import run_of_checkpoint
+from flowmodel.registry.references import CHAMPION, MODEL_NAME, aliases_of, checkpoint_of_version
+from flowmodel.registry.tracking import connect, readable_errors, shown_uri, sqlite_file
+from flowmodel.store import Store
+from flowmodel.training.checkpoint import read_header
+from flowmodel.training.inputs import TrainingInputs
+
+DECISION_FILE = "decision.json"
+# Of a model version. A champion that was replaced by hand doesn't come back by itself when its training is found again.
+DECISION, REASON, RULES, COMPARED, ROLLED_BACK = (
+    "decision",
+    "decision_reason",
+    "decision_rules",
+    "decision_champion",
+    "rolled_back",
+)
+
+Report = Mapping[str, Any]
+Log = Callable[[str], None]
+
+
+def decide_on(
+    store: Store,
+    checkpoint: Path,
+    report: Report,
+    inputs: TrainingInputs,
+    gate: GateConfig | None = None,
+    log: Log = lambda _: None,
+) -> Decision:
+    """Judge `checkpoint` by its `report`, and put the decision into its training's run; nothing is registered.
+
+    A champion that was scored on other icons or data, or with another extractor, judge or seed, is scored again first: on this
+    model's icons and seeds, with the solver of its own recipe.
+
+    Args:
+        gate: of the recipe that the checkpoint was trained with, unless another is given.
+
+    Raises:
+        FlowmodelError: the report is of another checkpoint, or MLflow can't be used.
+    """
+    digest = report["settings"]["checkpoint_digest"]
+    if sha256_file(checkpoint) != digest:
+        raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
+    client, recipe = connect(store), _recipe(checkpoint)
+    gate = gate or recipe.evaluation.gate
+    with readable_errors(store):
+        champion = aliases_of(client, MODEL_NAME).get(CHAMPION)
+        known = version_of(client, digest)
+        if known is not None and str(known.version) == champion:
+            decision = decide(report, gate, None)
+            if decision.outcome == "champion":
+                decision = decision.instead("champion", f"version {champion} is the champion already")
+        else:
+            # Who breaks a threshold is refused whoever the champion is, which then need not be scored.
+            decision = decide(report, gate, None)
+            if champion is not None and decision.outcome != "refused":
+                decision = decide(report, gate, _rival(store, client, champion, recipe, checkpoint, report, inputs, log))
+            if decision.outcome == "champion" and known is not None and ROLLED_BACK in known.tags:
+                reason = (
+                    f"version {known.version} was champion until {known.tags[ROLLED_BACK]}, when somebody chose another one; "
+                    f"`flowmodel champion set {known.version}` brings it back"
+                )
+                decision = decision.instead("challenger", reason)
+    run = run_of_checkpoint(store, checkpoint, inputs)
+    run.log_values(decision.as_json(), f"evaluation/{DECISION_FILE}")
+    run.log_tags({DECISION: decision.outcome, REASON: decision.reason})
+    return decision
+
+
+def _rival(
+    store: Store,
+    client: mlflow.MlflowClient,
+    version: str,
+    recipe: Recipe,
+    checkpoint: Path,
+    report: Report,
+    inputs: TrainingInputs,
+    log: Log,
+) -> Champion:
+    """The champion with a report that can be compared with `report`."""
+    its_checkpoint = checkpoint_of_version(MODEL_NAME, version)
+    if its_checkpoint is None:
+        return Champion(version, None, "its checkpoint is gone")
+    colour = str(read_header(its_checkpoint).recipe["data"].get("colour", "rgba"))
+    if colour != recipe.data.colour:
+        return Champion(version, None, colour=colour)
+    wanted = report["settings"]["comparison_digest"]
+    recorded = _recorded_report(client, version)
+    if recorded and recorded["settings"]["comparison_digest"] == wanted:
+        return Champion(version, recorded, colour=colour)
+    folder = store.file("evaluation", f"champion-{version}")
+    note = "scored again, on the icons, data and seeds of now"
+    earlier = read_json(folder / METRICS_FILE) if (folder / METRICS_FILE).exists() else None
+    if earlier and _is_of(earlier, wanted, sha256_file(its_checkpoint)):
+        return Champion(version, earlier, note, colour)
+    log(f"the champion, version {version}, was scored on other icons or data; scoring it again")
+    try:
+        again = evaluate(
+            its_checkpoint,
+            inputs,
+            folder=folder,
+            cache=store.root / "features",
+            trained_ids=read_header(checkpoint).trained_ids,
+            config=recipe.evaluation,
+            log=log,
+        )
+    except FlowmodelError as error:  # made with an encoder that is no longer installed, for example
+        return Champion(version, None, f"it can't be scored any more ({error})", colour)
+    return Champion(version, again.report, note, colour)
+
+
+def _is_of(report: Report, comparison_digest: str, checkpoint_digest: str) -> bool:
+    settings = report.get("settings", {})
+    return (settings.get("comparison_digest"), settings.get("checkpoint_digest")) == (comparison_digest, checkpoint_digest)
+
+
+def _recipe(checkpoint: Path) -> Recipe:
+    return parse_recipe(read_header(checkpoint).recipe, where=str(checkpoint))
+
+
+def _recorded_report(client: mlflow.MlflowClient, version: str) -> dict[str, Any] | None:
+    """The last report on that version; None where its run is gone."""
+    run_id = client.get_model_version(MODEL_NAME, version).run_id
+    try:
+        return mlflow.artifacts.load_dict(f"runs:/{run_id}/evaluation/{METRICS_FILE}")
+    except (MlflowException, OSError):
+        return None
+
+
+def version_of(client: mlflow.MlflowClient, checkpoint_digest: str) -> ModelVersion | None:
+    """The newest version of that checkpoint whose files are still there."""
+    found = client.search_model_versions(f"name = '{MODEL_NAME}' and tags.checkpoint_digest = '{checkpoint_digest}'")
+    there = (v for v in sorted(found, key=lambda v: -int(v.version)) if checkpoint_of_version(MODEL_NAME, v.version) is not None)
+    return next(there, None)
+
+
+def record_decision(client: mlflow.MlflowClient, version: str, decision: Decision, description: str) -> None:
+    """Make `decision` readable on the model version: as tags, and as a table under `description`."""
+    tags = {
+        DECISION: decision.outcome,
+        REASON: decision.reason,
+        RULES: json.dumps(decision.records),
+        COMPARED: decision.champion or "none",
+    }
+    for name, value in tags.items():
+        client.set_model_version_tag(MODEL_NAME, version, name, value)
+    client.update_model_version(MODEL_NAME, version, f"{description}\n\n{decision.markdown}")
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """What a person sees of a registered version. `tags` are MLflow's."""
+
+    version: str
+    aliases: tuple[str, ...]
+    registered: str
+    tags: Mapping[str, str]
+
+    @property
+    def rules(self) -> list[dict[str, str]]:
+        rows: list[dict[str, str]] = json.loads(self.tags.get(RULES) or "[]")
+        return rows
+
+
+def registered_versions(store: Store) -> list[VersionRow]:
+    """Every version of the model, oldest first. Raises FlowmodelError when there is none, or MLflow can't be used."""
+    nothing = FlowmodelError(f"MLflow store {shown_uri(store)}: no model is registered yet; run `make quickstart`")
+    database = sqlite_file(store)
+    if database is not None and not database.exists():  # looking for a model is no reason to make a store
+        raise nothing
+    client = connect(store)
+    with readable_errors(store):
+        alias_of = aliases_of(client, MODEL_NAME)
+        found = client.search_model_versions(f"name = '{MODEL_NAME}'")
+    if not found:
+        raise nothing
+    return [
+        VersionRow(
+            version=str(v.version),
+            aliases=tuple(sorted(alias for alias, number in alias_of.items() if number == str(v.version))),
+            registered=time.strftime("%Y-%m-%d %H:%M", time.localtime(v.creation_timestamp / 1000)),
+            tags=dict(v.tags),
+        )
+        for v in sorted(found, key=lambda v: int(v.version))
+    ]
+
+
+def set_champion(store: Store, version: str) -> str | None:
+    """Make `version` the champion, whatever the gate said; returns the version that it was before.
+
+    That one is marked as rolled back, so that it doesn't become champion again when the pipeline meets the same training.
+
+    Raises:
+        FlowmodelError: there is no such version, its checkpoint is gone, or MLflow can't be used.
+    """
+    versions = registered_versions(store)
+    if version not in {row.version for row in versions}:
+        there = ", ".join(row.version for row in versions)
+        raise FlowmodelError(f"version '{version}': not in MLflow store {shown_uri(store)}; there are {there}")
+    client = connect(store)
+    with readable_errors(store):
+        if checkpoint_of_version(MODEL_NAME, version) is None:
+            raise FlowmodelError(f"version '{version}': its checkpoint is gone from MLflow; choose another one")
+        before = aliases_of(client, MODEL_NAME).get(CHAMPION)
+        if before == version:
+            return before
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+        if ROLLED_BACK in client.get_model_version(MODEL_NAME, version).tags:
+            client.delete_model_version_tag(MODEL_NAME, version, ROLLED_BACK)
+        if before is not None:
+            now = time.strftime("%Y-%m-%d %H:%M")
+            client.set_model_version_tag(MODEL_NAME, before, ROLLED_BACK, now)
+    return before
