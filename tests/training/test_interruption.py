@@ -1,4 +1,4 @@
-"""Signals and lack of memory: a checkpoint is written, the exit code says so, and the same command ends as if nothing had been."""
+"""Signals and lack of memory: a checkpoint is written, the exit code says so, and the same command continues."""
 
 import os
 import signal
