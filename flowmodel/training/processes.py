@@ -22,8 +22,11 @@ T = TypeVar("T")
 
 @contextmanager
 def main_process_first(device: str) -> Iterator[bool]:
-    """The main process runs what is inside before the others do; tells whether this is the main one."""
-    state = PartialState(cpu=device == "cpu")
+    """The main process runs what is inside before the others do; tells whether this is the main one.
+
+    `device` is the recipe's. Processes find each other through gloo on the CPU, and by their GPUs' own means elsewhere.
+    """
+    state = PartialState(cpu=DevicePolicy.choose(device).device == "cpu")
     with state.main_process_first():
         yield state.is_main_process
 

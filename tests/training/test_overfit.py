@@ -1,0 +1,67 @@
+"""The shortest proof that network, objective, optimiser, averages and solver fit together: four icons learnt by heart.
+
+Shape suffixes: N icons, C channels, H/W height and width.
+"""
+
+import time
+
+import pytest
+import torch
+
+from flowmodel.files import read_parquet
+from flowmodel.generate import Generator
+from flowmodel.icons.tensors import load_tensors, to_unit
+from flowmodel.recipes import load_recipe, load_selection
+from flowmodel.training.inputs import icons_of_split
+from flowmodel.training.loop import train
+from tests.conftest import TINY
+from tests.training.helpers import changed
+
+# Root mean square errors of drawn values, in a range of 2: what counts as learnt, and what the network that failed stays above.
+LEARNT, FAILED = 0.05, 0.25
+
+
+@pytest.fixture(scope="module")
+def four_icons(tiny_recipe, prepared, tmp_path_factory):
+    """The path of a selection of four icons, and their ids."""
+    well_known = set(load_selection("well_known"))
+    ids = [i for i in icons_of_split(prepared.inputs, tiny_recipe.data, "train") if i.partition("/")[2] in well_known][::40][:4]
+    path = tmp_path_factory.mktemp("four") / "four.txt"
+    path.write_text("\n".join(i.partition("/")[2] for i in ids))
+    return path, ids
+
+
+def _error(prepared, ids, checkpoint, recipe):
+    """Of what the checkpoint draws for the names of the icons, from two noises."""
+    captions = read_parquet(prepared.inputs.captions.path, columns=["icon_id", "template", "text"]).to_pandas()
+    names = captions[captions["template"] == "name"].set_index("icon_id")["text"]
+    drawn = [Generator.load(checkpoint).sample([names[i] for i in ids], seed=seed, steps=16, guidance=1.0) for seed in (1, 2)]
+    tensors = load_tensors(prepared.inputs.tensors.path)
+    real_NCHW = to_unit(tensors.rgba_N4HW[[tensors.ids.index(i) for i in ids]], recipe.data.colour)
+    drawn_NCHW = to_unit(torch.cat(drawn), recipe.data.colour)
+    return (drawn_NCHW - real_NCHW.repeat(2, 1, 1, 1)).square().mean().sqrt().item()
+
+
+def _learn(recipe, prepared, four_icons, folder):
+    """The error after a short training, and the processor's seconds for it."""
+    selection, ids = four_icons
+    training = {"steps": 400, "checkpoint_every": 400, "grid_every": 400, "log_every": 100, "ema_snapshots": 2, "ema": 0.05}
+    training |= {"learning_rate": 3e-3, "validation": {"every": 0}, "augmentation": {"probability": 0}}
+    recipe = changed(recipe, training=training, data={"selection": str(selection), "captions": ["name"]})
+    started = time.process_time()
+    checkpoint = train(recipe, prepared.inputs, folder).checkpoint.path
+    return _error(prepared, ids, checkpoint, recipe), time.process_time() - started
+
+
+@pytest.mark.slow
+def test_four_icons_are_learnt_by_heart_in_less_than_a_minute(tiny_recipe, prepared, four_icons, tmp_path):
+    error, seconds = _learn(tiny_recipe, prepared, four_icons, tmp_path)
+    assert error < LEARNT and seconds < 60
+
+
+@pytest.mark.slow
+def test_the_greyscale_cnn_cannot_even_learn_four_icons(prepared, four_icons, tmp_path):
+    """It sees only its neighbourhood, so that no part of a picture knows what the others have become."""
+    shared = [override for override in TINY if not override.startswith(("name=", "network."))]
+    error, _ = _learn(load_recipe("greyscale_cnn", shared), prepared, four_icons, tmp_path)
+    assert error > FAILED

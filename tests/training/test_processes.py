@@ -1,0 +1,109 @@
+"""Several processes under `accelerate launch`, as a person starts them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from flowmodel.files import read_json
+from flowmodel.training.checkpoint import FINAL, read_header, read_tensors
+from flowmodel.training.loop import train
+from flowmodel.training.observers import TrainingObserver
+from tests.conftest import TINY
+from tests.training.helpers import ONE_THREAD
+
+# Trains as one of several processes; arguments: store, folder, overrides. Leaves what its observer heard, and what it wrote, in
+# FOLDER-RANK.json.
+_PROCESS = """
+import os, sys
+from pathlib import Path
+from flowmodel.files import write_json
+from flowmodel.recipes import load_recipe
+from flowmodel.store import Store
+from flowmodel.training.inputs import TrainingInputs
+from flowmodel.training.loop import train
+from flowmodel.training.observers import TrainingObserver
+
+store, folder, *overrides = sys.argv[1:]
+written = set()
+
+def note(event, args):
+    if event in ("os.mkdir", "os.rename", "os.remove") and str(args[0]).startswith(folder):
+        written.add(f"{event} {args[0]} {args[1]}")  # of a rename both names
+    elif event == "open" and str(args[0]).startswith(folder) and args[2] & (os.O_WRONLY | os.O_RDWR):
+        written.add(f"{event} {args[0]}")
+
+class Heard(TrainingObserver):
+    losses, grids = {}, 0
+
+    def on_log(self, step, values):
+        self.losses[str(step)] = values["loss"]
+
+    def on_validation(self, step, values):
+        self.losses[f"validation {step}"] = values["loss"]
+
+    def on_grid(self, step, grid):
+        self.grids += 1
+
+sys.addaudithook(note)
+recipe = load_recipe("quickstart", overrides)
+heard = Heard()
+train(recipe, TrainingInputs.of(Store(Path(store)), recipe.data.size), Path(folder), [heard])
+report = {"losses": heard.losses, "grids": heard.grids, "written": sorted(written)}
+write_json(Path(f"{folder}-{os.environ['RANK']}.json"), report)
+"""
+# By its name this option is for GPUs, but it is the only one with which accelerate's launcher starts more than one process.
+LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
+LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+
+
+class _Losses(TrainingObserver):
+    def __init__(self) -> None:
+        self.losses: dict[str, float] = {}
+
+    def on_log(self, step, values):
+        self.losses[str(step)] = values["loss"]
+
+    def on_validation(self, step, values):
+        self.losses[f"validation {step}"] = values["loss"]
+
+
+@pytest.mark.slow
+def test_two_processes_follow_the_losses_of_one_and_only_the_first_writes(tiny_recipe, prepared, tmp_path):
+    script, folder = tmp_path / "process.py", tmp_path / "two"
+    script.write_text(_PROCESS)
+    command = [sys.executable, *LAUNCH, str(script), str(prepared.store.root), str(folder), *TINY]
+    launched = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True, check=False)
+    assert launched.returncode == 0, launched.stderr
+    alone = _Losses()
+    one = train(tiny_recipe, prepared.inputs, tmp_path / "one", [alone])
+    first, second = (read_json(tmp_path / f"two-{rank}.json") for rank in (0, 1))
+    assert first["losses"] == pytest.approx(alone.losses, rel=1e-3) and len(alone.losses) == 6 + 3
+    assert first["grids"] == 2 and any(FINAL in line for line in first["written"])
+    assert second == {"losses": {}, "grids": 0, "written": []}
+    of_two, of_one = (read_tensors(path, "ema.") for path in (folder / FINAL, one.checkpoint.path))
+    assert read_header(folder / FINAL).training_digest == read_header(one.checkpoint.path).training_digest
+    for name, weight in of_one.items():
+        assert (of_two[name] - weight).abs().max() < 0.02 * (weight.abs().max() + 0.1), name
+
+
+def _command_line(prepared, folder, *overrides):
+    settings = [word for override in (*TINY, *overrides) for word in ("--set", override)]
+    command = [sys.executable, *LAUNCH, "-m", "flowmodel", "train", "--out", str(folder), *settings]
+    environment = ONE_THREAD | {"FLOWMODEL_STORE": str(prepared.store.root)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_the_command_line_speaks_once(prepared, tmp_path):
+    launched = _command_line(prepared, tmp_path / "run", "training.steps=5")
+    assert launched.returncode == 0, launched.stderr
+    assert launched.stdout.count("2 processes") == 1 and (tmp_path / "run" / FINAL).exists()
+
+
+@pytest.mark.slow
+def test_a_batch_that_two_processes_cannot_share_is_said(prepared, tmp_path):
+    launched = _command_line(prepared, tmp_path / "run", "training.batch_size=7")
+    assert launched.returncode != 0 and not (tmp_path / "run").exists()
+    words = "training.batch_size 7: can't be shared by 2 processes x training.accumulate 1; choose a multiple of 2"
+    assert words in " ".join(launched.stderr.split())
