@@ -38,8 +38,8 @@ quickstart: dagster_home ## From icons to a registered generator, in minutes
 ui: dagster_home ## The Dagster and MLflow UIs on 127.0.0.1; Ctrl-C ends both
 	@$(BIN)/python -m pipelines.ui
 
-test: $(INSTALLED) ## All tests
-	@$(BIN)/python -m pytest
+test: $(INSTALLED) ## All tests, on as many processes as there are cores
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 lint: $(INSTALLED) ## Style and types
 	@$(BIN)/ruff check

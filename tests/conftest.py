@@ -1,10 +1,12 @@
 """A small real store and a small real training, made once a test session."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from flowmodel.prepare import prepare
 from flowmodel.recipes import Recipe, load_recipe
@@ -33,6 +35,12 @@ TINY = (
     "training.device=cpu",
     "evaluation.max_icons=24",
 )
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # There is a test process a core; their threads, and their subprocesses' threads, would only wait for each other.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
