@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
 
 from flowmodel.errors import FlowmodelError, Resumable
 
@@ -20,7 +19,7 @@ def readable_failures() -> Iterator[None]:
         yield
     except Resumable as error:
         if error.signal is not None:
-            raise DagsterExecutionInterruptedError(str(error)) from None
+            raise dg.DagsterExecutionInterruptedError(str(error)) from None
         raise dg.Failure(description=str(error), allow_retries=False) from None
     except FlowmodelError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
