@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ def decide_on(
     """Judge `checkpoint` by its `report`, and put the decision into its training's run; nothing is registered.
 
     A champion that was scored on other icons or data, or with another extractor, judge or seed, is scored again first: on this
-    model's icons and seeds, with the solver of its own recipe.
+    model's icons and seeds, with the solver of its own recipe. Who is champion already stays so, and what made it champion isn't
+    overwritten; unless it breaks the thresholds of now.
 
     Args:
         gate: of the recipe that the checkpoint was trained with, unless another is given.
@@ -62,13 +63,15 @@ def decide_on(
         raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
     client, recipe = connect(store), _recipe(checkpoint)
     gate = gate or recipe.evaluation.gate
+    is_new = True
     with readable_errors(store):
         champion = aliases_of(client, MODEL_NAME).get(CHAMPION)
         known = version_of(client, digest)
         if known is not None and str(known.version) == champion:
             decision = decide(report, gate, None)
             if decision.outcome == "champion":
-                decision = decision.instead("champion", f"version {champion} is the champion already")
+                is_new = False
+                decision = replace(decision, reason=f"version {champion} is the champion already", champion=champion)
         else:
             # Who breaks a threshold is refused whoever the champion is, which then need not be scored.
             decision = decide(report, gate, None)
@@ -81,8 +84,9 @@ def decide_on(
                 )
                 decision = decision.instead("challenger", reason)
     run = run_of_checkpoint(store, checkpoint, inputs)
-    run.log_values(decision.as_json(), f"evaluation/{DECISION_FILE}")
-    run.log_tags({DECISION: decision.outcome, REASON: decision.reason})
+    if is_new or DECISION not in run.client.get_run(run.run_id).data.tags:
+        run.log_values(decision.as_json(), f"evaluation/{DECISION_FILE}")
+        run.log_tags({DECISION: decision.outcome, REASON: decision.reason})
     return decision
 
 
