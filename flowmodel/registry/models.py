@@ -20,7 +20,7 @@ from flowmodel.evaluation.evaluate import METRICS_FILE
 from flowmodel.evaluation.gate import Decision
 from flowmodel.files import sha256_file
 from flowmodel.recipes.schema import GateConfig
-from flowmodel.registry.champion import DECISION, decide_on, record_decision, version_of
+from flowmodel.registry.champion import decide_on, record_decision, version_of
 from flowmodel.registry.observer import run_of_checkpoint
 from flowmodel.registry.references import CHALLENGER, CHAMPION, MODEL_NAME, aliases_of, resolve_model
 from flowmodel.registry.runs import TrainingRun
@@ -91,9 +91,7 @@ def register(
     with readable_errors(store):
         known = version_of(run.client, report["settings"]["checkpoint_digest"])
         new = known or _add_version(run, checkpoint, report)
-        # What made it the champion stays readable when the pipeline meets it again.
-        if decision.champion != str(new.version) or DECISION not in new.tags:
-            record_decision(run.client, new.version, decision, _description(report))
+        record_decision(run.client, new.version, decision, _description(report))
         run.client.set_registered_model_alias(MODEL_NAME, CHALLENGER, new.version)
         if decision.outcome == "champion":
             run.client.set_registered_model_alias(MODEL_NAME, CHAMPION, new.version)

@@ -52,5 +52,5 @@ def test_the_transformer_is_as_large_as_the_unet(chosen):
 
 
 def test_a_recipe_without_unet_is_one_clear_line():
-    with pytest.raises(FlowmodelError, match="recipe 'dit': its network is dit; the comparison takes one with network.kind unet"):
+    with pytest.raises(FlowmodelError, match="recipe 'dit': its network is dit; the comparison takes one with"):
         variants(load_recipe("dit"), 40, 1, TEXT_WIDTH)

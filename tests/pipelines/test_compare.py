@@ -85,5 +85,5 @@ def test_a_second_comparison_trains_nothing_and_says_the_same(compared, shown, s
 def test_a_recipe_without_unet_fails_in_one_clear_line(shared_project, compared):
     config = CONFIG | {"resources": {"recipe": {"config": {"name": "dit", "overrides": ["data.size=16", "network.patch=4"]}}}}
     result = shared_project.run("compare_architectures", config=config)
-    (failure,) = [event for event in result.get_step_failure_events()]
+    (failure,) = result.get_step_failure_events()
     assert "recipe 'dit': its network is dit" in failure.step_failure_data.user_failure_data.description
