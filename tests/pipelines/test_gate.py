@@ -10,7 +10,7 @@ from tests.pipelines.conftest import metadata
 
 pytestmark = pytest.mark.slow
 
-GOOD, BAD = {"steps": 150}, {"steps": 1}  # trainings
+GOOD, BAD = {"steps": 300, "learning_rate": 3e-3}, {"steps": 1}  # trainings
 
 
 @pytest.fixture(scope="module")
