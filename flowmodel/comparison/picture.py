@@ -48,7 +48,7 @@ def comparison_picture(
 def _facts(row: Row) -> list[str]:
     alpha = "no transparency" if row.alpha_iou is None else f"alpha IoU {row.alpha_iou:.2f}"
     return [
-        f"{row.parameters / 1e6:.2f} M parameters, {row.forward_flops / 1e9:.2f} GFLOP",
+        f"{row.parameters / 1e6:.2f} M parameters, {row.forward_flops / 1e9:.2g} GFLOP",
         f"right icon nearest: {row.top1:.0%}",
         f"KID {row.kid:.3f}, {alpha}",
     ]

@@ -241,7 +241,7 @@ class GateConfig(_Section):
     )
     min_alpha_iou: Fraction | None = Field(None, description="Overlap of silhouettes of trained icons, at least; rgba only.")
     max_copy_ratio: Fraction | None = Field(
-        None, description="Share of unseen captions' samples that copy a training icon, at most."
+        None, description="Share of unseen captions' samples that are near copies of a training icon, at most."
     )
     waived: dict[Threshold, str] = Field(
         {}, description="Thresholds left empty on purpose, each with the reason, which every decision repeats."
@@ -249,7 +249,9 @@ class GateConfig(_Section):
     compared: tuple[Split, ...] = Field(
         ("train", "unseen_concept"), min_length=1, description="Icons on which a model must not be worse than the champion."
     )
-    top1_tolerance: Fraction = Field(0.02, description="By how much its top-1 retrieval may be lower than the champion's.")
+    top1_tolerance: Fraction = Field(
+        0.02, description="By how much top-1 retrieval, by features and by the judge, may be lower than the champion's."
+    )
     on_worse: Literal["register", "fail"] = Field(
         "register", description="A model worse than the champion is registered as challenger; then the run succeeds, or fails."
     )

@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.evaluate import METRICS_FILE, evaluate
-from flowmodel.evaluation.gate import Champion, Decision, decide
+from flowmodel.evaluation.gate import Champion, Decision, Rule, decide
 from flowmodel.files import read_json, sha256_file
 from flowmodel.recipes import Recipe, parse_recipe
 from flowmodel.recipes.schema import GateConfig
@@ -49,7 +49,8 @@ def decide_on(
     """Judge `checkpoint` by its `report`, and put the decision into its training's run; nothing is registered.
 
     A champion that was scored on other icons or data, or with another extractor, judge or seed, is scored again first: on this
-    model's icons and seeds, with the solver of its own recipe.
+    model's icons and seeds, with the solver of its own recipe. Who is champion already stays so, and what made it champion isn't
+    overwritten: its decision of then is returned, unless it breaks the thresholds of now or a person chose it.
 
     Args:
         gate: of the recipe that the checkpoint was trained with, unless another is given.
@@ -62,12 +63,15 @@ def decide_on(
         raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
     client, recipe = connect(store), _recipe(checkpoint)
     gate = gate or recipe.evaluation.gate
+    run = run_of_checkpoint(store, checkpoint, inputs)
     with readable_errors(store):
         champion = aliases_of(client, MODEL_NAME).get(CHAMPION)
         known = version_of(client, digest)
         if known is not None and str(known.version) == champion:
             decision = decide(report, gate, None)
             if decision.outcome == "champion":
+                if (earlier := _recorded_decision(run.run_id)) and earlier.outcome == "champion":
+                    return earlier
                 decision = decision.instead("champion", f"version {champion} is the champion already")
         else:
             # Who breaks a threshold is refused whoever the champion is, which then need not be scored.
@@ -80,10 +84,18 @@ def decide_on(
                     f"`flowmodel champion set {known.version}` brings it back"
                 )
                 decision = decision.instead("challenger", reason)
-    run = run_of_checkpoint(store, checkpoint, inputs)
     run.log_values(decision.as_json(), f"evaluation/{DECISION_FILE}")
     run.log_tags({DECISION: decision.outcome, REASON: decision.reason})
     return decision
+
+
+def _recorded_decision(run_id: str) -> Decision | None:
+    """None where there is none yet, or the file is of another form than today's."""
+    try:
+        values = mlflow.artifacts.load_dict(f"runs:/{run_id}/evaluation/{DECISION_FILE}")
+        return Decision(**values | {"rules": tuple(Rule(**rule) for rule in values["rules"])})
+    except (MlflowException, OSError, KeyError, TypeError):
+        return None
 
 
 def _rival(

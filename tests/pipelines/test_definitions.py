@@ -16,6 +16,7 @@ ASSETS_BY_GROUP = {
     "train": {"flow_checkpoint"},
     "evaluate": {"evaluation", "sample_grid"},
     "release": {"registered_model"},
+    "compare": {"architecture_comparison"},
 }
 
 
@@ -51,17 +52,31 @@ def test_tables_pictures_and_the_gate_are_blocking_checks(graph):
         "duplicates:schema",
         "splits:schema",
         "splits:no_leak",
-        "evaluation:gate",
+        "evaluation:beats_champion",
+        "registered_model:is_champion",
     }
     assert all(graph.get(key).blocking for key in graph.asset_check_keys)
 
 
-def test_both_jobs_make_everything_and_retrain_uses_the_laptop_recipe(graph):
+def test_both_jobs_make_everything_but_the_comparison_and_retrain_uses_the_laptop_recipe(graph):
     location = defs()
     for name in ("quickstart", "retrain"):
         job = location.resolve_job_def(name)
-        assert job.asset_layer.executable_asset_keys == graph.get_all_asset_keys()
+        made = job.asset_layer.executable_asset_keys
+        assert made == graph.get_all_asset_keys() - {dg.AssetKey("architecture_comparison")}
     assert location.resolve_job_def("retrain").run_config["resources"]["recipe"]["config"]["name"] == "laptop"
+
+
+def test_the_comparison_has_a_job_of_its_own_that_registers_nothing(graph):
+    made = defs().resolve_job_def("compare_architectures").asset_layer.executable_asset_keys
+    wanted = ASSETS_BY_GROUP["ingest"] | ASSETS_BY_GROUP["prepare"] | ASSETS_BY_GROUP["compare"]
+    assert {key.to_user_string() for key in made} == wanted
+    assert graph.get(dg.AssetKey("architecture_comparison")).automation_condition is None
+
+
+def test_the_gate_comes_before_the_registry(graph):
+    (check,) = (key for key in graph.asset_check_keys if key.name == "beats_champion")
+    assert graph.get(check).blocking and check.asset_key in graph.get(dg.AssetKey("registered_model")).parent_keys
 
 
 def test_nothing_starts_by_itself():
@@ -78,8 +93,9 @@ def test_the_ingest_job_reads_every_source_and_nothing_else(graph):
     assert {key.to_user_string() for key in defs().resolve_job_def("ingest").asset_layer.executable_asset_keys} == {"icons/noto"}
 
 
-def test_training_takes_the_accelerator_pool():
-    (training,) = [a for a in defs().assets if dg.AssetKey("flow_checkpoint") in a.keys]
+@pytest.mark.parametrize("asset", ["flow_checkpoint", "architecture_comparison"])
+def test_training_takes_the_accelerator_pool(asset):
+    (training,) = [a for a in defs().assets if dg.AssetKey(asset) in a.keys]
     assert training.op.pool == "accelerator"
 
 

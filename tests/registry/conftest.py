@@ -1,6 +1,21 @@
-"""Every store here has an MLflow of its own."""
+"""Every store here has an MLflow of its own. A registry needs checkpoints that differ: two tiny trainings on the same data."""
+
+import copy
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+
+from flowmodel.files import sha256_file
+from flowmodel.recipes import parse_recipe
+from flowmodel.recipes.schema import GateConfig
+from flowmodel.registry.models import Registered, register
+from flowmodel.registry.tracking import connect, sqlite_file
+from flowmodel.store import Store
+from flowmodel.training.loop import train
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -8,3 +23,74 @@ def _no_other_mlflow():
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         yield
+
+
+# Thirty steps keep no threshold.
+FREE = GateConfig(waived={"max_copy_ratio": "this recipe is meant to memorise its 200 icons"})
+
+
+@dataclass(frozen=True)
+class Candidate:
+    checkpoint: Path
+    report: dict
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory) -> Path:
+    """Making MLflow's tables takes seconds: once is enough."""
+    store = Store(tmp_path_factory.mktemp("empty"))
+    connect(store)
+    return sqlite_file(store)
+
+
+@pytest.fixture
+def store(tmp_path, empty_database, tiny_training) -> Store:
+    """With an empty MLflow, and the features of the real icons."""
+    store = Store(tmp_path / "store")
+    sqlite_file(store).parent.mkdir(parents=True)
+    shutil.copy(empty_database, sqlite_file(store))
+    with closing(sqlite3.connect(sqlite_file(store))) as database:
+        database.execute("UPDATE experiments SET artifact_location = ?", (store.mlflow_artifacts.as_uri(),))
+        database.commit()
+    shutil.copytree(tiny_training.store.root / "features", store.root / "features")
+    return store
+
+
+@pytest.fixture
+def first(tiny_training, tiny_evaluation, tmp_path) -> Candidate:
+    return _copied(tiny_training.checkpoint, tmp_path / "first", copy.deepcopy(tiny_evaluation.report))
+
+
+def _copied(checkpoint: Path, folder: Path, report: dict) -> Candidate:
+    folder.mkdir()
+    return Candidate(Path(shutil.copy(checkpoint, folder)), report)
+
+
+@pytest.fixture(scope="session")
+def second_checkpoint(tiny_recipe, prepared, tmp_path_factory) -> Path:
+    """Another training on the same data."""
+    values = tiny_recipe.model_dump(mode="json")
+    values["training"]["steps"] = 10
+    return train(parse_recipe(values, "test"), prepared.inputs, tmp_path_factory.mktemp("second")).checkpoint.path
+
+
+@pytest.fixture
+def second(second_checkpoint, tiny_evaluation, tmp_path):
+    """Makes the second candidate with KIDs that are `factor` times the first one's, scored on the same icons."""
+
+    def make(factor: float, **settings: str) -> Candidate:
+        report = copy.deepcopy(tiny_evaluation.report)
+        for scores in report["metrics"].values():
+            scores |= {name: scores[name] * factor for name in ("kid", "kid_low", "kid_high")}
+        report["settings"] |= {"checkpoint_digest": sha256_file(second_checkpoint), "training_steps": 10} | settings
+        return _copied(second_checkpoint, tmp_path / "second", report)
+
+    return make
+
+
+@pytest.fixture
+def registered(store, prepared, tiny_evaluation):
+    def run(candidate: Candidate, gate: GateConfig = FREE) -> Registered:
+        return register(store, candidate.checkpoint, candidate.report, tiny_evaluation.grid, prepared.inputs, gate)
+
+    return run
