@@ -56,8 +56,11 @@ def sweeps(
 
     def scored(rgba_N4HW: Tensor) -> dict[str, Any]:
         pictures = Pictures(rgba_N4HW, extractor(rgba_N4HW))
-        of_split = {split: scorer.scores(pictures[np.flatnonzero(splits_N == split)], rows)[0] for split, rows in chosen.items()}
-        return {ALL: scorer.scores(pictures, rows_N)[0]} | of_split
+        of_split = {split: (pictures[np.flatnonzero(splits_N == split)], rows) for split, rows in chosen.items()}
+        return {
+            split: scorer.scores(*stand_for, with_clip=False)[0]
+            for split, stand_for in {ALL: (pictures, rows_N), **of_split}.items()
+        }
 
     answer = drawn(ANSWER_STEPS, own.guidance, ANSWER_SOLVER)
     nfe: list[Row] = []

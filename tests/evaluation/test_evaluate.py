@@ -10,7 +10,7 @@ from PIL import Image
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.evaluate import evaluate
-from flowmodel.evaluation.gate import check_gate
+from flowmodel.evaluation.gate import threshold_rules
 from flowmodel.evaluation.grid import sample_grid
 from flowmodel.evaluation.samples import Samples, load_samples, save_samples
 from flowmodel.files import Artifact, read_json, sha256_file
@@ -141,7 +141,7 @@ def test_hardly_any_held_out_icon_leaves_the_rest_scored(tiny_training, tmp_path
     one = tiny_training.recipe.evaluation.model_copy(update={"max_icons": 3})
     result = evaluate(tiny_training.checkpoint, tiny_training.inputs, tmp_path, tiny_training.store.root / "features", config=one)
     assert result.report["metrics"]["train"]["count"] == 3
-    assert check_gate(result.report, tiny_training.recipe.evaluation.gate).lines
+    assert len(threshold_rules(result.report, tiny_training.recipe.evaluation.gate)) == 4
 
 
 def test_sample_grid_is_a_picture_of_both_splits(tiny_evaluation, tiny_training, tmp_path):
