@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.judge import load_judge
 from flowmodel.evaluation.memorisation import FLAG_RATE, calibrate, is_authentic, is_copy, neighbours
-from flowmodel.evaluation.real import RealIcons
 from flowmodel.evaluation.scoring import Pictures, Scorer, means
 
 
@@ -68,11 +67,6 @@ def test_a_threshold_flags_few_of_what_it_was_calibrated_on(count, seed):
 def test_too_few_pictures_calibrate_nothing():
     found = neighbours(_cloud(39), _cloud(80))
     assert calibrate(found, found) is None
-
-
-@pytest.fixture(scope="module")
-def real(prepared):
-    return RealIcons.load(prepared.inputs, load_extractor(), prepared.store.root / "features")
 
 
 @pytest.fixture(scope="module")
