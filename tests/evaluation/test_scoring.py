@@ -12,7 +12,7 @@ from flowmodel.evaluation.scoring import Pictures, Scorer, fidelity, means
 
 @pytest.fixture(scope="module")
 def rows(real):
-    return real.rows(real.of_split("train")[:60])
+    return real.rows(real.of_split("train")[::25][:60])
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,8 @@ def test_the_icons_themselves_are_perfect_copies(scorer, real, rows):
     scores, each = scorer.scores(_real_pictures(real, rows), rows)
     ones = ("top1_of_own", "top1_of_all", "top5_of_all", "alpha_iou", "copy_ratio", "copy_ratio_pixels", "near_share")
     assert [scores[name] for name in (*ones, "precision", "recall", "coverage")] == [1.0] * 10
-    assert scores["auth_pct"] == scores["alpha_error"] == scores["neighbour_ratio"] == scores["neighbour_ratio_pixels"] == 0
+    assert scores["auth_pct"] == scores["alpha_error"] == 0
+    assert max(scores["neighbour_ratio"], scores["neighbour_ratio_pixels"]) < 1e-6
     assert scores["kid"] < 0 and scores["fd"] == pytest.approx(0, abs=1e-6)
     assert all(len(values) == len(rows) for values in each.values())
 
@@ -37,7 +38,7 @@ def test_icons_in_the_wrong_place_are_as_near_as_a_set_and_never_found(scorer, r
     right, _ = scorer.scores(_real_pictures(real, rows), rows)
     wrong, _ = scorer.scores(_real_pictures(real, np.roll(rows, 1)), rows)
     assert wrong["kid"] == pytest.approx(right["kid"]) and wrong["copy_ratio"] == 1
-    assert wrong["top1_of_own"] < 0.1 and wrong["judge_top1"] < 0.1 and wrong["alpha_iou"] < 0.9
+    assert wrong["top1_of_own"] < 0.1 and wrong["judge_top1"] < 0.1 and wrong["alpha_iou"] < 0.95
 
 
 def test_half_copied_and_half_noise_scores_half(scorer, real, rows, extractor):
