@@ -339,7 +339,7 @@ def _settings(report: Mapping[str, Any], trained_on: str) -> list[tuple[str, str
 
 def _plain(key: str, value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{SPLITS.get(name, [name])[0].lower().replace('_', ' ')} {_plain('', v)}" for name, v in value.items())
+        return ", ".join(f"{SPLITS.get(name, [name])[0].lower().replace('_', ' ')} {_plain(name, v)}" for name, v in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain("", each) for each in value)
     if isinstance(value, bool):
@@ -347,5 +347,5 @@ def _plain(key: str, value: Any) -> str:
     if isinstance(value, int) and "seed" not in key and value >= 10_000:
         return f"{value:,}"
     if isinstance(value, float):
-        return number(value)
+        return f"{value:,.0f}" if key == "count" else number(value)
     return NOTHING if value is None else str(value)
