@@ -339,7 +339,9 @@ def _settings(report: Mapping[str, Any], trained_on: str) -> list[tuple[str, str
 
 def _plain(key: str, value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{SPLITS.get(name, [name])[0].lower().replace('_', ' ')} {_plain(name, v)}" for name, v in value.items())
+        return ", ".join(
+            f"{SPLITS.get(name, [name])[0].lower().replace('_', ' ')} {_plain(name, v)}" for name, v in value.items()
+        )
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain("", each) for each in value)
     if isinstance(value, bool):
