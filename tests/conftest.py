@@ -34,6 +34,7 @@ TINY = (
     "sampling.steps=2",
     "training.device=cpu",
     "evaluation.max_icons=24",
+    "evaluation.sweep_icons=4",
 )
 
 

@@ -62,6 +62,6 @@ def vendi_score(x_ND: Matrix) -> float:
     """
     unit_ND = x_ND.astype(np.float64)
     unit_ND /= np.maximum(np.linalg.norm(unit_ND, axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    eigenvalues_N = np.linalg.svd(unit_ND / np.sqrt(len(unit_ND)), compute_uv=False) ** 2
+    eigenvalues_N = np.linalg.eigvalsh(unit_ND @ unit_ND.T / len(unit_ND))
     shares = eigenvalues_N[eigenvalues_N > np.finfo(np.float64).eps]
     return float(np.exp(-(shares * np.log(shares)).sum()))

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.evaluation.clip import load_clip
 from flowmodel.evaluation.coverage import NEIGHBOURS
 from flowmodel.evaluation.distances import CONFIDENCE
 from flowmodel.evaluation.features import Features, load_extractor
@@ -23,7 +24,7 @@ from flowmodel.evaluation.memorisation import COPY_THRESHOLD
 from flowmodel.evaluation.real import RealIcons, Rows
 from flowmodel.evaluation.references import References
 from flowmodel.evaluation.samples import Samples, save_samples
-from flowmodel.evaluation.scoring import PerIcon, Pictures, Scorer, Scores, means
+from flowmodel.evaluation.scoring import PerIcon, Pictures, Scorer, Scores, fidelity, means
 from flowmodel.evaluation.sweeps import sweeps
 from flowmodel.files import Artifact, sha256_json, write_json
 from flowmodel.generate import Generator
@@ -36,7 +37,7 @@ SAMPLES_FILE = "samples.safetensors"
 SPLITS = (TRAIN, VALIDATION, UNSEEN_CONCEPT, UNSEEN_STYLE, UNSEEN_TONE)
 
 _CHOICE_SEED = 20_231_204  # of the choice of icons, whatever the seeds of the samples
-_GROUP_SCORES = ("top1_of_all", "judge_top1", "alpha_iou")
+_GROUP_DISTANCES = 20  # icons of a group, from which on a distance of sets is not mere noise
 
 BySplit = dict[str, Scores]
 
@@ -96,7 +97,12 @@ def evaluate(
     log("scoring")
     train_rows = real.rows(real.known(generator.trained_ids))
     judge = load_judge(inputs, real, extractor, cache, log=log)
-    scorer = Scorer(real, train_rows, judge)
+    clip, why_not = load_clip(config.clip, inputs.embeddings.path, generator.device)
+    left_out = {}
+    if clip is None:
+        left_out["clip_similarity"] = why_not
+        log(f"without clip_similarity: {why_not}")
+    scorer = Scorer(real, train_rows, judge, clip)
     by_seed: list[dict[str, tuple[Scores, PerIcon]]] = []
     drawn_by_seed = [Pictures(rgba_N4HW, extractor(rgba_N4HW)) for rgba_N4HW in samples.rgba_SN4HW]
     for drawn in drawn_by_seed:
@@ -104,14 +110,17 @@ def evaluate(
         by_seed.append({split: scorer.scores(drawn[numbers], rows_of[split]) for split, numbers in numbers_of.items()})
     metrics, spread = _over_seeds([{split: scores for split, (scores, _) in seed.items()} for seed in by_seed])
     loss_of = losses(generator, inputs)
+    if not loss_of:
+        left_out["loss"] = "no icon is held out, or the data set is not one that this model could be trained on"
+    reference = References(scorer, rows_of, train_rows, extractor, cache).rows()
+    if "other_vendor" not in reference:
+        left_out["other_vendor"] = "no two sources of this data set draw the same thing; add a source to have that row"
+    features_of = [{split: drawn.features[np.array(samples.of_split(split))] for split in rows_of} for drawn in drawn_by_seed]
     report = {
-        "metrics": {
-            split: {"count": len(rows_of[split])} | scores | ({"loss": loss_of[split]} if split in loss_of else {})
-            for split, scores in metrics.items()
-        },
+        "metrics": {split: {"count": len(rows_of[split])} | scores | loss_of.get(split, {}) for split, scores in metrics.items()},
         "spread": spread,
-        "groups": _by_group(real, rows_of, [{split: each for split, (_, each) in seed.items()} for seed in by_seed]),
-        "reference": References(scorer, rows_of, train_rows, extractor, cache).rows(),
+        "groups": _by_group(real, rows_of, [{split: each for split, (_, each) in seed.items()} for seed in by_seed], features_of),
+        "reference": reference,
         "settings": {
             "recipe": generator.recipe.name,
             "colour": colour,
@@ -122,6 +131,9 @@ def evaluate(
             ),
             "extractor": extractor.name,
             "extractor_digest": extractor.digest,
+            "clip": clip.name if clip else None,
+            "clip_digest": clip.digest if clip else None,
+            "left_out": left_out,
             "judge_digest": judge.artifact.digest,
             "judge_quality": judge.quality,
             "thresholds": {
@@ -196,16 +208,25 @@ def _over_seeds(by_seed: Sequence[BySplit]) -> tuple[BySplit, BySplit]:
     return mean, deviation
 
 
-def _by_group(real: RealIcons, rows_of: Mapping[str, Rows], by_seed: Sequence[Mapping[str, PerIcon]]) -> dict[str, BySplit]:
-    """Means by emoji group of what every picture scores by itself."""
+def _by_group(
+    real: RealIcons,
+    rows_of: Mapping[str, Rows],
+    by_seed: Sequence[Mapping[str, PerIcon]],
+    features_of: Sequence[Mapping[str, Features]],
+) -> dict[str, BySplit]:
+    """All scores by emoji group, means over the seeds; distances of sets only for groups where they are no mere noise."""
     table: dict[str, BySplit] = {}
     for split, rows in rows_of.items():
         groups_N = np.array([real.groups[row] for row in rows])
-        names = [name for name in _GROUP_SCORES if name in by_seed[0][split]]
-        each = {name: np.mean([seed[split][name] for seed in by_seed], axis=0) for name in names}
-        table[split] = {
-            str(group) or "none": {"count": int((groups_N == group).sum())}
-            | means({name: values_N[groups_N == group] for name, values_N in each.items()})
-            for group in np.unique(groups_N)
-        }
+        each = {name: np.mean([seed[split][name] for seed in by_seed], axis=0) for name in by_seed[0][split]}
+        table[split] = {}
+        for group in np.unique(groups_N):
+            own = np.flatnonzero(groups_N == group)
+            distances: Scores = {}
+            if len(own) >= _GROUP_DISTANCES:
+                of_seeds = [fidelity(real.features[rows[own]], features[split][own]) for features in features_of]
+                distances = {name: float(np.mean([scores[name] for scores in of_seeds])) for name in of_seeds[0]}
+            table[split][str(group) or "none"] = (
+                {"count": len(own)} | distances | means({name: values_N[own] for name, values_N in each.items()})
+            )
     return table

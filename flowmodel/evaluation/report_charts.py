@@ -172,7 +172,8 @@ def _svg(figure: Figure, name: str, spoken: str) -> Markup:
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"font: ([0-9.]+px) [^;\"]*", r"font-size: \1", svg)
+    svg = re.sub(r"font-family: [^;\"]*(; )?", "", re.sub(r"font: ([0-9.]+px) [^;\"]*", r"font-size: \1", svg))
+    svg = svg.replace("xlink:href", "href")  # a prefix that the page doesn't declare
     svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flowmodel.evaluation.clip import Clip
 from flowmodel.evaluation.coverage import NEIGHBOURS, coverage, vendi_score
 from flowmodel.evaluation.distances import Products, fd, fd_infinity, kid
 from flowmodel.evaluation.features import Features
@@ -52,9 +53,10 @@ class Scorer:
         threshold: of near copies, calibrated on real icons of the split `validation`; None where there are too few.
     """
 
-    def __init__(self, real: RealIcons, train_rows: Rows, judge: Judge) -> None:
+    def __init__(self, real: RealIcons, train_rows: Rows, judge: Judge, clip: Clip | None = None) -> None:
         """`train_rows` are the icons that the model was trained on."""
         self.real = real
+        self._clip = clip
         self._judge, self._captions_MD = judge, judge.captions(real.prompts_MD)
         self._train = real.distinct(train_rows)
         self._train_pixels = _pixels(real.rgba_M4HW[self._train])
@@ -62,14 +64,17 @@ class Scorer:
         near = self._neighbours(Pictures(real.rgba_M4HW[held_out], real.features[held_out])) if len(held_out) else None
         self.threshold = calibrate(*near) if near else None
 
-    def scores(self, pictures: Pictures, rows_N: Rows) -> tuple[Scores, PerIcon]:
-        """Scores of pictures that stand for the real icons at `rows_N`, and those that every picture has of its own."""
-        each = self.alignment(pictures, rows_N) | self.memorisation(pictures)
+    def scores(self, pictures: Pictures, rows_N: Rows, with_clip: bool = True) -> tuple[Scores, PerIcon]:
+        """Scores of pictures that stand for the real icons at `rows_N`, and those that every picture has of its own.
+
+        Without the similarity by CLIP, which takes far longer than the rest, if `with_clip` is False.
+        """
+        each = self.alignment(pictures, rows_N, with_clip) | self.memorisation(pictures)
         return fidelity(self.real.features[rows_N], pictures.features) | means(each), each
 
-    def alignment(self, pictures: Pictures, rows_N: Rows) -> PerIcon:
+    def alignment(self, pictures: Pictures, rows_N: Rows, with_clip: bool = True) -> PerIcon:
         """Is the prompted icon found again, among those drawn and among all? Does the judge find the prompt among all icons'
-        prompts? Is the silhouette the icon's, where the model draws one?
+        prompts, and how near does CLIP see it? Is the silhouette the icon's, where the model draws one?
         """
         real = self.real
         layout_ND, layout_MD, labels_N = pictures.features.layout_ND, real.features.layout_ND, real.labels_M[rows_N]
@@ -79,6 +84,8 @@ class Scorer:
             hits[f"top{k}_of_all"] = found(layout_ND, layout_MD, real.labels_M, labels_N, k, pictures.own_rows)
             hits[f"judge_top{k}"] = found(judged_ND, self._captions_MD, real.labels_M, labels_N, k)
         scores = {name: hit_N.astype(float) for name, hit_N in hits.items()}
+        if self._clip and with_clip:
+            scores["clip_similarity"] = self._clip.similarity(pictures.rgba_N4HW, [real.prompts[row] for row in rows_N])
         if real.colour != "rgba":
             return scores
         return scores | {
@@ -96,7 +103,11 @@ class Scorer:
         if self.threshold:
             flags["near_share"] = self.threshold.flags(in_features, in_pixels)
         authentic_N = is_authentic(in_features, self.real.features.layout_ND[self._train])
-        return {name: flag_N.astype(float) for name, flag_N in flags.items()} | {"auth_pct": 100.0 * authentic_N}
+        return {name: flag_N.astype(float) for name, flag_N in flags.items()} | {
+            "neighbour_ratio": in_features.ratio_N,
+            "neighbour_ratio_pixels": in_pixels.ratio_N,
+            "auth_pct": 100.0 * authentic_N,
+        }
 
     def _neighbours(self, pictures: Pictures) -> tuple[Neighbours, Neighbours] | None:
         """The nearest training icons by features and by pixels; None where there are hardly any."""

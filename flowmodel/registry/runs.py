@@ -62,6 +62,11 @@ class TrainingRun:
         page = f"{ui_address(self.store)}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
         return f"{page}?workflowType=machine_learning"
 
+    def artifact_url(self, name: str) -> str:
+        """The page of the MLflow UI that shows the artifact `name`, such as `evaluation/report.html`."""
+        page = f"{ui_address(self.store)}/#/experiments/{self.experiment_id}/runs/{self.run_id}/artifacts/{name}"
+        return f"{page}?workflowType=machine_learning"
+
     def set_status(self, status: str) -> None:
         """RUNNING, FINISHED, FAILED or KILLED."""
         with readable_errors(self.store):

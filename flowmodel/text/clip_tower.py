@@ -65,8 +65,8 @@ class ClipTower:
             return int(open_clip.factory._get_hf_config(self._architecture.removeprefix(HUB))["model_cfg"]["embed_dim"])
         return int(open_clip.get_model_config(self._architecture)["embed_dim"])
 
-    @cached_property
-    def _tower(self) -> tuple[Any, Any]:
+    def load_model(self) -> tuple[Any, Any]:
+        """The whole model, both halves, and its tokenizer. Raises FlowmodelError when the weights are another model's."""
         import open_clip
 
         problem = f"{self._weights}: these weights don't fit the model's configuration"
@@ -75,9 +75,14 @@ class ClipTower:
                 self._architecture, pretrained=self._tag, force_custom_text=True, require_pretrained=True, device="cpu"
             )
             tokenizer = open_clip.get_tokenizer(self._architecture)
+        return model.eval().requires_grad_(False), tokenizer
+
+    @cached_property
+    def _tower(self) -> tuple[Any, Any]:
+        model, tokenizer = self.load_model()
         tower = model.text
         tower.output_tokens = True
-        return tower.eval().requires_grad_(False), tokenizer
+        return tower, tokenizer
 
 
 def load_clip_tower(name: str) -> ClipTower:

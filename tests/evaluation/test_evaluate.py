@@ -10,7 +10,7 @@ from PIL import Image
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.evaluate import evaluate
-from flowmodel.evaluation.gate import check_gate
+from flowmodel.evaluation.gate import threshold_rules
 from flowmodel.evaluation.grid import sample_grid
 from flowmodel.evaluation.samples import Samples, load_samples, save_samples
 from flowmodel.files import Artifact, read_json, sha256_file
@@ -24,8 +24,22 @@ def test_report_names_everything_that_the_scores_depend_on(tiny_evaluation, tiny
     settings = tiny_evaluation.report["settings"]
     assert settings["checkpoint_digest"] == sha256_file(tiny_training.checkpoint)
     assert settings["dataset_digest"] == tiny_training.inputs.digest
+    assert settings["left_out"].keys() == {"clip_similarity", "other_vendor"} and len(settings["seeds"]) == 3
     named = {"recipe", "solver", "steps", "guidance", "network_evaluations", "ema", "seeds", "device", "extractor", "samples"}
-    assert named | {"extractor_digest", "training_steps", "parameters", "comparison_digest"} <= settings.keys()
+    assert (
+        named
+        | {
+            "judge_digest",
+            "judge_quality",
+            "clip",
+            "clip_digest",
+            "extractor_digest",
+            "training_steps",
+            "parameters",
+            "comparison_digest",
+        }
+        <= settings.keys()
+    )
     assert settings["network_evaluations"] == 4  # 2 Euler steps, with and without caption
     assert read_json(tiny_evaluation.metrics) == json.loads(json.dumps(tiny_evaluation.report))
 
@@ -50,7 +64,10 @@ def test_every_split_is_scored_beside_real_icons_noise_and_copies(tiny_evaluatio
         assert sum(group["count"] for group in report["groups"][split].values()) == 24
         assert report["spread"][split]["kid"] > 0
         for row in report["reference"].values():
-            assert row[split].keys() == scores.keys()
+            assert row[split].keys() == scores.keys() - {"loss", "loss_gap"}
+        for group in report["groups"][split].values():
+            assert {"top1_of_all", "judge_top1", "alpha_iou", "copy_ratio", "near_share", "auth_pct"} <= group.keys()
+            assert ("kid" in group) == (group["count"] >= 20)
     assert real["train"]["top1_of_own"] > 0.8 and real["unseen_concept"]["copy_ratio"] < 0.1
 
 
@@ -141,7 +158,7 @@ def test_hardly_any_held_out_icon_leaves_the_rest_scored(tiny_training, tmp_path
     one = tiny_training.recipe.evaluation.model_copy(update={"max_icons": 3})
     result = evaluate(tiny_training.checkpoint, tiny_training.inputs, tmp_path, tiny_training.store.root / "features", config=one)
     assert result.report["metrics"]["train"]["count"] == 3
-    assert check_gate(result.report, tiny_training.recipe.evaluation.gate).lines
+    assert len(threshold_rules(result.report, tiny_training.recipe.evaluation.gate)) == 4
 
 
 def test_sample_grid_is_a_picture_of_both_splits(tiny_evaluation, tiny_training, tmp_path):

@@ -13,11 +13,6 @@ from flowmodel.icons.tensors import load_tensors
 
 
 @pytest.fixture(scope="module")
-def extractor():
-    return load_extractor()
-
-
-@pytest.fixture(scope="module")
 def some_icons(prepared) -> torch.Tensor:
     return load_tensors(prepared.inputs.tensors.path).rgba_N4HW[::80]
 

@@ -9,15 +9,9 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation import judge as judge_module
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.judge import JudgeRecipe, load_judge
-from flowmodel.evaluation.real import RealIcons
 from flowmodel.evaluation.retrieval import found
 
 QUICK = JudgeRecipe(steps=20)
-
-
-@pytest.fixture(scope="module")
-def real(prepared):
-    return RealIcons.load(prepared.inputs, load_extractor(), prepared.store.root / "features")
 
 
 @pytest.fixture

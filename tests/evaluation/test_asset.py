@@ -1,0 +1,46 @@
+"""The assets `evaluation` and `sample_grid` of a real, tiny training: what they leave, and where their metadata lead."""
+
+import json
+import shutil
+
+import dagster as dg
+import pytest
+
+from flowmodel.files import Artifact
+from flowmodel.registry.tracking import connect
+from flowmodel.store import Store
+from pipelines.defs.evaluate.assets import evaluation
+from pipelines.resources import StoreResource
+
+
+@pytest.mark.slow
+def test_the_report_is_a_file_an_artifact_of_the_run_and_a_link(tiny_training, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLOWMODEL_STORE", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copytree(tiny_training.store.root / "features", tmp_path / "features")
+    checkpoint = tmp_path / "flow_checkpoint" / "tiny" / "final.safetensors"
+    checkpoint.parent.mkdir(parents=True)
+    shutil.copy(tiny_training.checkpoint, checkpoint)
+    inputs = tiny_training.inputs
+    scored, grid = evaluation(
+        dg.build_asset_context(),
+        store=StoreResource(),
+        flow_checkpoint=Artifact.of(checkpoint),
+        normalised=inputs.normalised,
+        tensors=inputs.tensors,
+        captions=inputs.captions,
+        embeddings=inputs.embeddings,
+        splits=inputs.splits,
+    )
+
+    page = tmp_path / "evaluation" / "tiny" / "report.html"
+    assert scored.metadata["report_file"].value == grid.metadata["report_file"].value == str(page)
+    text = page.read_text(encoding="utf-8")
+    assert "Quality against guidance" in text and "made without sweeps" not in text and "Noise becoming icons" in text
+    assert {"metrics", "reference", "settings", "sweeps"} <= json.loads(scored.value.path.read_text()).keys()
+
+    run_id = json.loads((checkpoint.parent / "mlflow_run.json").read_text())["run_id"]
+    logged = {artifact.path for artifact in connect(Store(tmp_path)).list_artifacts(run_id, "evaluation")}
+    assert {"evaluation/report.html", "evaluation/metrics.json", "evaluation/sample_grid.png"} <= logged
+    address = scored.metadata["report"].value
+    assert f"/runs/{run_id}/artifacts/evaluation/report.html" in address and address == grid.metadata["report"].value

@@ -1,0 +1,100 @@
+"""CLIP similarity by a real, tiny CLIP of open_clip with saved random weights."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from flowmodel.evaluation.clip import AUTO, OFF, load_clip
+from flowmodel.evaluation.features import BACKGROUNDS
+from flowmodel.files import sha256_file, write_parquet
+from flowmodel.text.torchvision_shim import let_torchvision_import
+
+CONFIG = {
+    "embed_dim": 24,
+    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
+    "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+}
+PROMPTS = ["red heart", "pizza", "red heart", "a person riding a bicycle"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    let_torchvision_import()
+    import open_clip
+
+    torch.manual_seed(6)  # of several that find some picture and caption alike
+    return open_clip.model.CLIP(**CONFIG).eval()
+
+
+@pytest.fixture(scope="module")
+def name(model, tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("clip")
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": {}}))
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "open_clip_model.safetensors")
+    return f"local-dir:{folder}"
+
+
+@pytest.fixture(scope="module")
+def embeddings(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("embeddings")
+
+    def of(encoder: str):
+        return write_parquet(folder / "e.parquet", pa.table({"caption_id": ["a"]}), {"encoder": encoder}).absolute()
+
+    return of
+
+
+def _opaque(count: int = 4) -> torch.Tensor:
+    rgba_N4HW = torch.randint(0, 256, (count, 4, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    rgba_N4HW[:, 3] = 255
+    return rgba_N4HW
+
+
+def test_opaque_pictures_score_what_open_clip_says_of_them(name, model, embeddings):
+    import open_clip
+
+    clip, why_not = load_clip(name, embeddings("minilm"))
+    assert why_not == "" and (clip.name, clip.digest) == (name, sha256_file(f"{name[10:]}/open_clip_model.safetensors"))
+    preprocess = open_clip.image_transform(32, is_train=False)
+    pictures = _opaque()
+    images = torch.stack([preprocess(Image.fromarray(p[:3].permute(1, 2, 0).numpy())) for p in pictures])
+    with torch.inference_mode():
+        captions = open_clip.get_tokenizer(name)(PROMPTS)
+        expected = torch.nn.functional.cosine_similarity(model.encode_image(images), model.encode_text(captions)).numpy()
+    assert (expected > 0).any()
+    np.testing.assert_allclose(clip.similarity(pictures, PROMPTS), np.maximum(expected, 0), atol=1e-5)
+
+
+def test_what_is_transparent_is_seen_on_white_black_and_grey(name, embeddings):
+    clip, _ = load_clip(name, embeddings("minilm"))
+    clear = torch.zeros(1, 4, 32, 32, dtype=torch.uint8)
+    on_each = []
+    for background in BACKGROUNDS:
+        flat = torch.full((1, 4, 32, 32), round(255 * background), dtype=torch.uint8)
+        flat[:, 3] = 255
+        on_each.append(clip.similarity(flat, PROMPTS[:1])[0])
+    assert clip.similarity(clear, PROMPTS[:1])[0] == pytest.approx(np.mean(on_each), abs=1e-3)  # grey is 127.5
+
+
+def test_a_data_set_encoded_by_a_clip_is_judged_by_it(name, embeddings):
+    clip, _ = load_clip(AUTO, embeddings(name))
+    assert clip.name == name
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        (AUTO, "the caption encoder minilm has no image tower; name a CLIP model of open_clip in evaluation.clip"),
+        (OFF, "evaluation.clip is off"),
+        ("nonsense", "encoder 'nonsense': no such caption encoder"),
+        ("local-dir:/nowhere", "encoder 'local-dir:/nowhere': /nowhere/open_clip_config.json can't be read"),
+    ],
+)
+def test_why_there_is_none_is_one_line(wanted, reason, embeddings):
+    clip, why_not = load_clip(wanted, embeddings("minilm"))
+    assert clip is None and why_not.startswith(reason) and "\n" not in why_not

@@ -1,0 +1,44 @@
+"""What people read instead of keys and floats."""
+
+import pytest
+
+from flowmodel.evaluation.metric_names import METRICS, NOTHING, metric, number, percent, shown, split_title
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0, "0%"), (1, "100%"), (0.5, "50%"), (0.0449, "4.5%"), (0.996, "99.6%"), (0.1, "10%"), (0.9994, "99.9%")]
+)
+def test_a_share_has_a_decimal_where_it_matters(share, text):
+    assert percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0.00"),
+        (1.5, "1.50"),
+        (123.4, "123"),
+        (98765.4, "98,765"),
+        (0.0123, "0.0123"),
+        (-2.5, "\N{MINUS SIGN}2.50"),
+        (2e-7, "2.0e\N{MINUS SIGN}07"),
+    ],
+)
+def test_a_number_has_three_digits(value, text):
+    assert number(value) == text
+
+
+def test_scores_come_in_one_order_without_counts_and_ends_of_intervals():
+    keys = ["alpha_iou", "new_one", "count", "kid_high", "kid", "kid_low", "lonely_low"]
+    assert [m.key for m in shown(keys)] == ["kid", "alpha_iou", "lonely_low", "new_one"]
+
+
+def test_what_is_not_listed_shows_by_its_key_and_what_is_missing_by_a_dash():
+    assert metric("new_one").label == "new one" and metric("kid").text(None) == NOTHING
+    assert split_title("train") == "Trained icons" and split_title("mine") == "mine"
+
+
+def test_every_metric_of_an_evaluation_has_a_meaning(tiny_evaluation):
+    for scores in tiny_evaluation.report["metrics"].values():
+        assert [m.key for m in shown(scores) if not m.meaning] == []
+    assert all(m.key == key for key, m in METRICS.items())

@@ -1,0 +1,56 @@
+"""What other pictures than samples score."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from flowmodel.evaluation.references import References, at_half_resolution
+from flowmodel.evaluation.scoring import Scorer
+
+
+@pytest.fixture(scope="module")
+def rows_of(real):
+    """25 icons of each, from all over the set: neighbours in it look alike."""
+    of_split = {split: real.of_split(split) for split in ("train", "unseen_concept")}
+    return {split: real.rows(ids[:: len(ids) // 25][:25]) for split, ids in of_split.items()}
+
+
+def _table(real, judge, extractor, rows_of, cache):
+    train_rows = rows_of["train"]
+    return References(Scorer(real, train_rows, judge), rows_of, train_rows, extractor, cache).rows()
+
+
+def test_floor_ceiling_and_copies_are_in_their_order(real, judge, extractor, rows_of, tmp_path):
+    table = _table(real, judge, extractor, rows_of, tmp_path)
+    assert list(table) == ["real", "noise", "copies"]  # one source redraws nothing
+    for split in rows_of:
+        assert table["noise"][split]["kid"] > table["real"][split]["kid_high"]
+        assert table["noise"][split]["top1_of_all"] < 0.2 and table["copies"][split]["copy_ratio"] == 1
+        assert table["real"][split]["copy_ratio"] < 0.2
+    assert table["copies"]["train"]["top1_of_all"] == 1 > table["copies"]["unseen_concept"]["top1_of_all"]
+
+
+def test_another_vendors_redraw_is_scored_where_there_is_one(real, judge, extractor, rows_of, tmp_path):
+    """Every second icon is said to be the other vendor's drawing of the one before."""
+    count = len(real.ids)
+    keys = tuple(str(row // 2) for row in range(count))
+    sources = tuple(("noto", "other")[row % 2] for row in range(count))
+    two = dataclasses.replace(real, keys=keys, sources=sources)
+    row = _table(two, judge, extractor, rows_of, tmp_path)["other_vendor"]
+    assert 20 <= row["train"]["count"] <= 25 and row["train"]["top1_of_all"] < 1
+
+
+def test_halving_the_resolution_is_mild(real):
+    flat = torch.full((1, 4, 16, 16), 77, dtype=torch.uint8)
+    assert torch.equal(at_half_resolution(flat), flat)
+    icons = real.rgba_M4HW[:20]
+    difference = (at_half_resolution(icons).int() - icons.int()).abs().float().mean()
+    assert 0 < difference < 30 and at_half_resolution(icons).dtype == torch.uint8
+
+
+def test_references_are_the_same_again(real, judge, extractor, rows_of, tmp_path):
+    one = _table(real, judge, extractor, rows_of, tmp_path)
+    assert one == _table(real, judge, extractor, rows_of, tmp_path)
+    assert all(np.isfinite(list(scores.values())).all() for row in one.values() for scores in row.values())

@@ -1,0 +1,78 @@
+"""Scores of sets of pictures of which the answer is known."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from flowmodel.evaluation.features import Features
+from flowmodel.evaluation.scoring import Pictures, Scorer, fidelity, means
+
+
+@pytest.fixture(scope="module")
+def rows(real):
+    return real.rows(real.of_split("train")[::25][:60])
+
+
+@pytest.fixture(scope="module")
+def scorer(real, rows, judge) -> Scorer:
+    return Scorer(real, rows, judge)
+
+
+def _real_pictures(real, rows) -> Pictures:
+    return Pictures(real.rgba_M4HW[rows], real.features[rows])
+
+
+def test_the_icons_themselves_are_perfect_copies(scorer, real, rows):
+    scores, each = scorer.scores(_real_pictures(real, rows), rows)
+    ones = ("top1_of_own", "top1_of_all", "top5_of_all", "alpha_iou", "copy_ratio", "copy_ratio_pixels", "near_share")
+    assert [scores[name] for name in (*ones, "precision", "recall", "coverage")] == [1.0] * 10
+    assert scores["auth_pct"] == scores["alpha_error"] == 0
+    assert max(scores["neighbour_ratio"], scores["neighbour_ratio_pixels"]) < 1e-6
+    assert scores["kid"] < 0 and scores["fd"] == pytest.approx(0, abs=1e-6)
+    assert all(len(values) == len(rows) for values in each.values())
+
+
+def test_icons_in_the_wrong_place_are_as_near_as_a_set_and_never_found(scorer, real, rows):
+    right, _ = scorer.scores(_real_pictures(real, rows), rows)
+    wrong, _ = scorer.scores(_real_pictures(real, np.roll(rows, 1)), rows)
+    assert wrong["kid"] == pytest.approx(right["kid"]) and wrong["copy_ratio"] == 1
+    assert wrong["top1_of_own"] < 0.1 and wrong["judge_top1"] < 0.1 and wrong["alpha_iou"] < 0.95
+
+
+def test_half_copied_and_half_noise_scores_half(scorer, real, rows, extractor):
+    noise = torch.randint(0, 256, (30, 4, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    noise[:, :3] = torch.minimum(noise[:, :3], noise[:, 3:])
+    rgba_N4HW = torch.cat([real.rgba_M4HW[rows[:30]], noise])
+    scores, _ = scorer.scores(Pictures(rgba_N4HW, extractor(rgba_N4HW)), rows)
+    assert scores["copy_ratio"] == scores["copy_ratio_pixels"] == pytest.approx(0.5, abs=0.02)
+    assert scores["top1_of_all"] == pytest.approx(0.5, abs=0.05) and scores["precision"] == pytest.approx(0.5, abs=0.1)
+    assert 40 <= scores["auth_pct"] <= 50
+
+
+def test_an_icon_is_never_found_by_itself(scorer, real, rows):
+    themselves = dataclasses.replace(_real_pictures(real, rows), own_rows=rows)
+    each = scorer.memorisation(themselves)
+    assert each["copy_ratio"].mean() < 0.2 and each["neighbour_ratio"].min() > 0
+
+
+def test_pictures_are_chosen_with_their_features_and_rows(real, rows):
+    chosen = dataclasses.replace(_real_pictures(real, rows), own_rows=rows)[np.array([4, 2])]
+    assert len(chosen) == 2 and chosen.own_rows.tolist() == rows[[4, 2]].tolist()
+    np.testing.assert_array_equal(chosen.features.layout_ND, real.features.layout_ND[rows[[4, 2]]])
+
+
+def test_small_sets_have_only_the_scores_that_they_can_have():
+    def cloud(count):
+        x = np.random.default_rng(count).normal(size=(count, 8)).astype(np.float32)
+        return Features(x, x)
+
+    assert fidelity(cloud(1), cloud(9)) == {}
+    assert "kid" in fidelity(cloud(3), cloud(3)) and "precision" not in fidelity(cloud(3), cloud(3))
+    assert means({"a": np.array([0.0, 1.0]), "b": np.array([])}) == {"a": 0.5}
+
+
+def test_with_hardly_any_training_icons_nothing_is_said_of_copies(real, rows, judge):
+    scores, _ = Scorer(real, rows[:2], judge).scores(_real_pictures(real, rows), rows)
+    assert "copy_ratio" not in scores and "top1_of_all" in scores
