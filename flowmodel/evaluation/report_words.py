@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flowmodel.evaluation.gate import share_of_copies
 from flowmodel.evaluation.metric_names import number, percent
 from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT, VALIDATION
 from flowmodel.recipes.schema import Recipe
@@ -151,15 +152,16 @@ def _loss_gap(report: Report) -> str:
 
 
 def _copy_rule(report: Report, recipe: Recipe) -> str:
-    limit = recipe.evaluation.gate.max_copy_ratio
-    if limit is not None:
-        unseen = report["metrics"].get(UNSEEN_CONCEPT, {}).get("copy_ratio")
+    gate = recipe.evaluation.gate
+    if (limit := gate.max_copy_ratio) is not None:
+        allowed = f"The recipe allows near copies in {percent(limit)} of the unseen captions"
+        _, unseen = share_of_copies(report["metrics"].get(UNSEEN_CONCEPT, {}))
         if unseen is None:
-            return f"The recipe allows copies in {percent(limit)} of the unseen captions; there was none to measure it on."
-        kept = "keeps" if unseen <= limit else "breaks"
-        return f"The recipe allows copies in {percent(limit)} of the unseen captions; the model {kept} that rule."
-    waived = f"The recipe {recipe.name} waives the rule against copies: no model of it is refused for them."
-    return f"{waived} It says of itself: \N{LEFT DOUBLE QUOTATION MARK}{recipe.description}\N{RIGHT DOUBLE QUOTATION MARK}"
+            return f"{allowed}; there was none to measure it on."
+        return f"{allowed}; the model {'keeps' if unseen <= limit else 'breaks'} that rule."
+    if reason := gate.waived.get("max_copy_ratio"):
+        return f"The recipe {recipe.name} waives the rule against copies, because {reason}. No model of it is refused for them."
+    return f"The recipe {recipe.name} has no rule against copies: no model of it is refused for them."
 
 
 def other_data(report: Report, trained_on: str) -> str:

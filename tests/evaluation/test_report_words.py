@@ -74,7 +74,7 @@ def test_memorising_is_said_with_its_numbers_and_the_waiver_with_its_reason(repo
     assert "90% of its drawings of trained icons do; of new real icons 3.0% would" in text
     assert "70% are copies" in text and "it falls back on what it knows" in text
     assert "Its loss is 0.400 on validation icons and 0.100 on trained ones, 4.0 times as much" in text
-    assert "waives the rule against copies" in text and "memorises its icons by design" in text
+    assert "waives the rule against copies" in text and "because this recipe is meant to memorise its 200 icons" in text
 
 
 def test_a_model_without_copies_is_not_accused_and_a_rule_is_judged(report):
@@ -86,7 +86,7 @@ def test_a_model_without_copies_is_not_accused_and_a_rule_is_judged(report):
     assert said.verdict == "By this test its drawings are no copies." and "no more than chance" in text
     assert "about the same" in text and "the model keeps that rule" in text
     worse = copy.deepcopy(report)
-    worse["metrics"]["unseen_concept"]["copy_ratio"] = 0.06
+    worse["metrics"]["unseen_concept"]["near_share"] = 0.06
     assert "the model breaks that rule" in " ".join(memorisation(worse, strict).sentences)
 
 
