@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flowmodel.files import read_json
 from tests.conftest import TINY
 
 
@@ -67,6 +68,17 @@ def test_train_leaves_a_checkpoint_and_does_not_repeat_it(prepared, tmp_path):
     assert second.returncode == 0 and "already finished" in second.stdout
 
 
+def test_evaluate_leaves_a_page_and_its_numbers(tiny_training, tmp_path):
+    out, numbers = tmp_path / "report.html", tmp_path / "metrics.json"
+    options = ("--model", tiny_training.checkpoint, "--seed", 7, "--out", out, "--json", numbers, "--icons", 8, "--no-sweeps")
+    result = _flowmodel("evaluate", *options, store=tiny_training.store.root)
+    assert result.returncode == 0, result.stderr
+    assert f"report {out}, metrics {numbers}" in result.stdout and out.read_text().startswith("<!doctype html>")
+    values = read_json(numbers)
+    assert {"metrics", "reference", "settings"} <= values.keys() and values["settings"]["seeds"] == [7, 8, 9]
+    assert values["metrics"]["train"]["count"] == 8
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -77,6 +89,7 @@ def test_train_leaves_a_checkpoint_and_does_not_repeat_it(prepared, tmp_path):
         (["train", "--out", "x", "--sources", "nowhere.yaml"], ["nowhere.yaml: no such file"]),
         (["sample", "pizza", "--model", "nowhere.safetensors"], ["nowhere.safetensors"]),
         (["sample", "pizza", "--out", "grid.jpeg"], ["--out grid.jpeg", "ends in .png"]),
+        (["evaluate", "--out", "report.pdf"], ["report.pdf: give a name that ends in .html"]),
         (["summary"], ["nothing is registered in this store yet", "make quickstart"]),
     ],
 )
