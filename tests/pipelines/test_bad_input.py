@@ -76,7 +76,7 @@ def test_the_gate_keeps_a_bad_model_out_of_the_registry_but_shows_what_it_draws(
     project.write_recipe(evaluation={"gate": {"min_top1": 1.0}})
     result = project.run()
     assert not result.success
-    check = _checks(result)["evaluation:gate"]
+    check = _checks(result)["evaluation:beats_champion"]
     assert not check.passed and check.blocking and "must be at least 1" in check.description
     made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
     assert {"evaluation", "sample_grid"} <= made and "registered_model" not in made

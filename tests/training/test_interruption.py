@@ -153,8 +153,15 @@ def test_interrupted_in_its_last_step_a_training_only_has_to_be_finished(tiny_re
     assert result.resumed_from == 30 and result.checkpoint.digest == sha256_file(tiny_training.checkpoint)
 
 
-def test_the_first_signal_is_remembered_and_a_late_second_one_interrupts(monkeypatch):
-    before = signal.getsignal(signal.SIGINT)
+@pytest.fixture
+def handler():
+    """Python's own one, which a test process may not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_first_signal_is_remembered_and_a_late_second_one_interrupts(monkeypatch, handler):
     with Interruption() as remembered:
         assert remembered.signal is None
         signal.raise_signal(signal.SIGINT)
@@ -163,4 +170,4 @@ def test_the_first_signal_is_remembered_and_a_late_second_one_interrupts(monkeyp
         monkeypatch.setattr(interruption, "_SAME_SECONDS", -1.0)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is handler
