@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import count
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -43,6 +43,7 @@ from flowmodel.training.validation import Validation
 
 OURS, OURS_GREY, CNN = "ours", "ours, grey", "greyscale CNN"
 TURN_SECONDS = 10.0
+TRIALS = 3  # turns that measure the speed before
 POINTS = 6  # of the loss over time
 PICTURED = ("red heart", "pizza", "cat face", "sun", "basketball", "house", "red apple", "key")
 
@@ -138,22 +139,30 @@ def _entries(size: int) -> dict[str, tuple[Callable[[int], Recipe], Callable[[in
 
 def _contestants(size: int, inputs: TrainingInputs, seconds: float, console: Console) -> list[Contestant]:
     """With as many steps as the time allows: the learning rate ends its decay with them."""
+    entries = _entries(size)
+    trials = {name: TrainingState(recipe(1_000), inputs, name, build) for name, (recipe, build) in entries.items()}
+    speeds: dict[str, list[float]] = {name: [] for name in entries}
+    for turn in range(TRIALS + 1):
+        for name, trial in trials.items():
+            speed = _steps_per_second(trial, min(TURN_SECONDS, seconds / 10))
+            if turn > 0:  # the first is a warm-up
+                speeds[name].append(speed)
     contestants = []
-    for name, (recipe, build) in _entries(size).items():
-        trial = TrainingState(recipe(1_000), inputs, digest=name, build=build)
-        for index in range(3):
-            trial.step(index)
-        began = time.perf_counter()
-        for index in count(3):
-            trial.step(index)
-            if time.perf_counter() - began > min(TURN_SECONDS, seconds / 4):
-                break
-        steps = max(10, round(seconds / ((time.perf_counter() - began) / (index - 2))))
+    for name, (recipe, build) in entries.items():
+        steps = max(10, round(seconds * median(speeds[name])))
         state = TrainingState(recipe(steps), inputs, digest=name, build=build)
         validation = Validation(state.recipe, inputs, state.policy, state.data)
         contestants.append(Contestant(name, state, validation, steps))
         console.print(f"{name}: {count_parameters(state.network) / 1e6:.2f} M parameters, {steps} steps")
     return contestants
+
+
+def _steps_per_second(state: TrainingState, seconds: float) -> float:
+    began, steps = time.perf_counter(), 0
+    while (passed := time.perf_counter() - began) < seconds:
+        state.step(steps)
+        steps += 1
+    return steps / passed
 
 
 def race(contestants: list[Contestant], console: Console) -> None:
