@@ -1,22 +1,20 @@
 """The loop: resuming, refusing, reporting."""
 
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_json, sha256_file
-from flowmodel.recipes import parse_recipe
 from flowmodel.training.checkpoint import BEST, FINAL, read_header, read_tensors, step_checkpoints
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
+from tests.conftest import TINY
+from tests.training.helpers import ONE_THREAD, changed, worker
 
 
 class Recorder(TrainingObserver):
@@ -54,13 +52,6 @@ class Recorder(TrainingObserver):
         self.failure = error
 
 
-def _changed(recipe, **sections):
-    values = recipe.model_dump(mode="json")
-    for section, changes in sections.items():
-        values[section] |= changes
-    return parse_recipe(values, "test")
-
-
 def test_observers_hear_everything(tiny_recipe, prepared, tmp_path):
     recorder = Recorder()
     train(tiny_recipe, prepared.inputs, tmp_path, [recorder])
@@ -78,7 +69,7 @@ def test_observers_hear_everything(tiny_recipe, prepared, tmp_path):
 
 def test_losses_by_time_average_to_the_loss(tiny_recipe, prepared, tmp_path):
     recorder = Recorder()
-    train(_changed(tiny_recipe, training={"steps": 5}), prepared.inputs, tmp_path, [recorder])
+    train(changed(tiny_recipe, training={"steps": 5}), prepared.inputs, tmp_path, [recorder])
     by_time = {float(name.removeprefix("loss_t")): value for name, value in recorder.logged[5].items() if "_t" in name}
     assert set(by_time) <= {number / 8 for number in range(8)}
     assert min(by_time.values()) < recorder.logged[5]["loss"] < max(by_time.values())
@@ -91,7 +82,7 @@ def test_losses_by_time_average_to_the_loss(tiny_recipe, prepared, tmp_path):
 
 def test_the_best_weights_are_kept_where_the_recipe_says_so(tiny_recipe, prepared, tmp_path):
     # Far too fast: after the first measurement the loss rises.
-    recipe = _changed(tiny_recipe, training={"keep": "best", "learning_rate": 0.3, "optimizer": "adamw", "warmup_steps": 0})
+    recipe = changed(tiny_recipe, training={"keep": "best", "learning_rate": 0.3, "optimizer": "adamw", "warmup_steps": 0})
     recorder = Recorder()
     result = train(recipe, prepared.inputs, tmp_path, [recorder])
     losses = {step: values["loss"] for step, values in recorder.validated.items()}
@@ -103,7 +94,7 @@ def test_the_best_weights_are_kept_where_the_recipe_says_so(tiny_recipe, prepare
 
 
 def test_training_ends_early_when_validation_stops_improving(tiny_recipe, prepared, tmp_path):
-    still = _changed(tiny_recipe, training={"learning_rate": 1e-30, "validation": {"every": 5, "icons": 8, "patience": 2}})
+    still = changed(tiny_recipe, training={"learning_rate": 1e-30, "validation": {"every": 5, "icons": 8, "patience": 2}})
     recorder = Recorder()
     result = train(still, prepared.inputs, tmp_path, [recorder])
     assert result.stopped_early and result.steps == 15 and list(recorder.validated) == [5, 10, 15]
@@ -112,16 +103,16 @@ def test_training_ends_early_when_validation_stops_improving(tiny_recipe, prepar
 def test_nothing_held_out_is_said_where_the_best_is_wanted(tiny_recipe, prepared, tmp_path):
     (tmp_path / "one.txt").write_text("1f600\n1f602\n2764\n")
     data = {"selection": str(tmp_path / "one.txt")}
-    assert train(_changed(tiny_recipe, data=data, training={"steps": 1}), prepared.inputs, tmp_path / "last").steps == 1
+    assert train(changed(tiny_recipe, data=data, training={"steps": 1}), prepared.inputs, tmp_path / "last").steps == 1
     with pytest.raises(FlowmodelError, match="no icon of the recipe is held out for validation"):
-        train(_changed(tiny_recipe, data=data, training={"keep": "best"}), prepared.inputs, tmp_path / "best")
+        train(changed(tiny_recipe, data=data, training={"keep": "best"}), prepared.inputs, tmp_path / "best")
 
 
 def test_slices_of_a_batch_give_the_same_training(tiny_recipe, prepared, tmp_path):
     plain, sliced = Recorder(), Recorder()
     steps = {"steps": 10, "log_every": 1}
-    train(_changed(tiny_recipe, training=steps), prepared.inputs, tmp_path / "plain", [plain])
-    train(_changed(tiny_recipe, training=steps | {"accumulate": 4}), prepared.inputs, tmp_path / "sliced", [sliced])
+    train(changed(tiny_recipe, training=steps), prepared.inputs, tmp_path / "plain", [plain])
+    train(changed(tiny_recipe, training=steps | {"accumulate": 4}), prepared.inputs, tmp_path / "sliced", [sliced])
     for step in plain.logged:
         assert sliced.logged[step]["loss"] == pytest.approx(plain.logged[step]["loss"], rel=2e-3)
 
@@ -146,7 +137,7 @@ def test_a_finished_training_is_not_repeated(tiny_recipe, prepared, tiny_trainin
 
 
 def test_another_recipe_or_an_unfinished_one_is_refused(tiny_recipe, prepared, tiny_training, tmp_path):
-    other = _changed(tiny_recipe, training={"learning_rate": 1e-4})
+    other = changed(tiny_recipe, training={"learning_rate": 1e-4})
     with pytest.raises(FlowmodelError, match="belongs to another recipe or data set"):
         train(other, prepared.inputs, tiny_training.folder)
     with pytest.raises(KeyboardInterrupt):
@@ -154,11 +145,11 @@ def test_another_recipe_or_an_unfinished_one_is_refused(tiny_recipe, prepared, t
     with pytest.raises(FlowmodelError, match="belongs to another recipe or data set"):
         train(other, prepared.inputs, tmp_path)
     # How often it reports doesn't make it another training.
-    assert train(_changed(tiny_recipe, training={"log_every": 7}), prepared.inputs, tmp_path).resumed_from == 10
+    assert train(changed(tiny_recipe, training={"log_every": 7}), prepared.inputs, tmp_path).resumed_from == 10
 
 
 def test_a_diverging_training_stops_with_one_clear_line(tiny_recipe, prepared, tmp_path):
-    wild = _changed(tiny_recipe, training={"learning_rate": 1e30, "warmup_steps": 0})
+    wild = changed(tiny_recipe, training={"learning_rate": 1e30, "warmup_steps": 0})
     with pytest.raises(FlowmodelError, match=r"loss is not finite at step (\d+).*lower training.learning_rate") as caught:
         train(wild, prepared.inputs, tmp_path)
     [report] = tmp_path.iterdir()  # and no checkpoint of broken weights
@@ -170,7 +161,7 @@ def test_a_diverging_training_stops_with_one_clear_line(tiny_recipe, prepared, t
 def test_nothing_to_train_on_is_said(tiny_recipe, prepared, tmp_path):
     selection = tmp_path / "mine.txt"
     selection.write_text("abcdef0\n")
-    recipe = _changed(tiny_recipe, data={"selection": str(selection)})
+    recipe = changed(tiny_recipe, data={"selection": str(selection)})
     with pytest.raises(FlowmodelError, match="no icon to train on"):
         train(recipe, prepared.inputs, tmp_path / "training")
 
@@ -190,34 +181,14 @@ def test_a_broken_checkpoint_is_named(tmp_path, content):
         read_header(path)
 
 
-_WORKER = """
-import sys
-from pathlib import Path
-from flowmodel.recipes import load_recipe
-from flowmodel.store import Store
-from flowmodel.training.inputs import TrainingInputs
-from flowmodel.training.loop import train
-store, folder, *overrides = sys.argv[1:]
-recipe = load_recipe("quickstart", overrides)
-train(recipe, TrainingInputs.of(Store(Path(store)), recipe.data.size), Path(folder))
-"""
-
-
 @pytest.mark.slow
 def test_kill_9_at_any_moment_and_the_same_command_ends_with_the_same_weights(prepared, tmp_path):
     """Killed three times, each time at a random moment after a random step."""
-    from tests.conftest import TINY
-
     overrides = [*TINY, "training.steps=80", "training.checkpoint_every=1", "training.keep_checkpoints=2", "training.keep=best"]
-    threads = os.environ | {"OMP_NUM_THREADS": "1"}  # sums are taken in another order with other numbers of threads
-
-    def command(folder: Path) -> list[str]:
-        return [sys.executable, "-c", _WORKER, str(prepared.store.root), str(folder), *overrides]
-
-    subprocess.run(command(tmp_path / "whole"), check=True, env=threads)
+    subprocess.run(worker(prepared.store.root, tmp_path / "whole", *overrides), check=True, env=ONE_THREAD)
     reached = []
     for _ in range(3):
-        process = subprocess.Popen(command(tmp_path / "killed"), env=threads)
+        process = subprocess.Popen(worker(prepared.store.root, tmp_path / "killed", *overrides), env=ONE_THREAD)
         aim = (reached[-1] if reached else 0) + random.randint(1, 16)
         while process.poll() is None and not any(step >= aim for step, _ in step_checkpoints(tmp_path / "killed")):
             time.sleep(0.001)
@@ -226,5 +197,5 @@ def test_kill_9_at_any_moment_and_the_same_command_ends_with_the_same_weights(pr
         assert process.wait() == -signal.SIGKILL, "the training ended before it could be killed"
         reached.append(step_checkpoints(tmp_path / "killed")[-1][0])
     assert 0 < reached[0] < reached[1] < reached[2] < 80, reached
-    subprocess.run(command(tmp_path / "killed"), check=True, env=threads)
+    subprocess.run(worker(prepared.store.root, tmp_path / "killed", *overrides), check=True, env=ONE_THREAD)
     assert sha256_file(tmp_path / "killed" / FINAL) == sha256_file(tmp_path / "whole" / FINAL)
