@@ -21,12 +21,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.features import FeatureExtractor, Features
+from flowmodel.evaluation.features import FeatureExtractor, Features, load_extractor
 from flowmodel.evaluation.real import RealIcons
 from flowmodel.evaluation.retrieval import found
 from flowmodel.files import Artifact, atomic_path, sha256_json
 from flowmodel.flow.sampling import mixed_seed
 from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT, VALIDATION
+from flowmodel.recipes.schema import Colour
 from flowmodel.text.torchvision_shim import let_torchvision_import
 from flowmodel.training.inputs import TrainingInputs
 
@@ -108,6 +109,12 @@ def load_judge(
         with atomic_path(path) as temporary:
             save_file(pair.state_dict(), temporary, metadata={"judge": json.dumps(description, sort_keys=True)})
     return _read(path)
+
+
+def judge_of(inputs: TrainingInputs, cache: Path, colour: Colour, log: Callable[[str], None] = lambda _: None) -> Judge:
+    """:func:`load_judge` for who has nothing loaded yet; `colour` is what the pictures to be judged are made of."""
+    extractor = load_extractor()
+    return load_judge(inputs, RealIcons.load(inputs, extractor, cache, colour), extractor, cache, log=log)
 
 
 def _read(path: Path) -> Judge:

@@ -14,7 +14,7 @@ ASSETS_BY_GROUP = {
     "ingest": {"icons/noto"},
     "prepare": {"normalized_icons", "rgba_tensors", "captions", "caption_embeddings", "duplicates", "splits"},
     "train": {"flow_checkpoint"},
-    "evaluate": {"evaluation", "sample_grid"},
+    "evaluate": {"judge", "evaluation", "sample_grid"},
     "release": {"registered_model"},
     "compare": {"architecture_comparison"},
 }

@@ -20,6 +20,7 @@ ASSETS = {
     "duplicates",
     "splits",
     "flow_checkpoint",
+    "judge",
     "evaluation",
     "sample_grid",
     "registered_model",

@@ -1,4 +1,4 @@
-"""What the trained network draws, in numbers and as a picture."""
+"""What the trained network draws, in numbers and as a picture; and who judges it."""
 
 import time
 
@@ -7,9 +7,25 @@ import dagster as dg
 from flowmodel.files import Artifact
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
-from pipelines.reporting import materialised, metrics_table, picture
-from pipelines.resources import StoreResource
+from pipelines.reporting import materialised, metrics_table, picture, table
+from pipelines.resources import RecipeResource, StoreResource
 from pipelines.training_inputs import ins
+
+
+@dg.asset(ins=ins(), group_name="evaluate", kinds={"pytorch"}, automation_condition=on_changed_data)
+@readable_failures()
+def judge(
+    context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, **inputs: Artifact
+) -> dg.MaterializeResult[Artifact]:
+    """Tells whether a picture shows its caption: trained contrastively on real icons alone, once a data set."""
+    from flowmodel.evaluation.judge import judge_of
+    from flowmodel.training.inputs import TrainingInputs
+
+    started = time.perf_counter()
+    cache, colour = store.open().root / "features", recipe.load().data.colour
+    result = judge_of(TrainingInputs(**inputs), cache, colour, log=context.log.info)
+    quality = [{"icons": split} | shares for split, shares in result.quality.items()]
+    return materialised(result.artifact, started, quality_on_held_out_icons=table(quality))
 
 
 def _out(description: str, kinds: set[str]) -> dg.AssetOut:
@@ -20,6 +36,7 @@ def _out(description: str, kinds: set[str]) -> dg.AssetOut:
 # why a model was refused wants to see what it drew.
 @dg.multi_asset(
     ins=ins("flow_checkpoint"),
+    deps=["judge"],
     outs={
         "evaluation": _out("KID, retrieval and copy ratio, each beside what real icons score.", {"pytorch", "json"}),
         "sample_grid": _out("Samples beside the real icons, of trained and of held-out captions.", {"python", "png"}),
