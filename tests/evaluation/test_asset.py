@@ -14,10 +14,10 @@ from pipelines.resources import StoreResource
 
 
 @pytest.mark.slow
-def test_the_report_is_a_file_an_artifact_of_the_run_and_a_link(tiny_training, tmp_path, monkeypatch):
+def test_the_report_is_a_file_an_artifact_of_the_run_and_a_link(tiny_training, tiny_evaluation, tmp_path, monkeypatch):
     monkeypatch.setenv("FLOWMODEL_STORE", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    shutil.copytree(tiny_training.store.root / "features", tmp_path / "features")
+    shutil.copytree(tiny_training.store.root / "features", tmp_path / "features")  # that tiny_evaluation has filled
     checkpoint = tmp_path / "flow_checkpoint" / "tiny" / "final.safetensors"
     checkpoint.parent.mkdir(parents=True)
     shutil.copy(tiny_training.checkpoint, checkpoint)
