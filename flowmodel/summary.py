@@ -15,7 +15,7 @@ _ROWS = (
     ("top-1 among those drawn", "top1_of_own", "{:.1%}"),
     ("top-1 among all icons", "top1_of_all", "{:.1%}"),
     ("top-5 among all icons", "top5_of_all", "{:.1%}"),
-    ("copies of a training icon", "copy_ratio", "{:.1%}"),
+    ("near copies of a training icon", "near_share", "{:.1%}"),
 )
 _SPLITS = {"train": "trained", "unseen_concept": "unseen"}
 
