@@ -54,12 +54,28 @@ def make_report(
     Raises FlowmodelError as :func:`evaluate` does.
     """
     with tempfile.TemporaryDirectory(prefix="flowmodel-") as folder:
-        evaluation = evaluate(checkpoint, inputs, Path(folder), cache, config=config, with_sweeps=with_sweeps, log=log)
-        log("writing the report")
-        animation = animate(checkpoint, load_samples(evaluation.samples), Path(folder) / ANIMATION_FILE)
-        write_report(out, evaluation, checkpoint, animation, curves)
+        evaluation = evaluate_and_report(checkpoint, inputs, Path(folder), out, cache, config, with_sweeps, curves, log)
         if metrics is not None:
             write_bytes(metrics, evaluation.metrics.path.read_bytes())
+    return evaluation
+
+
+def evaluate_and_report(
+    checkpoint: Path,
+    inputs: TrainingInputs,
+    folder: Path,
+    out: Path,
+    cache: Path,
+    config: EvaluationConfig | None = None,
+    with_sweeps: bool = True,
+    curves: Curves | None = None,
+    log: Callable[[str], None] = lambda _: None,
+) -> Evaluation:
+    """:func:`evaluate` with its files in `folder`, and the report as `out`. Raises FlowmodelError as that does."""
+    evaluation = evaluate(checkpoint, inputs, folder, cache, config=config, with_sweeps=with_sweeps, log=log)
+    log("writing the report")
+    animation = animate(checkpoint, load_samples(evaluation.samples), folder / ANIMATION_FILE)
+    write_report(out, evaluation, checkpoint, animation, curves)
     return evaluation
 
 

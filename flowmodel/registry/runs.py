@@ -58,13 +58,16 @@ class TrainingRun:
 
     @property
     def url(self) -> str:
-        """The run's page in the MLflow UI, among the pages for training: by itself MLflow opens those for language models."""
-        page = f"{ui_address(self.store)}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
-        return f"{page}?workflowType=machine_learning"
+        """The run's page in the MLflow UI."""
+        return self._page()
 
     def artifact_url(self, name: str) -> str:
         """The page of the MLflow UI that shows the artifact `name`, such as `evaluation/report.html`."""
-        page = f"{ui_address(self.store)}/#/experiments/{self.experiment_id}/runs/{self.run_id}/artifacts/{name}"
+        return self._page(f"/artifacts/{name}")
+
+    def _page(self, part: str = "") -> str:
+        """Among the pages for training: by itself MLflow opens those for language models."""
+        page = f"{ui_address(self.store)}/#/experiments/{self.experiment_id}/runs/{self.run_id}{part}"
         return f"{page}?workflowType=machine_learning"
 
     def set_status(self, status: str) -> None:

@@ -48,10 +48,8 @@ def evaluation(
 ) -> tuple[dg.MaterializeResult[Artifact], dg.MaterializeResult[Artifact]]:
     from PIL import Image
 
-    from flowmodel.evaluation.evaluate import evaluate
     from flowmodel.evaluation.grid import sample_grid
-    from flowmodel.evaluation.report import ANIMATION_FILE, REPORT_FILE, animate, write_report
-    from flowmodel.evaluation.samples import load_samples
+    from flowmodel.evaluation.report import REPORT_FILE, evaluate_and_report
     from flowmodel.registry.curves import training_curves
     from flowmodel.registry.models import EVALUATION, record_evaluation
     from flowmodel.training.inputs import TrainingInputs
@@ -60,22 +58,23 @@ def evaluation(
     prepared, files = TrainingInputs(**inputs), store.open()
     training = flow_checkpoint.path.parent.name
     folder = files.file("evaluation", training)
-    result = evaluate(flow_checkpoint.path, prepared, folder, files.root / "features", with_sweeps=True, log=context.log.info)
+    page = folder / REPORT_FILE
+    curves = training_curves(files, flow_checkpoint.path)
+    result = evaluate_and_report(
+        flow_checkpoint.path, prepared, folder, page, files.root / "features", curves=curves, log=context.log.info
+    )
     trained = result.report["metrics"]["train"]
     context.log.info(
         f"KID {trained['kid']:.4g}, right icon nearest among all: {trained['top1_of_all']:.1%} of {trained['count']}"
     )
-    animation = animate(flow_checkpoint.path, load_samples(result.samples), folder / ANIMATION_FILE)
-    curves = training_curves(files, flow_checkpoint.path)
-    page = write_report(folder / REPORT_FILE, result, flow_checkpoint.path, animation, curves)
     evaluated = time.perf_counter()
     grid = sample_grid(result.samples, prepared, files.file("sample_grid", f"{training}.png"))
-    run = record_evaluation(files, flow_checkpoint.path, result.report, grid.path, prepared, page=page.path)
+    run = record_evaluation(files, flow_checkpoint.path, result.report, grid.path, prepared, page=page)
 
     scores = {f"train {name}": value for name, value in trained.items()}
     links = {
         "report": dg.MetadataValue.url(run.artifact_url(f"{EVALUATION}/{REPORT_FILE}")),
-        "report_file": dg.MetadataValue.path(page.path),
+        "report_file": dg.MetadataValue.path(page),
         "mlflow_run": dg.MetadataValue.url(run.url),
     }
     with Image.open(grid.path) as image:
