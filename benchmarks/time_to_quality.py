@@ -237,7 +237,7 @@ def main() -> int:
         contestants = _contestants(options.size, inputs, seconds, console)
         race(contestants, console)
         extractor = load_extractor()
-        results = [score(contestant, extractor, samples=100 if options.quick else 400)[0] for contestant in contestants]
+        results = [score(contestant, extractor, samples=100 if options.quick else 1_000)[0] for contestant in contestants]
         console.print(_table(results, options.size, contestants[0].state.policy.device))
         if options.picture:
             _picture(contestants, inputs, options.picture)

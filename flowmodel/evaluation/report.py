@@ -296,9 +296,9 @@ def _group_charts(report: Mapping[str, Any]) -> list[Chart]:
 
 def _curve_charts(curves: Curves | None) -> list[Chart]:
     names = {
-        "training/loss": ("all", "training batches"),
-        "validation/train_loss": ("train", "trained icons, averaged weights"),
-        "validation/loss": ("validation", "validation icons, averaged weights"),
+        "training/loss": ("all", "batches"),
+        "validation/train_loss": ("train", "trained icons"),
+        "validation/loss": ("validation", "validation icons"),
     }
     lines = [
         Line(name, label, [step for step, _ in points], [value for _, value in points], markers=len(points) < 2)

@@ -19,6 +19,7 @@ from flowmodel.recipes import Recipe, parse_recipe
 from flowmodel.recipes.schema import GateConfig
 from flowmodel.registry.observer import run_of_checkpoint
 from flowmodel.registry.references import CHAMPION, MODEL_NAME, aliases_of, checkpoint_of_version
+from flowmodel.registry.runs import EVALUATION
 from flowmodel.registry.tracking import connect, readable_errors, shown_uri, sqlite_file
 from flowmodel.store import Store
 from flowmodel.training.checkpoint import read_header
@@ -84,7 +85,7 @@ def decide_on(
                     f"`flowmodel champion set {known.version}` brings it back"
                 )
                 decision = decision.instead("challenger", reason)
-    run.log_values(decision.as_json(), f"evaluation/{DECISION_FILE}")
+    run.log_values(decision.as_json(), f"{EVALUATION}/{DECISION_FILE}")
     run.log_tags({DECISION: decision.outcome, REASON: decision.reason})
     return decision
 
@@ -92,7 +93,7 @@ def decide_on(
 def _recorded_decision(run_id: str) -> Decision | None:
     """None where there is none yet, or the file is of another form than today's."""
     try:
-        values = mlflow.artifacts.load_dict(f"runs:/{run_id}/evaluation/{DECISION_FILE}")
+        values = mlflow.artifacts.load_dict(f"runs:/{run_id}/{EVALUATION}/{DECISION_FILE}")
         return Decision(**values | {"rules": tuple(Rule(**rule) for rule in values["rules"])})
     except (MlflowException, OSError, KeyError, TypeError):
         return None
@@ -153,7 +154,7 @@ def _recorded_report(client: mlflow.MlflowClient, version: str) -> dict[str, Any
     """The last report on that version; None where its run is gone."""
     run_id = client.get_model_version(MODEL_NAME, version).run_id
     try:
-        return mlflow.artifacts.load_dict(f"runs:/{run_id}/evaluation/{METRICS_FILE}")
+        return mlflow.artifacts.load_dict(f"runs:/{run_id}/{EVALUATION}/{METRICS_FILE}")
     except (MlflowException, OSError):
         return None
 

@@ -23,7 +23,7 @@ from flowmodel.recipes.schema import GateConfig
 from flowmodel.registry.champion import decide_on, record_decision, version_of
 from flowmodel.registry.observer import run_of_checkpoint
 from flowmodel.registry.references import CHALLENGER, CHAMPION, MODEL_NAME, aliases_of, resolve_model
-from flowmodel.registry.runs import TrainingRun
+from flowmodel.registry.runs import EVALUATION, TrainingRun
 from flowmodel.registry.tracking import readable_errors
 from flowmodel.store import Store
 from flowmodel.training.checkpoint import read_header
@@ -32,8 +32,6 @@ from flowmodel.training.inputs import TrainingInputs
 __all__ = ["MODEL_NAME", "Registered", "record_evaluation", "register", "resolve_model"]
 
 Report = Mapping[str, Any]
-
-EVALUATION = "evaluation"  # folder of a run's artifacts
 
 # What drawing needs besides flowmodel itself. That is on no package index: to name it would fetch somebody else's package.
 _REQUIREMENTS = (
@@ -119,7 +117,8 @@ def record_evaluation(
     if sha256_file(checkpoint) != digest:
         raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
     run = run_of_checkpoint(store, checkpoint, inputs, tags)
-    run.log_final_metrics(report["metrics"] | {"reference": report["reference"]}, report["settings"]["training_steps"])
+    scores = {EVALUATION: report["metrics"], "reference": report["reference"]}
+    run.log_final_metrics(scores, report["settings"]["training_steps"])
     run.log_tags({"checkpoint_digest": digest, "dataset_digest": report["settings"]["dataset_digest"]})
     run.log_values(report, f"{EVALUATION}/{METRICS_FILE}")
     run.log_values(read_header(checkpoint).recipe, "recipe.yaml")

@@ -24,6 +24,8 @@ from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.training.inputs import TrainingInputs
 
 RUN_FILE = "mlflow_run.json"
+# Folder of an evaluation's artifacts and prefix of its scores: `validation/…` without it are curves of the training.
+EVALUATION = "evaluation"
 GRID_KEY = "grid"
 MANIFEST = "data/manifest.csv"
 LICENCES = "data/licences.csv"

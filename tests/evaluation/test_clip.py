@@ -1,42 +1,29 @@
 """CLIP similarity by a real, tiny CLIP of open_clip with saved random weights."""
 
-import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
 from flowmodel.evaluation.clip import AUTO, OFF, load_clip
 from flowmodel.evaluation.features import BACKGROUNDS
 from flowmodel.files import sha256_file, write_parquet
-from flowmodel.text.torchvision_shim import let_torchvision_import
+from tests.tiny_clip import WEIGHTS_FILE, save_clip, tiny_clip
 
-CONFIG = {
-    "embed_dim": 24,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
-    "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
-}
 PROMPTS = ["red heart", "pizza", "red heart", "a person riding a bicycle"]
 
 
 @pytest.fixture(scope="module")
 def model():
-    let_torchvision_import()
-    import open_clip
-
-    torch.manual_seed(6)  # of several that find some picture and caption alike
-    return open_clip.model.CLIP(**CONFIG).eval()
+    return tiny_clip(seed=6)  # of several that find some picture and caption alike
 
 
 @pytest.fixture(scope="module")
 def name(model, tmp_path_factory) -> str:
-    folder = tmp_path_factory.mktemp("clip")
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": {}}))
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "open_clip_model.safetensors")
-    return f"local-dir:{folder}"
+    return save_clip(model, tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +46,7 @@ def test_opaque_pictures_score_what_open_clip_says_of_them(name, model, embeddin
     import open_clip
 
     clip, why_not = load_clip(name, embeddings("minilm"))
-    assert why_not == "" and (clip.name, clip.digest) == (name, sha256_file(f"{name[10:]}/open_clip_model.safetensors"))
+    assert why_not == "" and (clip.name, clip.digest) == (name, sha256_file(Path(name.removeprefix("local-dir:")) / WEIGHTS_FILE))
     preprocess = open_clip.image_transform(32, is_train=False)
     pictures = _opaque()
     images = torch.stack([preprocess(Image.fromarray(p[:3].permute(1, 2, 0).numpy())) for p in pictures])

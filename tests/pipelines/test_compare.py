@@ -73,7 +73,7 @@ def test_every_network_is_an_mlflow_run_nested_in_the_comparison_s(compared, sho
     assert len(children) == 5
     for child in children:
         assert child.info.status == "FINISHED" and child.data.params["training.steps"] == "10"
-        assert {"training/loss", "train/kid", "train/top1_of_all"} <= child.data.metrics.keys()
+        assert {"training/loss", "evaluation/train/kid", "evaluation/train/top1_of_all"} <= child.data.metrics.keys()
 
 
 def test_a_second_comparison_trains_nothing_and_says_the_same(compared, shown, shared_project):

@@ -68,8 +68,8 @@ def test_run_has_scores_report_recipe_grid_and_checkpoint_also_without_registeri
     files = {f.path for folder in ("", "evaluation", "checkpoint") for f in run.client.list_artifacts(run.run_id, folder)}
     assert {"recipe.yaml", "evaluation/metrics.json", "evaluation/sample_grid.png", "checkpoint/final.safetensors"} <= files
     metrics = run.client.get_run(run.run_id).data.metrics
-    assert metrics["train/kid"] == first.report["metrics"]["train"]["kid"]
-    assert "unseen_concept/top1_of_all" in metrics and "reference/real/train/kid" in metrics
+    assert metrics["evaluation/train/kid"] == first.report["metrics"]["train"]["kid"]
+    assert "evaluation/unseen_concept/top1_of_all" in metrics and "reference/real/train/kid" in metrics
     assert mlflow.artifacts.load_dict(f"runs:/{run.run_id}/evaluation/metrics.json") == first.report
     assert not run.client.search_registered_models()
 
@@ -85,7 +85,7 @@ def test_the_same_checkpoint_keeps_its_version(registered, first, store):
     assert not again.is_new and again.version == 1 and again.decision == before.decision
     client = connect(store)
     assert len(client.search_model_versions("name = 'flowmodel'")) == 1
-    assert len(client.get_metric_history(again.run_id, "train/kid")) == 1
+    assert len(client.get_metric_history(again.run_id, "evaluation/train/kid")) == 1
 
 
 def test_a_better_model_becomes_champion_and_a_worse_one_only_challenger(registered, first, second, store):

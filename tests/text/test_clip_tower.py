@@ -1,6 +1,5 @@
 """A real, tiny CLIP with saved random weights takes the place of a downloaded one: what is loaded must be exactly that."""
 
-import json
 import time
 from pathlib import Path
 
@@ -13,29 +12,19 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
 from flowmodel.text.embeddings import embed_captions, load_embeddings
 from flowmodel.text.encoders import load_encoder
-from flowmodel.text.torchvision_shim import let_torchvision_import
+from tests.tiny_clip import WEIGHTS_FILE, save_clip, tiny_clip
 
-CONFIG = {
-    "embed_dim": 24,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
-    "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
-}
 TEXTS = ["red heart", "a", "person riding a bicycle up a mountain! bike, cyclist", ""]
 
 
 @pytest.fixture(scope="module")
 def model() -> torch.nn.Module:
-    let_torchvision_import()
-    import open_clip
-
-    torch.manual_seed(3)
-    return open_clip.model.CLIP(**CONFIG).eval()
+    return tiny_clip(seed=3)
 
 
 @pytest.fixture
 def folder(model: torch.nn.Module, tmp_path: Path) -> Path:
-    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": {}}))
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, tmp_path / "open_clip_model.safetensors")
+    save_clip(model, tmp_path)
     return tmp_path
 
 
@@ -44,7 +33,7 @@ def test_pooled_vectors_are_what_open_clip_encodes(folder: Path, model: torch.nn
 
     tower = load_encoder(f"local-dir:{folder}")
     assert (tower.name, tower.width) == (f"local-dir:{folder}", 24)
-    assert tower.digest == sha256_file(folder / "open_clip_model.safetensors")
+    assert tower.digest == sha256_file(folder / WEIGHTS_FILE)
     with torch.inference_mode():
         ids_BL = open_clip.get_tokenizer(f"local-dir:{folder}")(TEXTS)
         expected_BD = torch.nn.functional.normalize(model.encode_text(ids_BL), dim=-1).numpy()
@@ -85,17 +74,17 @@ def test_it_embeds_a_table_and_other_weights_embed_it_anew(folder: Path, tmp_pat
     assert embed_captions(captions, name, out).reused == 2
     before = load_embeddings(out)
     assert (before.encoder, before.width) == (name, 24)
-    weights = load_file(folder / "open_clip_model.safetensors")
+    weights = load_file(folder / WEIGHTS_FILE)
     weights["text_projection"] = -weights["text_projection"]
-    save_file(weights, folder / "open_clip_model.safetensors")
+    save_file(weights, folder / WEIGHTS_FILE)
     assert embed_captions(captions, name, out).encoded == 2
     assert torch.allclose(load_embeddings(out).pooled_ND, -before.pooled_ND)
 
 
 def test_weights_that_do_not_fit_are_never_filled_up_with_random_ones(folder: Path) -> None:
-    weights = load_file(folder / "open_clip_model.safetensors")
+    weights = load_file(folder / WEIGHTS_FILE)
     del weights["transformer.resblocks.1.mlp.c_fc.weight"]
-    save_file(weights, folder / "open_clip_model.safetensors")
+    save_file(weights, folder / WEIGHTS_FILE)
     with pytest.raises(
         FlowmodelError, match=r"these weights don't fit the model's configuration .*; encoder 'minilm' works offline"
     ):
@@ -105,7 +94,7 @@ def test_weights_that_do_not_fit_are_never_filled_up_with_random_ones(folder: Pa
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
-        (lambda folder: (folder / "open_clip_model.safetensors").unlink(), r"no weights in .*looked for open_clip_model"),
+        (lambda folder: (folder / WEIGHTS_FILE).unlink(), r"no weights in .*looked for open_clip_model"),
         (lambda folder: (folder / "open_clip_config.json").unlink(), r"open_clip_config\.json can't be read \(No such file"),
         (lambda folder: (folder / "open_clip_config.json").write_text("{"), "is no model configuration of open_clip"),
         (lambda folder: (folder / "open_clip_config.json").write_text('{"model_cfg": {}}'), "is no model configuration"),

@@ -51,7 +51,8 @@ def evaluation(
     from flowmodel.evaluation.grid import sample_grid
     from flowmodel.evaluation.report import REPORT_FILE, evaluate_and_report
     from flowmodel.registry.curves import training_curves
-    from flowmodel.registry.models import EVALUATION, record_evaluation
+    from flowmodel.registry.models import record_evaluation
+    from flowmodel.registry.runs import EVALUATION
     from flowmodel.training.inputs import TrainingInputs
 
     started = time.perf_counter()

@@ -1,0 +1,22 @@
+"""The curves of a training, as a report shows them."""
+
+from flowmodel.registry.curves import training_curves
+from flowmodel.registry.models import record_evaluation
+from flowmodel.registry.observer import run_of_checkpoint
+from flowmodel.store import Store
+
+
+def test_scores_of_an_evaluation_are_no_points_of_a_curve(first, store, prepared, tiny_evaluation):
+    run_of_checkpoint(store, first.checkpoint, prepared.inputs).log_metrics({"training/loss": 1.0, "validation/loss": 0.6}, 15)
+    assert "loss" in first.report["metrics"]["validation"]
+    record_evaluation(store, first.checkpoint, first.report, tiny_evaluation.grid, prepared.inputs)
+    assert training_curves(store, first.checkpoint) == {"training/loss": [(15, 1.0)], "validation/loss": [(15, 0.6)]}
+
+
+def test_where_mlflow_knows_of_no_training_there_are_none_and_no_store_is_made(first, tmp_path):
+    nowhere = Store(tmp_path / "nowhere")
+    assert training_curves(nowhere, first.checkpoint) == {} and not nowhere.root.exists()
+
+
+def test_a_checkpoint_that_no_run_has_left_has_none(first, store):
+    assert training_curves(store, first.checkpoint) == {}
