@@ -38,6 +38,7 @@ def train(
         list[str] | None, typer.Option("--set", help="field.path=value in place of the recipe's; repeatable.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps; default: the recipe's.")] = None,
+    init: Annotated[str | None, typer.Option(help="Checkpoint to start from (fine-tuning); default: the recipe's.")] = None,
     sources: Annotated[
         Path | None, typer.Option(help="YAML list of icon sources; default: $FLOWMODEL_SOURCES or the pipeline's.")
     ] = None,
@@ -51,7 +52,8 @@ def train(
     from flowmodel.training.loop import train as run_training
     from flowmodel.training.processes import main_process_first
 
-    chosen = load_recipe(recipe, [*(set_ or []), *([f"training.device={device}"] if device else [])])
+    given = {"training.device": device, "training.init": init}
+    chosen = load_recipe(recipe, [*(set_ or []), *(f"{field}={value}" for field, value in given.items() if value)])
     # Under `accelerate launch` all processes come here.
     with main_process_first(chosen.training.device) as is_main:
         _console.quiet = not is_main

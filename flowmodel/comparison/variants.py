@@ -78,6 +78,7 @@ def _with_network(recipe: Recipe, slug: str, network: Mapping[str, Any], colour:
         "checkpoint_every": min(training["checkpoint_every"], max(1, steps // 4)),
         "grid_every": steps,
         "keep": "last",
+        "init": None,  # weights fit one network only
         "validation": training["validation"] | {"every": max(1, steps // _VALIDATIONS), "patience": 0},
     }
     # Nothing here is registered, so nothing is asked of it.

@@ -31,6 +31,7 @@ from flowmodel.training.checkpoint import (
     step_checkpoints,
     step_path,
 )
+from flowmodel.training.initial import initial_digest
 from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.interruption import Interruption
 from flowmodel.training.memory import is_out_of_memory
@@ -48,11 +49,17 @@ _BOOKKEEPING = ("log_every", "grid_every", "checkpoint_every", "keep_checkpoints
 
 
 def training_digest(recipe: Recipe, inputs: TrainingInputs) -> str:
-    """Names a training: the data set, and the sections of the recipe that shape the weights."""
+    """Names a training: the data set, the initial weights, and the sections of the recipe that shape the final ones.
+
+    Raises FlowmodelError when the recipe's initial weights are missing.
+    """
     sections = recipe.model_dump(mode="json", include={"data", "network", "objective", "training"})
     for bookkeeping in _BOOKKEEPING:
         del sections["training"][bookkeeping]
-    return sha256_json({"recipe": sections, "data": inputs.digest})
+    # What the initial weights are, not where; a recipe without them has the digest that it had before there was the field.
+    init = sections["training"].pop("init")
+    initial = {"init": initial_digest(Path(init))} if init else {}
+    return sha256_json({"recipe": sections, "data": inputs.digest} | initial)
 
 
 def training_folder(store: Store, recipe: Recipe, inputs: TrainingInputs) -> Path:

@@ -30,6 +30,7 @@ from flowmodel.training.checkpoint import (
 from flowmodel.training.device import DevicePolicy
 from flowmodel.training.ema import PowerEma
 from flowmodel.training.icon_set import EpochOrder, load_training_set
+from flowmodel.training.initial import load_initial_weights
 from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.optimizer import Optimizers
 from flowmodel.training.processes import Processes
@@ -76,22 +77,6 @@ class TrainingState:
         self.policy = replace(self.policy, device=str(self.processes.device))
         self.data = load_training_set(inputs, recipe.data, self.policy)
         text_width = self.data.text.pooled_BD.shape[1]
-        torch.manual_seed(config.seed)
-        build = build or partial(build_network, recipe.network)
-        self.network = build(text_width, CHANNELS[recipe.data.colour]).to(
-            self.policy.device,
-            memory_format=self.policy.memory_format,  # type: ignore[call-overload]  # missing in torch's stub
-        )
-        self._shared = self.processes.share(self.network)
-        self._forward = torch.compile(self._shared) if self.policy.compile else self._shared
-        self.optimizers = Optimizers(self.network, config, fused=self.policy.fused_optimizer)
-        self.averages = [PowerEma(self.network, width) for width in config.ema_widths]
-        self.best: BestSoFar | None = None
-        self.steps_done: int | None = 0
-        self._objective = FlowMatchingObjective(recipe.objective)
-        self._order = EpochOrder(len(self.data), config.batch_size, config.seed)
-        self._generator = torch.Generator(self.policy.device)
-        self._cpu_generator = torch.Generator()
         embedding = parquet_metadata(inputs.embeddings.path)
         self.header = CheckpointHeader(
             step=0,
@@ -103,6 +88,24 @@ class TrainingState:
             text_width=text_width,
             trained_ids=self.data.ids,
         )
+        torch.manual_seed(config.seed)
+        build = build or partial(build_network, recipe.network)
+        self.network = build(text_width, CHANNELS[recipe.data.colour]).to(
+            self.policy.device,
+            memory_format=self.policy.memory_format,  # type: ignore[call-overload]  # missing in torch's stub
+        )
+        if config.init:
+            load_initial_weights(self.network, Path(config.init), self.header)
+        self._shared = self.processes.share(self.network)
+        self._forward = torch.compile(self._shared) if self.policy.compile else self._shared
+        self.optimizers = Optimizers(self.network, config, fused=self.policy.fused_optimizer)
+        self.averages = [PowerEma(self.network, width) for width in config.ema_widths]
+        self.best: BestSoFar | None = None
+        self.steps_done: int | None = 0
+        self._objective = FlowMatchingObjective(recipe.objective)
+        self._order = EpochOrder(len(self.data), config.batch_size, config.seed)
+        self._generator = torch.Generator(self.policy.device)
+        self._cpu_generator = torch.Generator()
 
     def icons_of_step(self, index: int) -> list[str]:
         """Ids of the icons of step number `index`, counted from 0."""

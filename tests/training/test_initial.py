@@ -1,0 +1,72 @@
+"""Starting from the weights of another training."""
+
+import pytest
+import torch
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.training.checkpoint import read_header, read_tensors
+from flowmodel.training.loop import train, training_digest, training_folder
+from flowmodel.training.state import TrainingState
+from tests.training.helpers import changed
+
+
+@pytest.fixture
+def fine_tuned(tiny_recipe, tiny_training):
+    """A recipe that starts from the tiny training's weights."""
+    return changed(tiny_recipe, training={"init": str(tiny_training.checkpoint), "steps": 5, "learning_rate": 1e-4})
+
+
+def test_it_begins_with_the_averaged_weights(fine_tuned, tiny_training, prepared):
+    state = TrainingState(fine_tuned, prepared.inputs, "digest")
+    weights = read_tensors(tiny_training.checkpoint, "ema.")
+    for name, parameter in state.network.named_parameters():
+        assert torch.equal(parameter, weights[name]), name
+
+
+def test_it_learns_on_from_where_the_other_has_ended(fine_tuned, prepared, tmp_path):
+    scratch = changed(fine_tuned, training={"init": None})
+    losses = {}
+    for name, recipe in (("from weights", fine_tuned), ("from nothing", scratch)):
+        header = read_header(train(recipe, prepared.inputs, tmp_path / name).checkpoint.path)
+        losses[name] = header.best.loss
+    assert losses["from weights"] < 0.8 * losses["from nothing"]
+
+
+def test_the_training_is_named_by_the_weights_and_not_by_where_they_lie(
+    fine_tuned, tiny_recipe, tiny_training, prepared, tmp_path
+):
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(tiny_training.checkpoint.read_bytes())
+    moved = changed(fine_tuned, training={"init": str(copy)})
+    own = training_digest(fine_tuned, prepared.inputs)
+    assert training_digest(moved, prepared.inputs) == own
+    assert training_digest(changed(fine_tuned, training={"init": None}), prepared.inputs) != own
+    assert training_folder(tiny_training.store, fine_tuned, prepared.inputs).name.endswith(own[:12])
+
+
+@pytest.mark.parametrize(
+    ("sections", "complaint"),
+    [
+        ({"network": {"widths": [32, 32]}}, r"trained with network\.widths \[16, 32\], this recipe has \[32, 32\]"),
+        ({"data": {"colour": "rgb"}}, r"trained with data\.colour rgba, this recipe has rgb"),
+        ({"objective": {"prediction": "velocity"}}, r"trained with objective\.prediction data, this recipe has velocity"),
+    ],
+)
+def test_weights_of_another_make_are_refused(fine_tuned, prepared, tmp_path, sections, complaint):
+    with pytest.raises(FlowmodelError, match=complaint):
+        train(changed(fine_tuned, **sections), prepared.inputs, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dropout_may_differ(fine_tuned, prepared, tmp_path):
+    assert train(changed(fine_tuned, network={"dropout": 0.1}), prepared.inputs, tmp_path).steps == 5
+
+
+def test_what_is_no_finished_checkpoint_is_refused(fine_tuned, prepared, tmp_path):
+    recipe = changed(fine_tuned, training={"init": str(tmp_path / "nowhere.safetensors")})
+    with pytest.raises(FlowmodelError, match=r"nowhere\.safetensors: no such checkpoint"):
+        train(recipe, prepared.inputs, tmp_path / "training")
+    TrainingState(changed(fine_tuned, training={"init": None}), prepared.inputs, "digest").save(tmp_path / "step.safetensors", 1)
+    recipe = changed(fine_tuned, training={"init": str(tmp_path / "step.safetensors")})
+    with pytest.raises(FlowmodelError, match=r"step\.safetensors holds no averaged weights of a finished training"):
+        train(recipe, prepared.inputs, tmp_path / "training")
