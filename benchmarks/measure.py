@@ -56,6 +56,13 @@ def interleave(runs: Mapping[str, Callable[[], object]], repeats: int, warm_up: 
     return times
 
 
+def emulates_bfloat16(device: str) -> bool:
+    """Whether bfloat16 is slower than float32 there: an x86 CPU below AVX-512 has no instructions for it."""
+    import torch
+
+    return device == "cpu" and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX", "AVX2")
+
+
 def median_ratio(times: Sequence[float], others: Sequence[float]) -> float:
     """The median of the ratios of runs that followed one another."""
     return statistics.median(mine / other for mine, other in zip(times, others, strict=True))

@@ -18,7 +18,7 @@ from rich.table import Table
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measure import interleave, median_ratio, write_json
+from benchmarks.measure import emulates_bfloat16, interleave, median_ratio, write_json
 from benchmarks.networks import CHANNELS, DiffusersUNet, TorchcfmUNet, captions, is_installed, laptop_unet
 from flowmodel.nets import count_parameters
 from flowmodel.training.device import DevicePolicy
@@ -160,7 +160,11 @@ def main() -> int:
     options = parser.parse_args()
     repeats = 3 if options.quick else 9
     console, kept, report = Console(width=150), True, []
-    for precision, policy in _policies(options.device).items():
+    policies = _policies(options.device)
+    if emulates_bfloat16(policies["float32"].device):
+        del policies["bfloat16"]
+        console.print("bfloat16 is left out: this CPU has no instructions for it, and takes minutes for a step")
+    for precision, policy in policies.items():
         if options.quick and precision != "float32":
             continue
         limits = machine_limits(policy, repeats)
