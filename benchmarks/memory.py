@@ -66,7 +66,7 @@ def main() -> int:
         return 0
     table = Table("network", "size", "batch", "precision", "peak", "ours is", title=f"peak memory of a training step, {device}")
     report = []
-    # At 64 pixels an emulated step takes minutes; the memory that it needs is told by 32.
+    # An emulated step takes long, and 32 pixels tell what there is to tell.
     for size, batch in ((32, 32),) if options.quick else ((32, 32), (64, 16), (64, 64)):
         for precision in ("float32", "bfloat16") if size == 32 or not emulates_bfloat16(device) else ("float32",):
             mib = {
