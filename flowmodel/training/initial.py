@@ -41,7 +41,7 @@ def load_initial_weights(network: nn.Module, path: Path, own: CheckpointHeader) 
 
 
 def _make(recipe: Recipe, header: CheckpointHeader) -> dict[str, object]:
-    """What has to be alike, by name of the recipe's field."""
+    """What has to be alike, by name of the recipe's field: first the kind of network, as another kind has other fields."""
     network = recipe.network.model_dump(mode="json", exclude={"dropout"})
     return {
         **{f"network.{name}": value for name, value in network.items()},
