@@ -7,6 +7,7 @@ exits with 75. Heavy imports happen inside the commands, so that
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -125,7 +126,8 @@ def evaluate(
     ] = None,
 ) -> None:
     """Score a model on trained and held-out captions, and show what it draws in one HTML file."""
-    from flowmodel.evaluation.report import make_report
+    from flowmodel.evaluation.report import evaluate_and_report
+    from flowmodel.files import write_bytes
     from flowmodel.prepare import prepare
     from flowmodel.recipes import parse_recipe
     from flowmodel.registry.curves import training_curves
@@ -146,10 +148,15 @@ def evaluate(
         config = config.model_copy(update={"seeds": tuple(seed + number for number in range(len(config.seeds)))})
     if icons is not None:
         config = config.model_copy(update={"max_icons": icons})
-    with Stages(_console) as stages:
+    # Nothing but the page, the numbers and the cached features is kept.
+    with Stages(_console) as stages, tempfile.TemporaryDirectory(prefix="flowmodel-") as folder:
         inputs = prepare(recipe, store, sources, log=stages)
         curves = training_curves(store, checkpoint)
-        evaluation = make_report(checkpoint, inputs, out, json, store.root / "features", config, sweeps, curves, log=stages)
+        evaluation = evaluate_and_report(
+            checkpoint, inputs, Path(folder), out, store.root / "features", config, sweeps, curves, log=stages
+        )
+        if json is not None:
+            write_bytes(json, evaluation.metrics.path.read_bytes())
     _console.print(metrics_table(evaluation.report))
     _console.print(f"report {out}{f', metrics {json}' if json else ''} (model {checkpoint})", soft_wrap=True)
 

@@ -1,6 +1,5 @@
 """The report that a person reads: one HTML file that shows itself, with every picture inside and no script."""
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,28 +35,6 @@ Curves = Mapping[str, Sequence[tuple[int, float]]]
 
 _HEADLINES = ("top1_of_all", "judge_top1", "kid", "alpha_iou")
 _GROUP_CHARTS = ("top1_of_all", "judge_top1", "alpha_iou")
-
-
-def make_report(
-    checkpoint: Path,
-    inputs: TrainingInputs,
-    out: Path,
-    metrics: Path | None,
-    cache: Path,
-    config: EvaluationConfig | None = None,
-    with_sweeps: bool = True,
-    curves: Curves | None = None,
-    log: Callable[[str], None] = lambda _: None,
-) -> Evaluation:
-    """Evaluate `checkpoint` and write its report, and the numbers as `metrics`; nothing else stays but cached features.
-
-    Raises FlowmodelError as :func:`evaluate` does.
-    """
-    with tempfile.TemporaryDirectory(prefix="flowmodel-") as folder:
-        evaluation = evaluate_and_report(checkpoint, inputs, Path(folder), out, cache, config, with_sweeps, curves, log)
-        if metrics is not None:
-            write_bytes(metrics, evaluation.metrics.path.read_bytes())
-    return evaluation
 
 
 def evaluate_and_report(

@@ -9,7 +9,7 @@ from flowmodel.evaluation.evaluate import Evaluation
 from flowmodel.evaluation.features import FeatureExtractor, load_extractor
 from flowmodel.evaluation.judge import Judge, load_judge
 from flowmodel.evaluation.real import RealIcons
-from flowmodel.evaluation.report import make_report
+from flowmodel.evaluation.report import evaluate_and_report
 
 CURVES = {"training/loss": [(1, 1.0), (10, 0.5), (30, 0.25)], "validation/loss": [(10, 0.6), (30, 0.5)]}
 
@@ -17,7 +17,6 @@ CURVES = {"training/loss": [(1, 1.0), (10, 0.5), (30, 0.25)], "validation/loss":
 @dataclass(frozen=True)
 class TinyReport:
     page: Path
-    metrics: Path
     evaluation: Evaluation
 
     @property
@@ -45,11 +44,8 @@ def judge(prepared, real, extractor) -> Judge:
 def tiny_report(tiny_training, tmp_path_factory) -> TinyReport:
     """Of the tiny training, with sweeps over four icons a split."""
     folder = tmp_path_factory.mktemp("report")
-    page, metrics = folder / "report.html", folder / "metrics.json"
+    page = folder / "report.html"
     config = tiny_training.recipe.evaluation.model_copy(update={"sweep_icons": 4, "seeds": (5,)})
     cache = tiny_training.store.root / "features"
-    return TinyReport(
-        page,
-        metrics,
-        make_report(tiny_training.checkpoint, tiny_training.inputs, page, metrics, cache, config, curves=CURVES),
-    )
+    checkpoint, inputs = tiny_training.checkpoint, tiny_training.inputs
+    return TinyReport(page, evaluate_and_report(checkpoint, inputs, folder, page, cache, config, curves=CURVES))

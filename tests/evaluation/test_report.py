@@ -35,7 +35,7 @@ def read(tiny_report) -> _Reader:
 
 
 def test_the_json_beside_it_holds_what_the_page_is_made_of(tiny_report):
-    report = read_json(tiny_report.metrics)
+    report = read_json(tiny_report.evaluation.metrics.path)
     assert {"metrics", "reference", "settings"} <= report.keys()
     assert report["settings"]["seeds"] == [5]
 
