@@ -9,13 +9,16 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from flowmodel.champion_cli import app as champion_app
 from flowmodel.errors import FlowmodelError, Resumable
+
+if TYPE_CHECKING:
+    from flowmodel.store import Store
 
 app = typer.Typer(
     help="A small text-to-icon generator: train it on captioned icons, then type a prompt.",
@@ -27,8 +30,23 @@ app.add_typer(champion_app, name="champion")
 _console = Console(highlight=False)
 
 _Model = Annotated[
-    str | None, typer.Option(help="A checkpoint file, or models:/NAME@alias, or models:/NAME/VERSION; default: the champion.")
+    str | None,
+    typer.Option(
+        help="A checkpoint file, models:/NAME@alias, models:/NAME/VERSION, or pretrained: the shipped weights; default: the "
+        "champion, or the shipped weights where nothing is registered yet."
+    ),
 ]
+
+
+def _resolve(store: "Store", model: str | None) -> Path:
+    """The checkpoint that `--model` names; says so where it is the shipped one for want of another."""
+    from flowmodel.pretrained import FOLDER
+    from flowmodel.registry.references import resolve_model
+
+    path = resolve_model(store, model)
+    if model is None and path.parent == FOLDER:
+        _console.print(f"no model is registered yet, so this is the shipped one, {path} (`make quickstart` trains your own)")
+    return path
 
 
 @app.command()
@@ -39,7 +57,10 @@ def train(
         list[str] | None, typer.Option("--set", help="field.path=value in place of the recipe's; repeatable.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps; default: the recipe's.")] = None,
-    init: Annotated[str | None, typer.Option(help="Checkpoint to start from (fine-tuning); default: the recipe's.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint to start from, or pretrained: the shipped weights (fine-tuning); default: the recipe's."),
+    ] = None,
     sources: Annotated[
         Path | None, typer.Option(help="YAML list of icon sources; default: $FLOWMODEL_SOURCES or the pipeline's.")
     ] = None,
@@ -85,12 +106,11 @@ def sample(
     from flowmodel.icons.grid import picture_grid
     from flowmodel.icons.rgba import to_image
     from flowmodel.pictures import save_image, slug
-    from flowmodel.registry.references import resolve_model
     from flowmodel.store import Store
 
     if out.suffix.lower() != ".png":
         raise FlowmodelError(f"--out {out}: the grid is a PNG; give a name that ends in .png")
-    path = resolve_model(Store.from_environment(), model)
+    path = _resolve(Store.from_environment(), model)
     generator = Generator.load(path, device)
     folder = out.with_suffix("")
     images, labels = [], []
@@ -131,7 +151,6 @@ def evaluate(
     from flowmodel.prepare import prepare
     from flowmodel.recipes import parse_recipe
     from flowmodel.registry.curves import training_curves
-    from flowmodel.registry.references import resolve_model
     from flowmodel.store import Store
     from flowmodel.summary import metrics_table
     from flowmodel.terminal import Stages
@@ -141,7 +160,7 @@ def evaluate(
         if path is not None and path.suffix.lower() not in suffixes:
             raise FlowmodelError(f"{path}: give a name that ends in {suffixes[0]}")
     store = Store.from_environment()
-    checkpoint = resolve_model(store, model)
+    checkpoint = _resolve(store, model)
     recipe = parse_recipe(read_header(checkpoint).recipe, where=str(checkpoint))
     config = recipe.evaluation
     if seed is not None:

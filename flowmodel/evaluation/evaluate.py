@@ -30,6 +30,7 @@ from flowmodel.files import Artifact, sha256_json, write_json
 from flowmodel.generate import Generator
 from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT, UNSEEN_STYLE, UNSEEN_TONE, VALIDATION
 from flowmodel.recipes.schema import EvaluationConfig
+from flowmodel.training.checkpoint import CheckpointHeader
 from flowmodel.training.inputs import TrainingInputs
 
 METRICS_FILE = "metrics.json"
@@ -60,7 +61,7 @@ def evaluate(
     inputs: TrainingInputs,
     folder: Path,
     cache: Path,
-    trained_ids: Sequence[str] | None = None,
+    icons_of: CheckpointHeader | None = None,
     config: EvaluationConfig | None = None,
     with_sweeps: bool = False,
     log: Callable[[str], None] = lambda _: None,
@@ -73,8 +74,8 @@ def evaluate(
     Writes `folder/metrics.json` and `folder/samples.safetensors`. Features of the real icons are kept in `cache`.
 
     Args:
-        trained_ids: score on these as training icons instead of the model's own: how a champion is compared with a challenger
-            that was trained on others.
+        icons_of: score on the trained and held-out icons of this model instead of the checkpoint's own: how a champion is
+            compared with a challenger that was trained on others. What its initial weights were trained on is not held out.
         config: in place of the recipe's own, for the same reason.
         with_sweeps: also score other numbers of steps and other guidance, on fewer icons (sweeps.py).
 
@@ -87,7 +88,7 @@ def evaluate(
     log("features of the real icons")
     colour = generator.recipe.data.colour
     real = RealIcons.load(inputs, extractor, cache, colour)
-    ids_of = _choose(real, trained_ids or generator.trained_ids, config.max_icons)
+    ids_of = _choose(real, icons_of or generator.header, config.max_icons)
     if len(ids_of.get(TRAIN, [])) < 2:
         raise FlowmodelError(f"{checkpoint}: fewer than two of its training icons are in {inputs.tensors.path}; nothing to score")
     rows_of = {split: real.rows(ids) for split, ids in ids_of.items()}
@@ -95,7 +96,7 @@ def evaluate(
     samples = _draw(generator, real, rows_of, config.seeds, log)
     samples_path = save_samples(folder / SAMPLES_FILE, samples)
     log("scoring")
-    train_rows = real.rows(real.known(generator.trained_ids))
+    train_rows = real.rows(real.known(generator.header.seen_ids))
     judge = load_judge(inputs, real, extractor, cache, log=log)
     clip, why_not = load_clip(config.clip, inputs.embeddings.path, generator.device)
     left_out = {}
@@ -161,11 +162,12 @@ def evaluate(
     return Evaluation(report, metrics_file, samples_path, real, drawn_by_seed[0].features)
 
 
-def _choose(real: RealIcons, trained_ids: Sequence[str], most: int) -> dict[str, list[str]]:
+def _choose(real: RealIcons, header: CheckpointHeader, most: int) -> dict[str, list[str]]:
     """Ids to score by split, sorted; at most so `most` of each, a random choice that is always the same."""
     chosen = {}
     for split in SPLITS:
-        ids = sorted(real.known(trained_ids) if split == TRAIN else real.of_split(split))
+        held_out = set(real.of_split(split)) - set(header.initial_ids)
+        ids = sorted(real.known(header.trained_ids) if split == TRAIN else held_out)
         if len(ids) > most:
             ids = sorted(np.random.default_rng(_CHOICE_SEED).choice(ids, most, replace=False).tolist())
         if ids:

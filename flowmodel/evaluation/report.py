@@ -84,7 +84,7 @@ def write_report(
     recipe = parse_recipe(header.recipe, where=str(checkpoint))
     samples, real = load_samples(evaluation.samples), evaluation.real
     near = report["settings"].get("thresholds", {}).get("near", {}).get("features", COPY_THRESHOLD)
-    tiles = Tiles(samples, evaluation.features, real, real.rows(real.known(header.trained_ids)), near)
+    tiles = Tiles(samples, evaluation.features, real, real.rows(real.known(header.seen_ids)), near)
     rulers = [ruler for split in (TRAIN, UNSEEN_CONCEPT) if split in report["metrics"] for ruler in _rulers(report, split)]
     held_out = [split for split in report["metrics"] if split != TRAIN]
     environment = Environment(

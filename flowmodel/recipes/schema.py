@@ -195,7 +195,9 @@ class TrainingConfig(_Section):
     augmentation: AugmentationConfig = AugmentationConfig()
     validation: ValidationConfig = ValidationConfig()
     seed: int = Field(0, ge=0, description="Of initial weights, order, noise, times and captions.")
-    init: str | None = Field(None, description="Checkpoint whose averaged weights are the initial ones; empty: random ones.")
+    init: str | None = Field(
+        None, description="Checkpoint whose averaged weights are the initial ones, or `pretrained`: the shipped; empty: random."
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: the best that there is.")
     precision: Precision = Field("auto", description="auto: bfloat16 on CUDA, float32 elsewhere.")
     compile: Switch = Field("auto", description="torch.compile; auto: on CUDA only.")

@@ -132,7 +132,7 @@ def _rival(
             inputs,
             folder=folder,
             cache=store.root / "features",
-            trained_ids=read_header(checkpoint).trained_ids,
+            icons_of=read_header(checkpoint),
             config=recipe.evaluation,
             log=log,
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.pretrained import PRETRAINED, pretrained_weights
 from flowmodel.store import Store
 
 if TYPE_CHECKING:
@@ -16,17 +17,27 @@ if TYPE_CHECKING:
 MODEL_NAME = "flowmodel"
 CHALLENGER, CHAMPION = "challenger", "champion"
 
-_FORMS = "a .safetensors file, models:/NAME@alias or models:/NAME/VERSION"
+_FORMS = f"a .safetensors file, models:/NAME@alias, models:/NAME/VERSION or {PRETRAINED}"
 _REFERENCE = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/([0-9]+))")
 
 
+class _NothingRegistered(FlowmodelError):
+    """The store has no model at all."""
+
+
 def resolve_model(store: Store, reference: str | None) -> Path:
-    """Checkpoint file of `reference`: a path, `models:/NAME@alias` or `models:/NAME/VERSION`; None is the champion.
+    """Checkpoint file of `reference`: a path, `models:/NAME@alias`, `models:/NAME/VERSION`, or `pretrained` for the shipped
+    weights. None is the champion, and the shipped weights where nothing is registered yet.
 
     Raises FlowmodelError that says what there is when nothing answers to the reference.
     """
     if reference is None:
-        return _from_registry(store, MODEL_NAME, CHAMPION, None)
+        try:
+            return _from_registry(store, MODEL_NAME, CHAMPION, None)
+        except _NothingRegistered:
+            return pretrained_weights()
+    if reference == PRETRAINED:
+        return pretrained_weights()
     if match := _REFERENCE.fullmatch(reference):
         return _from_registry(store, *match.groups())
     if reference.startswith("models:"):
@@ -40,7 +51,7 @@ def _from_registry(store: Store, name: str, alias: str | None, version: str | No
     from flowmodel.registry.tracking import connect, readable_errors, shown_uri, sqlite_file
 
     database = sqlite_file(store)
-    nothing = FlowmodelError(
+    nothing = _NothingRegistered(
         f"MLflow store {shown_uri(store)}: no model is registered yet; run `make quickstart`, or give the path of a checkpoint"
     )
     if database is not None and not database.exists():  # looking for a model is no reason to make a store

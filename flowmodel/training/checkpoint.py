@@ -38,7 +38,8 @@ class CheckpointHeader:
     """What a checkpoint is of.
 
     `training_digest` names recipe and data: only an equal one may be continued. `ema` is the relative width of averaged weights,
-    and None where a checkpoint is to be continued. `best` is None before the first validation.
+    and None where a checkpoint is to be continued. `best` is None before the first validation. `initial_ids` are the icons that
+    the initial weights had been trained on.
     """
 
     step: int
@@ -51,6 +52,12 @@ class CheckpointHeader:
     trained_ids: tuple[str, ...]
     ema: float | None = None
     best: BestSoFar | None = None
+    initial_ids: tuple[str, ...] = ()
+
+    @property
+    def seen_ids(self) -> tuple[str, ...]:
+        """Every icon that has shaped the weights, in this training or in one before it; sorted."""
+        return tuple(sorted({*self.trained_ids, *self.initial_ids}))
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], header: CheckpointHeader) -> Path:
@@ -68,7 +75,8 @@ def read_header(path: Path) -> CheckpointHeader:
         with safe_open(path, framework="pt") as file:
             values = json.loads(file.metadata()["flowmodel"])
         best = BestSoFar(**values["best"]) if values.get("best") else None
-        return CheckpointHeader(**values | {"trained_ids": tuple(values["trained_ids"]), "best": best})
+        ids = {"trained_ids": tuple(values["trained_ids"]), "initial_ids": tuple(values.get("initial_ids", ()))}
+        return CheckpointHeader(**values | ids | {"best": best})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         raise FlowmodelError(f"{path}: not a flowmodel checkpoint; give a .safetensors file that a training wrote") from None
 

@@ -58,7 +58,7 @@ def training_digest(recipe: Recipe, inputs: TrainingInputs) -> str:
         del sections["training"][bookkeeping]
     # What the initial weights are, not where; a recipe without them has the digest that it had before there was the field.
     init = sections["training"].pop("init")
-    initial = {"init": initial_digest(Path(init))} if init else {}
+    initial = {"init": initial_digest(init)} if init else {}
     return sha256_json({"recipe": sections, "data": inputs.digest} | initial)
 
 

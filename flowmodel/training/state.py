@@ -95,7 +95,7 @@ class TrainingState:
             memory_format=self.policy.memory_format,  # type: ignore[call-overload]  # missing in torch's stub
         )
         if config.init:
-            load_initial_weights(self.network, Path(config.init), self.header)
+            self.header = replace(self.header, initial_ids=load_initial_weights(self.network, config.init, self.header))
         self._shared = self.processes.share(self.network)
         self._forward = torch.compile(self._shared) if self.policy.compile else self._shared
         self.optimizers = Optimizers(self.network, config, fused=self.policy.fused_optimizer)

@@ -136,14 +136,32 @@ def test_a_model_that_draws_the_real_icons_scores_perfectly(tiny_training, tiny_
 def test_a_seed_or_other_icons_make_it_another_comparison(tiny_training, tmp_path):
     recipe, cache = tiny_training.recipe, tiny_training.store.root / "features"
     small = recipe.evaluation.model_copy(update={"max_icons": 2})
-    ids = read_header(tiny_training.checkpoint).trained_ids[:2]
+    header = read_header(tiny_training.checkpoint)
+    ids = header.trained_ids[:2]
 
     def comparison(seed, trained_ids):
         config = small.model_copy(update={"seeds": (seed,)})
-        result = evaluate(tiny_training.checkpoint, tiny_training.inputs, tmp_path, cache, trained_ids, config)
+        icons_of = dataclasses.replace(header, trained_ids=trained_ids) if trained_ids else None
+        result = evaluate(tiny_training.checkpoint, tiny_training.inputs, tmp_path, cache, icons_of, config)
         return result.report["settings"]["comparison_digest"]
 
     assert len({comparison(1, ids), comparison(2, ids), comparison(1, ids[::-1]), comparison(1, None)}) == 3
+
+
+def test_what_the_initial_weights_were_trained_on_is_not_held_out(tiny_training, tiny_evaluation, tmp_path):
+    header = read_header(tiny_training.checkpoint)
+    unseen = load_samples(tiny_evaluation.samples)
+    [known, *_] = [unseen.ids[number] for number in unseen.of_split("unseen_concept")]
+    config = tiny_training.recipe.evaluation.model_copy(update={"seeds": (1234,)})
+    fine_tuned = save_checkpoint(
+        tmp_path / FINAL,
+        read_tensors(tiny_training.checkpoint),
+        dataclasses.replace(header, initial_ids=(known,)),
+    )
+    result = evaluate(fine_tuned, tiny_training.inputs, tmp_path, tiny_training.store.root / "features", config=config)
+    samples = load_samples(result.samples)
+    assert known not in samples.ids and samples.of_split("unseen_concept")
+    assert result.report["settings"]["training_icons"] == len(header.trained_ids) + 1
 
 
 def test_icons_that_are_gone_are_said_in_one_line(tiny_training, tmp_path):

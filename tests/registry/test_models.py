@@ -12,6 +12,7 @@ from PIL import Image
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
+from flowmodel.pretrained import pretrained_weights
 from flowmodel.registry.models import record_evaluation, resolve_model
 from flowmodel.registry.references import aliases_of
 from flowmodel.registry.tracking import connect
@@ -129,8 +130,9 @@ def test_paths_need_no_registry(first, tmp_path):
     assert not store.root.exists()
 
 
-def test_without_any_model_it_says_how_to_get_one(store, tmp_path):
+def test_without_any_model_it_is_the_shipped_one(store, tmp_path):
     for empty in (store, Store(tmp_path / "nothing")):
+        assert resolve_model(empty, None) == resolve_model(empty, "pretrained") == pretrained_weights()
         with pytest.raises(FlowmodelError, match="no model is registered yet; run `make quickstart`"):
-            resolve_model(empty, None)
+            resolve_model(empty, "models:/flowmodel@champion")
     assert not (tmp_path / "nothing").exists()

@@ -1,0 +1,51 @@
+"""From a finished training to what lies in this folder, and to the pictures of it in docs/images.
+
+    python data/pretrained/build.py data/store/pretrained-run/final.safetensors
+
+Run it in the project's virtual environment. The evaluation reads the icons of sources.yaml and takes about a quarter of an hour.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from flowmodel.evaluation.trajectory import draw_animation
+from flowmodel.files import write_bytes
+from flowmodel.generate import Generator
+from flowmodel.icons.grid import picture_grid
+from flowmodel.icons.rgba import to_image
+from flowmodel.pictures import save_image
+from flowmodel.pretrained import FOLDER, export_weights
+from flowmodel.store import PROJECT_ROOT
+from flowmodel.training.checkpoint import read_header
+
+IMAGES = PROJECT_ROOT / "docs" / "images"
+STYLES = ("noto", "twemoji", "fluent flat")
+SEEN = ("red heart", "pizza", "cat face", "smiling face with sunglasses", "red apple", "house", "soccer ball", "rocket")
+# No emoji is called so.
+INVENTED = ("blue heart with sunglasses", "purple apple", "green cat face", "angry pizza", "red leaf", "yellow car", "pink moon")
+
+
+def main(checkpoint: Path) -> None:
+    weights = export_weights(checkpoint, FOLDER)
+    write_bytes(FOLDER / "recipe.yaml", yaml.safe_dump(read_header(weights).recipe, sort_keys=False).encode())
+    draw_gallery(Generator.load(weights, "cpu"))
+    evaluate = [sys.executable, "-m", "flowmodel", "evaluate", "--model", weights, "--sources", FOLDER / "sources.yaml"]
+    report = PROJECT_ROOT / "data" / "store" / "pretrained-report.html"
+    subprocess.run([*evaluate, "--icons", "200", "--json", FOLDER / "metrics.json", "--out", report], check=True)
+
+
+def draw_gallery(generator: Generator) -> None:
+    """Styles side by side, captions that no icon has, and an animation."""
+    for name, prompts in (("gallery-seen", SEEN), ("gallery-invented", INVENTED)):
+        rows = [(style, [f"{prompt}, {style} style" for prompt in prompts]) for style in STYLES]
+        images = [to_image(rgba_4HW) for _, texts in rows for rgba_4HW in generator.sample(texts, seed=0)]
+        labels = [prompt if row == 0 else style for row, (style, _) in enumerate(rows) for prompt in prompts]
+        save_image(picture_grid(images, columns=len(prompts), labels=labels), IMAGES / f"{name}.png")
+    draw_animation(generator, [f"{prompt}, noto style" for prompt in SEEN], IMAGES / "gallery-animation.png", 0)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

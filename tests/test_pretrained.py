@@ -1,0 +1,69 @@
+"""The weights that come with the project."""
+
+import pytest
+import torch
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.generate import Generator
+from flowmodel.pretrained import DIGEST_FILE, FOLDER, WEIGHTS_FILE, export_weights, pretrained_weights
+from flowmodel.recipes import load_recipe
+from flowmodel.training import initial
+from flowmodel.training.checkpoint import read_header, read_tensors
+from flowmodel.training.loop import train
+from flowmodel.training.state import TrainingState
+from tests.training.helpers import changed
+
+
+def test_exported_weights_are_half_as_large_and_draw_the_same(tiny_training, tmp_path):
+    weights = export_weights(tiny_training.checkpoint, tmp_path)
+    assert pretrained_weights(tmp_path) == weights
+    assert {tensor.dtype for tensor in read_tensors(weights).values()} == {torch.float16}
+    whole, half = (Generator.load(path, "cpu").sample(["red heart", "pizza"]) for path in (tiny_training.checkpoint, weights))
+    assert (whole.int() - half.int()).abs().max() <= 3
+
+
+def test_changed_weights_are_refused(tiny_training, tmp_path):
+    weights = export_weights(tiny_training.checkpoint, tmp_path)
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    with pytest.raises(FlowmodelError, match=rf"{WEIGHTS_FILE}: has SHA-256 .*, but {DIGEST_FILE} states .*restore both"):
+        pretrained_weights(tmp_path)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS_FILE, DIGEST_FILE])
+def test_missing_files_are_named(name, tiny_training, tmp_path):
+    export_weights(tiny_training.checkpoint, tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(FlowmodelError, match=rf"{name}: missing"):
+        pretrained_weights(tmp_path)
+
+
+def test_only_a_finished_training_is_exported(tiny_recipe, prepared, tmp_path):
+    unfinished = TrainingState(tiny_recipe, prepared.inputs, "digest").save(tmp_path / "step.safetensors", 1)
+    with pytest.raises(FlowmodelError, match="holds no averaged weights"):
+        export_weights(unfinished, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_training_starts_from_them_by_name_and_remembers_their_icons(
+    tiny_recipe, tiny_training, prepared, tmp_path, monkeypatch
+):
+    weights = export_weights(tiny_training.checkpoint, tmp_path / "shipped")
+    monkeypatch.setattr(initial, "pretrained_weights", lambda: pretrained_weights(tmp_path / "shipped"))
+    recipe = changed(tiny_recipe, training={"init": "pretrained", "steps": 2, "seed": 7})
+    header = read_header(train(recipe, prepared.inputs, tmp_path / "run").checkpoint.path)
+    assert header.initial_ids == tuple(sorted(read_header(weights).trained_ids))
+    assert set(header.seen_ids) == {*header.trained_ids, *header.initial_ids}
+
+
+def test_the_shipped_ones_are_whole_small_and_draw():
+    weights = pretrained_weights()
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 20e6
+    header = read_header(weights)
+    assert header.trained_ids and not any("openmoji" in icon_id for icon_id in header.trained_ids)
+    generator = Generator.load(weights, "cpu")
+    assert generator.recipe.network == load_recipe("finetune").network
+    heart_4HW, other_4HW = generator.sample(["red heart, noto style", "green apple, noto style"])
+    middle = generator.recipe.data.size // 2
+    assert heart_4HW[3, 0, 0] < 32 and heart_4HW[3, middle, middle] > 224  # a transparent corner, an opaque middle
+    assert heart_4HW[0, middle, middle] > 2 * heart_4HW[1, middle, middle]  # red
+    assert other_4HW[1, middle, middle] > other_4HW[0, middle, middle]  # green
