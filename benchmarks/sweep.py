@@ -27,13 +27,14 @@ from flowmodel.evaluation.real import RealIcons
 from flowmodel.evaluation.retrieval import found
 from flowmodel.files import sha256_json, write_bytes
 from flowmodel.generate import Generator
+from flowmodel.icons.captions import TEMPLATES
 from flowmodel.icons.keys import base_key
 from flowmodel.icons.splits import load_splits
 from flowmodel.icons.tensors import from_unit, to_unit
 from flowmodel.prepare import prepare
 from flowmodel.recipes import Recipe, load_recipe, parse_recipe
 from flowmodel.registry.observer import MlflowObserver
-from flowmodel.registry.runs import TrainingRun
+from flowmodel.registry.runs import PARENT, TrainingRun
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.loop import SNAPSHOTS, train, training_folder
@@ -52,12 +53,11 @@ VARIANTS: dict[str, list[str]] = {
     "dropout 0.1": ["network.dropout=0.1"],
     "augmentation 0.15": ["training.augmentation.probability=0.15"],
     "captions: style only": ["data.captions=[name_style]"],
-    "captions: every template": ["data.captions=[name, name_keywords, name_group, name_tone, name_style, own]"],
+    "captions: every template": [f"data.captions=[{', '.join(TEMPLATES)}]"],
     "64 pixels, stem 4": ["data.size=64", "network.stem=4"],
 }
 EMA_WIDTHS = (0.02, 0.05, 0.1, 0.15)
 GUIDANCE = (1.0, 1.5, 2.0, 3.0)
-_PARENT = "mlflow.parentRunId"
 
 
 def _recipe(variant: str, pictures: int, selection: Path) -> Recipe:
@@ -88,24 +88,24 @@ def _select(inputs: TrainingInputs, share: int, out: Path) -> Path:
 def run_variant(variant: str, recipe: Recipe, inputs: TrainingInputs, store: Store, parent: str) -> list[dict[str, Any]]:
     """Rows of the variant; of the base also those of other averages and guidance."""
     folder = training_folder(store, recipe, inputs)
-    observer = MlflowObserver(store, inputs, {_PARENT: parent, "variant": variant})
+    observer = MlflowObserver(store, inputs, {PARENT: parent, "variant": variant})
     result = train(recipe, inputs, folder, [observer])
     scorer = _Scorer(TrainingInputs.of(store, _SIZE), store)
     assert observer.run is not None
+    generator = Generator.load(result.checkpoint.path)
     row = {
         "variant": variant,
         "steps": recipe.training.steps,
         "images_per_second": median(observer.run.history("training/images_per_second")),
         "train_loss": observer.run.history("validation/train_loss")[-1],
         "validation_loss": observer.run.history("validation/loss")[-1],
-        **scorer.score(Generator.load(result.checkpoint.path)),
+        **scorer.score(generator),
     }
     observer.run.log_final_metrics({"sweep": {name: row[name] for name in scorer.NAMES}}, recipe.training.steps)
     rows = [row]
     if variant == BASE:
         for guidance in GUIDANCE:
-            scores = scorer.score(Generator.load(result.checkpoint.path), guidance)
-            rows.append({"variant": f"guidance {guidance:g}"} | scores)
+            rows.append({"variant": f"guidance {guidance:g}"} | scorer.score(generator, guidance))
         for width in EMA_WIDTHS:
             rows.append({"variant": f"EMA {width:g}"} | scorer.score(_averaged(folder, result.checkpoint.path, width)))
     return rows
@@ -175,7 +175,11 @@ def main() -> int:
     _select(inputs, options.share, selection)
     parent = TrainingRun.open(store, store.file("sweep", sha256_json([pictures, options.share])[:12]), "sweep of settings")
     parent.set_status("RUNNING")
-    rows = list(_workers(options, parent.run_id))
+    try:
+        rows = list(_workers(options, parent.run_id))
+    except BaseException as error:
+        parent.set_status("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
     parent.log_values({"rows": rows}, "sweep.json")
     parent.set_status("FINISHED")
     console.print(_table(rows))

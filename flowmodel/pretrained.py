@@ -35,8 +35,9 @@ def pretrained_weights(folder: Path = FOLDER) -> Path:
 def export_weights(checkpoint: Path, folder: Path) -> Path:
     """Write the averaged weights of the finished training `checkpoint` to `folder` in half precision, and their SHA-256.
 
-    A weight's error is 5e-4 of it at most, and what is drawn differs by less than a step of 8 bits nearly everywhere
-    (docs/experiments.md). Raises FlowmodelError when `checkpoint` is no finished training.
+    A weight's error is 5e-4 of it at most, and what is drawn hardly differs (tests/test_pretrained.py).
+
+    Raises FlowmodelError when `checkpoint` is no finished training.
     """
     header = read_header(checkpoint)
     weights = read_tensors(checkpoint, "ema.")

@@ -45,7 +45,7 @@ def main(checkpoint: Path) -> None:
     draw_gallery(Generator.load(weights, "cpu"))
     evaluate = [sys.executable, "-m", "flowmodel", "evaluate", "--model", weights, "--sources", FOLDER / "sources.yaml"]
     report = PROJECT_ROOT / "data" / "store" / "pretrained-report.html"
-    subprocess.run([*evaluate, "--icons", "200", "--json", FOLDER / "metrics.json", "--out", report], check=True)
+    subprocess.run([*evaluate, "--icons", "128", "--json", FOLDER / "metrics.json", "--out", report], check=True)
 
 
 def draw_gallery(generator: Generator) -> None:

@@ -17,7 +17,7 @@ from flowmodel.pictures import save_image
 from flowmodel.recipes import Recipe
 from flowmodel.registry.models import record_evaluation
 from flowmodel.registry.observer import MlflowObserver
-from flowmodel.registry.runs import TrainingRun
+from flowmodel.registry.runs import PARENT, TrainingRun
 from flowmodel.store import Store
 from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.loop import train, training_digest, training_folder
@@ -29,7 +29,6 @@ NOTE = (
     "those colours on white. Validation losses can be compared within one colour only: they are means over channels."
 )
 
-_PARENT = "mlflow.parentRunId"
 _DESCRIPTION = "mlflow.note.content"  # shown on the run's page, as markdown
 
 
@@ -99,13 +98,13 @@ def _train_and_score(
     log: Callable[[str], None],
 ) -> tuple[Row, Path]:
     """The network's row, and where its samples lie."""
-    mlflow = MlflowObserver(store, inputs, {_PARENT: parent.run_id})
+    mlflow = MlflowObserver(store, inputs, {PARENT: parent.run_id})
     result = train(variant.recipe, inputs, training_folder(store, variant.recipe, inputs), [*observers, mlflow])
     own = folder / variant.slug
     scored = evaluate(result.checkpoint.path, inputs, own, store.root / "features", log=log)
     grid = sample_grid(scored.samples, inputs, own / "sample_grid.png")
     run = record_evaluation(store, result.checkpoint.path, scored.report, grid.path, inputs)
-    run.log_tags({_PARENT: parent.run_id})  # also where an earlier comparison had trained it
+    run.log_tags({PARENT: parent.run_id})  # also where an earlier comparison had trained it
     cost, trained = variant.cost(text_width), scored.report["metrics"]["train"]
     speeds = run.history("training/images_per_second")
     row = Row(

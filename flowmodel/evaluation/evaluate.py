@@ -166,8 +166,7 @@ def _choose(real: RealIcons, header: CheckpointHeader, most: int) -> dict[str, l
     """Ids to score by split, sorted; at most so `most` of each, a random choice that is always the same."""
     chosen = {}
     for split in SPLITS:
-        held_out = set(real.of_split(split)) - set(header.initial_ids)
-        ids = sorted(real.known(header.trained_ids) if split == TRAIN else held_out)
+        ids = sorted(real.known(header.trained_ids) if split == TRAIN else set(real.of_split(split)) - set(header.initial_ids))
         if len(ids) > most:
             ids = sorted(np.random.default_rng(_CHOICE_SEED).choice(ids, most, replace=False).tolist())
         if ids:

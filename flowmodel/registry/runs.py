@@ -24,6 +24,7 @@ from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.training.inputs import TrainingInputs
 
 RUN_FILE = "mlflow_run.json"
+PARENT = "mlflow.parentRunId"  # the tag that nests a run in another
 # Folder of an evaluation's artifacts and prefix of its scores: `validation/…` without it are curves of the training.
 EVALUATION = "evaluation"
 GRID_KEY = "grid"
