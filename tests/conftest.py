@@ -46,7 +46,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 @pytest.fixture(scope="session")
 def tiny_recipe() -> Recipe:
-    return load_recipe("quickstart", TINY)
+    return load_recipe("from_scratch", TINY)
 
 
 @dataclass(frozen=True)

@@ -61,10 +61,10 @@ def test_sample_draws_transparent_pictures_and_a_grid(tiny_training, tmp_path):
 
 def test_train_leaves_a_checkpoint_and_does_not_repeat_it(prepared, tmp_path):
     options = [part for override in TINY for part in ("--set", override)]
-    first = _flowmodel("train", "--recipe", "quickstart", "--out", tmp_path / "run", *options, store=prepared.store.root)
+    first = _flowmodel("train", "--recipe", "from_scratch", "--out", tmp_path / "run", *options, store=prepared.store.root)
     assert first.returncode == 0, first.stderr
     assert (tmp_path / "run" / "final.safetensors").exists() and (tmp_path / "run" / "grid.png").exists()
-    second = _flowmodel("train", "--recipe", "quickstart", "--out", tmp_path / "run", *options, store=prepared.store.root)
+    second = _flowmodel("train", "--recipe", "from_scratch", "--out", tmp_path / "run", *options, store=prepared.store.root)
     assert second.returncode == 0 and "already finished" in second.stdout
 
 

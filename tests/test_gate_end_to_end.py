@@ -80,7 +80,7 @@ def trained(prepared, scored, tmp_path_factory) -> Callable[[int], Model]:
 
     def run(steps: int) -> Model:
         if steps not in models:
-            recipe = load_recipe("quickstart", (*SETTINGS, f"training.steps={steps}", f"data.selection={selection}"))
+            recipe = load_recipe("from_scratch", (*SETTINGS, f"training.steps={steps}", f"data.selection={selection}"))
             models[steps] = scored(train(recipe, prepared.inputs, folder / str(steps)).checkpoint.path)
         return models[steps]
 

@@ -50,7 +50,7 @@ def variants(recipe: Recipe, steps: int, seeds: int, text_width: int) -> tuple[V
     if not isinstance(unet, UNetConfig):
         raise FlowmodelError(
             f"recipe '{recipe.name}': its network is {unet.kind}; the comparison takes one with network.kind unet, "
-            "for example quickstart or laptop, and derives the other networks from it"
+            "for example from_scratch or laptop, and derives the other networks from it"
         )
     without_attention = unet.model_copy(update={"attention_levels": 0})
     networks: tuple[tuple[str, str, Any, str], ...] = (

@@ -90,9 +90,8 @@ def calibrate(in_features: Neighbours, in_pixels: Neighbours, rate: float = FLAG
     return NearThreshold(features, pixels, float(flagged_N.mean()), count)
 
 
-def is_authentic(found: Neighbours, train_MD: Matrix) -> NDArray[np.bool_]:
+def is_authentic(found: Neighbours, among_trained: Neighbours) -> NDArray[np.bool_]:
     """Is a sample further from its nearest training picture than that one is from its own nearest? The share of those that are,
-    in percent, is AuthPct (Alaa et al. 2102.08921).
+    in percent, is AuthPct (Alaa et al. 2102.08921). `among_trained` are the training pictures' own neighbours.
     """
-    own = neighbours(train_MD, train_MD, np.arange(len(train_MD)))
-    return found.nearest_N > own.nearest_N[found.rows_N]
+    return found.nearest_N > among_trained.nearest_N[found.rows_N]

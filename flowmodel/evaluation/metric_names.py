@@ -49,6 +49,13 @@ _METRICS = (
     Metric("coverage", "Coverage", "higher", True, "share of real icons that have a drawing as near neighbour"),
     Metric("vendi", "Vendi score", "higher", False, "how many clearly different pictures there are in effect"),
     Metric("top1_of_own", "Recognised among those drawn", "higher", True, "the right real icon is the nearest, of those drawn"),
+    Metric(
+        "top1_of_source",
+        "Recognised among its source's",
+        "higher",
+        True,
+        "the right real icon is the nearest, of its own source's",
+    ),
     Metric("top1_of_all", "Recognised among all icons", "higher", True, "the right real icon is the nearest, of all there are"),
     Metric("top5_of_all", "Among the nearest five", "higher", True, "the right real icon is one of the five nearest, of all"),
     Metric(

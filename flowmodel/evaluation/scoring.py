@@ -5,6 +5,7 @@ Shape suffixes: N pictures, M real icons, D feature width, H/W height and width.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,13 +74,16 @@ class Scorer:
         return fidelity(self.real.features[rows_N], pictures.features) | means(each), each
 
     def alignment(self, pictures: Pictures, rows_N: Rows, with_clip: bool = True) -> PerIcon:
-        """Is the prompted icon found again, among those drawn and among all? Does the judge find the prompt among all icons'
-        prompts, and how near does CLIP see it? Is the silhouette the icon's, where the model draws one?
+        """Is the prompted icon found again, among those drawn, those of its source and all? Does the judge find the prompt among
+        all icons' prompts, and how near does CLIP see it? Is the silhouette the icon's, where the model draws one?
         """
         real = self.real
         layout_ND, layout_MD, labels_N = pictures.features.layout_ND, real.features.layout_ND, real.labels_M[rows_N]
         judged_ND = self._judge.images(pictures.features)
         hits = {"top1_of_own": found(layout_ND, layout_MD[rows_N], labels_N, labels_N)}
+        sources_M = np.array(real.sources)
+        of_source_NM = sources_M[rows_N][:, None] == sources_M
+        hits["top1_of_source"] = found(layout_ND, layout_MD, real.labels_M, labels_N, 1, pictures.own_rows, of_source_NM)
         for k in (1, 5):
             hits[f"top{k}_of_all"] = found(layout_ND, layout_MD, real.labels_M, labels_N, k, pictures.own_rows)
             hits[f"judge_top{k}"] = found(judged_ND, self._captions_MD, real.labels_M, labels_N, k)
@@ -102,12 +106,17 @@ class Scorer:
         flags = {"copy_ratio": is_copy(in_features), "copy_ratio_pixels": is_copy(in_pixels)}
         if self.threshold:
             flags["near_share"] = self.threshold.flags(in_features, in_pixels)
-        authentic_N = is_authentic(in_features, self.real.features.layout_ND[self._train])
+        authentic_N = is_authentic(in_features, self._among_trained)
         return {name: flag_N.astype(float) for name, flag_N in flags.items()} | {
             "neighbour_ratio": in_features.ratio_N,
             "neighbour_ratio_pixels": in_pixels.ratio_N,
             "auth_pct": 100.0 * authentic_N,
         }
+
+    @cached_property
+    def _among_trained(self) -> Neighbours:
+        layout_MD = self.real.features.layout_ND[self._train]
+        return neighbours(layout_MD, layout_MD, np.arange(len(layout_MD)))
 
     def _neighbours(self, pictures: Pictures) -> tuple[Neighbours, Neighbours] | None:
         """The nearest training icons by features and by pixels; None where there are hardly any."""

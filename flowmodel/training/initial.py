@@ -1,7 +1,8 @@
 """Weights to begin a training with in place of random ones: the averaged weights of a checkpoint (fine-tuning), named by its
 path, or `pretrained` for those that come with the project.
 
-They mean something only to a network of the same make, which reads the same caption vectors and puts out the same thing.
+They mean something only to a network of the same make, which reads the same caption vectors and puts out the same thing. One
+thing may differ: a U-Net for pictures of twice the edge with twice the stem is the same between its stem and its head.
 """
 
 from pathlib import Path
@@ -10,8 +11,10 @@ from torch import nn
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
+from flowmodel.nets.enlarge import enlarge_unet
 from flowmodel.pretrained import PRETRAINED, pretrained_weights
 from flowmodel.recipes import Recipe, parse_recipe
+from flowmodel.recipes.schema import UNetConfig
 from flowmodel.training.checkpoint import CheckpointHeader, read_header, read_tensors
 
 
@@ -34,20 +37,33 @@ def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -
     """
     path = _path(init)
     header = read_header(path)
-    given, wanted = (_make(parse_recipe(each.recipe, where=str(path)), each) for each in (header, own))
+    given_recipe, own_recipe = (parse_recipe(each.recipe, where=str(path)) for each in (header, own))
+    given, wanted = _make(given_recipe, header), _make(own_recipe, own)
+    if larger := _enlargement(given_recipe, own_recipe):
+        del wanted["network.stem"]
     for field, value in wanted.items():
         if given[field] != value:
             raise FlowmodelError(
                 f"training.init: the weights in {path} were trained with {field} {given[field]}, this recipe has {value}; give "
                 "the recipe the same, or start from other weights"
             )
+    weights = read_tensors(path, "ema.")
     try:
-        network.load_state_dict(read_tensors(path, "ema."))
+        network.load_state_dict(enlarge_unet(weights, *larger) if larger and weights else weights)
     except RuntimeError:
         raise FlowmodelError(
             f"training.init: {path} holds no averaged weights of a finished training; give its final.safetensors"
         ) from None
     return header.seen_ids
+
+
+def _enlargement(given: Recipe, own: Recipe) -> tuple[int, int] | None:
+    """The given network's stem, and how many times larger the own one's and the own pictures are; None where they are not."""
+    if not (isinstance(given.network, UNetConfig) and isinstance(own.network, UNetConfig)):
+        return None
+    factor, rest = divmod(own.network.stem, given.network.stem)
+    is_larger = factor > 1 and rest == 0 and own.data.size == factor * given.data.size
+    return (given.network.stem, factor) if is_larger else None
 
 
 def _make(recipe: Recipe, header: CheckpointHeader) -> dict[str, object]:

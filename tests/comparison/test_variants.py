@@ -10,7 +10,7 @@ from flowmodel.recipes import load_recipe
 TEXT_WIDTH = 384
 
 
-@pytest.fixture(scope="module", params=["quickstart", "laptop"])
+@pytest.fixture(scope="module", params=["from_scratch", "laptop"])
 def recipe(request):
     return load_recipe(request.param)
 

@@ -32,6 +32,13 @@ def test_nothing_is_found_by_itself():
     assert found(gallery, gallery, labels, labels, own_rows_N=np.arange(3)).tolist() == [True, True, False]
 
 
+def test_only_what_is_allowed_is_found():
+    gallery = np.array([[1, 0], [0.9, 0.1], [0, 1]], np.float32)
+    query, labels = gallery[:1], np.arange(3)
+    assert found(query, gallery, labels, np.array([0])).all() and not found(query, gallery, labels, np.array([1])).any()
+    assert found(query, gallery, labels, np.array([1]), allowed_NM=np.array([[False, True, True]])).all()
+
+
 @given(st.integers(2, 20), st.integers(0, 100))
 def test_more_candidates_looked_at_never_find_less(count, seed):
     random = np.random.default_rng(seed)

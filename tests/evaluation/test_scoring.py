@@ -26,8 +26,17 @@ def _real_pictures(real, rows) -> Pictures:
 
 def test_the_icons_themselves_are_perfect_copies(scorer, real, rows):
     scores, each = scorer.scores(_real_pictures(real, rows), rows)
-    ones = ("top1_of_own", "top1_of_all", "top5_of_all", "alpha_iou", "copy_ratio", "copy_ratio_pixels", "near_share")
-    assert [scores[name] for name in (*ones, "precision", "recall", "coverage")] == [1.0] * 10
+    ones = (
+        "top1_of_own",
+        "top1_of_source",
+        "top1_of_all",
+        "top5_of_all",
+        "alpha_iou",
+        "copy_ratio",
+        "copy_ratio_pixels",
+        "near_share",
+    )
+    assert [scores[name] for name in (*ones, "precision", "recall", "coverage")] == [1.0] * 11
     assert scores["auth_pct"] == scores["alpha_error"] == 0
     assert max(scores["neighbour_ratio"], scores["neighbour_ratio_pixels"]) < 1e-6
     assert scores["kid"] < 0 and scores["fd"] == pytest.approx(0, abs=1e-6)
@@ -39,6 +48,19 @@ def test_icons_in_the_wrong_place_are_as_near_as_a_set_and_never_found(scorer, r
     wrong, _ = scorer.scores(_real_pictures(real, np.roll(rows, 1)), rows)
     assert wrong["kid"] == pytest.approx(right["kid"]) and wrong["copy_ratio"] == 1
     assert wrong["top1_of_own"] < 0.1 and wrong["judge_top1"] < 0.1 and wrong["alpha_iou"] < 0.95
+
+
+def test_among_its_source_a_picture_is_only_mistaken_for_icons_of_that_source(real, rows, judge):
+    sources = np.array(real.sources, dtype=object)
+    sources[rows[:20]], sources[rows[20:40]] = "first", "second"
+    scorer = Scorer(dataclasses.replace(real, sources=tuple(sources)), rows, judge)
+    right = np.arange(20)
+    wrong = np.roll(right, 1)
+    of_own = scorer.alignment(_real_pictures(real, rows[:20]), rows[:20])["top1_of_source"]
+    of_others = scorer.alignment(_real_pictures(real, rows[20:40]), rows[:20])
+    mixed_up = scorer.alignment(_real_pictures(real, rows[wrong]), rows[right])["top1_of_source"]
+    assert of_own.all() and mixed_up.mean() < 0.1
+    assert of_others["top1_of_all"].mean() <= of_others["top1_of_source"].mean()
 
 
 def test_half_copied_and_half_noise_scores_half(scorer, real, rows, extractor):

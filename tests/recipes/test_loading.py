@@ -13,7 +13,7 @@ def test_every_recipe_loads_under_its_own_name(name):
 
 
 def test_overrides_reach_nested_fields():
-    recipe = load_recipe("quickstart", ["training.steps=7", "network.widths=[16, 32]", "data.selection=null"])
+    recipe = load_recipe("from_scratch", ["training.steps=7", "network.widths=[16, 32]", "data.selection=null"])
     assert recipe.training.steps == 7 and recipe.network.widths == (16, 32) and recipe.data.selection is None
 
 
@@ -41,10 +41,10 @@ def test_overrides_reach_nested_fields():
 )
 def test_a_wrong_field_is_named_in_one_line(override, words):
     if words is None:
-        assert load_recipe("quickstart", [override])
+        assert load_recipe("from_scratch", [override])
         return
     with pytest.raises(FlowmodelError) as caught:
-        load_recipe("quickstart", [override])
+        load_recipe("from_scratch", [override])
     assert "\n" not in str(caught.value)
     for word in words:
         assert word in str(caught.value)

@@ -166,7 +166,7 @@ class Killed(TrainingObserver):
             os.kill(os.getpid(), signal.SIGKILL)
 
 data, store, folder, *overrides = sys.argv[1:]
-recipe = load_recipe("quickstart", overrides)
+recipe = load_recipe("from_scratch", overrides)
 inputs = TrainingInputs.of(Store(Path(data)), recipe.data.size)
 train(recipe, inputs, Path(folder), [MlflowObserver(Store(Path(store)), inputs), Killed()])
 """

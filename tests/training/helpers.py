@@ -21,7 +21,7 @@ from flowmodel.training.loop import train
 
 def run():
     store, folder, *overrides = sys.argv[1:]
-    recipe = load_recipe("quickstart", overrides)
+    recipe = load_recipe("from_scratch", overrides)
     train(recipe, TrainingInputs.of(Store(Path(store)), recipe.data.size), Path(folder))
 
 flowmodel.cli.app = run

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.prepare import prepare
+from flowmodel.store import Store
 from flowmodel.training.checkpoint import read_header, read_tensors
 from flowmodel.training.loop import train, training_digest, training_folder
 from flowmodel.training.state import TrainingState
@@ -56,6 +58,21 @@ def test_weights_of_another_make_are_refused(fine_tuned, prepared, tmp_path, sec
     with pytest.raises(FlowmodelError, match=complaint):
         train(changed(fine_tuned, **sections), prepared.inputs, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_may_be_larger_where_the_stem_is_so_too(fine_tuned, tiny_training, tmp_path):
+    store = Store(tmp_path / "store")
+    larger = changed(fine_tuned, data={"size": 32}, network={"stem": 4})
+    inputs = prepare(larger, store)
+    state = TrainingState(larger, inputs, "digest")
+    weights = read_tensors(tiny_training.checkpoint, "ema.")
+    resized = {name for name, parameter in state.network.named_parameters() if parameter.shape != weights[name].shape}
+    assert resized == {"stem.weight", "head.weight", "head.bias"}
+    assert all(
+        torch.equal(parameter, weights[name]) for name, parameter in state.network.named_parameters() if name not in resized
+    )
+    with pytest.raises(FlowmodelError, match=r"trained with network\.stem 2, this recipe has 4"):
+        train(changed(larger, data={"size": 16}), inputs, tmp_path / "training")
 
 
 def test_dropout_may_differ(fine_tuned, prepared, tmp_path):

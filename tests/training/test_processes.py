@@ -46,7 +46,7 @@ class Heard(TrainingObserver):
         self.grids += 1
 
 sys.addaudithook(note)
-recipe = load_recipe("quickstart", overrides)
+recipe = load_recipe("from_scratch", overrides)
 heard = Heard()
 train(recipe, TrainingInputs.of(Store(Path(store)), recipe.data.size), Path(folder), [heard])
 report = {"losses": heard.losses, "grids": heard.grids, "written": sorted(written)}

@@ -1,0 +1,28 @@
+"""From a U-Net for small pictures to one for larger ones with the same weights between stem and head.
+
+Shape suffixes: O out channels, I in channels, C picture channels, S stem factor, K kernel edge, W width below the head.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+
+def enlarge_unet(weights: Mapping[str, Tensor], stem: int, factor: int) -> dict[str, Tensor]:
+    """Weights of the same U-Net with a stem of `stem * factor`, for pictures of `factor` times the edge.
+
+    It sees each picture averaged over `factor` x `factor` pixels, and repeats each pixel that it puts out as often: blurred at
+    once, and sharp after a short training (progressive growing, Karras et al. 1710.10196). The average also weakens the noise by
+    `factor`, so that until then a picture is cleaner than its time says.
+
+    Args:
+        weights: of a U-Net with the stem factor `stem`, by parameter name.
+    """
+    enlarged = dict(weights)
+    stem_OIKK = weights["stem.weight"]
+    blocks_OCSSKK = stem_OIKK.unflatten(1, (-1, stem, stem)) / factor**2
+    enlarged["stem.weight"] = blocks_OCSSKK.repeat_interleave(factor, 2).repeat_interleave(factor, 3).flatten(1, 3)
+    for name in ("head.weight", "head.bias"):
+        blocks_CSSWKK = weights[name].unflatten(0, (-1, stem, stem))
+        enlarged[name] = blocks_CSSWKK.repeat_interleave(factor, 1).repeat_interleave(factor, 2).flatten(0, 2)
+    return enlarged
