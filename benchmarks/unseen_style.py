@@ -32,25 +32,16 @@ from flowmodel.training.inputs import TrainingInputs
 _CHOICE_SEED = 0
 
 
-class _Scorer:
-    """Scores pictures that stand for some icons of the set."""
-
-    def __init__(self, real: RealIcons, rows_N: Rows) -> None:
-        self._real, self._rows_N = real, rows_N
-
-    def scores(self, rgba_N4HW: Tensor, features: Features, numbers: Rows | None = None) -> dict[str, float]:
-        """`numbers` says which of the icons the pictures stand for; all without it."""
-        real, rows_N = self._real, self._rows_N if numbers is None else self._rows_N[numbers]
-        top1_N, top5_N = (
-            found(features.layout_ND, real.features.layout_ND, real.labels_M, real.labels_M[rows_N], k) for k in (1, 5)
-        )
-        return {
-            "icons": len(rows_N),
-            "top1": float(top1_N.mean()),
-            "top5": float(top5_N.mean()),
-            "kid": fidelity(real.features[rows_N], features)["kid"],
-            "alpha_iou": float(alpha_iou(rgba_N4HW, real.rgba_M4HW[rows_N]).mean()),
-        }
+def _scores(real: RealIcons, rows_N: Rows, rgba_N4HW: Tensor, features: Features) -> dict[str, float]:
+    """Of pictures that stand for the icons `rows_N` of the set."""
+    layout_ND, layout_MD, labels_N = features.layout_ND, real.features.layout_ND, real.labels_M[rows_N]
+    return {
+        "icons": len(rows_N),
+        "top1": float(found(layout_ND, layout_MD, real.labels_M, labels_N).mean()),
+        "top5": float(found(layout_ND, layout_MD, real.labels_M, labels_N, k=5).mean()),
+        "kid": fidelity(real.features[rows_N], features)["kid"],
+        "alpha_iou": float(alpha_iou(rgba_N4HW, real.rgba_M4HW[rows_N]).mean()),
+    }
 
 
 def measure(generator: Generator, own: RealIcons, unseen: RealIcons, icons: int) -> list[dict[str, Any]]:
@@ -67,15 +58,14 @@ def measure(generator: Generator, own: RealIcons, unseen: RealIcons, icons: int)
     }
     known = [row for row, key in enumerate(unseen.keys) if all((source, key) in row_of for source in sources)]
     rows_N = np.sort(np.random.default_rng(_CHOICE_SEED).choice(known, min(icons, len(known)), replace=False))
-    scorer, extractor = _Scorer(unseen, rows_N), load_extractor()
 
-    rows = []
+    rows, extractor = [], load_extractor()
     for ask, prompts in _prompts(own, unseen, row_of, sources, rows_N).items():
         rgba_N4HW = generator.sample(prompts, seed=0)
-        rows.append({"pictures": f"drawn by {ask}"} | scorer.scores(rgba_N4HW, extractor(rgba_N4HW)))
+        rows.append({"pictures": f"drawn by {ask}"} | _scores(unseen, rows_N, rgba_N4HW, extractor(rgba_N4HW)))
     for source in sources:
         same_N = np.array([row_of[source, unseen.keys[row]] for row in rows_N])
-        rows.append({"pictures": f"real ones of {source}"} | scorer.scores(own.rgba_M4HW[same_N], own.features[same_N]))
+        rows.append({"pictures": f"real ones of {source}"} | _scores(unseen, rows_N, own.rgba_M4HW[same_N], own.features[same_N]))
     return rows
 
 
