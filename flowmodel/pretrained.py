@@ -1,11 +1,13 @@
 """The weights that come with the project (data/pretrained), to draw with or to train on from before there are others."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file, write_bytes
+from flowmodel.recipes.schema import SamplingConfig
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.training.checkpoint import read_header, read_tensors, save_checkpoint
 
@@ -32,10 +34,11 @@ def pretrained_weights(folder: Path = FOLDER) -> Path:
     return weights
 
 
-def export_weights(checkpoint: Path, folder: Path) -> Path:
+def export_weights(checkpoint: Path, folder: Path, sampling: SamplingConfig | None = None) -> Path:
     """Write the averaged weights of the finished training `checkpoint` to `folder` in half precision, and their SHA-256.
 
-    A weight's error is 5e-4 of it at most, and what is drawn hardly differs (tests/test_pretrained.py).
+    A weight's error is 5e-4 of it at most, and what is drawn hardly differs (tests/test_pretrained.py). `sampling` takes the place of
+    the training recipe's: how to draw best is found out afterwards, on validation.
 
     Raises FlowmodelError when `checkpoint` is no finished training.
     """
@@ -44,6 +47,8 @@ def export_weights(checkpoint: Path, folder: Path) -> Path:
     if not weights:
         raise FlowmodelError(f"{checkpoint}: holds no averaged weights; give final.safetensors of a finished training")
     halves = {f"ema.{name}": tensor.to(torch.float16) for name, tensor in weights.items()}
+    if sampling:
+        header = replace(header, recipe=header.recipe | {"sampling": sampling.model_dump(mode="json")})
     path = save_checkpoint(folder / WEIGHTS_FILE, halves, header)
     write_bytes(folder / DIGEST_FILE, f"{sha256_file(path)}  {WEIGHTS_FILE}\n".encode())
     return path

@@ -22,6 +22,14 @@ def test_exported_weights_are_half_as_large_and_draw_the_same(tiny_training, tmp
     assert (whole.int() - half.int()).abs().max() <= 3
 
 
+def test_exported_weights_draw_as_they_are_told(tiny_training, tmp_path):
+    sampling = tiny_training.recipe.sampling.model_copy(update={"steps": 5, "guidance": 1.0})
+    weights = export_weights(tiny_training.checkpoint, tmp_path, sampling)
+    generator = Generator.load(weights, "cpu")
+    assert generator.recipe.sampling == sampling and generator.nfe() == 5
+    assert generator.recipe.training == tiny_training.recipe.training
+
+
 def test_changed_weights_are_refused(tiny_training, tmp_path):
     weights = export_weights(tiny_training.checkpoint, tmp_path)
     weights.write_bytes(weights.read_bytes()[:-1] + b"\0")

@@ -2,7 +2,8 @@
 
     python data/pretrained/build.py data/store/pretrained-run/final.safetensors
 
-Run it in the project's virtual environment. The evaluation reads the icons of sources.yaml and takes about a quarter of an hour.
+Run it in the project's virtual environment. They draw as the recipe `pretrained` says. The evaluation
+reads the icons of sources.yaml and takes some minutes.
 """
 
 import subprocess
@@ -18,6 +19,7 @@ from flowmodel.icons.grid import picture_grid
 from flowmodel.icons.rgba import to_image
 from flowmodel.pictures import save_image
 from flowmodel.pretrained import FOLDER, export_weights
+from flowmodel.recipes import load_recipe
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.training.checkpoint import read_header
 
@@ -40,7 +42,7 @@ INVENTED = ("blue heart with sunglasses", "purple apple", "green cat face", "ang
 
 
 def main(checkpoint: Path) -> None:
-    weights = export_weights(checkpoint, FOLDER)
+    weights = export_weights(checkpoint, FOLDER, load_recipe("pretrained").sampling)
     write_bytes(FOLDER / "recipe.yaml", yaml.safe_dump(read_header(weights).recipe, sort_keys=False).encode())
     draw_gallery(Generator.load(weights, "cpu"))
     evaluate = [sys.executable, "-m", "flowmodel", "evaluate", "--model", weights, "--sources", FOLDER / "sources.yaml"]
