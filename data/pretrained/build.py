@@ -2,8 +2,8 @@
 
     python data/pretrained/build.py data/store/pretrained-run/final.safetensors
 
-Run it in the project's virtual environment. They draw as the recipe `pretrained` says. The evaluation
-reads the icons of sources.yaml and takes some minutes.
+Run it in the project's virtual environment. The weights will draw as the recipe `pretrained` says. The evaluation reads the
+icons of sources.yaml and takes some minutes.
 """
 
 import subprocess
