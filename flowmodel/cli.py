@@ -59,7 +59,10 @@ def train(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps; default: the recipe's.")] = None,
     init: Annotated[
         str | None,
-        typer.Option(help="Checkpoint to start from, or pretrained: the shipped weights (fine-tuning); default: the recipe's."),
+        typer.Option(
+            help="Checkpoint to start from (fine-tuning), pretrained: the shipped weights, or null: random ones; default: the "
+            "recipe's."
+        ),
     ] = None,
     sources: Annotated[
         Path | None, typer.Option(help="YAML list of icon sources; default: $FLOWMODEL_SOURCES or the pipeline's.")

@@ -1,12 +1,15 @@
 """The weights that come with the project."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.generate import Generator
+from flowmodel.nets import build_network
 from flowmodel.pretrained import DIGEST_FILE, FOLDER, WEIGHTS_FILE, export_weights, pretrained_weights
-from flowmodel.recipes import load_recipe
+from flowmodel.recipes import load_recipe, recipe_names
 from flowmodel.training import initial
 from flowmodel.training.checkpoint import read_header, read_tensors
 from flowmodel.training.loop import train
@@ -61,6 +64,15 @@ def test_a_training_starts_from_them_by_name_and_remembers_their_icons(
     header = read_header(train(recipe, prepared.inputs, tmp_path / "run").checkpoint.path)
     assert header.initial_ids == tuple(sorted(read_header(weights).trained_ids))
     assert set(header.seen_ids) == {*header.trained_ids, *header.initial_ids}
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if load_recipe(name).training.init])
+def test_a_recipe_that_starts_from_them_fits_them(name):
+    header, recipe = read_header(pretrained_weights()), load_recipe(name)
+    own = replace(header, recipe=recipe.model_dump(mode="json"))
+    network = build_network(recipe.network, header.text_width)
+    assert initial.load_initial_weights(network, recipe.training.init, own) == header.seen_ids
+    assert load_recipe(name, ["training.init=null"]).training.init is None
 
 
 def test_the_shipped_ones_are_whole_small_and_draw():
