@@ -18,6 +18,7 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.measure import write_json
+from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import Features, load_extractor
 from flowmodel.evaluation.real import RealIcons, Rows
 from flowmodel.evaluation.retrieval import found
@@ -57,6 +58,10 @@ def measure(generator: Generator, own: RealIcons, unseen: RealIcons, icons: int)
         if icon_id in trained
     }
     known = [row for row, key in enumerate(unseen.keys) if all((source, key) in row_of for source in sources)]
+    if not known:
+        raise FlowmodelError(
+            "no icon of the sources stands for what the model was trained on in every style; are its own in the store?"
+        )
     rows_N = np.sort(np.random.default_rng(_CHOICE_SEED).choice(known, min(icons, len(known)), replace=False))
 
     rows, extractor = [], load_extractor()
