@@ -31,14 +31,9 @@ class StoreResource(dg.ConfigurableResource):
         return Store(Path(self.root).resolve()) if self.root else Store.from_environment()
 
 
-def chosen_recipe(otherwise: str) -> str:
-    """The recipe that FLOWMODEL_RECIPE names."""
-    return os.environ.get("FLOWMODEL_RECIPE") or otherwise
-
-
 class RecipeResource(dg.ConfigurableResource):
     name: str = Field(
-        default_factory=lambda: chosen_recipe("quickstart"),
+        default_factory=lambda: os.environ.get("FLOWMODEL_RECIPE") or "quickstart",
         description="Name of a recipe, or path of a YAML file; default: FLOWMODEL_RECIPE, else quickstart.",
     )
     overrides: list[str] = Field(default=[], description="Changes to it, each as field.path=value: training.steps=2000.")

@@ -89,7 +89,7 @@ def test_two_processes_follow_the_losses_of_one_and_only_the_first_writes(tiny_r
 
 def _command_line(prepared, folder, *overrides):
     settings = [word for override in (*TINY, *overrides) for word in ("--set", override)]
-    command = [sys.executable, *LAUNCH, "-m", "flowmodel", "train", "--out", str(folder), *settings]
+    command = [sys.executable, *LAUNCH, "-m", "flowmodel", "train", "--recipe", "from_scratch", "--out", str(folder), *settings]
     environment = ONE_THREAD | {"FLOWMODEL_STORE": str(prepared.store.root)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
