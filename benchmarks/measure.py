@@ -91,6 +91,15 @@ def report(comparisons: Sequence[Comparison], json_file: Path | None) -> int:
     return 0 if all(c.kept for c in comparisons) else 1
 
 
+def print_rows(rows: Sequence[Mapping[str, object]], width: int) -> None:
+    """A table whose columns are the first row's keys; what a later row lacks stays empty."""
+    table = Table(*rows[0])
+    for row in rows:
+        cells = (row.get(name, "") for name in rows[0])
+        table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells))
+    Console(width=width).print(table)
+
+
 def write_json(file: Path | None, values: object) -> None:
     """Where a benchmark was given `--json FILE`."""
     if file:

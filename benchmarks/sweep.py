@@ -18,10 +18,8 @@ from statistics import median
 from typing import Any
 
 import torch.nn.functional as F
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.measure import write_json
+from benchmarks.measure import print_rows, write_json
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.real import RealIcons
 from flowmodel.evaluation.retrieval import found
@@ -142,14 +140,6 @@ class _Scorer:
         return {name: float(share) for name, share in hits.items()}
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(*rows[0].keys())
-    for row in rows:
-        cells = (row.get(name, "") for name in rows[0])
-        table.add_row(*(f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in cells))
-    return table
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few steps each: whether it runs")
@@ -162,7 +152,7 @@ def main() -> int:
     parser.add_argument("--parent", help=argparse.SUPPRESS)
     options = parser.parse_args()
     pictures = BATCH * 4 if options.quick else options.pictures
-    console, store = Console(width=220), Store.from_environment()
+    store = Store.from_environment()
     selection = store.file("sweep", "selection.txt")
     if options.only:
         recipe = _recipe(options.only, pictures, selection)
@@ -182,7 +172,7 @@ def main() -> int:
         raise
     parent.log_values({"rows": rows}, "sweep.json")
     parent.set_status("FINISHED")
-    console.print(_table(rows))
+    print_rows(rows, width=220)
     write_json(options.json, rows)
     return 0
 

@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
-from benchmarks.measure import write_json
+from benchmarks.measure import print_rows, write_json
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import Features, load_extractor
 from flowmodel.evaluation.real import RealIcons, Rows
@@ -95,18 +93,15 @@ def main() -> int:
     parser.add_argument("--icons", type=int, default=256)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     options = parser.parse_args()
-    console, store = Console(width=160), Store.from_environment()
+    store = Store.from_environment()
     generator = Generator.load(resolve_model(store, options.model))
     apart = Store(store.root / "unseen_style")
-    inputs = prepare(generator.recipe, apart, options.sources, console.print)
+    inputs = prepare(generator.recipe, apart, options.sources, print)
     cache = store.root / "features"
     unseen = RealIcons.load(inputs, load_extractor(), cache)
     own = RealIcons.load(TrainingInputs.of(store, generator.recipe.data.size), load_extractor(), cache)
     rows = measure(generator, own, unseen, options.icons)
-    table = Table(*rows[0])
-    for row in rows:
-        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
-    console.print(table)
+    print_rows(rows, width=160)
     write_json(options.json, rows)
     return 0
 

@@ -148,6 +148,7 @@ def evaluate(
             "ema": generator.header.ema,
             "training_steps": generator.step,
             "training_icons": len(train_rows),
+            "initial_icons": len(train_rows) - len(real.known(generator.header.trained_ids)),
             "parameters": generator.parameters,
             "prompt_template": real.template,
             "real_icons": len(real.ids),

@@ -161,7 +161,8 @@ def test_what_the_initial_weights_were_trained_on_is_not_held_out(tiny_training,
     result = evaluate(fine_tuned, tiny_training.inputs, tmp_path, tiny_training.store.root / "features", config=config)
     samples = load_samples(result.samples)
     assert known not in samples.ids and samples.of_split("unseen_concept")
-    assert result.report["settings"]["training_icons"] == len(header.trained_ids) + 1
+    settings = result.report["settings"]
+    assert (settings["training_icons"], settings["initial_icons"]) == (len(header.trained_ids) + 1, 1)
 
 
 def test_icons_that_are_gone_are_said_in_one_line(tiny_training, tmp_path):
