@@ -93,3 +93,10 @@ def test_a_model_without_copies_is_not_accused_and_a_rule_is_judged(report):
 def test_other_data_are_warned_of(report):
     assert other_data(report, "d" * 64) == ""
     assert "may flatter it" in other_data(report, "e" * 64)
+
+
+def test_icons_of_the_initial_weights_are_told_apart(report):
+    icons = report["settings"]["training_icons"]
+    report["settings"]["initial_icons"] = icons - 1
+    said = " ".join(quality(report).sentences)
+    assert f"on 1 icons, from weights that {icons - 1:,} others had trained" in said

@@ -43,19 +43,9 @@ def whole(tiny_recipe, prepared, tmp_path_factory):
 
 
 def _commands(prepared, folder):
-    settings = [word for override in OVERRIDES for word in ("--set", override)]
+    settings = ["--recipe", "from_scratch", *(word for override in OVERRIDES for word in ("--set", override))]
     return {
-        "flowmodel train": [
-            sys.executable,
-            "-m",
-            "flowmodel",
-            "train",
-            "--recipe",
-            "from_scratch",
-            "--out",
-            str(folder),
-            *settings,
-        ],
+        "flowmodel train": [sys.executable, "-m", "flowmodel", "train", "--out", str(folder), *settings],
         "worker": worker(prepared.store.root, folder, *OVERRIDES),
     }
 
