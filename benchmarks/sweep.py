@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from benchmarks.measure import print_rows, write_json
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.real import RealIcons
-from flowmodel.evaluation.retrieval import found
+from flowmodel.evaluation.retrieval import ranks
 from flowmodel.files import sha256_json, write_bytes
 from flowmodel.generate import Generator
 from flowmodel.icons.captions import TEMPLATES
@@ -133,11 +133,8 @@ class _Scorer:
         if drawn.shape[-1] != _SIZE:
             drawn = from_unit(F.interpolate(to_unit(drawn), size=_SIZE, mode="area"))
         query_ND, labels_N = self._extractor(drawn).layout_ND, real.labels_M[rows]
-        hits = {
-            name: found(query_ND, real.features.layout_ND, real.labels_M, labels_N, k).mean()
-            for name, k in zip(self.NAMES, (1, 5), strict=True)
-        }
-        return {name: float(share) for name, share in hits.items()}
+        ranks_N = ranks(query_ND, real.features.layout_ND, real.labels_M, labels_N)
+        return {name: float((ranks_N < k).mean()) for name, k in zip(self.NAMES, (1, 5), strict=True)}
 
 
 def main() -> int:

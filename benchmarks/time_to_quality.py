@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from benchmarks.measure import write_json
 from benchmarks.networks import DiffusersUNet, is_installed
 from flowmodel.evaluation.features import FeatureExtractor, load_extractor
-from flowmodel.evaluation.retrieval import found
+from flowmodel.evaluation.retrieval import ranks
 from flowmodel.flow.sampling import sample, seeded_noise
 from flowmodel.icons.grid import picture_grid
 from flowmodel.icons.rgba import to_image
@@ -184,7 +184,7 @@ def score(contestant: Contestant, extractor: FeatureExtractor, samples: int) -> 
     _, labels_M = torch.unique(real_N4HW.flatten(1), dim=0, return_inverse=True)
     fake, real = extractor(drawn_N4HW).layout_ND, extractor(real_N4HW).layout_ND
     labels_N = labels_M[icons_N].numpy()
-    top1, top5 = (float(found(fake, real, labels_M.numpy(), labels_N, k).mean()) for k in (1, 5))
+    ranks_N = ranks(fake, real, labels_M.numpy(), labels_N)
     result = Result(
         name=contestant.name,
         colour=contestant.state.recipe.data.colour,
@@ -193,8 +193,8 @@ def score(contestant: Contestant, extractor: FeatureExtractor, samples: int) -> 
         seconds=contestant.seconds,
         validation_loss=contestant.curve[-1][1],
         train_loss=contestant.curve[-1][2],
-        top1=top1,
-        top5=top5,
+        top1=float((ranks_N < 1).mean()),
+        top5=float((ranks_N < 5).mean()),
         curve=contestant.curve,
     )
     return result, drawn_N4HW

@@ -19,7 +19,7 @@ from benchmarks.measure import print_rows, write_json
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import Features, load_extractor
 from flowmodel.evaluation.real import RealIcons, Rows
-from flowmodel.evaluation.retrieval import found
+from flowmodel.evaluation.retrieval import ranks
 from flowmodel.evaluation.scoring import fidelity
 from flowmodel.evaluation.transparency import alpha_iou
 from flowmodel.generate import Generator
@@ -34,10 +34,11 @@ _CHOICE_SEED = 0
 def _scores(real: RealIcons, rows_N: Rows, rgba_N4HW: Tensor, features: Features) -> dict[str, float]:
     """Of pictures that stand for the icons `rows_N` of the set."""
     layout_ND, layout_MD, labels_N = features.layout_ND, real.features.layout_ND, real.labels_M[rows_N]
+    ranks_N = ranks(layout_ND, layout_MD, real.labels_M, labels_N)
     return {
         "icons": len(rows_N),
-        "top1": float(found(layout_ND, layout_MD, real.labels_M, labels_N).mean()),
-        "top5": float(found(layout_ND, layout_MD, real.labels_M, labels_N, k=5).mean()),
+        "top1": float((ranks_N < 1).mean()),
+        "top5": float((ranks_N < 5).mean()),
         "kid": fidelity(real.features[rows_N], features)["kid"],
         "alpha_iou": float(alpha_iou(rgba_N4HW, real.rgba_M4HW[rows_N]).mean()),
     }

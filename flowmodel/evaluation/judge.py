@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import FeatureExtractor, Features, load_extractor
 from flowmodel.evaluation.real import RealIcons
-from flowmodel.evaluation.retrieval import found
+from flowmodel.evaluation.retrieval import ranks
 from flowmodel.files import Artifact, atomic_path, sha256_json
 from flowmodel.flow.sampling import mixed_seed
 from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT, VALIDATION
@@ -177,8 +177,8 @@ def _quality(pair: _Pair, real: RealIcons) -> dict[str, dict[str, float]]:
             continue
         labels = real.labels_M[rows]
         table[split] = {"count": float(len(rows))}
+        of_own_N = ranks(images_MD[rows], captions_MD[rows], labels, labels)
+        of_all_N = ranks(images_MD[rows], captions_MD, real.labels_M, labels)
         for k in (1, 5):
-            of_own = found(images_MD[rows], captions_MD[rows], labels, labels, k)
-            of_all = found(images_MD[rows], captions_MD, real.labels_M, labels, k)
-            table[split] |= {f"top{k}_of_own": float(of_own.mean()), f"top{k}_of_all": float(of_all.mean())}
+            table[split] |= {f"top{k}_of_own": float((of_own_N < k).mean()), f"top{k}_of_all": float((of_all_N < k).mean())}
     return table

@@ -1,6 +1,6 @@
 """Whether a picture shows what was asked for: the prompted icon found again among the real ones. Pure functions on features.
 
-Shape suffixes: N samples, M candidates, D feature width, K neighbours.
+Shape suffixes: N samples, M candidates, D feature width.
 """
 
 import numpy as np
@@ -10,25 +10,26 @@ from sklearn.metrics.pairwise import cosine_similarity
 Matrix = NDArray[np.floating]
 
 
-def found(
+def ranks(
     query_ND: Matrix,
     gallery_MD: Matrix,
     gallery_labels_M: NDArray,
     labels_N: NDArray,
-    k: int = 1,
     own_rows_N: NDArray[np.integer] | None = None,
     allowed_NM: NDArray[np.bool_] | None = None,
-) -> NDArray[np.bool_]:
-    """For each query: is one of the `k` candidates with the highest cosine similarity of the right label?
+) -> NDArray[np.integer]:
+    """For each query: how many candidates of another label are as similar, by the cosine, as the best one of the right label?
 
-    Candidates that nobody could tell apart should have one label. `own_rows_N` says which candidate is the query itself, where it
-    is among them: that one doesn't count. Nor do those where `allowed_NM` is False.
+    A rank below `k` means that the right one is among the first `k`. A tie counts against the query: what is equally similar to
+    everything has found nothing. Candidates that nobody could tell apart should have one label. `own_rows_N` says which candidate
+    is the query itself, where it is among them: that one doesn't count. Nor do those where `allowed_NM` is False. Where no
+    candidate of the right label is left, the rank is M.
     """
     similarity_NM = cosine_similarity(query_ND, gallery_MD)
+    right_NM = gallery_labels_M == labels_N[:, None]
+    counts_NM = np.ones_like(right_NM) if allowed_NM is None else allowed_NM.copy()
     if own_rows_N is not None:
-        similarity_NM[np.arange(len(query_ND)), own_rows_N] = -np.inf
-    if allowed_NM is not None:
-        similarity_NM[~allowed_NM] = -np.inf
-    k = min(k, len(gallery_MD))
-    nearest_NK = np.argpartition(-similarity_NM, k - 1, axis=1)[:, :k]
-    return (gallery_labels_M[nearest_NK] == labels_N[:, None]).any(axis=1)
+        counts_NM[np.arange(len(query_ND)), own_rows_N] = False
+    best_N1 = np.max(similarity_NM, axis=1, keepdims=True, initial=-np.inf, where=right_NM & counts_NM)
+    before_N = np.count_nonzero((similarity_NM >= best_N1) & ~right_NM & counts_NM, axis=1)
+    return np.where(np.isneginf(best_N1[:, 0]), len(gallery_MD), before_N)

@@ -18,7 +18,7 @@ from flowmodel.evaluation.features import Features
 from flowmodel.evaluation.judge import Judge
 from flowmodel.evaluation.memorisation import Neighbours, calibrate, is_authentic, is_copy, neighbours
 from flowmodel.evaluation.real import RealIcons, Rows
-from flowmodel.evaluation.retrieval import found
+from flowmodel.evaluation.retrieval import ranks
 from flowmodel.evaluation.transparency import alpha_error, alpha_iou
 from flowmodel.icons.splits import VALIDATION
 
@@ -80,13 +80,15 @@ class Scorer:
         real = self.real
         layout_ND, layout_MD, labels_N = pictures.features.layout_ND, real.features.layout_ND, real.labels_M[rows_N]
         judged_ND = self._judge.images(pictures.features)
-        hits = {"top1_of_own": found(layout_ND, layout_MD[rows_N], labels_N, labels_N)}
         sources_M = np.array(real.sources)
         of_source_NM = sources_M[rows_N][:, None] == sources_M
-        hits["top1_of_source"] = found(layout_ND, layout_MD, real.labels_M, labels_N, 1, pictures.own_rows, of_source_NM)
+        of_own_N = ranks(layout_ND, layout_MD[rows_N], labels_N, labels_N)
+        of_source_N = ranks(layout_ND, layout_MD, real.labels_M, labels_N, pictures.own_rows, of_source_NM)
+        of_all_N = ranks(layout_ND, layout_MD, real.labels_M, labels_N, pictures.own_rows)
+        judged_N = ranks(judged_ND, self._captions_MD, real.labels_M, labels_N)
+        hits = {"top1_of_own": of_own_N < 1, "top1_of_source": of_source_N < 1}
         for k in (1, 5):
-            hits[f"top{k}_of_all"] = found(layout_ND, layout_MD, real.labels_M, labels_N, k, pictures.own_rows)
-            hits[f"judge_top{k}"] = found(judged_ND, self._captions_MD, real.labels_M, labels_N, k)
+            hits |= {f"top{k}_of_all": of_all_N < k, f"judge_top{k}": judged_N < k}
         scores = {name: hit_N.astype(float) for name, hit_N in hits.items()}
         if self._clip and with_clip:
             scores["clip_similarity"] = self._clip.similarity(pictures.rgba_N4HW, [real.prompts[row] for row in rows_N])

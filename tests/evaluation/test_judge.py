@@ -9,7 +9,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation import judge as judge_module
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.judge import JudgeRecipe, load_judge
-from flowmodel.evaluation.retrieval import found
+from flowmodel.evaluation.retrieval import ranks
 
 QUICK = JudgeRecipe(steps=20)
 
@@ -35,7 +35,7 @@ def test_what_the_judge_says_of_its_quality_is_what_it_does(prepared, real):
     rows = real.rows(real.of_split("validation"))
     images, captions = judge.images(real.features[rows]), judge.captions(real.prompts_MD)
     np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1, rtol=1e-5)
-    hits = found(images, captions, real.labels_M, real.labels_M[rows], k=5)
+    hits = ranks(images, captions, real.labels_M, real.labels_M[rows]) < 5
     assert hits.mean() == pytest.approx(judge.quality["validation"]["top5_of_all"])
 
 

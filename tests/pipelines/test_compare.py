@@ -16,12 +16,17 @@ from tests.pipelines.conftest import metadata
 pytestmark = pytest.mark.slow
 
 NETWORKS = ["Greyscale CNN, 3 layers", "U-Net in RGB, no alpha", "U-Net in RGBA", "U-Net without attention", "DiT, a transformer"]
-CONFIG = {"ops": {"architecture_comparison": {"config": {"steps": 10}}}}
+OPS = {"architecture_comparison": {"config": {"steps": 10}}}
 
 
 @pytest.fixture(scope="module")
-def compared(shared_project):
-    return shared_project.run("compare_architectures", config=CONFIG)
+def config(shared_project):
+    return {"ops": OPS, "resources": {"recipe": {"config": {"name": str(shared_project.root / "recipe.yaml")}}}}
+
+
+@pytest.fixture(scope="module")
+def compared(shared_project, config):
+    return shared_project.run("compare_architectures", config=config)
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +81,15 @@ def test_every_network_is_an_mlflow_run_nested_in_the_comparison_s(compared, sho
         assert {"training/loss", "evaluation/train/kid", "evaluation/train/top1_of_all"} <= child.data.metrics.keys()
 
 
-def test_a_second_comparison_trains_nothing_and_says_the_same(compared, shown, shared_project):
-    again = metadata(shared_project.run("compare_architectures", config=CONFIG), "architecture_comparison")
+def test_a_second_comparison_trains_nothing_and_says_the_same(compared, shown, shared_project, config):
+    again = metadata(shared_project.run("compare_architectures", config=config), "architecture_comparison")
     assert again["digest"] == shown["digest"] and again["mlflow_run"] == shown["mlflow_run"]
     assert len(_nested(shared_project, shown)[1]) == 5
 
 
 def test_a_recipe_without_unet_fails_in_one_clear_line(shared_project, compared):
-    config = CONFIG | {"resources": {"recipe": {"config": {"name": "dit", "overrides": ["data.size=16", "network.patch=4"]}}}}
+    recipe = {"name": "dit", "overrides": ["data.size=16", "network.patch=4"]}
+    config = {"ops": OPS, "resources": {"recipe": {"config": recipe}}}
     result = shared_project.run("compare_architectures", config=config)
     (failure,) = result.get_step_failure_events()
     assert "recipe 'dit': its network is dit" in failure.step_failure_data.user_failure_data.description

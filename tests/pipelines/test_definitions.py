@@ -58,13 +58,17 @@ def test_tables_pictures_and_the_gate_are_blocking_checks(graph):
     assert all(graph.get(key).blocking for key in graph.asset_check_keys)
 
 
-def test_both_jobs_make_everything_but_the_comparison_and_retrain_uses_the_laptop_recipe(graph):
+def test_both_jobs_make_everything_but_the_comparison(graph):
     location = defs()
     for name in ("quickstart", "retrain"):
         job = location.resolve_job_def(name)
         made = job.asset_layer.executable_asset_keys
         assert made == graph.get_all_asset_keys() - {dg.AssetKey("architecture_comparison")}
-    assert location.resolve_job_def("retrain").run_config["resources"]["recipe"]["config"]["name"] == "laptop"
+
+
+@pytest.mark.parametrize(("job", "recipe"), [("retrain", "laptop"), ("compare_architectures", "from_scratch")])
+def test_a_job_with_a_recipe_of_its_own_names_it(job, recipe):
+    assert defs().resolve_job_def(job).run_config["resources"]["recipe"]["config"]["name"] == recipe
 
 
 def test_the_comparison_has_a_job_of_its_own_that_registers_nothing(graph):

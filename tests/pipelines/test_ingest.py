@@ -117,7 +117,7 @@ def test_sources_are_read_in_processes_of_their_own(three_sources):
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
     done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode != 0
-    assert "absent.parquet: no such file" in done.stdout
+    assert "absent.parquet: no such file" in done.stdout, done.stdout + done.stderr
     assert three_sources.store.icons("mine").exists() and three_sources.store.icons("other").exists()
 
 
