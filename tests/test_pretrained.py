@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.generate import Generator
+from flowmodel.icons.terms import UNKNOWN, Terms
 from flowmodel.nets import build_network
 from flowmodel.pretrained import DIGEST_FILE, FOLDER, WEIGHTS_FILE, export_weights, pretrained_weights
 from flowmodel.recipes import load_recipe, recipe_names
 from flowmodel.training import initial
-from flowmodel.training.checkpoint import read_header, read_tensors
+from flowmodel.training.checkpoint import read_header, read_tensors, save_checkpoint
 from flowmodel.training.loop import train
 from flowmodel.training.state import TrainingState
 from tests.training.helpers import changed
@@ -66,12 +68,33 @@ def test_a_training_starts_from_them_by_name_and_remembers_their_icons(
     assert set(header.seen_ids) == {*header.trained_ids, *header.initial_ids}
 
 
+def test_the_terms_of_what_they_were_trained_on_stay_with_what_starts_from_them(tiny_recipe, tiny_training, prepared, tmp_path):
+    own = read_header(tiny_training.checkpoint).terms
+    assert [(terms.source, terms.licence) for terms in own] == [("noto", "Apache-2.0")]
+    theirs = Terms("acme", "proprietary", False, "Acme 1.0")
+    for given, inherited in (((theirs,), theirs), ((), UNKNOWN)):
+        header = replace(read_header(tiny_training.checkpoint), terms=given)
+        weights = save_checkpoint(tmp_path / f"{len(given)}.safetensors", load_file(tiny_training.checkpoint), header)
+        state = TrainingState(changed(tiny_recipe, training={"init": str(weights)}), prepared.inputs, "digest")
+        assert set(state.header.terms) == {*own, inherited}
+        assert read_header(state.save(tmp_path / "step.safetensors", 1)).terms == state.header.terms
+
+
+def test_the_shipped_weights_name_the_terms_that_their_card_names():
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    terms = read_header(pretrained_weights()).terms
+    assert {each.source for each in terms} == {"fluent", "noto", "twemoji"} and all(each.redistributable for each in terms)
+    for each in terms:
+        named = (*each.origin.split(), each.licence)
+        assert any(all(word in line for word in named) for line in card.splitlines()), named
+
+
 @pytest.mark.parametrize("name", [name for name in recipe_names() if load_recipe(name).training.init])
 def test_a_recipe_that_starts_from_them_fits_them(name):
     header, recipe = read_header(pretrained_weights()), load_recipe(name)
     own = replace(header, recipe=recipe.model_dump(mode="json"))
     network = build_network(recipe.network, header.text_width)
-    assert initial.load_initial_weights(network, recipe.training.init, own) == header.seen_ids
+    assert initial.load_initial_weights(network, recipe.training.init, own) == header
     assert load_recipe(name, ["training.init=null"]).training.init is None
 
 

@@ -1,13 +1,16 @@
 """Which pictures a data set holds and under which terms: what travels with a training into its MLflow run."""
 
 from collections.abc import Collection
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pandas as pd
 
 from flowmodel.files import read_parquet
 from flowmodel.icons.splits import load_splits
+from flowmodel.icons.terms import Terms
 
+_TERMS = [field.name for field in fields(Terms)]
 COLUMNS = ("id", "source", "name", "licence", "redistributable", "origin", "sha256")
 
 
@@ -22,7 +25,16 @@ def icon_manifest(normalised: Path, splits: Path, ids: Collection[str] | None = 
     return (icons if ids is None else icons[icons["id"].isin(set(ids))]).reset_index(drop=True)
 
 
-def licence_table(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Icons by source and licence: source, licence, redistributable, origin, icons. Works on an icons table too."""
-    terms = ["source", "licence", "redistributable", "origin"]
-    return manifest.groupby(terms, sort=True).size().rename("icons").reset_index()
+def licence_table(manifest: pd.DataFrame, others: Collection[Terms] = ()) -> pd.DataFrame:
+    """Icons by source and licence: source, licence, redistributable, origin, icons. Works on an icons table too.
+
+    Terms among `others` that no icon has get a row with 0 icons.
+    """
+    table = manifest.groupby(_TERMS, sort=True).size().rename("icons").reset_index()
+    rows = [asdict(terms) | {"icons": 0} for terms in sorted(set(others) - set(icon_terms(manifest)))]
+    return pd.concat([table, pd.DataFrame(rows)], ignore_index=True) if rows else table
+
+
+def icon_terms(manifest: pd.DataFrame) -> tuple[Terms, ...]:
+    """All terms that icons of the manifest have, sorted."""
+    return tuple(sorted(Terms(**row) for row in manifest[_TERMS].drop_duplicates().to_dict("records")))

@@ -45,7 +45,7 @@ class MlflowObserver(TrainingObserver):
                 "validation_icons": start.validation_icons,
             }
         )
-        self.run.log_dataset(self._inputs, start.trained_ids)
+        self.run.log_dataset(self._inputs, start.trained_ids, start.terms)
         # A resumed training repeats the steps since its last checkpoint; their points are there already.
         self._logged_until = self.run.last_step("training/loss")
         self._validated_until = self.run.last_step("validation/loss")
@@ -88,5 +88,5 @@ def run_of_checkpoint(
     header = read_header(checkpoint)
     run = TrainingRun.open(store, checkpoint.parent, header.recipe["name"], tags)
     run.log_parameters(header.recipe | {"trained_icons": len(header.trained_ids)})
-    run.log_dataset(inputs, header.trained_ids)
+    run.log_dataset(inputs, header.trained_ids, header.terms)
     return run

@@ -18,7 +18,8 @@ from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from flowmodel.files import Artifact, read_json, write_json
-from flowmodel.icons.manifest import icon_manifest, licence_table
+from flowmodel.icons.manifest import icon_manifest, icon_terms, licence_table
+from flowmodel.icons.terms import Terms, licence_tags
 from flowmodel.registry.tracking import connect, experiment_id, readable_errors, ui_address
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.training.inputs import TrainingInputs
@@ -137,27 +138,23 @@ class TrainingRun:
         with readable_errors(self.store), Image.open(path) as picture:
             self.client.log_image(self.run_id, picture, artifact_file=name)
 
-    def log_dataset(self, inputs: TrainingInputs, trained_ids: tuple[str, ...]) -> None:
+    def log_dataset(self, inputs: TrainingInputs, trained_ids: tuple[str, ...], terms: tuple[Terms, ...] = ()) -> None:
         """The training set as a whole, and each prepared file, under the digests that are their data versions in Dagster; and
         which icon came from where under which licence, as `data/manifest.csv`, `data/licences.csv` and tags.
 
+        `terms` are those of everything that has shaped the weights, also of what the initial ones had been trained on.
         MLflow keeps 36 characters of a digest; the whole one is in the dataset's tag `sha256`.
         """
         whole = _dataset("training_set", inputs.digest, inputs.tensors.path.parent.parent, {"icons": len(trained_ids)})
         files: list[Artifact] = [getattr(inputs, field.name) for field in fields(inputs)]
         datasets = [whole, *(_dataset(file.path.parent.name, file.digest, file.path) for file in files)]
         manifest = icon_manifest(inputs.normalised.path, inputs.splits.path, trained_ids)
-        licences = licence_table(manifest)
+        licences = licence_table(manifest, terms)
         with readable_errors(self.store):
             self.client.log_inputs(self.run_id, datasets=datasets)
             self.client.log_text(self.run_id, manifest.to_csv(index=False), MANIFEST)
             self.client.log_text(self.run_id, licences.to_csv(index=False), LICENCES)
-        self.log_tags(
-            {
-                "licences": ", ".join(sorted(set(licences["licence"]) - {""})) or "unknown",
-                "redistributable": str(bool(licences["redistributable"].all())).lower(),
-            }
-        )
+        self.log_tags(licence_tags({*icon_terms(manifest), *terms}))
 
     def _run(self) -> Run:
         return self.client.get_run(self.run_id)

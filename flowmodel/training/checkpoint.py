@@ -18,6 +18,7 @@ from torch import Tensor
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import atomic_path
+from flowmodel.icons.terms import Terms
 
 FINAL, BEST = "final.safetensors", "best.safetensors"
 _STEP_FILE = re.compile(r"^step-(\d{8})\.safetensors$")
@@ -39,7 +40,8 @@ class CheckpointHeader:
 
     `training_digest` names recipe and data: only an equal one may be continued. `ema` is the relative width of averaged weights,
     and None where a checkpoint is to be continued. `best` is None before the first validation. `initial_ids` are the icons that
-    the initial weights had been trained on.
+    the initial weights had been trained on. `terms` are those of all `seen_ids`, sorted; empty in checkpoints of before there was
+    this field.
     """
 
     step: int
@@ -53,6 +55,7 @@ class CheckpointHeader:
     ema: float | None = None
     best: BestSoFar | None = None
     initial_ids: tuple[str, ...] = ()
+    terms: tuple[Terms, ...] = ()
 
     @property
     def seen_ids(self) -> tuple[str, ...]:
@@ -76,7 +79,8 @@ def read_header(path: Path) -> CheckpointHeader:
             values = json.loads(file.metadata()["flowmodel"])
         best = BestSoFar(**values["best"]) if values.get("best") else None
         ids = {"trained_ids": tuple(values["trained_ids"]), "initial_ids": tuple(values.get("initial_ids", ()))}
-        return CheckpointHeader(**values | ids | {"best": best})
+        terms = tuple(Terms(**each) for each in values.get("terms", ()))
+        return CheckpointHeader(**values | ids | {"best": best, "terms": terms})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         raise FlowmodelError(f"{path}: not a flowmodel checkpoint; give a .safetensors file that a training wrote") from None
 

@@ -29,10 +29,10 @@ def initial_digest(init: str) -> str:
     return sha256_file(path)
 
 
-def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -> tuple[str, ...]:
+def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -> CheckpointHeader:
     """Put the averaged weights of the checkpoint into `network`, which is about to be trained as `own` says.
 
-    Returns the ids of all icons that those weights were trained on. Raises FlowmodelError when the checkpoint is missing or holds
+    Returns what the checkpoint is of. Raises FlowmodelError when the checkpoint is missing or holds
     none, or they are of another network, encoder, colour or prediction.
     """
     path = _path(init)
@@ -54,7 +54,7 @@ def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -
         raise FlowmodelError(
             f"training.init: {path} holds no averaged weights of a finished training; give its final.safetensors"
         ) from None
-    return header.seen_ids
+    return header
 
 
 def _enlargement(given: Recipe, own: Recipe) -> tuple[int, int] | None:

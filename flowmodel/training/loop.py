@@ -136,6 +136,7 @@ class _Run:
             processes=self.processes.count,
             dataset_digest=inputs.digest,
             trained_ids=self.state.data.ids,
+            terms=self.state.header.terms,
             validation_icons=self.validation.icons if self.validation else 0,
             first_step=self.first_step,
         )

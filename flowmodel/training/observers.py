@@ -6,6 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from flowmodel.files import Artifact
+from flowmodel.icons.terms import Terms
 from flowmodel.nets import Cost
 from flowmodel.recipes import Recipe
 from flowmodel.training.device import DevicePolicy
@@ -20,6 +21,7 @@ class TrainingStart:
     processes: int
     dataset_digest: str
     trained_ids: tuple[str, ...]
+    terms: tuple[Terms, ...]
     validation_icons: int
     first_step: int
 

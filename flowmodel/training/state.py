@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from flowmodel.files import parquet_metadata
 from flowmodel.flow.objective import FlowMatchingObjective
 from flowmodel.flow.sampling import mixed_seed
+from flowmodel.icons.manifest import icon_manifest, icon_terms
 from flowmodel.icons.tensors import CHANNELS
+from flowmodel.icons.terms import UNKNOWN
 from flowmodel.nets import TextCondition, build_network
 from flowmodel.recipes import Recipe
 from flowmodel.training.augmentation import augment
@@ -87,6 +89,7 @@ class TrainingState:
             encoder_digest=embedding["encoder_digest"],
             text_width=text_width,
             trained_ids=self.data.ids,
+            terms=icon_terms(icon_manifest(inputs.normalised.path, inputs.splits.path, self.data.ids)),
         )
         torch.manual_seed(config.seed)
         build = build or partial(build_network, recipe.network)
@@ -95,7 +98,9 @@ class TrainingState:
             memory_format=self.policy.memory_format,  # type: ignore[call-overload]  # missing in torch's stub
         )
         if config.init:
-            self.header = replace(self.header, initial_ids=load_initial_weights(self.network, config.init, self.header))
+            initial = load_initial_weights(self.network, config.init, self.header)
+            terms = tuple(sorted({*self.header.terms, *(initial.terms or [UNKNOWN])}))
+            self.header = replace(self.header, initial_ids=initial.seen_ids, terms=terms)
         self._shared = self.processes.share(self.network)
         self._forward = torch.compile(self._shared) if self.policy.compile else self._shared
         self.optimizers = Optimizers(self.network, config, fused=self.policy.fused_optimizer)

@@ -1,5 +1,8 @@
-from flowmodel.icons.manifest import icon_manifest, licence_table
+"""Where icons come from and under which terms."""
+
+from flowmodel.icons.manifest import icon_manifest, icon_terms, licence_table
 from flowmodel.icons.splits import load_splits
+from flowmodel.icons.terms import UNKNOWN, Terms, licence_tags
 from tests.conftest import Prepared
 
 
@@ -15,3 +18,18 @@ def test_every_icon_is_listed_with_its_terms_and_split(prepared: Prepared) -> No
 def test_licences_are_counted_by_source(prepared: Prepared) -> None:
     (row,) = licence_table(icon_manifest(prepared.inputs.normalised.path, prepared.inputs.splits.path)).to_dict("records")
     assert (row["source"], row["origin"], row["icons"]) == ("noto", "emoji-datasource-google 16.0.0", 1911)
+
+
+def test_terms_that_no_icon_of_the_set_has_are_listed_without_icons(prepared: Prepared) -> None:
+    manifest = icon_manifest(prepared.inputs.normalised.path, prepared.inputs.splits.path)
+    (own,) = icon_terms(manifest)
+    assert own == Terms("noto", "Apache-2.0", True, "emoji-datasource-google 16.0.0")
+    table = licence_table(manifest, [own, UNKNOWN])
+    assert table[["source", "icons"]].to_numpy().tolist() == [["noto", 1911], ["unknown", 0]]
+
+
+def test_a_model_is_marked_with_all_licences_and_passed_on_only_if_everything_may_be() -> None:
+    free, closed = Terms("a", "MIT", True, ""), Terms("b", "proprietary", False, "")
+    assert licence_tags([free]) == {"licences": "MIT", "redistributable": "true"}
+    assert licence_tags([free, closed]) == {"licences": "MIT, proprietary", "redistributable": "false"}
+    assert licence_tags([Terms("c", "", True, "")])["licences"] == "unknown"

@@ -12,6 +12,7 @@ import pytest
 from flowmodel.files import read_json
 from flowmodel.icons.splits import load_splits
 from flowmodel.icons.table import read_icon_table, write_icon_table
+from flowmodel.icons.terms import Terms
 from flowmodel.registry.observer import MlflowObserver, run_of_checkpoint
 from flowmodel.registry.runs import LICENCES, MANIFEST, RUN_FILE, TrainingRun
 from flowmodel.registry.tracking import connect, experiment_id
@@ -105,6 +106,15 @@ def test_one_icon_that_may_not_be_passed_on_marks_the_whole_run(store, prepared,
     training.log_dataset(inputs, tuple(trained))
     tags = training.client.get_run(training.run_id).data.tags
     assert (tags["licences"], tags["redistributable"]) == ("Apache-2.0, proprietary (Apple)", "false")
+
+
+def test_what_the_initial_weights_had_been_trained_on_marks_the_run_too(store, prepared, tmp_path):
+    training = TrainingRun.open(store, tmp_path, "fine-tuned")
+    training.log_dataset(prepared.inputs, ("noto/2764",), (Terms("acme", "proprietary", False, "Acme 1.0"),))
+    tags = training.client.get_run(training.run_id).data.tags
+    assert (tags["licences"], tags["redistributable"]) == ("Apache-2.0, proprietary", "false")
+    table = pd.read_csv(training.client.download_artifacts(training.run_id, LICENCES))
+    assert table[["source", "icons"]].to_numpy().tolist() == [["noto", 1], ["acme", 0]]
 
 
 def test_a_finished_training_keeps_its_run(run, store, folder, tiny_recipe, prepared):
