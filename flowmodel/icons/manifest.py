@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import asdict, fields
+from itertools import starmap
 from pathlib import Path
 
 import pandas as pd
@@ -37,4 +38,4 @@ def licence_table(manifest: pd.DataFrame, others: Collection[Terms] = ()) -> pd.
 
 def icon_terms(manifest: pd.DataFrame) -> tuple[Terms, ...]:
     """All terms that icons of the manifest have, sorted."""
-    return tuple(sorted(Terms(**row) for row in manifest[_TERMS].drop_duplicates().to_dict("records")))
+    return tuple(sorted(starmap(Terms, manifest[_TERMS].drop_duplicates().itertuples(index=False, name=None))))
