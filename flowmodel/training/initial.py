@@ -32,8 +32,8 @@ def initial_digest(init: str) -> str:
 def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -> CheckpointHeader:
     """Put the averaged weights of the checkpoint into `network`, which is about to be trained as `own` says.
 
-    Returns what the checkpoint is of. Raises FlowmodelError when the checkpoint is missing or holds
-    none, or they are of another network, encoder, colour or prediction.
+    Returns what the checkpoint is of. Raises FlowmodelError when it is missing or holds none, or they are of another network,
+    encoder, colour or prediction.
     """
     path = _path(init)
     header = read_header(path)
