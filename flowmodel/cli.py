@@ -40,8 +40,8 @@ _Model = Annotated[
 
 def _resolve(store: "Store", model: str | None) -> Path:
     """The checkpoint that `--model` names; says so where it is the shipped one for want of another."""
-    from flowmodel.pretrained import FOLDER
     from flowmodel.registry.references import resolve_model
+    from flowmodel.training.pretrained import FOLDER
 
     path = resolve_model(store, model)
     if model is None and path.parent == FOLDER:

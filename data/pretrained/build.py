@@ -18,10 +18,10 @@ from flowmodel.generate import Generator
 from flowmodel.icons.grid import picture_grid
 from flowmodel.icons.rgba import to_image
 from flowmodel.pictures import save_image
-from flowmodel.pretrained import FOLDER, export_weights
 from flowmodel.recipes import load_recipe
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.training.checkpoint import read_header
+from flowmodel.training.pretrained import FOLDER, export_weights
 
 IMAGES = PROJECT_ROOT / "docs" / "images"
 STYLES = ("noto", "twemoji", "fluent flat")

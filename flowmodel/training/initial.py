@@ -12,10 +12,10 @@ from torch import nn
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
 from flowmodel.nets.enlarge import enlarge_unet
-from flowmodel.pretrained import PRETRAINED, pretrained_weights
 from flowmodel.recipes import Recipe, parse_recipe
 from flowmodel.recipes.schema import UNetConfig
 from flowmodel.training.checkpoint import CheckpointHeader, read_header, read_tensors
+from flowmodel.training.pretrained import PRETRAINED, pretrained_weights
 
 
 def _path(init: str) -> Path:

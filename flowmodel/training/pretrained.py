@@ -37,8 +37,8 @@ def pretrained_weights(folder: Path = FOLDER) -> Path:
 def export_weights(checkpoint: Path, folder: Path, sampling: SamplingConfig | None = None) -> Path:
     """Write the averaged weights of the finished training `checkpoint` to `folder` in half precision, and their SHA-256.
 
-    A weight's error is 5e-4 of it at most, and what is drawn hardly differs (tests/test_pretrained.py). `sampling` takes the
-    place of the training recipe's: how to draw best is found out afterwards, on validation.
+    A weight's error is 5e-4 of it at most, and what is drawn hardly differs (tests/training/test_pretrained.py). `sampling` takes
+    the place of the training recipe's: how to draw best is found out afterwards, on validation.
 
     Raises FlowmodelError when `checkpoint` is no finished training.
     """

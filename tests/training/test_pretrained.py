@@ -10,11 +10,11 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.generate import Generator
 from flowmodel.icons.terms import UNKNOWN, Terms
 from flowmodel.nets import build_network
-from flowmodel.pretrained import DIGEST_FILE, FOLDER, WEIGHTS_FILE, export_weights, pretrained_weights
 from flowmodel.recipes import load_recipe, recipe_names
 from flowmodel.training import initial
 from flowmodel.training.checkpoint import read_header, read_tensors, save_checkpoint
 from flowmodel.training.loop import train
+from flowmodel.training.pretrained import DIGEST_FILE, FOLDER, WEIGHTS_FILE, export_weights, pretrained_weights
 from flowmodel.training.state import TrainingState
 from tests.training.helpers import changed
 
