@@ -2,7 +2,6 @@
 begins with its weights.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -17,12 +16,3 @@ class Terms:
 
 
 UNKNOWN = Terms(source="unknown", licence="unknown", redistributable=False, origin="unknown")
-
-
-def licence_tags(terms: Iterable[Terms]) -> dict[str, str]:
-    """What a model that has learnt from such icons is marked with: all licences, and whether every icon may be passed on."""
-    listed = list(terms)
-    return {
-        "licences": ", ".join(sorted({each.licence for each in listed} - {""})) or "unknown",
-        "redistributable": str(all(each.redistributable for each in listed)).lower(),
-    }

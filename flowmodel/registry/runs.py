@@ -18,8 +18,8 @@ from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from flowmodel.files import Artifact, read_json, write_json
-from flowmodel.icons.manifest import icon_manifest, icon_terms, licence_table
-from flowmodel.icons.terms import Terms, licence_tags
+from flowmodel.icons.manifest import icon_manifest, licence_table
+from flowmodel.icons.terms import Terms
 from flowmodel.registry.tracking import connect, experiment_id, readable_errors, ui_address
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.training.inputs import TrainingInputs
@@ -154,7 +154,12 @@ class TrainingRun:
             self.client.log_inputs(self.run_id, datasets=datasets)
             self.client.log_text(self.run_id, manifest.to_csv(index=False), MANIFEST)
             self.client.log_text(self.run_id, licences.to_csv(index=False), LICENCES)
-        self.log_tags(licence_tags({*icon_terms(manifest), *terms}))
+        self.log_tags(
+            {
+                "licences": ", ".join(sorted(set(licences["licence"]) - {""})) or "unknown",
+                "redistributable": str(bool(licences["redistributable"].all())).lower(),
+            }
+        )
 
     def _run(self) -> Run:
         return self.client.get_run(self.run_id)

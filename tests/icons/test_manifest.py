@@ -2,7 +2,7 @@
 
 from flowmodel.icons.manifest import icon_manifest, icon_terms, licence_table
 from flowmodel.icons.splits import load_splits
-from flowmodel.icons.terms import UNKNOWN, Terms, licence_tags
+from flowmodel.icons.terms import UNKNOWN, Terms
 from tests.conftest import Prepared
 
 
@@ -26,10 +26,3 @@ def test_terms_that_no_icon_of_the_set_has_are_listed_without_icons(prepared: Pr
     assert own == Terms("noto", "Apache-2.0", True, "emoji-datasource-google 16.0.0")
     table = licence_table(manifest, [own, UNKNOWN])
     assert table[["source", "icons"]].to_numpy().tolist() == [["noto", 1911], ["unknown", 0]]
-
-
-def test_a_model_is_marked_with_all_licences_and_passed_on_only_if_everything_may_be() -> None:
-    free, closed = Terms("a", "MIT", True, ""), Terms("b", "proprietary", False, "")
-    assert licence_tags([free]) == {"licences": "MIT", "redistributable": "true"}
-    assert licence_tags([free, closed]) == {"licences": "MIT, proprietary", "redistributable": "false"}
-    assert licence_tags([Terms("c", "", True, "")])["licences"] == "unknown"
