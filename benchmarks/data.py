@@ -18,9 +18,9 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.measure import Comparison, compare, report
-from flowmodel.icons.normalise import normalise_icons
-from flowmodel.icons.table import read_ok_icons
-from flowmodel.icons.tensors import load_tensors, pack_tensors
+from flowmodel.data.normalize import normalise_icons
+from flowmodel.data.table import read_ok_icons
+from flowmodel.images.tensors import load_tensors, pack_tensors
 from flowmodel.store import PROJECT_ROOT
 
 ICONS = PROJECT_ROOT / "data" / "bundled" / "noto.parquet"

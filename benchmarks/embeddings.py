@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import Comparison, compare
+from flowmodel.data.captions import build_captions
 from flowmodel.files import read_parquet
-from flowmodel.icons.captions import build_captions
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.text.minilm import load_minilm
 from flowmodel.text.torchvision_shim import let_torchvision_import

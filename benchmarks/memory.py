@@ -18,8 +18,8 @@ from rich.table import Table
 from benchmarks.measure import emulates_bfloat16, write_json
 from benchmarks.networks import DiffusersUNet, TorchcfmUNet, is_installed, laptop_unet
 from benchmarks.train_step import training_step
+from flowmodel.model.device import DevicePolicy
 from flowmodel.recipes.schema import Precision
-from flowmodel.training.device import DevicePolicy
 
 _NETWORKS = {"ours": None, "diffusers UNet2DConditionModel": "diffusers", "torchcfm UNetModel": "torchcfm"}
 _STEPS = 4

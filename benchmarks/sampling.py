@@ -23,18 +23,18 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.measure import write_json
-from flowmodel.evaluation.distances import Products, kid
+from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.prepare import prepare
+from flowmodel.data.table import read_ok_icons
 from flowmodel.evaluation.features import load_extractor
+from flowmodel.evaluation.metrics.distances import Products, kid
 from flowmodel.flow.sampling import evaluations
-from flowmodel.generate import Generator
-from flowmodel.icons.table import read_ok_icons
-from flowmodel.icons.tensors import load_tensors
+from flowmodel.images.tensors import load_tensors
+from flowmodel.model.generator import Generator
 from flowmodel.nets import TextCondition
-from flowmodel.prepare import prepare
 from flowmodel.recipes.schema import SamplingConfig
 from flowmodel.registry.references import resolve_model
 from flowmodel.store import Store
-from flowmodel.training.inputs import TrainingInputs
 
 BATCH = 64
 REFERENCE_STEPS = 256

@@ -20,21 +20,21 @@ from typing import Any
 import torch.nn.functional as F
 
 from benchmarks.measure import print_rows, write_json
+from flowmodel.data.captions import TEMPLATES
+from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.keys import base_key
+from flowmodel.data.prepare import prepare
+from flowmodel.data.splits import load_splits
 from flowmodel.evaluation.features import load_extractor
+from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.real import RealIcons
-from flowmodel.evaluation.retrieval import ranks
 from flowmodel.files import sha256_json, write_bytes
-from flowmodel.generate import Generator
-from flowmodel.icons.captions import TEMPLATES
-from flowmodel.icons.keys import base_key
-from flowmodel.icons.splits import load_splits
-from flowmodel.icons.tensors import from_unit, to_unit
-from flowmodel.prepare import prepare
+from flowmodel.images.tensors import from_unit, to_unit
+from flowmodel.model.generator import Generator
 from flowmodel.recipes import Recipe, load_recipe, parse_recipe
 from flowmodel.registry.observer import MlflowObserver
 from flowmodel.registry.runs import PARENT, TrainingRun
 from flowmodel.store import PROJECT_ROOT, Store
-from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.loop import SNAPSHOTS, train, training_folder
 from flowmodel.training.post_hoc_ema import EmaSnapshots
 

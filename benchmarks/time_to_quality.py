@@ -26,18 +26,18 @@ from torch import Tensor, nn
 
 from benchmarks.measure import write_json
 from benchmarks.networks import DiffusersUNet, is_installed
+from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.prepare import prepare
 from flowmodel.evaluation.features import FeatureExtractor, load_extractor
-from flowmodel.evaluation.retrieval import ranks
+from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.flow.sampling import sample, seeded_noise
-from flowmodel.icons.grid import picture_grid
-from flowmodel.icons.rgba import to_image
-from flowmodel.icons.tensors import CHANNELS, from_unit
+from flowmodel.images.grid import picture_grid
+from flowmodel.images.rgba import to_image
+from flowmodel.images.save import save_image
+from flowmodel.images.tensors import CHANNELS, from_unit
 from flowmodel.nets import count_parameters
-from flowmodel.pictures import save_image
-from flowmodel.prepare import prepare
 from flowmodel.recipes import Recipe, load_recipe, parse_recipe
 from flowmodel.store import Store
-from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.state import TrainingState
 from flowmodel.training.validation import Validation
 
@@ -247,7 +247,7 @@ def main() -> int:
 
 def _picture(contestants: list[Contestant], inputs: TrainingInputs, out: Path) -> None:
     """A row a network, the real icons on top."""
-    from flowmodel.icons.table import read_ok_icons
+    from flowmodel.data.table import read_ok_icons
 
     icons = read_ok_icons(inputs.normalised.path, ["id", "name"])
     id_of = dict(zip(icons["name"], icons["id"], strict=True))

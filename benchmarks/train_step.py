@@ -20,8 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import emulates_bfloat16, interleave, median_ratio, write_json
 from benchmarks.networks import CHANNELS, DiffusersUNet, TorchcfmUNet, captions, is_installed, laptop_unet
+from flowmodel.model.device import DevicePolicy
 from flowmodel.nets import count_parameters
-from flowmodel.training.device import DevicePolicy
 
 GOALS = {32: 2.2, 64: 2.0}  # times as fast as each peer, float32 on a CPU
 BATCHES = {32: 32, 64: 16}

@@ -16,17 +16,17 @@ import numpy as np
 from torch import Tensor
 
 from benchmarks.measure import print_rows, write_json
+from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.prepare import prepare
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import Features, load_extractor
+from flowmodel.evaluation.metrics.retrieval import ranks
+from flowmodel.evaluation.metrics.transparency import alpha_iou
 from flowmodel.evaluation.real import RealIcons, Rows
-from flowmodel.evaluation.retrieval import ranks
 from flowmodel.evaluation.scoring import fidelity
-from flowmodel.evaluation.transparency import alpha_iou
-from flowmodel.generate import Generator
-from flowmodel.prepare import prepare
+from flowmodel.model.generator import Generator
 from flowmodel.registry.references import resolve_model
 from flowmodel.store import Store
-from flowmodel.training.inputs import TrainingInputs
 
 _CHOICE_SEED = 0
 

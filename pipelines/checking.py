@@ -18,8 +18,8 @@ MAX_LISTED = 50
 
 def keeps_contract(artifact: Artifact, schema: "pa.DataFrameSchema", key: dg.AssetKey) -> dg.AssetCheckResult:
     """Does the Parquet file keep its pandera schema?"""
+    from flowmodel.data.schemas import validate
     from flowmodel.files import read_parquet
-    from flowmodel.schemas import validate
 
     try:
         frame = validate(schema, read_parquet(artifact.path).to_pandas(), where=artifact.path)
@@ -33,7 +33,7 @@ def keeps_contract(artifact: Artifact, schema: "pa.DataFrameSchema", key: dg.Ass
 @readable_failures()
 def icons_decode(artifact: Artifact, key: dg.AssetKey) -> dg.AssetCheckResult:
     """Does every picture decode? Quarantined ones only warn, unless nothing else is left."""
-    from flowmodel.quality import inspect_icons
+    from flowmodel.data.quality import inspect_icons
 
     quality = inspect_icons(artifact.path)
     bad = quality.undecodable | quality.quarantined
@@ -51,7 +51,7 @@ def icons_decode(artifact: Artifact, key: dg.AssetKey) -> dg.AssetCheckResult:
 @readable_failures()
 def embeddings_complete(captions: Artifact, embeddings: Artifact, key: dg.AssetKey) -> dg.AssetCheckResult:
     """Has every caption finite vectors?"""
-    from flowmodel.quality import inspect_embeddings
+    from flowmodel.data.quality import inspect_embeddings
 
     quality = inspect_embeddings(captions.path, embeddings.path)
     bad = dict.fromkeys(quality.missing, "no embedding of this text")
@@ -68,8 +68,8 @@ def embeddings_complete(captions: Artifact, embeddings: Artifact, key: dg.AssetK
 @readable_failures()
 def no_leak(splits: Artifact, duplicates: Artifact, key: dg.AssetKey) -> dg.AssetCheckResult:
     """Does every pair of look-alikes lie on one side of every border?"""
-    from flowmodel.icons.duplicates import load_pairs
-    from flowmodel.icons.splits import leaks, load_splits
+    from flowmodel.data.duplicates import load_pairs
+    from flowmodel.data.splits import leaks, load_splits
 
     split_of, pairs = load_splits(splits.path), load_pairs(duplicates.path)
     leaking = leaks(split_of, pairs)

@@ -18,8 +18,8 @@ LISTED = 100
 
 def icons_summary(path: Path) -> dict[str, Any]:
     """Counts, groups, licences, what was set aside and why, and a contact sheet of the icons table at `path`."""
+    from flowmodel.data.manifest import licence_table
     from flowmodel.files import read_parquet
-    from flowmodel.icons.manifest import licence_table
 
     columns = ["id", "source", "group", "licence", "redistributable", "origin", "status", "reason", "notes", "skin_tone"]
     icons = read_parquet(path, columns).to_pandas()
@@ -42,9 +42,9 @@ def icons_summary(path: Path) -> dict[str, Any]:
 
 def contact_sheet(path: Path) -> dg.MetadataValue:
     """Icons from all over the table, at equal distances."""
-    from flowmodel.icons.decode import open_png
-    from flowmodel.icons.grid import picture_grid
-    from flowmodel.icons.table import read_ok_icons
+    from flowmodel.data.table import read_ok_icons
+    from flowmodel.images.decode import open_png
+    from flowmodel.images.grid import picture_grid
 
     icons = read_ok_icons(path, ["png"])
     if icons.empty:
@@ -72,9 +72,9 @@ def duplicates_summary(path: Path, normalised: Path) -> dict[str, Any]:
 
 
 def _pairs_picture(pairs: "pd.DataFrame", normalised: Path) -> dg.MetadataValue:
-    from flowmodel.icons.decode import open_png
-    from flowmodel.icons.grid import comparison_grid
-    from flowmodel.icons.table import read_ok_icons
+    from flowmodel.data.table import read_ok_icons
+    from flowmodel.images.decode import open_png
+    from flowmodel.images.grid import comparison_grid
 
     if pairs.empty:
         return dg.MetadataValue.md("none")
@@ -88,8 +88,8 @@ def _pairs_picture(pairs: "pd.DataFrame", normalised: Path) -> dg.MetadataValue:
 
 def splits_summary(path: Path, normalised: Path) -> dict[str, Any]:
     """Icons by split, and by split and group."""
+    from flowmodel.data.table import read_ok_icons
     from flowmodel.files import read_parquet
-    from flowmodel.icons.table import read_ok_icons
 
     splits = read_parquet(path).to_pandas()
     icons = read_ok_icons(normalised, ["id", "source", "group"]).merge(splits, left_on="id", right_on="icon_id")

@@ -34,7 +34,7 @@ def materialised(artifact: Artifact, started: float, asset: str | None = None, *
 
 def picture(image: "Image.Image") -> dg.MetadataValue:
     """`image` inline: the UI has no way to show a file of this machine."""
-    from flowmodel.pictures import png_bytes
+    from flowmodel.images.save import png_bytes
 
     return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(png_bytes(image)).decode()})")
 

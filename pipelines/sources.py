@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from flowmodel.icons.sources.config import SourceConfig
-from flowmodel.icons.sources.loading import load_sources, sources_file
+from flowmodel.data.sources.config import SourceConfig
+from flowmodel.data.sources.loading import load_sources, sources_file
 
 if TYPE_CHECKING:
-    from flowmodel.icons.sources.context import SourceContext
+    from flowmodel.data.sources.context import SourceContext
     from flowmodel.store import Store
 
 
@@ -26,7 +26,7 @@ def icons_key(source: SourceConfig) -> dg.AssetKey:
 
 
 def source_context(store: "Store", log: dg.DagsterLogManager) -> "SourceContext":
-    from flowmodel.icons.sources.context import SourceContext
+    from flowmodel.data.sources.context import SourceContext
     from flowmodel.store import PROJECT_ROOT
 
     return SourceContext(PROJECT_ROOT, store.downloads, log.info)

@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
-from flowmodel.prepare import prepare
+from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.prepare import prepare
 from flowmodel.recipes import Recipe, load_recipe
 from flowmodel.store import Store
-from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.loop import train, training_folder
+
+# A busy machine may need longer for one example than hypothesis' deadline of 0.2 s.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 TINY = (
     "name=tiny",

@@ -15,14 +15,14 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from flowmodel.data.keys import normalise_hexcode
+from flowmodel.data.sources import npm
+from flowmodel.data.sources.config import NpmSource
+from flowmodel.data.sources.context import SourceContext
+from flowmodel.data.sources.npm_client import fetch_package, read_members
+from flowmodel.data.table import ARROW_SCHEMA, write_icon_table
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, write_parquet
-from flowmodel.icons.keys import normalise_hexcode
-from flowmodel.icons.sources import npm
-from flowmodel.icons.sources.config import NpmSource
-from flowmodel.icons.sources.context import SourceContext
-from flowmodel.icons.sources.npm_client import fetch_package, read_members
-from flowmodel.icons.table import ARROW_SCHEMA, write_icon_table
 
 # SHA-512 as the npm registry states it (dist.integrity).
 NOTO = NpmSource(

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import yaml
 
-from flowmodel.evaluation.trajectory import draw_animation
 from flowmodel.files import write_bytes
-from flowmodel.generate import Generator
-from flowmodel.icons.grid import picture_grid
-from flowmodel.icons.rgba import to_image
-from flowmodel.pictures import save_image
+from flowmodel.images.grid import picture_grid
+from flowmodel.images.rgba import to_image
+from flowmodel.images.save import save_image
+from flowmodel.model.animation import draw_animation
+from flowmodel.model.checkpoint import read_header
+from flowmodel.model.generator import Generator
+from flowmodel.model.pretrained import FOLDER, export_weights
 from flowmodel.recipes import load_recipe
 from flowmodel.store import PROJECT_ROOT
-from flowmodel.training.checkpoint import read_header
-from flowmodel.training.pretrained import FOLDER, export_weights
 
 IMAGES = PROJECT_ROOT / "docs" / "images"
 STYLES = ("noto", "twemoji", "fluent flat")

@@ -9,17 +9,17 @@ from typing import Any
 from flowmodel.comparison.picture import comparison_picture
 from flowmodel.comparison.row import Row
 from flowmodel.comparison.variants import Variant, variants
+from flowmodel.data.dataset import TrainingInputs
 from flowmodel.errors import Resumable
 from flowmodel.evaluation.evaluate import evaluate
 from flowmodel.evaluation.grid import sample_grid
 from flowmodel.files import Artifact, parquet_metadata, sha256_json, write_json
-from flowmodel.pictures import save_image
+from flowmodel.images.save import save_image
 from flowmodel.recipes import Recipe
 from flowmodel.registry.models import record_evaluation
 from flowmodel.registry.observer import MlflowObserver
 from flowmodel.registry.runs import PARENT, TrainingRun
 from flowmodel.store import Store
-from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.loop import train, training_digest, training_folder
 from flowmodel.training.observers import TrainingObserver
 

@@ -7,14 +7,14 @@ from typing import Any
 from PIL import Image
 
 from flowmodel.comparison.row import Row
+from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.splits import TRAIN
+from flowmodel.data.table import read_ok_icons
 from flowmodel.evaluation.grid import over_groups
 from flowmodel.evaluation.samples import load_samples
-from flowmodel.icons.grid import labelled_rows
-from flowmodel.icons.rgba import to_image
-from flowmodel.icons.splits import TRAIN
-from flowmodel.icons.table import read_ok_icons
-from flowmodel.icons.tensors import load_tensors
-from flowmodel.training.inputs import TrainingInputs
+from flowmodel.images.grid import labelled_rows
+from flowmodel.images.rgba import to_image
+from flowmodel.images.tensors import load_tensors
 
 SHOWN = 9
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.icons.tensors import CHANNELS
+from flowmodel.images.tensors import CHANNELS
 from flowmodel.nets import Cost, build_network, count_parameters, network_cost
 from flowmodel.recipes import Recipe, parse_recipe
 from flowmodel.recipes.schema import DiTConfig, GreyscaleCnnConfig, UNetConfig

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from flowmodel.data.captions import ENGLISH
+from flowmodel.data.dataset import TrainingInputs
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_parquet
-from flowmodel.icons.captions import ENGLISH
-from flowmodel.training.inputs import TrainingInputs
 
 
 @dataclass(frozen=True)

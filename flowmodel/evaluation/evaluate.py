@@ -13,25 +13,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT, UNSEEN_STYLE, UNSEEN_TONE, VALIDATION
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.clip import load_clip
-from flowmodel.evaluation.coverage import NEIGHBOURS
-from flowmodel.evaluation.distances import CONFIDENCE
 from flowmodel.evaluation.features import Features, load_extractor
 from flowmodel.evaluation.judge import load_judge
 from flowmodel.evaluation.losses import losses
-from flowmodel.evaluation.memorisation import COPY_THRESHOLD
+from flowmodel.evaluation.metrics.coverage import NEIGHBOURS
+from flowmodel.evaluation.metrics.distances import CONFIDENCE
+from flowmodel.evaluation.metrics.memorization import COPY_THRESHOLD
 from flowmodel.evaluation.real import RealIcons, Rows
 from flowmodel.evaluation.references import References
 from flowmodel.evaluation.samples import Samples, save_samples
 from flowmodel.evaluation.scoring import PerIcon, Pictures, Scorer, Scores, fidelity, means
 from flowmodel.evaluation.sweeps import sweeps
 from flowmodel.files import Artifact, sha256_json, write_json
-from flowmodel.generate import Generator
-from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT, UNSEEN_STYLE, UNSEEN_TONE, VALIDATION
+from flowmodel.model.checkpoint import CheckpointHeader
+from flowmodel.model.generator import Generator
 from flowmodel.recipes.schema import EvaluationConfig
-from flowmodel.training.checkpoint import CheckpointHeader
-from flowmodel.training.inputs import TrainingInputs
 
 METRICS_FILE = "metrics.json"
 SAMPLES_FILE = "samples.safetensors"

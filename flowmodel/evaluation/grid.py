@@ -5,15 +5,15 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT
+from flowmodel.data.table import read_ok_icons
 from flowmodel.evaluation.samples import Samples, load_samples
 from flowmodel.files import Artifact
-from flowmodel.icons.grid import comparison_grid
-from flowmodel.icons.rgba import to_image
-from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT
-from flowmodel.icons.table import read_ok_icons
-from flowmodel.icons.tensors import load_tensors
-from flowmodel.pictures import save_image
-from flowmodel.training.inputs import TrainingInputs
+from flowmodel.images.grid import comparison_grid
+from flowmodel.images.rgba import to_image
+from flowmodel.images.save import save_image
+from flowmodel.images.tensors import load_tensors
 
 SHOWN_TRAINED, SHOWN_UNSEEN, COLUMNS = 32, 8, 4
 _MARGIN, _HEADING = 10, 34

@@ -20,16 +20,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT, VALIDATION
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import FeatureExtractor, Features, load_extractor
+from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.real import RealIcons
-from flowmodel.evaluation.retrieval import ranks
 from flowmodel.files import Artifact, atomic_path, sha256_json
 from flowmodel.flow.sampling import mixed_seed
-from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT, VALIDATION
 from flowmodel.recipes.schema import Colour
 from flowmodel.text.torchvision_shim import let_torchvision_import
-from flowmodel.training.inputs import TrainingInputs
 
 
 @dataclass(frozen=True)

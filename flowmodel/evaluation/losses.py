@@ -1,12 +1,12 @@
 """The training's own loss of icons that were trained on and of icons that were not: the gap between them tells memorising."""
 
+from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.splits import TRAIN, VALIDATION
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import parquet_metadata
-from flowmodel.generate import Generator
-from flowmodel.icons.splits import TRAIN, VALIDATION
-from flowmodel.icons.tensors import load_tensors
+from flowmodel.images.tensors import load_tensors
+from flowmodel.model.generator import Generator
 from flowmodel.training.icon_set import load_icon_set
-from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.validation import Validation
 
 

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.groups import Groups
+from flowmodel.data.splits import load_splits
+from flowmodel.data.table import read_ok_icons
 from flowmodel.evaluation.captions import Captions
 from flowmodel.evaluation.features import FeatureExtractor, Features, cached_features
 from flowmodel.files import Artifact, sha256_json
-from flowmodel.icons.groups import Groups
-from flowmodel.icons.splits import load_splits
-from flowmodel.icons.table import read_ok_icons
-from flowmodel.icons.tensors import from_unit, load_tensors, to_unit
+from flowmodel.images.tensors import from_unit, load_tensors, to_unit
 from flowmodel.recipes.schema import Colour
-from flowmodel.training.inputs import TrainingInputs
 
 Rows = NDArray[np.integer]
 

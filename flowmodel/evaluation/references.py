@@ -18,14 +18,14 @@ import torch.nn.functional as F
 from sklearn.metrics.pairwise import cosine_similarity
 from torch import Tensor
 
-from flowmodel.evaluation.coverage import vendi_score
+from flowmodel.data.splits import TRAIN
 from flowmodel.evaluation.features import FeatureExtractor, cached_features
+from flowmodel.evaluation.metrics.coverage import vendi_score
 from flowmodel.evaluation.real import RealIcons, Rows
 from flowmodel.evaluation.scoring import Pictures, Scorer, Scores, fidelity, means
 from flowmodel.files import Artifact, sha256_bytes
 from flowmodel.flow.sampling import seeded_noise
-from flowmodel.icons.splits import TRAIN
-from flowmodel.icons.tensors import CHANNELS, from_unit
+from flowmodel.images.tensors import CHANNELS, from_unit
 
 _SEED = 0  # of noise and halves; they are no part of what is judged
 

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flowmodel.data.splits import VALIDATION
 from flowmodel.evaluation.clip import Clip
-from flowmodel.evaluation.coverage import NEIGHBOURS, coverage, vendi_score
-from flowmodel.evaluation.distances import Products, fd, fd_infinity, kid
 from flowmodel.evaluation.features import Features
 from flowmodel.evaluation.judge import Judge
-from flowmodel.evaluation.memorisation import Neighbours, calibrate, is_authentic, is_copy, neighbours
+from flowmodel.evaluation.metrics.coverage import NEIGHBOURS, coverage, vendi_score
+from flowmodel.evaluation.metrics.distances import Products, fd, fd_infinity, kid
+from flowmodel.evaluation.metrics.memorization import Neighbours, calibrate, is_authentic, is_copy, neighbours
+from flowmodel.evaluation.metrics.retrieval import ranks
+from flowmodel.evaluation.metrics.transparency import alpha_error, alpha_iou
 from flowmodel.evaluation.real import RealIcons, Rows
-from flowmodel.evaluation.retrieval import ranks
-from flowmodel.evaluation.transparency import alpha_error, alpha_iou
-from flowmodel.icons.splits import VALIDATION
 
 _FEWEST = 3  # training icons: a ratio of distances needs two beside the icon itself
 

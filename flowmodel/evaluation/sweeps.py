@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT
 from flowmodel.evaluation.features import FeatureExtractor
 from flowmodel.evaluation.real import Rows
 from flowmodel.evaluation.scoring import Pictures, Scorer
-from flowmodel.generate import Generator
-from flowmodel.icons.splits import TRAIN, UNSEEN_CONCEPT
+from flowmodel.model.generator import Generator
 
 STEPS = (1, 2, 4, 8, 16)
 GUIDANCE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)

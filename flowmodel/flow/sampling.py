@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from flowmodel.flow.guidance import GuidanceSchedule, GuidedVelocity
 from flowmodel.flow.solvers import Observer, Velocity, solve, solve_adaptively, time_grid
-from flowmodel.icons.tensors import CHANNELS, from_unit
+from flowmodel.images.tensors import CHANNELS, from_unit
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes.schema import Prediction, SamplingConfig
 

@@ -11,19 +11,19 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from flowmodel.data.dataset import TrainingInputs
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.evaluate import METRICS_FILE, evaluate
-from flowmodel.evaluation.gate import Champion, Decision, Rule, decide
 from flowmodel.files import read_json, sha256_file
+from flowmodel.model.checkpoint import read_header
 from flowmodel.recipes import Recipe, parse_recipe
 from flowmodel.recipes.schema import GateConfig
 from flowmodel.registry.observer import run_of_checkpoint
 from flowmodel.registry.references import CHAMPION, MODEL_NAME, aliases_of, checkpoint_of_version
 from flowmodel.registry.runs import EVALUATION
 from flowmodel.registry.tracking import connect, readable_errors, shown_uri, sqlite_file
+from flowmodel.release.gate import Champion, Decision, Rule, decide
 from flowmodel.store import Store
-from flowmodel.training.checkpoint import read_header
-from flowmodel.training.inputs import TrainingInputs
 
 DECISION_FILE = "decision.json"
 # Of a model version. A champion that was replaced by hand doesn't come back by itself when its training is found again.

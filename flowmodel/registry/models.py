@@ -15,19 +15,19 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
+from flowmodel.data.dataset import TrainingInputs
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.evaluate import METRICS_FILE
-from flowmodel.evaluation.gate import Decision
 from flowmodel.files import sha256_file
+from flowmodel.model.checkpoint import read_header
 from flowmodel.recipes.schema import GateConfig
 from flowmodel.registry.champion import decide_on, record_decision, version_of
 from flowmodel.registry.observer import run_of_checkpoint
 from flowmodel.registry.references import CHALLENGER, CHAMPION, MODEL_NAME, aliases_of, resolve_model
 from flowmodel.registry.runs import EVALUATION, TrainingRun
 from flowmodel.registry.tracking import readable_errors
+from flowmodel.release.gate import Decision
 from flowmodel.store import Store
-from flowmodel.training.checkpoint import read_header
-from flowmodel.training.inputs import TrainingInputs
 
 __all__ = ["MODEL_NAME", "Registered", "record_evaluation", "register", "resolve_model"]
 

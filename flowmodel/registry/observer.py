@@ -5,12 +5,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from flowmodel.data.dataset import TrainingInputs
 from flowmodel.errors import Resumable
+from flowmodel.model.checkpoint import read_header
 from flowmodel.registry.runs import TrainingRun
 from flowmodel.registry.tracking import connect
 from flowmodel.store import Store
-from flowmodel.training.checkpoint import read_header
-from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
 
 _UNLOGGED = ("eta_seconds",)

@@ -12,7 +12,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 class IconGenerator(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         try:
-            from flowmodel.generate import Generator
+            from flowmodel.model.generator import Generator
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "flowmodel":
                 raise
@@ -25,8 +25,8 @@ class IconGenerator(PythonModel):
 
     def predict(self, context: PythonModelContext, model_input: list[str], params: dict | None = None) -> list[bytes]:
         """One transparent PNG a caption. `params`: seed, steps, guidance."""
-        from flowmodel.icons.rgba import to_image
-        from flowmodel.pictures import png_bytes
+        from flowmodel.images.rgba import to_image
+        from flowmodel.images.save import png_bytes
 
         drawn_NCHW = self._generator.sample(model_input, **(params or {}))
         return [png_bytes(to_image(rgba_CHW)) for rgba_CHW in drawn_NCHW]

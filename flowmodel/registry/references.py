@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.model.pretrained import PRETRAINED, pretrained_weights
 from flowmodel.store import Store
-from flowmodel.training.pretrained import PRETRAINED, pretrained_weights
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -17,12 +17,12 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
+from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.manifest import icon_manifest, licence_table
+from flowmodel.data.terms import Terms
 from flowmodel.files import Artifact, read_json, write_json
-from flowmodel.icons.manifest import icon_manifest, licence_table
-from flowmodel.icons.terms import Terms
 from flowmodel.registry.tracking import connect, experiment_id, readable_errors, ui_address
 from flowmodel.store import PROJECT_ROOT, Store
-from flowmodel.training.inputs import TrainingInputs
 
 RUN_FILE = "mlflow_run.json"
 PARENT = "mlflow.parentRunId"  # the tag that nests a run in another

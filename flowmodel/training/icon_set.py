@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowmodel.data.captions import UNDETERMINED
+from flowmodel.data.dataset import TrainingInputs, icons_of_split
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_parquet
-from flowmodel.icons.captions import UNDETERMINED
-from flowmodel.icons.tensors import load_tensors, to_unit
+from flowmodel.images.tensors import load_tensors, to_unit
+from flowmodel.model.device import DevicePolicy
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes.schema import Colour, DataConfig
 from flowmodel.text.embeddings import load_embeddings
-from flowmodel.training.device import DevicePolicy
-from flowmodel.training.inputs import TrainingInputs, icons_of_split
 
 
 @dataclass(frozen=True)

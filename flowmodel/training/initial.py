@@ -11,11 +11,11 @@ from torch import nn
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
+from flowmodel.model.checkpoint import CheckpointHeader, read_header, read_tensors
+from flowmodel.model.pretrained import PRETRAINED, pretrained_weights
 from flowmodel.nets.enlarge import enlarge_unet
 from flowmodel.recipes import Recipe, parse_recipe
 from flowmodel.recipes.schema import UNetConfig
-from flowmodel.training.checkpoint import CheckpointHeader, read_header, read_tensors
-from flowmodel.training.pretrained import PRETRAINED, pretrained_weights
 
 
 def _path(init: str) -> Path:

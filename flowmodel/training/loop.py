@@ -12,16 +12,14 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from flowmodel.data.dataset import TrainingInputs
 from flowmodel.errors import FlowmodelError, Resumable
 from flowmodel.files import Artifact, sha256_json, write_json
 from flowmodel.flow.sampling import sample, seeded_noise
-from flowmodel.icons.grid import picture_grid
-from flowmodel.icons.rgba import to_image
-from flowmodel.icons.tensors import CHANNELS
-from flowmodel.nets import network_cost
-from flowmodel.recipes import Recipe
-from flowmodel.store import Store
-from flowmodel.training.checkpoint import (
+from flowmodel.images.grid import picture_grid
+from flowmodel.images.rgba import to_image
+from flowmodel.images.tensors import CHANNELS
+from flowmodel.model.checkpoint import (
     BEST,
     FINAL,
     BestSoFar,
@@ -31,8 +29,10 @@ from flowmodel.training.checkpoint import (
     step_checkpoints,
     step_path,
 )
+from flowmodel.nets import network_cost
+from flowmodel.recipes import Recipe
+from flowmodel.store import Store
 from flowmodel.training.initial import initial_digest
-from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.interruption import Interruption
 from flowmodel.training.memory import is_out_of_memory
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from flowmodel.data.terms import Terms
 from flowmodel.files import Artifact
-from flowmodel.icons.terms import Terms
+from flowmodel.model.device import DevicePolicy
 from flowmodel.nets import Cost
 from flowmodel.recipes import Recipe
-from flowmodel.training.device import DevicePolicy
 
 
 @dataclass(frozen=True)

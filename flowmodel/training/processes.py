@@ -15,7 +15,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.training.device import DevicePolicy
+from flowmodel.model.device import DevicePolicy
 
 T = TypeVar("T")
 

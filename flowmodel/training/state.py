@@ -12,16 +12,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.manifest import icon_manifest, icon_terms
+from flowmodel.data.terms import UNKNOWN
 from flowmodel.files import parquet_metadata
 from flowmodel.flow.objective import FlowMatchingObjective
 from flowmodel.flow.sampling import mixed_seed
-from flowmodel.icons.manifest import icon_manifest, icon_terms
-from flowmodel.icons.tensors import CHANNELS
-from flowmodel.icons.terms import UNKNOWN
-from flowmodel.nets import TextCondition, build_network
-from flowmodel.recipes import Recipe
-from flowmodel.training.augmentation import augment
-from flowmodel.training.checkpoint import (
+from flowmodel.images.tensors import CHANNELS
+from flowmodel.model.checkpoint import (
     BestSoFar,
     CheckpointHeader,
     read_header,
@@ -29,11 +27,13 @@ from flowmodel.training.checkpoint import (
     require_like,
     save_checkpoint,
 )
-from flowmodel.training.device import DevicePolicy
+from flowmodel.model.device import DevicePolicy
+from flowmodel.nets import TextCondition, build_network
+from flowmodel.recipes import Recipe
+from flowmodel.training.augmentation import augment
 from flowmodel.training.ema import PowerEma
 from flowmodel.training.icon_set import EpochOrder, load_training_set
 from flowmodel.training.initial import load_initial_weights
-from flowmodel.training.inputs import TrainingInputs
 from flowmodel.training.optimizer import Optimizers
 from flowmodel.training.processes import Processes
 from flowmodel.training.schedule import learning_rate

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from flowmodel.data.dataset import TrainingInputs, icons_of_split
 from flowmodel.flow.objective import Draw, FlowMatchingObjective
 from flowmodel.flow.sampling import seeded_noise
-from flowmodel.icons.tensors import CHANNELS
+from flowmodel.images.tensors import CHANNELS
+from flowmodel.model.device import DevicePolicy
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes import Recipe
-from flowmodel.training.device import DevicePolicy
 from flowmodel.training.icon_set import IconSet, load_icon_set
-from flowmodel.training.inputs import TrainingInputs, icons_of_split
 
 _SEED = 20_231_205  # of the choice of icons and of the noise, whatever the training's own seed: losses can be compared
 _BATCH = 64

@@ -3,8 +3,8 @@
 import pytest
 
 from benchmarks.sweep import BASE, VARIANTS, _recipe, _select
-from flowmodel.icons.keys import base_key
-from flowmodel.icons.splits import load_splits
+from flowmodel.data.keys import base_key
+from flowmodel.data.splits import load_splits
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

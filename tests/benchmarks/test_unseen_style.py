@@ -6,11 +6,11 @@ import pytest
 import yaml
 
 from benchmarks.unseen_style import measure
+from flowmodel.data.prepare import prepare
+from flowmodel.data.table import read_ok_icons
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.real import RealIcons
-from flowmodel.generate import Generator
-from flowmodel.icons.table import read_ok_icons
-from flowmodel.prepare import prepare
+from flowmodel.model.generator import Generator
 from flowmodel.store import PROJECT_ROOT, Store
 
 ICONS = 12

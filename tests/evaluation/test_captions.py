@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from flowmodel.data.dataset import TrainingInputs
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.captions import Captions
 from flowmodel.files import Artifact, read_parquet
-from flowmodel.training.inputs import TrainingInputs
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,16 @@ import pytest
 import torch
 from PIL import Image
 
+from flowmodel.data.splits import load_splits
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.evaluate import evaluate
-from flowmodel.evaluation.gate import threshold_rules
 from flowmodel.evaluation.grid import sample_grid
 from flowmodel.evaluation.samples import Samples, load_samples, save_samples
 from flowmodel.files import Artifact, read_json, sha256_file
-from flowmodel.generate import Generator
-from flowmodel.icons.splits import load_splits
-from flowmodel.icons.tensors import load_tensors
-from flowmodel.training.checkpoint import FINAL, read_header, read_tensors, save_checkpoint
+from flowmodel.images.tensors import load_tensors
+from flowmodel.model.checkpoint import FINAL, read_header, read_tensors, save_checkpoint
+from flowmodel.model.generator import Generator
+from flowmodel.release.gate import threshold_rules
 
 
 def test_report_names_everything_that_the_scores_depend_on(tiny_evaluation, tiny_training):

@@ -7,9 +7,9 @@ import torch
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation import features
 from flowmodel.evaluation.features import LAYOUT_WIDTH, SEMANTIC_WIDTH, cached_features, load_extractor
-from flowmodel.evaluation.retrieval import ranks
+from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.files import Artifact
-from flowmodel.icons.tensors import load_tensors
+from flowmodel.images.tensors import load_tensors
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation import judge as judge_module
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.judge import JudgeRecipe, load_judge
-from flowmodel.evaluation.retrieval import ranks
+from flowmodel.evaluation.metrics.retrieval import ranks
 
 QUICK = JudgeRecipe(steps=20)
 

@@ -4,7 +4,7 @@ import dataclasses
 
 from flowmodel.evaluation.losses import losses
 from flowmodel.files import Artifact, read_parquet, write_parquet
-from flowmodel.generate import Generator
+from flowmodel.model.generator import Generator
 
 
 def test_losses_are_measured_and_the_gap_is_their_difference(tiny_training):

@@ -6,7 +6,7 @@ import numpy as np
 
 from flowmodel.evaluation import features
 from flowmodel.evaluation.real import RealIcons, _joined
-from flowmodel.icons.tensors import from_unit, to_unit
+from flowmodel.images.tensors import from_unit, to_unit
 
 
 def test_every_icon_has_its_own_picture_prompt_and_split(real, prepared):

@@ -5,7 +5,7 @@ import torch
 
 from flowmodel.flow.guidance import GuidedVelocity
 from flowmodel.flow.sampling import mixed_seed, sample, sample_trajectory, seeded_noise
-from flowmodel.icons.tensors import from_unit
+from flowmodel.images.tensors import from_unit
 from flowmodel.nets import TextCondition, build_network
 from flowmodel.recipes.schema import SamplingConfig, UNetConfig
 

@@ -10,12 +10,12 @@ import dagster as dg
 import pytest
 import yaml
 
-from flowmodel.icons.sources import bundled
+from flowmodel.data.sources import bundled
 from flowmodel.store import PROJECT_ROOT
 from pipelines.defs.ingest import sensors
 from pipelines.defs.ingest.sensors import new_upstream
 from pipelines.resources import StoreResource
-from tests.icons.helpers import icon_row, write_icons
+from tests.data.helpers import icon_row, write_icons
 from tests.pipelines.conftest import ICONS, failure_line, metadata
 from tests.pipelines.conftest import write_icons as write_folder_source
 

@@ -12,11 +12,11 @@ from PIL import Image
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
+from flowmodel.model.pretrained import pretrained_weights
 from flowmodel.registry.models import record_evaluation, resolve_model
 from flowmodel.registry.references import aliases_of
 from flowmodel.registry.tracking import connect
 from flowmodel.store import Store
-from flowmodel.training.pretrained import pretrained_weights
 from tests.registry.conftest import Candidate
 
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from flowmodel.data.splits import load_splits
+from flowmodel.data.table import read_icon_table, write_icon_table
+from flowmodel.data.terms import Terms
 from flowmodel.files import read_json
-from flowmodel.icons.splits import load_splits
-from flowmodel.icons.table import read_icon_table, write_icon_table
-from flowmodel.icons.terms import Terms
 from flowmodel.registry.observer import MlflowObserver, run_of_checkpoint
 from flowmodel.registry.runs import LICENCES, MANIFEST, RUN_FILE, TrainingRun
 from flowmodel.registry.tracking import connect, experiment_id
@@ -166,7 +166,7 @@ from pathlib import Path
 from flowmodel.recipes import load_recipe
 from flowmodel.registry.observer import MlflowObserver
 from flowmodel.store import Store
-from flowmodel.training.inputs import TrainingInputs
+from flowmodel.data.dataset import TrainingInputs
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 import torch
 
+from flowmodel.data.schemas import CAPTION_EMBEDDINGS, validate
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import parquet_metadata, read_parquet, write_parquet
-from flowmodel.schemas import CAPTION_EMBEDDINGS, validate
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.text import embeddings
 from flowmodel.text.embeddings import embed_captions, load_embeddings

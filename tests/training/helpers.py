@@ -16,7 +16,7 @@ from pathlib import Path
 import flowmodel.cli
 from flowmodel.recipes import load_recipe
 from flowmodel.store import Store
-from flowmodel.training.inputs import TrainingInputs
+from flowmodel.data.dataset import TrainingInputs
 from flowmodel.training.loop import train
 
 def run():

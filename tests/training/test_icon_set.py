@@ -4,17 +4,17 @@ from pathlib import Path
 
 import torch
 
-from flowmodel.icons.captions import build_captions
-from flowmodel.icons.duplicates import find_duplicates
-from flowmodel.icons.normalise import normalise_icons
-from flowmodel.icons.splits import assign_splits
-from flowmodel.icons.tensors import pack_tensors
+from flowmodel.data.captions import build_captions
+from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.duplicates import find_duplicates
+from flowmodel.data.normalize import normalise_icons
+from flowmodel.data.splits import assign_splits
+from flowmodel.images.tensors import pack_tensors
+from flowmodel.model.device import DevicePolicy
 from flowmodel.recipes.schema import DataConfig, SplitConfig
 from flowmodel.text.embeddings import embed_captions, load_embeddings
-from flowmodel.training.device import DevicePolicy
 from flowmodel.training.icon_set import load_icon_set
-from flowmodel.training.inputs import TrainingInputs
-from tests.icons.helpers import icon_row, write_icons
+from tests.data.helpers import icon_row, write_icons
 
 
 def test_an_icon_without_a_caption_in_the_recipe_s_languages_is_trained_on_with_its_name(tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from flowmodel.data.prepare import prepare
 from flowmodel.errors import FlowmodelError
-from flowmodel.prepare import prepare
+from flowmodel.model.checkpoint import read_header, read_tensors
 from flowmodel.store import Store
-from flowmodel.training.checkpoint import read_header, read_tensors
 from flowmodel.training.loop import train, training_digest, training_folder
 from flowmodel.training.state import TrainingState
 from tests.training.helpers import changed

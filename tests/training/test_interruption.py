@@ -11,8 +11,8 @@ import torch
 
 from flowmodel.errors import Resumable
 from flowmodel.files import sha256_file
+from flowmodel.model.checkpoint import FINAL, step_checkpoints
 from flowmodel.training import interruption
-from flowmodel.training.checkpoint import FINAL, step_checkpoints
 from flowmodel.training.interruption import Interruption
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver

@@ -10,7 +10,7 @@ from PIL import Image
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_json, sha256_file
-from flowmodel.training.checkpoint import BEST, FINAL, read_header, read_tensors, step_checkpoints
+from flowmodel.model.checkpoint import BEST, FINAL, read_header, read_tensors, step_checkpoints
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
 from tests.conftest import TINY

@@ -8,11 +8,11 @@ import time
 import pytest
 import torch
 
+from flowmodel.data.dataset import icons_of_split
 from flowmodel.files import read_parquet
-from flowmodel.generate import Generator
-from flowmodel.icons.tensors import load_tensors, to_unit
+from flowmodel.images.tensors import load_tensors, to_unit
+from flowmodel.model.generator import Generator
 from flowmodel.recipes import load_recipe, load_selection
-from flowmodel.training.inputs import icons_of_split
 from flowmodel.training.loop import train
 from tests.conftest import TINY
 from tests.training.helpers import changed

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from flowmodel.files import read_json
-from flowmodel.training.checkpoint import FINAL, read_header, read_tensors
+from flowmodel.model.checkpoint import FINAL, read_header, read_tensors
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver
 from tests.conftest import TINY
@@ -20,7 +20,7 @@ from pathlib import Path
 from flowmodel.files import write_json
 from flowmodel.recipes import load_recipe
 from flowmodel.store import Store
-from flowmodel.training.inputs import TrainingInputs
+from flowmodel.data.dataset import TrainingInputs
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver
 

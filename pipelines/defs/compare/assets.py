@@ -34,7 +34,7 @@ def architecture_comparison(
     from PIL import Image
 
     from flowmodel.comparison.compare import NOTE, compare_architectures
-    from flowmodel.training.inputs import TrainingInputs
+    from flowmodel.data.dataset import TrainingInputs
     from pipelines.progress import ProgressLog
 
     started = time.perf_counter()

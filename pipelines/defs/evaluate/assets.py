@@ -18,8 +18,8 @@ def judge(
     context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, **inputs: Artifact
 ) -> dg.MaterializeResult[Artifact]:
     """Tells whether a picture shows its caption: trained contrastively on real icons alone, once a data set."""
+    from flowmodel.data.dataset import TrainingInputs
     from flowmodel.evaluation.judge import judge_of
-    from flowmodel.training.inputs import TrainingInputs
 
     started = time.perf_counter()
     cache, colour = store.open().root / "features", recipe.load().data.colour
@@ -48,12 +48,12 @@ def evaluation(
 ) -> tuple[dg.MaterializeResult[Artifact], dg.MaterializeResult[Artifact]]:
     from PIL import Image
 
+    from flowmodel.data.dataset import TrainingInputs
     from flowmodel.evaluation.grid import sample_grid
-    from flowmodel.evaluation.report import REPORT_FILE, evaluate_and_report
+    from flowmodel.evaluation.html.page import REPORT_FILE, evaluate_and_report
     from flowmodel.registry.curves import training_curves
     from flowmodel.registry.models import record_evaluation
     from flowmodel.registry.runs import EVALUATION
-    from flowmodel.training.inputs import TrainingInputs
 
     started = time.perf_counter()
     prepared, files = TrainingInputs(**inputs), store.open()

@@ -31,8 +31,8 @@ def beats_champion(
     embeddings: Artifact,
     splits: Artifact,
 ) -> dg.AssetCheckResult:
+    from flowmodel.data.dataset import TrainingInputs
     from flowmodel.registry.champion import decide_on
-    from flowmodel.training.inputs import TrainingInputs
 
     decision = decide_on(
         store.open(),

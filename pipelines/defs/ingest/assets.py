@@ -4,8 +4,8 @@ import time
 
 import dagster as dg
 
+from flowmodel.data.sources.config import SourceConfig
 from flowmodel.files import Artifact
-from flowmodel.icons.sources.config import SourceConfig
 from pipelines.failures import readable_failures
 from pipelines.icon_reports import icons_summary
 from pipelines.reporting import materialised
@@ -23,7 +23,7 @@ def build_icons(source: SourceConfig) -> dg.AssetsDefinition:
     )
     @readable_failures()
     def icons(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[Artifact]:
-        from flowmodel.icons.sources.ingest import ingest_icons
+        from flowmodel.data.sources.ingest import ingest_icons
 
         started = time.perf_counter()
         place = store.open()

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from flowmodel.data.sources.config import SourceConfig
 from flowmodel.files import Artifact
-from flowmodel.icons.sources.config import SourceConfig
 from pipelines.checking import icons_decode, keeps_contract
 from pipelines.sources import icon_sources, icons_key
 
@@ -22,7 +22,7 @@ def build_icon_checks(source: SourceConfig) -> dg.AssetChecksDefinition:
         ],
     )
     def check_icons(icons: Artifact) -> Iterator[dg.AssetCheckResult]:
-        from flowmodel.schemas import ICONS
+        from flowmodel.data.schemas import ICONS
 
         yield keeps_contract(icons, ICONS, key)
         yield icons_decode(icons, key)

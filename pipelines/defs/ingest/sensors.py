@@ -23,7 +23,7 @@ def new_upstream(context: dg.SensorEvaluationContext, store: StoreResource) -> d
 
     A source that can't be observed is a warning in the sensor's log, and is looked at again next time.
     """
-    from flowmodel.icons.sources.ingest import is_current, observe_sources, source_fingerprint
+    from flowmodel.data.sources.ingest import is_current, observe_sources, source_fingerprint
 
     place = store.open()
     seen = json.loads(context.cursor or "{}")

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from flowmodel.data.sources.config import SourceConfig
 from flowmodel.files import Artifact
-from flowmodel.icons.sources.config import SourceConfig
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
 from pipelines.icon_reports import duplicates_summary, icons_summary, splits_summary
@@ -27,7 +27,7 @@ def build_normalized_icons(sources: Sequence[SourceConfig]) -> dg.AssetsDefiniti
     @readable_failures()
     def normalized_icons(store: StoreResource, recipe: RecipeResource, **icons: Artifact) -> dg.MaterializeResult[Artifact]:
         """Every source's icons in one table, fitted into squares of the recipe's size in premultiplied alpha."""
-        from flowmodel.icons.normalise import normalise_icons
+        from flowmodel.data.normalize import normalise_icons
 
         started = time.perf_counter()
         size = recipe.load().data.size
@@ -43,7 +43,7 @@ def build_normalized_icons(sources: Sequence[SourceConfig]) -> dg.AssetsDefiniti
 @readable_failures()
 def rgba_tensors(store: StoreResource, recipe: RecipeResource, normalized_icons: Artifact) -> dg.MaterializeResult[Artifact]:
     """The usable icons as one uint8 tensor N x 4 x H x W, premultiplied."""
-    from flowmodel.icons.tensors import load_tensors, pack_tensors
+    from flowmodel.images.tensors import load_tensors, pack_tensors
 
     started = time.perf_counter()
     artifact = pack_tensors(normalized_icons.path, store.open().tensors(recipe.load().data.size))
@@ -55,8 +55,8 @@ def rgba_tensors(store: StoreResource, recipe: RecipeResource, normalized_icons:
 @readable_failures()
 def captions(store: StoreResource, recipe: RecipeResource, normalized_icons: Artifact) -> dg.MaterializeResult[Artifact]:
     """Several captions an icon: its name, with keywords, group, skin tone or drawing style, in the recipe's languages."""
+    from flowmodel.data.captions import build_captions
     from flowmodel.files import read_parquet
-    from flowmodel.icons.captions import build_captions
 
     started = time.perf_counter()
     data = recipe.load().data
@@ -87,7 +87,7 @@ def caption_embeddings(
 @readable_failures()
 def duplicates(store: StoreResource, normalized_icons: Artifact) -> dg.MaterializeResult[Artifact]:
     """Pairs of icons that look the same or nearly so, over all sources, and the clusters that they form."""
-    from flowmodel.icons.duplicates import find_duplicates
+    from flowmodel.data.duplicates import find_duplicates
 
     started = time.perf_counter()
     artifact = find_duplicates(normalized_icons.path, store.open().duplicates)
@@ -100,7 +100,7 @@ def splits(
     store: StoreResource, recipe: RecipeResource, normalized_icons: Artifact, duplicates: Artifact
 ) -> dg.MaterializeResult[Artifact]:
     """Which icons are trained on and which are held out: by concept, look-alikes, drawing style and skin tone."""
-    from flowmodel.icons.splits import assign_splits
+    from flowmodel.data.splits import assign_splits
 
     started = time.perf_counter()
     config, out = recipe.load().data.split, store.open().splits

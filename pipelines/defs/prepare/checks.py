@@ -19,7 +19,7 @@ def _schema(asset: str) -> dg.AssetCheckSpec:
     ]
 )
 def normalized_icons_checks(normalized_icons: Artifact) -> Iterator[dg.AssetCheckResult]:
-    from flowmodel.schemas import ICONS
+    from flowmodel.data.schemas import ICONS
 
     key = dg.AssetKey("normalized_icons")
     yield keeps_contract(normalized_icons, ICONS, key)
@@ -28,14 +28,14 @@ def normalized_icons_checks(normalized_icons: Artifact) -> Iterator[dg.AssetChec
 
 @dg.multi_asset_check(specs=[_schema("captions")])
 def caption_checks(captions: Artifact) -> Iterator[dg.AssetCheckResult]:
-    from flowmodel.schemas import CAPTIONS
+    from flowmodel.data.schemas import CAPTIONS
 
     yield keeps_contract(captions, CAPTIONS, dg.AssetKey("captions"))
 
 
 @dg.multi_asset_check(specs=[_schema("duplicates")])
 def duplicates_checks(duplicates: Artifact) -> Iterator[dg.AssetCheckResult]:
-    from flowmodel.schemas import DUPLICATES
+    from flowmodel.data.schemas import DUPLICATES
 
     yield keeps_contract(duplicates, DUPLICATES, dg.AssetKey("duplicates"))
 
@@ -53,7 +53,7 @@ def duplicates_checks(duplicates: Artifact) -> Iterator[dg.AssetCheckResult]:
     ]
 )
 def splits_checks(duplicates: Artifact, splits: Artifact) -> Iterator[dg.AssetCheckResult]:
-    from flowmodel.schemas import SPLIT_TABLE
+    from flowmodel.data.schemas import SPLIT_TABLE
 
     yield keeps_contract(splits, SPLIT_TABLE, dg.AssetKey("splits"))
     yield no_leak(splits, duplicates, dg.AssetKey("splits"))
@@ -72,7 +72,7 @@ def splits_checks(duplicates: Artifact, splits: Artifact) -> Iterator[dg.AssetCh
     ]
 )
 def caption_embeddings_checks(captions: Artifact, caption_embeddings: Artifact) -> Iterator[dg.AssetCheckResult]:
-    from flowmodel.schemas import CAPTION_EMBEDDINGS
+    from flowmodel.data.schemas import CAPTION_EMBEDDINGS
 
     key = dg.AssetKey("caption_embeddings")
     yield keeps_contract(caption_embeddings, CAPTION_EMBEDDINGS, key)

@@ -29,8 +29,8 @@ def registered_model(
     **inputs: Artifact,
 ) -> dg.MaterializeResult[Artifact]:
     """The checkpoint as a version of the MLflow model `flowmodel`: challenger, and champion where the gate says so."""
+    from flowmodel.data.dataset import TrainingInputs
     from flowmodel.registry.models import register
-    from flowmodel.training.inputs import TrainingInputs
 
     started = time.perf_counter()
     files = store.open()

@@ -34,8 +34,8 @@ def flow_checkpoint(
     **inputs: Artifact,
 ) -> dg.MaterializeResult[Artifact]:
     """The trained network. An interrupted training resumes; one that was finished on the same recipe and data is not repeated."""
+    from flowmodel.data.dataset import TrainingInputs
     from flowmodel.registry.observer import MlflowObserver
-    from flowmodel.training.inputs import TrainingInputs
     from flowmodel.training.loop import train, training_folder
     from pipelines.progress import ProgressLog
 

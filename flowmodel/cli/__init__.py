@@ -1,0 +1,43 @@
+"""The command line: `flowmodel train`, `sample`, `evaluate`, `champion` and `summary`, one module a command.
+
+What a person has to put right is one line on standard error and exit code 2; a training that was stopped and can be continued
+exits with 75. Heavy imports happen inside the commands, so that
+`flowmodel --help` answers at once.
+"""
+
+import os
+import sys
+
+import typer
+
+from flowmodel.cli.champion import app as champion_app
+from flowmodel.cli.evaluate import evaluate
+from flowmodel.cli.sample import sample
+from flowmodel.cli.summary import summary
+from flowmodel.cli.train import train
+from flowmodel.errors import FlowmodelError, Resumable
+
+app = typer.Typer(
+    help="A small text-to-icon generator: train it on captioned icons, then type a prompt.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (train, sample, evaluate, summary):
+    app.command()(command)
+app.add_typer(champion_app, name="champion")
+
+
+def main() -> None:
+    """Entry point of the `flowmodel` command."""
+    try:
+        app()
+    except Resumable as error:
+        print(f"stopped: {error}", file=sys.stderr)
+        sys.exit(os.EX_TEMPFAIL)
+    except FlowmodelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues from where it has written something", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,60 @@
+"""`flowmodel evaluate`: scores of a model, and a page about it."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowmodel.cli.common import ModelOption, console, resolve
+from flowmodel.errors import FlowmodelError
+
+
+def evaluate(
+    model: ModelOption = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="First of as many seeds as the recipe has; default: the recipe's.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The report, one HTML file.", dir_okay=False)] = Path("report.html"),
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Also metrics, reference and settings as JSON.", dir_okay=False)
+    ] = None,
+    icons: Annotated[int | None, typer.Option(min=2, help="Icons a split, at most; default: the recipe's.")] = None,
+    sweeps: Annotated[bool, typer.Option(help="Also try other numbers of steps and other guidance.")] = True,
+    sources: Annotated[
+        Path | None, typer.Option(help="YAML list of icon sources; default: $FLOWMODEL_SOURCES or the pipeline's.")
+    ] = None,
+) -> None:
+    """Score a model on trained and held-out captions, and show what it draws in one HTML file."""
+    from flowmodel.cli.summary import metrics_table
+    from flowmodel.cli.terminal import Stages
+    from flowmodel.data.prepare import prepare
+    from flowmodel.evaluation.html.page import evaluate_and_report
+    from flowmodel.files import write_bytes
+    from flowmodel.model.checkpoint import read_header
+    from flowmodel.recipes import parse_recipe
+    from flowmodel.registry.curves import training_curves
+    from flowmodel.store import Store
+
+    for path, suffixes in ((out, (".html", ".htm")), (json, (".json",))):
+        if path is not None and path.suffix.lower() not in suffixes:
+            raise FlowmodelError(f"{path}: give a name that ends in {suffixes[0]}")
+    store = Store.from_environment()
+    checkpoint = resolve(store, model)
+    recipe = parse_recipe(read_header(checkpoint).recipe, where=str(checkpoint))
+    config = recipe.evaluation
+    if seed is not None:
+        config = config.model_copy(update={"seeds": tuple(seed + number for number in range(len(config.seeds)))})
+    if icons is not None:
+        config = config.model_copy(update={"max_icons": icons})
+    # Nothing but the page, the numbers and the cached features is kept.
+    with Stages(console) as stages, tempfile.TemporaryDirectory(prefix="flowmodel-") as folder:
+        inputs = prepare(recipe, store, sources, log=stages)
+        curves = training_curves(store, checkpoint)
+        evaluation = evaluate_and_report(
+            checkpoint, inputs, Path(folder), out, store.root / "features", config, sweeps, curves, log=stages
+        )
+        if json is not None:
+            write_bytes(json, evaluation.metrics.path.read_bytes())
+    console.print(metrics_table(evaluation.report))
+    console.print(f"report {out}{f', metrics {json}' if json else ''} (model {checkpoint})", soft_wrap=True)

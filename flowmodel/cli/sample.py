@@ -1,0 +1,51 @@
+"""`flowmodel sample`: prompts to transparent PNGs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowmodel.cli.common import ModelOption, console, resolve
+from flowmodel.errors import FlowmodelError
+
+
+def sample(
+    prompts: Annotated[list[str], typer.Argument(help="One or more captions, each in quotes.")],
+    out: Annotated[Path, typer.Option(help="The grid's PNG; the pictures go into a folder of the same name beside it.")] = Path(
+        "samples.png"
+    ),
+    count: Annotated[int, typer.Option(min=1, help="Pictures a prompt.")] = 1,
+    model: ModelOption = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Solver steps; default: the recipe's.")] = None,
+    guidance: Annotated[float | None, typer.Option(min=0, help="Guidance scale; 1 is off; default: the recipe's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    animate: Annotated[bool, typer.Option("--animate", help="Also PROMPT.png in that folder: noise becoming the icons.")] = False,
+) -> None:
+    """Draw transparent PNGs for prompts, and a grid of them on a checkerboard."""
+    from flowmodel.images.grid import picture_grid
+    from flowmodel.images.rgba import to_image
+    from flowmodel.images.save import save_image, slug
+    from flowmodel.model.animation import draw_animation
+    from flowmodel.model.generator import Generator
+    from flowmodel.store import Store
+
+    if out.suffix.lower() != ".png":
+        raise FlowmodelError(f"--out {out}: the grid is a PNG; give a name that ends in .png")
+    path = resolve(Store.from_environment(), model)
+    generator = Generator.load(path, device)
+    folder = out.with_suffix("")
+    images, labels = [], []
+    for prompt in prompts:
+        # Prompt by prompt, so that a picture depends on its own prompt, its number and the seed, not on the other prompts.
+        drawn_NCHW = generator.sample([prompt] * count, seed=seed, steps=steps, guidance=guidance)
+        for number, rgba_CHW in enumerate(drawn_NCHW):
+            images.append(to_image(rgba_CHW))
+            labels.append(prompt)
+            save_image(images[-1], folder / f"{slug(prompt)}-{number}.png")
+        if animate:
+            draw_animation(generator, [prompt] * count, folder / f"{slug(prompt)}.png", seed, steps, guidance)
+    save_image(picture_grid(images, columns=count if count > 1 else 8, labels=labels), out)
+    evaluations = generator.nfe(steps, guidance)
+    nfe = "adaptive steps" if evaluations is None else f"{evaluations} network evaluations a picture"
+    console.print(f"{len(images)} pictures in {folder}/, grid in {out} (model {path}, {nfe}, seed {seed})")

@@ -1,0 +1,47 @@
+"""`flowmodel train`: a training without Dagster and MLflow."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowmodel.cli.common import console
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="Folder of the training; an unfinished one there is continued.", file_okay=False)],
+    recipe: Annotated[str, typer.Option(help="Name of a recipe, or path of a YAML file.")] = "quickstart",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="field.path=value in place of the recipe's; repeatable.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps; default: the recipe's.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="Checkpoint to start from (fine-tuning), pretrained: the shipped weights, or null: random ones; default: the "
+            "recipe's."
+        ),
+    ] = None,
+    sources: Annotated[
+        Path | None, typer.Option(help="YAML list of icon sources; default: $FLOWMODEL_SOURCES or the pipeline's.")
+    ] = None,
+) -> None:
+    """Train without Dagster and MLflow; leaves OUT/final.safetensors, and OUT/grid.png of what it draws."""
+    from flowmodel.cli.terminal import TerminalObserver
+    from flowmodel.data.dataset import TrainingInputs
+    from flowmodel.data.prepare import prepare
+    from flowmodel.recipes import load_recipe
+    from flowmodel.store import Store
+    from flowmodel.training.loop import train as run_training
+    from flowmodel.training.processes import main_process_first
+
+    given = {"training.device": device, "training.init": init}
+    chosen = load_recipe(recipe, [*(set_ or []), *(f"{field}={value}" for field, value in given.items() if value)])
+    # Under `accelerate launch` all processes come here.
+    with main_process_first(chosen.training.device) as is_main:
+        console.quiet = not is_main
+        store = Store.from_environment()
+        of_main = TrainingInputs.of  # the others read what it has prepared
+        inputs = prepare(chosen, store, sources, log=console.print) if is_main else of_main(store, chosen.data.size)
+    with TerminalObserver(console, out) as observer:
+        run_training(chosen, inputs, out, [observer] if is_main else [])

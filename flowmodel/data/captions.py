@@ -1,0 +1,114 @@
+"""Several captions an icon: a single text for each would invite the model to memorise it."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from flowmodel.data.emoji_texts import emoji_labels
+from flowmodel.data.schemas import CAPTIONS, validate
+from flowmodel.data.table import read_ok_icons
+from flowmodel.files import Artifact, write_parquet
+
+TEMPLATES = ("name", "name_keywords", "name_group", "name_tone", "name_style", "own")
+ENGLISH = "en"
+UNDETERMINED = "und"  # as ISO 639 calls it: what the source's own texts are written in, nobody says
+
+_TRANSLATED = ("name", "name_keywords")  # what emojibase has in every language
+_MAX_KEYWORDS = 5
+_TONE = re.compile(r"(?:[,:] )?(?:medium-)?(?:light|medium|dark) skin tone")
+_SCHEMA = pa.schema([(name, pa.string()) for name in ("caption_id", "icon_id", "text", "template", "language")])
+
+
+def caption_texts(name: str, keywords: Iterable[str], group: str, tone: str, style: str) -> dict[str, str]:
+    """English text by template.
+
+    | template | example |
+    |---|---|
+    | name | waving hand: dark skin tone |
+    | name_keywords | waving hand: dark skin tone, bye, hello |
+    | name_group | waving hand: dark skin tone, people and body |
+    | name_tone | waving hand with dark skin tone |
+    | name_style | waving hand: dark skin tone, noto style |
+
+    Up to five keywords, in their order, that say something the name doesn't. Where there are none, or no group or tone, the text
+    is the name alone: every icon has every one of these templates.
+    """
+    return {
+        "name": name,
+        "name_keywords": _with_keywords(name, keywords),
+        "name_group": f"{name}, {group.replace('-', ' and ')}" if group else name,
+        "name_tone": _with_tone(name, tone),
+        "name_style": f"{name}, {style} style",
+    }
+
+
+def build_captions(
+    normalised: Path,
+    out: Path,
+    styles: Mapping[str, str] | None = None,
+    templates: Sequence[str] = TEMPLATES,
+    languages: Sequence[str] = (ENGLISH,),
+) -> Artifact:
+    """Write the `captions` table of the usable icons: one row an icon, template and language.
+
+    `name` in English is always there, whatever is asked for: it is what an icon is called in evaluations. `own` are the texts
+    that the source gives, used as they are whatever the languages; an icon without any has none. Other languages have name and
+    keywords, of icons that are emoji. `styles` gives the style of each source by name; a source that is not in it is its own
+    style.
+
+    Raises FlowmodelError when the table can't be read, or emojibase does not have one of `languages`.
+    """
+    icons = read_ok_icons(normalised, ["id", "source", "key", "name", "keywords", "captions", "group", "skin_tone"])
+    labels = {language: emoji_labels(language) for language in languages if language != ENGLISH}
+    rows: list[tuple[str, ...]] = []
+    for icon in icons.to_dict("records"):
+        style = (styles or {}).get(icon["source"], icon["source"])
+        rows += _english(icon, style, templates if ENGLISH in languages else ["name"])
+        if "own" in templates:
+            rows += _own(icon)
+        for language, names in labels.items():
+            if icon["key"] in names:
+                rows += _translated(icon, *names[icon["key"]], language, templates)
+    captions = validate(CAPTIONS, pd.DataFrame(rows, columns=_SCHEMA.names, dtype="str"), where=out)
+    return Artifact.of(write_parquet(out, pa.Table.from_pandas(captions, schema=_SCHEMA, preserve_index=False)))
+
+
+def _english(icon: Mapping[Any, Any], style: str, templates: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    texts = caption_texts(icon["name"], icon["keywords"], icon["group"], icon["skin_tone"], style)
+    for template, text in texts.items():
+        if template == "name" or template in templates:
+            yield f"{icon['id']}#{template}", icon["id"], text, template, ENGLISH
+
+
+def _own(icon: Mapping[Any, Any]) -> Iterator[tuple[str, ...]]:
+    for number, text in enumerate(icon["captions"]):
+        yield f"{icon['id']}#own-{number}", icon["id"], text, "own", UNDETERMINED
+
+
+def _translated(
+    icon: Mapping[Any, Any], name: str, keywords: Iterable[str], language: str, templates: Sequence[str]
+) -> Iterator[tuple[str, ...]]:
+    texts = {"name": name, "name_keywords": _with_keywords(name, keywords)}
+    for template in _TRANSLATED:
+        if template in templates:
+            yield f"{icon['id']}#{template}@{language}", icon["id"], texts[template], template, language
+
+
+def _with_keywords(name: str, keywords: Iterable[str]) -> str:
+    known = set(name.lower().split())
+    chosen: dict[str, str] = {}
+    for keyword in keywords:
+        if len(chosen) < _MAX_KEYWORDS and not set(keyword.lower().split()) <= known:
+            chosen.setdefault(keyword.lower(), keyword)
+    return ", ".join([name, *chosen.values()])
+
+
+def _with_tone(name: str, tone: str) -> str:
+    if not tone:
+        return name
+    tones = list(dict.fromkeys(tone.split("+")))
+    return f"{_TONE.sub('', name)} with {' and '.join(tones)} skin tone{'s' if len(tones) > 1 else ''}"

@@ -1,0 +1,155 @@
+"""Bring icons of any size and mode to one square size, without distortion and independent of invisible colour.
+
+Shape suffixes: H, W pixels, N = the wanted edge, 4 channels (red, green, blue, alpha).
+"""
+
+import json
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from flowmodel.data.table import read_icon_table, write_icon_table
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import Artifact, parquet_metadata, sha256_bytes
+from flowmodel.images.decode import open_png
+from flowmodel.images.rgba import encode_png, unpremultiply
+
+# Of a trimmed icon: its longer edge as a share of the square. The rest is the margin that most icon sets draw.
+OPTICAL_SIZE = 7 / 8
+
+_CHANGED = ("png", "width", "sha256", "status", "reason", "notes")
+_SOFT = 1  # pixels that a soft edge may lose when it is averaged, or gain
+_FAST = 1  # zlib level: twice as fast as the default, a tenth larger
+
+_Box = tuple[int, int, int, int]  # left, top, right, bottom
+
+
+@dataclass(frozen=True)
+class NormalisedPicture:
+    """A picture of the wanted size.
+
+    Attributes:
+        premultiplied_NN4: premultiplied RGBA, uint8.
+        unchanged: whether it has the size and the pixels that it came with.
+        notes: what a person may want to know; empty for nothing.
+    """
+
+    premultiplied_NN4: NDArray[np.uint8]
+    unchanged: bool
+    notes: str = ""
+
+
+def normalise_picture(png: bytes, size: int, trim: bool = False) -> NormalisedPicture:
+    """The picture fitted into a square of `size` pixels, centred, the rest transparent; with `trim`, its visible part.
+
+    Averaged in premultiplied sRGB (area average when shrinking, bilinear when enlarging), so that colour under transparent
+    pixels never bleeds in (Porter and Duff 1984); docs/sources.md shows what linear light would change. Normalising the result
+    again changes nothing. Raises ValueError with a short reason when `png` can't be decoded or shows nothing.
+    """
+    straight = open_png(png)
+    box = straight.getbbox()  # of what is not transparent
+    if box is None:
+        raise ValueError("shows nothing: every pixel is transparent")
+    picture = straight.convert("RGBa")  # Pillow's name for premultiplied
+    if trim:
+        edge = max(1, round(size * OPTICAL_SIZE))
+        if picture.size == (size, size) and abs(_longer(box) - edge) <= _SOFT:
+            return NormalisedPicture(np.asarray(picture), unchanged=True)
+        picture, fitted = _trimmed(picture, edge)
+    elif picture.size == (size, size):
+        return NormalisedPicture(np.asarray(picture), unchanged=True)
+    else:
+        fitted = _fitted(picture, size)
+    notes = f"enlarged from {picture.width} x {picture.height}" if max(fitted.size) > max(picture.size) else ""
+    canvas_NN4 = np.zeros((size, size, 4), np.uint8)
+    top, left = (size - fitted.height) // 2, (size - fitted.width) // 2
+    canvas_NN4[top : top + fitted.height, left : left + fitted.width] = np.asarray(fitted)
+    if not canvas_NN4[..., 3].any():
+        raise ValueError("shows nothing: every pixel is transparent")
+    return NormalisedPicture(canvas_NN4, unchanged=False, notes=notes)
+
+
+def _fitted(picture: Image.Image, edge: int) -> Image.Image:
+    """Scaled so that the longer edge is `edge`."""
+    scale = edge / max(picture.size)
+    width, height = (max(1, round(length * scale)) for length in picture.size)
+    if (width, height) == picture.size:
+        return picture
+    return picture.resize((width, height), Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR)
+
+
+def _trimmed(picture: Image.Image, edge: int) -> tuple[Image.Image, Image.Image]:
+    """The visible part of `picture`, and the same scaled to `edge`.
+
+    Specks that fade away when they are averaged don't count: the rest would be smaller than that of other icons.
+    """
+    while True:
+        picture = picture.crop(picture.getchannel("a").getbbox())
+        fitted = _fitted(picture, edge)
+        seen = fitted.getchannel("a").getbbox()
+        if seen is None or _longer(seen) >= edge - _SOFT:
+            return picture, fitted
+        across, down = picture.width / fitted.width, picture.height / fitted.height
+        smaller = (int(seen[0] * across), int(seen[1] * down), math.ceil(seen[2] * across), math.ceil(seen[3] * down))
+        if smaller == (0, 0, *picture.size):
+            return picture, fitted
+        picture = picture.crop(smaller)
+
+
+def _longer(box: _Box) -> int:
+    return max(box[2] - box[0], box[3] - box[1])
+
+
+def normalise_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Collection[str] = ()) -> Artifact:
+    """Join the `icons` tables of the sources and bring every usable picture to `size` x `size` pixels.
+
+    A PNG that has this size already is kept byte for byte. Rows are sorted by id; the order of the sources is remembered in the
+    file's metadata, because splits depend on it. A picture that can't be decoded is quarantined with its reason. Here `sha256`
+    is that of the premultiplied pixels, so that two files of the same picture have the same.
+
+    Args:
+        tables: path of the icons table by name of the source, in the order of sources.yaml.
+        trim: names of the sources whose transparent margins are cut.
+
+    Raises:
+        FlowmodelError: a table is missing or breaks the contract, or two give the same id.
+    """
+    icons = pd.concat([read_icon_table(path) for path in tables.values()], ignore_index=True).sort_values("id", ignore_index=True)
+    if (repeated := icons["id"].duplicated()).any():
+        raise FlowmodelError(
+            f"icon '{icons.loc[repeated, 'id'].iloc[0]}' comes from more than one source; give them different names"
+        )
+    # One after another: Pillow's decoders hold the interpreter's lock, and threads only wait for each other.
+    columns = (icons[name].tolist() for name in ("source", *_CHANGED))
+    changed = [_normalise_row(*row, size=size, trim=trim) for row in zip(*columns, strict=True)]
+    icons[list(_CHANGED)] = pd.DataFrame(changed, columns=_CHANGED)
+    icons["height"] = icons["width"]
+    return write_icon_table(out, icons, {"size": str(size), "sources": json.dumps(list(tables))})
+
+
+def source_order(normalised: Path) -> list[str]:
+    """The sources of a normalised table in the order of sources.yaml; empty for a table that doesn't say."""
+    return list(json.loads(parquet_metadata(normalised).get("sources", "[]")))
+
+
+def _normalise_row(
+    source: str, png: bytes, width: int, sha256: str, status: str, reason: str, notes: str, *, size: int, trim: Collection[str]
+) -> tuple[bytes, int, str, str, str, str]:
+    """The new values of the columns _CHANGED."""
+    if status == "ok":
+        try:
+            normal = normalise_picture(png, size, source in trim)
+        except ValueError as error:
+            status, reason = "quarantined", str(error)
+        else:
+            if not normal.unchanged:
+                png = encode_png(unpremultiply(normal.premultiplied_NN4), _FAST)
+            digest = sha256_bytes(normal.premultiplied_NN4.tobytes())
+            return png, size, digest, status, reason, ", ".join(filter(None, (notes, normal.notes)))
+    return b"", 0, sha256_bytes(b""), status, reason, notes

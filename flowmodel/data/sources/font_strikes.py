@@ -1,0 +1,163 @@
+"""Bitmaps of a colour font: the pictures of one strike of `sbix` or `CBDT`, by glyph name.
+
+`sbix`: Apple's TrueType Reference Manual; OpenType 1.9, "sbix - Standard Bitmap Graphics Table". `CBDT`, `CBLC`: OpenType 1.9.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fontTools.ttLib import TTCollection, TTFont
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.images.decode import decode_png, open_picture
+from flowmodel.images.rgba import encode_png
+
+_PICTURES = {"png ": ".png", "jpg ": ".jpg"}  # sbix graphic types that are files
+# References to another glyph's picture. `flip` came with the emoji that face right, and is in no published specification;
+# fontTools reads it as a reference too.
+_DUPLICATE, _MIRRORED = "dupe", "flip"
+_MAX_REFERENCES = 8  # a chain of references this long is a circle
+
+
+@dataclass(frozen=True)
+class ColourFont:
+    """A font with colour bitmaps.
+
+    Attributes:
+        path, index: the file, and the font's place in it (0 but for collections).
+        family, version, copyright, licence, manufacturer: as its name table says; empty where it doesn't. The licence is its
+            text, else its address, else the copyright.
+        ppem: pixels an em of the strike, the largest that there is.
+        glyph_names: by glyph id.
+    """
+
+    path: Path
+    index: int
+    family: str
+    version: str
+    copyright: str
+    licence: str
+    manufacturer: str
+    ppem: int
+    glyph_names: tuple[str, ...]
+    _strike: Any  # glyph name -> fontTools' glyph
+    _is_sbix: bool
+
+    def has_picture(self, glyph: str) -> bool:
+        """Whether there is anything for this glyph, also something that can't be read."""
+        return glyph in self._strike and (not self._is_sbix or self._strike[glyph].graphicType is not None)
+
+    def picture(self, glyph: str) -> tuple[bytes, str]:
+        """The file and its ending (".png"); raises ValueError with a short reason when it is none that can be drawn."""
+        try:
+            if not self._is_sbix:
+                return self._strike[glyph].imageData, ".png"
+            bitmap, mirrored = self._follow(glyph)
+            if bitmap.graphicType not in _PICTURES:
+                raise ValueError(f"bitmap of type '{bitmap.graphicType.strip()}', which can't be drawn here")
+            ending = _PICTURES[bitmap.graphicType]
+            return (_mirror(bitmap.imageData, ending), ".png") if mirrored else (bitmap.imageData, ending)
+        except ValueError:
+            raise
+        except Exception as error:  # damaged fonts make fontTools raise many types
+            raise ValueError(f"damaged bitmap ({type(error).__name__})") from None
+
+    def _follow(self, glyph: str) -> tuple[Any, bool]:
+        """The bitmap that `glyph` refers to in the end, and whether it is to be mirrored."""
+        mirrored = False
+        for _ in range(_MAX_REFERENCES):
+            bitmap = self._strike.get(glyph)
+            if bitmap is None or bitmap.graphicType is None:
+                raise ValueError(f"refers to glyph '{glyph}', which has no bitmap")
+            if bitmap.graphicType not in (_DUPLICATE, _MIRRORED):
+                return bitmap, mirrored
+            mirrored ^= bitmap.graphicType == _MIRRORED
+            glyph = bitmap.referenceGlyphName
+        raise ValueError("is a duplicate of itself")
+
+
+def _mirror(content: bytes, ending: str) -> bytes:
+    rgba_hwc = decode_png(open_picture(content, f"mirrored{ending}").png)
+    return encode_png(np.ascontiguousarray(rgba_hwc[:, ::-1]))
+
+
+def open_colour_font(path: Path) -> ColourFont:
+    """The first font in the file at `path` that has colour bitmaps, and its largest strike.
+
+    Raises FlowmodelError when the file is missing, is no font, or has no colour bitmaps.
+    """
+    fonts = _fonts(path)
+    with damage_told(path):
+        for index, font in enumerate(fonts):
+            if "sbix" in font and (strikes := font["sbix"].strikes):
+                ppem = max(strikes)
+                return _describe(path, index, font, ppem, strikes[ppem].glyphs, is_sbix=True)
+            if "CBDT" in font and "CBLC" in font and font["CBLC"].strikes:
+                sizes = [strike.bitmapSizeTable.ppemY for strike in font["CBLC"].strikes]
+                largest = sizes.index(max(sizes))
+                return _describe(path, index, font, sizes[largest], font["CBDT"].strikeData[largest], is_sbix=False)
+    found = sorted({table for font in fonts for table in ("COLR", "SVG ", "CFF ", "glyf") if table in font})
+    raise FlowmodelError(
+        f"{path}: has no colour bitmaps (sbix or CBDT), only {', '.join(t.strip() for t in found) or 'other tables'}; "
+        "take a bitmap font, or the same icons as SVG with kind iconify or folder"
+    )
+
+
+def font_version(path: Path) -> str:
+    """The version string of the font's name table; raises FlowmodelError when the file is missing or no font."""
+    with damage_told(path):
+        return _name(_fonts(path)[0], 5)
+
+
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Turns what fontTools and HarfBuzz raise for a damaged font, which may be of any type, into a FlowmodelError."""
+    try:
+        yield
+    except FlowmodelError:
+        raise
+    except Exception as error:
+        raise FlowmodelError(f"{path}: damaged font ({type(error).__name__}: {_line(error)}); install it again") from None
+
+
+def _fonts(path: Path) -> list[TTFont]:
+    try:
+        with path.open("rb") as file:
+            is_collection = file.read(4) == b"ttcf"
+        if is_collection:
+            return list(TTCollection(path, lazy=True).fonts)
+        return [TTFont(path, lazy=True)]
+    except OSError as error:
+        raise FlowmodelError(f"{path}: can't be read ({error.strerror}); correct its path in sources.yaml") from None
+    except Exception as error:  # of any type where the file is no font
+        raise FlowmodelError(f"{path}: not a font ({_line(error)}); correct its path in sources.yaml") from None
+
+
+def _describe(path: Path, index: int, font: TTFont, ppem: int, strike: Any, is_sbix: bool) -> ColourFont:
+    return ColourFont(
+        path=path,
+        index=index,
+        family=_name(font, 16) or _name(font, 1) or path.stem,
+        version=_name(font, 5),
+        copyright=_name(font, 0),
+        licence=_name(font, 13) or _name(font, 14) or _name(font, 0),
+        manufacturer=_name(font, 8),
+        ppem=ppem,
+        glyph_names=tuple(font.getGlyphOrder()),
+        _strike=strike,
+        _is_sbix=is_sbix,
+    )
+
+
+def _name(font: TTFont, number: int) -> str:
+    name = font["name"].getDebugName(number) if "name" in font else None
+    return " ".join((name or "").split())
+
+
+def _line(error: Exception) -> str:
+    lines: Iterable[str] = str(error).splitlines()
+    return next(iter(lines), type(error).__name__)

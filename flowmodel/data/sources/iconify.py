@@ -1,0 +1,160 @@
+"""Source kind `iconify`: a set of icons in Iconify's JSON form, the npm package @iconify-json/SET.
+
+Every icon that isn't hidden becomes one row, and so does every alias that turns or crops its parent; an alias that shows the
+same picture only adds its name to the keywords of icons unknown to Unicode. Keys are code points where the set says so
+(`chars.json`) and slugs elsewhere; where two icons have one code point, the first in the set gets it and the other a slug.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flowmodel.data.emoji_texts import unicode_emoji
+from flowmodel.data.keys import SKIN_TONES, normalise_hexcode, parse_hexcode, skin_tone, slug
+from flowmodel.data.sources.config import IconifySource
+from flowmodel.data.sources.context import Observation, Reading, SourceContext
+from flowmodel.data.sources.iconify_svg import Icon, icon_svg, resolve_icons
+from flowmodel.data.sources.npm_client import Package, fetch_package, latest_version, read_members
+from flowmodel.data.sources.parallel import icon_rows
+from flowmodel.errors import FlowmodelError
+
+_FILES = ("icons.json", "info.json", "metadata.json", "chars.json")
+_BLACK = "#000000"
+
+
+def read(config: IconifySource, context: SourceContext) -> Reading:
+    """All icons of the set; one that can't be drawn is quarantined.
+
+    Raises FlowmodelError when the package can't be fetched or its files are not of Iconify's form.
+    """
+    package = fetch_package(_package(config), config.version, config.integrity, context)
+    files = _load(package)
+    resolved = resolve_icons(files["icons.json"])
+    keys = _keys(resolved, files["chars.json"], is_emoji=files["info.json"].get("category") == "Emoji")
+    groups = {icon: slug(title.replace("&", " ")) for title, icons in reversed(_categories(files)) for icon in icons}
+    drafts = []
+    for name, icon in resolved.items():
+        key, char = keys[name]
+        if not config.skin_tones and skin_tone(key):
+            continue
+        known = unicode_emoji().get(key)
+        own_name = name.replace("-", " ").replace("_", " ").strip()
+        drafts.append(
+            {
+                "key": key,
+                "file": f"{name}.svg",
+                "content": icon if isinstance(icon, ValueError) else _svg(icon, config.colour or _BLACK),
+                "name": known.name if known and config.names == "unicode" else own_name,
+                "char": known.char if known else char,
+                "keywords": known.keywords if known else _alias_names(icon),
+                "group": groups.get(name) or (known.group if known else ""),
+                "subgroup": known.subgroup if known else "",
+                "licence": _licence(files["info.json"]),
+                "origin": f"{package.name} {package.version}",
+                "svg_pixels": config.svg_pixels,
+            }
+        )
+    return Reading(icon_rows(config, drafts, context))
+
+
+def observe(config: IconifySource, context: SourceContext) -> Observation:
+    """The configured version, and the registry's latest if that is another one; fetches no package."""
+    package = _package(config)
+    latest = latest_version(package)
+    newer = latest if latest != config.version else ""
+    return Observation([package, config.version, config.integrity], config.version, newer)
+
+
+def _package(config: IconifySource) -> str:
+    return f"@iconify-json/{config.set}"
+
+
+def _load(package: Package) -> dict[str, dict[str, Any]]:
+    members = read_members(package.tgz, {f"package/{file}" for file in _FILES})
+    loaded: dict[str, dict[str, Any]] = {}
+    for file in _FILES:
+        try:
+            value = json.loads(members.get(f"package/{file}", b"{}"))
+        except (ValueError, RecursionError) as error:
+            raise FlowmodelError(f"{package.tgz}: {file} is not valid JSON ({error}); try another version") from None
+        if not isinstance(value, dict):
+            raise FlowmodelError(f"{package.tgz}: {file} is not a JSON object; try another version")
+        loaded[file] = value
+    if not isinstance(loaded["icons.json"].get("icons"), dict) or not loaded["icons.json"]["icons"]:
+        raise FlowmodelError(f"{package.tgz}: icons.json holds no icons; is the package an Iconify set?")
+    return loaded
+
+
+def _categories(files: dict[str, dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    categories = files["metadata.json"].get("categories")
+    return (
+        [(title, icons) for title, icons in categories.items() if isinstance(icons, list)] if isinstance(categories, dict) else []
+    )
+
+
+def _licence(info: Mapping[str, Any]) -> str:
+    licence = info.get("license")
+    return str(licence.get("spdx") or licence.get("title") or "") if isinstance(licence, dict) else ""
+
+
+def _svg(icon: Icon, colour: str) -> bytes | ValueError:
+    try:
+        return icon_svg(icon, colour)
+    except ValueError as error:
+        return error
+
+
+def _alias_names(icon: Icon | ValueError) -> list[str]:
+    return [] if isinstance(icon, ValueError) else [name.replace("-", " ") for name in icon.other_names]
+
+
+def _keys(icons: Mapping[str, Icon | ValueError], chars: Mapping[str, Any], is_emoji: bool) -> dict[str, tuple[str, str]]:
+    """Key and character of every icon, each key once: code points first, so that no slug can take theirs."""
+    keys: dict[str, tuple[str, str]] = {}
+    taken: set[str] = set()
+    code_points = dict(_code_points(icons, chars))
+    if is_emoji:
+        by_name = {slug(emoji.name): (key, emoji.char) for key, emoji in unicode_emoji().items()}
+        found = ((name, _known_by_name(name, by_name)) for name in icons if name not in code_points)
+        code_points |= {name: match for name, match in found if match}
+    for name in icons:
+        if name in code_points and code_points[name][0] not in taken:
+            keys[name] = code_points[name]
+            taken.add(code_points[name][0])
+    for name in icons:
+        if name not in keys:
+            wanted = key = slug(name) or "icon"
+            number = 1
+            while key in taken:
+                number += 1
+                key = f"{wanted}-{number}"
+            keys[name] = (key, "")
+            taken.add(key)
+    return keys
+
+
+def _code_points(icons: Mapping[str, Icon | ValueError], chars: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """The code point of each icon that has one; of several an emoji's, else the first that is a symbol.
+
+    A font's numbers in the private use area, or those of letters and digits, say nothing about the picture.
+    """
+    owners = {name: name for name in icons}
+    for name, icon in icons.items():
+        owners |= dict.fromkeys(icon.other_names, name) if isinstance(icon, Icon) else {}
+    candidates: dict[str, list[str]] = {}
+    for hexcode, name in chars.items():
+        if isinstance(name, str) and name in owners:
+            candidates.setdefault(owners[name], []).append(hexcode)
+    for name, hexcodes in candidates.items():
+        emoji = [key for hexcode in hexcodes if (key := normalise_hexcode(hexcode)) in unicode_emoji()]
+        symbols = [parsed for hexcode in hexcodes if (parsed := parse_hexcode(hexcode))]
+        if emoji:
+            yield name, (emoji[0], unicode_emoji()[emoji[0]].char)
+        elif symbols:
+            yield name, symbols[0]
+
+
+def _known_by_name(name: str, by_name: Mapping[str, tuple[str, str]]) -> tuple[str, str] | None:
+    """The emoji that a set of emoji names but gives no code point, as it does for aliases: `waving-hand-dark`."""
+    toned = name.endswith(tuple(f"-{tone}" for tone in SKIN_TONES.values()))
+    return by_name.get(f"{name}-skin-tone" if toned else name)

@@ -1,0 +1,68 @@
+"""From the text of `sources.yaml` to checked entries."""
+
+import os
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+
+from flowmodel.data.sources.config import SOURCE, SourceConfig
+from flowmodel.errors import FlowmodelError
+from flowmodel.store import PROJECT_ROOT
+
+# By kind.
+MODELS = {model.model_fields["kind"].annotation.__args__[0]: model for model in get_args(get_args(SourceConfig)[0])}
+
+
+def sources_file() -> Path:
+    """The list of icon sources: the file that FLOWMODEL_SOURCES names, else `pipelines/sources.yaml`."""
+    return Path(os.environ.get("FLOWMODEL_SOURCES") or PROJECT_ROOT / "pipelines" / "sources.yaml").resolve()
+
+
+def load_sources(path: Path) -> list[SourceConfig]:
+    """The sources listed in the YAML file at `path`: `sources: [{name: noto, kind: bundled, path: data/...}, ...]`.
+
+    Raises FlowmodelError naming the file, the entry and the field.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FlowmodelError(f"{path}: no such file; it lists the icon sources") from None
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise FlowmodelError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    entries = content.get("sources") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not entries or set(content) != {"sources"}:
+        raise FlowmodelError(f"{path}: must hold one list called 'sources' with at least one entry, and nothing else")
+    configs = [_parse_entry(entry, where=f"{path}: sources[{i}]") for i, entry in enumerate(entries)]
+    names = [config.name.replace("-", "_") for config in configs]  # the two are one where names may have no hyphen: in Dagster
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            taken = f"name '{configs[i].name}' is taken by sources[{names.index(name)}]"
+            raise FlowmodelError(f"{path}: sources[{i}]: {taken}; choose another")
+    return configs
+
+
+def _parse_entry(entry: Any, where: str) -> SourceConfig:
+    if not isinstance(entry, dict):
+        raise FlowmodelError(f"{where}: must be a mapping with name and kind, not {type(entry).__name__}")
+    where = f"{where} ('{entry['name']}')" if isinstance(entry.get("name"), str) else where
+    if "kind" not in entry:
+        raise FlowmodelError(f"{where}: kind: missing, it must be given; there are {', '.join(MODELS)}")
+    kind = entry["kind"]
+    if not isinstance(kind, str) or kind not in MODELS:
+        raise FlowmodelError(f"{where}: kind: '{kind}' is unknown; there are {', '.join(MODELS)}")
+    try:
+        return SOURCE.validate_python(entry)
+    except ValidationError as error:
+        problems = [_problem(item, kind) for item in error.errors()]
+        raise FlowmodelError(f"{where}: {'; '.join(problems)}") from None
+
+
+def _problem(item: Any, kind: str) -> str:
+    field = ".".join(map(str, item["loc"][1:]))  # the first place is the kind
+    if item["type"] == "extra_forbidden":
+        return f"{field}: unknown field of kind {kind} (known: {', '.join(MODELS[kind].model_fields)})"
+    if item["type"] == "missing":
+        return f"{field}: missing, kind {kind} needs it"
+    return f"{field}: {item['msg']}, got {item['input']!r}"

@@ -1,0 +1,36 @@
+"""Rows of many pictures, several pictures at a time."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from flowmodel.data.sources.config import BaseSource
+from flowmodel.data.sources.context import SourceContext
+from flowmodel.data.sources.rows import icon_row
+
+_EVERY = 1000
+
+T = TypeVar("T")
+
+
+def icon_rows(config: BaseSource, drafts: Sequence[Mapping[str, Any]], context: SourceContext) -> list[dict[str, Any]]:
+    """One row for each draft, in their order; a draft holds the keyword arguments of :func:`icon_row`."""
+    return rows_of(lambda draft: icon_row(config, **draft), drafts, context)
+
+
+def rows_of(make: Callable[[T], dict[str, Any]], items: Sequence[T], context: SourceContext) -> list[dict[str, Any]]:
+    """`make(item)` of each item, in their order.
+
+    Threads are enough: files are read outside Python's lock, and SVG is drawn in processes of its own.
+    """
+    rows: list[dict[str, Any]] = []
+    started = time.monotonic()
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8), thread_name_prefix="icon-rows") as executor:
+        for row in executor.map(make, items):
+            rows.append(row)
+            if len(rows) % _EVERY == 0 and len(rows) < len(items):
+                context.log(f"read {len(rows):,} of {len(items):,} pictures")
+    context.log(f"read {len(rows):,} pictures in {time.monotonic() - started:.0f} s")
+    return rows

@@ -1,0 +1,310 @@
+"""A polite client of the web: obeys robots.txt, says who it is, waits between requests, and fetches nothing twice.
+
+What was fetched lies in a cache on disk and is asked for again with If-None-Match or If-Modified-Since (RFC 9111). Pictures that
+an interrupted run had fetched already are not asked for at all when the next run resumes it.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from hishel import CacheOptions, Entry, SqliteStorage
+from hishel.httpx import CacheTransport
+from protego import Protego
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from flowmodel.data.sources.web_network import Clock, FetchError, GuardedTransport, answered, too_large
+
+_AGENT = "flowmodel"
+_REDIRECTS = 5
+_ATTEMPTS = 4
+_BACKOFF = wait_exponential_jitter(initial=1, max=30, jitter=1)
+# A server that asks for a longer pause is left alone until the next run, and so is one that fails again and again.
+_LONGEST_WAIT = 300.0
+_FAILURES = 5
+_ROBOTS_BYTES = 2**20  # RFC 9309, 2.5: at least 500 KiB
+_CACHE_BYTES = 4 * 2**30
+_JOURNAL_SECONDS = 7 * 86400
+_MOVED = (301, 302, 303, 307, 308)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A document. `url` is where it was found after redirects; `mime` and `charset` are lower-case, empty where not stated."""
+
+    url: str
+    content: bytes
+    mime: str = ""
+    charset: str = ""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a server says of a document without sending it; empty for what it doesn't say."""
+
+    etag: str
+    last_modified: str
+    length: str
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """How one request is meant.
+
+    Attributes:
+        cached: whether the cache may answer, and keeps what comes.
+        fresh: whether the server must be asked even if the cached answer is not old yet.
+        as_it_is: whether the cached answer is good however old it is.
+        read: whether the body is wanted.
+    """
+
+    method: str = "GET"
+    limit: int = 0
+    cached: bool = True
+    fresh: bool = True
+    as_it_is: bool = False
+    read: bool = True
+
+
+@dataclass(frozen=True)
+class _Answer:
+    url: httpx.URL
+    status: int
+    headers: httpx.Headers
+    content: bytes
+
+
+class _OneEach(SqliteStorage):
+    """Keeps one answer for each address: hishel 2.0 leaves the outdated one behind, and may ask with its ETag."""
+
+    def create_entry(self, request: Any, response: Any, key: str, **limits: Any) -> Entry:
+        for outdated in self.get_entries(key):
+            self.remove_entry(outdated.id)
+        return super().create_entry(request, response, key, **limits)
+
+
+class WebClient:
+    """Fetches documents one at a time; a context manager.
+
+    Args:
+        folder: where the cache lies; another client with the same folder continues with it.
+        contact: a person's address, told to servers.
+        allow_hosts: hosts that may have a private address.
+        pause_seconds: pause between two requests to one host; robots.txt may ask for a longer one.
+        timeout_seconds: limit of one request, from the connection to the last byte.
+        max_bytes: limit of one body, unpacked.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        contact: str = "",
+        allow_hosts: Iterable[str] = (),
+        pause_seconds: float = 1.0,
+        timeout_seconds: float = 30.0,
+        max_bytes: int = 64 * 2**20,
+        log: Callable[[str], None] = lambda line: None,
+        clock: Clock | None = None,
+    ):
+        self._clock, self._log, self._max_bytes = clock or Clock(), log, max_bytes
+        self._headers = {
+            "User-Agent": f"{_AGENT}/{version('flowmodel')}" + (f" (+{contact})" if contact else ""),
+            "Accept": "*/*",
+            "Accept-Encoding": "gzip",  # only what can be unpacked piece by piece within the limit
+        }
+        self._network = GuardedTransport(
+            allow_hosts=allow_hosts, timeout_seconds=timeout_seconds, pause_seconds=pause_seconds, clock=self._clock
+        )
+        storage = _OneEach(database_path=_sound(folder / "cache.db", log), max_size=_CACHE_BYTES)
+        self._cache = CacheTransport(self._network, storage)
+        self._journal = folder / "unfinished.txt"
+        self._done = _read_journal(self._journal)
+        self._robots: dict[str, Protego | FetchError | None] = {}
+        self._failures: dict[str, int] = {}
+        self._given_up: dict[str, str] = {}
+        if self._done:
+            log(f"resuming: {len(self._done):,} pictures are there already")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._cache.close()
+
+    def page(self, url: str) -> Fetched:
+        """The document at `url` as it is now: the server is always asked, and may answer that nothing has changed.
+
+        Raises FetchError: refused by robots.txt or by the limits, or not to be had.
+        """
+        return self._document(url, self._max_bytes, fresh=True)
+
+    def picture(self, url: str, max_bytes: int) -> Fetched:
+        """Like :meth:`page`, but not asked for again when the run before this one was broken off after it had fetched it."""
+        fetched = self._document(url, min(max_bytes, self._max_bytes), fresh=False)
+        if url not in self._done:
+            self._done.add(url)
+            with self._journal.open("a", encoding="utf-8") as journal:  # a torn last line names no picture, and does no harm
+                journal.write(url + "\n")
+        return fetched
+
+    def head(self, url: str) -> Head:
+        """What the server says of the document at `url` now; raises FetchError as :meth:`page` does."""
+        try:
+            answer = self._follow(url, _Ask("HEAD", self._max_bytes, cached=False))
+        except FetchError as error:
+            if error.status not in (HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
+                raise
+            answer = self._follow(url, _Ask("GET", self._max_bytes, cached=False, read=False))
+        return Head(*(answer.headers.get(name, "") for name in ("etag", "last-modified", "content-length")))
+
+    def finish(self) -> None:
+        """Say that the run is complete: the next one asks for every picture again, whether it has changed."""
+        self._journal.unlink(missing_ok=True)
+        self._done.clear()
+
+    def _document(self, url: str, limit: int, fresh: bool) -> Fetched:
+        answer = self._follow(url, _Ask(limit=limit, fresh=fresh, as_it_is=not fresh and url in self._done))
+        mime, _, rest = answer.headers.get("content-type", "").lower().partition(";")
+        charset = next((part.split("=")[1].strip(" \"'") for part in rest.split(";") if part.strip().startswith("charset=")), "")
+        return Fetched(str(answer.url), answer.content, mime.strip(), charset)
+
+    def _follow(self, url: str, ask: _Ask, robots: bool = True) -> _Answer:
+        target = _checked(url)
+        for _ in range(_REDIRECTS + 1):
+            if robots:
+                self._obey_robots(target)
+            answer = self._patiently(target, ask)
+            if answer.status in _MOVED and "location" in answer.headers:
+                target = _next_hop(target, answer.headers["location"])
+            elif answer.status == HTTPStatus.OK:
+                return answer
+            else:
+                raise FetchError(target, answered(answer.status), status=answer.status)
+        raise FetchError(url, f"redirected more than {_REDIRECTS} times")
+
+    def _patiently(self, url: httpx.URL, ask: _Ask) -> _Answer:
+        """Send, and send again after a growing pause while the failure looks like a passing one."""
+        if reason := self._given_up.get(url.host):
+            raise FetchError(url, f"not asked for, because {reason}", temporary=True)
+        retrying = Retrying(
+            stop=stop_after_attempt(_ATTEMPTS),
+            retry=retry_if_exception(_is_worth_another_try),
+            wait=_wait,
+            sleep=self._clock.sleep,
+            before_sleep=self._report,
+            reraise=True,
+        )
+        try:
+            answer: _Answer = retrying(self._send, url, ask)
+        except FetchError as error:
+            if error.temporary:
+                self._count_failure(url.host, error)
+            raise
+        self._failures[url.host] = 0
+        return answer
+
+    def _send(self, url: httpx.URL, ask: _Ask) -> _Answer:
+        headers = self._headers | ({"Cache-Control": "no-cache"} if ask.fresh else {})
+        caching = {"rfc": CacheOptions(shared=False, allow_stale=ask.as_it_is)}
+        request = httpx.Request(ask.method, url, headers=headers, extensions={"limit": ask.limit, "caching": caching})
+        response = (self._cache if ask.cached else self._network).handle_request(request)
+        try:
+            content = response.read() if ask.read and response.status_code == HTTPStatus.OK else b""
+        finally:
+            response.close()
+        if len(content) > ask.limit:  # kept when the limit was higher
+            raise too_large(url, ask.limit)
+        return _Answer(url, response.status_code, response.headers, content)
+
+    def _report(self, state: RetryCallState) -> None:
+        if state.outcome and state.next_action:
+            self._log(f"{state.outcome.exception()}; trying again in {state.next_action.sleep:.0f} s")
+
+    def _count_failure(self, host: str, error: FetchError) -> None:
+        self._failures[host] = self._failures.get(host, 0) + 1
+        if error.retry_after > _LONGEST_WAIT:
+            self._given_up[host] = f"{host} asked for a pause of {error.retry_after:.0f} s"
+        elif self._failures[host] >= _FAILURES:
+            self._given_up[host] = f"{host} failed {_FAILURES} times in a row"
+        if host in self._given_up:
+            self._log(f"{self._given_up[host]}; it is left alone for now")
+
+    def _obey_robots(self, url: httpx.URL) -> None:
+        """RFC 9309, 2.3.1: no robots.txt (4xx) allows everything, an unreachable one nothing."""
+        origin = f"{url.scheme}://{url.netloc.decode('ascii')}"
+        if origin not in self._robots:
+            self._robots[origin] = self._fetch_robots(origin, url.host)
+        rules = self._robots[origin]
+        if isinstance(rules, FetchError):
+            raise FetchError(url, f"not fetched, as its host's robots.txt can't be ({rules})", temporary=rules.temporary)
+        if rules is not None and not rules.can_fetch(str(url), _AGENT):
+            raise FetchError(url, f"{origin}/robots.txt forbids to fetch it")
+
+    def _fetch_robots(self, origin: str, host: str) -> Protego | FetchError | None:
+        try:
+            answer = self._follow(f"{origin}/robots.txt", _Ask(limit=_ROBOTS_BYTES), robots=False)
+        except FetchError as error:
+            return None if 400 <= error.status < 500 and not error.temporary else error
+        rules = Protego.parse(answer.content.decode("utf-8", "replace"))
+        if delay := rules.crawl_delay(_AGENT):
+            self._log(f"{origin}/robots.txt asks for {delay:g} s between requests")
+            self._network.slow_down(host, delay)
+        return rules
+
+
+def _checked(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        raise FetchError(url, "not a valid address") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise FetchError(url, "only http and https are fetched")
+    if parsed.userinfo:
+        raise FetchError(parsed.copy_with(userinfo=b""), "an address with a user name or password is not fetched")
+    return parsed.copy_with(fragment=None)
+
+
+def _next_hop(url: httpx.URL, location: str) -> httpx.URL:
+    try:
+        return _checked(str(url.join(location)))
+    except (httpx.InvalidURL, ValueError) as error:
+        raise FetchError(url, f"redirects to a wrong address ({error})") from None
+
+
+def _is_worth_another_try(error: BaseException) -> bool:
+    return isinstance(error, FetchError) and error.temporary and error.retry_after <= _LONGEST_WAIT
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, FetchError) else 0.0
+    return max(asked, _BACKOFF(state))
+
+
+def _sound(database: Path, log: Callable[[str], None]) -> Path:
+    """`database`, which is removed when it is no SQLite file: it holds nothing that can't be fetched again."""
+    if database.is_file() and database.stat().st_size:
+        with database.open("rb") as file:
+            sound = file.read(16) == b"SQLite format 3\0"
+        if not sound:
+            log(f"{database}: damaged; everything is fetched again")
+            for path in database.parent.glob(f"{database.name}*"):
+                path.unlink()
+    return database
+
+
+def _read_journal(journal: Path) -> set[str]:
+    # After some days the pictures may be others; asking costs little.
+    try:
+        if time.time() - journal.stat().st_mtime > _JOURNAL_SECONDS:
+            journal.unlink()
+            return set()
+        return set(journal.read_text(encoding="utf-8", errors="replace").splitlines())
+    except OSError:
+        return set()

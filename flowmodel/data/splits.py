@@ -1,0 +1,210 @@
+"""Which icons are trained on, which choose settings, and which nobody looks at before the final evaluation.
+
+Sources are taken in the order of sources.yaml, and what an earlier one has decided stands: a source that is added at the end
+moves no icon of the others. Within a source everything follows from a hash of the seed and of a group's own name.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from flowmodel.data.duplicates import load_pairs
+from flowmodel.data.groups import Groups, T
+from flowmodel.data.normalize import source_order
+from flowmodel.data.schemas import SPLIT_TABLE, validate
+from flowmodel.data.table import read_ok_icons
+from flowmodel.files import Artifact, read_parquet, write_parquet
+from flowmodel.recipes.schema import SplitConfig
+
+TRAIN, VALIDATION, EXCLUDED = "train", "validation", "excluded"
+UNSEEN_CONCEPT, UNSEEN_STYLE, UNSEEN_TONE = "unseen_concept", "unseen_style", "unseen_tone"
+
+_SCHEMA = pa.schema([("icon_id", pa.string()), ("split", pa.string())])
+
+
+@dataclass(frozen=True)
+class Icon:
+    """What a split depends on. `concept` is the key without skin tone; `tone` is empty for none, `style` for the source's own."""
+
+    id: str
+    source: str
+    concept: str
+    tone: str = ""
+    style: str = ""
+
+    @property
+    def drawing(self) -> tuple[str, str]:
+        """The concept as one style draws it."""
+        return self.concept, self.style or self.source
+
+
+def assign_splits(
+    normalised: Path, duplicates: Path, config: SplitConfig, out: Path, styles: Mapping[str, str] | None = None
+) -> Artifact:
+    """Give every usable icon a split and write the `splits` table.
+
+    `styles` gives the style of each source by name; a source that is not in it is its own style.
+
+    Raises FlowmodelError when a table is missing or unreadable.
+    """
+    table = read_ok_icons(normalised, ["id", "source", "base_key", "skin_tone"])
+    table["style"] = table["source"].map(lambda source: (styles or {}).get(source, source))
+    icons = [Icon(*values) for values in zip(*(table[column] for column in table), strict=True)]
+    order = source_order(normalised) or sorted(set(table["source"]))
+    split_of = split_icons(icons, order, load_pairs(duplicates), config)
+    rows = pd.DataFrame({"icon_id": table["id"], "split": [split_of[icon.id] for icon in icons]}, dtype="str")
+    validate(SPLIT_TABLE, rows, where=out)
+    metadata = {"seed": str(config.seed)}
+    return Artifact.of(write_parquet(out, pa.Table.from_pandas(rows, schema=_SCHEMA, preserve_index=False), metadata))
+
+
+def load_splits(path: Path) -> dict[str, str]:
+    """Split by icon id; raises FlowmodelError when the file is missing or unreadable."""
+    table = read_parquet(path, _SCHEMA.names)
+    return dict(zip(table["icon_id"].to_pylist(), table["split"].to_pylist(), strict=True))
+
+
+def leaks(split_of: Mapping[str, str], pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The pairs of look-alikes that lie on two sides of a border: none, if the splits are right."""
+    return [
+        (a, b)
+        for a, b in pairs
+        if a in split_of and b in split_of and split_of[a] != split_of[b] and EXCLUDED not in (split_of[a], split_of[b])
+    ]
+
+
+def split_icons(
+    icons: Sequence[Icon], sources: Sequence[str], pairs: Iterable[tuple[str, str]], config: SplitConfig
+) -> dict[str, str]:
+    """The split of each icon, by id.
+
+    Concepts that share look-alikes form a group, which is `train`, `validation` or `unseen_concept` as a whole, over all sources
+    and skin tones. Of what would be trained on, `unseen_style` holds out (concept, style) where an earlier source shows the
+    concept in another style, and `unseen_tone` holds out (concept, tone) where another tone is shown. An icon that looks like one
+    on the other side of a border is `excluded`.
+
+    Args:
+        icons: in any order.
+        sources: every source's name, in the order of sources.yaml.
+        pairs: ids of icons that look alike (:mod:`flowmodel.data.duplicates`).
+    """
+    by_source = defaultdict(list)
+    for icon in sorted(icons, key=lambda icon: icon.id):
+        by_source[icon.source].append(icon)
+    alike = defaultdict(list)
+    for a, b in pairs:
+        alike[a].append(b)
+        alike[b].append(a)
+    decided = _Decided(config, alike)
+    for source in sources:
+        decided.add(by_source[source])
+    return decided.split_of
+
+
+@dataclass
+class _Decided:
+    """What the sources so far have decided."""
+
+    config: SplitConfig
+    alike: Mapping[str, list[str]]
+    split_of: dict[str, str] = field(default_factory=dict)  # by icon
+    concepts: dict[str, str] = field(default_factory=dict)  # train, validation or unseen_concept by concept
+    styles: dict[tuple[str, str], str] = field(default_factory=dict)  # train or unseen_style by (concept, style)
+    tones: dict[tuple[str, str], str] = field(default_factory=dict)  # train or unseen_tone by (concept, tone)
+    shown: set[str] = field(default_factory=set)  # concepts that are trained on
+
+    def add(self, icons: Sequence[Icon]) -> None:
+        """Decide about the icons of the next source."""
+        self._decide_concepts(icons)
+        trained = [icon for icon in icons if self.concepts[icon.concept] == TRAIN]
+        wanted = {icon.id: self.concepts[icon.concept] for icon in icons}
+        wanted |= dict.fromkeys(self._unseen_styles(trained), UNSEEN_STYLE)
+        wanted |= dict.fromkeys(self._unseen_tones([icon for icon in trained if wanted[icon.id] == TRAIN]), UNSEEN_TONE)
+        for icon in icons:
+            neighbours = {self.split_of.get(other, EXCLUDED) for other in self.alike[icon.id]} - {EXCLUDED}
+            self.split_of[icon.id] = wanted[icon.id] if neighbours <= {wanted[icon.id]} else EXCLUDED
+        self.shown |= {icon.concept for icon in trained if self.split_of[icon.id] == TRAIN}
+
+    def _decide_concepts(self, icons: Sequence[Icon]) -> None:
+        """Concepts that are new join those that they look like, or else are placed by the hash of their group."""
+        groups = Groups(icon.concept for icon in icons)
+        concept_of = {icon.id: icon.concept for icon in icons}
+        for icon in icons:
+            for other in self.alike[icon.id]:
+                if other in concept_of:
+                    groups.join(icon.concept, concept_of[other])
+        neighbours = defaultdict(set)
+        for icon in icons:
+            if icon.concept in self.concepts:
+                neighbours[groups.name(icon.concept)].add(self.concepts[icon.concept])
+            neighbours[groups.name(icon.concept)] |= {self._side(other) for other in self.alike[icon.id]} - {EXCLUDED}
+        for concept in dict.fromkeys(concept_of.values()):
+            group = groups.name(concept)
+            own = self._place(group)
+            # Where a group looks like several, no choice is right; the icons in question will be excluded.
+            self.concepts.setdefault(concept, own if len(neighbours[group]) != 1 else next(iter(neighbours[group])))
+
+    def _side(self, icon_id: str) -> str:
+        split = self.split_of.get(icon_id, EXCLUDED)
+        return TRAIN if split in (UNSEEN_STYLE, UNSEEN_TONE) else split
+
+    def _place(self, group: str) -> str:
+        position = self._position(group)
+        if position < self.config.unseen_concept:
+            return UNSEEN_CONCEPT
+        # From the other end, so that changing one share doesn't move icons between the other split and training.
+        return VALIDATION if position >= 1 - self.config.validation else TRAIN
+
+    def _unseen_styles(self, trained: Sequence[Icon]) -> list[str]:
+        """Ids to hold out, of (concept, style) that no earlier source had: whole groups of concepts that earlier sources show in
+        another style, and that look like nothing trained on; remembers what becomes of each.
+        """
+        for group, icons in self._members(trained, lambda icon: icon.concept).items():
+            held_out = self._position("style", icons[0].source, group) < self.config.unseen_style and all(
+                icon.concept in self.shown and icon.drawing not in self.styles and not self._looks_trained(icon) for icon in icons
+            )
+            for icon in icons:
+                self.styles.setdefault(icon.drawing, UNSEEN_STYLE if held_out else TRAIN)
+        return [icon.id for icon in trained if self.styles[icon.drawing] == UNSEEN_STYLE]
+
+    def _unseen_tones(self, trained: Sequence[Icon]) -> list[str]:
+        """Ids to hold out, of (concept, tone) that no earlier source had; remembers what becomes of each."""
+        members = self._members(trained, lambda icon: (icon.concept, icon.tone))
+        chosen = {
+            group
+            for group, icons in members.items()
+            if self._position("tone", *group) < self.config.unseen_tone
+            and all(icon.tone and (icon.concept, icon.tone) not in self.tones and not self._looks_trained(icon) for icon in icons)
+        }
+        remaining = {icon.concept for group, icons in members.items() if group not in chosen for icon in icons} | self.shown
+        for group, icons in members.items():
+            held_out = group in chosen and all(icon.concept in remaining for icon in icons)
+            for icon in icons:
+                self.tones.setdefault((icon.concept, icon.tone), UNSEEN_TONE if held_out else TRAIN)
+        return [icon.id for icon in trained if self.tones[icon.concept, icon.tone] == UNSEEN_TONE]
+
+    def _members(self, icons: Sequence[Icon], unit: Callable[[Icon], T]) -> dict[T, list[Icon]]:
+        """Icons by the name of their group: those of one unit, and those that look alike, are together."""
+        unit_of = {icon.id: unit(icon) for icon in icons}
+        groups = Groups(unit_of.values())
+        for icon in icons:
+            for other in self.alike[icon.id]:
+                if other in unit_of:
+                    groups.join(unit_of[icon.id], unit_of[other])
+        members: dict[T, list[Icon]] = defaultdict(list)
+        for icon in icons:
+            members[groups.name(unit_of[icon.id])].append(icon)
+        return members
+
+    def _looks_trained(self, icon: Icon) -> bool:
+        return any(self.split_of.get(other) == TRAIN for other in self.alike[icon.id])
+
+    def _position(self, *name: str) -> float:
+        """Where the hash of a name lies between 0 and 1."""
+        digest = hashlib.sha256("/".join((str(self.config.seed), *name)).encode()).digest()
+        return int.from_bytes(digest[:8]) / 2**64

@@ -1,0 +1,114 @@
+"""Which pictures a report shows, as data URIs: drawings beside the real icons, and beside the nearest training icons.
+
+Shape suffixes: N samples, M real icons, H/W height and width.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import numpy as np
+from torch import Tensor
+
+from flowmodel.data.splits import TRAIN
+from flowmodel.evaluation.features import Features
+from flowmodel.evaluation.metrics.memorization import neighbours
+from flowmodel.evaluation.real import RealIcons, Rows
+from flowmodel.evaluation.samples import Samples
+from flowmodel.images.rgba import to_image
+from flowmodel.images.save import png_bytes
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`uri` is what an `img` shows, `alt` what it is, for those who can't see it."""
+
+    uri: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Pictures side by side, the prompt under them, and a remark such as how near a copy the drawing is."""
+
+    pictures: tuple[Picture, ...]
+    prompt: str
+    remark: str = ""
+    is_near: bool = False
+
+
+class Tiles:
+    """Of the samples of the first seed; `features` are theirs, `train_rows` the icons that the model was trained on. A ratio
+    below `near` is said to be that of a near copy.
+    """
+
+    def __init__(self, samples: Samples, features: Features, real: RealIcons, train_rows: Rows, near: float) -> None:
+        self._samples, self._real = samples, real
+        self._rows = real.rows(samples.ids)
+        distinct = real.distinct(train_rows)
+        self._nearest_N: Rows | None = None
+        if len(distinct) >= 3:
+            found = neighbours(features.layout_ND, real.features.layout_ND[distinct])
+            self._nearest_N, self._ratio_N, self._is_near_N = distinct[found.rows_N], found.ratio_N, found.ratio_N < near
+
+    def beside_real(self, split: str, count: int) -> list[Tile]:
+        """The real icon and the drawing, spread over the emoji groups."""
+        return [Tile((self._real_one(n), self._drawn(n)), self._samples.prompts[n]) for n in self._spread(split, count)]
+
+    def beside_nearest(self, split: str, count: int) -> list[Tile]:
+        """The real icon, the drawing and the training icon nearest to it."""
+        return [self._with_nearest(n) for n in self._spread(split, count)]
+
+    def closest(self, count: int) -> list[Tile]:
+        """Drawings for held-out captions that come closest to being a copy of a training icon, the worst first."""
+        if self._nearest_N is None:
+            return []
+        held_out = [n for n, split in enumerate(self._samples.splits) if split != TRAIN]
+        worst = sorted(held_out, key=lambda n: self._ratio_N[n])[:count]
+        return [self._with_nearest(n, f"{self._ratio_N[n]:.2f}") for n in worst]
+
+    def _with_nearest(self, n: int, remark: str = "") -> Tile:
+        pictures = [self._real_one(n), self._drawn(n)]
+        if self._nearest_N is not None:
+            row = self._nearest_N[n]
+            pictures.append(picture(self._real.rgba_M4HW[row], f"nearest training icon: {self._real.prompts[row]}"))
+        is_near = self._nearest_N is not None and bool(self._is_near_N[n])
+        return Tile(tuple(pictures), self._samples.prompts[n], remark, is_near)
+
+    def _real_one(self, n: int) -> Picture:
+        return picture(self._real.rgba_M4HW[self._rows[n]], f"real icon: {self._samples.prompts[n]}")
+
+    def _drawn(self, n: int) -> Picture:
+        return picture(self._samples.rgba_SN4HW[0, n], f"drawn: {self._samples.prompts[n]}")
+
+    def _spread(self, split: str, count: int) -> list[int]:
+        """Numbers of samples, taken from the groups in turn, so that every group shows."""
+        numbers = self._samples.of_split(split)
+        return spread(numbers, [self._real.groups[self._rows[n]] for n in numbers], count)
+
+
+def spread(numbers: Sequence[int], groups: Sequence[str], count: int) -> list[int]:
+    """At most `count` of the numbers, from the groups in turn, and evenly from within each; ascending."""
+    by_group: dict[str, list[int]] = {}
+    for number, group in zip(numbers, groups, strict=True):
+        by_group.setdefault(group, []).append(number)
+    share = -(-count // max(len(by_group), 1))
+    evenly = [[members[i] for i in _evenly(len(members), share)] for members in by_group.values()]
+    left_over = [
+        [number for number in members if number not in taken] for members, taken in zip(by_group.values(), evenly, strict=True)
+    ]
+    in_turn = [n for round_ in (*zip_longest(*evenly), *zip_longest(*left_over)) for n in round_ if n is not None]
+    return sorted(in_turn[:count])
+
+
+def _evenly(length: int, count: int) -> list[int]:
+    return np.unique(np.linspace(0, length - 1, min(length, count)).round().astype(int)).tolist()
+
+
+def picture(rgba_4HW: Tensor, alt: str) -> Picture:
+    return Picture(data_uri(png_bytes(to_image(rgba_4HW))), alt)
+
+
+def data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -1,0 +1,176 @@
+"""What a report says in plain sentences. Pure functions on the report of an evaluation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT, VALIDATION
+from flowmodel.evaluation.metric_names import number, percent
+from flowmodel.recipes.schema import Recipe
+from flowmodel.release.gate import share_of_copies
+
+Report = Mapping[str, Any]
+
+# Where words change, as a share of what real icons reach.
+_NEARLY_ALL, _MOST, _SOME = 0.9, 0.5, 0.1
+# Copies beyond what real icons that nobody trained on have: from here it is no chance, and here it is the rule.
+_MORE_THAN_CHANCE, _THE_RULE = 0.05, 0.5
+_LOSS_GAP = 1.1
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A verdict in one sentence, and the numbers that it rests on."""
+
+    verdict: str
+    sentences: tuple[str, ...]
+
+
+def quality(report: Report) -> Statement:
+    """How good is it, for what it knows and for what it doesn't?"""
+    metrics, reference = report["metrics"], report["reference"]
+    sentences = [_drawn(report)]
+    parts = {split: _reached(report, split) for split in (TRAIN, UNSEEN_CONCEPT) if split in metrics}
+    for split, words in ((TRAIN, "icons it was trained on"), (UNSEEN_CONCEPT, "concepts it has never seen")):
+        if split in metrics:
+            own, real, noise = (rows[split] for rows in (metrics, reference["real"], reference["noise"]))
+            sentences.append(
+                f"Of {words}, {percent(own['top1_of_all'])} are recognised: of all {report['settings']['real_icons']:,} real "
+                f"icons the right one is the nearest to the drawing. The real icons at half their resolution reach "
+                f"{percent(real['top1_of_all'])}, noise {percent(noise['top1_of_all'])}."
+            )
+    sentences.append(_distance(report))
+    return Statement(_verdict(parts.get(TRAIN, 0.0), parts.get(UNSEEN_CONCEPT)), tuple(s for s in sentences if s))
+
+
+def _drawn(report: Report) -> str:
+    settings = report["settings"]
+    icons, seeds = sum(scores["count"] for scores in report["metrics"].values()), len(settings["seeds"])
+    evaluations = settings["network_evaluations"]
+    times = {1: "once", 2: "twice"}.get(seeds, f"{seeds} times")
+    each = " each from other noise," if seeds > 1 else ""
+    before = settings.get("initial_icons", 0)
+    beyond = f", from weights that {before:,} others had trained" if before else ""
+    how = "a solver that chooses its own steps" if evaluations is None else f"{evaluations} network evaluations a picture"
+    return (
+        f"The recipe {settings['recipe']} made a model of {settings['parameters'] / 1e6:.2f} million parameters, trained for "
+        f"{settings['training_steps']:,} steps on {settings['training_icons'] - before:,} icons{beyond}. Here it drew {icons:,} "
+        f"icons by their names, {times},{each} with {how}."
+    )
+
+
+def _distance(report: Report) -> str:
+    own, real, noise = report["metrics"][TRAIN], *(report["reference"][row][TRAIN] for row in ("real", "noise"))
+    if not all("kid" in scores for scores in (own, real, noise)):
+        return ""
+    return (
+        f"The distance of its drawings of trained icons from the real ones (KID; 0 is none) is {number(own['kid'])}, with a "
+        f"95% interval from {number(own['kid_low'])} to {number(own['kid_high'])}. One half of the real icons has "
+        f"{number(real['kid'])} from the other, noise has {number(noise['kid'])}."
+    )
+
+
+def _reached(report: Report, split: str) -> float:
+    real = report["reference"]["real"][split]["top1_of_all"]
+    return report["metrics"][split]["top1_of_all"] / real if real else 0.0
+
+
+def _verdict(trained: float, unseen: float | None) -> str:
+    known = _in_words(
+        trained,
+        "It redraws the icons it was trained on nearly as recognisably as the real ones",
+        "It redraws most of the icons it was trained on",
+        "It redraws some of the icons it was trained on",
+        "It does not yet draw the icons it was trained on",
+    )
+    if unseen is None:
+        return f"{known}; no held-out concept was there to try."
+    new = _in_words(
+        unseen,
+        "draws concepts it has never seen as recognisably as real ones",
+        "draws most concepts it has never seen",
+        "draws some of the concepts it has never seen",
+        "does not draw concepts it has never seen",
+    )
+    both_or_none = (trained >= _SOME) == (unseen >= _SOME)
+    return f"{known}, {'and' if both_or_none else 'but'} {new}."
+
+
+def _in_words(share: float, nearly_all: str, most: str, some: str, hardly: str) -> str:
+    return nearly_all if share >= _NEARLY_ALL else most if share >= _MOST else some if share >= _SOME else hardly
+
+
+def memorisation(report: Report, recipe: Recipe) -> Statement:
+    """Does it memorise, and does its recipe mind?"""
+    metrics, real = report["metrics"], report["reference"]["real"]
+    rule = _copy_rule(report, recipe)
+    key = next((key for key in ("near_share", "copy_ratio") if key in metrics[TRAIN]), None)
+    if key is None:
+        return Statement("Whether it memorises was not measured: it has hardly any training icons.", (rule,))
+    share, chance = metrics[TRAIN][key], real[TRAIN].get(key, 0.0)
+    if share - chance >= _THE_RULE:
+        verdict = "It memorises: most of its drawings of trained icons are near copies."
+    elif share - chance >= _MORE_THAN_CHANCE:
+        verdict = "It memorises in part: more of its drawings are near copies than chance explains."
+    else:
+        verdict = "By this test its drawings are no copies."
+    sentences = [
+        _TESTS[key] + f" {percent(share)} of its drawings of trained icons do; of new real icons {percent(chance)} would."
+    ]
+    if (strict := metrics[TRAIN].get("copy_ratio")) is not None and key != "copy_ratio":
+        sentences.append(
+            f"By the strict test of the literature, three times nearer to one than to any other, {percent(strict)} are copies."
+        )
+    if key in metrics.get(UNSEEN_CONCEPT, {}):
+        unseen, by_chance = metrics[UNSEEN_CONCEPT][key], real[UNSEEN_CONCEPT].get(key, 0.0)
+        more = unseen - by_chance >= _MORE_THAN_CHANCE
+        sentences.append(
+            f"Asked for concepts it has never seen, it comes so near to some training icon in {percent(unseen)} of the cases"
+            + (
+                ": it falls back on what it knows."
+                if more
+                else f", and new real icons in {percent(by_chance)}: no more than chance."
+            )
+        )
+    return Statement(verdict, tuple(s for s in (*sentences, _loss_gap(report), rule) if s))
+
+
+_TESTS = {
+    "near_share": "A drawing counts as a near copy if it is nearer to one training icon, measured by the second nearest, "
+    "than all but 5% of the real icons that nothing was trained on.",
+    "copy_ratio": "A drawing counts as a copy if it is three times nearer to one training icon than to any other.",
+}
+
+
+def _loss_gap(report: Report) -> str:
+    trained, held_out = (report["metrics"].get(split, {}).get("loss") for split in (TRAIN, VALIDATION))
+    if not trained or held_out is None:
+        return ""
+    ratio = held_out / trained
+    beside = f"{number(held_out)} on validation icons and {number(trained)} on trained ones"
+    if ratio <= _LOSS_GAP:
+        return f"Its loss is {beside}: about the same."
+    return f"Its loss is {beside}, {ratio:.1f} times as much: it knows the icons that it was trained on."
+
+
+def _copy_rule(report: Report, recipe: Recipe) -> str:
+    gate = recipe.evaluation.gate
+    if (limit := gate.max_copy_ratio) is not None:
+        allowed = f"The recipe allows near copies in {percent(limit)} of the unseen captions"
+        _, unseen = share_of_copies(report["metrics"].get(UNSEEN_CONCEPT, {}))
+        if unseen is None:
+            return f"{allowed}; there was none to measure it on."
+        return f"{allowed}; the model {'keeps' if unseen <= limit else 'breaks'} that rule."
+    if reason := gate.waived.get("max_copy_ratio"):
+        return f"The recipe {recipe.name} waives the rule against copies, because {reason}. No model of it is refused for them."
+    return f"The recipe {recipe.name} has no rule against copies: no model of it is refused for them."
+
+
+def other_data(report: Report, trained_on: str) -> str:
+    """A warning where the icons are not those that the model was trained beside; else empty."""
+    if report["settings"]["dataset_digest"] == trained_on:
+        return ""
+    return (
+        "The prepared data have changed since this model was trained. Icons that count as held out here may have been trained "
+        "on then, so the scores of held-out captions may flatter it."
+    )

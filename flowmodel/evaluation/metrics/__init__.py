@@ -1,0 +1,1 @@
+"""Scores that are pure functions of feature matrices, distances or pixels."""

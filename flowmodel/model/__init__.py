@@ -1,0 +1,1 @@
+"""What drawing needs: checkpoints, the device policy, the shipped weights, and the generator that turns prompts into pictures."""

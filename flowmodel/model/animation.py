@@ -1,0 +1,80 @@
+"""Noise becoming icons, as an animated PNG: transparent like the icons themselves, which no GIF can be.
+
+Shape suffixes: S times, N pictures, H/W height and width of a picture.
+"""
+
+import io
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from PIL import Image, PngImagePlugin
+from torch import Tensor
+
+from flowmodel.files import Artifact, write_bytes
+from flowmodel.images.rgba import to_image
+from flowmodel.model.generator import Generator
+
+FRAME_MILLISECONDS, PAUSE_MILLISECONDS = 70, 2400
+_FRAMES = 24  # at least
+
+
+def draw_animation(
+    generator: Generator,
+    prompts: Sequence[str],
+    path: Path,
+    seed: int = 0,
+    steps: int | None = None,
+    guidance: float | None = None,
+    columns: int = 4,
+) -> Artifact:
+    """Draw `prompts` and write how they came to be, side by side, as an animated PNG.
+
+    Its last frame is what `generator.sample` draws. Raises FlowmodelError as `Generator.trajectory` does.
+    """
+    states_SN4HW = generator.trajectory(prompts, seed, steps, guidance).states_SBCHW
+    sheets = [_sheet(states_N4HW, columns) for states_N4HW in between(states_SN4HW)]
+    return Artifact.of(write_bytes(path, animated_png(sheets)))
+
+
+def between(states_SN4HW: Tensor, frames: int = _FRAMES) -> Tensor:
+    """So many more states, equally spaced between two steps, that there are `frames` at least.
+
+    A straight line is the exact path of an Euler step, and close to that of the others.
+    """
+    steps = len(states_SN4HW) - 1
+    each = max(1, -(-frames // max(steps, 1)))
+    floats = states_SN4HW.float()
+    shares = torch.arange(each) / each
+    filled = [a + share * (b - a) for a, b in pairwise(floats) for share in shares]
+    return torch.stack([*filled, floats[-1]]).round().to(torch.uint8)
+
+
+def animated_png(frames: Sequence[Image.Image]) -> bytes:
+    """`frames` (straight RGBA, one size) played for ever, with a pause on the last one.
+
+    Every frame replaces the one before, or what was transparent would show what lay there.
+    """
+    buffer = io.BytesIO()
+    frames[0].save(
+        buffer,
+        format="PNG",
+        save_all=True,
+        append_images=frames[1:],
+        duration=[FRAME_MILLISECONDS] * (len(frames) - 1) + [PAUSE_MILLISECONDS],
+        loop=0,
+        disposal=PngImagePlugin.Disposal.OP_NONE,
+        blend=PngImagePlugin.Blend.OP_SOURCE,
+    )
+    return buffer.getvalue()
+
+
+def _sheet(rgba_N4HW: Tensor, columns: int) -> Image.Image:
+    size, gap = rgba_N4HW.shape[-1], max(1, rgba_N4HW.shape[-1] // 16)
+    columns = min(columns, len(rgba_N4HW))
+    rows = -(-len(rgba_N4HW) // columns)
+    sheet = Image.new("RGBA", (columns * (size + gap) - gap, rows * (size + gap) - gap))
+    for i, rgba_4HW in enumerate(rgba_N4HW):
+        sheet.paste(to_image(rgba_4HW), (i % columns * (size + gap), i // columns * (size + gap)))
+    return sheet

@@ -1,0 +1,160 @@
+"""Prompt to pictures: the trained network, its caption encoder and a solver behind one method.
+
+Shape suffixes: N pictures, B batch, H/W height and width.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import sha256_file
+from flowmodel.flow.sampling import Trajectory, evaluations, sample, sample_trajectory, seeded_noise
+from flowmodel.images.tensors import CHANNELS
+from flowmodel.model.checkpoint import CheckpointHeader, read_header, read_tensors
+from flowmodel.model.device import DevicePolicy
+from flowmodel.nets import TextCondition, build_network, count_parameters
+from flowmodel.recipes import Recipe, parse_recipe
+from flowmodel.recipes.schema import SamplingConfig
+from flowmodel.text.encoders import CaptionEncoder, load_encoder
+
+
+class Generator:
+    """A trained model, ready to draw. The averaged (EMA) weights are used.
+
+    Attributes:
+        recipe: what the model was trained with.
+        header: origin of the weights: step, digests, trained icons.
+        digest: SHA-256 of the checkpoint file.
+    """
+
+    def __init__(self, recipe: Recipe, header: CheckpointHeader, digest: str, network: nn.Module, policy: DevicePolicy) -> None:
+        self.recipe, self.header, self.digest = recipe, header, digest
+        self._network, self._policy = network, policy
+
+    @classmethod
+    def load(cls, path: Path, device: str = "auto") -> "Generator":
+        """Raises FlowmodelError when `path` is missing or is no checkpoint, or there is no such device."""
+        header = read_header(path)
+        recipe = parse_recipe(header.recipe, where=str(path))
+        # Compiling takes longer than drawing.
+        policy = DevicePolicy.choose(device, compile="off")
+        network = build_network(recipe.network, header.text_width, CHANNELS[recipe.data.colour])
+        try:
+            network.load_state_dict(read_tensors(path, "ema."))
+        except RuntimeError:
+            raise FlowmodelError(
+                f"{path}: holds no averaged weights of the network that its recipe describes; give final.safetensors of a "
+                "training by this release"
+            ) from None
+        network = network.to(policy.device, memory_format=policy.memory_format).eval()  # type: ignore[call-overload]
+        return cls(recipe, header, sha256_file(path), network, policy)
+
+    @property
+    def network(self) -> nn.Module:
+        """In evaluation mode, on the policy's device."""
+        return self._network
+
+    @property
+    def policy(self) -> DevicePolicy:
+        return self._policy
+
+    @property
+    def trained_ids(self) -> tuple[str, ...]:
+        return self.header.trained_ids
+
+    @property
+    def dataset_digest(self) -> str:
+        return self.header.dataset_digest
+
+    @property
+    def step(self) -> int:
+        return self.header.step
+
+    @property
+    def device(self) -> str:
+        return self._policy.device
+
+    @property
+    def parameters(self) -> int:
+        return count_parameters(self._network)
+
+    @cached_property
+    def _encoder(self) -> CaptionEncoder:
+        encoder = load_encoder(self.header.encoder)
+        if encoder.digest != self.header.encoder_digest:
+            raise FlowmodelError(
+                f"caption encoder '{self.header.encoder}': its weights have digest {encoder.digest[:12]}…, but the model was "
+                f"trained with {self.header.encoder_digest[:12]}…; install that version"
+            )
+        return encoder
+
+    def sampling(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> SamplingConfig:
+        """The recipe's way of sampling, with what is given here in its place. Raises FlowmodelError for a bad value."""
+        given = {"steps": steps, "guidance": guidance, "solver": solver}
+        changes = {name: value for name, value in given.items() if value is not None}
+        values = self.recipe.model_dump(mode="json")
+        return parse_recipe(values | {"sampling": values["sampling"] | changes}, where="sampling options").sampling
+
+    def nfe(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> int | None:
+        """Network evaluations per picture; None for dopri5, which decides while it runs."""
+        return evaluations(self.sampling(steps, guidance, solver))
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        solver: str | None = None,
+        batch_size: int = 64,
+    ) -> Tensor:
+        """One picture a prompt: uint8, premultiplied RGBA, (N, 4, H, W).
+
+        Picture number i starts from the noise of (seed, i), so the same seed gives the same pictures.
+
+        Raises FlowmodelError for a bad option or a missing caption encoder.
+        """
+        config = self.sampling(steps, guidance, solver)
+        pictures = [
+            self.draw(self.encode(prompts[first : first + batch_size]), config, seed, first)
+            for first in range(0, len(prompts), batch_size)
+        ]
+        size = self.recipe.data.size
+        return torch.cat(pictures) if pictures else torch.empty(0, CHANNELS["rgba"], size, size, dtype=torch.uint8)
+
+    def encode(self, prompts: Sequence[str]) -> TextCondition:
+        """The captions as the network takes them, on its device. Raises FlowmodelError when the caption encoder is missing."""
+        encoded = self._encoder.encode(prompts)
+        tokens = [torch.from_numpy(token_LD) for token_LD in encoded.tokens]
+        return TextCondition.from_features(torch.from_numpy(encoded.pooled_BD), tokens).to(self.device)
+
+    def draw(self, text: TextCondition, config: SamplingConfig, seed: int = 0, first: int = 0) -> Tensor:
+        """:meth:`sample` for captions that are encoded already; the pictures are number `first`, `first` + 1, … of the seed."""
+        with self._policy.autocast_context():
+            noise_BCHW = self._noise(len(text), seed, first)
+            return sample(self._network, text, noise_BCHW, config, self.recipe.objective.prediction)
+
+    def trajectory(
+        self, prompts: Sequence[str], seed: int = 0, steps: int | None = None, guidance: float | None = None
+    ) -> Trajectory:
+        """How :meth:`sample` comes to its pictures; all prompts at once.
+
+        Raises FlowmodelError for a bad option, a missing caption encoder, and a recipe whose solver chooses its own steps.
+        """
+        config = self.sampling(steps, guidance)
+        if config.solver == "dopri5":
+            raise FlowmodelError(
+                "sampling.solver 'dopri5' chooses its own steps, which can't be shown; use euler, midpoint or heun"
+            )
+        text = self.encode(prompts)
+        with self._policy.autocast_context():
+            noise_BCHW = self._noise(len(text), seed)
+            return sample_trajectory(self._network, text, noise_BCHW, config, self.recipe.objective.prediction)
+
+    def _noise(self, count: int, seed: int, first: int = 0) -> Tensor:
+        data = self.recipe.data
+        return seeded_noise(count, data.size, seed, first, CHANNELS[data.colour]).to(self.device)

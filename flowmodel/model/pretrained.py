@@ -1,0 +1,54 @@
+"""The weights that come with the project (data/pretrained), to draw with or to train on from before there are others."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import sha256_file, write_bytes
+from flowmodel.model.checkpoint import read_header, read_tensors, save_checkpoint
+from flowmodel.recipes.schema import SamplingConfig
+from flowmodel.store import PROJECT_ROOT
+
+PRETRAINED = "pretrained"  # what a person writes for them in place of a path
+FOLDER = PROJECT_ROOT / "data" / "pretrained"
+WEIGHTS_FILE, DIGEST_FILE = "flowmodel.safetensors", "SHA256SUMS"
+
+
+def pretrained_weights(folder: Path = FOLDER) -> Path:
+    """The checkpoint in `folder`, a whole one: its SHA-256 is the one that `SHA256SUMS` states.
+
+    Raises FlowmodelError when it is missing or another one.
+    """
+    weights, sums = folder / WEIGHTS_FILE, folder / DIGEST_FILE
+    if not weights.is_file() or not sums.is_file():
+        missing = sums if weights.is_file() else weights
+        raise FlowmodelError(f"{missing}: missing; the weights come with the project's sources, so restore it from there")
+    stated, found = sums.read_text(encoding="utf-8").partition(" ")[0], sha256_file(weights)
+    if found != stated:
+        raise FlowmodelError(
+            f"{weights}: has SHA-256 {found[:12]}…, but {DIGEST_FILE} states {stated[:12]}…; it is damaged or was changed, "
+            "so restore both from the project's sources"
+        )
+    return weights
+
+
+def export_weights(checkpoint: Path, folder: Path, sampling: SamplingConfig | None = None) -> Path:
+    """Write the averaged weights of the finished training `checkpoint` to `folder` in half precision, and their SHA-256.
+
+    A weight's error is 5e-4 of it at most, and what is drawn hardly differs (tests/model/test_pretrained.py). `sampling` takes
+    the place of the training recipe's: how to draw best is found out afterwards, on validation.
+
+    Raises FlowmodelError when `checkpoint` is no finished training.
+    """
+    header = read_header(checkpoint)
+    weights = read_tensors(checkpoint, "ema.")
+    if not weights:
+        raise FlowmodelError(f"{checkpoint}: holds no averaged weights; give final.safetensors of a finished training")
+    halves = {f"ema.{name}": tensor.to(torch.float16) for name, tensor in weights.items()}
+    if sampling:
+        header = replace(header, recipe=header.recipe | {"sampling": sampling.model_dump(mode="json")})
+    path = save_checkpoint(folder / WEIGHTS_FILE, halves, header)
+    write_bytes(folder / DIGEST_FILE, f"{sha256_file(path)}  {WEIGHTS_FILE}\n".encode())
+    return path

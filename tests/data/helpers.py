@@ -1,0 +1,66 @@
+"""Small real pictures and tables for the tests of icons."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from flowmodel.data.keys import base_key
+from flowmodel.data.table import ARROW_SCHEMA, write_icon_table
+from flowmodel.files import sha256_bytes
+from flowmodel.images.rgba import encode_png
+
+RED = (220, 20, 20, 255)
+GREEN = (20, 160, 60, 255)
+BLUE = (30, 60, 200, 255)
+
+
+def plain(colour: Sequence[int] = RED, height: int = 8, width: int = 8) -> NDArray[np.uint8]:
+    """A straight RGBA picture of one colour."""
+    return np.full((height, width, 4), colour, np.uint8)
+
+
+def icon_row(key: str, *, source: str = "test", png: bytes | None = None, **fields: Any) -> dict[str, Any]:
+    """One valid row of the icons table; its picture depends on the key unless `png` is given."""
+    if png is None:
+        png = encode_png(plain((*bytes.fromhex(sha256_bytes(key.encode())[:6]), 255)))
+    row = {
+        "id": f"{source}/{key}",
+        "source": source,
+        "key": key,
+        "char": "",
+        "name": key.replace("-", " "),
+        "keywords": [],
+        "captions": [],
+        "group": "",
+        "subgroup": "",
+        "base_key": base_key(key),
+        "skin_tone": "",
+        "png": png,
+        "width": 8,
+        "height": 8,
+        "sha256": sha256_bytes(png),
+        "licence": "",
+        "redistributable": True,
+        "origin": "",
+        "status": "ok",
+        "reason": "",
+        "notes": "",
+    }
+    return row | fields
+
+
+def write_icons(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    return write_icon_table(path, pd.DataFrame(rows, columns=ARROW_SCHEMA.names)).path
+
+
+def write_folder(folder: Path, captions: str, files: dict[str, bytes]) -> Path:
+    """A folder source: `captions` as captions.csv, and `files` by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "captions.csv").write_text(captions, encoding="utf-8")
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder

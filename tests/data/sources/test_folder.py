@@ -1,0 +1,188 @@
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from flowmodel.data.schemas import ICONS, validate
+from flowmodel.data.sources.config import FolderSource
+from flowmodel.data.sources.context import SourceContext
+from flowmodel.data.sources.ingest import read_icons
+from flowmodel.data.table import ARROW_SCHEMA
+from flowmodel.errors import FlowmodelError
+from flowmodel.images.decode import decode_png
+from flowmodel.images.rgba import encode_png
+from tests.data.helpers import RED, plain, write_folder
+
+PNG = encode_png(plain(height=6, width=10))
+CONFIG = FolderSource(name="mine", kind="folder", path="icons", licence="CC0-1.0")
+
+
+def read_folder(tmp_path: Path, config: FolderSource = CONFIG, log: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
+    rows = read_icons(config, SourceContext(tmp_path, tmp_path / "downloads", log)).rows
+    return validate(ICONS, pd.DataFrame(rows, columns=ARROW_SCHEMA.names), where="test").set_index("key")
+
+
+def read(tmp_path: Path, captions: str, files: dict[str, bytes], name: str = "captions.csv") -> pd.DataFrame:
+    folder = write_folder(tmp_path / "icons", captions, files)
+    (folder / "captions.csv").rename(folder / name)
+    return read_folder(tmp_path)
+
+
+def test_hugging_face_metadata_gives_captions_that_are_kept_as_they_are(tmp_path: Path) -> None:
+    icons = read(tmp_path, 'file_name,text\na.png,"a cat, asleep; red"\n', {"a.png": PNG}, "metadata.csv")
+    assert icons.loc["a", "name"] == "a cat, asleep; red"
+    assert list(icons.loc["a", "captions"]) == ["a cat, asleep; red"]
+
+
+def test_json_lines_may_list_several_captions(tmp_path: Path) -> None:
+    lines = '{"file": "a.png", "name": "cat", "captions": ["one", "two"], "keywords": ["pet"], "licence": "MIT"}\n\n'
+    lines += '{"file_name": "1f600.png", "text": "a big grin", "extra": 3}\n'
+    icons = read(tmp_path, lines, {"a.png": PNG, "1f600.png": PNG}, "captions.jsonl")
+    assert list(icons.loc["a", "captions"]) == ["one", "two"] and list(icons.loc["a", "keywords"]) == ["pet"]
+    grin = icons.loc["1f600"]
+    assert (grin["name"], grin["group"], list(grin["captions"])) == ("a big grin", "smileys-emotion", ["a big grin"])
+    assert "grin" in list(grin["keywords"]), "an emoji's keywords come from Unicode where the file has none"
+    assert set(icons["licence"]) == {"CC0-1.0"}, "the entry in sources.yaml has the last word"
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        ("{", r"captions\.jsonl: line 1: not valid JSON"),
+        ("[1]", "line 1: must be an object"),
+        ('{"file": "a.png"}', "line 1: must have 'file' .* and 'name'"),
+        ('{"file": 3, "name": "x"}', "line 1: 'file' must be a text, got 3"),
+        ('{"file": "a.png", "name": "x", "keywords": [1]}', r"'keywords' must be a text or a list of texts, got \[1\]"),
+    ],
+)
+def test_unusable_json_lines_are_one_clear_line(tmp_path: Path, lines: str, complaint: str) -> None:
+    with pytest.raises(FlowmodelError, match=complaint):
+        read(tmp_path, lines, {"a.png": PNG}, "captions.jsonl")
+
+
+def test_every_format_becomes_a_png_and_a_wrong_ending_is_quarantined(tmp_path: Path) -> None:
+    picture = Image.fromarray(plain(height=12, width=12))
+    files = {name: io.BytesIO() for name in ("a.webp", "b.jpg", "c.gif", "e.png")}
+    for name, buffer in files.items():
+        picture.convert("RGB").save(buffer, {"a.webp": "WEBP", "c.gif": "GIF"}.get(name, "JPEG"))
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"><rect width="2" height="1" fill="#dc1414"/></svg>'
+    content = {name: buffer.getvalue() for name, buffer in files.items()} | {"d.svg": svg, "f.txt": b"hello"}
+    captions = "file,name,keywords\n" + "".join(f"{name},thing {name[0]},\n" for name in content)
+    icons = read(tmp_path, captions, content)
+    assert icons.index[icons["status"] == "ok"].tolist() == ["a", "b", "c", "d"]
+    for key in "abcd":
+        rgba = decode_png(icons.loc[key, "png"])
+        assert np.abs(rgba[rgba.shape[0] // 2, rgba.shape[1] // 2].astype(int) - RED).max() <= 6, key
+    assert (icons.loc["d", "width"], icons.loc["d", "height"]) == (256, 128)
+    assert icons.loc["e", "reason"] == "e.png: is a JPEG picture, not the PNG that its name says"
+    assert icons.loc["f", "reason"].startswith("f.txt: is no picture by its name; the ending must be one of .png")
+
+
+def test_the_captions_file_can_be_named(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "icons", "file,name,keywords\na.png,first,\n", {"a.png": PNG})
+    (folder / "other.csv").write_text("file,name\na.png,second\n")
+    assert read_folder(tmp_path)["name"].tolist() == ["first"]
+    assert read_folder(tmp_path, CONFIG.model_copy(update={"captions": "other.csv"}))["name"].tolist() == ["second"]
+    with pytest.raises(FlowmodelError, match=r"nowhere\.csv: can't be read"):
+        read_folder(tmp_path, CONFIG.model_copy(update={"captions": "nowhere.csv"}))
+
+
+def test_a_good_folder(tmp_path: Path) -> None:
+    captions = 'file,name,keywords,group\nRed Heart.png,red heart,"love, valentine",symbols\nu1f44b_1f3fd.png,wave,hand;hello,\n'
+    icons = read(tmp_path, captions, {"Red Heart.png": PNG, "u1f44b_1f3fd.png": PNG})
+    heart, wave = icons.loc["red-heart"], icons.loc["1f44b-1f3fd"]
+    assert (heart["id"], heart["name"], heart["group"], heart["char"]) == ("mine/red-heart", "red heart", "symbols", "")
+    assert list(heart["keywords"]) == ["love", "valentine"]
+    assert (heart["width"], heart["height"], heart["png"]) == (10, 6, PNG)
+    assert (heart["licence"], heart["origin"]) == ("CC0-1.0", "icons")
+    assert list(wave["keywords"]) == ["hand", "hello"]
+    assert (wave["char"], wave["base_key"], wave["skin_tone"]) == ("👋🏽", "1f44b", "medium")
+    assert set(icons["status"]) == {"ok"}
+
+
+def test_bad_pictures_are_quarantined_with_file_and_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "outside.png").write_bytes(PNG)
+    (tmp_path / "icons").mkdir()
+    (tmp_path / "icons" / "link.png").symlink_to(tmp_path / "outside.png")
+    (tmp_path / "icons" / "folder.png").mkdir()
+    names = ["good", "broken", "zero", "text", "missing", "../outside", "link", "folder", "l" * 300, "nameless"]
+    captions = "file,name,keywords\n" + "".join(f"{name}.png,{'' if name == 'nameless' else 'thing'},\n" for name in names)
+    files = {"good.png": PNG, "broken.png": PNG[:-30], "zero.png": b"", "text.png": b"hello", "nameless.png": PNG}
+    icons = read(tmp_path, captions, files)
+    assert icons.index[icons["status"] == "ok"].tolist() == ["good"]
+    reasons = icons["reason"].to_dict()
+    assert reasons["good"] == ""
+    assert reasons["broken"].startswith("broken.png: corrupt PNG")
+    assert reasons["zero"] == "zero.png: empty file"
+    assert reasons["text"] == "text.png: not a PNG picture"
+    assert reasons["missing"] == "missing.png: no such file"
+    assert reasons["outside"] == "../outside.png: lies outside the source's folder"
+    assert reasons["link"] == "link.png: lies outside the source's folder"
+    assert reasons["folder"] == "folder.png: no such file"
+    assert "can't be read (File name too long)" in reasons["l" * 300]
+    assert reasons["nameless"] == "nameless.png: has no name"
+
+
+def test_an_absolute_path_outside_is_quarantined(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(PNG)
+    icons = read(tmp_path, f"file,name,keywords\n{tmp_path / 'secret.png'},secret,\n", {})
+    assert icons["status"].tolist() == ["quarantined"]
+    assert icons["png"].tolist() == [b""]
+
+
+@pytest.mark.parametrize(
+    ("captions", "complaint"),
+    [
+        (
+            "file,title,keywords\na.png,a,\n",
+            r"must have 'file' \(or 'file_name'\) and 'name' \(or 'text'\); found: file, title, keywords",
+        ),
+        ("", "must have 'file' .*found: nothing"),
+        ("file,name,keywords\n", "lists no pictures"),
+        ("file,name,keywords\na.png,a,\n,b,\n", "line 3: column 'file' is empty"),
+        ("file,name,keywords\n\na.png,heart,love,red\n", "line 3: 4 values for 3 columns; put texts with commas in quotes"),
+        ("file,name,keywords\na b.png,a,\na-b.png,b,\n", "'a-b.png' and 'a b.png' both give the key 'a-b'; rename"),
+    ],
+)
+def test_unusable_captions_are_one_clear_line(tmp_path: Path, captions: str, complaint: str) -> None:
+    with pytest.raises(FlowmodelError, match=complaint) as caught:
+        read(tmp_path, captions, {"a.png": PNG})
+    assert "captions.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_captions_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "icons").mkdir()
+    with pytest.raises(FlowmodelError, match=r"no captions file \(captions\.csv, .*write captions\.csv with the columns"):
+        read_folder(tmp_path)
+
+
+def test_captions_in_another_encoding_are_refused_and_a_byte_order_mark_is_not(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "icons", "", {"a.png": PNG})
+    (folder / "captions.csv").write_bytes("file,name,keywords\na.png,café,\n".encode("latin-1"))
+    with pytest.raises(FlowmodelError, match="not in UTF-8"):
+        read_folder(tmp_path)
+    (folder / "captions.csv").write_bytes("file,name,keywords\na.png,café,\n".encode("utf-8-sig"))
+    assert read_folder(tmp_path)["name"].tolist() == ["café"]
+
+
+def test_names_without_ascii_letters_still_get_distinct_keys(tmp_path: Path) -> None:
+    icons = read(tmp_path, "file,name,keywords\n日本.png,japan,\n中国.png,china,\n", {"日本.png": PNG, "中国.png": PNG})
+    assert len(icons) == 2
+    assert set(icons["status"]) == {"ok"}
+
+
+def test_pictures_that_no_line_names_are_left_out_and_told(tmp_path: Path) -> None:
+    files = dict.fromkeys(("a.png", "b.PNG", "c.webp", "._a.png", "notes.txt"), PNG)
+    folder = write_folder(tmp_path / "icons", "file,name\n./a.png,a\nmore/d.png,d\n", files)
+    for name in ("d.png", "e.svg"):
+        (folder / "more").mkdir(exist_ok=True)
+        (folder / "more" / name).write_bytes(PNG)
+    log: list[str] = []
+    assert read_folder(tmp_path, log=log.append).index.tolist() == ["a", "d"]
+    (line,) = [line for line in log if "left out" in line]
+    assert line.endswith("captions.csv: pictures of the folder that no line names are left out: 3 (b.PNG, c.webp, more/e.svg)")

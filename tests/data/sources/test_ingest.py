@@ -1,0 +1,111 @@
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from flowmodel.data.sources import folder
+from flowmodel.data.sources.config import BundledSource, FolderSource
+from flowmodel.data.sources.context import SourceContext
+from flowmodel.data.sources.ingest import (
+    ingest_icons,
+    is_current,
+    observe_source,
+    observe_sources,
+    read_icons,
+    source_fingerprint,
+)
+from flowmodel.data.table import read_icon_table
+from flowmodel.errors import FlowmodelError
+from flowmodel.images.rgba import encode_png
+from tests.data.helpers import icon_row, plain, write_folder, write_icons
+
+BUNDLED = BundledSource(name="mine", kind="bundled", path="set.parquet")
+FOLDER = FolderSource(name="mine", kind="folder", path="icons")
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> SourceContext:
+    return SourceContext(tmp_path, tmp_path / "downloads")
+
+
+def test_bundled_takes_the_configured_name_and_terms(context: SourceContext) -> None:
+    write_icons(context.root / "set.parquet", [icon_row("b", licence="MIT", origin="web"), icon_row("a", licence="MIT")])
+    config = BUNDLED.model_copy(update={"origin": "me", "redistributable": False})
+    rows = {row["id"]: row for row in read_icons(config, context).rows}
+    assert rows.keys() == {"mine/a", "mine/b"}
+    assert {row["source"] for row in rows.values()} == {"mine"}
+    assert {row["licence"] for row in rows.values()} == {"MIT"}, "what the file says stays where the entry says nothing"
+    assert {(row["origin"], row["redistributable"]) for row in rows.values()} == {("me", False)}
+
+
+def test_ingest_is_sorted_repeatable_and_readable(context: SourceContext) -> None:
+    write_icons(context.root / "set.parquet", [icon_row("b"), icon_row("a")])
+    first, second = (ingest_icons(BUNDLED, context, context.root / name) for name in ("1.parquet", "2.parquet"))
+    assert first.artifact.digest == second.artifact.digest
+    assert read_icon_table(first.artifact.path)["key"].tolist() == ["a", "b"]
+
+
+def test_what_has_not_changed_is_not_read_again(context: SourceContext) -> None:
+    out = context.root / "out.parquet"
+    place = write_folder(context.root / "icons", "file,name,keywords\na.png,a,\n", {"a.png": encode_png(plain())})
+    first = ingest_icons(FOLDER, context, out)
+    again = ingest_icons(FOLDER, context, out)
+    assert (first.unchanged, again.unchanged) == (False, True)
+    assert first.artifact == again.artifact
+
+    os.utime(place / "a.png", ns=(1, 1))  # touched: read again, but the table is the same
+    touched = ingest_icons(FOLDER, context, out)
+    assert not touched.unchanged and touched.artifact == first.artifact
+
+    out.write_bytes(out.read_bytes() + b"x")
+    assert not is_current(FOLDER, observe_source(FOLDER, context), out)
+    assert ingest_icons(FOLDER, context, out).artifact == first.artifact
+
+
+@pytest.mark.parametrize("config", [BUNDLED, FOLDER], ids=lambda config: config.kind)
+def test_a_missing_source_is_one_clear_line_and_leaves_the_old_table(config, context: SourceContext) -> None:
+    out = context.root / "out.parquet"
+    out.write_bytes(b"old")
+    for act in (read_icons, observe_source, lambda *args: ingest_icons(*args, out)):
+        with pytest.raises(FlowmodelError, match=r"(set\.parquet|icons): no such (file|folder); correct its path"):
+            act(config, context)
+    assert out.read_bytes() == b"old"
+
+
+def test_a_bundled_file_that_breaks_the_contract_is_refused(context: SourceContext) -> None:
+    (context.root / "set.parquet").write_bytes(b"PAR1 but not really")
+    with pytest.raises(FlowmodelError, match="not a readable Parquet file"):
+        read_icons(BUNDLED, context)
+
+
+def test_the_fingerprint_follows_settings_and_files(context: SourceContext) -> None:
+    def fingerprint(config: FolderSource = FOLDER) -> str:
+        return source_fingerprint(config, observe_source(config, context))
+
+    write_folder(context.root / "icons", "file,name,keywords\na.png,a,\n", {"a.png": encode_png(plain())})
+    before = fingerprint()
+    assert fingerprint() == before
+    assert fingerprint(FOLDER.model_copy(update={"style": "flat"})) != before
+    (context.root / "icons" / "a.png").write_bytes(encode_png(plain(height=9)))
+    changed = fingerprint()
+    assert changed != before
+    (context.root / "icons" / "captions.csv").write_text("file,name,keywords\na.png,a red square,\n")
+    assert fingerprint() != changed
+
+
+def test_many_sources_are_observed_at_once_and_none_waits_for_one_that_hangs(
+    context: SourceContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_icons(context.root / "set.parquet", [icon_row("a")])
+    released = threading.Event()
+    monkeypatch.setattr(folder, "observe", lambda config, context: released.wait(60))  # a network drive that is gone
+    absent = BundledSource(name="absent", kind="bundled", path="absent.parquet")
+    started = time.monotonic()
+    found = observe_sources([FOLDER.model_copy(update={"name": "slow"}), BUNDLED, absent], context, seconds=0.5)
+    released.set()
+    assert time.monotonic() - started < 10
+    assert found["mine"] == observe_source(BUNDLED, context)
+    assert str(found["slow"]) == "source 'slow': not observed within 0.5 s"
+    assert isinstance(found["absent"], FlowmodelError) and "absent.parquet: no such file" in str(found["absent"])

@@ -1,0 +1,164 @@
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from flowmodel.data.normalize import OPTICAL_SIZE, normalise_icons, normalise_picture, source_order
+from flowmodel.data.table import read_icon_table
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import parquet_metadata
+from flowmodel.images.decode import decode_png
+from flowmodel.images.rgba import encode_png, premultiply, unpremultiply
+from tests.data.helpers import RED, icon_row, plain, write_icons
+
+
+def straight(png: bytes, size: int, trim: bool = False) -> np.ndarray:
+    return unpremultiply(normalise_picture(png, size, trim).premultiplied_NN4)
+
+
+PICTURES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(4)))
+SIZES = st.sampled_from([4, 8, 16])
+
+
+@given(PICTURES, SIZES, st.integers(0, 2**32 - 1))
+def test_colour_under_transparent_pixels_does_not_matter(rgba_HW4: np.ndarray, size: int, seed: int) -> None:
+    rgba_HW4[::2, :, 3] = 0
+    rgba_HW4[-1, -1, 3] = 255
+    other_HW4 = rgba_HW4.copy()
+    hidden = other_HW4[..., 3] == 0
+    other_HW4[hidden, :3] = np.random.default_rng(seed).integers(0, 256, (hidden.sum(), 3))
+    one, other = (straight(encode_png(picture), size) for picture in (rgba_HW4, other_HW4))
+    assert np.array_equal(one, other)
+
+
+@given(PICTURES, SIZES)
+def test_the_result_is_square_valid_and_stays_the_same_when_normalised_again(rgba_HW4: np.ndarray, size: int) -> None:
+    rgba_HW4[..., 3] |= 128
+    normalised = straight(encode_png(rgba_HW4), size)
+    assert normalised.shape == (size, size, 4)
+    premultiplied = premultiply(normalised)
+    assert (premultiplied[..., :3] <= premultiplied[..., 3:]).all()
+    assert np.array_equal(unpremultiply(premultiplied), normalised)
+    assert np.array_equal(straight(encode_png(normalised), size), normalised)
+
+
+@given(hnp.arrays(np.uint8, (16, 16, 4)))
+def test_halving_is_the_mean_of_premultiplied_pixels(rgba_HW4: np.ndarray) -> None:
+    assume(rgba_HW4[..., 3].min() > 8)
+    mean = premultiply(rgba_HW4).astype(float).reshape(8, 2, 8, 2, 4).mean(axis=(1, 3))
+    assert np.abs(premultiply(straight(encode_png(rgba_HW4), 8)) - mean).max() <= 1
+
+
+def test_a_wide_picture_is_centred_not_stretched() -> None:
+    normalised = straight(encode_png(plain(height=8, width=16)), 8)
+    assert np.array_equal(np.unique(np.nonzero(normalised[..., 3])[0]), [2, 3, 4, 5])
+    assert (normalised[2:6] == RED).all()
+    assert not normalised[[0, 1, 6, 7]].any()
+
+
+def test_a_sliver_keeps_at_least_one_pixel() -> None:
+    normalised = straight(encode_png(plain(height=1, width=64)), 16)
+    assert (normalised[..., 3] == 255).sum() == 16
+
+
+def test_enlarging_does_not_bleed_or_overshoot() -> None:
+    picture = plain((0, 255, 0, 0))
+    picture[2:6, 2:6] = RED
+    normalised = straight(encode_png(picture), 32)
+    visible = normalised[..., 3] > 32
+    assert (np.abs(normalised[visible][:, :3].astype(int) - RED[:3]) <= 4).all()
+
+
+def test_a_picture_that_shows_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="every pixel is transparent"):
+        straight(encode_png(plain((255, 0, 0, 0))), 8)
+
+
+def test_tables_are_joined_sorted_and_quarantined(tmp_path: Path) -> None:
+    one = write_icons(tmp_path / "1.parquet", [icon_row("b", source="z"), icon_row("a", source="z", png=b"broken")])
+    two = write_icons(
+        tmp_path / "2.parquet", [icon_row("c", source="y"), icon_row("d", source="y", status="quarantined", reason="why")]
+    )
+    artifact = normalise_icons({"z": one, "y": two}, 16, tmp_path / "n.parquet")
+    icons = read_icon_table(artifact.path)
+    assert icons["id"].tolist() == ["y/c", "y/d", "z/a", "z/b"]
+    assert icons["status"].tolist() == ["ok", "quarantined", "quarantined", "ok"]
+    assert icons["reason"].tolist() == ["", "why", "not a PNG picture", ""]
+    assert icons["width"].tolist() == [16, 0, 0, 16]
+    assert decode_png(icons["png"][0]).shape == (16, 16, 4)
+    assert parquet_metadata(artifact.path)["size"] == "16"
+    assert source_order(artifact.path) == ["z", "y"]
+    assert normalise_icons({"z": one, "y": two}, 16, tmp_path / "again.parquet").digest == artifact.digest
+    other_order = read_icon_table(normalise_icons({"y": two, "z": one}, 16, tmp_path / "other.parquet").path)
+    assert other_order["id"].tolist() == icons["id"].tolist()
+
+
+def test_the_same_id_twice_is_refused(tmp_path: Path) -> None:
+    path = write_icons(tmp_path / "1.parquet", [icon_row("a")])
+    with pytest.raises(FlowmodelError, match="icon 'test/a' comes from more than one source"):
+        normalise_icons({"one": path, "two": path}, 16, tmp_path / "n.parquet")
+
+
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FlowmodelError, match=r"nowhere\.parquet: no such file"):
+        normalise_icons({"test": tmp_path / "nowhere.parquet"}, 16, tmp_path / "n.parquet")
+
+
+@given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(4))), st.integers(0, 9), SIZES)
+def test_trimming_brings_every_icon_to_one_optical_size_and_stays(rgba_HW4: np.ndarray, margin: int, size: int) -> None:
+    rgba_HW4[..., 3] |= 128
+    png = encode_png(np.pad(rgba_HW4, ((margin, 0), (0, margin), (0, 0))))
+    trimmed = straight(png, size, trim=True)
+    longest = max(np.ptp(axis) + 1 for axis in np.nonzero(trimmed[..., 3]))
+    assert longest == round(size * OPTICAL_SIZE)
+    assert np.array_equal(straight(encode_png(trimmed), size, trim=True), trimmed)
+
+
+FAINT = st.sampled_from([0, 0, 0, 1, 2, 5, 60, 255])
+SPECKS = hnp.arrays(np.uint8, st.tuples(st.integers(1, 90), st.integers(1, 90), st.just(4)), elements=FAINT, fill=st.just(0))
+
+
+@settings(max_examples=300, deadline=None)
+@given(SPECKS, st.sampled_from([4, 8, 16, 64]), st.booleans())
+def test_specks_that_fade_away_do_not_make_normalising_twice_another_thing(rgba_HW4: np.ndarray, size: int, trim: bool) -> None:
+    with contextlib.suppress(ValueError):  # nothing is seen of it
+        normalised = straight(encode_png(rgba_HW4), size, trim)
+        assert np.array_equal(straight(encode_png(normalised), size, trim), normalised)
+
+
+def test_a_speck_in_the_corner_does_not_make_the_icon_small() -> None:
+    picture = np.zeros((512, 512, 4), np.uint8)
+    picture[200:300, 200:300] = RED
+    picture[0, 0] = (0, 0, 0, 1)
+    assert (straight(encode_png(picture), 64, trim=True)[..., 3] > 0).sum() >= 55 * 55
+    assert (straight(encode_png(picture), 64)[..., 3] > 0).sum() < 15 * 15
+
+
+def test_the_margin_does_not_matter_when_trimming() -> None:
+    wide, tight = np.zeros((40, 60, 4), np.uint8), plain(height=10, width=20)
+    wide[5:15, 33:53] = tight
+    assert np.array_equal(straight(encode_png(wide), 16, trim=True), straight(encode_png(tight), 16, trim=True))
+    assert not np.array_equal(straight(encode_png(wide), 16), straight(encode_png(tight), 16))
+
+
+def test_a_picture_of_the_right_size_is_kept_byte_for_byte_and_enlarging_is_noted(tmp_path: Path) -> None:
+    kept, small = encode_png(plain(height=16, width=16), 1), encode_png(plain(height=8, width=4))
+    path = write_icons(tmp_path / "1.parquet", [icon_row("a", png=kept), icon_row("b", png=small)])
+    icons = read_icon_table(normalise_icons({"test": path}, 16, tmp_path / "n.parquet").path)
+    assert icons["png"][0] == kept
+    assert icons["notes"].tolist() == ["", "enlarged from 4 x 8"]
+
+
+def test_the_same_pixels_have_the_same_digest_whatever_the_encoder(tmp_path: Path) -> None:
+    hidden = plain(height=16, width=16)
+    hidden[:4, :, 3] = 0
+    shown = hidden.copy()
+    shown[:4, :, :3] = 0
+    rows = [icon_row("a", png=encode_png(hidden, 1)), icon_row("b", png=encode_png(shown, 9))]
+    path = write_icons(tmp_path / "1.parquet", rows)
+    icons = read_icon_table(normalise_icons({"test": path}, 16, tmp_path / "n.parquet").path)
+    assert icons["png"][0] != icons["png"][1] and icons["sha256"].nunique() == 1

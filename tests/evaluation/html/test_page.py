@@ -1,0 +1,149 @@
+"""The page about a real evaluation, read as a person's browser reads it."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from flowmodel.evaluation.evaluate import evaluate
+from flowmodel.evaluation.html.page import write_report
+from flowmodel.files import read_json
+from tests.evaluation.browser import CHROMIUM, browser_page
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def read(tiny_report) -> _Reader:
+    reader = _Reader()
+    reader.feed(tiny_report.html)
+    return reader
+
+
+def test_the_json_beside_it_holds_what_the_page_is_made_of(tiny_report):
+    report = read_json(tiny_report.evaluation.metrics.path)
+    assert {"metrics", "reference", "settings"} <= report.keys()
+    assert report["settings"]["seeds"] == [5]
+
+
+def test_everything_is_inside_and_no_script_runs(tiny_report, read):
+    assert read.all("script") == read.all("link")[1:] == []
+    addresses = [
+        a.get("src") or a.get("srcset") or a.get("href") or "" for tag in ("img", "source", "link") for a in read.all(tag)
+    ]
+    assert addresses and all(address.startswith("data:") for address in addresses)
+    assert not re.search(r"url\((?!#)|@import", tiny_report.html)
+
+
+def test_every_section_is_there_and_every_link_leads_to_one(read):
+    ids = [attributes["id"] for attributes in read.all("section")]
+    wanted = [
+        "scores",
+        "memorisation",
+        "trained",
+        "held-out",
+        "nearest",
+        "nfe",
+        "guidance",
+        "groups",
+        "curves",
+        "metrics",
+        "settings",
+    ]
+    assert ids == wanted and [attributes["href"] for attributes in read.all("a")] == [f"#{name}" for name in wanted]
+
+
+def test_no_two_elements_share_an_id_and_every_picture_says_what_it_is(read):
+    ids = [attributes["id"] for _, attributes in read.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert all(attributes.get("alt") for attributes in read.all("img"))
+
+
+def test_each_picture_of_a_held_out_caption_stands_beside_the_real_icon_and_its_nearest_training_icon(read):
+    alts = [attributes["alt"] for attributes in read.all("img") if not attributes["alt"].startswith("Noise")]
+    kinds = [alt.split(":")[0] for alt in alts]
+    drawn = [number for number, kind in enumerate(kinds) if kind == "drawn"]
+    assert len(drawn) == 24 + 10 + 10 + 10  # trained, validation, unseen, closest
+    assert all(alts[n - 1].replace("real icon", "drawn") == alts[n] for n in drawn)
+    assert [kinds[n + 1] for n in drawn[24:]] == ["nearest training icon"] * 30
+
+
+def test_sweeps_groups_and_curves_are_charts(read, tiny_report):
+    spoken = [attributes["aria-label"] for attributes in read.all("svg")]
+    for words in (
+        "against network evaluations a picture",
+        "against guidance scale",
+        "share of drawings",
+        "loss against training steps",
+    ):
+        assert any(words in label for label in spoken), words
+    assert len(tiny_report.evaluation.report["sweeps"]["nfe"]) >= 5
+
+
+def test_settings_and_what_was_left_out_are_written_down(read, tiny_report):
+    text = " ".join(" ".join(read.text).split())
+    settings = tiny_report.evaluation.report["settings"]
+    for value in (
+        settings["checkpoint_digest"],
+        settings["extractor_digest"],
+        settings["dataset_digest"],
+        settings["judge_digest"],
+    ):
+        assert value in text
+    assert "the caption encoder minilm has no image tower" in text
+    assert "no two sources of this data set draw the same thing" in text
+
+
+def test_without_sweeps_and_curves_the_page_says_so(tiny_training, tmp_path):
+    cache = tiny_training.store.root / "features"
+    config = tiny_training.recipe.evaluation.model_copy(update={"max_icons": 6, "seeds": (1,)})
+    evaluation = evaluate(tiny_training.checkpoint, tiny_training.inputs, tmp_path, cache, config=config)
+    page = write_report(tmp_path / "r.html", evaluation, tiny_training.checkpoint).path.read_text(encoding="utf-8")
+    assert page.count("this evaluation was made without sweeps") == 2 and "MLflow has no run of this training" in page
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium browser here")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "mobile"), [(1280, False), (390, True), (320, True)])
+def test_a_browser_shows_it_whole_at_every_width_and_in_the_dark(tiny_report, tmp_path, width, mobile, scheme):
+    with browser_page(tmp_path) as page:
+        page.open(tiny_report.page, width, 800, scheme, mobile)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, "it must be scrolled sideways"
+        assert page.evaluate("window.innerWidth") == width, "the phone has zoomed out"
+        assert page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length") == 0
+        cut = page.evaluate(
+            "[...document.querySelectorAll('h1,h2,h3,h4,p,dd,dt,figcaption,nav a')].filter(e => {"
+            "const r = e.getBoundingClientRect(); return r.right > innerWidth + 1 || r.left < -1}).map(e => e.textContent)"
+        )
+        assert cut == []
+        assert (
+            page.evaluate("Math.min(...[...document.querySelectorAll('p')].map(e => parseFloat(getComputedStyle(e).fontSize)))")
+            >= 12
+        )
+        ink, paper = (
+            _lightness(page.evaluate(f"getComputedStyle(document.body).{name}")) for name in ("color", "backgroundColor")
+        )
+        assert (paper > ink) == (scheme == "light") and abs(paper - ink) > 150
+        assert page.complaints == []
+        assert [url for url in page.requests if not url.startswith(("file:", "data:"))] == []
+        assert sum(url.startswith("file:") for url in page.requests) == 1
+
+
+def _lightness(colour: str) -> float:
+    return sum(float(number) for number in re.findall(r"[\d.]+", colour)[:3]) / 3

@@ -1,0 +1,102 @@
+"""What a report says, for reports whose numbers are known."""
+
+import copy
+
+import pytest
+
+from flowmodel.evaluation.html.words import memorisation, other_data, quality
+from flowmodel.recipes import load_recipe
+
+
+def _scores(top1: float, near: float = 0.03, copies: float = 0.0, **more: float) -> dict:
+    return {"count": 20, "top1_of_all": top1, "near_share": near, "copy_ratio": copies} | more
+
+
+@pytest.fixture
+def report() -> dict:
+    kid = {"kid": 0.02, "kid_low": 0.01, "kid_high": 0.03}
+    return {
+        "metrics": {
+            "train": _scores(0.95, 0.9, 0.7, loss=0.1, **kid),
+            "validation": {"count": 20, "loss": 0.4},
+            "unseen_concept": _scores(0.02, 0.3),
+        },
+        "reference": {
+            "real": {"train": _scores(1.0, **kid), "unseen_concept": _scores(1.0)},
+            "noise": {"train": _scores(0.0, **kid | {"kid": 3.0}), "unseen_concept": _scores(0.0)},
+        },
+        "settings": {
+            "recipe": "quickstart",
+            "parameters": 1_450_000,
+            "training_steps": 1500,
+            "training_icons": 203,
+            "real_icons": 1900,
+            "seeds": [1, 2, 3],
+            "network_evaluations": 16,
+            "dataset_digest": "d" * 64,
+        },
+    }
+
+
+def test_a_model_that_knows_only_its_icons_is_said_to(report):
+    said = quality(report)
+    assert said.verdict.startswith("It redraws the icons it was trained on nearly as recognisably as the real ones, but")
+    assert said.verdict.endswith("does not draw concepts it has never seen.")
+    text = " ".join(said.sentences)
+    assert "Of icons it was trained on, 95% are recognised" in text and "of all 1,900 real icons" in text
+    assert "1.45 million parameters" in text and "3 times" in text and "with a 95% interval from 0.0100 to 0.0300" in text
+
+
+@pytest.mark.parametrize(
+    ("trained", "unseen", "words"),
+    [
+        (0.0, 0.0, "It does not yet draw the icons it was trained on, and does not draw concepts"),
+        (0.3, 0.05, "It redraws some of the icons it was trained on, but does not draw concepts"),
+        (0.6, 0.2, "It redraws most of the icons it was trained on, and draws some of the concepts"),
+        (0.95, 0.95, "nearly as recognisably as the real ones, and draws concepts it has never seen as recognisably"),
+    ],
+)
+def test_verdicts_follow_the_numbers(report, trained, unseen, words):
+    report["metrics"]["train"]["top1_of_all"], report["metrics"]["unseen_concept"]["top1_of_all"] = trained, unseen
+    assert words in quality(report).verdict
+
+
+def test_without_held_out_icons_nothing_is_claimed_of_them(report):
+    for rows in (report["metrics"], *report["reference"].values()):
+        rows.pop("unseen_concept")
+    assert quality(report).verdict.endswith("no held-out concept was there to try.")
+
+
+def test_memorising_is_said_with_its_numbers_and_the_waiver_with_its_reason(report):
+    said = memorisation(report, load_recipe("quickstart"))
+    assert said.verdict == "It memorises: most of its drawings of trained icons are near copies."
+    text = " ".join(said.sentences)
+    assert "90% of its drawings of trained icons do; of new real icons 3.0% would" in text
+    assert "70% are copies" in text and "it falls back on what it knows" in text
+    assert "Its loss is 0.400 on validation icons and 0.100 on trained ones, 4.0 times as much" in text
+    assert "waives the rule against copies" in text and "because this recipe is meant to memorise its 200 icons" in text
+
+
+def test_a_model_without_copies_is_not_accused_and_a_rule_is_judged(report):
+    report["metrics"]["train"] |= {"near_share": 0.04, "copy_ratio": 0.0, "loss": 0.39}
+    report["metrics"]["unseen_concept"]["near_share"] = 0.04
+    strict = load_recipe("quickstart", ["evaluation.gate.waived={}", "evaluation.gate.max_copy_ratio=0.05"])
+    said = memorisation(report, strict)
+    text = " ".join(said.sentences)
+    assert said.verdict == "By this test its drawings are no copies." and "no more than chance" in text
+    assert "about the same" in text and "the model keeps that rule" in text
+    worse = copy.deepcopy(report)
+    worse["metrics"]["unseen_concept"]["near_share"] = 0.06
+    assert "the model breaks that rule" in " ".join(memorisation(worse, strict).sentences)
+
+
+def test_other_data_are_warned_of(report):
+    assert other_data(report, "d" * 64) == ""
+    assert "may flatter it" in other_data(report, "e" * 64)
+
+
+def test_icons_of_the_initial_weights_are_told_apart(report):
+    icons = report["settings"]["training_icons"]
+    report["settings"]["initial_icons"] = icons - 1
+    said = " ".join(quality(report).sentences)
+    assert f"on 1 icons, from weights that {icons - 1:,} others had trained" in said

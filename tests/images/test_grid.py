@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from flowmodel.images.grid import comparison_grid, picture_grid
+from tests.data.helpers import plain
+
+RED = Image.fromarray(plain((255, 0, 0, 255)))
+CLEAR = Image.fromarray(plain((255, 0, 0, 0)))
+
+
+def test_pictures_are_placed_row_by_row_on_a_light_ground() -> None:
+    grid = picture_grid([RED, CLEAR, RED], columns=2, cell=40)
+    assert grid.mode == "RGB"
+    pixels = np.asarray(grid)
+    height, width = pixels.shape[:2]
+    quarters = [pixels[y : y + height // 2, x : x + width // 2] for y in (0, height // 2) for x in (0, width // 2)]
+    red = [(quarter == (255, 0, 0)).all(axis=-1).sum() for quarter in quarters]
+    assert red == [1600, 0, 1600, 0]
+    assert pixels[quarters[1][..., 0].shape[0] // 2, width * 3 // 4].min() > 220, "nothing but checkerboard shows"
+
+
+def test_fewer_pictures_than_columns_leave_no_empty_columns() -> None:
+    assert picture_grid([RED], columns=8, cell=40).width < 80
+
+
+def test_labels_take_room_and_long_ones_stay_inside() -> None:
+    plain_grid, labelled = (
+        picture_grid([RED], 1, cell=60),
+        picture_grid([RED], 1, ["a very long caption indeed, with keywords"], cell=60),
+    )
+    assert labelled.height > plain_grid.height
+    assert labelled.width == plain_grid.width
+    below = np.asarray(labelled)[72:]
+    assert below.min() < 200
+    assert below[:, :8].min() == 255
+    assert below[:, -8:].min() == 255
+
+
+def test_a_comparison_shows_the_real_one_left_and_the_sample_right() -> None:
+    pixels = np.asarray(comparison_grid([(RED, CLEAR)], 1, ["x"], cell=40))
+    left, right = np.array_split(pixels[:48], 2, axis=1)
+    assert (left == (255, 0, 0)).all(axis=-1).sum() > 0.9 * 40 * 40
+    assert not (right[:, 2:] == (255, 0, 0)).all(axis=-1).any()
+
+
+@pytest.mark.parametrize(("images", "columns", "labels"), [([], 1, None), ([RED], 0, None), ([RED], 1, ["a", "b"])])
+def test_wrong_calls_are_refused(images: list[Image.Image], columns: int, labels: list[str] | None) -> None:
+    with pytest.raises(ValueError, match="picture"):
+        picture_grid(images, columns, labels)

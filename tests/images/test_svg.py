@@ -1,0 +1,211 @@
+import base64
+import contextlib
+import io
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from flowmodel.images import svg
+from flowmodel.images.decode import decode_png, open_picture
+from flowmodel.images.svg import render_svg
+
+NS = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+SQUARE = f'<svg {NS} viewBox="0 0 2 2"><rect width="1" height="1" fill="#f00"/></svg>'
+
+
+def svg_of(body: str, attributes: str = 'viewBox="0 0 2 2"') -> bytes:
+    return f"<svg {NS} {attributes}>{body}</svg>".encode()
+
+
+def size(attributes: str, pixels: int = 64) -> tuple[int, int]:
+    """Width and height."""
+    height, width = decode_png(render_svg(svg_of("<path/>", attributes), pixels)[0]).shape[:2]
+    return width, height
+
+
+def test_a_picture_has_its_colours_and_a_transparent_ground() -> None:
+    rgba = decode_png(render_svg(SQUARE.encode(), 8)[0])
+    assert rgba.shape == (8, 8, 4)
+    assert (rgba[:4, :4] == [255, 0, 0, 255]).all()
+    assert not rgba[4:].any() and not rgba[:, 4:].any()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ('viewBox="0 0 4 2"', (64, 32)),
+        ('viewBox="0 0 2 4"', (32, 64)),
+        ('viewBox="-1,-1,4,2"', (64, 32)),
+        ('width="10" height="20"', (32, 64)),
+        ('width="2in" height="1in" viewBox="0 0 1 1"', (64, 32)),
+        ('width="100%" height="100%" viewBox="0 0 4 2"', (64, 32)),
+        ('width="100%" height="100000000" viewBox="0 0 10 1"', (1, 64)),
+        ('viewBox="0 0 1 100000000"', (1, 64)),
+        ("", (64, 64)),
+    ],
+)
+def test_the_longer_edge_is_as_long_as_asked_whatever_the_units(attributes: str, expected: tuple[int, int]) -> None:
+    assert size(attributes) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@example("", "1e9", (5.277859609522996e16, 0.0, 36507219968.0, 38654703616.0))
+@given(
+    st.sampled_from(["", "10", "1e9", "1e-9", "50%", "3mm", "-4", "nan", "inf", "1e400"]),
+    st.sampled_from(["", "7", "1e9", "90%"]),
+    st.tuples(*[st.floats()] * 4),
+)
+def test_no_size_makes_a_picture_larger_than_asked(width: str, height: str, box: tuple[float, ...]) -> None:
+    sizes = "".join(f'{name}="{value}" ' for name, value in (("width", width), ("height", height)) if value)
+    with contextlib.suppress(ValueError):
+        # resvg rounds the other edge, which a view box far from the origin may make a pixel longer.
+        assert max(size(f'{sizes}viewBox="{" ".join(map(str, box))}"', 32)) <= 33
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "\ufeff",
+        '<?xml version="1.0" encoding="UTF-8"?>\n<!-- a comment -->',
+        '\n  <?xml version="1.0"?>',
+        '<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">',
+    ],
+)
+def test_what_may_stand_before_the_picture_does_not_matter(start: str) -> None:
+    assert np.array_equal(decode_png(render_svg((start + SQUARE).encode(), 8)[0]), decode_png(render_svg(SQUARE.encode(), 8)[0]))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "corrupt SVG"),
+        (b"\x89PNG\r\n", "not an SVG picture in UTF-8"),
+        (b"<html></html>", "not an SVG picture: its outermost element is <html>"),
+        (SQUARE.encode()[:-9], "corrupt SVG"),
+        (SQUARE.encode("utf-16"), "not an SVG picture in UTF-8"),
+        (b'<!DOCTYPE svg [<!ENTITY a "x">]>' + SQUARE.encode(), "declares XML entities"),
+        (svg_of("&undeclared;"), "corrupt SVG"),
+        (svg_of('<image href="/etc/passwd"/>'), r"shows another file \(/etc/passwd\); embed it"),
+        (svg_of('<image xlink:href="file:///etc/passwd"/>'), "shows another file"),
+        (svg_of('<use href="other.svg#a"/>'), "shows another file"),
+        (svg_of('<g><feImage xlink:href=" http://x/y.png"/></g>'), "shows another file"),
+    ],
+)
+def test_what_is_no_picture_of_its_own_has_a_short_reason(content: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as caught:
+        render_svg(content, 16)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
+
+
+def test_no_file_of_the_machine_is_shown_through_a_picture_in_the_picture(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4), "red").save(tmp_path / "secret.png")
+    inner = svg_of(f'<image href="{tmp_path / "secret.png"}" width="2" height="2"/>')
+    outer = svg_of(f'<image href="data:image/svg+xml;base64,{base64.b64encode(inner).decode()}" width="2" height="2"/>')
+    assert not decode_png(render_svg(outer, 16)[0]).any()
+    rule = f'rect {{ fill: url("file://{tmp_path / "secret.png"}") }}'
+    style = svg_of(f'<style>{rule}</style><rect width="2" height="2" fill="none"/>')
+    assert not (decode_png(render_svg(style, 16)[0])[..., 0] > 0).any()
+
+
+def test_an_embedded_picture_is_shown() -> None:
+    png = io.BytesIO()
+    Image.new("RGB", (2, 2), "red").save(png, "PNG")
+    body = f'<image xlink:href="data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}" width="2" height="2"/>'
+    assert decode_png(render_svg(svg_of(body), 8)[0])[4, 4].tolist() == [255, 0, 0, 255]
+
+
+def test_text_is_not_drawn_and_the_note_says_so() -> None:
+    png, note = render_svg(svg_of('<text y="2" font-size="2">A</text>'), 16)
+    assert note == "text in it is not drawn"
+    assert not decode_png(png).any()
+    assert render_svg(SQUARE.encode(), 16)[1] == ""
+
+
+def nested(depth: int) -> bytes:
+    return svg_of('<g opacity=".9">' * depth + '<rect width="2" height="2"/>' + "</g>" * depth)
+
+
+def chain_of_uses(depth: int, fan: int) -> bytes:
+    groups = "".join(f'<g id="a{i}">' + f'<use href="#a{i - 1}"/>' * fan + "</g>" for i in range(1, depth))
+    return svg_of(f'<defs><rect id="a0" width="1" height="1"/>{groups}</defs><use href="#a{depth - 1}"/>')
+
+
+def huge_embedded() -> bytes:
+    png = io.BytesIO()
+    Image.new("1", (40_000, 40_000)).save(png, "PNG")
+    return svg_of(f'<image width="2" height="2" href="data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"/>')
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        nested(500),
+        nested(1000),
+        nested(20_000),
+        chain_of_uses(200, 1),
+        chain_of_uses(5000, 1),
+        chain_of_uses(30, 10),
+        pytest.param(huge_embedded(), marks=pytest.mark.slow),
+    ],
+    ids=["nested", "nested deep", "nested too deep", "chain", "long chain", "a billion uses", "huge embedded picture"],
+)
+def test_a_picture_made_to_exhaust_stack_or_memory_gives_a_picture_or_a_reason_and_the_next_is_drawn(content: bytes) -> None:
+    try:
+        assert len(render_svg(content, 16)[0]) > 0
+    except ValueError as error:
+        assert "\n" not in str(error)
+    assert render_svg(SQUARE.encode(), 16)[1] == ""
+
+
+def test_a_picture_that_takes_for_ever_is_given_up_and_the_next_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(svg, "DRAW_SECONDS", 1.0)
+    noise = '<filter id="f"><feTurbulence baseFrequency=".5" numOctaves="100000000"/></filter>'
+    endless = f'{noise}<rect filter="url(#f)" width="2" height="2"/>'
+    started = time.monotonic()
+    with pytest.raises(ValueError, match="takes longer than 1 s to draw"):
+        render_svg(svg_of(endless), 64)
+    assert time.monotonic() - started < 10
+    monkeypatch.undo()
+    assert render_svg(SQUARE.encode(), 16)[1] == ""
+
+
+def test_threads_draw_side_by_side_and_each_gets_its_own_picture() -> None:
+    colours = [f"#{i:02x}{255 - i:02x}40" for i in range(0, 256, 4)]
+    pictures = [svg_of(f'<rect width="2" height="2" fill="{colour}"/>') for colour in colours]
+    with ThreadPoolExecutor(4) as executor:
+        drawn = list(executor.map(lambda content: decode_png(render_svg(content, 8)[0])[4, 4], pictures))
+    assert ["#{:02x}{:02x}{:02x}".format(*pixel[:3]) for pixel in drawn] == colours
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_process_does_not_disturb_the_pictures_of_the_first() -> None:
+    render_svg(SQUARE.encode(), 16)
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if render_svg(SQUARE.encode(), 4) else 1)
+        except BaseException:
+            os._exit(2)
+    for _ in range(50):
+        assert decode_png(render_svg(SQUARE.encode(), 16)[0]).shape == (16, 16, 4)
+    assert os.waitpid(child, 0)[1] == 0
+    assert threading.active_count() < 20
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=60), st.integers(0, len(SQUARE)))
+def test_damaged_files_are_a_picture_or_a_reason(noise: bytes, start: int) -> None:
+    content = SQUARE.encode()[:start] + noise + SQUARE.encode()[start + len(noise) :]
+    try:
+        assert open_picture(content, "a.svg", 16).width == 16
+    except ValueError as error:
+        assert "\n" not in str(error)
