@@ -27,7 +27,8 @@ def coefficients(snapshots: Sequence[tuple[int, float]], step: int, relative_wid
 
     The profile of an average of exponent g at step s is p(t) = (g + 1) t^g / s^(g + 1) up to s, and 0 after. Least squares
     between the sum of the profiles and the wanted one solves A x = b with A_ij = <p_i, p_j> and b_i = <p_i, p> (their
-    algorithm 3).
+    algorithm 3). They are then divided by their sum, as the authors' own code does: weights that don't sum to 1 would scale
+    the whole network.
 
     Args:
         snapshots: step and relative width of each.
@@ -36,7 +37,8 @@ def coefficients(snapshots: Sequence[tuple[int, float]], step: int, relative_wid
     exponents_S = np.array([exponent_of(width) for _, width in snapshots])
     products_SS = _profile_product(steps_S[:, None], exponents_S[:, None], steps_S, exponents_S)
     wanted_S = _profile_product(steps_S, exponents_S, np.array(float(step)), np.array(exponent_of(relative_width)))
-    return np.linalg.solve(products_SS, wanted_S)
+    weights_S = np.linalg.solve(products_SS, wanted_S)
+    return weights_S / weights_S.sum()
 
 
 def _profile_product(

@@ -64,12 +64,26 @@ def test_at_an_earlier_step_only_snapshots_until_then_count(walk, tmp_path):
     assert before < 0.01 and torch.equal(later, earlier.snapshots.reconstruct(400, 0.07)["weight"])
 
 
-def test_coefficients_sum_to_about_one():
+@pytest.mark.parametrize("count", [1, 3, SNAPSHOTS])
+@pytest.mark.parametrize("width", [0.02, 0.03, 0.07, 0.1, 0.2, 0.25])
+def test_coefficients_sum_to_one_however_far_the_width_is_from_what_was_tracked(width, count):
+    snapshots = [(number * STEPS // count, tracked) for number in range(1, count + 1) for tracked in TRACKED]
+    assert coefficients(snapshots, STEPS, width).sum() == pytest.approx(1, abs=1e-9)
+
+
+def test_a_width_that_was_tracked_is_its_last_snapshot_alone():
     snapshots = [(step, width) for step in range(50, STEPS + 1, 50) for width in TRACKED]
-    for width in (0.03, 0.07, 0.2):
-        assert coefficients(snapshots, STEPS, width).sum() == pytest.approx(1, abs=0.02)
     alone = coefficients(snapshots, STEPS, 0.1)
     assert alone[-1] == pytest.approx(1, abs=1e-6) and abs(alone[:-1]).max() < 1e-6
+
+
+def test_weights_that_never_move_come_back_unchanged_at_every_width(tmp_path):
+    layer = nn.Linear(4, 4)
+    snapshots, averages = EmaSnapshots(tmp_path), [PowerEma(layer, width) for width in TRACKED]
+    for step in (10, 20, 30):
+        snapshots.save(step, averages)
+    for width in (0.02, 0.25):
+        assert torch.allclose(snapshots.reconstruct(30, width)["weight"], layer.weight, atol=1e-3)
 
 
 def test_snapshots_are_half_precision_and_survive_being_saved_again(tmp_path):
