@@ -37,6 +37,7 @@ from flowmodel.training.interruption import Interruption
 from flowmodel.training.memory import is_out_of_memory
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
 from flowmodel.training.post_hoc_ema import EmaSnapshots
+from flowmodel.training.processes import is_main_process
 from flowmodel.training.progress import ProgressWindow
 from flowmodel.training.state import TrainingState
 from flowmodel.training.validation import Validation
@@ -79,6 +80,7 @@ def train(recipe: Recipe, inputs: TrainingInputs, folder: Path, observers: Seque
             missing, or the loss is no longer finite.
     """
     started = time.monotonic()
+    observers = observers if is_main_process() else ()
     final = folder / FINAL
     digest = training_digest(recipe, inputs)
     resumed_from, stopped_early = None, False
@@ -94,7 +96,6 @@ def train(recipe: Recipe, inputs: TrainingInputs, folder: Path, observers: Seque
             for observer in observers:
                 observer.on_failure(error)
             raise
-        observers = run.observers
     seconds = time.monotonic() - started
     result = TrainingResult(Artifact.of(final), read_header(final).step, seconds, resumed_from, already_finished, stopped_early)
     for observer in observers:
@@ -119,7 +120,7 @@ class _Run:
         # Steps that are done already; validation and snapshots of them too.
         self.done = self.first_step
         self.processes = self.state.processes
-        self.observers = observers if self.processes.is_main else ()
+        self.observers = observers
         self.window = ProgressWindow(self.config, self.processes)
         self.snapshots = EmaSnapshots(folder / SNAPSHOTS)
         if self.processes.is_main:

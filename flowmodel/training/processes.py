@@ -11,13 +11,21 @@ from typing import TypeVar
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, get_int_from_env
 from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.model.device import DevicePolicy
 
 T = TypeVar("T")
+
+# Where launchers (accelerate, torchrun, MPI) write a process's number.
+_RANK = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that writes and reports, as its launcher says: known before the processes have met."""
+    return get_int_from_env(_RANK, 0) == 0
 
 
 @contextmanager

@@ -4,7 +4,10 @@ import os
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 from flowmodel.recipes import Recipe, parse_recipe
+from flowmodel.training.observers import TrainingObserver, TrainingResult
 
 # Sums are taken in another order with other numbers of threads.
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -40,3 +43,29 @@ def changed(recipe: Recipe, **sections: dict) -> Recipe:
     for section, changes in sections.items():
         values[section] |= changes
     return parse_recipe(values, "test")
+
+
+class Heard(TrainingObserver):
+    """What a training told; `vars` of it can be written as JSON."""
+
+    def __init__(self) -> None:
+        self.losses: dict[str, float] = {}
+        self.gradient_norms: dict[str, float] = {}
+        self.grids = self.ends = 0
+        self.failures: list[str] = []
+
+    def on_log(self, step: int, values: dict[str, float]) -> None:
+        self.losses[str(step)] = values["loss"]
+        self.gradient_norms[str(step)] = values["gradient_norm"]
+
+    def on_validation(self, step: int, values: dict[str, float]) -> None:
+        self.losses[f"validation {step}"] = values["loss"]
+
+    def on_grid(self, step: int, grid: Image.Image) -> None:
+        self.grids += 1
+
+    def on_end(self, result: TrainingResult) -> None:
+        self.ends += 1
+
+    def on_failure(self, error: BaseException) -> None:
+        self.failures.append(str(error))

@@ -2,27 +2,30 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from flowmodel.files import read_json
 from flowmodel.model.checkpoint import FINAL, read_header, read_tensors
+from flowmodel.store import PROJECT_ROOT
 from flowmodel.training.loop import train
-from flowmodel.training.observers import TrainingObserver
 from tests.conftest import TINY
-from tests.training.helpers import ONE_THREAD
+from tests.training.helpers import ONE_THREAD, Heard
 
 # Trains as one of several processes; arguments: store, folder, overrides. Leaves what its observer heard, and what it wrote, in
 # FOLDER-RANK.json.
 _PROCESS = """
 import os, sys
 from pathlib import Path
+from flowmodel.errors import FlowmodelError
 from flowmodel.files import write_json
 from flowmodel.recipes import load_recipe
 from flowmodel.store import Store
 from flowmodel.data.dataset import TrainingInputs
+from flowmodel.store import PROJECT_ROOT
 from flowmodel.training.loop import train
-from flowmodel.training.observers import TrainingObserver
+from tests.training.helpers import Heard
 
 store, folder, *overrides = sys.argv[1:]
 written = set()
@@ -33,23 +36,15 @@ def note(event, args):
     elif event == "open" and str(args[0]).startswith(folder) and args[2] & (os.O_WRONLY | os.O_RDWR):
         written.add(f"{event} {args[0]}")
 
-class Heard(TrainingObserver):
-    losses, grids = {}, 0
-
-    def on_log(self, step, values):
-        self.losses[str(step)] = values["loss"]
-
-    def on_validation(self, step, values):
-        self.losses[f"validation {step}"] = values["loss"]
-
-    def on_grid(self, step, grid):
-        self.grids += 1
-
 sys.addaudithook(note)
 recipe = load_recipe("from_scratch", overrides)
 heard = Heard()
-train(recipe, TrainingInputs.of(Store(Path(store)), recipe.data.size), Path(folder), [heard])
-report = {"losses": heard.losses, "grids": heard.grids, "written": sorted(written)}
+raised = ""
+try:
+    train(recipe, TrainingInputs.of(Store(Path(store)), recipe.data.size), Path(folder), [heard])
+except FlowmodelError as error:
+    raised = str(error)
+report = vars(heard) | {"raised": raised, "written": sorted(written)}
 write_json(Path(f"{folder}-{os.environ['RANK']}.json"), report)
 """
 # By its name this option is for GPUs, but it is the only one with which accelerate's launcher starts more than one process.
@@ -57,34 +52,43 @@ LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", 
 LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
 
 
-class _Losses(TrainingObserver):
-    def __init__(self) -> None:
-        self.losses: dict[str, float] = {}
-
-    def on_log(self, step, values):
-        self.losses[str(step)] = values["loss"]
-
-    def on_validation(self, step, values):
-        self.losses[f"validation {step}"] = values["loss"]
+def _two_processes(prepared, folder, *overrides):
+    """Reports of the first and the second of two processes that train in `folder`."""
+    script = folder.with_suffix(".py")
+    script.write_text(_PROCESS)
+    command = [sys.executable, *LAUNCH, str(script), str(prepared.store.root), str(folder), *TINY, *overrides]
+    environment = ONE_THREAD | {"PYTHONPATH": str(PROJECT_ROOT)}
+    launched = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert launched.returncode == 0, launched.stderr
+    return [read_json(Path(f"{folder}-{rank}.json")) for rank in (0, 1)]
 
 
 @pytest.mark.slow
-def test_two_processes_follow_the_losses_of_one_and_only_the_first_writes(tiny_recipe, prepared, tmp_path):
-    script, folder = tmp_path / "process.py", tmp_path / "two"
-    script.write_text(_PROCESS)
-    command = [sys.executable, *LAUNCH, str(script), str(prepared.store.root), str(folder), *TINY]
-    launched = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True, check=False)
-    assert launched.returncode == 0, launched.stderr
-    alone = _Losses()
+def test_two_processes_follow_one_and_only_the_first_writes_and_reports(tiny_recipe, prepared, tmp_path):
+    folder = tmp_path / "two"
+    first, second = _two_processes(prepared, folder)
+    alone = Heard()
     one = train(tiny_recipe, prepared.inputs, tmp_path / "one", [alone])
-    first, second = (read_json(tmp_path / f"two-{rank}.json") for rank in (0, 1))
     assert first["losses"] == pytest.approx(alone.losses, rel=1e-3) and len(alone.losses) == 6 + 3
-    assert first["grids"] == 2 and any(FINAL in line for line in first["written"])
-    assert second == {"losses": {}, "grids": 0, "written": []}
+    # Not seen in the losses: the steps of AdamW and Muon don't depend on the gradient's scale.
+    assert first["gradient_norms"] == pytest.approx(alone.gradient_norms, rel=1e-2) and len(alone.gradient_norms) == 6
+    assert first["grids"] == 2 and first["ends"] == 1 and any(FINAL in line for line in first["written"])
+    assert second == vars(Heard()) | {"raised": "", "written": []}
     of_two, of_one = (read_tensors(path, "ema.") for path in (folder / FINAL, one.checkpoint.path))
     assert read_header(folder / FINAL).training_digest == read_header(one.checkpoint.path).training_digest
     for name, weight in of_one.items():
         assert (of_two[name] - weight).abs().max() < 0.02 * (weight.abs().max() + 0.1), name
+
+    first, second = _two_processes(prepared, folder)  # once more: there is nothing left to do
+    assert first["ends"] == 1 and first["losses"] == {}
+    assert second == vars(Heard()) | {"raised": "", "written": []}
+
+
+@pytest.mark.slow
+def test_a_failure_of_all_processes_is_reported_by_the_first_alone(prepared, tmp_path):
+    first, second = _two_processes(prepared, tmp_path / "two", "training.learning_rate=1e30", "training.warmup_steps=0")
+    assert "the loss is not finite at step" in first["raised"] and first["failures"] == [first["raised"]]
+    assert second["raised"] == first["raised"] and second["failures"] == []
 
 
 def _command_line(prepared, folder, *overrides):
