@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from flowmodel.data.dataset import TrainingInputs
 from flowmodel.data.prepare import prepare
+from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes import Recipe, load_recipe
 from flowmodel.store import Store
 from flowmodel.training.loop import train, training_folder
@@ -73,7 +74,7 @@ class TinyTraining:
     store: Store
     inputs: TrainingInputs
     folder: Path
-    checkpoint: Path
+    checkpoint: Checkpoint
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +82,7 @@ def tiny_training(tiny_recipe: Recipe, prepared: Prepared) -> TinyTraining:
     """A finished training of 30 steps; treat its files as read-only."""
     folder = training_folder(prepared.store, tiny_recipe, prepared.inputs)
     result = train(tiny_recipe, prepared.inputs, folder)
-    return TinyTraining(tiny_recipe, prepared.store, prepared.inputs, folder, result.checkpoint.path)
+    return TinyTraining(tiny_recipe, prepared.store, prepared.inputs, folder, result.checkpoint)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from flowmodel.images.grid import picture_grid
 from flowmodel.images.rgba import to_image
 from flowmodel.images.save import save_image
 from flowmodel.model.animation import draw_animation
-from flowmodel.model.checkpoint import read_header
+from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.generator import Generator
 from flowmodel.model.pretrained import FOLDER, export_weights
 from flowmodel.recipes import load_recipe
@@ -41,11 +41,11 @@ UNSEEN = (
 INVENTED = ("blue heart with sunglasses", "purple apple", "green cat face", "angry pizza", "red leaf", "yellow car", "pink moon")
 
 
-def main(checkpoint: Path) -> None:
+def main(checkpoint: Checkpoint) -> None:
     weights = export_weights(checkpoint, FOLDER, load_recipe("pretrained").sampling)
-    write_bytes(FOLDER / "recipe.yaml", yaml.safe_dump(read_header(weights).recipe, sort_keys=False).encode())
+    write_bytes(FOLDER / "recipe.yaml", yaml.safe_dump(weights.header.recipe, sort_keys=False).encode())
     draw_gallery(Generator.load(weights, "cpu"))
-    evaluate = [sys.executable, "-m", "flowmodel", "evaluate", "--model", weights, "--sources", FOLDER / "sources.yaml"]
+    evaluate = [sys.executable, "-m", "flowmodel", "evaluate", "--model", weights.path, "--sources", FOLDER / "sources.yaml"]
     report = PROJECT_ROOT / "data" / "store" / "pretrained-report.html"
     subprocess.run([*evaluate, "--icons", "128", "--json", FOLDER / "metrics.json", "--out", report], check=True)
 
@@ -61,4 +61,4 @@ def draw_gallery(generator: Generator) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Checkpoint.open(Path(sys.argv[1])))

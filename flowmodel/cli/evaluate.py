@@ -31,8 +31,6 @@ def evaluate(
     from flowmodel.data.prepare import prepare
     from flowmodel.evaluation.html.page import evaluate_and_report
     from flowmodel.files import write_bytes
-    from flowmodel.model.checkpoint import read_header
-    from flowmodel.recipes import parse_recipe
     from flowmodel.registry.curves import training_curves
     from flowmodel.store import Store
 
@@ -41,7 +39,7 @@ def evaluate(
             raise FlowmodelError(f"{path}: give a name that ends in {suffixes[0]}")
     store = Store.from_environment()
     checkpoint = resolve(store, model)
-    recipe = parse_recipe(read_header(checkpoint).recipe, where=str(checkpoint))
+    recipe = checkpoint.recipe
     config = recipe.evaluation
     if seed is not None:
         config = config.model_copy(update={"seeds": tuple(seed + number for number in range(len(config.seeds)))})

@@ -32,8 +32,8 @@ def sample(
 
     if out.suffix.lower() != ".png":
         raise FlowmodelError(f"--out {out}: the grid is a PNG; give a name that ends in .png")
-    path = resolve(Store.from_environment(), model)
-    generator = Generator.load(path, device)
+    checkpoint = resolve(Store.from_environment(), model)
+    generator = Generator.load(checkpoint, device)
     folder = out.with_suffix("")
     images, labels = [], []
     for prompt in prompts:
@@ -48,4 +48,4 @@ def sample(
     save_image(picture_grid(images, columns=count if count > 1 else 8, labels=labels), out)
     evaluations = generator.nfe(steps, guidance)
     nfe = "adaptive steps" if evaluations is None else f"{evaluations} network evaluations a picture"
-    console.print(f"{len(images)} pictures in {folder}/, grid in {out} (model {path}, {nfe}, seed {seed})")
+    console.print(f"{len(images)} pictures in {folder}/, grid in {out} (model {checkpoint}, {nfe}, seed {seed})")

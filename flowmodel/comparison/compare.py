@@ -101,9 +101,9 @@ def _train_and_score(
     mlflow = MlflowObserver(store, inputs, {PARENT: parent.run_id})
     result = train(variant.recipe, inputs, training_folder(store, variant.recipe, inputs), [*observers, mlflow])
     own = folder / variant.slug
-    scored = evaluate(result.checkpoint.path, inputs, own, store.root / "features", log=log)
+    scored = evaluate(result.checkpoint, inputs, own, store.root / "features", log=log)
     grid = sample_grid(scored.samples, inputs, own / "sample_grid.png")
-    run = record_evaluation(store, result.checkpoint.path, scored.report, grid.path, inputs)
+    run = record_evaluation(store, result.checkpoint, scored.report, grid.path, inputs)
     run.log_tags({PARENT: parent.run_id})  # also where an earlier comparison had trained it
     cost, trained = variant.cost(text_width), scored.report["metrics"]["train"]
     speeds = run.history("training/images_per_second")

@@ -29,7 +29,7 @@ from flowmodel.evaluation.samples import Samples, save_samples
 from flowmodel.evaluation.scoring import PerIcon, Pictures, Scorer, Scores, fidelity, means
 from flowmodel.evaluation.sweeps import sweeps
 from flowmodel.files import Artifact, sha256_json, write_json
-from flowmodel.model.checkpoint import CheckpointHeader
+from flowmodel.model.checkpoint import Checkpoint, CheckpointHeader
 from flowmodel.model.generator import Generator
 from flowmodel.recipes.schema import EvaluationConfig
 
@@ -57,7 +57,7 @@ class Evaluation:
 
 
 def evaluate(
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     inputs: TrainingInputs,
     folder: Path,
     cache: Path,
@@ -125,7 +125,7 @@ def evaluate(
         "settings": {
             "recipe": generator.recipe.name,
             "colour": colour,
-            "checkpoint_digest": generator.digest,
+            "checkpoint_digest": checkpoint.digest,
             "dataset_digest": inputs.digest,
             "comparison_digest": sha256_json(
                 [inputs.digest, extractor.digest, judge.artifact.digest, config.seeds, real.template, ids_of, colour]

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from torch import Tensor
 
 from flowmodel.data.terms import Terms
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import atomic_path
+from flowmodel.files import atomic_path, sha256_file
+from flowmodel.recipes import Recipe, parse_recipe
 
 FINAL, BEST = "final.safetensors", "best.safetensors"
 _STEP_FILE = re.compile(r"^step-(\d{8})\.safetensors$")
@@ -63,11 +65,55 @@ class CheckpointHeader:
         return tuple(sorted({*self.trained_ids, *self.initial_ids}))
 
 
-def save_checkpoint(path: Path, tensors: dict[str, Tensor], header: CheckpointHeader) -> Path:
+class Checkpoint:
+    """A checkpoint file, opened once and handed on: whoever needs its digest, its recipe or its terms asks this object.
+
+    Attributes:
+        path: the safetensors file.
+        header: what it is of: step, digests, icons, terms.
+    """
+
+    def __init__(self, path: Path, header: "CheckpointHeader", digest: str | None = None) -> None:
+        self.path, self.header = path, header
+        if digest is not None:
+            self.digest = digest
+
+    @classmethod
+    def open(cls, path: Path, digest: str | None = None) -> "Checkpoint":
+        """Read the header of `path`. `digest` spares hashing the file where its SHA-256 has just been computed.
+
+        Raises FlowmodelError when `path` is missing or is no checkpoint of this project.
+        """
+        return cls(Path(path), read_header(path), digest)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the file, 64 hexadecimal digits; it names the weights together with their header."""
+        return sha256_file(self.path)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What the model was trained with. Raises FlowmodelError when this release can't read the header's recipe."""
+        return parse_recipe(self.header.recipe, where=str(self.path))
+
+    @property
+    def terms(self) -> tuple[Terms, ...]:
+        """The terms of every icon that has shaped the weights."""
+        return self.header.terms
+
+    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
+        """The tensors whose name starts with `prefix`, without it, on the CPU."""
+        return read_tensors(self.path, prefix)
+
+
+def save_checkpoint(path: Path, tensors: dict[str, Tensor], header: CheckpointHeader) -> Checkpoint:
     with atomic_path(path) as temporary:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(contiguous, temporary, metadata={"flowmodel": json.dumps(asdict(header))})
-    return path
+    return Checkpoint(path, header)
 
 
 def read_header(path: Path) -> CheckpointHeader:

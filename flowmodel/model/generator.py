@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import sha256_file
 from flowmodel.flow.sampling import Trajectory, evaluations, sample, sample_trajectory, seeded_noise
 from flowmodel.images.tensors import CHANNELS
-from flowmodel.model.checkpoint import CheckpointHeader, read_header, read_tensors
+from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.device import DevicePolicy
 from flowmodel.nets import TextCondition, build_network, count_parameters
-from flowmodel.recipes import Recipe, parse_recipe
+from flowmodel.recipes import parse_recipe
 from flowmodel.recipes.schema import SamplingConfig
 from flowmodel.text.encoders import CaptionEncoder, load_encoder
 
@@ -26,32 +25,33 @@ class Generator:
     """A trained model, ready to draw. The averaged (EMA) weights are used.
 
     Attributes:
+        checkpoint: where the weights come from.
         recipe: what the model was trained with.
         header: origin of the weights: step, digests, trained icons.
-        digest: SHA-256 of the checkpoint file.
     """
 
-    def __init__(self, recipe: Recipe, header: CheckpointHeader, digest: str, network: nn.Module, policy: DevicePolicy) -> None:
-        self.recipe, self.header, self.digest = recipe, header, digest
+    def __init__(self, checkpoint: Checkpoint, network: nn.Module, policy: DevicePolicy) -> None:
+        self.checkpoint, self.recipe, self.header = checkpoint, checkpoint.recipe, checkpoint.header
         self._network, self._policy = network, policy
 
     @classmethod
-    def load(cls, path: Path, device: str = "auto") -> "Generator":
-        """Raises FlowmodelError when `path` is missing or is no checkpoint, or there is no such device."""
-        header = read_header(path)
-        recipe = parse_recipe(header.recipe, where=str(path))
+    def load(cls, checkpoint: Checkpoint | Path, device: str = "auto") -> "Generator":
+        """Raises FlowmodelError when the file is missing or is no checkpoint, or there is no such device."""
+        if not isinstance(checkpoint, Checkpoint):
+            checkpoint = Checkpoint.open(checkpoint)
+        recipe, header = checkpoint.recipe, checkpoint.header
         # Compiling takes longer than drawing.
         policy = DevicePolicy.choose(device, compile="off")
         network = build_network(recipe.network, header.text_width, CHANNELS[recipe.data.colour])
         try:
-            network.load_state_dict(read_tensors(path, "ema."))
+            network.load_state_dict(checkpoint.tensors("ema."))
         except RuntimeError:
             raise FlowmodelError(
-                f"{path}: holds no averaged weights of the network that its recipe describes; give final.safetensors of a "
+                f"{checkpoint}: holds no averaged weights of the network that its recipe describes; give final.safetensors of a "
                 "training by this release"
             ) from None
         network = network.to(policy.device, memory_format=policy.memory_format).eval()  # type: ignore[call-overload]
-        return cls(recipe, header, sha256_file(path), network, policy)
+        return cls(checkpoint, network, policy)
 
     @property
     def network(self) -> nn.Module:

@@ -7,7 +7,7 @@ import torch
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file, write_bytes
-from flowmodel.model.checkpoint import read_header, read_tensors, save_checkpoint
+from flowmodel.model.checkpoint import Checkpoint, save_checkpoint
 from flowmodel.recipes.schema import SamplingConfig
 from flowmodel.store import PROJECT_ROOT
 
@@ -16,7 +16,7 @@ FOLDER = PROJECT_ROOT / "data" / "pretrained"
 WEIGHTS_FILE, DIGEST_FILE = "flowmodel.safetensors", "SHA256SUMS"
 
 
-def pretrained_weights(folder: Path = FOLDER) -> Path:
+def pretrained_weights(folder: Path = FOLDER) -> Checkpoint:
     """The checkpoint in `folder`, a whole one: its SHA-256 is the one that `SHA256SUMS` states.
 
     Raises FlowmodelError when it is missing or another one.
@@ -31,10 +31,10 @@ def pretrained_weights(folder: Path = FOLDER) -> Path:
             f"{weights}: has SHA-256 {found[:12]}…, but {DIGEST_FILE} states {stated[:12]}…; it is damaged or was changed, "
             "so restore both from the project's sources"
         )
-    return weights
+    return Checkpoint.open(weights, digest=found)
 
 
-def export_weights(checkpoint: Path, folder: Path, sampling: SamplingConfig | None = None) -> Path:
+def export_weights(checkpoint: Checkpoint, folder: Path, sampling: SamplingConfig | None = None) -> Checkpoint:
     """Write the averaged weights of the finished training `checkpoint` to `folder` in half precision, and their SHA-256.
 
     A weight's error is 5e-4 of it at most, and what is drawn hardly differs (tests/model/test_pretrained.py). `sampling` takes
@@ -42,13 +42,12 @@ def export_weights(checkpoint: Path, folder: Path, sampling: SamplingConfig | No
 
     Raises FlowmodelError when `checkpoint` is no finished training.
     """
-    header = read_header(checkpoint)
-    weights = read_tensors(checkpoint, "ema.")
+    header, weights = checkpoint.header, checkpoint.tensors("ema.")
     if not weights:
         raise FlowmodelError(f"{checkpoint}: holds no averaged weights; give final.safetensors of a finished training")
     halves = {f"ema.{name}": tensor.to(torch.float16) for name, tensor in weights.items()}
     if sampling:
         header = replace(header, recipe=header.recipe | {"sampling": sampling.model_dump(mode="json")})
-    path = save_checkpoint(folder / WEIGHTS_FILE, halves, header)
-    write_bytes(folder / DIGEST_FILE, f"{sha256_file(path)}  {WEIGHTS_FILE}\n".encode())
-    return path
+    exported = save_checkpoint(folder / WEIGHTS_FILE, halves, header)
+    write_bytes(folder / DIGEST_FILE, f"{exported.digest}  {WEIGHTS_FILE}\n".encode())
+    return exported

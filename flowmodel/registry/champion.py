@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -14,9 +13,9 @@ from mlflow.exceptions import MlflowException
 from flowmodel.data.dataset import TrainingInputs
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.evaluate import METRICS_FILE, evaluate
-from flowmodel.files import read_json, sha256_file
-from flowmodel.model.checkpoint import read_header
-from flowmodel.recipes import Recipe, parse_recipe
+from flowmodel.files import read_json
+from flowmodel.model.checkpoint import Checkpoint
+from flowmodel.recipes import Recipe
 from flowmodel.recipes.schema import GateConfig
 from flowmodel.registry.observer import run_of_checkpoint
 from flowmodel.registry.references import CHAMPION, MODEL_NAME, aliases_of, checkpoint_of_version
@@ -41,7 +40,7 @@ Log = Callable[[str], None]
 
 def decide_on(
     store: Store,
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     report: Report,
     inputs: TrainingInputs,
     gate: GateConfig | None = None,
@@ -60,9 +59,9 @@ def decide_on(
         FlowmodelError: the report is of another checkpoint, or MLflow can't be used.
     """
     digest = report["settings"]["checkpoint_digest"]
-    if sha256_file(checkpoint) != digest:
+    if checkpoint.digest != digest:
         raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
-    client, recipe = connect(store), _recipe(checkpoint)
+    client, recipe = connect(store), checkpoint.recipe
     gate = gate or recipe.evaluation.gate
     run = run_of_checkpoint(store, checkpoint, inputs)
     with readable_errors(store):
@@ -104,7 +103,7 @@ def _rival(
     client: mlflow.MlflowClient,
     version: str,
     recipe: Recipe,
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     report: Report,
     inputs: TrainingInputs,
     log: Log,
@@ -113,7 +112,7 @@ def _rival(
     its_checkpoint = checkpoint_of_version(MODEL_NAME, version)
     if its_checkpoint is None:
         return Champion(version, None, "its checkpoint is gone")
-    colour = str(read_header(its_checkpoint).recipe["data"].get("colour", "rgba"))
+    colour = its_checkpoint.recipe.data.colour
     if colour != recipe.data.colour:
         return Champion(version, None, colour=colour)
     wanted = report["settings"]["comparison_digest"]
@@ -123,7 +122,7 @@ def _rival(
     folder = store.file("evaluation", f"champion-{version}")
     note = "scored again, on the icons, data and seeds of now"
     earlier = read_json(folder / METRICS_FILE) if (folder / METRICS_FILE).exists() else None
-    if earlier and _is_of(earlier, wanted, sha256_file(its_checkpoint)):
+    if earlier and _is_of(earlier, wanted, its_checkpoint.digest):
         return Champion(version, earlier, note, colour)
     log(f"the champion, version {version}, was scored on other icons or data; scoring it again")
     try:
@@ -132,7 +131,7 @@ def _rival(
             inputs,
             folder=folder,
             cache=store.root / "features",
-            icons_of=read_header(checkpoint),
+            icons_of=checkpoint.header,
             config=recipe.evaluation,
             log=log,
         )
@@ -144,10 +143,6 @@ def _rival(
 def _is_of(report: Report, comparison_digest: str, checkpoint_digest: str) -> bool:
     settings = report.get("settings", {})
     return (settings.get("comparison_digest"), settings.get("checkpoint_digest")) == (comparison_digest, checkpoint_digest)
-
-
-def _recipe(checkpoint: Path) -> Recipe:
-    return parse_recipe(read_header(checkpoint).recipe, where=str(checkpoint))
 
 
 def _recorded_report(client: mlflow.MlflowClient, version: str) -> dict[str, Any] | None:

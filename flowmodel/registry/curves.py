@@ -1,10 +1,10 @@
 """The curves of a training, as MLflow has recorded them. Only looks: where there is no MLflow store, none is made."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import read_json, sha256_file
+from flowmodel.files import read_json
+from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.runs import RUN_FILE
 from flowmodel.registry.tracking import EXPERIMENT, connect, readable_errors, sqlite_file
 from flowmodel.store import Store
@@ -12,7 +12,7 @@ from flowmodel.store import Store
 CURVES = ("training/loss", "validation/train_loss", "validation/loss")
 
 
-def training_curves(store: Store, checkpoint: Path) -> dict[str, Sequence[tuple[int, float]]]:
+def training_curves(store: Store, checkpoint: Checkpoint) -> dict[str, Sequence[tuple[int, float]]]:
     """(step, value) by name of the metric, as far as the run of the training that left `checkpoint` has them.
 
     Empty where MLflow knows of no such run, or can't be asked: a report is worth writing without them, too.
@@ -26,15 +26,15 @@ def training_curves(store: Store, checkpoint: Path) -> dict[str, Sequence[tuple[
         return {}
 
 
-def _curves(store: Store, checkpoint: Path) -> dict[str, Sequence[tuple[int, float]]]:
+def _curves(store: Store, checkpoint: Checkpoint) -> dict[str, Sequence[tuple[int, float]]]:
     client = connect(store)
-    record = checkpoint.parent / RUN_FILE
+    record = checkpoint.path.parent / RUN_FILE
     with readable_errors(store):
         if record.exists():
             run_id = read_json(record)["run_id"]
         else:  # a copy out of the registry
             experiment = client.get_experiment_by_name(EXPERIMENT)
-            with_digest = f"tags.checkpoint_digest = '{sha256_file(checkpoint)}'"
+            with_digest = f"tags.checkpoint_digest = '{checkpoint.digest}'"
             found = client.search_runs([experiment.experiment_id], with_digest, max_results=1) if experiment else []
             if not found:
                 return {}

@@ -18,8 +18,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from flowmodel.data.dataset import TrainingInputs
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.evaluate import METRICS_FILE
-from flowmodel.files import sha256_file
-from flowmodel.model.checkpoint import read_header
+from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes.schema import GateConfig
 from flowmodel.registry.champion import decide_on, record_decision, version_of
 from flowmodel.registry.observer import run_of_checkpoint
@@ -68,7 +67,7 @@ class Registered:
 
 def register(
     store: Store,
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     report: Report,
     grid: Path,
     inputs: TrainingInputs,
@@ -101,7 +100,7 @@ def register(
 
 def record_evaluation(
     store: Store,
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     report: Report,
     grid: Path,
     inputs: TrainingInputs,
@@ -114,22 +113,22 @@ def record_evaluation(
     Raises FlowmodelError when the report is of another checkpoint, or MLflow can't be used.
     """
     digest = report["settings"]["checkpoint_digest"]
-    if sha256_file(checkpoint) != digest:
+    if checkpoint.digest != digest:
         raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
     run = run_of_checkpoint(store, checkpoint, inputs, tags)
     scores = {EVALUATION: report["metrics"], "reference": report["reference"]}
     run.log_final_metrics(scores, report["settings"]["training_steps"])
     run.log_tags({"checkpoint_digest": digest, "dataset_digest": report["settings"]["dataset_digest"]})
     run.log_values(report, f"{EVALUATION}/{METRICS_FILE}")
-    run.log_values(read_header(checkpoint).recipe, "recipe.yaml")
+    run.log_values(checkpoint.header.recipe, "recipe.yaml")
     run.log_picture(grid, f"{EVALUATION}/sample_grid.png")
     if page is not None:
         run.log_file(page, EVALUATION)
-    run.log_file(checkpoint, "checkpoint")
+    run.log_file(checkpoint.path, "checkpoint")
     return run
 
 
-def _add_version(run: TrainingRun, checkpoint: Path, report: Report) -> ModelVersion:
+def _add_version(run: TrainingRun, checkpoint: Checkpoint, report: Report) -> ModelVersion:
     settings, trained = report["settings"], report["metrics"]["train"]
     parameters = {"seed": 0, "steps": settings["steps"], "guidance": float(settings["guidance"])}
     model = Model.log(
@@ -139,7 +138,7 @@ def _add_version(run: TrainingRun, checkpoint: Path, report: Report) -> ModelVer
         run_id=run.run_id,
         step=settings["training_steps"],  # links the metrics of that step to the model
         python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-        artifacts={"checkpoint": str(checkpoint)},
+        artifacts={"checkpoint": str(checkpoint.path)},
         signature=_signature(parameters),
         input_example=(["red heart"], parameters),
         pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS],

@@ -1,13 +1,12 @@
 """Writes what a training does to its MLflow run, while it runs."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from PIL import Image
 
 from flowmodel.data.dataset import TrainingInputs
 from flowmodel.errors import Resumable
-from flowmodel.model.checkpoint import read_header
+from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.runs import TrainingRun
 from flowmodel.registry.tracking import connect
 from flowmodel.store import Store
@@ -69,7 +68,7 @@ class MlflowObserver(TrainingObserver):
 
     def on_end(self, result: TrainingResult) -> None:
         if self.run is None:  # it had finished before; perhaps in another MLflow store
-            self.run = run_of_checkpoint(self._store, result.checkpoint.path, self._inputs, self._tags)
+            self.run = run_of_checkpoint(self._store, result.checkpoint, self._inputs, self._tags)
         self.run.set_status("FINISHED")
 
     def on_failure(self, error: BaseException) -> None:
@@ -78,15 +77,15 @@ class MlflowObserver(TrainingObserver):
 
 
 def run_of_checkpoint(
-    store: Store, checkpoint: Path, inputs: TrainingInputs, tags: Mapping[str, str] | None = None
+    store: Store, checkpoint: Checkpoint, inputs: TrainingInputs, tags: Mapping[str, str] | None = None
 ) -> TrainingRun:
     """The run of the finished training that left `checkpoint`.
 
     Where MLflow doesn't know of it, as it was trained without or the store is new, a run is made with what the checkpoint
     tells. Raises FlowmodelError when the checkpoint or MLflow can't be used.
     """
-    header = read_header(checkpoint)
-    run = TrainingRun.open(store, checkpoint.parent, header.recipe["name"], tags)
+    header = checkpoint.header
+    run = TrainingRun.open(store, checkpoint.path.parent, header.recipe["name"], tags)
     run.log_parameters(header.recipe | {"trained_icons": len(header.trained_ids)})
     run.log_dataset(inputs, header.trained_ids, header.terms)
     return run

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.pretrained import PRETRAINED, pretrained_weights
 from flowmodel.store import Store
 
@@ -25,8 +26,8 @@ class _NothingRegistered(FlowmodelError):
     """The store has no model at all."""
 
 
-def resolve_model(store: Store, reference: str | None) -> Path:
-    """Checkpoint file of `reference`: a path, `models:/NAME@alias`, `models:/NAME/VERSION`, or `pretrained` for the shipped
+def resolve_model(store: Store, reference: str | None) -> Checkpoint:
+    """Checkpoint of `reference`: a path, `models:/NAME@alias`, `models:/NAME/VERSION`, or `pretrained` for the shipped
     weights. None is the champion, and the shipped weights where nothing is registered yet.
 
     Raises FlowmodelError that says what there is when nothing answers to the reference.
@@ -44,10 +45,10 @@ def resolve_model(store: Store, reference: str | None) -> Path:
         raise FlowmodelError(f"model '{reference}': not a model reference; give {_FORMS}")
     if not Path(reference).is_file():
         raise FlowmodelError(f"model '{reference}': no such file; give {_FORMS}")
-    return Path(reference)
+    return Checkpoint.open(Path(reference))
 
 
-def _from_registry(store: Store, name: str, alias: str | None, version: str | None) -> Path:
+def _from_registry(store: Store, name: str, alias: str | None, version: str | None) -> Checkpoint:
     from flowmodel.registry.tracking import connect, readable_errors, shown_uri, sqlite_file
 
     database = sqlite_file(store)
@@ -74,7 +75,7 @@ def _from_registry(store: Store, name: str, alias: str | None, version: str | No
     return checkpoint
 
 
-def checkpoint_of_version(name: str, version: str) -> Path | None:
+def checkpoint_of_version(name: str, version: str) -> Checkpoint | None:
     """The version's checkpoint where MLflow keeps it on this machine, else a copy until the process ends; None if it is gone."""
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -94,7 +95,7 @@ def checkpoint_of_version(name: str, version: str) -> Path | None:
             raise
         return None
     path = folder / artifacts["checkpoint"]["path"]
-    return path if path.is_file() else None
+    return Checkpoint.open(path) if path.is_file() else None
 
 
 def aliases_of(client: "MlflowClient", name: str) -> dict[str, str]:

@@ -10,23 +10,16 @@ from pathlib import Path
 from torch import nn
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import sha256_file
-from flowmodel.model.checkpoint import CheckpointHeader, read_header, read_tensors
+from flowmodel.model.checkpoint import Checkpoint, CheckpointHeader
 from flowmodel.model.pretrained import PRETRAINED, pretrained_weights
 from flowmodel.nets.enlarge import enlarge_unet
 from flowmodel.recipes import Recipe, parse_recipe
 from flowmodel.recipes.schema import UNetConfig
 
 
-def _path(init: str) -> Path:
-    return pretrained_weights() if init == PRETRAINED else Path(init)
-
-
-def initial_digest(init: str) -> str:
-    """SHA-256 of the checkpoint; raises FlowmodelError when it is missing or is none."""
-    path = _path(init)
-    read_header(path)
-    return sha256_file(path)
+def initial_checkpoint(init: str) -> Checkpoint:
+    """Raises FlowmodelError when the checkpoint is missing or is none."""
+    return pretrained_weights() if init == PRETRAINED else Checkpoint.open(Path(init))
 
 
 def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -> CheckpointHeader:
@@ -35,24 +28,24 @@ def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -
     Returns what the checkpoint is of. Raises FlowmodelError when it is missing or holds none, or they are of another network,
     encoder, colour or prediction.
     """
-    path = _path(init)
-    header = read_header(path)
-    given_recipe, own_recipe = (parse_recipe(each.recipe, where=str(path)) for each in (header, own))
+    checkpoint = initial_checkpoint(init)
+    header = checkpoint.header
+    given_recipe, own_recipe = checkpoint.recipe, parse_recipe(own.recipe, where="this recipe")
     given, wanted = _make(given_recipe, header), _make(own_recipe, own)
     if larger := _enlargement(given_recipe, own_recipe):
         del wanted["network.stem"]
     for field, value in wanted.items():
         if given[field] != value:
             raise FlowmodelError(
-                f"training.init: the weights in {path} were trained with {field} {given[field]}, this recipe has {value}; give "
-                "the recipe the same, or start from other weights"
+                f"training.init: the weights in {checkpoint} were trained with {field} {given[field]}, this recipe has {value}; "
+                "give the recipe the same, or start from other weights"
             )
-    weights = read_tensors(path, "ema.")
+    weights = checkpoint.tensors("ema.")
     try:
         network.load_state_dict(enlarge_unet(weights, *larger) if larger and weights else weights)
     except RuntimeError:
         raise FlowmodelError(
-            f"training.init: {path} holds no averaged weights of a finished training; give its final.safetensors"
+            f"training.init: {checkpoint} holds no averaged weights of a finished training; give its final.safetensors"
         ) from None
     return header
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from flowmodel.data.dataset import TrainingInputs
 from flowmodel.errors import FlowmodelError, Resumable
-from flowmodel.files import Artifact, sha256_json, write_json
+from flowmodel.files import sha256_json, write_json
 from flowmodel.flow.sampling import sample, seeded_noise
 from flowmodel.images.grid import picture_grid
 from flowmodel.images.rgba import to_image
@@ -23,6 +23,7 @@ from flowmodel.model.checkpoint import (
     BEST,
     FINAL,
     BestSoFar,
+    Checkpoint,
     read_header,
     refuse_other_training,
     remove_old,
@@ -32,7 +33,7 @@ from flowmodel.model.checkpoint import (
 from flowmodel.nets import network_cost
 from flowmodel.recipes import Recipe
 from flowmodel.store import Store
-from flowmodel.training.initial import initial_digest
+from flowmodel.training.initial import initial_checkpoint
 from flowmodel.training.interruption import Interruption
 from flowmodel.training.memory import is_out_of_memory
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
@@ -59,7 +60,7 @@ def training_digest(recipe: Recipe, inputs: TrainingInputs) -> str:
         del sections["training"][bookkeeping]
     # What the initial weights are, not where; a recipe without them has the digest that it had before there was the field.
     init = sections["training"].pop("init")
-    initial = {"init": initial_digest(init)} if init else {}
+    initial = {"init": initial_checkpoint(init).digest} if init else {}
     return sha256_json({"recipe": sections, "data": inputs.digest} | initial)
 
 
@@ -97,7 +98,8 @@ def train(recipe: Recipe, inputs: TrainingInputs, folder: Path, observers: Seque
                 observer.on_failure(error)
             raise
     seconds = time.monotonic() - started
-    result = TrainingResult(Artifact.of(final), read_header(final).step, seconds, resumed_from, already_finished, stopped_early)
+    checkpoint = Checkpoint.open(final)
+    result = TrainingResult(checkpoint, checkpoint.header.step, seconds, resumed_from, already_finished, stopped_early)
     for observer in observers:
         observer.on_end(result)
     return result
@@ -270,9 +272,9 @@ class _Run:
     def _checkpoint(self, done: int) -> None:
         self._require_finite(done)
         if self.processes.is_main:
-            path = self.state.save(step_path(self.folder, done), done)
+            saved = self.state.save(step_path(self.folder, done), done)
             remove_old(self.folder, self.config.keep_checkpoints)
-            self._tell(lambda observer: observer.on_checkpoint(done, path))
+            self._tell(lambda observer: observer.on_checkpoint(done, saved.path))
         self.processes.wait()
 
     def _draw(self, done: int) -> None:

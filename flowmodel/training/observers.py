@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from flowmodel.data.terms import Terms
-from flowmodel.files import Artifact
+from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.device import DevicePolicy
 from flowmodel.nets import Cost
 from flowmodel.recipes import Recipe
@@ -41,7 +41,7 @@ class TrainingResult:
     stopped_early: True when validation had stopped improving.
     """
 
-    checkpoint: Artifact
+    checkpoint: Checkpoint
     steps: int
     seconds: float
     resumed_from: int | None

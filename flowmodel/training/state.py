@@ -21,6 +21,7 @@ from flowmodel.flow.sampling import mixed_seed
 from flowmodel.images.tensors import CHANNELS
 from flowmodel.model.checkpoint import (
     BestSoFar,
+    Checkpoint,
     CheckpointHeader,
     read_header,
     read_tensors,
@@ -159,7 +160,7 @@ class TrainingState:
         """And their memory."""
         self.network.zero_grad(set_to_none=True)
 
-    def save(self, path: Path, steps_done: int) -> Path:
+    def save(self, path: Path, steps_done: int) -> Checkpoint:
         """Everything that :meth:`restore` needs to continue after `steps_done` steps."""
         tensors = self._tensors(self.optimizers.state())
         return save_checkpoint(path, tensors, replace(self.header, step=steps_done, best=self.best))
@@ -186,7 +187,7 @@ class TrainingState:
             average.load(part(f"ema{number}."))
         self.optimizers.load(part("optimizer."))
 
-    def save_average(self, path: Path, weights: Mapping[str, Tensor], steps_done: int, width: float) -> Path:
+    def save_average(self, path: Path, weights: Mapping[str, Tensor], steps_done: int, width: float) -> Checkpoint:
         """Averaged weights alone, of relative width `width`: a model to draw with."""
         tensors = {f"ema.{name}": value for name, value in weights.items()}
         return save_checkpoint(path, tensors, replace(self.header, step=steps_done, ema=width, best=self.best))

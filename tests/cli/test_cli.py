@@ -41,7 +41,7 @@ def test_sample_draws_transparent_pictures_and_a_grid(tiny_training, tmp_path):
             "--out",
             out,
             "--model",
-            tiny_training.checkpoint,
+            tiny_training.checkpoint.path,
             *options,
             store=tmp_path,
         )
@@ -70,7 +70,8 @@ def test_train_leaves_a_checkpoint_and_does_not_repeat_it(prepared, tmp_path):
 
 def test_evaluate_leaves_a_page_and_its_numbers(tiny_training, tmp_path):
     out, numbers = tmp_path / "report.html", tmp_path / "metrics.json"
-    options = ("--model", tiny_training.checkpoint, "--seed", 7, "--out", out, "--json", numbers, "--icons", 8, "--no-sweeps")
+    model = tiny_training.checkpoint.path
+    options = ("--model", model, "--seed", 7, "--out", out, "--json", numbers, "--icons", 8, "--no-sweeps")
     result = _flowmodel("evaluate", *options, store=tiny_training.store.root)
     assert result.returncode == 0, result.stderr
     assert f"report {out}, metrics {numbers}" in result.stdout and out.read_text().startswith("<!doctype html>")

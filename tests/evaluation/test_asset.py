@@ -20,7 +20,7 @@ def test_the_report_is_a_file_an_artifact_of_the_run_and_a_link(tiny_training, t
     shutil.copytree(tiny_training.store.root / "features", tmp_path / "features")  # that tiny_evaluation has filled
     checkpoint = tmp_path / "flow_checkpoint" / "tiny" / "final.safetensors"
     checkpoint.parent.mkdir(parents=True)
-    shutil.copy(tiny_training.checkpoint, checkpoint)
+    shutil.copy(tiny_training.checkpoint.path, checkpoint)
     inputs = tiny_training.inputs
     scored, grid = evaluation(
         dg.build_asset_context(),

@@ -15,14 +15,14 @@ from flowmodel.evaluation.grid import sample_grid
 from flowmodel.evaluation.samples import Samples, load_samples, save_samples
 from flowmodel.files import Artifact, read_json, sha256_file
 from flowmodel.images.tensors import load_tensors
-from flowmodel.model.checkpoint import FINAL, read_header, read_tensors, save_checkpoint
+from flowmodel.model.checkpoint import FINAL, save_checkpoint
 from flowmodel.model.generator import Generator
 from flowmodel.release.gate import threshold_rules
 
 
 def test_report_names_everything_that_the_scores_depend_on(tiny_evaluation, tiny_training):
     settings = tiny_evaluation.report["settings"]
-    assert settings["checkpoint_digest"] == sha256_file(tiny_training.checkpoint)
+    assert settings["checkpoint_digest"] == tiny_training.checkpoint.digest
     assert settings["dataset_digest"] == tiny_training.inputs.digest
     assert settings["left_out"].keys() == {"clip_similarity", "other_vendor"} and len(settings["seeds"]) == 3
     named = {"recipe", "solver", "steps", "guidance", "network_evaluations", "ema", "seeds", "device", "extractor", "samples"}
@@ -136,7 +136,7 @@ def test_a_model_that_draws_the_real_icons_scores_perfectly(tiny_training, tiny_
 def test_a_seed_or_other_icons_make_it_another_comparison(tiny_training, tmp_path):
     recipe, cache = tiny_training.recipe, tiny_training.store.root / "features"
     small = recipe.evaluation.model_copy(update={"max_icons": 2})
-    header = read_header(tiny_training.checkpoint)
+    header = tiny_training.checkpoint.header
     ids = header.trained_ids[:2]
 
     def comparison(seed, trained_ids):
@@ -149,13 +149,13 @@ def test_a_seed_or_other_icons_make_it_another_comparison(tiny_training, tmp_pat
 
 
 def test_what_the_initial_weights_were_trained_on_is_not_held_out(tiny_training, tiny_evaluation, tmp_path):
-    header = read_header(tiny_training.checkpoint)
+    header = tiny_training.checkpoint.header
     unseen = load_samples(tiny_evaluation.samples)
     [known, *_] = [unseen.ids[number] for number in unseen.of_split("unseen_concept")]
     config = tiny_training.recipe.evaluation.model_copy(update={"seeds": (1234,)})
     fine_tuned = save_checkpoint(
         tmp_path / FINAL,
-        read_tensors(tiny_training.checkpoint),
+        tiny_training.checkpoint.tensors(),
         dataclasses.replace(header, initial_ids=(known,)),
     )
     result = evaluate(fine_tuned, tiny_training.inputs, tmp_path, tiny_training.store.root / "features", config=config)
@@ -166,8 +166,8 @@ def test_what_the_initial_weights_were_trained_on_is_not_held_out(tiny_training,
 
 
 def test_icons_that_are_gone_are_said_in_one_line(tiny_training, tmp_path):
-    header = dataclasses.replace(read_header(tiny_training.checkpoint), trained_ids=("gone/1", "gone/2"))
-    tensors = {f"ema.{name}": tensor for name, tensor in read_tensors(tiny_training.checkpoint, "ema.").items()}
+    header = dataclasses.replace(tiny_training.checkpoint.header, trained_ids=("gone/1", "gone/2"))
+    tensors = {f"ema.{name}": tensor for name, tensor in tiny_training.checkpoint.tensors("ema.").items()}
     checkpoint = save_checkpoint(tmp_path / FINAL, tensors, header)
     with pytest.raises(FlowmodelError, match="fewer than two of its training icons"):
         evaluate(checkpoint, tiny_training.inputs, tmp_path, tiny_training.store.root / "features")

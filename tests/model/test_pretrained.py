@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from flowmodel.data.terms import UNKNOWN, Terms
 from flowmodel.errors import FlowmodelError
-from flowmodel.model.checkpoint import read_header, read_tensors, save_checkpoint
+from flowmodel.model.checkpoint import read_header, save_checkpoint
 from flowmodel.model.generator import Generator
 from flowmodel.model.pretrained import DIGEST_FILE, FOLDER, WEIGHTS_FILE, export_weights, pretrained_weights
 from flowmodel.nets import build_network
@@ -21,8 +21,8 @@ from tests.training.helpers import changed
 
 def test_exported_weights_are_half_as_large_and_draw_the_same(tiny_training, tmp_path):
     weights = export_weights(tiny_training.checkpoint, tmp_path)
-    assert pretrained_weights(tmp_path) == weights
-    assert {tensor.dtype for tensor in read_tensors(weights).values()} == {torch.float16}
+    assert pretrained_weights(tmp_path).digest == weights.digest
+    assert {tensor.dtype for tensor in weights.tensors().values()} == {torch.float16}
     whole, half = (Generator.load(path, "cpu").sample(["red heart", "pizza"]) for path in (tiny_training.checkpoint, weights))
     assert (whole.int() - half.int()).abs().max() <= 3
 
@@ -37,7 +37,7 @@ def test_exported_weights_draw_as_they_are_told(tiny_training, tmp_path):
 
 def test_changed_weights_are_refused(tiny_training, tmp_path):
     weights = export_weights(tiny_training.checkpoint, tmp_path)
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    weights.path.write_bytes(weights.path.read_bytes()[:-1] + b"\0")
     with pytest.raises(FlowmodelError, match=rf"{WEIGHTS_FILE}: has SHA-256 .*, but {DIGEST_FILE} states .*restore both"):
         pretrained_weights(tmp_path)
 
@@ -63,26 +63,26 @@ def test_a_training_starts_from_them_by_name_and_remembers_their_icons(
     weights = export_weights(tiny_training.checkpoint, tmp_path / "shipped")
     monkeypatch.setattr(initial, "pretrained_weights", lambda: pretrained_weights(tmp_path / "shipped"))
     recipe = changed(tiny_recipe, training={"init": "pretrained", "steps": 2, "seed": 7})
-    header = read_header(train(recipe, prepared.inputs, tmp_path / "run").checkpoint.path)
-    assert header.initial_ids == tuple(sorted(read_header(weights).trained_ids))
+    header = train(recipe, prepared.inputs, tmp_path / "run").checkpoint.header
+    assert header.initial_ids == tuple(sorted(weights.header.trained_ids))
     assert set(header.seen_ids) == {*header.trained_ids, *header.initial_ids}
 
 
 def test_the_terms_of_what_they_were_trained_on_stay_with_what_starts_from_them(tiny_recipe, tiny_training, prepared, tmp_path):
-    own = read_header(tiny_training.checkpoint).terms
+    own = tiny_training.checkpoint.header.terms
     assert [(terms.source, terms.licence) for terms in own] == [("noto", "Apache-2.0")]
     theirs = Terms("acme", "proprietary", False, "Acme 1.0")
     for given, inherited in (((theirs,), theirs), ((), UNKNOWN)):
-        header = replace(read_header(tiny_training.checkpoint), terms=given)
-        weights = save_checkpoint(tmp_path / f"{len(given)}.safetensors", load_file(tiny_training.checkpoint), header)
+        header = replace(tiny_training.checkpoint.header, terms=given)
+        weights = save_checkpoint(tmp_path / f"{len(given)}.safetensors", load_file(tiny_training.checkpoint.path), header)
         state = TrainingState(changed(tiny_recipe, training={"init": str(weights)}), prepared.inputs, "digest")
         assert set(state.header.terms) == {*own, inherited}
-        assert read_header(state.save(tmp_path / "step.safetensors", 1)).terms == state.header.terms
+        assert read_header(state.save(tmp_path / "step.safetensors", 1).path).terms == state.header.terms
 
 
 def test_the_shipped_weights_name_the_terms_that_their_card_names():
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
-    terms = read_header(pretrained_weights()).terms
+    terms = pretrained_weights().header.terms
     assert {each.source for each in terms} == {"fluent", "noto", "twemoji"} and all(each.redistributable for each in terms)
     for each in terms:
         named = (*each.origin.split(), each.licence)
@@ -91,7 +91,7 @@ def test_the_shipped_weights_name_the_terms_that_their_card_names():
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if load_recipe(name).training.init])
 def test_a_recipe_that_starts_from_them_fits_them(name):
-    header, recipe = read_header(pretrained_weights()), load_recipe(name)
+    header, recipe = pretrained_weights().header, load_recipe(name)
     own = replace(header, recipe=recipe.model_dump(mode="json"))
     network = build_network(recipe.network, header.text_width)
     assert initial.load_initial_weights(network, recipe.training.init, own) == header
@@ -101,7 +101,7 @@ def test_a_recipe_that_starts_from_them_fits_them(name):
 def test_the_shipped_ones_are_whole_small_and_draw():
     weights = pretrained_weights()
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 20e6
-    header = read_header(weights)
+    header = weights.header
     assert header.trained_ids and not any("openmoji" in icon_id for icon_id in header.trained_ids)
     generator = Generator.load(weights, "cpu")
     assert generator.recipe.network == load_recipe("finetune").network

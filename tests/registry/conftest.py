@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flowmodel.files import sha256_file
+from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes import parse_recipe
 from flowmodel.recipes.schema import GateConfig
 from flowmodel.registry.models import Registered, register
@@ -31,7 +31,7 @@ FREE = GateConfig(waived={"max_copy_ratio": "this recipe is meant to memorise it
 
 @dataclass(frozen=True)
 class Candidate:
-    checkpoint: Path
+    checkpoint: Checkpoint
     report: dict
 
 
@@ -61,17 +61,17 @@ def first(tiny_training, tiny_evaluation, tmp_path) -> Candidate:
     return _copied(tiny_training.checkpoint, tmp_path / "first", copy.deepcopy(tiny_evaluation.report))
 
 
-def _copied(checkpoint: Path, folder: Path, report: dict) -> Candidate:
+def _copied(checkpoint: Checkpoint, folder: Path, report: dict) -> Candidate:
     folder.mkdir()
-    return Candidate(Path(shutil.copy(checkpoint, folder)), report)
+    return Candidate(Checkpoint.open(Path(shutil.copy(checkpoint.path, folder))), report)
 
 
 @pytest.fixture(scope="session")
-def second_checkpoint(tiny_recipe, prepared, tmp_path_factory) -> Path:
+def second_checkpoint(tiny_recipe, prepared, tmp_path_factory) -> Checkpoint:
     """Another training on the same data."""
     values = tiny_recipe.model_dump(mode="json")
     values["training"]["steps"] = 10
-    return train(parse_recipe(values, "test"), prepared.inputs, tmp_path_factory.mktemp("second")).checkpoint.path
+    return train(parse_recipe(values, "test"), prepared.inputs, tmp_path_factory.mktemp("second")).checkpoint
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def second(second_checkpoint, tiny_evaluation, tmp_path):
         report = copy.deepcopy(tiny_evaluation.report)
         for scores in report["metrics"].values():
             scores |= {name: scores[name] * factor for name in ("kid", "kid_low", "kid_high")}
-        report["settings"] |= {"checkpoint_digest": sha256_file(second_checkpoint), "training_steps": 10} | settings
+        report["settings"] |= {"checkpoint_digest": second_checkpoint.digest, "training_steps": 10} | settings
         return _copied(second_checkpoint, tmp_path / "second", report)
 
     return make

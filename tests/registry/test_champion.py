@@ -110,7 +110,7 @@ def test_a_champion_scored_on_other_data_or_by_another_judge_is_scored_again(reg
 
 def test_a_champion_whose_checkpoint_is_gone_is_replaced_and_that_is_said(registered, first, second, store):
     registered(first)
-    checkpoint_of_version("flowmodel", "1").unlink()
+    checkpoint_of_version("flowmodel", "1").path.unlink()
     with pytest.raises(FlowmodelError, match="models:/flowmodel/1': its checkpoint is gone"):
         resolve_model(store, None)
     result = registered(second(9.0))
@@ -177,7 +177,7 @@ def test_a_version_that_is_not_there_is_one_clear_line(arguments, words, registe
 def test_a_version_without_checkpoint_does_not_become_champion(registered, first, second, store):
     registered(first)
     registered(second(9.0))
-    checkpoint_of_version("flowmodel", "2").unlink()
+    checkpoint_of_version("flowmodel", "2").path.unlink()
     with pytest.raises(FlowmodelError, match="version '2': its checkpoint is gone from MLflow; choose another one"):
         set_champion(store, "2")
 

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import sha256_file
 from flowmodel.model.pretrained import pretrained_weights
 from flowmodel.registry.models import record_evaluation, resolve_model
 from flowmodel.registry.references import aliases_of
@@ -104,7 +103,7 @@ def test_references_lead_to_the_checkpoint(registered, first, second, store):
     other = second(9.0)
     registered(first)
     registered(other)
-    digests = {1: sha256_file(first.checkpoint), 2: sha256_file(other.checkpoint)}
+    digests = {1: first.checkpoint.digest, 2: other.checkpoint.digest}
     for reference, version in {
         None: 1,
         "models:/flowmodel@champion": 1,
@@ -112,7 +111,7 @@ def test_references_lead_to_the_checkpoint(registered, first, second, store):
         "models:/flowmodel/1": 1,
         "models:/flowmodel/2": 2,
     }.items():
-        assert sha256_file(resolve_model(store, reference)) == digests[version]
+        assert resolve_model(store, reference).digest == digests[version]
     for unknown in ("models:/flowmodel/7", "models:/flowmodel@best", "models:/other@champion"):
         with pytest.raises(FlowmodelError) as caught:
             resolve_model(store, unknown)
@@ -123,7 +122,7 @@ def test_references_lead_to_the_checkpoint(registered, first, second, store):
 
 def test_paths_need_no_registry(first, tmp_path):
     store = Store(tmp_path / "nothing")
-    assert resolve_model(store, str(first.checkpoint)) == first.checkpoint
+    assert resolve_model(store, str(first.checkpoint)).path == first.checkpoint.path
     for bad, reason in {"nowhere.safetensors": "no such file", "models:/flowmodel": "not a model reference"}.items():
         with pytest.raises(FlowmodelError, match=reason):
             resolve_model(store, bad)
@@ -132,7 +131,8 @@ def test_paths_need_no_registry(first, tmp_path):
 
 def test_without_any_model_it_is_the_shipped_one(store, tmp_path):
     for empty in (store, Store(tmp_path / "nothing")):
-        assert resolve_model(empty, None) == resolve_model(empty, "pretrained") == pretrained_weights()
+        found = {resolve_model(empty, reference).path for reference in (None, "pretrained")}
+        assert found == {pretrained_weights().path}
         with pytest.raises(FlowmodelError, match="no model is registered yet; run `make quickstart`"):
             resolve_model(empty, "models:/flowmodel@champion")
     assert not (tmp_path / "nothing").exists()

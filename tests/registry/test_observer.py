@@ -1,10 +1,12 @@
 """What a training leaves in its MLflow run."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from flowmodel.data.splits import load_splits
 from flowmodel.data.table import read_icon_table, write_icon_table
 from flowmodel.data.terms import Terms
 from flowmodel.files import read_json
+from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.observer import MlflowObserver, run_of_checkpoint
 from flowmodel.registry.runs import LICENCES, MANIFEST, RUN_FILE, TrainingRun
 from flowmodel.registry.tracking import connect, experiment_id
@@ -150,8 +153,7 @@ def test_a_stopped_training_says_so_and_continues_in_its_run(store, tiny_recipe,
 
 
 def test_a_training_that_mlflow_does_not_know_gets_a_run(store, tiny_training, prepared, tmp_path):
-    checkpoint = tmp_path / "final.safetensors"
-    checkpoint.write_bytes(tiny_training.checkpoint.read_bytes())
+    checkpoint = Checkpoint.open(Path(shutil.copy(tiny_training.checkpoint.path, tmp_path)))
     first = run_of_checkpoint(store, checkpoint, prepared.inputs)
     assert first.client.get_run(first.run_id).data.params["training.steps"] == "30"
     assert run_of_checkpoint(store, checkpoint, prepared.inputs).run_id == first.run_id
@@ -163,7 +165,9 @@ def test_a_training_that_mlflow_does_not_know_gets_a_run(store, tiny_training, p
 _WORKER = """
 import os, signal, sys
 from pathlib import Path
+from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes import load_recipe
+from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.observer import MlflowObserver
 from flowmodel.store import Store
 from flowmodel.data.dataset import TrainingInputs

@@ -11,7 +11,7 @@ import torch
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.evaluate import evaluate
 from flowmodel.evaluation.grid import sample_grid
-from flowmodel.model.checkpoint import FINAL, read_header, read_tensors, save_checkpoint
+from flowmodel.model.checkpoint import FINAL, Checkpoint, save_checkpoint
 from flowmodel.recipes import load_recipe, load_selection
 from flowmodel.recipes.schema import GateConfig
 from flowmodel.registry.models import Registered, register
@@ -47,7 +47,7 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Model:
-    checkpoint: Path
+    checkpoint: Checkpoint
     report: dict[str, Any]
     grid: Path
 
@@ -60,9 +60,9 @@ def store(prepared, tmp_path_factory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def scored(prepared, store) -> Callable[[Path], Model]:
-    def run(checkpoint: Path) -> Model:
-        folder = checkpoint.parent
+def scored(prepared, store) -> Callable[[Checkpoint], Model]:
+    def run(checkpoint: Checkpoint) -> Model:
+        folder = checkpoint.path.parent
         scores = evaluate(checkpoint, prepared.inputs, folder, prepared.store.root / "features")
         return Model(checkpoint, scores.report, sample_grid(scores.samples, prepared.inputs, folder / "grid.png").path)
 
@@ -81,7 +81,7 @@ def trained(prepared, scored, tmp_path_factory) -> Callable[[int], Model]:
     def run(steps: int) -> Model:
         if steps not in models:
             recipe = load_recipe("from_scratch", (*SETTINGS, f"training.steps={steps}", f"data.selection={selection}"))
-            models[steps] = scored(train(recipe, prepared.inputs, folder / str(steps)).checkpoint.path)
+            models[steps] = scored(train(recipe, prepared.inputs, folder / str(steps)).checkpoint)
         return models[steps]
 
     return run
@@ -125,9 +125,9 @@ def test_a_random_model_is_rejected_by_the_quickstart_s_gate(trained, scored, re
     random = torch.Generator().manual_seed(0)
     tensors = {
         f"ema.{name}": 0.1 * torch.randn(tensor.shape, generator=random) if tensor.is_floating_point() else tensor
-        for name, tensor in read_tensors(template, "ema.").items()
+        for name, tensor in template.tensors("ema.").items()
     }
-    model = scored(save_checkpoint(tmp_path / FINAL, tensors, replace(read_header(template), step=0)))
+    model = scored(save_checkpoint(tmp_path / FINAL, tensors, replace(template.header, step=0)))
     gate = load_recipe("quickstart").evaluation.gate
     decision = decide(model.report, gate, None)
     assert decision.outcome == "refused"

@@ -5,7 +5,7 @@ import torch
 
 from flowmodel.data.prepare import prepare
 from flowmodel.errors import FlowmodelError
-from flowmodel.model.checkpoint import read_header, read_tensors
+from flowmodel.model.checkpoint import read_header
 from flowmodel.store import Store
 from flowmodel.training.loop import train, training_digest, training_folder
 from flowmodel.training.state import TrainingState
@@ -15,12 +15,12 @@ from tests.training.helpers import changed
 @pytest.fixture
 def fine_tuned(tiny_recipe, tiny_training):
     """A recipe that starts from the tiny training's weights."""
-    return changed(tiny_recipe, training={"init": str(tiny_training.checkpoint), "steps": 5, "learning_rate": 1e-4})
+    return changed(tiny_recipe, training={"init": str(tiny_training.checkpoint.path), "steps": 5, "learning_rate": 1e-4})
 
 
 def test_it_begins_with_the_averaged_weights(fine_tuned, tiny_training, prepared):
     state = TrainingState(fine_tuned, prepared.inputs, "digest")
-    weights = read_tensors(tiny_training.checkpoint, "ema.")
+    weights = tiny_training.checkpoint.tensors("ema.")
     for name, parameter in state.network.named_parameters():
         assert torch.equal(parameter, weights[name]), name
 
@@ -38,7 +38,7 @@ def test_the_training_is_named_by_the_weights_and_not_by_where_they_lie(
     fine_tuned, tiny_recipe, tiny_training, prepared, tmp_path
 ):
     copy = tmp_path / "copy.safetensors"
-    copy.write_bytes(tiny_training.checkpoint.read_bytes())
+    copy.write_bytes(tiny_training.checkpoint.path.read_bytes())
     moved = changed(fine_tuned, training={"init": str(copy)})
     own = training_digest(fine_tuned, prepared.inputs)
     assert training_digest(moved, prepared.inputs) == own
@@ -65,7 +65,7 @@ def test_pictures_may_be_larger_where_the_stem_is_so_too(fine_tuned, tiny_traini
     larger = changed(fine_tuned, data={"size": 32}, network={"stem": 4})
     inputs = prepare(larger, store)
     state = TrainingState(larger, inputs, "digest")
-    weights = read_tensors(tiny_training.checkpoint, "ema.")
+    weights = tiny_training.checkpoint.tensors("ema.")
     resized = {name for name, parameter in state.network.named_parameters() if parameter.shape != weights[name].shape}
     assert resized == {"stem.weight", "head.weight", "head.bias"}
     assert all(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_json, sha256_file
-from flowmodel.model.checkpoint import BEST, FINAL, read_header, read_tensors, step_checkpoints
+from flowmodel.model.checkpoint import BEST, FINAL, read_header, step_checkpoints
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
 from tests.conftest import TINY
@@ -125,15 +125,15 @@ def test_an_interrupted_training_ends_with_the_same_weights(tiny_recipe, prepare
     continued = Recorder()
     result = train(tiny_recipe, prepared.inputs, tmp_path, [continued])
     assert result.resumed_from == 20 and list(continued.logged) == [25, 30]
-    assert sha256_file(tmp_path / FINAL) == sha256_file(tiny_training.checkpoint)
+    assert sha256_file(tmp_path / FINAL) == tiny_training.checkpoint.digest
 
 
 def test_a_finished_training_is_not_repeated(tiny_recipe, prepared, tiny_training):
     recorder = Recorder()
-    before = tiny_training.checkpoint.stat().st_mtime_ns
+    before = tiny_training.checkpoint.path.stat().st_mtime_ns
     result = train(tiny_recipe, prepared.inputs, tiny_training.folder, [recorder])
     assert result.already_finished and recorder.start is None and recorder.result == result
-    assert tiny_training.checkpoint.stat().st_mtime_ns == before
+    assert tiny_training.checkpoint.path.stat().st_mtime_ns == before
 
 
 def test_another_recipe_or_an_unfinished_one_is_refused(tiny_recipe, prepared, tiny_training, tmp_path):
@@ -167,10 +167,10 @@ def test_nothing_to_train_on_is_said(tiny_recipe, prepared, tmp_path):
 
 
 def test_checkpoint_says_what_it_is(tiny_training):
-    header = read_header(tiny_training.checkpoint)
+    header = tiny_training.checkpoint.header
     assert header.step == 30 and header.recipe["name"] == "tiny" and header.dataset_digest == tiny_training.inputs.digest
     assert len(header.trained_ids) > 150
-    assert read_tensors(tiny_training.checkpoint, "ema.").keys() and not read_tensors(tiny_training.checkpoint, "model.")
+    assert tiny_training.checkpoint.tensors("ema.").keys() and not tiny_training.checkpoint.tensors("model.")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x10" + bytes(40)])

@@ -22,9 +22,8 @@ from flowmodel.evaluation.sweeps import ALL, ANSWER_SOLVER, ANSWER_STEPS
 from flowmodel.files import Artifact, write_bytes
 from flowmodel.images.save import png_bytes
 from flowmodel.model.animation import draw_animation
-from flowmodel.model.checkpoint import read_header
+from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.generator import Generator
-from flowmodel.recipes import parse_recipe
 from flowmodel.recipes.schema import EvaluationConfig
 
 REPORT_FILE, ANIMATION_FILE = "report.html", "trajectory.png"
@@ -38,7 +37,7 @@ _GROUP_CHARTS = ("top1_of_all", "judge_top1", "alpha_iou")
 
 
 def evaluate_and_report(
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     inputs: TrainingInputs,
     folder: Path,
     out: Path,
@@ -56,7 +55,7 @@ def evaluate_and_report(
     return evaluation
 
 
-def animate(checkpoint: Path, samples: Samples, out: Path) -> Path | None:
+def animate(checkpoint: Checkpoint, samples: Samples, out: Path) -> Path | None:
     """Noise becoming some of the icons of `samples`; None where the recipe's solver has no steps to show."""
     generator = Generator.load(checkpoint)
     if generator.sampling().solver == "dopri5":
@@ -68,7 +67,7 @@ def animate(checkpoint: Path, samples: Samples, out: Path) -> Path | None:
 def write_report(
     out: Path,
     evaluation: Evaluation,
-    checkpoint: Path,
+    checkpoint: Checkpoint,
     animation: Path | None = None,
     curves: Curves | None = None,
 ) -> Artifact:
@@ -80,8 +79,7 @@ def write_report(
 
     Raises FlowmodelError when the checkpoint or the samples can't be read.
     """
-    report, header = evaluation.report, read_header(checkpoint)
-    recipe = parse_recipe(header.recipe, where=str(checkpoint))
+    report, header, recipe = evaluation.report, checkpoint.header, checkpoint.recipe
     samples, real = load_samples(evaluation.samples), evaluation.real
     near = report["settings"].get("thresholds", {}).get("near", {}).get("features", COPY_THRESHOLD)
     tiles = Tiles(samples, evaluation.features, real, real.rows(real.known(header.seen_ids)), near)

@@ -51,26 +51,26 @@ def evaluation(
     from flowmodel.data.dataset import TrainingInputs
     from flowmodel.evaluation.grid import sample_grid
     from flowmodel.evaluation.html.page import REPORT_FILE, evaluate_and_report
+    from flowmodel.model.checkpoint import Checkpoint
     from flowmodel.registry.curves import training_curves
     from flowmodel.registry.models import record_evaluation
     from flowmodel.registry.runs import EVALUATION
 
     started = time.perf_counter()
     prepared, files = TrainingInputs(**inputs), store.open()
-    training = flow_checkpoint.path.parent.name
+    checkpoint = Checkpoint.open(flow_checkpoint.path, flow_checkpoint.digest)
+    training = checkpoint.path.parent.name
     folder = files.file("evaluation", training)
     page = folder / REPORT_FILE
-    curves = training_curves(files, flow_checkpoint.path)
-    result = evaluate_and_report(
-        flow_checkpoint.path, prepared, folder, page, files.root / "features", curves=curves, log=context.log.info
-    )
+    curves = training_curves(files, checkpoint)
+    result = evaluate_and_report(checkpoint, prepared, folder, page, files.root / "features", curves=curves, log=context.log.info)
     trained = result.report["metrics"]["train"]
     context.log.info(
         f"KID {trained['kid']:.4g}, right icon nearest among all: {trained['top1_of_all']:.1%} of {trained['count']}"
     )
     evaluated = time.perf_counter()
     grid = sample_grid(result.samples, prepared, files.file("sample_grid", f"{training}.png"))
-    run = record_evaluation(files, flow_checkpoint.path, result.report, grid.path, prepared, page=page)
+    run = record_evaluation(files, checkpoint, result.report, grid.path, prepared, page=page)
 
     scores = {f"train {name}": value for name, value in trained.items()}
     links = {

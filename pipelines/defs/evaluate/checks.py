@@ -32,11 +32,12 @@ def beats_champion(
     splits: Artifact,
 ) -> dg.AssetCheckResult:
     from flowmodel.data.dataset import TrainingInputs
+    from flowmodel.model.checkpoint import Checkpoint
     from flowmodel.registry.champion import decide_on
 
     decision = decide_on(
         store.open(),
-        flow_checkpoint.path,
+        Checkpoint.open(flow_checkpoint.path, flow_checkpoint.digest),
         read_json(evaluation.path),
         TrainingInputs(normalised, tensors, captions, embeddings, splits),
         recipe.load().evaluation.gate,

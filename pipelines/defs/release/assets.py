@@ -30,13 +30,14 @@ def registered_model(
 ) -> dg.MaterializeResult[Artifact]:
     """The checkpoint as a version of the MLflow model `flowmodel`: challenger, and champion where the gate says so."""
     from flowmodel.data.dataset import TrainingInputs
+    from flowmodel.model.checkpoint import Checkpoint
     from flowmodel.registry.models import register
 
     started = time.perf_counter()
     files = store.open()
     registered = register(
         files,
-        flow_checkpoint.path,
+        Checkpoint.open(flow_checkpoint.path, flow_checkpoint.digest),
         read_json(evaluation.path),
         sample_grid.path,
         TrainingInputs(**inputs),

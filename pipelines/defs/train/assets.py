@@ -48,7 +48,7 @@ def flow_checkpoint(
     mlflow = MlflowObserver(store.open(), prepared, origin)
     result = train(chosen, prepared, folder, [ProgressLog(context.log), mlflow])
     return materialised(
-        result.checkpoint,
+        Artifact(result.checkpoint.path, result.checkpoint.digest),
         started,
         recipe=chosen.name,
         steps=result.steps,
