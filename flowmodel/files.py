@@ -1,7 +1,8 @@
 """Files that are either whole or absent, and the digests that name their content.
 
 Everything the project writes goes through :func:`atomic_path`: a temporary file in the same folder, fsync, rename. A reader
-therefore never meets a half-written file, also after a power cut or `kill -9`.
+therefore never meets a half-written file, also after a power cut or `kill -9`. Who may read a file is decided by the umask
+alone, whatever library writes it.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import pyarrow as pa
@@ -34,13 +35,23 @@ class Artifact:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, on failure remove it."""
+    """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, on failure remove it.
+
+    Raises FlowmodelError when the folder may not be written.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix is kept because some writers choose the format by it.
     temporary = path.with_name(f".{path.stem}.{uuid4().hex[:8]}{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+    except PermissionError:
+        raise permission_denied(path, "write") from None
+    mode = temporary.stat().st_mode
+    temporary.unlink()
+    try:
         yield temporary
+        temporary.chmod(mode)  # safetensors gives its files to their owner alone
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -59,6 +70,11 @@ def _fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def permission_denied(path: Path, what: Literal["read", "write"]) -> FlowmodelError:
+    """What a second user of a store is told: the file is there, and is what it should be, but belongs to somebody else."""
+    return FlowmodelError(f"{path}: permission denied; ask the owner of {path.parent} for the right to {what} there")
+
+
 def write_bytes(path: Path, content: bytes) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
@@ -70,11 +86,13 @@ def write_json(path: Path, value: Any) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """Raises FlowmodelError when the file is missing or is not JSON."""
+    """Raises FlowmodelError when the file is missing, may not be read or is not JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FlowmodelError(f"{path}: no such file") from None
+    except PermissionError:
+        raise permission_denied(Path(path), "read") from None
     except json.JSONDecodeError as error:
         raise FlowmodelError(f"{path}: not valid JSON ({error}); remove it and make it again") from None
 
@@ -98,6 +116,8 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
         table = pq.read_table(path, columns=columns)
     except FileNotFoundError:
         raise FlowmodelError(f"{path}: no such file") from None
+    except PermissionError:
+        raise permission_denied(Path(path), "read") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise FlowmodelError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
     if missing := [name for name in columns or [] if name not in table.column_names]:
@@ -109,6 +129,8 @@ def parquet_metadata(path: Path) -> dict[str, str]:
     """The text metadata that :func:`write_parquet` stored; raises FlowmodelError when the file can't be read."""
     try:
         raw = pq.read_schema(path).metadata or {}
+    except PermissionError:
+        raise permission_denied(Path(path), "read") from None
     except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
         raise FlowmodelError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
     return {key.decode(): value.decode() for key, value in raw.items() if not key.startswith(b"ARROW:")}

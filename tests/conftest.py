@@ -1,6 +1,8 @@
 """A small real store and a small real training, made once a test session."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,26 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # There is a test process a core; their threads, and their subprocesses' threads, would only wait for each other.
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def as_another_user(tmp_path: Path) -> Callable[[], AbstractContextManager[None]]:
+    """A context in which file permissions count, also where the tests are run by root, whom nothing is forbidden."""
+
+    @contextmanager
+    def context() -> Iterator[None]:
+        if os.geteuid() != 0:
+            yield
+            return
+        for folder in (tmp_path, *list(tmp_path.parents)[:2]):  # pytest closes its folders to others
+            folder.chmod(folder.stat().st_mode | 0o055)
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    return context
 
 
 @pytest.fixture(scope="session")

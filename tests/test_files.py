@@ -1,7 +1,11 @@
 """Whole or absent, and named by content."""
 
+import os
+
 import pyarrow as pa
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import (
@@ -28,6 +32,43 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         fail()
     assert path.read_bytes() == b"old" and list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_the_umask_alone_decides_who_may_read_a_file(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with atomic_path(tmp_path / "weights.safetensors") as temporary:
+            save_file({"weights": torch.zeros(1)}, temporary)
+        paths = (
+            tmp_path / "weights.safetensors",
+            write_json(tmp_path / "values.json", {}),
+            write_parquet(tmp_path / "table.parquet", pa.table({"id": ["a"]})),
+        )
+    finally:
+        os.umask(before)
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in paths} == {path.name: oct(mode) for path in paths}
+
+
+def test_what_belongs_to_somebody_else_is_told_as_such(tmp_path, as_another_user):
+    folder = tmp_path / "closed"
+    table = write_parquet(folder / "table.parquet", pa.table({"id": ["a"]}))
+    values = write_json(folder / "values.json", {})
+    for path in (table, values):
+        path.chmod(0)
+    folder.chmod(0o555)
+    with as_another_user():
+        for use, path in (
+            (read_json, values),
+            (read_parquet, table),
+            (parquet_metadata, table),
+            (lambda path: write_bytes(path, b""), folder / "new"),
+            (lambda path: write_bytes(path, b""), folder / "below" / "new"),
+        ):
+            with pytest.raises(FlowmodelError, match="permission denied") as caught:
+                use(path)
+            assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    folder.chmod(0o755)
 
 
 def test_the_same_table_has_the_same_digest(tmp_path):

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -110,3 +111,10 @@ def test_headers_come_back_as_they_were_saved(tmp_path, tiny_training):
     header = replace(tiny_training.checkpoint.header, step=7)
     save_checkpoint(tmp_path / "a.safetensors", {"x": torch.ones(2)}, header)
     assert read_header(tmp_path / "a.safetensors") == header
+
+
+def test_a_checkpoint_of_somebody_else_is_no_damaged_one(tiny_training, tmp_path, as_another_user):
+    path = Path(shutil.copy(tiny_training.checkpoint.path, tmp_path / FINAL))
+    path.chmod(0)
+    with as_another_user(), pytest.raises(FlowmodelError, match=r"final\.safetensors: permission denied; ask the owner"):
+        read_header(path)
