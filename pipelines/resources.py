@@ -1,8 +1,6 @@
 """What assets are given: where things lie, and the recipe that decides what a training does."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +8,6 @@ import dagster as dg
 from pydantic import Field
 
 from flowmodel.store import Store
-from pipelines.stale_runs import run_lock
 
 if TYPE_CHECKING:
     from flowmodel.recipes import Recipe
@@ -18,14 +15,6 @@ if TYPE_CHECKING:
 
 class StoreResource(dg.ConfigurableResource):
     root: str = Field("", description="Folder of everything generated; empty: FLOWMODEL_STORE, else data/store.")
-
-    @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["StoreResource"]:
-        if context.run is None:
-            yield self
-        else:
-            with run_lock(self.open(), context.run.run_id):
-                yield self
 
     def open(self) -> Store:
         return Store(Path(self.root).resolve()) if self.root else Store.from_environment()

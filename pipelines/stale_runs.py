@@ -1,8 +1,9 @@
 """Runs whose process is gone, as after `kill -9` or a power cut.
 
 Dagster would show them as running for ever, and a run in the UI that needs the accelerator would wait for them. A run holds a
-lock while it lives, which the system releases with the process, however that ends. `make quickstart` and `make ui` call this
-module first.
+lock while it lives, which the system releases with the process, however that ends. The lock belongs to the process that
+conducts the run, not to one that carries out a step: where each step has a process of its own, those come and go. `make
+quickstart` and `make ui` call this module first.
 """
 
 import os
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import dagster as dg
 
@@ -31,8 +32,36 @@ def run_lock(store: Store, run_id: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         _try_lock(file)
-        yield
-        path.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def holding_run_lock(executor: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
+    """`executor`, with the run's lock held in the store of this process's environment for as long as it conducts the run."""
+    create = executor.executor_creation_fn
+    assert create is not None, f"{executor.name} creates no executor"
+    return dg.ExecutorDefinition(
+        name=executor.name,
+        config_schema=executor.config_schema,
+        requirements=executor.get_requirements,
+        executor_creation_fn=lambda context: _LockingExecutor(create(context)),
+        description=executor.description,
+    )
+
+
+class _LockingExecutor(dg.Executor):
+    def __init__(self, executor: dg.Executor) -> None:
+        self._executor = executor
+
+    @property
+    def retries(self) -> Any:
+        return self._executor.retries
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
+        with run_lock(Store.from_environment(), plan_context.run_id):
+            yield from self._executor.execute(plan_context, execution_plan)
 
 
 def end_stale_runs(instance: dg.DagsterInstance, store: Store) -> list[str]:

@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from pipelines.stale_runs import holding_run_lock
+
 # Named in the run's configuration, a logger replaces Dagster's own; the event log in the UI keeps everything all the same.
 _CONSOLE = {"console": {"config": {"log_level": "INFO"}}}
 
@@ -29,7 +31,7 @@ ingest = dg.define_asset_job(
     description="Reads the sources, three at a time. One that fails stops no other; run again, it fetches only what is missing.",
     config={"loggers": _CONSOLE, "execution": {"config": {"max_concurrent": 3}}},
     # A process for each source: they wait for the network at the same time, and none can take the others down.
-    executor_def=dg.multiprocess_executor,
+    executor_def=holding_run_lock(dg.multiprocess_executor),
 )
 
 compare_architectures = dg.define_asset_job(

@@ -5,6 +5,7 @@ import dagster as dg
 from pipelines.artifacts import ArtifactIOManager
 from pipelines.console import console_logger
 from pipelines.resources import RecipeResource, StoreResource
+from pipelines.stale_runs import holding_run_lock
 
 _store = StoreResource()
 
@@ -20,5 +21,5 @@ def resources() -> dg.Definitions:
         loggers={"console": console_logger},
         # One process a run: with a process a step, each step would import torch and the code location again, which takes
         # longer than most of them. A crash costs no more than the unfinished training's last few hundred steps.
-        executor=dg.in_process_executor,
+        executor=holding_run_lock(dg.in_process_executor),
     )

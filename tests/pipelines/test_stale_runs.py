@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
 import dagster as dg
 import pytest
@@ -19,6 +21,35 @@ from pipelines.stale_runs import run_lock
 with run_lock(Store(Path(sys.argv[1])), sys.argv[2]):
     print("locked", flush=True)
     time.sleep(60)
+"""
+
+# Two steps, each in a process of its own, which say where they are and wait.
+JOB = """
+import os, time
+from pathlib import Path
+import dagster as dg
+from pipelines.stale_runs import holding_run_lock
+
+def say_and_wait(name):
+    Path(name + ".part").write_text(str(os.getpid()))
+    Path(name + ".part").rename(name)
+    while not Path("end").exists():
+        time.sleep(0.1)
+
+@dg.op
+def dies():
+    say_and_wait("dies")
+
+@dg.op
+def survives():
+    while not Path("dies").exists():
+        time.sleep(0.1)
+    say_and_wait("survives")
+
+@dg.job(executor_def=holding_run_lock(dg.multiprocess_executor))
+def job():
+    dies()
+    survives()
 """
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="file locks are released with the process on POSIX only")
@@ -56,7 +87,42 @@ def test_a_run_that_has_not_come_to_its_lock_yet_is_left_alone(instance, tmp_pat
     assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTED
 
 
-def test_an_ended_run_leaves_no_lock(tmp_path):
+def test_a_run_leaves_no_lock_however_it_ends(tmp_path):
     with run_lock(Store(tmp_path), "run"):
         assert list((tmp_path / "runs").iterdir())
     assert not list((tmp_path / "runs").iterdir())
+    with pytest.raises(KeyboardInterrupt), run_lock(Store(tmp_path), "run"):
+        raise KeyboardInterrupt
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def _wait_until(happened: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 120
+    while not happened():
+        assert process.poll() is None and time.monotonic() < until, "the run has ended, or takes too long"
+        time.sleep(0.1)
+
+
+def test_a_run_lives_on_when_the_process_of_one_of_its_steps_has_died(tmp_path, monkeypatch):
+    (tmp_path / "job.py").write_text(JOB)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("FLOWMODEL_STORE", str(tmp_path / "store"))
+    store, command = Store.from_environment(), [sys.executable, "-m", "dagster", "job", "execute", "-f", "job.py", "-j", "job"]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT)}
+    with dg.DagsterInstance.get() as instance:
+        assert not instance.get_runs() and not instance.all_asset_keys()  # which makes its databases, before another process can
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            _wait_until((tmp_path / "survives").exists, process)
+            os.kill(int((tmp_path / "dies").read_text()), signal.SIGKILL)
+            [run] = instance.get_runs()
+            _wait_until(lambda: instance.all_logs(run.run_id, dg.DagsterEventType.STEP_FAILURE), process)
+            assert end_stale_runs(instance, store) == []
+
+            process.kill()
+            process.wait()
+            assert end_stale_runs(instance, store) == [run.run_id]
+            assert not list((store.root / "runs").iterdir())
+        finally:
+            process.kill()
+            (tmp_path / "end").touch()  # for the step whose run has died
