@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.measure import Comparison, compare, report
 from flowmodel.data.normalize import normalise_icons
-from flowmodel.data.table import read_ok_icons
+from flowmodel.data.tables import read_ok_icons
 from flowmodel.images.tensors import load_tensors, pack_tensors
 from flowmodel.store import PROJECT_ROOT
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from benchmarks.measure import write_json
 from flowmodel.data.dataset import TrainingInputs
 from flowmodel.data.prepare import prepare
-from flowmodel.data.table import read_ok_icons
+from flowmodel.data.tables import read_ok_icons
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.metrics.distances import Products, kid
 from flowmodel.flow.sampling import evaluations

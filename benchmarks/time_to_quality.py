@@ -247,7 +247,7 @@ def main() -> int:
 
 def _picture(contestants: list[Contestant], inputs: TrainingInputs, out: Path) -> None:
     """A row a network, the real icons on top."""
-    from flowmodel.data.table import read_ok_icons
+    from flowmodel.data.tables import read_ok_icons
 
     icons = read_ok_icons(inputs.normalised.path, ["id", "name"])
     id_of = dict(zip(icons["name"], icons["id"], strict=True))

@@ -11,22 +11,21 @@ from pipelines.failures import readable_failures
 from pipelines.reporting import table
 
 if TYPE_CHECKING:
-    import pandera.pandas as pa
+    from flowmodel.data.tables import Table
 
 MAX_LISTED = 50
 
 
-def keeps_contract(artifact: Artifact, schema: "pa.DataFrameSchema", key: dg.AssetKey) -> dg.AssetCheckResult:
-    """Does the Parquet file keep its pandera schema?"""
-    from flowmodel.data.schemas import validate
+def keeps_contract(artifact: Artifact, contract: "Table", key: dg.AssetKey) -> dg.AssetCheckResult:
+    """Does the Parquet file hold the columns, types and values that its table says?"""
     from flowmodel.files import read_parquet
 
     try:
-        frame = validate(schema, read_parquet(artifact.path).to_pandas(), where=artifact.path)
+        rows = contract.check(read_parquet(artifact.path), where=artifact.path).num_rows
     except FlowmodelError as error:
         return dg.AssetCheckResult(passed=False, asset_key=key, check_name="schema", description=str(error))
     return dg.AssetCheckResult(
-        passed=True, asset_key=key, check_name="schema", metadata={"rows": len(frame), "columns": ", ".join(frame.columns)}
+        passed=True, asset_key=key, check_name="schema", metadata={"rows": rows, "columns": ", ".join(contract.columns)}
     )
 
 

@@ -42,7 +42,7 @@ def icons_summary(path: Path) -> dict[str, Any]:
 
 def contact_sheet(path: Path) -> dg.MetadataValue:
     """Icons from all over the table, at equal distances."""
-    from flowmodel.data.table import read_ok_icons
+    from flowmodel.data.tables import read_ok_icons
     from flowmodel.images.decode import open_png
     from flowmodel.images.grid import picture_grid
 
@@ -72,7 +72,7 @@ def duplicates_summary(path: Path, normalised: Path) -> dict[str, Any]:
 
 
 def _pairs_picture(pairs: "pd.DataFrame", normalised: Path) -> dg.MetadataValue:
-    from flowmodel.data.table import read_ok_icons
+    from flowmodel.data.tables import read_ok_icons
     from flowmodel.images.decode import open_png
     from flowmodel.images.grid import comparison_grid
 
@@ -88,7 +88,7 @@ def _pairs_picture(pairs: "pd.DataFrame", normalised: Path) -> dg.MetadataValue:
 
 def splits_summary(path: Path, normalised: Path) -> dict[str, Any]:
     """Icons by split, and by split and group."""
-    from flowmodel.data.table import read_ok_icons
+    from flowmodel.data.tables import read_ok_icons
     from flowmodel.files import read_parquet
 
     splits = read_parquet(path).to_pandas()

@@ -9,20 +9,18 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
-import pyarrow as pa
 
 from flowmodel.data.keys import normalise_hexcode
 from flowmodel.data.sources import npm
 from flowmodel.data.sources.config import NpmSource
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.npm_client import fetch_package, read_members
-from flowmodel.data.table import ARROW_SCHEMA, write_icon_table
+from flowmodel.data.tables import EMOJI_TEXTS, ICONS
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import Artifact, write_parquet
+from flowmodel.files import Artifact
 
 # SHA-512 as the npm registry states it (dist.integrity).
 NOTO = NpmSource(
@@ -37,11 +35,6 @@ EMOJIBASE = (
     "emojibase-data",
     "17.0.0",
     "sha512-Yvgb5AWoHViHV/gq1qr5ZAarcBip+B27/ZLRsUJkbgAEaLlZ/fof9g882LTpmEpyhBNEC0m2SEmItljHsTygjA==",
-)
-
-TEXTS_SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("language", "key", "char", "name")]
-    + [("keywords", pa.list_(pa.string())), ("group", pa.string()), ("subgroup", pa.string()), ("order", pa.int32())]
 )
 
 
@@ -67,8 +60,7 @@ def build_texts(context: SourceContext, out: Path) -> Artifact:
                     "order": entry.get("order", 0),
                 }
             )
-    table = pa.Table.from_pylist(rows, schema=TEXTS_SCHEMA)
-    return Artifact.of(write_parquet(out, table, {"texts": "{}@{}".format(*EMOJIBASE)}))
+    return EMOJI_TEXTS.write(out, rows, {"texts": "{}@{}".format(*EMOJIBASE)})
 
 
 def _with_skins(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -80,9 +72,8 @@ def _with_skins(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def build_icons(context: SourceContext, out: Path) -> Artifact:
     """Noto's base emoji as published; raises FlowmodelError when the package can't be had or is another one."""
-    rows = npm.read(NOTO, context).rows
-    icons = pd.DataFrame(rows, columns=ARROW_SCHEMA.names).sort_values("id", ignore_index=True)
-    return write_icon_table(out, icons, {"pictures": f"{NOTO.package}@{NOTO.version}", "texts": "{}@{}".format(*EMOJIBASE)})
+    rows = sorted(npm.read(NOTO, context).rows, key=itemgetter("id"))
+    return ICONS.write(out, rows, {"pictures": f"{NOTO.package}@{NOTO.version}", "texts": "{}@{}".format(*EMOJIBASE)})
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from PIL import Image
 from flowmodel.comparison.row import Row
 from flowmodel.data.dataset import TrainingInputs
 from flowmodel.data.splits import TRAIN
-from flowmodel.data.table import read_ok_icons
+from flowmodel.data.tables import read_ok_icons
 from flowmodel.evaluation.grid import over_groups
 from flowmodel.evaluation.samples import load_samples
 from flowmodel.images.grid import labelled_rows

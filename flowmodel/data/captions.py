@@ -5,13 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow as pa
-
 from flowmodel.data.emoji_texts import emoji_labels
-from flowmodel.data.schemas import CAPTIONS, validate
-from flowmodel.data.table import read_ok_icons
-from flowmodel.files import Artifact, write_parquet
+from flowmodel.data.tables import CAPTIONS, read_ok_icons
+from flowmodel.files import Artifact
 
 TEMPLATES = ("name", "name_keywords", "name_group", "name_tone", "name_style", "own")
 ENGLISH = "en"
@@ -20,7 +16,6 @@ UNDETERMINED = "und"  # as ISO 639 calls it: what the source's own texts are wri
 _TRANSLATED = ("name", "name_keywords")  # what emojibase has in every language
 _MAX_KEYWORDS = 5
 _TONE = re.compile(r"(?:[,:] )?(?:medium-)?(?:light|medium|dark) skin tone")
-_SCHEMA = pa.schema([(name, pa.string()) for name in ("caption_id", "icon_id", "text", "template", "language")])
 
 
 def caption_texts(name: str, keywords: Iterable[str], group: str, tone: str, style: str) -> dict[str, str]:
@@ -73,8 +68,7 @@ def build_captions(
         for language, names in labels.items():
             if icon["key"] in names:
                 rows += _translated(icon, *names[icon["key"]], language, templates)
-    captions = validate(CAPTIONS, pd.DataFrame(rows, columns=_SCHEMA.names, dtype="str"), where=out)
-    return Artifact.of(write_parquet(out, pa.Table.from_pandas(captions, schema=_SCHEMA, preserve_index=False)))
+    return CAPTIONS.write(out, rows)
 
 
 def _english(icon: Mapping[Any, Any], style: str, templates: Sequence[str]) -> Iterator[tuple[str, ...]]:

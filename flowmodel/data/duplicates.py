@@ -8,16 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from flowmodel.data.schemas import DUPLICATES, validate
-from flowmodel.data.table import read_ok_icons
-from flowmodel.files import Artifact, read_parquet, write_parquet
+from flowmodel.data.tables import DUPLICATES, read_ok_icons
+from flowmodel.files import Artifact, read_parquet
 from flowmodel.images.decode import decode_png
 from flowmodel.images.rgba import premultiply
 
@@ -28,14 +26,6 @@ MAX_PIXEL_DISTANCE = 0.04  # of the full range
 _S = 32  # edge at which pictures are compared; larger ones are averaged
 _BLOCK = 512
 _SILENCE = 8.0  # of a cosine coefficient; a difference of 0.02 in every pixel moves one by about 1
-_SCHEMA = pa.schema(
-    {
-        **dict.fromkeys(("icon_a", "icon_b", "cluster"), pa.string()),
-        "identical": pa.bool_(),
-        "hash_distance": pa.int64(),
-        "pixel_distance": pa.float64(),
-    }
-)
 
 
 def find_duplicates(normalised: Path, out: Path) -> Artifact:
@@ -60,10 +50,8 @@ def find_duplicates(normalised: Path, out: Path) -> Artifact:
             "hash_distance": hash_P.astype(np.int64),
             "pixel_distance": pixel_P.astype(np.float64).round(5),
         }
-    ).astype(dict.fromkeys(("icon_a", "icon_b", "cluster"), "str") | {"identical": bool})
-    pairs = pairs.sort_values(["icon_a", "icon_b"], ignore_index=True)
-    validate(DUPLICATES, pairs, where=out)
-    return Artifact.of(write_parquet(out, pa.Table.from_pandas(pairs, schema=_SCHEMA, preserve_index=False)))
+    )
+    return DUPLICATES.write(out, pairs.sort_values(["icon_a", "icon_b"], ignore_index=True))
 
 
 def load_pairs(path: Path) -> list[tuple[str, str]]:

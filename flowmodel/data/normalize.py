@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from flowmodel.data.table import read_icon_table, write_icon_table
+from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, parquet_metadata, sha256_bytes
 from flowmodel.images.decode import open_png
@@ -120,7 +120,7 @@ def normalise_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Coll
     Raises:
         FlowmodelError: a table is missing or breaks the contract, or two give the same id.
     """
-    icons = pd.concat([read_icon_table(path) for path in tables.values()], ignore_index=True).sort_values("id", ignore_index=True)
+    icons = pd.concat([ICONS.read(path) for path in tables.values()], ignore_index=True).sort_values("id", ignore_index=True)
     if (repeated := icons["id"].duplicated()).any():
         raise FlowmodelError(
             f"icon '{icons.loc[repeated, 'id'].iloc[0]}' comes from more than one source; give them different names"
@@ -130,7 +130,7 @@ def normalise_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Coll
     changed = [_normalise_row(*row, size=size, trim=trim) for row in zip(*columns, strict=True)]
     icons[list(_CHANGED)] = pd.DataFrame(changed, columns=_CHANGED)
     icons["height"] = icons["width"]
-    return write_icon_table(out, icons, {"size": str(size), "sources": json.dumps(list(tables))})
+    return ICONS.write(out, icons, {"size": str(size), "sources": json.dumps(list(tables))})
 
 
 def source_order(normalised: Path) -> list[str]:

@@ -10,21 +10,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
-import pyarrow as pa
-
 from flowmodel.data.duplicates import load_pairs
 from flowmodel.data.groups import Groups, T
 from flowmodel.data.normalize import source_order
-from flowmodel.data.schemas import SPLIT_TABLE, validate
-from flowmodel.data.table import read_ok_icons
-from flowmodel.files import Artifact, read_parquet, write_parquet
+from flowmodel.data.tables import SPLIT_TABLE, read_ok_icons
+from flowmodel.files import Artifact, read_parquet
 from flowmodel.recipes.schema import SplitConfig
 
 TRAIN, VALIDATION, EXCLUDED = "train", "validation", "excluded"
 UNSEEN_CONCEPT, UNSEEN_STYLE, UNSEEN_TONE = "unseen_concept", "unseen_style", "unseen_tone"
-
-_SCHEMA = pa.schema([("icon_id", pa.string()), ("split", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -57,15 +51,13 @@ def assign_splits(
     icons = [Icon(*values) for values in zip(*(table[column] for column in table), strict=True)]
     order = source_order(normalised) or sorted(set(table["source"]))
     split_of = split_icons(icons, order, load_pairs(duplicates), config)
-    rows = pd.DataFrame({"icon_id": table["id"], "split": [split_of[icon.id] for icon in icons]}, dtype="str")
-    validate(SPLIT_TABLE, rows, where=out)
-    metadata = {"seed": str(config.seed)}
-    return Artifact.of(write_parquet(out, pa.Table.from_pandas(rows, schema=_SCHEMA, preserve_index=False), metadata))
+    rows = [{"icon_id": icon.id, "split": split_of[icon.id]} for icon in icons]
+    return SPLIT_TABLE.write(out, rows, {"seed": str(config.seed)})
 
 
 def load_splits(path: Path) -> dict[str, str]:
     """Split by icon id; raises FlowmodelError when the file is missing or unreadable."""
-    table = read_parquet(path, _SCHEMA.names)
+    table = read_parquet(path, SPLIT_TABLE.arrow.names)
     return dict(zip(table["icon_id"].to_pylist(), table["split"].to_pylist(), strict=True))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class Terms:
-    """Of a source's icons, as the icons table (schemas.ICONS) has them."""
+    """Of a source's icons, as the icons table (tables.ICONS) has them."""
 
     source: str
     licence: str

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from flowmodel.data.dataset import TrainingInputs
 from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT
-from flowmodel.data.table import read_ok_icons
+from flowmodel.data.tables import read_ok_icons
 from flowmodel.evaluation.samples import Samples, load_samples
 from flowmodel.files import Artifact
 from flowmodel.images.grid import comparison_grid

@@ -15,7 +15,7 @@ from torch import Tensor
 from flowmodel.data.dataset import TrainingInputs
 from flowmodel.data.groups import Groups
 from flowmodel.data.splits import load_splits
-from flowmodel.data.table import read_ok_icons
+from flowmodel.data.tables import read_ok_icons
 from flowmodel.evaluation.captions import Captions
 from flowmodel.evaluation.features import FeatureExtractor, Features, cached_features
 from flowmodel.files import Artifact, sha256_json

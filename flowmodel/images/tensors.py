@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from flowmodel.data.table import read_ok_icons
+from flowmodel.data.tables import read_ok_icons
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, atomic_path
 from flowmodel.images.decode import decode_png

@@ -16,11 +16,11 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from flowmodel.data.tables import caption_embeddings
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, parquet_metadata, read_parquet, sha256_json, write_parquet
 from flowmodel.text.encoders import CaptionEncoder, load_encoder
 
-_COLUMNS = ["caption_id", "text", "pooled", "tokens"]
 _CHUNK = 512  # texts between two lines of progress
 
 _Vectors = tuple[NDArray[np.float32], NDArray[np.float16]]  # pooled_D, tokens_LD
@@ -63,7 +63,7 @@ def embed_captions(captions: Path, encoder: str, out: Path, log: Callable[[str],
         known |= _earlier_vectors(part, tower.digest)
     _encode_new(tower, sorted(set(texts) - known.keys(), key=lambda text: (len(text), text)), known, parts, log)
     columns = [table["caption_id"], table["text"], *_to_arrow([known[text] for text in texts], tower.width)]
-    path = write_parquet(out, pa.table(dict(zip(_COLUMNS, columns, strict=True))), _metadata(tower))
+    path = write_parquet(out, pa.table(columns, schema=caption_embeddings(tower.width).arrow), _metadata(tower))
     shutil.rmtree(parts, ignore_errors=True)
     return EmbeddingReport(Artifact.of(path), encoded=len(texts) - reused, reused=reused)
 
@@ -82,7 +82,7 @@ def _encode_new(
         if done < len(new):  # the last one goes straight into the table
             columns = [pa.array(chunk), pa.array(chunk), *_to_arrow(vectors, tower.width)]
             part = parts / f"{sha256_json([tower.digest, chunk])[:16]}.parquet"
-            write_parquet(part, pa.table(dict(zip(_COLUMNS, columns, strict=True))), _metadata(tower))
+            write_parquet(part, pa.table(columns, schema=caption_embeddings(tower.width).arrow), _metadata(tower))
         rate = done / max(time.monotonic() - started, 1e-3)
         log(f"encoded {done:,} of {len(new):,} new texts with {tower.name} ({rate:,.0f} a second)")
 
@@ -104,9 +104,9 @@ def load_embeddings(path: Path, expected_digest: str | None = None) -> CaptionEm
             f"{path}: encoder digest is {metadata['encoder_digest']} ({metadata['encoder']}), expected {expected_digest}; "
             "embed the captions again with the encoder that is wanted"
         )
-    table = read_parquet(path, _COLUMNS)
-    vectors = _from_arrow(table)
     width = int(metadata["dimension"])
+    table = read_parquet(path, caption_embeddings(width).arrow.names)
+    vectors = _from_arrow(table)
     pooled_ND = np.stack([pooled for pooled, _ in vectors]) if vectors else np.zeros((0, width), np.float32)
     return CaptionEmbeddings(
         caption_ids=table["caption_id"].to_pylist(),
@@ -124,7 +124,7 @@ def _earlier_vectors(path: Path, encoder_digest: str) -> dict[str, _Vectors]:
     try:
         if parquet_metadata(path).get("encoder_digest") != encoder_digest:
             return {}
-        table = read_parquet(path, _COLUMNS)
+        table = read_parquet(path, ["text", "pooled", "tokens"])
     except FlowmodelError:
         return {}
     return dict(zip(table["text"].to_pylist(), _from_arrow(table), strict=True))

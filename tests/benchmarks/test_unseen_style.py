@@ -7,7 +7,7 @@ import yaml
 
 from benchmarks.unseen_style import measure
 from flowmodel.data.prepare import prepare
-from flowmodel.data.table import read_ok_icons
+from flowmodel.data.tables import read_ok_icons
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.real import RealIcons
 from flowmodel.model.generator import Generator

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from flowmodel.data.keys import base_key
-from flowmodel.data.table import ARROW_SCHEMA, write_icon_table
+from flowmodel.data.tables import ICONS
 from flowmodel.files import sha256_bytes
 from flowmodel.images.rgba import encode_png
 
@@ -54,7 +53,7 @@ def icon_row(key: str, *, source: str = "test", png: bytes | None = None, **fiel
 
 
 def write_icons(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    return write_icon_table(path, pd.DataFrame(rows, columns=ARROW_SCHEMA.names)).path
+    return ICONS.write(path, rows).path
 
 
 def write_folder(folder: Path, captions: str, files: dict[str, bytes]) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flowmodel.data.table import read_icon_table
+from flowmodel.data.tables import ICONS
 from flowmodel.store import PROJECT_ROOT
 
 BUNDLED = PROJECT_ROOT / "data" / "bundled"
@@ -17,7 +17,7 @@ BUILD = BUNDLED / "build.py"
 
 @pytest.fixture(scope="module")
 def noto() -> pd.DataFrame:
-    return read_icon_table(BUNDLED / "noto.parquet")
+    return ICONS.read(BUNDLED / "noto.parquet")
 
 
 def test_every_base_emoji_is_there(noto: pd.DataFrame) -> None:

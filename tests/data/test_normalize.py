@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from flowmodel.data.normalize import OPTICAL_SIZE, normalise_icons, normalise_picture, source_order
-from flowmodel.data.table import read_icon_table
+from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import parquet_metadata
 from flowmodel.images.decode import decode_png
@@ -84,7 +84,7 @@ def test_tables_are_joined_sorted_and_quarantined(tmp_path: Path) -> None:
         tmp_path / "2.parquet", [icon_row("c", source="y"), icon_row("d", source="y", status="quarantined", reason="why")]
     )
     artifact = normalise_icons({"z": one, "y": two}, 16, tmp_path / "n.parquet")
-    icons = read_icon_table(artifact.path)
+    icons = ICONS.read(artifact.path)
     assert icons["id"].tolist() == ["y/c", "y/d", "z/a", "z/b"]
     assert icons["status"].tolist() == ["ok", "quarantined", "quarantined", "ok"]
     assert icons["reason"].tolist() == ["", "why", "not a PNG picture", ""]
@@ -93,7 +93,7 @@ def test_tables_are_joined_sorted_and_quarantined(tmp_path: Path) -> None:
     assert parquet_metadata(artifact.path)["size"] == "16"
     assert source_order(artifact.path) == ["z", "y"]
     assert normalise_icons({"z": one, "y": two}, 16, tmp_path / "again.parquet").digest == artifact.digest
-    other_order = read_icon_table(normalise_icons({"y": two, "z": one}, 16, tmp_path / "other.parquet").path)
+    other_order = ICONS.read(normalise_icons({"y": two, "z": one}, 16, tmp_path / "other.parquet").path)
     assert other_order["id"].tolist() == icons["id"].tolist()
 
 
@@ -148,7 +148,7 @@ def test_the_margin_does_not_matter_when_trimming() -> None:
 def test_a_picture_of_the_right_size_is_kept_byte_for_byte_and_enlarging_is_noted(tmp_path: Path) -> None:
     kept, small = encode_png(plain(height=16, width=16), 1), encode_png(plain(height=8, width=4))
     path = write_icons(tmp_path / "1.parquet", [icon_row("a", png=kept), icon_row("b", png=small)])
-    icons = read_icon_table(normalise_icons({"test": path}, 16, tmp_path / "n.parquet").path)
+    icons = ICONS.read(normalise_icons({"test": path}, 16, tmp_path / "n.parquet").path)
     assert icons["png"][0] == kept
     assert icons["notes"].tolist() == ["", "enlarged from 4 x 8"]
 
@@ -160,5 +160,5 @@ def test_the_same_pixels_have_the_same_digest_whatever_the_encoder(tmp_path: Pat
     shown[:4, :, :3] = 0
     rows = [icon_row("a", png=encode_png(hidden, 1)), icon_row("b", png=encode_png(shown, 9))]
     path = write_icons(tmp_path / "1.parquet", rows)
-    icons = read_icon_table(normalise_icons({"test": path}, 16, tmp_path / "n.parquet").path)
+    icons = ICONS.read(normalise_icons({"test": path}, 16, tmp_path / "n.parquet").path)
     assert icons["png"][0] != icons["png"][1] and icons["sha256"].nunique() == 1

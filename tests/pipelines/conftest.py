@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from flowmodel.data.table import read_ok_icons
+from flowmodel.data.tables import read_ok_icons
 from flowmodel.store import PROJECT_ROOT, Store
 from pipelines.definitions import defs
 

@@ -61,7 +61,7 @@ def test_a_recipe_file_of_one_s_own(tmp_path):
 
 def test_the_quickstart_s_icons_are_spread_over_all_groups(prepared, tiny_recipe):
     from flowmodel.data.dataset import icons_of_split
-    from flowmodel.data.table import read_ok_icons
+    from flowmodel.data.tables import read_ok_icons
 
     icons = read_ok_icons(prepared.inputs.normalised.path, ["id", "group"]).set_index("id")["group"]
     trained = icons_of_split(prepared.inputs, tiny_recipe.data, "train")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from flowmodel.data.splits import load_splits
-from flowmodel.data.table import read_icon_table, write_icon_table
+from flowmodel.data.tables import ICONS
 from flowmodel.data.terms import Terms
 from flowmodel.files import read_json
 from flowmodel.model.checkpoint import Checkpoint
@@ -101,10 +101,10 @@ def test_the_licence_of_every_icon_travels_with_the_run(run, store, prepared):
 
 
 def test_one_icon_that_may_not_be_passed_on_marks_the_whole_run(store, prepared, tmp_path):
-    icons = read_icon_table(prepared.inputs.normalised.path)
+    icons = ICONS.read(prepared.inputs.normalised.path)
     trained = [icon for icon, split in load_splits(prepared.inputs.splits.path).items() if split == "train"][:5]
     icons.loc[icons["id"] == trained[0], ["licence", "redistributable"]] = ["proprietary (Apple)", False]
-    inputs = replace(prepared.inputs, normalised=write_icon_table(tmp_path / "icons.parquet", icons))
+    inputs = replace(prepared.inputs, normalised=ICONS.write(tmp_path / "icons.parquet", icons))
     training = TrainingRun.open(store, tmp_path, "with-apple")
     training.log_dataset(inputs, tuple(trained))
     tags = training.client.get_run(training.run_id).data.tags

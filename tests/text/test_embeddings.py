@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from flowmodel.data.schemas import CAPTION_EMBEDDINGS, validate
+from flowmodel.data.tables import caption_embeddings
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import parquet_metadata, read_parquet, write_parquet
 from flowmodel.store import PROJECT_ROOT
@@ -57,7 +57,7 @@ def test_every_caption_comes_back_in_order(captions: Path, tmp_path: Path) -> No
 
 def test_the_table_keeps_the_contract(captions: Path, tmp_path: Path) -> None:
     path = embed_captions(captions, "minilm", tmp_path / "e.parquet").artifact.path
-    validate(CAPTION_EMBEDDINGS, read_parquet(path).to_pandas(), where=path)
+    caption_embeddings(384).check(read_parquet(path), where=path)
     assert parquet_metadata(path).keys() == {"encoder", "encoder_digest", "dimension"}
     assert parquet_metadata(path)["dimension"] == "384"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flowmodel.data.sources.config import BundledSource, locate
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
-from flowmodel.data.table import read_icon_table
+from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
 
@@ -14,7 +14,7 @@ def read(config: BundledSource, context: SourceContext) -> Reading:
 
     Raises FlowmodelError when the file is missing or breaks the data contract.
     """
-    icons = read_icon_table(_existing(config, context))
+    icons = ICONS.read(_existing(config, context))
     icons["source"] = config.name
     icons["id"] = config.name + "/" + icons["key"]
     for field in ("licence", "origin"):

@@ -5,14 +5,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from operator import itemgetter
 from pathlib import Path
 from types import ModuleType
 
-import pandas as pd
-
 from flowmodel.data.sources.config import SourceConfig
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
-from flowmodel.data.table import ARROW_SCHEMA, write_icon_table
+from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, read_json, sha256_file, sha256_json, write_json
 
@@ -35,7 +34,7 @@ class Ingested:
 
 
 def read_icons(config: SourceConfig, context: SourceContext) -> Reading:
-    """Every icon of the source as a row of the icons table (schemas.ICONS).
+    """Every icon of the source as a row of the icons table (tables.ICONS).
 
     A picture that can't be used becomes a row with status `quarantined` and the reason. Raises FlowmodelError when the source as
     a whole can't be read, or gives two icons the same id.
@@ -112,8 +111,7 @@ def ingest_icons(config: SourceConfig, context: SourceContext, out: Path) -> Ing
     if is_current(config, observation, out):
         return Ingested(Artifact.of(out), observation.version, unchanged=True)
     reading = read_icons(config, context)
-    icons = pd.DataFrame(reading.rows, columns=ARROW_SCHEMA.names).sort_values("id", ignore_index=True)
-    artifact = write_icon_table(out, icons, {"source": config.name})
+    artifact = ICONS.write(out, sorted(reading.rows, key=itemgetter("id")), {"source": config.name})
     if reading.complete:
         write_json(_memory(out), {"fingerprint": source_fingerprint(config, observation), "digest": artifact.digest})
     else:  # so that the next run tries again what could not be fetched

@@ -22,7 +22,7 @@ def build_icon_checks(source: SourceConfig) -> dg.AssetChecksDefinition:
         ],
     )
     def check_icons(icons: Artifact) -> Iterator[dg.AssetCheckResult]:
-        from flowmodel.data.schemas import ICONS
+        from flowmodel.data.tables import ICONS
 
         yield keeps_contract(icons, ICONS, key)
         yield icons_decode(icons, key)

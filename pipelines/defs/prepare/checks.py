@@ -19,7 +19,7 @@ def _schema(asset: str) -> dg.AssetCheckSpec:
     ]
 )
 def normalized_icons_checks(normalized_icons: Artifact) -> Iterator[dg.AssetCheckResult]:
-    from flowmodel.data.schemas import ICONS
+    from flowmodel.data.tables import ICONS
 
     key = dg.AssetKey("normalized_icons")
     yield keeps_contract(normalized_icons, ICONS, key)
@@ -28,14 +28,14 @@ def normalized_icons_checks(normalized_icons: Artifact) -> Iterator[dg.AssetChec
 
 @dg.multi_asset_check(specs=[_schema("captions")])
 def caption_checks(captions: Artifact) -> Iterator[dg.AssetCheckResult]:
-    from flowmodel.data.schemas import CAPTIONS
+    from flowmodel.data.tables import CAPTIONS
 
     yield keeps_contract(captions, CAPTIONS, dg.AssetKey("captions"))
 
 
 @dg.multi_asset_check(specs=[_schema("duplicates")])
 def duplicates_checks(duplicates: Artifact) -> Iterator[dg.AssetCheckResult]:
-    from flowmodel.data.schemas import DUPLICATES
+    from flowmodel.data.tables import DUPLICATES
 
     yield keeps_contract(duplicates, DUPLICATES, dg.AssetKey("duplicates"))
 
@@ -53,7 +53,7 @@ def duplicates_checks(duplicates: Artifact) -> Iterator[dg.AssetCheckResult]:
     ]
 )
 def splits_checks(duplicates: Artifact, splits: Artifact) -> Iterator[dg.AssetCheckResult]:
-    from flowmodel.data.schemas import SPLIT_TABLE
+    from flowmodel.data.tables import SPLIT_TABLE
 
     yield keeps_contract(splits, SPLIT_TABLE, dg.AssetKey("splits"))
     yield no_leak(splits, duplicates, dg.AssetKey("splits"))
@@ -72,8 +72,10 @@ def splits_checks(duplicates: Artifact, splits: Artifact) -> Iterator[dg.AssetCh
     ]
 )
 def caption_embeddings_checks(captions: Artifact, caption_embeddings: Artifact) -> Iterator[dg.AssetCheckResult]:
-    from flowmodel.data.schemas import CAPTION_EMBEDDINGS
+    from flowmodel.data.tables import caption_embeddings as contract
+    from flowmodel.files import parquet_metadata
 
     key = dg.AssetKey("caption_embeddings")
-    yield keeps_contract(caption_embeddings, CAPTION_EMBEDDINGS, key)
+    width = int(parquet_metadata(caption_embeddings.path).get("dimension", 0))
+    yield keeps_contract(caption_embeddings, contract(width), key)
     yield embeddings_complete(captions, caption_embeddings, key)

@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from flowmodel.data.schemas import ICONS, validate
 from flowmodel.data.sources.config import FolderSource
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.ingest import read_icons
-from flowmodel.data.table import ARROW_SCHEMA
+from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.images.decode import decode_png
 from flowmodel.images.rgba import encode_png
@@ -23,7 +22,7 @@ CONFIG = FolderSource(name="mine", kind="folder", path="icons", licence="CC0-1.0
 
 def read_folder(tmp_path: Path, config: FolderSource = CONFIG, log: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
     rows = read_icons(config, SourceContext(tmp_path, tmp_path / "downloads", log)).rows
-    return validate(ICONS, pd.DataFrame(rows, columns=ARROW_SCHEMA.names), where="test").set_index("key")
+    return ICONS.build(rows, where="test").to_pandas().set_index("key")
 
 
 def read(tmp_path: Path, captions: str, files: dict[str, bytes], name: str = "captions.csv") -> pd.DataFrame:

@@ -11,7 +11,7 @@ from flowmodel.data.sources.config import FontSource
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.font import observe
 from flowmodel.data.sources.ingest import read_icons
-from flowmodel.data.table import read_ok_icons
+from flowmodel.data.tables import read_ok_icons
 from flowmodel.errors import FlowmodelError
 from flowmodel.images.decode import decode_png
 from flowmodel.store import PROJECT_ROOT

@@ -9,12 +9,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from flowmodel.data.schemas import ICONS, validate
 from flowmodel.data.sources import html_chart
 from flowmodel.data.sources.config import SOURCE, HtmlChartSource
 from flowmodel.data.sources.context import Reading, SourceContext
 from flowmodel.data.sources.ingest import ingest_icons
-from flowmodel.data.table import ARROW_SCHEMA, read_icon_table, read_ok_icons
+from flowmodel.data.tables import ICONS, read_ok_icons
 from flowmodel.errors import FlowmodelError
 from flowmodel.images.decode import decode_png
 from flowmodel.images.rgba import encode_png
@@ -81,8 +80,7 @@ def config_of(server: FaultyServer, **options: Any) -> HtmlChartSource:
 
 
 def table(reading: Reading) -> pd.DataFrame:
-    icons = pd.DataFrame(reading.rows, columns=ARROW_SCHEMA.names).sort_values("id")
-    return validate(ICONS, icons, where="test").set_index("key")
+    return ICONS.build(reading.rows, where="test").to_pandas().sort_values("id").set_index("key")
 
 
 def test_a_chart_gives_one_vendor_s_pictures_with_names_groups_and_characters(server: FaultyServer, read: Read) -> None:
@@ -301,7 +299,7 @@ def test_a_table_is_not_made_again_while_the_page_is_the_same(server: FaultyServ
     assert ingest_icons(config, context, out).unchanged
     server.answers["/"] = page(chart_page([Row("1F600", "grin", [None, SQUARES["red"], None])]), etag='"2"')
     assert not ingest_icons(config, context, out).unchanged
-    assert list(read_icon_table(out)["name"]) == ["grin"]
+    assert list(ICONS.read(out)["name"]) == ["grin"]
 
 
 def test_a_large_chart_is_read_whole(server: FaultyServer, read: Read) -> None:
@@ -339,13 +337,13 @@ def test_a_table_that_lacks_a_picture_says_so_and_the_next_run_completes_it(serv
     server.answers["/art/green.png"] = Answer(status=429, headers={"Retry-After": "3600"})
     config, context = config_of(server, layout="images", pause_seconds=0), SourceContext(tmp_path, tmp_path / "dl")
     first = ingest_icons(config, context, tmp_path / "page.parquet")
-    missing = read_icon_table(first.artifact.path).set_index("key")["reason"].loc[lambda reason: reason != ""]
+    missing = ICONS.read(first.artifact.path).set_index("key")["reason"].loc[lambda reason: reason != ""]
     assert (
         not first.complete and "the server answers 429" in missing["green"] and "asked for a pause of 3600 s" in missing["1f680"]
     )
     server.answers["/art/green.png"] = picture("green")
     second = ingest_icons(config, context, tmp_path / "page.parquet")
-    assert second.complete and not second.unchanged and set(read_icon_table(second.artifact.path)["status"]) == {"ok"}
+    assert second.complete and not second.unchanged and set(ICONS.read(second.artifact.path)["status"]) == {"ok"}
     assert ingest_icons(config, context, tmp_path / "page.parquet").unchanged
 
 

@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from flowmodel.data.schemas import ICONS, validate
 from flowmodel.data.sources import iconify
 from flowmodel.data.sources.config import IconifySource
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.iconify_svg import Icon, icon_svg, resolve_icons
-from flowmodel.data.table import ARROW_SCHEMA
+from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.images.decode import decode_png
 from flowmodel.images.svg import render_svg
@@ -43,7 +42,7 @@ def read(context: SourceContext, icons: Any, info: Any = None, **more: Any) -> p
     put_in_downloads(context, "@iconify-json/tiny", "1.0.0", files)
     entry = {"name": "tiny", "kind": "iconify", "set": "tiny", "version": "1.0.0", "svg_pixels": 16, **fields}
     rows = iconify.read(IconifySource.model_validate(entry), context).rows
-    return validate(ICONS, pd.DataFrame(rows, columns=ARROW_SCHEMA.names), where="test").set_index("key")
+    return ICONS.build(rows, where="test").to_pandas().set_index("key")
 
 
 def drawn(icon: Icon, pixels: int = 64) -> NDArray[np.uint8]:
@@ -109,7 +108,7 @@ def test_hidden_icons_and_aliases_with_the_same_picture_have_no_row(context: Sou
         },
     }
     icons = read(context, data)
-    assert icons["keywords"].to_dict() == {"car": ["auto", "motor car"], "shown-old": [], "car-left": []}
+    assert icons["keywords"].map(list).to_dict() == {"car": ["auto", "motor car"], "shown-old": [], "car-left": []}
 
 
 def test_names_groups_licence_and_origin_are_those_of_the_set(context: SourceContext) -> None:

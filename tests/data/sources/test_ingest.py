@@ -16,7 +16,7 @@ from flowmodel.data.sources.ingest import (
     read_icons,
     source_fingerprint,
 )
-from flowmodel.data.table import read_icon_table
+from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.images.rgba import encode_png
 from tests.data.helpers import icon_row, plain, write_folder, write_icons
@@ -44,7 +44,7 @@ def test_ingest_is_sorted_repeatable_and_readable(context: SourceContext) -> Non
     write_icons(context.root / "set.parquet", [icon_row("b"), icon_row("a")])
     first, second = (ingest_icons(BUNDLED, context, context.root / name) for name in ("1.parquet", "2.parquet"))
     assert first.artifact.digest == second.artifact.digest
-    assert read_icon_table(first.artifact.path)["key"].tolist() == ["a", "b"]
+    assert ICONS.read(first.artifact.path)["key"].tolist() == ["a", "b"]
 
 
 def test_what_has_not_changed_is_not_read_again(context: SourceContext) -> None:

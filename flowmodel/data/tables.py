@@ -1,0 +1,199 @@
+"""The data contract: each table's columns once, with their Arrow type, what they mean and what holds for their values.
+
+The Arrow schema that files are written with, the pandera schema of the values and the pipeline's checks all derive from this.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pandera
+import pyarrow as pa
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import Artifact, read_parquet, write_parquet
+
+# `excluded`: looks like icons on both sides of a border, and is used on neither.
+SPLITS = ("train", "validation", "unseen_concept", "unseen_style", "unseen_tone", "excluded")
+STATUSES = ("ok", "quarantined")
+
+Row = Mapping[str, Any] | tuple[Any, ...]  # by column, or in the order of the columns
+
+TEXT, TEXTS = pa.string(), pa.list_(pa.string())
+_NOT_EMPTY = pandera.Check.str_length(min_value=1)
+_SHA256 = pandera.Check.str_matches(r"^[0-9a-f]{64}$")
+# `source/hexcode`, or `source/slug` where there is no code point.
+_ICON_ID = pandera.Check.str_matches(r"^[a-z0-9_-]+/[a-z0-9][a-z0-9_-]*$")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column without missing values. `check` is about its values, and only for those that are no lists."""
+
+    type: pa.DataType
+    description: str
+    check: pandera.Check | None = None
+    unique: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A kind of Parquet file: its columns in their order."""
+
+    name: str
+    columns: Mapping[str, Column]
+
+    @cached_property
+    def arrow(self) -> pa.Schema:
+        """What files are written with."""
+        return pa.schema([(name, column.type) for name, column in self.columns.items()])
+
+    @cached_property
+    def values(self) -> pandera.DataFrameSchema:
+        """What holds for the values of the columns that have a check or are unique; types are Arrow's business."""
+        checked = {name: column for name, column in self.columns.items() if column.check or column.unique}
+        return pandera.DataFrameSchema(
+            {name: pandera.Column(checks=column.check, unique=column.unique) for name, column in checked.items()}, name=self.name
+        )
+
+    def check(self, table: pa.Table, where: Path | str) -> pa.Table:
+        """Return `table` unchanged if it keeps the contract.
+
+        Raises FlowmodelError that names `where`, the column and the first offending value.
+        """
+        if table.column_names != self.arrow.names:
+            differ = sorted(set(self.columns) ^ set(table.column_names))
+            what = f"missing or unknown: {', '.join(differ)}" if differ else f"the order is {', '.join(self.columns)}"
+            raise FlowmodelError(f"{where}: table '{self.name}' breaks the contract ({what})")
+        for field, column in zip(table.schema, table.itercolumns(), strict=True):
+            if field.type != self.columns[field.name].type:
+                self._fail(where, field.name, f"is {field.type}, not {self.columns[field.name].type}")
+            if column.null_count:
+                self._fail(where, field.name, f"{column.null_count} values are missing")
+        try:
+            self.values.validate(table.select(list(self.values.columns)).to_pandas())
+        except pandera.errors.SchemaError as error:
+            first = str(error.failure_cases["failure_case"].iloc[0])[:80]
+            what = getattr(error.check, "error", None) or error.check
+            self._fail(where, error.schema.name, f"{what}, first offending value: {first!r}")
+        return table
+
+    def build(self, rows: pd.DataFrame | Sequence[Row], where: Path | str) -> pa.Table:
+        """The Arrow table of these columns of a frame or of rows; raises FlowmodelError as :meth:`check` does."""
+        frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), columns=list(self.columns))
+        try:
+            table = pa.Table.from_pandas(frame, preserve_index=False, schema=self.arrow)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError) as error:
+            raise FlowmodelError(f"{where}: table '{self.name}' breaks the contract ({' '.join(map(str, error.args))})") from None
+        return self.check(table, where)
+
+    def read(self, path: Path) -> pd.DataFrame:
+        """The table at `path`; raises FlowmodelError when it is missing, unreadable or breaks the contract."""
+        return self.check(read_parquet(path, self.arrow.names), where=path).to_pandas()
+
+    def write(
+        self,
+        path: Path,
+        rows: pd.DataFrame | Sequence[Row],
+        metadata: Mapping[str, str] | None = None,
+    ) -> Artifact:
+        """Write `rows` to `path` as :meth:`build` makes a table of them; raises FlowmodelError when they break the contract."""
+        return Artifact.of(write_parquet(path, self.build(rows, where=path), metadata))
+
+    def _fail(self, where: Path | str, column: str, what: str) -> None:
+        raise FlowmodelError(f"{where}: table '{self.name}', column '{column}' breaks the contract ({what})")
+
+
+ICONS = Table(
+    "icons",
+    {
+        "id": Column(TEXT, "source/key", _ICON_ID, unique=True),
+        "source": Column(TEXT, "its entry's name in sources.yaml"),
+        "key": Column(TEXT, "hexcode or slug"),
+        "char": Column(TEXT, "the emoji itself; empty where there is no code point"),
+        "name": Column(TEXT, "what it shows", _NOT_EMPTY),
+        "keywords": Column(TEXTS, "more words for what it shows"),
+        "captions": Column(TEXTS, "texts that the source itself gives, used as they are"),
+        "group": Column(TEXT, "Unicode's group; empty where there is none"),
+        "subgroup": Column(TEXT, "Unicode's subgroup; empty where there is none"),
+        "base_key": Column(TEXT, "key without skin tone: the concept"),
+        "skin_tone": Column(TEXT, "light … dark; empty for none"),
+        "png": Column(pa.binary(), "the picture; empty when quarantined"),
+        "width": Column(pa.int64(), "pixels", pandera.Check.ge(0)),
+        "height": Column(pa.int64(), "pixels", pandera.Check.ge(0)),
+        "sha256": Column(TEXT, "of png; in normalized_icons of the premultiplied pixels", _SHA256),
+        "licence": Column(TEXT, "of the picture, as an SPDX identifier where there is one"),
+        "redistributable": Column(pa.bool_(), "whether the picture may be passed on"),
+        "origin": Column(TEXT, "where the picture comes from"),
+        "status": Column(TEXT, "ok or quarantined", pandera.Check.isin(STATUSES)),
+        "reason": Column(TEXT, "why quarantined; empty when ok"),
+        "notes": Column(TEXT, "what was done to the picture that a person may want to know"),
+    },
+)
+
+CAPTIONS = Table(
+    "captions",
+    {
+        "caption_id": Column(TEXT, "icon_id#template, and @language where it is not English", unique=True),
+        "icon_id": Column(TEXT, "the icon that it describes", _ICON_ID),
+        "text": Column(TEXT, "the caption", _NOT_EMPTY),
+        "template": Column(TEXT, "name, name_keywords, name_group, name_tone, name_style or own"),
+        "language": Column(TEXT, "en, de, …; und for own texts", pandera.Check.str_matches(r"^[a-z]{2,3}(-[a-z]+)?$")),
+    },
+)
+
+DUPLICATES = Table(
+    "duplicates",
+    {
+        "icon_a": Column(TEXT, "the smaller of the two ids", _ICON_ID),
+        "icon_b": Column(TEXT, "the greater of the two ids", _ICON_ID),
+        "cluster": Column(TEXT, "smallest id of all that are linked, directly or through others", _ICON_ID),
+        "identical": Column(pa.bool_(), "the same pixels"),
+        "hash_distance": Column(pa.int64(), "bits that differ between the perceptual hashes", pandera.Check.ge(0)),
+        "pixel_distance": Column(pa.float64(), "root mean square, premultiplied RGBA", pandera.Check.in_range(0, 1)),
+    },
+)
+
+SPLIT_TABLE = Table(
+    "splits",
+    {
+        "icon_id": Column(TEXT, "an icon that is not quarantined", _ICON_ID, unique=True),
+        "split": Column(TEXT, "what it is used for", pandera.Check.isin(SPLITS)),
+    },
+)
+
+EMOJI_TEXTS = Table(
+    "emojibase",
+    {
+        "language": Column(TEXT, "en, de, …"),
+        "key": Column(TEXT, "hexcode"),
+        "char": Column(TEXT, "the emoji itself", _NOT_EMPTY),
+        "name": Column(TEXT, "CLDR's short name", _NOT_EMPTY),
+        "keywords": Column(TEXTS, "CLDR's keywords"),
+        "group": Column(TEXT, "Unicode's group"),
+        "subgroup": Column(TEXT, "Unicode's subgroup"),
+        "order": Column(pa.int32(), "place in Unicode's own order"),
+    },
+)
+
+
+def caption_embeddings(width: int) -> Table:
+    """The table of caption vectors of `width` numbers."""
+    return Table(
+        "caption_embeddings",
+        {
+            "caption_id": Column(TEXT, "as in captions", unique=True),
+            "text": Column(TEXT, "what was encoded"),
+            "pooled": Column(pa.list_(pa.float32(), width), "of the whole text, L2-normalized"),
+            "tokens": Column(pa.list_(pa.list_(pa.float16(), width)), "one vector a token"),
+        },
+    )
+
+
+def read_ok_icons(path: Path, columns: list[str]) -> pd.DataFrame:
+    """`columns` of the icons at `path` that are not quarantined, in file order."""
+    icons = read_parquet(path, [*columns, "status"]).to_pandas()
+    return icons.loc[icons["status"] == "ok", columns].reset_index(drop=True)
