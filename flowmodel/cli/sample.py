@@ -1,5 +1,6 @@
 """`flowmodel sample`: prompts to transparent PNGs."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +21,14 @@ def sample(
     guidance: Annotated[float | None, typer.Option(min=0, help="Guidance scale; 1 is off; default: the recipe's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    animate: Annotated[bool, typer.Option("--animate", help="Also PROMPT.png in that folder: noise becoming the icons.")] = False,
+    animate: Annotated[
+        bool, typer.Option("--animate", help="Also PROMPT-animated.png in that folder: noise becoming the icons.")
+    ] = False,
 ) -> None:
     """Draw transparent PNGs for prompts, and a grid of them on a checkerboard."""
     from flowmodel.images.grid import picture_grid
     from flowmodel.images.rgba import to_image
-    from flowmodel.images.save import save_image, slug
+    from flowmodel.images.save import file_stem, save_image
     from flowmodel.model.animation import draw_animation
     from flowmodel.model.generator import Generator
     from flowmodel.store import Store
@@ -36,16 +39,18 @@ def sample(
     generator = Generator.load(checkpoint, device)
     folder = out.with_suffix("")
     images, labels = [], []
-    for prompt in prompts:
-        # Prompt by prompt, so that a picture depends on its own prompt, its number and the seed, not on the other prompts.
-        drawn_NCHW = generator.sample([prompt] * count, seed=seed, steps=steps, guidance=guidance)
-        for number, rgba_CHW in enumerate(drawn_NCHW):
+    # Prompt by prompt, so that a picture depends on its own prompt, its number and the seed, not on the other prompts. A prompt
+    # that is given twice has twice as many pictures.
+    for prompt, times in Counter(prompts).items():
+        asked, stem = [prompt] * (times * count), file_stem(prompt)
+        for number, rgba_CHW in enumerate(generator.sample(asked, seed=seed, steps=steps, guidance=guidance)):
             images.append(to_image(rgba_CHW))
             labels.append(prompt)
-            save_image(images[-1], folder / f"{slug(prompt)}-{number}.png")
+            save_image(images[-1], folder / f"{stem}-{number}.png")
         if animate:
-            draw_animation(generator, [prompt] * count, folder / f"{slug(prompt)}.png", seed, steps, guidance)
+            draw_animation(generator, asked, folder / f"{stem}-animated.png", seed, steps, guidance)
     save_image(picture_grid(images, columns=count if count > 1 else 8, labels=labels), out)
     evaluations = generator.nfe(steps, guidance)
     nfe = "adaptive steps" if evaluations is None else f"{evaluations} network evaluations a picture"
-    console.print(f"{len(images)} pictures in {folder}/, grid in {out} (model {checkpoint}, {nfe}, seed {seed})")
+    pictures = f"{len(images)} picture{'s' if len(images) > 1 else ''}"
+    console.print(f"{pictures} in {folder}/, grid in {out} (model {checkpoint}, {nfe}, seed {seed})")

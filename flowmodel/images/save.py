@@ -7,7 +7,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from flowmodel.files import write_bytes
+from flowmodel.files import sha256_bytes, write_bytes
+
+_MOST_BYTES = 100  # of a name's words; most file systems allow 255 for all of it
+_DIGEST_LENGTH = 10
+_ENDS_LIKE_A_DIGEST = re.compile(rf"(^|[-_])[0-9a-f]{{{_DIGEST_LENGTH}}}$")
+_VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0f]")
 
 
 def save_image(image: Image.Image, path: Path) -> Path:
@@ -21,7 +26,32 @@ def png_bytes(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def slug(text: str) -> str:
-    """`text` as part of a file name: lower-case ASCII letters and digits joined by hyphens, at most 60 of them."""
-    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:60] or "picture"
+def file_stem(prompt: str) -> str:
+    """The file name of a prompt's pictures, without number and ending: its words, in letters and digits of any script.
+
+    `red heart, noto style` is `red-heart_noto-style`. Where that doesn't give the prompt back exactly (capitals, other signs, a
+    form of accents that some file systems change, more than 100 bytes), a digest of the prompt follows. So a prompt has the same
+    name in every call, and two prompts never share one, on file systems that ignore case or the form of accents either.
+    """
+    words = _words(unicodedata.normalize("NFC", prompt).lower())
+    stem = words.encode()[:_MOST_BYTES].decode(errors="ignore")
+    is_told_by_words = stem.replace("_", ", ").replace("-", " ") == prompt == _folded(prompt)
+    if stem and is_told_by_words and not _ENDS_LIKE_A_DIGEST.search(stem):
+        return stem
+    digest = sha256_bytes(prompt.encode(errors="surrogatepass"))[:_DIGEST_LENGTH]
+    return f"{stem.strip('-_') or 'picture'}-{digest}"
+
+
+def _words(text: str) -> str:
+    """Words joined by `-`, and what stands between commas by `_`. A mark, such as an accent, is kept behind a letter or digit."""
+    kept = ""
+    for char in text:
+        category = unicodedata.category(char)
+        is_accent = category in ("Mn", "Mc") and not _VARIATION_SELECTORS.match(char) and kept[-1:] not in ("", " ", ",")
+        kept += char if category[0] in "LN" or is_accent else "," if char == "," else " "
+    return "_".join(filter(None, ("-".join(clause.split()) for clause in kept.split(","))))
+
+
+def _folded(text: str) -> str:
+    """Alike for all texts that some file system takes for the same name."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).upper().casefold())

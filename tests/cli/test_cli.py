@@ -59,6 +59,31 @@ def test_sample_draws_transparent_pictures_and_a_grid(tiny_training, tmp_path):
     assert np.asarray(Image.open(first)).shape[2] == 3
 
 
+def test_every_picture_is_a_file_of_its_own_and_is_counted(tiny_training, tmp_path):
+    prompts = [
+        "赤いハート",
+        "ピザ",
+        "犬",
+        "🍕",
+        "Pizza",
+        "pizza",
+        "pizza",
+        "a very long prompt " * 5 + "one",
+        "a very long prompt " * 5 + "two",
+    ]
+    out, options = tmp_path / "grid.png", ("--model", tiny_training.checkpoint, "--animate")
+    result = _flowmodel("sample", *prompts, "--out", out, *options, store=tmp_path)
+    assert result.returncode == 0, result.stderr
+    pictures = [path.name for path in (tmp_path / "grid").iterdir() if not path.name.endswith("-animated.png")]
+    assert result.stdout.startswith(f"{len(pictures)} pictures in ") and len(pictures) == len(prompts)
+    assert len({name.casefold() for name in pictures}) == len(prompts)
+    assert {"赤いハート-0.png", "ピザ-0.png", "犬-0.png", "pizza-0.png", "pizza-1.png"} <= set(pictures)
+    assert len(list((tmp_path / "grid").iterdir())) == len(prompts) + len(set(prompts))
+
+    alone = _flowmodel("sample", "pizza", "--out", out, "--model", tiny_training.checkpoint, store=tmp_path)
+    assert alone.stdout.startswith("1 picture in ")
+
+
 def test_train_leaves_a_checkpoint_and_does_not_repeat_it(prepared, tmp_path):
     options = [part for override in TINY for part in ("--set", override)]
     first = _flowmodel("train", "--recipe", "from_scratch", "--out", tmp_path / "run", *options, store=prepared.store.root)
