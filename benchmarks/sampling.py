@@ -23,13 +23,11 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.measure import write_json
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.data.prepare import prepare
-from flowmodel.data.tables import read_ok_icons
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.metrics.distances import Products, kid
 from flowmodel.flow.sampling import evaluations
-from flowmodel.images.tensors import load_tensors
 from flowmodel.model.generator import Generator
 from flowmodel.nets import TextCondition
 from flowmodel.recipes.schema import SamplingConfig
@@ -87,16 +85,14 @@ def _draw(generator: Generator, texts: Sequence[TextCondition], config: Sampling
     return torch.cat([generator.draw(text, config, first=first) for text, first in zip(texts, firsts, strict=False)])
 
 
-def measure(generator: Generator, inputs: TrainingInputs, icons: int, budgets: Sequence[int], console: Console) -> list[Point]:
+def measure(generator: Generator, dataset: IconDataset, icons: int, budgets: Sequence[int], console: Console) -> list[Point]:
     """Every setting, on the names of `icons` of the icons that the model was trained on."""
-    names = read_ok_icons(inputs.normalised.path, ["id", "name"]).set_index("id")["name"].to_dict()
+    names = dict(zip(dataset.ids, dataset.icons["name"], strict=True))
     ids = [icon_id for icon_id in generator.trained_ids if icon_id in names]
     ids = [ids[int(number)] for number in torch.linspace(0, len(ids) - 1, min(icons, len(ids)))]
     texts = [generator.encode([names[i] for i in ids[first : first + BATCH]]) for first in range(0, len(ids), BATCH)]
-    tensors = load_tensors(inputs.tensors.path)
-    position = {icon_id: row for row, icon_id in enumerate(tensors.ids)}
     extractor = load_extractor()
-    real_MD = extractor(tensors.rgba_N4HW[[position[icon_id] for icon_id in ids]]).semantic_ND
+    real_MD = extractor(dataset.rgba_N4HW[[dataset.row_of[icon_id] for icon_id in ids]]).semantic_ND
     points, exact = [], {}
     recipe = generator.recipe.sampling
     for config in _settings(recipe, budgets):
@@ -132,8 +128,8 @@ def main() -> int:
     generator = Generator.load(resolve_model(Store.from_environment(), options.model), options.device)
     icons, budgets = (64, (1, 4, 16)) if options.quick else (256, (1, 2, 4, 8, 16, 32, 64))
     with tempfile.TemporaryDirectory() as folder:
-        inputs = prepare(generator.recipe, Store(Path(folder)))
-        points = measure(generator, inputs, icons, budgets, console)
+        dataset = prepare(generator.recipe, Store(Path(folder)))
+        points = measure(generator, dataset, icons, budgets, console)
     table = Table(*("guidance", "solver", "steps", "NFE", "1 picture", "64 pictures", "RMS", "KID"))
     table.title = f"{generator.recipe.name}, {generator.recipe.data.size} x {generator.recipe.data.size}, {generator.device}"
     for p in points:

@@ -21,10 +21,9 @@ import torch.nn.functional as F
 
 from benchmarks.measure import print_rows, write_json
 from flowmodel.data.captions import TEMPLATES
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.data.keys import base_key
 from flowmodel.data.prepare import prepare
-from flowmodel.data.splits import load_splits
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.real import RealIcons
@@ -75,20 +74,25 @@ def _recipe(variant: str, pictures: int, selection: Path) -> Recipe:
     return parse_recipe(values, where=variant)
 
 
-def _select(inputs: TrainingInputs, share: int, out: Path) -> Path:
+def _everything(size: int) -> Recipe:
+    return load_recipe("laptop", [f"data.size={size}", *VARIANTS["captions: every template"]])
+
+
+def _select(dataset: IconDataset, share: int, out: Path) -> Path:
     """A list of one in `share` concepts, always the same, with all their skin tones."""
-    keys = sorted({icon_id.partition("/")[2] for icon_id in load_splits(inputs.splits.path)})
+    keys = sorted({icon_id.partition("/")[2] for icon_id in dataset.ids})
     chosen = [key for key in keys if int(hashlib.sha256(base_key(key).encode()).hexdigest(), 16) % share == 0]
     write_bytes(out, "\n".join(chosen).encode())
     return out
 
 
-def run_variant(variant: str, recipe: Recipe, inputs: TrainingInputs, store: Store, parent: str) -> list[dict[str, Any]]:
+def run_variant(variant: str, recipe: Recipe, sources: Path, store: Store, parent: str) -> list[dict[str, Any]]:
     """Rows of the variant; of the base also those of other averages and guidance."""
-    folder = training_folder(store, recipe, inputs)
-    observer = MlflowObserver(store, inputs, {PARENT: parent, "variant": variant})
-    result = train(recipe, inputs, folder, [observer])
-    scorer = _Scorer(TrainingInputs.of(store, _SIZE), store)
+    dataset = prepare(recipe, store, sources)
+    folder = training_folder(store, recipe, dataset)
+    observer = MlflowObserver(store, dataset, {PARENT: parent, "variant": variant})
+    result = train(recipe, dataset, folder, [observer])
+    scorer = _Scorer(prepare(_everything(_SIZE), store, sources), store)
     assert observer.run is not None
     generator = Generator.load(result.checkpoint.path)
     row = {
@@ -121,9 +125,9 @@ class _Scorer:
 
     NAMES = ("top1", "top5")
 
-    def __init__(self, inputs: TrainingInputs, store: Store) -> None:
+    def __init__(self, dataset: IconDataset, store: Store) -> None:
         self._extractor = load_extractor()
-        self._real = RealIcons.load(inputs, self._extractor, store.root / "features")
+        self._real = RealIcons.load(dataset, self._extractor, store.root / "features")
 
     def score(self, generator: Generator, guidance: float | None = None) -> dict[str, float]:
         real = self._real
@@ -153,13 +157,11 @@ def main() -> int:
     selection = store.file("sweep", "selection.txt")
     if options.only:
         recipe = _recipe(options.only, pictures, selection)
-        inputs = TrainingInputs.of(store, recipe.data.size)
-        print(json.dumps(run_variant(options.only, recipe, inputs, store, options.parent)))
+        print(json.dumps(run_variant(options.only, recipe, options.sources, store, options.parent)))
         return 0
     for size in (64, _SIZE):
-        everything = load_recipe("laptop", [f"data.size={size}", *VARIANTS["captions: every template"]])
-        inputs = prepare(everything, store, options.sources)
-    _select(inputs, options.share, selection)
+        dataset = prepare(_everything(size), store, options.sources)
+    _select(dataset, options.share, selection)
     parent = TrainingRun.open(store, store.file("sweep", sha256_json([pictures, options.share])[:12]), "sweep of settings")
     parent.set_status("RUNNING")
     try:
@@ -179,7 +181,13 @@ def _workers(options: argparse.Namespace, parent: str) -> Iterator[dict[str, Any
 
     def work(variant: str) -> list[dict[str, Any]]:
         command = [sys.executable, "-m", "benchmarks.sweep", "--only", variant, "--parent", parent]
-        command += ["--pictures", str(options.pictures), *(["--quick"] if options.quick else [])]
+        command += [
+            "--sources",
+            str(options.sources),
+            "--pictures",
+            str(options.pictures),
+            *(["--quick"] if options.quick else []),
+        ]
         done = subprocess.run(
             command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True, check=True, cwd=PROJECT_ROOT
         )

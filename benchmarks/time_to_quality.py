@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from benchmarks.measure import write_json
 from benchmarks.networks import DiffusersUNet, is_installed
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.data.prepare import prepare
 from flowmodel.evaluation.features import FeatureExtractor, load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
@@ -137,10 +137,10 @@ def _entries(size: int) -> dict[str, tuple[Callable[[int], Recipe], Callable[[in
     return entries
 
 
-def _contestants(size: int, inputs: TrainingInputs, seconds: float, console: Console) -> list[Contestant]:
+def _contestants(size: int, dataset: IconDataset, seconds: float, console: Console) -> list[Contestant]:
     """With as many steps as the time allows: the learning rate ends its decay with them."""
     entries = _entries(size)
-    trials = {name: TrainingState(recipe(1_000), inputs, name, build) for name, (recipe, build) in entries.items()}
+    trials = {name: TrainingState(recipe(1_000), dataset, name, build) for name, (recipe, build) in entries.items()}
     speeds: dict[str, list[float]] = {name: [] for name in entries}
     for turn in range(TRIALS + 1):
         for name, trial in trials.items():
@@ -150,8 +150,8 @@ def _contestants(size: int, inputs: TrainingInputs, seconds: float, console: Con
     contestants = []
     for name, (recipe, build) in entries.items():
         steps = max(10, round(seconds * median(speeds[name])))
-        state = TrainingState(recipe(steps), inputs, digest=name, build=build)
-        validation = Validation(state.recipe, inputs, state.policy, state.data)
+        state = TrainingState(recipe(steps), dataset, digest=name, build=build)
+        validation = Validation(state.recipe, dataset, state.policy, state.data)
         contestants.append(Contestant(name, state, validation, steps))
         console.print(f"{name}: {count_parameters(state.network) / 1e6:.2f} M parameters, {steps} steps")
     return contestants
@@ -233,24 +233,21 @@ def main() -> int:
     seconds = 30.0 if options.quick else options.minutes * 60
     console = Console(width=150)
     with tempfile.TemporaryDirectory() as folder:
-        inputs = prepare(_recipe(None, "rgba", options.size, 1), Store(Path(folder)))
-        contestants = _contestants(options.size, inputs, seconds, console)
+        dataset = prepare(_recipe(None, "rgba", options.size, 1), Store(Path(folder)))
+        contestants = _contestants(options.size, dataset, seconds, console)
         race(contestants, console)
         extractor = load_extractor()
         results = [score(contestant, extractor, samples=100 if options.quick else 1_000)[0] for contestant in contestants]
         console.print(_table(results, options.size, contestants[0].state.policy.device))
         if options.picture:
-            _picture(contestants, inputs, options.picture)
+            _picture(contestants, dataset, options.picture)
     write_json(options.json, [asdict(result) for result in results])
     return 0 if options.quick or _ours_wins(results) else 1
 
 
-def _picture(contestants: list[Contestant], inputs: TrainingInputs, out: Path) -> None:
+def _picture(contestants: list[Contestant], dataset: IconDataset, out: Path) -> None:
     """A row a network, the real icons on top."""
-    from flowmodel.data.tables import read_ok_icons
-
-    icons = read_ok_icons(inputs.normalised.path, ["id", "name"])
-    id_of = dict(zip(icons["name"], icons["id"], strict=True))
+    id_of = dict(zip(dataset.icons["name"], dataset.ids, strict=True))
     position = {icon_id: index for index, icon_id in enumerate(contestants[0].state.data.ids)}
     names = [name for name in PICTURED if id_of.get(name) in position]
     icons_N = torch.tensor([position[id_of[name]] for name in names])

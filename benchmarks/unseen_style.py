@@ -16,7 +16,6 @@ import numpy as np
 from torch import Tensor
 
 from benchmarks.measure import print_rows, write_json
-from flowmodel.data.dataset import TrainingInputs
 from flowmodel.data.prepare import prepare
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import Features, load_extractor
@@ -26,7 +25,7 @@ from flowmodel.evaluation.real import RealIcons, Rows
 from flowmodel.evaluation.scoring import fidelity
 from flowmodel.model.generator import Generator
 from flowmodel.registry.references import resolve_model
-from flowmodel.store import Store
+from flowmodel.store import PROJECT_ROOT, Store
 
 _CHOICE_SEED = 0
 
@@ -59,7 +58,7 @@ def measure(generator: Generator, own: RealIcons, unseen: RealIcons, icons: int)
     known = [row for row, key in enumerate(unseen.keys) if all((source, key) in row_of for source in sources)]
     if not known:
         raise FlowmodelError(
-            "no icon of the sources stands for what the model was trained on in every style; are its own in the store?"
+            "no icon of the sources stands for what the model was trained on in every style; is --own its own list?"
         )
     rows_N = np.sort(np.random.default_rng(_CHOICE_SEED).choice(known, min(icons, len(known)), replace=False))
 
@@ -90,17 +89,17 @@ def _prompts(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", type=Path, help="list of sources with the unseen set")
-    parser.add_argument("--model", default="pretrained", help="whose own icons are in the store")
+    parser.add_argument("--model", default="pretrained")
+    parser.add_argument("--own", type=Path, default=PROJECT_ROOT / "data/pretrained/sources.yaml", help="the model's own sources")
     parser.add_argument("--icons", type=int, default=256)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     options = parser.parse_args()
     store = Store.from_environment()
     generator = Generator.load(resolve_model(store, options.model))
-    apart = Store(store.root / "unseen_style")
-    inputs = prepare(generator.recipe, apart, options.sources, print)
-    cache = store.root / "features"
-    unseen = RealIcons.load(inputs, load_extractor(), cache)
-    own = RealIcons.load(TrainingInputs.of(store, generator.recipe.data.size), load_extractor(), cache)
+    own, unseen = (
+        RealIcons.load(prepare(generator.recipe, store, sources, print), load_extractor(), store.root / "features")
+        for sources in (options.own, options.sources)
+    )
     rows = measure(generator, own, unseen, options.icons)
     print_rows(rows, width=160)
     write_json(options.json, rows)

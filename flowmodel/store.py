@@ -52,6 +52,11 @@ class Store:
         return self.file("splits", "splits.parquet")
 
     @property
+    def datasets(self) -> Path:
+        """Prepared data sets, each a folder named by its digest."""
+        return self.root / "datasets"
+
+    @property
     def released(self) -> Path:
         """What was registered last: model name, version, aliases, and where metrics and grid lie."""
         return self.file("registered_model", "registered.json")

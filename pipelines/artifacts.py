@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, read_json, sha256_file, write_json
 from flowmodel.store import Store
@@ -20,7 +21,7 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
 
     store: dg.ResourceDependency[StoreResource]
 
-    def handle_output(self, context: dg.OutputContext, obj: Artifact) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: Artifact | IconDataset) -> None:
         store = self.store.open()
         path = obj.path.resolve()
         if path.is_relative_to(store.root):
@@ -28,12 +29,12 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
         write_json(_record(store, context.asset_key), {"path": path.as_posix(), "digest": obj.digest})
 
     @readable_failures()
-    def load_input(self, context: dg.InputContext) -> Artifact:
+    def load_input(self, context: dg.InputContext) -> Artifact | IconDataset:
         return load_artifact(self.store.open(), context.asset_key)
 
 
-def load_artifact(store: Store, key: dg.AssetKey) -> Artifact:
-    """The latest Artifact of asset `key`; raises FlowmodelError when its file is missing or has another digest."""
+def load_artifact(store: Store, key: dg.AssetKey) -> Artifact | IconDataset:
+    """What asset `key` gave last; raises FlowmodelError when the file is missing or has another digest."""
     name, record = key.to_user_string(), _record(store, key)
     if not record.exists():
         raise FlowmodelError(f"asset '{name}': never materialised in {store.root}; materialise '{name}' first")
@@ -41,6 +42,8 @@ def load_artifact(store: Store, key: dg.AssetKey) -> Artifact:
     artifact = Artifact(store.root / values["path"], values["digest"])
     if not artifact.path.exists():
         raise FlowmodelError(f"{artifact.path}: the file of asset '{name}' is gone; materialise '{name}' again")
+    if artifact.path.is_dir():
+        return IconDataset.open(artifact.path)  # its digest is checked file by file, when they are read
     if sha256_file(artifact.path) != artifact.digest:
         raise FlowmodelError(f"{artifact.path}: changed since asset '{name}' wrote it; materialise '{name}' again")
     return artifact

@@ -3,17 +3,21 @@
 import base64
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 
+from flowmodel.data.dataset import IconDataset
 from flowmodel.files import Artifact
 
 if TYPE_CHECKING:
     from PIL import Image
 
+T = TypeVar("T", Artifact, IconDataset)
 
-def materialised(artifact: Artifact, started: float, asset: str | None = None, **metadata: Any) -> dg.MaterializeResult[Artifact]:
+
+def materialised(artifact: T, started: float, asset: str | None = None, **metadata: Any) -> dg.MaterializeResult[T]:
     """The result of an asset: `artifact` goes to those downstream, its digest is the data version.
 
     `started` is `time.perf_counter()` of when the asset began; `asset` its key, where one step makes several.
@@ -25,11 +29,16 @@ def materialised(artifact: Artifact, started: float, asset: str | None = None, *
         metadata={
             "path": dg.MetadataValue.path(artifact.path),
             "digest": artifact.digest,
-            "megabytes": float(f"{artifact.path.stat().st_size / 1e6:.3g}"),
+            "megabytes": float(f"{_size(artifact.path) / 1e6:.3g}"),
             "seconds": round(time.perf_counter() - started, 1),
             **metadata,
         },
     )
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
 def picture(image: "Image.Image") -> dg.MetadataValue:

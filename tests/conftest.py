@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.data.prepare import prepare
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes import Recipe, load_recipe
@@ -80,7 +80,7 @@ def tiny_recipe() -> Recipe:
 @dataclass(frozen=True)
 class Prepared:
     store: Store
-    inputs: TrainingInputs
+    dataset: IconDataset
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +94,7 @@ def prepared(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> P
 class TinyTraining:
     recipe: Recipe
     store: Store
-    inputs: TrainingInputs
+    dataset: IconDataset
     folder: Path
     checkpoint: Checkpoint
 
@@ -102,9 +102,9 @@ class TinyTraining:
 @pytest.fixture(scope="session")
 def tiny_training(tiny_recipe: Recipe, prepared: Prepared) -> TinyTraining:
     """A finished training of 30 steps; treat its files as read-only."""
-    folder = training_folder(prepared.store, tiny_recipe, prepared.inputs)
-    result = train(tiny_recipe, prepared.inputs, folder)
-    return TinyTraining(tiny_recipe, prepared.store, prepared.inputs, folder, result.checkpoint)
+    folder = training_folder(prepared.store, tiny_recipe, prepared.dataset)
+    result = train(tiny_recipe, prepared.dataset, folder)
+    return TinyTraining(tiny_recipe, prepared.store, prepared.dataset, folder, result.checkpoint)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def tiny_evaluation(tiny_training: TinyTraining) -> TinyEvaluation:
     from flowmodel.evaluation.evaluate import evaluate
     from flowmodel.evaluation.grid import sample_grid
 
-    store, inputs = tiny_training.store, tiny_training.inputs
-    result = evaluate(tiny_training.checkpoint, inputs, store.file("evaluation", "tiny"), store.root / "features")
-    grid = sample_grid(result.samples, inputs, store.file("sample_grid", "tiny.png"))
+    store, dataset = tiny_training.store, tiny_training.dataset
+    result = evaluate(tiny_training.checkpoint, dataset, store.file("evaluation", "tiny"), store.root / "features")
+    grid = sample_grid(result.samples, dataset, store.file("sample_grid", "tiny.png"))
     return TinyEvaluation(result.report, result.metrics.path, result.samples, grid.path)

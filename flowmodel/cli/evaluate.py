@@ -47,10 +47,10 @@ def evaluate(
         config = config.model_copy(update={"max_icons": icons})
     # Nothing but the page, the numbers and the cached features is kept.
     with Stages(console) as stages, tempfile.TemporaryDirectory(prefix="flowmodel-") as folder:
-        inputs = prepare(recipe, store, sources, log=stages)
+        dataset = prepare(recipe, store, sources, log=stages)
         curves = training_curves(store, checkpoint)
         evaluation = evaluate_and_report(
-            checkpoint, inputs, Path(folder), out, store.root / "features", config, sweeps, curves, log=stages
+            checkpoint, dataset, Path(folder), out, store.root / "features", config, sweeps, curves, log=stages
         )
         if json is not None:
             write_bytes(json, evaluation.metrics.path.read_bytes())

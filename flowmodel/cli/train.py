@@ -28,20 +28,18 @@ def train(
 ) -> None:
     """Train without Dagster and MLflow; leaves OUT/final.safetensors, and OUT/grid.png of what it draws."""
     from flowmodel.cli.terminal import TerminalObserver
-    from flowmodel.data.dataset import TrainingInputs
+    from flowmodel.data.dataset import IconDataset
     from flowmodel.data.prepare import prepare
     from flowmodel.recipes import load_recipe
     from flowmodel.store import Store
     from flowmodel.training.loop import train as run_training
-    from flowmodel.training.processes import main_process_first
+    from flowmodel.training.processes import made_by_main
 
     given = {"training.device": device, "training.init": init}
     chosen = load_recipe(recipe, [*(set_ or []), *(f"{field}={value}" for field, value in given.items() if value)])
+    store = Store.from_environment()
     # Under `accelerate launch` all processes come here.
-    with main_process_first(chosen.training.device) as is_main:
-        console.quiet = not is_main
-        store = Store.from_environment()
-        of_main = TrainingInputs.of  # the others read what it has prepared
-        inputs = prepare(chosen, store, sources, log=console.print) if is_main else of_main(store, chosen.data.size)
+    folder, is_main = made_by_main(chosen.training.device, lambda: prepare(chosen, store, sources, log=console.print).folder)
+    console.quiet = not is_main
     with TerminalObserver(console, out) as observer:
-        run_training(chosen, inputs, out, [observer] if is_main else [])
+        run_training(chosen, IconDataset.open(folder), out, [observer] if is_main else [])

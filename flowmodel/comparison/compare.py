@@ -9,11 +9,11 @@ from typing import Any
 from flowmodel.comparison.picture import comparison_picture
 from flowmodel.comparison.row import Row
 from flowmodel.comparison.variants import Variant, variants
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import Resumable
 from flowmodel.evaluation.evaluate import evaluate
 from flowmodel.evaluation.grid import sample_grid
-from flowmodel.files import Artifact, parquet_metadata, sha256_json, write_json
+from flowmodel.files import Artifact, sha256_json, write_json
 from flowmodel.images.save import save_image
 from flowmodel.recipes import Recipe
 from flowmodel.registry.models import record_evaluation
@@ -45,7 +45,7 @@ class Comparison:
 
 def compare_architectures(
     recipe: Recipe,
-    inputs: TrainingInputs,
+    dataset: IconDataset,
     store: Store,
     steps: int,
     seeds: int = 1,
@@ -61,9 +61,8 @@ def compare_architectures(
         Resumable: a training was interrupted; a checkpoint has been written.
         FlowmodelError: the recipe has no U-Net, its data can't be read, or MLflow can't be used.
     """
-    text_width = int(parquet_metadata(inputs.embeddings.path)["dimension"])
-    chosen = variants(recipe, steps, seeds, text_width)
-    digest = sha256_json([[training_digest(variant.recipe, inputs) for variant in chosen], seeds])
+    chosen = variants(recipe, steps, seeds, dataset.text_width)
+    digest = sha256_json([[training_digest(variant.recipe, dataset) for variant in chosen], seeds])
     folder = store.file(ASSET, f"{recipe.name}-{digest[:12]}")
     parent = TrainingRun.open(store, folder, f"compare architectures, {recipe.name}", tags)
     parent.set_status("RUNNING")
@@ -71,11 +70,11 @@ def compare_architectures(
         rows, samples = [], {}
         for number, variant in enumerate(chosen, start=1):
             log(f"network {number} of {len(chosen)}: {variant.words}")
-            row, samples[variant.slug] = _train_and_score(variant, inputs, store, folder, parent, text_width, observers, log)
+            row, samples[variant.slug] = _train_and_score(variant, dataset, store, folder, parent, observers, log)
             rows.append(row)
-        settings = _settings(recipe, inputs, steps, chosen)
+        settings = _settings(recipe, dataset, steps, chosen)
         write_json(folder / "comparison.json", {"rows": [asdict(row) for row in rows], "settings": settings, "note": NOTE})
-        picture = save_image(comparison_picture(rows, samples, settings, inputs), folder / "comparison.png")
+        picture = save_image(comparison_picture(rows, samples, settings, dataset), folder / "comparison.png")
         parent.log_parameters(settings)
         parent.log_file(folder / "comparison.json", ASSET)
         parent.log_picture(picture, f"{ASSET}/comparison.png")
@@ -89,23 +88,22 @@ def compare_architectures(
 
 def _train_and_score(
     variant: Variant,
-    inputs: TrainingInputs,
+    dataset: IconDataset,
     store: Store,
     folder: Path,
     parent: TrainingRun,
-    text_width: int,
     observers: Sequence[TrainingObserver],
     log: Callable[[str], None],
 ) -> tuple[Row, Path]:
     """The network's row, and where its samples lie."""
-    mlflow = MlflowObserver(store, inputs, {PARENT: parent.run_id})
-    result = train(variant.recipe, inputs, training_folder(store, variant.recipe, inputs), [*observers, mlflow])
+    mlflow = MlflowObserver(store, dataset, {PARENT: parent.run_id})
+    result = train(variant.recipe, dataset, training_folder(store, variant.recipe, dataset), [*observers, mlflow])
     own = folder / variant.slug
-    scored = evaluate(result.checkpoint, inputs, own, store.root / "features", log=log)
-    grid = sample_grid(scored.samples, inputs, own / "sample_grid.png")
-    run = record_evaluation(store, result.checkpoint, scored.report, grid.path, inputs)
+    scored = evaluate(result.checkpoint, dataset, own, store.root / "features", log=log)
+    grid = sample_grid(scored.samples, dataset, own / "sample_grid.png")
+    run = record_evaluation(store, result.checkpoint, scored.report, grid.path, dataset)
     run.log_tags({PARENT: parent.run_id})  # also where an earlier comparison had trained it
-    cost, trained = variant.cost(text_width), scored.report["metrics"]["train"]
+    cost, trained = variant.cost(dataset.text_width), scored.report["metrics"]["train"]
     speeds = run.history("training/images_per_second")
     row = Row(
         slug=variant.slug,
@@ -126,7 +124,7 @@ def _train_and_score(
     return row, scored.samples
 
 
-def _settings(recipe: Recipe, inputs: TrainingInputs, steps: int, chosen: Sequence[Variant]) -> dict[str, Any]:
+def _settings(recipe: Recipe, dataset: IconDataset, steps: int, chosen: Sequence[Variant]) -> dict[str, Any]:
     first = chosen[0].recipe
     return {
         "recipe": recipe.name,
@@ -137,7 +135,7 @@ def _settings(recipe: Recipe, inputs: TrainingInputs, steps: int, chosen: Sequen
         "solver": first.sampling.solver,
         "solver_steps": first.sampling.steps,
         "guidance": first.sampling.guidance,
-        "dataset_digest": inputs.digest,
+        "dataset_digest": dataset.digest,
     }
 
 

@@ -7,31 +7,27 @@ from typing import Any
 from PIL import Image
 
 from flowmodel.comparison.row import Row
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.data.splits import TRAIN
-from flowmodel.data.tables import read_ok_icons
 from flowmodel.evaluation.grid import over_groups
 from flowmodel.evaluation.samples import load_samples
 from flowmodel.images.grid import labelled_rows
 from flowmodel.images.rgba import to_image
-from flowmodel.images.tensors import load_tensors
 
 SHOWN = 9
 
 
 def comparison_picture(
-    rows: Sequence[Row], samples: Mapping[str, Path], settings: Mapping[str, Any], inputs: TrainingInputs
+    rows: Sequence[Row], samples: Mapping[str, Path], settings: Mapping[str, Any], dataset: IconDataset
 ) -> Image.Image:
     """Captions of trained icons from all groups; samples of the first seed. `samples` are files by the rows' slugs."""
     drawn = {slug: load_samples(path) for slug, path in samples.items()}
     first = drawn[rows[0].slug]
-    icons = read_ok_icons(inputs.normalised.path, ["id", "group"])
-    group_of = dict(zip(icons["id"], icons["group"], strict=True))
+    group_of = dict(zip(dataset.ids, dataset.icons["group"], strict=True))
     numbers = over_groups(first.of_split(TRAIN), first, group_of, SHOWN)
     ids = [first.ids[number] for number in numbers]
-    tensors = load_tensors(inputs.tensors.path)
-    row_of = {icon_id: row for row, icon_id in enumerate(tensors.ids)}
-    lines = [("Real icons", [f"{len(row_of)} in the data set"], [to_image(tensors.rgba_N4HW[row_of[icon]]) for icon in ids])]
+    real = [to_image(dataset.rgba_N4HW[dataset.row_of[icon_id]]) for icon_id in ids]
+    lines = [("Real icons", [f"{len(dataset.ids)} in the data set"], real)]
     for row in rows:
         own = drawn[row.slug]
         number_of = {icon_id: number for number, icon_id in enumerate(own.ids)}

@@ -1,29 +1,22 @@
 """Which pictures a data set holds and under which terms: what travels with a training into its MLflow run."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields
 from itertools import starmap
-from pathlib import Path
 
 import pandas as pd
 
-from flowmodel.data.splits import load_splits
 from flowmodel.data.terms import Terms
-from flowmodel.files import read_parquet
 
 _TERMS = [field.name for field in fields(Terms)]
 COLUMNS = ("id", "source", "name", "licence", "redistributable", "origin", "sha256")
 
 
-def icon_manifest(normalised: Path, splits: Path, ids: Collection[str] | None = None) -> pd.DataFrame:
-    """A row an icon, sorted by id: COLUMNS, and `split`. All usable icons, or those in `ids`.
-
-    Raises FlowmodelError when a table is missing or unreadable.
-    """
-    icons = read_parquet(normalised, [*COLUMNS, "status"]).to_pandas()
-    icons = icons.loc[icons["status"] == "ok", list(COLUMNS)]
-    icons["split"] = icons["id"].map(load_splits(splits))
-    return (icons if ids is None else icons[icons["id"].isin(set(ids))]).reset_index(drop=True)
+def icon_manifest(icons: pd.DataFrame, splits: Mapping[str, str], ids: Collection[str] | None = None) -> pd.DataFrame:
+    """A row an icon, in the order of `icons`: COLUMNS, and `split`. All of them, or those in `ids`."""
+    chosen = icons if ids is None else icons[icons["id"].isin(set(ids))]
+    manifest = chosen[list(COLUMNS)].reset_index(drop=True)
+    return manifest.assign(split=manifest["id"].map(splits))
 
 
 def licence_table(manifest: pd.DataFrame, others: Collection[Terms] = ()) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowmodel.data.captions import build_captions
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset, write_dataset
 from flowmodel.data.duplicates import find_duplicates
 from flowmodel.data.normalize import normalise_icons
 from flowmodel.data.sources.context import SourceContext
@@ -22,7 +22,7 @@ from flowmodel.text.embeddings import embed_captions
 
 def prepare(
     recipe: Recipe, store: Store, sources: Path | None = None, log: Callable[[str], None] = lambda _: None
-) -> TrainingInputs:
+) -> IconDataset:
     """Ingest, normalise, pack, caption, embed and split the icons of every source listed in the YAML file `sources`.
 
     Sources that have not changed are not read again, and captions that `store` already holds embedded are not embedded again.
@@ -46,4 +46,5 @@ def prepare(
     embeddings = embed_captions(captions.path, data.encoder, store.embeddings, log=log)
     duplicates = find_duplicates(normalised.path, store.duplicates)
     splits = assign_splits(normalised.path, duplicates.path, data.split, store.splits, styles)
-    return TrainingInputs(normalised, tensors, captions, embeddings.artifact, splits)
+    files = {"icons": normalised, "pixels": tensors, "captions": captions, "vectors": embeddings.artifact, "splits": splits}
+    return write_dataset(store.datasets, data, files)

@@ -195,5 +195,5 @@ def caption_embeddings(width: int) -> Table:
 
 def read_ok_icons(path: Path, columns: list[str]) -> pd.DataFrame:
     """`columns` of the icons at `path` that are not quarantined, in file order."""
-    icons = read_parquet(path, [*columns, "status"]).to_pandas()
+    icons = read_parquet(path, list(dict.fromkeys([*columns, "status"]))).to_pandas()
     return icons.loc[icons["status"] == "ok", columns].reset_index(drop=True)

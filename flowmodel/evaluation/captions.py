@@ -11,9 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flowmodel.data.captions import ENGLISH
-from flowmodel.data.dataset import TrainingInputs
-from flowmodel.errors import FlowmodelError
-from flowmodel.files import read_parquet
+from flowmodel.data.dataset import IconDataset
 
 
 @dataclass(frozen=True)
@@ -24,20 +22,12 @@ class Captions:
     pooled_TD: NDArray[np.float32]
 
     @classmethod
-    def load(cls, inputs: TrainingInputs) -> "Captions":
-        """Raises FlowmodelError when a table can't be read, or a caption is not embedded."""
-        table = read_parquet(inputs.captions.path, ["caption_id", "icon_id", "text", "template", "language"]).to_pandas()
-        table = table[table["language"] == ENGLISH]
-        embedded = read_parquet(inputs.embeddings.path, ["caption_id", "pooled"])
-        row_of = {caption_id: row for row, caption_id in enumerate(embedded["caption_id"].to_pylist())}
-        if missing := [caption_id for caption_id in table["caption_id"] if caption_id not in row_of]:
-            raise FlowmodelError(
-                f"{inputs.embeddings.path}: caption '{missing[0]}' is not embedded; materialise caption_embeddings again"
-            )
-        pooled = embedded["pooled"].combine_chunks()
-        pooled_TD = pooled.flatten().to_numpy(zero_copy_only=False).reshape(-1, pooled.type.list_size)
-        rows = [row_of[caption_id] for caption_id in table["caption_id"]]
-        return cls(table[["icon_id", "text", "template"]].reset_index(drop=True), pooled_TD[rows])
+    def load(cls, dataset: IconDataset) -> "Captions":
+        """Raises FlowmodelError when a table can't be read, or a caption has no vectors."""
+        captions = dataset.captions
+        is_english_T = (captions.table["language"] == ENGLISH).to_numpy()
+        table = captions.table.loc[is_english_T, ["icon_id", "text", "template"]].reset_index(drop=True)
+        return cls(table, captions.pooled_TD[is_english_T])
 
     def rows_of(self, ids: Sequence[str]) -> list[NDArray[np.integer]]:
         """For each icon the numbers of its captions."""

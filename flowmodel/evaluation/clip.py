@@ -4,7 +4,6 @@ Shape suffixes: N pictures, B batch, D width of the shared space, H/W height and
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from torch import Tensor
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import BACKGROUNDS
-from flowmodel.files import parquet_metadata
 from flowmodel.text.clip_tower import ClipTower, load_clip_tower
 
 AUTO, OFF = "auto", "off"
@@ -67,16 +65,15 @@ class Clip:
         return vectors_ND.numpy()
 
 
-def load_clip(wanted: str, embeddings: Path, device: str = "cpu") -> tuple[Clip | None, str]:
+def load_clip(wanted: str, encoder: str, device: str = "cpu") -> tuple[Clip | None, str]:
     """The model of `evaluation.clip`, or one line that says why there is none: the similarity is one score among many, so an
-    evaluation goes on without it.
+    evaluation goes on without it. `encoder` is that of the captions.
     """
     if wanted == OFF:
         return None, "evaluation.clip is off in the recipe"
-    encoder = parquet_metadata(embeddings).get("encoder", "")
-    if wanted == AUTO and encoder in ("", "minilm"):
+    if wanted == AUTO and encoder == "minilm":
         return None, (
-            f"the caption encoder {encoder or 'of the data set'} has no image tower; name a CLIP model of open_clip in "
+            f"the caption encoder {encoder} has no image tower; name a CLIP model of open_clip in "
             "evaluation.clip, such as ViT-B-32/laion2b_s34b_b79k"
         )
     try:

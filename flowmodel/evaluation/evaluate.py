@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT, UNSEEN_STYLE, UNSEEN_TONE, VALIDATION
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.clip import load_clip
@@ -58,7 +58,7 @@ class Evaluation:
 
 def evaluate(
     checkpoint: Checkpoint,
-    inputs: TrainingInputs,
+    dataset: IconDataset,
     folder: Path,
     cache: Path,
     icons_of: CheckpointHeader | None = None,
@@ -87,18 +87,18 @@ def evaluate(
     extractor = load_extractor()
     log("features of the real icons")
     colour = generator.recipe.data.colour
-    real = RealIcons.load(inputs, extractor, cache, colour)
+    real = RealIcons.load(dataset, extractor, cache, colour)
     ids_of = _choose(real, icons_of or generator.header, config.max_icons)
     if len(ids_of.get(TRAIN, [])) < 2:
-        raise FlowmodelError(f"{checkpoint}: fewer than two of its training icons are in {inputs.tensors.path}; nothing to score")
+        raise FlowmodelError(f"{checkpoint}: fewer than two of its training icons are in {dataset.folder}; nothing to score")
     rows_of = {split: real.rows(ids) for split, ids in ids_of.items()}
 
     samples = _draw(generator, real, rows_of, config.seeds, log)
     samples_path = save_samples(folder / SAMPLES_FILE, samples)
     log("scoring")
     train_rows = real.rows(real.known(generator.header.seen_ids))
-    judge = load_judge(inputs, real, extractor, cache, log=log)
-    clip, why_not = load_clip(config.clip, inputs.embeddings.path, generator.device)
+    judge = load_judge(dataset, real, extractor, cache, log=log)
+    clip, why_not = load_clip(config.clip, dataset.encoder, generator.device)
     left_out = {}
     if clip is None:
         left_out["clip_similarity"] = why_not
@@ -110,7 +110,7 @@ def evaluate(
         numbers_of = {split: np.array(samples.of_split(split)) for split in rows_of}
         by_seed.append({split: scorer.scores(drawn[numbers], rows_of[split]) for split, numbers in numbers_of.items()})
     metrics, spread = _over_seeds([{split: scores for split, (scores, _) in seed.items()} for seed in by_seed])
-    loss_of = losses(generator, inputs)
+    loss_of = losses(generator, dataset)
     if not loss_of:
         left_out["loss"] = "no icon is held out, or the data set is not one that this model could be trained on"
     reference = References(scorer, rows_of, train_rows, extractor, cache).rows()
@@ -126,9 +126,9 @@ def evaluate(
             "recipe": generator.recipe.name,
             "colour": colour,
             "checkpoint_digest": checkpoint.digest,
-            "dataset_digest": inputs.digest,
+            "dataset_digest": dataset.digest,
             "comparison_digest": sha256_json(
-                [inputs.digest, extractor.digest, judge.artifact.digest, config.seeds, real.template, ids_of, colour]
+                [dataset.digest, extractor.digest, judge.artifact.digest, config.seeds, real.template, ids_of, colour]
             ),
             "extractor": extractor.name,
             "extractor_digest": extractor.digest,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import Artifact, atomic_path, sha256_file, sha256_json
+from flowmodel.files import atomic_path, sha256_file, sha256_json
 
 NAME = "efficientnet-lite0"
 _EDGE = 96  # icons of 64 pixels say as much as at 128 (docs/experiments.md), in half the time
@@ -110,9 +110,9 @@ def load_extractor() -> FeatureExtractor:
     return FeatureExtractor(weights, f"{NAME} at {_EDGE} px on white, black and grey", digest)
 
 
-def cached_features(tensors: Artifact, rgba_N4HW: Tensor, extractor: FeatureExtractor, folder: Path) -> Features:
-    """Features of all pictures of a tensor file; computed once for each file content and extractor, kept in `folder`."""
-    path = folder / f"features-{extractor.digest[:12]}-{tensors.digest[:12]}.npz"
+def cached_features(content: str, rgba_N4HW: Tensor, extractor: FeatureExtractor, folder: Path) -> Features:
+    """Features of pictures; computed once for each extractor and `content`, the digest of the pictures, and kept in `folder`."""
+    path = folder / f"features-{extractor.digest[:12]}-{content[:12]}.npz"
     if path.exists():
         with np.load(path) as stored:
             return Features(stored["semantic_ND"], stored["layout_ND"])

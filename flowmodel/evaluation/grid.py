@@ -5,35 +5,32 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT
-from flowmodel.data.tables import read_ok_icons
 from flowmodel.evaluation.samples import Samples, load_samples
 from flowmodel.files import Artifact
 from flowmodel.images.grid import comparison_grid
 from flowmodel.images.rgba import to_image
 from flowmodel.images.save import save_image
-from flowmodel.images.tensors import load_tensors
 
 SHOWN_TRAINED, SHOWN_UNSEEN, COLUMNS = 32, 8, 4
 _MARGIN, _HEADING = 10, 34
 
 
-def sample_grid(samples_path: Path, inputs: TrainingInputs, out: Path) -> Artifact:
+def sample_grid(samples_path: Path, dataset: IconDataset, out: Path) -> Artifact:
     """Trained icons over all groups, then captions that were never trained on; each with the real icon beside it. Of the
     samples those of the first seed.
 
     Raises FlowmodelError when the samples or the icons can't be read.
     """
     samples = load_samples(samples_path)
-    icons = read_ok_icons(inputs.normalised.path, ["id", "group"])
-    group_of = dict(zip(icons["id"], icons["group"], strict=True))
+    group_of = dict(zip(dataset.ids, dataset.icons["group"], strict=True))
     trained = over_groups(samples.of_split(TRAIN), samples, group_of, SHOWN_TRAINED)
     unseen = over_groups(samples.of_split(UNSEEN_CONCEPT), samples, group_of, SHOWN_UNSEEN)
-    sections = [("trained on: the real icon, and what the model draws for its name", _pairs(trained, samples, inputs))]
+    sections = [("trained on: the real icon, and what the model draws for its name", _pairs(trained, samples, dataset))]
     if unseen:
         heading = "never seen: the real icon of a held-out concept, and what the model draws for its name"
-        sections.append((heading, _pairs(unseen, samples, inputs)))
+        sections.append((heading, _pairs(unseen, samples, dataset)))
     return Artifact.of(save_image(_stack(sections), out))
 
 
@@ -47,10 +44,9 @@ def over_groups(indices: list[int], samples: Samples, group_of: dict[str, str], 
     return sorted(in_turn[:count])
 
 
-def _pairs(indices: list[int], samples: Samples, inputs: TrainingInputs) -> Image.Image:
-    real = load_tensors(inputs.tensors.path)
-    row = {icon_id: i for i, icon_id in enumerate(real.ids)}
-    pairs = [(to_image(real.rgba_N4HW[row[samples.ids[i]]]), to_image(samples.rgba_SN4HW[0, i])) for i in indices]
+def _pairs(indices: list[int], samples: Samples, dataset: IconDataset) -> Image.Image:
+    real_N4HW, row_of = dataset.rgba_N4HW, dataset.row_of
+    pairs = [(to_image(real_N4HW[row_of[samples.ids[i]]]), to_image(samples.rgba_SN4HW[0, i])) for i in indices]
     return comparison_grid(pairs, COLUMNS, [samples.prompts[i] for i in indices])
 
 

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT, VALIDATION
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import FeatureExtractor, Features, load_extractor
@@ -88,7 +88,7 @@ class Judge:
 
 
 def load_judge(
-    inputs: TrainingInputs,
+    dataset: IconDataset,
     real: RealIcons,
     extractor: FeatureExtractor,
     cache: Path,
@@ -100,7 +100,7 @@ def load_judge(
     Raises FlowmodelError when no icon is in the split `train`, or the file in `cache` is damaged.
     """
     recipe = recipe or JudgeRecipe()
-    name = sha256_json([inputs.digest, extractor.digest, real.colour, asdict(recipe)])
+    name = sha256_json([dataset.digest, extractor.digest, real.colour, asdict(recipe)])
     path = cache / f"judge-{name[:16]}.safetensors"
     if not path.exists():
         log("training the judge on the real icons of the split 'train'")
@@ -111,10 +111,10 @@ def load_judge(
     return _read(path)
 
 
-def judge_of(inputs: TrainingInputs, cache: Path, colour: Colour, log: Callable[[str], None] = lambda _: None) -> Judge:
+def judge_of(dataset: IconDataset, cache: Path, colour: Colour, log: Callable[[str], None] = lambda _: None) -> Judge:
     """:func:`load_judge` for who has nothing loaded yet; `colour` is what the pictures to be judged are made of."""
     extractor = load_extractor()
-    return load_judge(inputs, RealIcons.load(inputs, extractor, cache, colour), extractor, cache, log=log)
+    return load_judge(dataset, RealIcons.load(dataset, extractor, cache, colour), extractor, cache, log=log)
 
 
 def _read(path: Path) -> Judge:

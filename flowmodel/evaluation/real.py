@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.data.groups import Groups
-from flowmodel.data.splits import load_splits
-from flowmodel.data.tables import read_ok_icons
 from flowmodel.evaluation.captions import Captions
 from flowmodel.evaluation.features import FeatureExtractor, Features, cached_features
-from flowmodel.files import Artifact, sha256_json
-from flowmodel.images.tensors import from_unit, load_tensors, to_unit
+from flowmodel.files import sha256_json
+from flowmodel.images.tensors import from_unit, to_unit
 from flowmodel.recipes.schema import Colour
 
 Rows = NDArray[np.integer]
@@ -54,29 +52,27 @@ class RealIcons:
     labels_M: NDArray[np.int64]
 
     @classmethod
-    def load(cls, inputs: TrainingInputs, extractor: FeatureExtractor, cache: Path, colour: Colour = "rgba") -> "RealIcons":
+    def load(cls, dataset: IconDataset, extractor: FeatureExtractor, cache: Path, colour: Colour = "rgba") -> "RealIcons":
         """Raises FlowmodelError when a prepared file can't be read."""
-        tensors = load_tensors(inputs.tensors.path)
-        rgba_M4HW, content = tensors.rgba_N4HW, inputs.tensors
+        rgba_M4HW, content = dataset.rgba_N4HW, dataset.pixels_digest
         if colour != "rgba":
             rgba_M4HW = from_unit(to_unit(rgba_M4HW, colour))
-            content = Artifact(content.path, sha256_json([content.digest, colour]))
+            content = sha256_json([content, colour])
         features = cached_features(content, rgba_M4HW, extractor, cache)
-        icons = read_ok_icons(inputs.normalised.path, ["id", "group", "source", "key"]).set_index("id").loc[list(tensors.ids)]
-        captions = Captions.load(inputs)
-        template, prompts, prompts_MD = captions.prompts(tensors.ids, several_sources=icons["source"].nunique() > 1)
-        split_of = load_splits(inputs.splits.path)
+        icons, ids = dataset.icons, dataset.ids
+        captions = Captions.load(dataset)
+        template, prompts, prompts_MD = captions.prompts(ids, several_sources=icons["source"].nunique() > 1)
         _, pixel_labels_M = np.unique(rgba_M4HW.flatten(1).numpy(), axis=0, return_inverse=True)
         return cls(
             colour=colour,
-            ids=tensors.ids,
+            ids=ids,
             rgba_M4HW=rgba_M4HW,
             features=features,
             captions=captions,
             template=template,
             prompts=tuple(prompts),
             prompts_MD=prompts_MD,
-            splits=tuple(split_of.get(icon_id, "") for icon_id in tensors.ids),
+            splits=tuple(dataset.splits.get(icon_id, "") for icon_id in ids),
             groups=tuple(icons["group"]),
             sources=tuple(icons["source"]),
             keys=tuple(icons["key"]),

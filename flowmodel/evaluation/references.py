@@ -23,7 +23,7 @@ from flowmodel.evaluation.features import FeatureExtractor, cached_features
 from flowmodel.evaluation.metrics.coverage import vendi_score
 from flowmodel.evaluation.real import RealIcons, Rows
 from flowmodel.evaluation.scoring import Pictures, Scorer, Scores, fidelity, means
-from flowmodel.files import Artifact, sha256_bytes
+from flowmodel.files import sha256_bytes
 from flowmodel.flow.sampling import seeded_noise
 from flowmodel.images.tensors import CHANNELS, from_unit
 
@@ -103,7 +103,7 @@ class References:
         return Pictures(pictures.rgba_N4HW[:count], pictures.features[:count])
 
     def _extracted(self, rgba_N4HW: Tensor) -> Pictures:
-        content = Artifact(self._cache, sha256_bytes(rgba_N4HW.contiguous().numpy().tobytes()))
+        content = sha256_bytes(rgba_N4HW.contiguous().numpy().tobytes())
         return Pictures(rgba_N4HW, cached_features(content, rgba_N4HW, self._extractor, self._cache))
 
     def _nearest_caption(self, rows: Rows) -> Rows:

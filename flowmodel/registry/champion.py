@@ -10,7 +10,7 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.evaluate import METRICS_FILE, evaluate
 from flowmodel.files import read_json
@@ -42,7 +42,7 @@ def decide_on(
     store: Store,
     checkpoint: Checkpoint,
     report: Report,
-    inputs: TrainingInputs,
+    dataset: IconDataset,
     gate: GateConfig | None = None,
     log: Log = lambda _: None,
 ) -> Decision:
@@ -63,7 +63,7 @@ def decide_on(
         raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
     client, recipe = connect(store), checkpoint.recipe
     gate = gate or recipe.evaluation.gate
-    run = run_of_checkpoint(store, checkpoint, inputs)
+    run = run_of_checkpoint(store, checkpoint, dataset)
     with readable_errors(store):
         champion = aliases_of(client, MODEL_NAME).get(CHAMPION)
         known = version_of(client, digest)
@@ -77,7 +77,7 @@ def decide_on(
             # Who breaks a threshold is refused whoever the champion is, which then need not be scored.
             decision = decide(report, gate, None)
             if champion is not None and decision.outcome != "refused":
-                decision = decide(report, gate, _rival(store, client, champion, recipe, checkpoint, report, inputs, log))
+                decision = decide(report, gate, _rival(store, client, champion, recipe, checkpoint, report, dataset, log))
             if decision.outcome == "champion" and known is not None and ROLLED_BACK in known.tags:
                 reason = (
                     f"version {known.version} was champion until {known.tags[ROLLED_BACK]}, when somebody chose another one; "
@@ -105,7 +105,7 @@ def _rival(
     recipe: Recipe,
     checkpoint: Checkpoint,
     report: Report,
-    inputs: TrainingInputs,
+    dataset: IconDataset,
     log: Log,
 ) -> Champion:
     """The champion with a report that can be compared with `report`."""
@@ -128,7 +128,7 @@ def _rival(
     try:
         again = evaluate(
             its_checkpoint,
-            inputs,
+            dataset,
             folder=folder,
             cache=store.root / "features",
             icons_of=checkpoint.header,

@@ -15,7 +15,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.evaluate import METRICS_FILE
 from flowmodel.model.checkpoint import Checkpoint
@@ -70,7 +70,7 @@ def register(
     checkpoint: Checkpoint,
     report: Report,
     grid: Path,
-    inputs: TrainingInputs,
+    dataset: IconDataset,
     gate: GateConfig | None = None,
     tags: Mapping[str, str] | None = None,
     log: Callable[[str], None] = lambda _: None,
@@ -83,8 +83,8 @@ def register(
     Raises:
         FlowmodelError: the gate refuses the model, the report is of another checkpoint, or MLflow can't be used.
     """
-    run = record_evaluation(store, checkpoint, report, grid, inputs, tags)
-    decision = decide_on(store, checkpoint, report, inputs, gate, log)
+    run = record_evaluation(store, checkpoint, report, grid, dataset, tags)
+    decision = decide_on(store, checkpoint, report, dataset, gate, log)
     if decision.outcome == "refused":
         raise FlowmodelError(f"{checkpoint}: {decision.reason}; train longer, or change evaluation.gate in the recipe")
     with readable_errors(store):
@@ -103,7 +103,7 @@ def record_evaluation(
     checkpoint: Checkpoint,
     report: Report,
     grid: Path,
-    inputs: TrainingInputs,
+    dataset: IconDataset,
     tags: Mapping[str, str] | None = None,
     page: Path | None = None,
 ) -> TrainingRun:
@@ -115,7 +115,7 @@ def record_evaluation(
     digest = report["settings"]["checkpoint_digest"]
     if checkpoint.digest != digest:
         raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
-    run = run_of_checkpoint(store, checkpoint, inputs, tags)
+    run = run_of_checkpoint(store, checkpoint, dataset, tags)
     scores = {EVALUATION: report["metrics"], "reference": report["reference"]}
     run.log_final_metrics(scores, report["settings"]["training_steps"])
     run.log_tags({"checkpoint_digest": digest, "dataset_digest": report["settings"]["dataset_digest"]})

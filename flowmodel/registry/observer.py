@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from PIL import Image
 
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import Resumable
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.runs import TrainingRun
@@ -22,10 +22,10 @@ class MlflowObserver(TrainingObserver):
         run: the training's run, once it has begun.
     """
 
-    def __init__(self, store: Store, inputs: TrainingInputs, tags: Mapping[str, str] | None = None) -> None:
+    def __init__(self, store: Store, dataset: IconDataset, tags: Mapping[str, str] | None = None) -> None:
         """Raises FlowmodelError when MLflow can't be used: before the training begins, not after its first step."""
         connect(store)
-        self._store, self._inputs, self._tags = store, inputs, tags
+        self._store, self._dataset, self._tags = store, dataset, tags
         self.run: TrainingRun | None = None
         self._logged_until = self._validated_until = 0
         self._logged_grids: set[int] = set()
@@ -44,7 +44,7 @@ class MlflowObserver(TrainingObserver):
                 "validation_icons": start.validation_icons,
             }
         )
-        self.run.log_dataset(self._inputs, start.trained_ids, start.terms)
+        self.run.log_dataset(self._dataset, start.trained_ids, start.terms)
         # A resumed training repeats the steps since its last checkpoint; their points are there already.
         self._logged_until = self.run.last_step("training/loss")
         self._validated_until = self.run.last_step("validation/loss")
@@ -68,7 +68,7 @@ class MlflowObserver(TrainingObserver):
 
     def on_end(self, result: TrainingResult) -> None:
         if self.run is None:  # it had finished before; perhaps in another MLflow store
-            self.run = run_of_checkpoint(self._store, result.checkpoint, self._inputs, self._tags)
+            self.run = run_of_checkpoint(self._store, result.checkpoint, self._dataset, self._tags)
         self.run.set_status("FINISHED")
 
     def on_failure(self, error: BaseException) -> None:
@@ -77,7 +77,7 @@ class MlflowObserver(TrainingObserver):
 
 
 def run_of_checkpoint(
-    store: Store, checkpoint: Checkpoint, inputs: TrainingInputs, tags: Mapping[str, str] | None = None
+    store: Store, checkpoint: Checkpoint, dataset: IconDataset, tags: Mapping[str, str] | None = None
 ) -> TrainingRun:
     """The run of the finished training that left `checkpoint`.
 
@@ -87,5 +87,5 @@ def run_of_checkpoint(
     header = checkpoint.header
     run = TrainingRun.open(store, checkpoint.path.parent, header.recipe["name"], tags)
     run.log_parameters(header.recipe | {"trained_icons": len(header.trained_ids)})
-    run.log_dataset(inputs, header.trained_ids, header.terms)
+    run.log_dataset(dataset, header.trained_ids, header.terms)
     return run

@@ -8,7 +8,7 @@ import re
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from flowmodel.data.dataset import TrainingInputs
-from flowmodel.data.manifest import icon_manifest, licence_table
+from flowmodel.data.dataset import IconDataset
+from flowmodel.data.manifest import licence_table
 from flowmodel.data.terms import Terms
-from flowmodel.files import Artifact, read_json, write_json
+from flowmodel.files import read_json, write_json
 from flowmodel.registry.tracking import connect, experiment_id, readable_errors, ui_address
 from flowmodel.store import PROJECT_ROOT, Store
 
@@ -138,20 +138,18 @@ class TrainingRun:
         with readable_errors(self.store), Image.open(path) as picture:
             self.client.log_image(self.run_id, picture, artifact_file=name)
 
-    def log_dataset(self, inputs: TrainingInputs, trained_ids: tuple[str, ...], terms: tuple[Terms, ...] = ()) -> None:
-        """The training set as a whole, and each prepared file, under the digests that are their data versions in Dagster; and
-        which icon came from where under which licence, as `data/manifest.csv`, `data/licences.csv` and tags.
+    def log_dataset(self, dataset: IconDataset, trained_ids: tuple[str, ...], terms: tuple[Terms, ...] = ()) -> None:
+        """The data set, under the digest that is its data version in Dagster; and which icon came from where under which licence,
+        as `data/manifest.csv`, `data/licences.csv` and tags.
 
         `terms` are those of everything that has shaped the weights, also of what the initial ones had been trained on.
         MLflow keeps 36 characters of a digest; the whole one is in the dataset's tag `sha256`.
         """
-        whole = _dataset("training_set", inputs.digest, inputs.tensors.path.parent.parent, {"icons": len(trained_ids)})
-        files: list[Artifact] = [getattr(inputs, field.name) for field in fields(inputs)]
-        datasets = [whole, *(_dataset(file.path.parent.name, file.digest, file.path) for file in files)]
-        manifest = icon_manifest(inputs.normalised.path, inputs.splits.path, trained_ids)
+        logged = _dataset("icon_dataset", dataset.digest, dataset.folder, {"icons": len(trained_ids)})
+        manifest = dataset.manifest(trained_ids)
         licences = licence_table(manifest, terms)
         with readable_errors(self.store):
-            self.client.log_inputs(self.run_id, datasets=datasets)
+            self.client.log_inputs(self.run_id, datasets=[logged])
             self.client.log_text(self.run_id, manifest.to_csv(index=False), MANIFEST)
             self.client.log_text(self.run_id, licences.to_csv(index=False), LICENCES)
         self.log_tags(

@@ -11,14 +11,12 @@ import torch
 from torch import Tensor
 
 from flowmodel.data.captions import UNDETERMINED
-from flowmodel.data.dataset import TrainingInputs, icons_of_split
+from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import read_parquet
-from flowmodel.images.tensors import load_tensors, to_unit
+from flowmodel.images.tensors import to_unit
 from flowmodel.model.device import DevicePolicy
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes.schema import Colour, DataConfig
-from flowmodel.text.embeddings import load_embeddings
 
 
 @dataclass(frozen=True)
@@ -66,37 +64,31 @@ def _memory_format(x_NCHW: Tensor) -> torch.memory_format:
     return torch.channels_last if is_channels_last else torch.contiguous_format
 
 
-def load_icon_set(inputs: TrainingInputs, data: DataConfig, policy: DevicePolicy, ids: Sequence[str]) -> IconSet:
+def load_icon_set(dataset: IconDataset, data: DataConfig, policy: DevicePolicy, ids: Sequence[str]) -> IconSet:
     """Read these icons, with the captions of the recipe's templates and languages, and put them on the device.
 
-    Raises FlowmodelError when there is none, or one lacks a picture or a caption.
+    Raises FlowmodelError when there is none, or the data set lacks one.
     """
     if not ids:
-        raise FlowmodelError(f"{inputs.splits.path}: no icon to train on; data.selection '{data.selection}' leaves none")
-    tensors = load_tensors(inputs.tensors.path)
-    position = {icon_id: index for index, icon_id in enumerate(tensors.ids)}
-    if missing := [icon_id for icon_id in ids if icon_id not in position]:
-        raise FlowmodelError(f"{inputs.tensors.path}: no picture of icon '{missing[0]}'; materialise rgba_tensors again")
-    embeddings = load_embeddings(inputs.embeddings.path)
-    row_of_caption = {caption_id: row for row, caption_id in enumerate(embeddings.caption_ids)}
-    captions = read_parquet(inputs.captions.path, columns=["caption_id", "icon_id", "template", "language"]).to_pandas()
+        raise FlowmodelError(f"{dataset.folder}: no icon to train on; data.selection '{data.selection}' leaves none")
+    if missing := [icon_id for icon_id in ids if icon_id not in dataset.row_of]:
+        raise FlowmodelError(f"{dataset.folder}: has no icon '{missing[0]}'; prepare the data set that the recipe asks for")
+    captions = dataset.captions.table
     wanted = captions["template"].isin(data.captions) & captions["language"].isin([*data.languages, UNDETERMINED])
     # An icon without any of those, as one that is no emoji has no German name, is trained on with what it is called.
     wanted |= ~captions["icon_id"].isin(captions.loc[wanted, "icon_id"]) & (captions["template"] == "name")
-    captions_of = captions[wanted].groupby("icon_id")["caption_id"].apply(list).to_dict()
+    captions_of = captions[wanted].groupby("icon_id").indices
+    rows_T = np.flatnonzero(wanted)
     rows: list[int] = []
     first, count = [], []
     for icon_id in ids:
-        own = captions_of.get(icon_id, [])
-        if not own or any(caption_id not in row_of_caption for caption_id in own):
-            raise FlowmodelError(
-                f"{inputs.embeddings.path}: no embedded caption of icon '{icon_id}'; materialise caption_embeddings again"
-            )
+        own = captions_of[icon_id]  # every icon has at least its name
         first.append(len(rows))
         count.append(len(own))
-        rows += [row_of_caption[caption_id] for caption_id in own]
-    text = TextCondition.from_features(embeddings.pooled_ND[rows], [embeddings.tokens[row] for row in rows])
-    rgba_N4HW = tensors.rgba_N4HW[[position[icon_id] for icon_id in ids]]
+        rows += rows_T[own].tolist()
+    tokens = [torch.from_numpy(dataset.captions.tokens[row]) for row in rows]
+    text = TextCondition.from_features(torch.from_numpy(dataset.captions.pooled_TD[rows]), tokens)
+    rgba_N4HW = dataset.rgba_N4HW[[dataset.row_of[icon_id] for icon_id in ids]]
     return IconSet(
         ids=tuple(ids),
         rgba_N4HW=rgba_N4HW.to(policy.device).contiguous(memory_format=policy.memory_format),
@@ -107,9 +99,9 @@ def load_icon_set(inputs: TrainingInputs, data: DataConfig, policy: DevicePolicy
     )
 
 
-def load_training_set(inputs: TrainingInputs, data: DataConfig, policy: DevicePolicy) -> IconSet:
+def load_training_set(dataset: IconDataset, data: DataConfig, policy: DevicePolicy) -> IconSet:
     """The icons that the recipe trains on; raises FlowmodelError as :func:`load_icon_set` does."""
-    return load_icon_set(inputs, data, policy, icons_of_split(inputs, data, "train"))
+    return load_icon_set(dataset, data, policy, dataset.ids_of_split("train", data))
 
 
 class EpochOrder:

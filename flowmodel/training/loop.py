@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError, Resumable
 from flowmodel.files import sha256_json, write_json
 from flowmodel.flow.sampling import sample, seeded_noise
@@ -50,7 +50,7 @@ SNAPSHOTS = "ema"
 _BOOKKEEPING = ("log_every", "grid_every", "checkpoint_every", "keep_checkpoints", "device", "compile", "accumulate")
 
 
-def training_digest(recipe: Recipe, inputs: TrainingInputs) -> str:
+def training_digest(recipe: Recipe, dataset: IconDataset) -> str:
     """Names a training: the data set, the initial weights, and the sections of the recipe that shape the final ones.
 
     Raises FlowmodelError when the recipe's initial weights are missing.
@@ -61,15 +61,15 @@ def training_digest(recipe: Recipe, inputs: TrainingInputs) -> str:
     # What the initial weights are, not where; a recipe without them has the digest that it had before there was the field.
     init = sections["training"].pop("init")
     initial = {"init": initial_checkpoint(init).digest} if init else {}
-    return sha256_json({"recipe": sections, "data": inputs.digest} | initial)
+    return sha256_json({"recipe": sections, "data": dataset.digest} | initial)
 
 
-def training_folder(store: Store, recipe: Recipe, inputs: TrainingInputs) -> Path:
+def training_folder(store: Store, recipe: Recipe, dataset: IconDataset) -> Path:
     """Where the pipeline keeps this training: the same recipe and data set always find the same folder again."""
-    return store.trainings / f"{recipe.name}-{training_digest(recipe, inputs)[:12]}"
+    return store.trainings / f"{recipe.name}-{training_digest(recipe, dataset)[:12]}"
 
 
-def train(recipe: Recipe, inputs: TrainingInputs, folder: Path, observers: Sequence[TrainingObserver] = ()) -> TrainingResult:
+def train(recipe: Recipe, dataset: IconDataset, folder: Path, observers: Sequence[TrainingObserver] = ()) -> TrainingResult:
     """Train until `folder/final.safetensors` is there; continue from the newest checkpoint that `folder` holds.
 
     On the CPU an interrupted and continued training ends with bit-identical weights. Under `accelerate launch` every process
@@ -83,14 +83,14 @@ def train(recipe: Recipe, inputs: TrainingInputs, folder: Path, observers: Seque
     started = time.monotonic()
     observers = observers if is_main_process() else ()
     final = folder / FINAL
-    digest = training_digest(recipe, inputs)
+    digest = training_digest(recipe, dataset)
     resumed_from, stopped_early = None, False
     already_finished = final.exists()
     if already_finished:
         refuse_other_training(final, read_header(final), digest)
     else:
         try:
-            run = _Run(recipe, inputs, folder, digest, observers)
+            run = _Run(recipe, dataset, folder, digest, observers)
             resumed_from = run.first_step or None
             stopped_early = run.to_the_end()
         except BaseException as error:
@@ -109,13 +109,13 @@ class _Run:
     """One call of :func:`train`: where it stands, and what is due after a step."""
 
     def __init__(
-        self, recipe: Recipe, inputs: TrainingInputs, folder: Path, digest: str, observers: Sequence[TrainingObserver]
+        self, recipe: Recipe, dataset: IconDataset, folder: Path, digest: str, observers: Sequence[TrainingObserver]
     ) -> None:
         self.recipe, self.config, self.folder = recipe, recipe.training, folder
         self.first_step, newest = next(reversed(step_checkpoints(folder)), (0, None))
         if newest:
             refuse_other_training(newest, read_header(newest), digest)
-        self.state = TrainingState(recipe, inputs, digest)
+        self.state = TrainingState(recipe, dataset, digest)
         if newest:
             self.state.restore(newest)
             self._require_best()
@@ -130,14 +130,14 @@ class _Run:
         self.snapshot_steps = {
             round(self.config.steps * number / self.config.ema_snapshots) for number in range(1, self.config.ema_snapshots + 1)
         }
-        self.validation = self._validation(inputs)
+        self.validation = self._validation(dataset)
         start = TrainingStart(
             recipe=recipe,
             folder=folder,
             cost=network_cost(self.state.network, CHANNELS[recipe.data.colour], recipe.data.size, self.state.header.text_width),
             policy=self.state.policy,
             processes=self.processes.count,
-            dataset_digest=inputs.digest,
+            dataset_digest=dataset.digest,
             trained_ids=self.state.data.ids,
             terms=self.state.header.terms,
             validation_icons=self.validation.icons if self.validation else 0,
@@ -146,15 +146,15 @@ class _Run:
         for observer in self.observers:
             observer.on_start(start)
 
-    def _validation(self, inputs: TrainingInputs) -> Validation | None:
+    def _validation(self, dataset: IconDataset) -> Validation | None:
         if not self.config.validation.every:
             return None
-        validation = Validation(self.recipe, inputs, self.state.policy, self.state.data)
+        validation = Validation(self.recipe, dataset, self.state.policy, self.state.data)
         if validation.icons:
             return validation
         if self.config.keep == "best" or self.config.validation.patience:
             raise FlowmodelError(
-                f"{inputs.splits.path}: no icon of the recipe is held out for validation; raise data.split.validation, or set "
+                f"{dataset.folder}: no icon of the recipe is held out for validation; raise data.split.validation, or set "
                 "training.keep to last and training.validation.patience to 0"
             )
         return None

@@ -4,8 +4,8 @@ Every process draws the whole batch's noise, times and captions from the same se
 losses are those of one process with the same batch.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import torch
@@ -28,15 +28,16 @@ def is_main_process() -> bool:
     return get_int_from_env(_RANK, 0) == 0
 
 
-@contextmanager
-def main_process_first(device: str) -> Iterator[bool]:
-    """The main process runs what is inside before the others do; tells whether this is the main one.
+def made_by_main(device: str, make: Callable[[], T]) -> tuple[T, bool]:
+    """What `make()` gives in the main process, which alone calls it while the others wait; and whether this is the main one.
 
     `device` is the recipe's. Processes find each other through gloo on the CPU, and by their GPUs' own means elsewhere.
     """
     state = PartialState(cpu=DevicePolicy.choose(device).device == "cpu")
-    with state.main_process_first():
-        yield state.is_main_process
+    values = [make()] if state.is_main_process else [None]
+    if state.num_processes > 1:
+        broadcast_object_list(values)
+    return values[0], state.is_main_process  # type: ignore[return-value]
 
 
 class Processes:

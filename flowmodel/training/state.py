@@ -12,10 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from flowmodel.data.dataset import TrainingInputs
-from flowmodel.data.manifest import icon_manifest, icon_terms
+from flowmodel.data.dataset import IconDataset
 from flowmodel.data.terms import UNKNOWN
-from flowmodel.files import parquet_metadata
 from flowmodel.flow.objective import FlowMatchingObjective
 from flowmodel.flow.sampling import mixed_seed
 from flowmodel.images.tensors import CHANNELS
@@ -66,7 +64,7 @@ class TrainingState:
     def __init__(
         self,
         recipe: Recipe,
-        inputs: TrainingInputs,
+        dataset: IconDataset,
         digest: str,
         build: Callable[[int, int], nn.Module] | None = None,
     ) -> None:
@@ -78,23 +76,21 @@ class TrainingState:
         if self.processes.device.type != self.policy.device:  # the launcher was told to stay on the CPU
             self.policy = DevicePolicy.choose(self.processes.device.type, config.precision, config.compile)
         self.policy = replace(self.policy, device=str(self.processes.device))
-        self.data = load_training_set(inputs, recipe.data, self.policy)
-        text_width = self.data.text.pooled_BD.shape[1]
-        embedding = parquet_metadata(inputs.embeddings.path)
+        self.data = load_training_set(dataset, recipe.data, self.policy)
         self.header = CheckpointHeader(
             step=0,
             training_digest=digest,
-            dataset_digest=inputs.digest,
+            dataset_digest=dataset.digest,
             recipe=recipe.model_dump(mode="json"),
-            encoder=embedding["encoder"],
-            encoder_digest=embedding["encoder_digest"],
-            text_width=text_width,
+            encoder=dataset.encoder,
+            encoder_digest=dataset.encoder_digest,
+            text_width=dataset.text_width,
             trained_ids=self.data.ids,
-            terms=icon_terms(icon_manifest(inputs.normalised.path, inputs.splits.path, self.data.ids)),
+            terms=dataset.terms(self.data.ids),
         )
         torch.manual_seed(config.seed)
         build = build or partial(build_network, recipe.network)
-        self.network = build(text_width, CHANNELS[recipe.data.colour]).to(
+        self.network = build(dataset.text_width, CHANNELS[recipe.data.colour]).to(
             self.policy.device,
             memory_format=self.policy.memory_format,  # type: ignore[call-overload]  # missing in torch's stub
         )

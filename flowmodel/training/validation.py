@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flowmodel.data.dataset import TrainingInputs, icons_of_split
+from flowmodel.data.dataset import IconDataset
 from flowmodel.flow.objective import Draw, FlowMatchingObjective
 from flowmodel.flow.sampling import seeded_noise
 from flowmodel.images.tensors import CHANNELS
@@ -38,14 +38,14 @@ class _Grid:
 class Validation:
     """Measures a network on held-out icons and on icons that are trained on; the gap between them tells memorising."""
 
-    def __init__(self, recipe: Recipe, inputs: TrainingInputs, policy: DevicePolicy, training_set: IconSet) -> None:
+    def __init__(self, recipe: Recipe, dataset: IconDataset, policy: DevicePolicy, training_set: IconSet) -> None:
         self._recipe, self._policy = recipe, policy
         self._objective = FlowMatchingObjective(recipe.objective)
         self._times_K = self._objective.time_quantiles(recipe.training.validation.times).to(policy.device)
-        held_out = _choose(icons_of_split(inputs, recipe.data, "validation"), recipe.training.validation.icons)
+        held_out = _choose(dataset.ids_of_split("validation", recipe.data), recipe.training.validation.icons)
         self._held_out: _Grid | None = None
         if held_out:
-            icon_set = load_icon_set(inputs, recipe.data, policy, held_out)
+            icon_set = load_icon_set(dataset, recipe.data, policy, held_out)
             self._held_out = self._grid(icon_set, held_out, first_noise=0)
             trained = _choose(training_set.ids, len(held_out))
             self._trained = self._grid(training_set, trained, first_noise=len(held_out) * len(self._times_K))

@@ -4,7 +4,6 @@ import pytest
 
 from benchmarks.sweep import BASE, VARIANTS, _recipe, _select
 from flowmodel.data.keys import base_key
-from flowmodel.data.splits import load_splits
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -22,8 +21,8 @@ def test_a_variant_changes_what_it_says_and_sees_as_many_pictures(variant, tmp_p
 
 
 def test_one_in_so_many_concepts_is_chosen_with_all_its_skin_tones(prepared, tmp_path):
-    chosen = set(_select(prepared.inputs, 16, tmp_path / "selection.txt").read_text().splitlines())
-    keys = {icon_id.partition("/")[2] for icon_id in load_splits(prepared.inputs.splits.path)}
+    chosen = set(_select(prepared.dataset, 16, tmp_path / "selection.txt").read_text().splitlines())
+    keys = {icon_id.partition("/")[2] for icon_id in prepared.dataset.ids}
     concepts = {base_key(key) for key in chosen}
     assert chosen == {key for key in keys if base_key(key) in concepts}
     assert 1 / 32 < len(concepts) / len({base_key(key) for key in keys}) < 1 / 8

@@ -33,7 +33,7 @@ def rows(tiny_training, tmp_path_factory):
     sources.write_text(yaml.safe_dump({"sources": [{"name": "copy", "kind": "folder", "path": str(folder), "style": "copied"}]}))
     store = Store(tmp_path_factory.mktemp("store"))
     extractor, cache = load_extractor(), tiny_training.store.root / "features"
-    own = RealIcons.load(tiny_training.inputs, extractor, cache)
+    own = RealIcons.load(tiny_training.dataset, extractor, cache)
     unseen = RealIcons.load(prepare(tiny_training.recipe, store, sources), extractor, cache)
     return {row.pop("pictures"): row for row in measure(generator, own, unseen, icons=100)}
 

@@ -1,15 +1,17 @@
 """Small real pictures and tables for the tests of icons."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from flowmodel.data.dataset import FILES, IconDataset, write_dataset
 from flowmodel.data.keys import base_key
 from flowmodel.data.tables import ICONS
-from flowmodel.files import sha256_bytes
+from flowmodel.files import Artifact, parquet_metadata, read_parquet, sha256_bytes, write_parquet
 from flowmodel.images.rgba import encode_png
 
 RED = (220, 20, 20, 255)
@@ -54,6 +56,14 @@ def icon_row(key: str, *, source: str = "test", png: bytes | None = None, **fiel
 
 def write_icons(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     return ICONS.write(path, rows).path
+
+
+def with_table(dataset: IconDataset, name: str, change: Callable[[pa.Table], pa.Table], folder: Path) -> IconDataset:
+    """The data set with another table `name`."""
+    paths = {part: dataset.folder / file for part, file in FILES.items()}
+    files = {part: Artifact.of(path) for part, path in paths.items()}
+    changed = write_parquet(folder / FILES[name], change(read_parquet(paths[name])), parquet_metadata(paths[name]))
+    return write_dataset(folder, dataset.data, files | {name: Artifact.of(changed)})
 
 
 def write_folder(folder: Path, captions: str, files: dict[str, bytes]) -> Path:

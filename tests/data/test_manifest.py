@@ -1,27 +1,26 @@
 """Where icons come from and under which terms."""
 
-from flowmodel.data.manifest import icon_manifest, icon_terms, licence_table
-from flowmodel.data.splits import load_splits
+from flowmodel.data.manifest import icon_terms, licence_table
 from flowmodel.data.terms import UNKNOWN, Terms
 from tests.conftest import Prepared
 
 
 def test_every_icon_is_listed_with_its_terms_and_split(prepared: Prepared) -> None:
-    manifest = icon_manifest(prepared.inputs.normalised.path, prepared.inputs.splits.path)
-    assert dict(zip(manifest["id"], manifest["split"], strict=True)) == load_splits(prepared.inputs.splits.path)
+    manifest = prepared.dataset.manifest()
+    assert dict(zip(manifest["id"], manifest["split"], strict=True)) == prepared.dataset.splits
     assert set(manifest["licence"]) == {"Apache-2.0"} and manifest["redistributable"].all()
 
-    some = icon_manifest(prepared.inputs.normalised.path, prepared.inputs.splits.path, ["noto/2764", "noto/nowhere"])
+    some = prepared.dataset.manifest(["noto/2764", "noto/nowhere"])
     assert some["name"].tolist() == ["red heart"]
 
 
 def test_licences_are_counted_by_source(prepared: Prepared) -> None:
-    (row,) = licence_table(icon_manifest(prepared.inputs.normalised.path, prepared.inputs.splits.path)).to_dict("records")
+    (row,) = licence_table(prepared.dataset.manifest()).to_dict("records")
     assert (row["source"], row["origin"], row["icons"]) == ("noto", "emoji-datasource-google 16.0.0", 1911)
 
 
 def test_terms_that_no_icon_of_the_set_has_are_listed_without_icons(prepared: Prepared) -> None:
-    manifest = icon_manifest(prepared.inputs.normalised.path, prepared.inputs.splits.path)
+    manifest = prepared.dataset.manifest()
     (own,) = icon_terms(manifest)
     assert own == Terms("noto", "Apache-2.0", True, "emoji-datasource-google 16.0.0")
     table = licence_table(manifest, [own, UNKNOWN])

@@ -32,12 +32,12 @@ def extractor() -> FeatureExtractor:
 @pytest.fixture(scope="session")
 def real(prepared, extractor) -> RealIcons:
     """The bundled icons at 16 x 16 pixels."""
-    return RealIcons.load(prepared.inputs, extractor, prepared.store.root / "features")
+    return RealIcons.load(prepared.dataset, extractor, prepared.store.root / "features")
 
 
 @pytest.fixture(scope="session")
 def judge(prepared, real, extractor) -> Judge:
-    return load_judge(prepared.inputs, real, extractor, prepared.store.root / "features")
+    return load_judge(prepared.dataset, real, extractor, prepared.store.root / "features")
 
 
 @pytest.fixture(scope="session")
@@ -47,5 +47,5 @@ def tiny_report(tiny_training, tmp_path_factory) -> TinyReport:
     page = folder / "report.html"
     config = tiny_training.recipe.evaluation.model_copy(update={"sweep_icons": 4, "seeds": (5,)})
     cache = tiny_training.store.root / "features"
-    checkpoint, inputs = tiny_training.checkpoint, tiny_training.inputs
-    return TinyReport(page, evaluate_and_report(checkpoint, inputs, folder, page, cache, config, curves=CURVES))
+    checkpoint, dataset = tiny_training.checkpoint, tiny_training.dataset
+    return TinyReport(page, evaluate_and_report(checkpoint, dataset, folder, page, cache, config, curves=CURVES))

@@ -21,16 +21,11 @@ def test_the_report_is_a_file_an_artifact_of_the_run_and_a_link(tiny_training, t
     checkpoint = tmp_path / "flow_checkpoint" / "tiny" / "final.safetensors"
     checkpoint.parent.mkdir(parents=True)
     shutil.copy(tiny_training.checkpoint.path, checkpoint)
-    inputs = tiny_training.inputs
     scored, grid = evaluation(
         dg.build_asset_context(),
         store=StoreResource(),
         flow_checkpoint=Artifact.of(checkpoint),
-        normalised=inputs.normalised,
-        tensors=inputs.tensors,
-        captions=inputs.captions,
-        embeddings=inputs.embeddings,
-        splits=inputs.splits,
+        icon_dataset=tiny_training.dataset,
     )
 
     page = tmp_path / "evaluation" / "tiny" / "report.html"

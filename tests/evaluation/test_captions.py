@@ -1,22 +1,25 @@
 """Captions with their vectors."""
 
+import re
+
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 import pytest
 
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import FILES
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.captions import Captions
-from flowmodel.files import Artifact, read_parquet
+from flowmodel.files import read_parquet
+from tests.data.helpers import with_table
 
 
 @pytest.fixture(scope="module")
 def captions(prepared) -> Captions:
-    return Captions.load(prepared.inputs)
+    return Captions.load(prepared.dataset)
 
 
 def test_every_caption_lies_beside_its_own_vector(captions, prepared):
-    embedded = read_parquet(prepared.inputs.embeddings.path, ["caption_id", "text", "pooled"]).slice(0, 50).to_pylist()
+    embedded = read_parquet(prepared.dataset.folder / FILES["vectors"], ["text", "pooled"]).slice(0, 50).to_pylist()
     vector_of = {row["text"]: np.array(row["pooled"], np.float32) for row in embedded}
     both = [(row, text) for row, text in enumerate(captions.table["text"]) if text in vector_of]
     assert len(both) >= 40
@@ -40,12 +43,7 @@ def test_prompts_are_names_and_with_several_sources_names_with_the_style(caption
 
 
 def test_a_caption_that_is_not_embedded_is_named(prepared, tmp_path):
-    inputs = prepared.inputs
-    whole = pq.read_table(inputs.embeddings.path)
-    missing = whole["caption_id"][0].as_py()
-    pq.write_table(whole.slice(1), tmp_path / "e.parquet")
-    spoilt = TrainingInputs(
-        inputs.normalised, inputs.tensors, inputs.captions, Artifact.of(tmp_path / "e.parquet"), inputs.splits
-    )
-    with pytest.raises(FlowmodelError, match=rf"e\.parquet: caption '{missing}' is not embedded"):
+    text = prepared.dataset.captions.table["text"][0]
+    spoilt = with_table(prepared.dataset, "vectors", lambda table: table.filter(pc.not_equal(table["text"], text)), tmp_path)
+    with pytest.raises(FlowmodelError, match=rf"vectors\.parquet: no vectors of the caption '{re.escape(text)}'"):
         Captions.load(spoilt)

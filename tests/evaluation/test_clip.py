@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
 
 from flowmodel.evaluation.clip import AUTO, OFF, load_clip
 from flowmodel.evaluation.features import BACKGROUNDS
-from flowmodel.files import sha256_file, write_parquet
+from flowmodel.files import sha256_file
 from tests.tiny_clip import WEIGHTS_FILE, save_clip, tiny_clip
 
 PROMPTS = ["red heart", "pizza", "red heart", "a person riding a bicycle"]
@@ -26,26 +25,16 @@ def name(model, tmp_path_factory) -> str:
     return save_clip(model, tmp_path_factory.mktemp("clip"))
 
 
-@pytest.fixture(scope="module")
-def embeddings(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("embeddings")
-
-    def of(encoder: str):
-        return write_parquet(folder / "e.parquet", pa.table({"caption_id": ["a"]}), {"encoder": encoder}).absolute()
-
-    return of
-
-
 def _opaque(count: int = 4) -> torch.Tensor:
     rgba_N4HW = torch.randint(0, 256, (count, 4, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     rgba_N4HW[:, 3] = 255
     return rgba_N4HW
 
 
-def test_opaque_pictures_score_what_open_clip_says_of_them(name, model, embeddings):
+def test_opaque_pictures_score_what_open_clip_says_of_them(name, model):
     import open_clip
 
-    clip, why_not = load_clip(name, embeddings("minilm"))
+    clip, why_not = load_clip(name, "minilm")
     assert why_not == "" and (clip.name, clip.digest) == (name, sha256_file(Path(name.removeprefix("local-dir:")) / WEIGHTS_FILE))
     preprocess = open_clip.image_transform(32, is_train=False)
     pictures = _opaque()
@@ -57,8 +46,8 @@ def test_opaque_pictures_score_what_open_clip_says_of_them(name, model, embeddin
     np.testing.assert_allclose(clip.similarity(pictures, PROMPTS), np.maximum(expected, 0), atol=1e-5)
 
 
-def test_what_is_transparent_is_seen_on_white_black_and_grey(name, embeddings):
-    clip, _ = load_clip(name, embeddings("minilm"))
+def test_what_is_transparent_is_seen_on_white_black_and_grey(name):
+    clip, _ = load_clip(name, "minilm")
     clear = torch.zeros(1, 4, 32, 32, dtype=torch.uint8)
     on_each = []
     for background in BACKGROUNDS:
@@ -68,8 +57,8 @@ def test_what_is_transparent_is_seen_on_white_black_and_grey(name, embeddings):
     assert clip.similarity(clear, PROMPTS[:1])[0] == pytest.approx(np.mean(on_each), abs=1e-3)  # grey is 127.5
 
 
-def test_a_data_set_encoded_by_a_clip_is_judged_by_it(name, embeddings):
-    clip, _ = load_clip(AUTO, embeddings(name))
+def test_a_data_set_encoded_by_a_clip_is_judged_by_it(name):
+    clip, _ = load_clip(AUTO, name)
     assert clip.name == name
 
 
@@ -82,6 +71,6 @@ def test_a_data_set_encoded_by_a_clip_is_judged_by_it(name, embeddings):
         ("local-dir:/nowhere", "encoder 'local-dir:/nowhere': /nowhere/open_clip_config.json can't be read"),
     ],
 )
-def test_why_there_is_none_is_one_line(wanted, reason, embeddings):
-    clip, why_not = load_clip(wanted, embeddings("minilm"))
+def test_why_there_is_none_is_one_line(wanted, reason):
+    clip, why_not = load_clip(wanted, "minilm")
     assert clip is None and why_not.startswith(reason) and "\n" not in why_not

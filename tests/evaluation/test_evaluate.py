@@ -8,13 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from flowmodel.data.splits import load_splits
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.evaluate import evaluate
 from flowmodel.evaluation.grid import sample_grid
 from flowmodel.evaluation.samples import Samples, load_samples, save_samples
 from flowmodel.files import Artifact, read_json, sha256_file
-from flowmodel.images.tensors import load_tensors
 from flowmodel.model.checkpoint import FINAL, save_checkpoint
 from flowmodel.model.generator import Generator
 from flowmodel.release.gate import threshold_rules
@@ -23,7 +21,7 @@ from flowmodel.release.gate import threshold_rules
 def test_report_names_everything_that_the_scores_depend_on(tiny_evaluation, tiny_training):
     settings = tiny_evaluation.report["settings"]
     assert settings["checkpoint_digest"] == tiny_training.checkpoint.digest
-    assert settings["dataset_digest"] == tiny_training.inputs.digest
+    assert settings["dataset_digest"] == tiny_training.dataset.digest
     assert settings["left_out"].keys() == {"clip_similarity", "other_vendor"} and len(settings["seeds"]) == 3
     named = {"recipe", "solver", "steps", "guidance", "network_evaluations", "ema", "seeds", "device", "extractor", "samples"}
     assert (
@@ -88,7 +86,7 @@ def test_copies_of_training_icons_are_found_out_and_noise_is_nothing(tiny_evalua
 
 def test_samples_are_of_the_named_icons_and_the_same_again(tiny_evaluation, tiny_training):
     samples = load_samples(tiny_evaluation.samples)
-    splits = load_splits(tiny_training.inputs.splits.path)
+    splits = tiny_training.dataset.splits
     assert samples.rgba_SN4HW.shape == (3, 72, 4, 16, 16) and len(samples.ids) == len(samples.prompts) == 72
     assert tuple(splits[icon_id] for icon_id in samples.ids) == samples.splits
     assert [samples.splits[number] for number in samples.of_split("validation")] == ["validation"] * 24
@@ -99,7 +97,7 @@ def test_samples_are_of_the_named_icons_and_the_same_again(tiny_evaluation, tiny
 
 def test_the_same_seeds_give_exactly_the_same_report(tiny_training, tiny_evaluation, tmp_path):
     cache = tiny_training.store.root / "features"
-    again = evaluate(tiny_training.checkpoint, tiny_training.inputs, tmp_path, cache)
+    again = evaluate(tiny_training.checkpoint, tiny_training.dataset, tmp_path, cache)
     assert again.report == tiny_evaluation.report
     assert again.metrics.digest == sha256_file(tiny_evaluation.metrics)
     assert sha256_file(again.samples) == sha256_file(tiny_evaluation.samples)
@@ -108,7 +106,7 @@ def test_the_same_seeds_give_exactly_the_same_report(tiny_training, tiny_evaluat
 def test_other_seeds_stay_within_the_printed_interval(tiny_training, tiny_evaluation, tmp_path):
     config = tiny_training.recipe.evaluation.model_copy(update={"seeds": (1, 2, 3)})
     other = evaluate(
-        tiny_training.checkpoint, tiny_training.inputs, tmp_path, tiny_training.store.root / "features", config=config
+        tiny_training.checkpoint, tiny_training.dataset, tmp_path, tiny_training.store.root / "features", config=config
     )
     for split, scores in tiny_evaluation.report["metrics"].items():
         assert scores["kid_low"] < other.report["metrics"][split]["kid"] < scores["kid_high"]
@@ -121,11 +119,10 @@ def _draw_real_icons(monkeypatch, real):
 
 def test_a_model_that_draws_the_real_icons_scores_perfectly(tiny_training, tiny_evaluation, monkeypatch, tmp_path):
     samples = load_samples(tiny_evaluation.samples)
-    tensors = load_tensors(tiny_training.inputs.tensors.path)
-    row = {icon_id: i for i, icon_id in enumerate(tensors.ids)}
-    _draw_real_icons(monkeypatch, [tensors.rgba_N4HW[row[i]] for i in samples.ids])
+    dataset = tiny_training.dataset
+    _draw_real_icons(monkeypatch, [dataset.rgba_N4HW[dataset.row_of[i]] for i in samples.ids])
     cache = tiny_training.store.root / "features"
-    report = evaluate(tiny_training.checkpoint, tiny_training.inputs, tmp_path, cache).report
+    report = evaluate(tiny_training.checkpoint, tiny_training.dataset, tmp_path, cache).report
     for split, scores in report["metrics"].items():
         assert scores["top1_of_own"] == scores["top1_of_all"] == scores["alpha_iou"] == 1.0 and scores["kid"] < 0
         assert scores["copy_ratio"] == (1.0 if split == "train" else report["reference"]["real"][split]["copy_ratio"])
@@ -142,7 +139,7 @@ def test_a_seed_or_other_icons_make_it_another_comparison(tiny_training, tmp_pat
     def comparison(seed, trained_ids):
         config = small.model_copy(update={"seeds": (seed,)})
         icons_of = dataclasses.replace(header, trained_ids=trained_ids) if trained_ids else None
-        result = evaluate(tiny_training.checkpoint, tiny_training.inputs, tmp_path, cache, icons_of, config)
+        result = evaluate(tiny_training.checkpoint, tiny_training.dataset, tmp_path, cache, icons_of, config)
         return result.report["settings"]["comparison_digest"]
 
     assert len({comparison(1, ids), comparison(2, ids), comparison(1, ids[::-1]), comparison(1, None)}) == 3
@@ -158,7 +155,7 @@ def test_what_the_initial_weights_were_trained_on_is_not_held_out(tiny_training,
         tiny_training.checkpoint.tensors(),
         dataclasses.replace(header, initial_ids=(known,)),
     )
-    result = evaluate(fine_tuned, tiny_training.inputs, tmp_path, tiny_training.store.root / "features", config=config)
+    result = evaluate(fine_tuned, tiny_training.dataset, tmp_path, tiny_training.store.root / "features", config=config)
     samples = load_samples(result.samples)
     assert known not in samples.ids and samples.of_split("unseen_concept")
     settings = result.report["settings"]
@@ -170,12 +167,14 @@ def test_icons_that_are_gone_are_said_in_one_line(tiny_training, tmp_path):
     tensors = {f"ema.{name}": tensor for name, tensor in tiny_training.checkpoint.tensors("ema.").items()}
     checkpoint = save_checkpoint(tmp_path / FINAL, tensors, header)
     with pytest.raises(FlowmodelError, match="fewer than two of its training icons"):
-        evaluate(checkpoint, tiny_training.inputs, tmp_path, tiny_training.store.root / "features")
+        evaluate(checkpoint, tiny_training.dataset, tmp_path, tiny_training.store.root / "features")
 
 
 def test_hardly_any_held_out_icon_leaves_the_rest_scored(tiny_training, tmp_path):
     one = tiny_training.recipe.evaluation.model_copy(update={"max_icons": 3})
-    result = evaluate(tiny_training.checkpoint, tiny_training.inputs, tmp_path, tiny_training.store.root / "features", config=one)
+    result = evaluate(
+        tiny_training.checkpoint, tiny_training.dataset, tmp_path, tiny_training.store.root / "features", config=one
+    )
     assert result.report["metrics"]["train"]["count"] == 3
     assert len(threshold_rules(result.report, tiny_training.recipe.evaluation.gate)) == 4
 
@@ -185,7 +184,7 @@ def test_sample_grid_is_a_picture_of_both_splits(tiny_evaluation, tiny_training,
         whole = np.asarray(grid)
     samples = load_samples(tiny_evaluation.samples)
     only = Samples(samples.seeds, samples.ids[:24], samples.splits[:24], samples.prompts[:24], samples.rgba_SN4HW[:, :24])
-    trained = sample_grid(save_samples(tmp_path / "s.safetensors", only), tiny_training.inputs, tmp_path / "g.png")
+    trained = sample_grid(save_samples(tmp_path / "s.safetensors", only), tiny_training.dataset, tmp_path / "g.png")
     with Image.open(trained.path) as grid:
         assert grid.height < whole.shape[0] and grid.width == whole.shape[1]
     assert trained == Artifact.of(tmp_path / "g.png")
@@ -195,4 +194,4 @@ def test_broken_samples_are_named(tmp_path, tiny_training):
     path = tmp_path / "samples.safetensors"
     path.write_bytes(b"nothing")
     with pytest.raises(FlowmodelError, match=r"samples\.safetensors: missing, or not the samples"):
-        sample_grid(path, tiny_training.inputs, tmp_path / "grid.png")
+        sample_grid(path, tiny_training.dataset, tmp_path / "grid.png")

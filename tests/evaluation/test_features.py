@@ -9,12 +9,11 @@ from flowmodel.evaluation import features
 from flowmodel.evaluation.features import LAYOUT_WIDTH, SEMANTIC_WIDTH, cached_features, load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.files import Artifact
-from flowmodel.images.tensors import load_tensors
 
 
 @pytest.fixture(scope="module")
 def some_icons(prepared) -> torch.Tensor:
-    return load_tensors(prepared.inputs.tensors.path).rgba_N4HW[::80]
+    return prepared.dataset.rgba_N4HW[::80]
 
 
 @pytest.fixture(scope="module")

@@ -17,13 +17,13 @@ QUICK = JudgeRecipe(steps=20)
 @pytest.fixture
 def make(prepared, real):
     def load(cache, recipe=QUICK, icons=real):
-        return load_judge(prepared.inputs, icons, load_extractor(), cache, recipe)
+        return load_judge(prepared.dataset, icons, load_extractor(), cache, recipe)
 
     return load
 
 
 def test_the_judge_knows_icons_that_it_has_never_seen(prepared, real):
-    judge = load_judge(prepared.inputs, real, load_extractor(), prepared.store.root / "features")
+    judge = load_judge(prepared.dataset, real, load_extractor(), prepared.store.root / "features")
     assert judge.quality.keys() == {"validation", "unseen_concept"}
     for split in judge.quality.values():
         chance = 1 / split["count"]
@@ -31,7 +31,7 @@ def test_the_judge_knows_icons_that_it_has_never_seen(prepared, real):
 
 
 def test_what_the_judge_says_of_its_quality_is_what_it_does(prepared, real):
-    judge = load_judge(prepared.inputs, real, load_extractor(), prepared.store.root / "features")
+    judge = load_judge(prepared.dataset, real, load_extractor(), prepared.store.root / "features")
     rows = real.rows(real.of_split("validation"))
     images, captions = judge.images(real.features[rows]), judge.captions(real.prompts_MD)
     np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1, rtol=1e-5)

@@ -24,9 +24,9 @@ def test_features_are_computed_once_for_a_data_set_whoever_asks(real, prepared, 
         raise AssertionError("computed again")
 
     monkeypatch.setattr(features.FeatureExtractor, "__call__", again)
-    cached = RealIcons.load(prepared.inputs, extractor, prepared.store.root / "features")
+    cached = RealIcons.load(prepared.dataset, extractor, prepared.store.root / "features")
     np.testing.assert_array_equal(cached.features.layout_ND, real.features.layout_ND)
-    digests = (extractor.digest[:12], prepared.inputs.tensors.digest[:12])
+    digests = (extractor.digest[:12], prepared.dataset.pixels_digest[:12])
     assert (prepared.store.root / "features" / f"features-{digests[0]}-{digests[1]}.npz").exists()
 
 

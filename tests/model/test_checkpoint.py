@@ -26,7 +26,7 @@ def unfinished(tiny_recipe, prepared, tmp_path_factory):
     """A folder with the checkpoint of step 10."""
     folder = tmp_path_factory.mktemp("unfinished")
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_recipe, prepared.inputs, folder, [_StopAtCheckpoint()])
+        train(tiny_recipe, prepared.dataset, folder, [_StopAtCheckpoint()])
     return folder
 
 
@@ -50,7 +50,7 @@ def _name(tensors, beginning):
 def test_a_missing_tensor_is_named(folder, tiny_recipe, prepared, part):
     _edit(folder, lambda tensors: tensors.pop(_name(tensors, part)))
     with pytest.raises(FlowmodelError, match=rf"step-00000010\.safetensors: tensor '{part}.*' is missing.*remove the file"):
-        train(tiny_recipe, prepared.inputs, folder)
+        train(tiny_recipe, prepared.dataset, folder)
 
 
 def test_all_that_is_left_of_another_optimiser_is_named(folder, tiny_recipe, prepared):
@@ -60,7 +60,7 @@ def test_all_that_is_left_of_another_optimiser_is_named(folder, tiny_recipe, pre
 
     _edit(folder, to_adamw)
     with pytest.raises(FlowmodelError, match=r"tensor 'optimizer\.momentum/.*' is missing"):
-        train(tiny_recipe, prepared.inputs, folder)
+        train(tiny_recipe, prepared.dataset, folder)
 
 
 @pytest.mark.parametrize(
@@ -77,34 +77,34 @@ def test_a_tensor_of_another_type_or_shape_is_named(folder, tiny_recipe, prepare
 
     _edit(folder, edit)
     with pytest.raises(FlowmodelError, match=rf"tensor 'model\..*' {words}"):
-        train(tiny_recipe, prepared.inputs, folder)
+        train(tiny_recipe, prepared.dataset, folder)
 
 
 def test_a_tensor_too_many_is_named(folder, tiny_recipe, prepared):
     _edit(folder, lambda tensors: tensors.update({"model.surplus": torch.zeros(1)}))
     with pytest.raises(FlowmodelError, match=r"tensor 'model\.surplus' is none that this training saves"):
-        train(tiny_recipe, prepared.inputs, folder)
+        train(tiny_recipe, prepared.dataset, folder)
 
 
 def test_a_truncated_file_is_no_checkpoint(folder, tiny_recipe, prepared):
     [(_, path)] = step_checkpoints(folder)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(FlowmodelError, match=r"step-00000010\.safetensors: not a flowmodel checkpoint"):
-        train(tiny_recipe, prepared.inputs, folder)
+        train(tiny_recipe, prepared.dataset, folder)
 
 
 def test_an_untouched_copy_continues_to_the_same_bits(folder, tiny_recipe, prepared, tiny_training):
-    assert train(tiny_recipe, prepared.inputs, folder).resumed_from == 10
+    assert train(tiny_recipe, prepared.dataset, folder).resumed_from == 10
     assert sha256_file(folder / FINAL) == tiny_training.checkpoint.digest
 
 
 def test_best_weights_that_have_gone_are_missed_at_once(tiny_recipe, prepared, tmp_path):
     recipe = changed(tiny_recipe, training={"keep": "best"})
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, prepared.inputs, tmp_path, [_StopAtCheckpoint()])
+        train(recipe, prepared.dataset, tmp_path, [_StopAtCheckpoint()])
     (tmp_path / BEST).unlink()
     with pytest.raises(FlowmodelError, match=r"best\.safetensors: missing, though the checkpoint beside it"):
-        train(recipe, prepared.inputs, tmp_path)
+        train(recipe, prepared.dataset, tmp_path)
 
 
 def test_headers_come_back_as_they_were_saved(tmp_path, tiny_training):

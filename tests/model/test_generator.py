@@ -17,7 +17,7 @@ def generator(tiny_training) -> Generator:
 
 def test_it_knows_where_it_comes_from(generator, tiny_training):
     assert generator.recipe == tiny_training.recipe
-    assert generator.dataset_digest == tiny_training.inputs.digest
+    assert generator.dataset_digest == tiny_training.dataset.digest
     assert generator.step == 30 and len(generator.trained_ids) > 150
 
 

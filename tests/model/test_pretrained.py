@@ -51,7 +51,7 @@ def test_missing_files_are_named(name, tiny_training, tmp_path):
 
 
 def test_only_a_finished_training_is_exported(tiny_recipe, prepared, tmp_path):
-    unfinished = TrainingState(tiny_recipe, prepared.inputs, "digest").save(tmp_path / "step.safetensors", 1)
+    unfinished = TrainingState(tiny_recipe, prepared.dataset, "digest").save(tmp_path / "step.safetensors", 1)
     with pytest.raises(FlowmodelError, match="holds no averaged weights"):
         export_weights(unfinished, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -63,7 +63,7 @@ def test_a_training_starts_from_them_by_name_and_remembers_their_icons(
     weights = export_weights(tiny_training.checkpoint, tmp_path / "shipped")
     monkeypatch.setattr(initial, "pretrained_weights", lambda: pretrained_weights(tmp_path / "shipped"))
     recipe = changed(tiny_recipe, training={"init": "pretrained", "steps": 2, "seed": 7})
-    header = train(recipe, prepared.inputs, tmp_path / "run").checkpoint.header
+    header = train(recipe, prepared.dataset, tmp_path / "run").checkpoint.header
     assert header.initial_ids == tuple(sorted(weights.header.trained_ids))
     assert set(header.seen_ids) == {*header.trained_ids, *header.initial_ids}
 
@@ -75,7 +75,7 @@ def test_the_terms_of_what_they_were_trained_on_stay_with_what_starts_from_them(
     for given, inherited in (((theirs,), theirs), ((), UNKNOWN)):
         header = replace(tiny_training.checkpoint.header, terms=given)
         weights = save_checkpoint(tmp_path / f"{len(given)}.safetensors", load_file(tiny_training.checkpoint.path), header)
-        state = TrainingState(changed(tiny_recipe, training={"init": str(weights)}), prepared.inputs, "digest")
+        state = TrainingState(changed(tiny_recipe, training={"init": str(weights)}), prepared.dataset, "digest")
         assert set(state.header.terms) == {*own, inherited}
         assert read_header(state.save(tmp_path / "step.safetensors", 1).path).terms == state.header.terms
 

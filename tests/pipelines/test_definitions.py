@@ -12,7 +12,7 @@ from pipelines.definitions import defs
 
 ASSETS_BY_GROUP = {
     "ingest": {"icons/noto"},
-    "prepare": {"normalized_icons", "rgba_tensors", "captions", "caption_embeddings", "duplicates", "splits"},
+    "prepare": {"normalized_icons", "rgba_tensors", "captions", "caption_embeddings", "duplicates", "splits", "icon_dataset"},
     "train": {"flow_checkpoint"},
     "evaluate": {"judge", "evaluation", "sample_grid"},
     "release": {"registered_model"},

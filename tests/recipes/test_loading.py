@@ -60,11 +60,8 @@ def test_a_recipe_file_of_one_s_own(tmp_path):
 
 
 def test_the_quickstart_s_icons_are_spread_over_all_groups(prepared, tiny_recipe):
-    from flowmodel.data.dataset import icons_of_split
-    from flowmodel.data.tables import read_ok_icons
-
-    icons = read_ok_icons(prepared.inputs.normalised.path, ["id", "group"]).set_index("id")["group"]
-    trained = icons_of_split(prepared.inputs, tiny_recipe.data, "train")
+    icons = prepared.dataset.icons.set_index("id")["group"]
+    trained = prepared.dataset.ids_of_split("train", tiny_recipe.data)
     assert 180 <= len(trained) <= 220
     assert set(icons[trained]) == set(icons) - {"component"} and "noto/2764" in trained and "noto/1f355" in trained
 

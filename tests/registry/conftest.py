@@ -71,7 +71,7 @@ def second_checkpoint(tiny_recipe, prepared, tmp_path_factory) -> Checkpoint:
     """Another training on the same data."""
     values = tiny_recipe.model_dump(mode="json")
     values["training"]["steps"] = 10
-    return train(parse_recipe(values, "test"), prepared.inputs, tmp_path_factory.mktemp("second")).checkpoint
+    return train(parse_recipe(values, "test"), prepared.dataset, tmp_path_factory.mktemp("second")).checkpoint
 
 
 @pytest.fixture
@@ -91,6 +91,6 @@ def second(second_checkpoint, tiny_evaluation, tmp_path):
 @pytest.fixture
 def registered(store, prepared, tiny_evaluation):
     def run(candidate: Candidate, gate: GateConfig = FREE) -> Registered:
-        return register(store, candidate.checkpoint, candidate.report, tiny_evaluation.grid, prepared.inputs, gate)
+        return register(store, candidate.checkpoint, candidate.report, tiny_evaluation.grid, prepared.dataset, gate)
 
     return run

@@ -23,7 +23,7 @@ BOTH = ("challenger", "champion")
 @pytest.fixture
 def decided(store, prepared):
     def run(candidate, gate=FREE, log=lambda _: None):
-        return decide_on(store, candidate.checkpoint, candidate.report, prepared.inputs, gate, log)
+        return decide_on(store, candidate.checkpoint, candidate.report, prepared.dataset, gate, log)
 
     return run
 

@@ -64,7 +64,7 @@ def test_without_flowmodel_installed_the_model_says_what_is_missing(registered, 
 
 
 def test_run_has_scores_report_recipe_grid_and_checkpoint_also_without_registering(first, store, prepared, tiny_evaluation):
-    run = record_evaluation(store, first.checkpoint, first.report, tiny_evaluation.grid, prepared.inputs)
+    run = record_evaluation(store, first.checkpoint, first.report, tiny_evaluation.grid, prepared.dataset)
     files = {f.path for folder in ("", "evaluation", "checkpoint") for f in run.client.list_artifacts(run.run_id, folder)}
     assert {"recipe.yaml", "evaluation/metrics.json", "evaluation/sample_grid.png", "checkpoint/final.safetensors"} <= files
     metrics = run.client.get_run(run.run_id).data.metrics

@@ -5,14 +5,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from flowmodel.data.splits import load_splits
-from flowmodel.data.tables import ICONS
 from flowmodel.data.terms import Terms
 from flowmodel.files import read_json
 from flowmodel.model.checkpoint import Checkpoint
@@ -22,6 +20,7 @@ from flowmodel.registry.tracking import connect, experiment_id
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver
+from tests.data.helpers import with_table
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +36,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(store, folder, tiny_recipe, prepared):
     """The run of a training that was observed from begin to end."""
-    observer = MlflowObserver(store, prepared.inputs, {"dagster_run_id": "r-1"})
-    train(tiny_recipe, prepared.inputs, folder, [observer])
+    observer = MlflowObserver(store, prepared.dataset, {"dagster_run_id": "r-1"})
+    train(tiny_recipe, prepared.dataset, folder, [observer])
     return observer.run.client.get_run(observer.run.run_id)
 
 
@@ -75,16 +74,9 @@ def test_tags_say_where_it_came_from(run):
         assert len(run.data.tags["git_commit"]) == 40
 
 
-def test_the_data_set_is_an_input_with_its_digests(run, prepared):
+def test_the_data_set_is_an_input_with_its_digest(run, prepared):
     digests = {given.dataset.name: given.dataset.digest for given in run.inputs.dataset_inputs}
-    assert digests == {
-        "training_set": prepared.inputs.digest[:36],
-        "normalized_icons": prepared.inputs.normalised.digest[:36],
-        "rgba_tensors": prepared.inputs.tensors.digest[:36],
-        "captions": prepared.inputs.captions.digest[:36],
-        "caption_embeddings": prepared.inputs.embeddings.digest[:36],
-        "splits": prepared.inputs.splits.digest[:36],
-    }
+    assert digests == {"icon_dataset": prepared.dataset.digest[:36]}
     tags = {tag.key: tag.value for tag in run.inputs.dataset_inputs[0].tags}
     assert tags["mlflow.data.context"] == "training" and len(tags["sha256"]) == 64
 
@@ -101,19 +93,23 @@ def test_the_licence_of_every_icon_travels_with_the_run(run, store, prepared):
 
 
 def test_one_icon_that_may_not_be_passed_on_marks_the_whole_run(store, prepared, tmp_path):
-    icons = ICONS.read(prepared.inputs.normalised.path)
-    trained = [icon for icon, split in load_splits(prepared.inputs.splits.path).items() if split == "train"][:5]
-    icons.loc[icons["id"] == trained[0], ["licence", "redistributable"]] = ["proprietary (Apple)", False]
-    inputs = replace(prepared.inputs, normalised=ICONS.write(tmp_path / "icons.parquet", icons))
+    trained = prepared.dataset.ids_of_split("train")[:5]
+
+    def one_of_apple(icons):
+        frame = icons.to_pandas()
+        frame.loc[frame["id"] == trained[0], ["licence", "redistributable"]] = ["proprietary (Apple)", False]
+        return pa.Table.from_pandas(frame, schema=icons.schema, preserve_index=False)
+
+    dataset = with_table(prepared.dataset, "icons", one_of_apple, tmp_path / "datasets")
     training = TrainingRun.open(store, tmp_path, "with-apple")
-    training.log_dataset(inputs, tuple(trained))
+    training.log_dataset(dataset, tuple(trained))
     tags = training.client.get_run(training.run_id).data.tags
     assert (tags["licences"], tags["redistributable"]) == ("Apache-2.0, proprietary (Apple)", "false")
 
 
 def test_what_the_initial_weights_had_been_trained_on_marks_the_run_too(store, prepared, tmp_path):
     training = TrainingRun.open(store, tmp_path, "fine-tuned")
-    training.log_dataset(prepared.inputs, ("noto/2764",), (Terms("acme", "proprietary", False, "Acme 1.0"),))
+    training.log_dataset(prepared.dataset, ("noto/2764",), (Terms("acme", "proprietary", False, "Acme 1.0"),))
     tags = training.client.get_run(training.run_id).data.tags
     assert (tags["licences"], tags["redistributable"]) == ("Apache-2.0, proprietary", "false")
     table = pd.read_csv(training.client.download_artifacts(training.run_id, LICENCES))
@@ -121,11 +117,11 @@ def test_what_the_initial_weights_had_been_trained_on_marks_the_run_too(store, p
 
 
 def test_a_finished_training_keeps_its_run(run, store, folder, tiny_recipe, prepared):
-    observer = MlflowObserver(store, prepared.inputs, {"dagster_run_id": "r-2"})
-    assert train(tiny_recipe, prepared.inputs, folder, [observer]).already_finished
+    observer = MlflowObserver(store, prepared.dataset, {"dagster_run_id": "r-2"})
+    assert train(tiny_recipe, prepared.dataset, folder, [observer]).already_finished
     assert observer.run.run_id == run.info.run_id and f"/runs/{run.info.run_id}?" in observer.run.url
     again = observer.run.client.get_run(run.info.run_id)
-    assert again.data.params == run.data.params and len(again.inputs.dataset_inputs) == 6
+    assert again.data.params == run.data.params and len(again.inputs.dataset_inputs) == 1
     assert again.data.tags["dagster_run_id"] == "r-1"  # where it came from
     assert len(_history(store, run.info.run_id)) == 6
 
@@ -141,12 +137,12 @@ class _Stop(TrainingObserver):
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), "KILLED"), (RuntimeError("out of memory"), "FAILED")])
 def test_a_stopped_training_says_so_and_continues_in_its_run(store, tiny_recipe, prepared, tmp_path, error, status):
-    first = MlflowObserver(store, prepared.inputs)
+    first = MlflowObserver(store, prepared.dataset)
     with pytest.raises(type(error)):
-        train(tiny_recipe, prepared.inputs, tmp_path, [first, _Stop(error)])
+        train(tiny_recipe, prepared.dataset, tmp_path, [first, _Stop(error)])
     assert first.run.client.get_run(first.run.run_id).info.status == status
-    second = MlflowObserver(store, prepared.inputs)
-    assert train(tiny_recipe, prepared.inputs, tmp_path, [second]).resumed_from == 10
+    second = MlflowObserver(store, prepared.dataset)
+    assert train(tiny_recipe, prepared.dataset, tmp_path, [second]).resumed_from == 10
     assert second.run.run_id == first.run.run_id
     assert second.run.client.get_run(first.run.run_id).info.status == "FINISHED"
     assert _history(store, first.run.run_id) == [5, 10, 15, 20, 25, 30]  # step 15 was done twice, and is there once
@@ -154,11 +150,11 @@ def test_a_stopped_training_says_so_and_continues_in_its_run(store, tiny_recipe,
 
 def test_a_training_that_mlflow_does_not_know_gets_a_run(store, tiny_training, prepared, tmp_path):
     checkpoint = Checkpoint.open(Path(shutil.copy(tiny_training.checkpoint.path, tmp_path)))
-    first = run_of_checkpoint(store, checkpoint, prepared.inputs)
+    first = run_of_checkpoint(store, checkpoint, prepared.dataset)
     assert first.client.get_run(first.run_id).data.params["training.steps"] == "30"
-    assert run_of_checkpoint(store, checkpoint, prepared.inputs).run_id == first.run_id
+    assert run_of_checkpoint(store, checkpoint, prepared.dataset).run_id == first.run_id
     first.client.delete_run(first.run_id)
-    third = run_of_checkpoint(store, checkpoint, prepared.inputs)
+    third = run_of_checkpoint(store, checkpoint, prepared.dataset)
     assert third.run_id != first.run_id and read_json(tmp_path / RUN_FILE)["run_id"] == third.run_id
 
 
@@ -170,7 +166,7 @@ from flowmodel.recipes import load_recipe
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.observer import MlflowObserver
 from flowmodel.store import Store
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver
 
@@ -181,8 +177,8 @@ class Killed(TrainingObserver):
 
 data, store, folder, *overrides = sys.argv[1:]
 recipe = load_recipe("from_scratch", overrides)
-inputs = TrainingInputs.of(Store(Path(data)), recipe.data.size)
-train(recipe, inputs, Path(folder), [MlflowObserver(Store(Path(store)), inputs), Killed()])
+dataset = IconDataset.open(Path(data))
+train(recipe, dataset, Path(folder), [MlflowObserver(Store(Path(store)), dataset), Killed()])
 """
 
 
@@ -190,15 +186,15 @@ train(recipe, inputs, Path(folder), [MlflowObserver(Store(Path(store)), inputs),
 def test_after_kill_9_the_same_run_goes_on(store, tiny_recipe, prepared, tmp_path):
     from tests.conftest import TINY
 
-    arguments = [str(prepared.store.root), str(store.root), str(tmp_path), *TINY]
+    arguments = [str(prepared.dataset.folder), str(store.root), str(tmp_path), *TINY]
     killed = subprocess.run([sys.executable, "-c", _WORKER, *arguments], env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
     assert killed.returncode == -signal.SIGKILL
     run_id = read_json(tmp_path / RUN_FILE)["run_id"]
     assert connect(store).get_run(run_id).info.status == "RUNNING"
     runs = len(connect(store).search_runs([experiment_id(connect(store), store)]))
 
-    observer = MlflowObserver(store, prepared.inputs)
-    assert train(tiny_recipe, prepared.inputs, tmp_path, [observer]).resumed_from == 20
+    observer = MlflowObserver(store, prepared.dataset)
+    assert train(tiny_recipe, prepared.dataset, tmp_path, [observer]).resumed_from == 20
     assert observer.run.run_id == run_id and connect(store).get_run(run_id).info.status == "FINISHED"
     assert len(connect(store).search_runs([experiment_id(connect(store), store)])) == runs
     assert _history(store, run_id) == [5, 10, 15, 20, 25, 30]

@@ -63,8 +63,8 @@ def store(prepared, tmp_path_factory) -> Store:
 def scored(prepared, store) -> Callable[[Checkpoint], Model]:
     def run(checkpoint: Checkpoint) -> Model:
         folder = checkpoint.path.parent
-        scores = evaluate(checkpoint, prepared.inputs, folder, prepared.store.root / "features")
-        return Model(checkpoint, scores.report, sample_grid(scores.samples, prepared.inputs, folder / "grid.png").path)
+        scores = evaluate(checkpoint, prepared.dataset, folder, prepared.store.root / "features")
+        return Model(checkpoint, scores.report, sample_grid(scores.samples, prepared.dataset, folder / "grid.png").path)
 
     return run
 
@@ -81,7 +81,7 @@ def trained(prepared, scored, tmp_path_factory) -> Callable[[int], Model]:
     def run(steps: int) -> Model:
         if steps not in models:
             recipe = load_recipe("from_scratch", (*SETTINGS, f"training.steps={steps}", f"data.selection={selection}"))
-            models[steps] = scored(train(recipe, prepared.inputs, folder / str(steps)).checkpoint)
+            models[steps] = scored(train(recipe, prepared.dataset, folder / str(steps)).checkpoint)
         return models[steps]
 
     return run
@@ -90,7 +90,7 @@ def trained(prepared, scored, tmp_path_factory) -> Callable[[int], Model]:
 @pytest.fixture(scope="module")
 def released(prepared, store) -> Callable[[Model, GateConfig], Registered]:
     def run(model: Model, gate: GateConfig) -> Registered:
-        return register(store, model.checkpoint, model.report, model.grid, prepared.inputs, gate)
+        return register(store, model.checkpoint, model.report, model.grid, prepared.dataset, gate)
 
     return run
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from flowmodel.data.captions import build_captions
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import write_dataset
 from flowmodel.data.duplicates import find_duplicates
 from flowmodel.data.normalize import normalise_icons
 from flowmodel.data.splits import assign_splits
@@ -25,9 +25,11 @@ def test_an_icon_without_a_caption_in_the_recipe_s_languages_is_trained_on_with_
     embeddings = embed_captions(captions.path, "minilm", tmp_path / "e.parquet").artifact
     pairs = find_duplicates(normalised.path, tmp_path / "d.parquet")
     splits = assign_splits(normalised.path, pairs.path, data.split, tmp_path / "s.parquet")
-    inputs = TrainingInputs(normalised, pack_tensors(normalised.path, tmp_path / "t.safetensors"), captions, embeddings, splits)
+    tensors = pack_tensors(normalised.path, tmp_path / "t.safetensors")
+    files = {"icons": normalised, "pixels": tensors, "captions": captions, "vectors": embeddings, "splits": splits}
+    dataset = write_dataset(tmp_path / "datasets", data, files)
 
-    icons = load_icon_set(inputs, data, DevicePolicy.choose("cpu"), ["test/1f600", "test/mine", "test/own"])
+    icons = load_icon_set(dataset, data, DevicePolicy.choose("cpu"), ["test/1f600", "test/mine", "test/own"])
     assert icons.captions_N.tolist() == [1, 1, 1]
     known = load_embeddings(embeddings.path)
     seen = [known.pooled_ND[known.texts.index(text)] for text in ("grinsendes Gesicht", "my logo", "Mein Stern")]

@@ -19,7 +19,7 @@ def fine_tuned(tiny_recipe, tiny_training):
 
 
 def test_it_begins_with_the_averaged_weights(fine_tuned, tiny_training, prepared):
-    state = TrainingState(fine_tuned, prepared.inputs, "digest")
+    state = TrainingState(fine_tuned, prepared.dataset, "digest")
     weights = tiny_training.checkpoint.tensors("ema.")
     for name, parameter in state.network.named_parameters():
         assert torch.equal(parameter, weights[name]), name
@@ -29,7 +29,7 @@ def test_it_learns_on_from_where_the_other_has_ended(fine_tuned, prepared, tmp_p
     scratch = changed(fine_tuned, training={"init": None})
     losses = {}
     for name, recipe in (("from weights", fine_tuned), ("from nothing", scratch)):
-        header = read_header(train(recipe, prepared.inputs, tmp_path / name).checkpoint.path)
+        header = read_header(train(recipe, prepared.dataset, tmp_path / name).checkpoint.path)
         losses[name] = header.best.loss
     assert losses["from weights"] < 0.8 * losses["from nothing"]
 
@@ -40,10 +40,10 @@ def test_the_training_is_named_by_the_weights_and_not_by_where_they_lie(
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(tiny_training.checkpoint.path.read_bytes())
     moved = changed(fine_tuned, training={"init": str(copy)})
-    own = training_digest(fine_tuned, prepared.inputs)
-    assert training_digest(moved, prepared.inputs) == own
-    assert training_digest(changed(fine_tuned, training={"init": None}), prepared.inputs) != own
-    assert training_folder(tiny_training.store, fine_tuned, prepared.inputs).name.endswith(own[:12])
+    own = training_digest(fine_tuned, prepared.dataset)
+    assert training_digest(moved, prepared.dataset) == own
+    assert training_digest(changed(fine_tuned, training={"init": None}), prepared.dataset) != own
+    assert training_folder(tiny_training.store, fine_tuned, prepared.dataset).name.endswith(own[:12])
 
 
 @pytest.mark.parametrize(
@@ -56,15 +56,15 @@ def test_the_training_is_named_by_the_weights_and_not_by_where_they_lie(
 )
 def test_weights_of_another_make_are_refused(fine_tuned, prepared, tmp_path, sections, complaint):
     with pytest.raises(FlowmodelError, match=complaint):
-        train(changed(fine_tuned, **sections), prepared.inputs, tmp_path)
+        train(changed(fine_tuned, **sections), prepared.dataset, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_pictures_may_be_larger_where_the_stem_is_so_too(fine_tuned, tiny_training, tmp_path):
     store = Store(tmp_path / "store")
     larger = changed(fine_tuned, data={"size": 32}, network={"stem": 4})
-    inputs = prepare(larger, store)
-    state = TrainingState(larger, inputs, "digest")
+    dataset = prepare(larger, store)
+    state = TrainingState(larger, dataset, "digest")
     weights = tiny_training.checkpoint.tensors("ema.")
     resized = {name for name, parameter in state.network.named_parameters() if parameter.shape != weights[name].shape}
     assert resized == {"stem.weight", "head.weight", "head.bias"}
@@ -72,18 +72,18 @@ def test_pictures_may_be_larger_where_the_stem_is_so_too(fine_tuned, tiny_traini
         torch.equal(parameter, weights[name]) for name, parameter in state.network.named_parameters() if name not in resized
     )
     with pytest.raises(FlowmodelError, match=r"trained with network\.stem 2, this recipe has 4"):
-        train(changed(larger, data={"size": 16}), inputs, tmp_path / "training")
+        train(changed(larger, data={"size": 16}), dataset, tmp_path / "training")
 
 
 def test_dropout_may_differ(fine_tuned, prepared, tmp_path):
-    assert train(changed(fine_tuned, network={"dropout": 0.1}), prepared.inputs, tmp_path).steps == 5
+    assert train(changed(fine_tuned, network={"dropout": 0.1}), prepared.dataset, tmp_path).steps == 5
 
 
 def test_what_is_no_finished_checkpoint_is_refused(fine_tuned, prepared, tmp_path):
     recipe = changed(fine_tuned, training={"init": str(tmp_path / "nowhere.safetensors")})
     with pytest.raises(FlowmodelError, match=r"nowhere\.safetensors: no such checkpoint"):
-        train(recipe, prepared.inputs, tmp_path / "training")
-    TrainingState(changed(fine_tuned, training={"init": None}), prepared.inputs, "digest").save(tmp_path / "step.safetensors", 1)
+        train(recipe, prepared.dataset, tmp_path / "training")
+    TrainingState(changed(fine_tuned, training={"init": None}), prepared.dataset, "digest").save(tmp_path / "step.safetensors", 1)
     recipe = changed(fine_tuned, training={"init": str(tmp_path / "step.safetensors")})
     with pytest.raises(FlowmodelError, match=r"step\.safetensors holds no averaged weights of a finished training"):
-        train(recipe, prepared.inputs, tmp_path / "training")
+        train(recipe, prepared.dataset, tmp_path / "training")

@@ -37,7 +37,7 @@ def whole(tiny_recipe, prepared, tmp_path_factory):
     """Digest of the weights of a training that nobody interrupts."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    digest = train(changed(tiny_recipe, training=LONG), prepared.inputs, tmp_path_factory.mktemp("whole")).checkpoint.digest
+    digest = train(changed(tiny_recipe, training=LONG), prepared.dataset, tmp_path_factory.mktemp("whole")).checkpoint.digest
     torch.set_num_threads(threads)
     return digest
 
@@ -46,7 +46,7 @@ def _commands(prepared, folder):
     settings = ["--recipe", "from_scratch", *(word for override in OVERRIDES for word in ("--set", override))]
     return {
         "flowmodel train": [sys.executable, "-m", "flowmodel", "train", "--out", str(folder), *settings],
-        "worker": worker(prepared.store.root, folder, *OVERRIDES),
+        "worker": worker(prepared.dataset.folder, folder, *OVERRIDES),
     }
 
 
@@ -65,7 +65,7 @@ def test_a_signal_ends_with_75_and_the_same_command_with_the_same_weights(
     assert f"{number.name} after step" in said and "the same command continues" in said
     reached = step_checkpoints(tmp_path)[-1][0]
     assert 5 <= reached < 80 and not (tmp_path / FINAL).exists()
-    result = train(changed(tiny_recipe, training=LONG), prepared.inputs, tmp_path)
+    result = train(changed(tiny_recipe, training=LONG), prepared.dataset, tmp_path)
     assert result.resumed_from == reached and result.checkpoint.digest == whole
 
 
@@ -93,12 +93,12 @@ register_module_forward_pre_hook(allocate)
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space")
 def test_a_real_lack_of_memory_leaves_a_checkpoint_of_the_step_before(tiny_recipe, prepared, whole, one_thread, tmp_path):
-    command = worker(prepared.store.root, tmp_path, *OVERRIDES, before=_LACK_OF_MEMORY)
+    command = worker(prepared.dataset.folder, tmp_path, *OVERRIDES, before=_LACK_OF_MEMORY)
     process = subprocess.run(command, env=ONE_THREAD, stderr=subprocess.PIPE, text=True, check=False)
     assert process.returncode == os.EX_TEMPFAIL, process.stderr
     assert "out of memory after step 22 on cpu; continue with a larger training.accumulate (now 1" in process.stderr
     assert step_checkpoints(tmp_path)[-1][0] == 22
-    result = train(changed(tiny_recipe, training=LONG), prepared.inputs, tmp_path)
+    result = train(changed(tiny_recipe, training=LONG), prepared.dataset, tmp_path)
     assert result.resumed_from == 22 and result.checkpoint.digest == whole
 
 
@@ -118,11 +118,11 @@ def test_a_lack_of_memory_beside_a_step_is_resumable_too(tiny_recipe, prepared, 
     hook = torch.nn.modules.module.register_module_forward_pre_hook(allocate)
     try:
         with pytest.raises(Resumable, match="out of memory after step"):
-            train(tiny_recipe, prepared.inputs, tmp_path, [TrainingObserver()])
+            train(tiny_recipe, prepared.dataset, tmp_path, [TrainingObserver()])
     finally:
         hook.remove()
     assert [step for step, _ in step_checkpoints(tmp_path)][-1:] == ([checkpoint] if checkpoint else [])
-    assert sha256_file(train(tiny_recipe, prepared.inputs, tmp_path).checkpoint.path) == tiny_training.checkpoint.digest
+    assert sha256_file(train(tiny_recipe, prepared.dataset, tmp_path).checkpoint.path) == tiny_training.checkpoint.digest
 
 
 class _Signals(TrainingObserver):
@@ -137,19 +137,19 @@ class _Signals(TrainingObserver):
 def test_interrupted_when_validation_ends_it_a_training_ends_there(tiny_recipe, prepared, tmp_path):
     patient = {"learning_rate": 1e-30, "validation": {"every": 5, "icons": 8, "patience": 2}, "ema": 0.07}
     recipe = changed(tiny_recipe, training=patient)
-    whole = train(recipe, prepared.inputs, tmp_path / "whole")
+    whole = train(recipe, prepared.dataset, tmp_path / "whole")
     with pytest.raises(Resumable) as caught:
-        train(recipe, prepared.inputs, tmp_path / "stopped", [_Signals(15)])
+        train(recipe, prepared.dataset, tmp_path / "stopped", [_Signals(15)])
     assert caught.value.signal == signal.SIGTERM
-    continued = train(recipe, prepared.inputs, tmp_path / "stopped")
+    continued = train(recipe, prepared.dataset, tmp_path / "stopped")
     assert continued.stopped_early and continued.steps == whole.steps == 15
     assert continued.checkpoint.digest == whole.checkpoint.digest
 
 
 def test_interrupted_in_its_last_step_a_training_only_has_to_be_finished(tiny_recipe, prepared, tiny_training, tmp_path):
     with pytest.raises(Resumable):
-        train(tiny_recipe, prepared.inputs, tmp_path, [_Signals(30)])
-    result = train(tiny_recipe, prepared.inputs, tmp_path)
+        train(tiny_recipe, prepared.dataset, tmp_path, [_Signals(30)])
+    result = train(tiny_recipe, prepared.dataset, tmp_path)
     assert result.resumed_from == 30 and result.checkpoint.digest == tiny_training.checkpoint.digest
 
 

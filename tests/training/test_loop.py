@@ -54,7 +54,7 @@ class Recorder(TrainingObserver):
 
 def test_observers_hear_everything(tiny_recipe, prepared, tmp_path):
     recorder = Recorder()
-    train(tiny_recipe, prepared.inputs, tmp_path, [recorder])
+    train(tiny_recipe, prepared.dataset, tmp_path, [recorder])
     assert recorder.start is not None and not recorder.start.resumed
     assert list(recorder.logged) == [5, 10, 15, 20, 25, 30]
     assert recorder.logged[30]["loss"] < recorder.logged[5]["loss"]
@@ -69,7 +69,7 @@ def test_observers_hear_everything(tiny_recipe, prepared, tmp_path):
 
 def test_losses_by_time_average_to_the_loss(tiny_recipe, prepared, tmp_path):
     recorder = Recorder()
-    train(changed(tiny_recipe, training={"steps": 5}), prepared.inputs, tmp_path, [recorder])
+    train(changed(tiny_recipe, training={"steps": 5}), prepared.dataset, tmp_path, [recorder])
     by_time = {float(name.removeprefix("loss_t")): value for name, value in recorder.logged[5].items() if "_t" in name}
     assert set(by_time) <= {number / 8 for number in range(8)}
     assert min(by_time.values()) < recorder.logged[5]["loss"] < max(by_time.values())
@@ -84,7 +84,7 @@ def test_the_best_weights_are_kept_where_the_recipe_says_so(tiny_recipe, prepare
     # Far too fast: after the first measurement the loss rises.
     recipe = changed(tiny_recipe, training={"keep": "best", "learning_rate": 0.3, "optimizer": "adamw", "warmup_steps": 0})
     recorder = Recorder()
-    result = train(recipe, prepared.inputs, tmp_path, [recorder])
+    result = train(recipe, prepared.dataset, tmp_path, [recorder])
     losses = {step: values["loss"] for step, values in recorder.validated.items()}
     best = min(losses, key=losses.__getitem__)
     header = read_header(tmp_path / FINAL)
@@ -96,23 +96,23 @@ def test_the_best_weights_are_kept_where_the_recipe_says_so(tiny_recipe, prepare
 def test_training_ends_early_when_validation_stops_improving(tiny_recipe, prepared, tmp_path):
     still = changed(tiny_recipe, training={"learning_rate": 1e-30, "validation": {"every": 5, "icons": 8, "patience": 2}})
     recorder = Recorder()
-    result = train(still, prepared.inputs, tmp_path, [recorder])
+    result = train(still, prepared.dataset, tmp_path, [recorder])
     assert result.stopped_early and result.steps == 15 and list(recorder.validated) == [5, 10, 15]
 
 
 def test_nothing_held_out_is_said_where_the_best_is_wanted(tiny_recipe, prepared, tmp_path):
     (tmp_path / "one.txt").write_text("1f600\n1f602\n2764\n")
     data = {"selection": str(tmp_path / "one.txt")}
-    assert train(changed(tiny_recipe, data=data, training={"steps": 1}), prepared.inputs, tmp_path / "last").steps == 1
+    assert train(changed(tiny_recipe, data=data, training={"steps": 1}), prepared.dataset, tmp_path / "last").steps == 1
     with pytest.raises(FlowmodelError, match="no icon of the recipe is held out for validation"):
-        train(changed(tiny_recipe, data=data, training={"keep": "best"}), prepared.inputs, tmp_path / "best")
+        train(changed(tiny_recipe, data=data, training={"keep": "best"}), prepared.dataset, tmp_path / "best")
 
 
 def test_slices_of_a_batch_give_the_same_training(tiny_recipe, prepared, tmp_path):
     plain, sliced = Recorder(), Recorder()
     steps = {"steps": 10, "log_every": 1}
-    train(changed(tiny_recipe, training=steps), prepared.inputs, tmp_path / "plain", [plain])
-    train(changed(tiny_recipe, training=steps | {"accumulate": 4}), prepared.inputs, tmp_path / "sliced", [sliced])
+    train(changed(tiny_recipe, training=steps), prepared.dataset, tmp_path / "plain", [plain])
+    train(changed(tiny_recipe, training=steps | {"accumulate": 4}), prepared.dataset, tmp_path / "sliced", [sliced])
     for step in plain.logged:
         assert sliced.logged[step]["loss"] == pytest.approx(plain.logged[step]["loss"], rel=2e-3)
 
@@ -120,10 +120,10 @@ def test_slices_of_a_batch_give_the_same_training(tiny_recipe, prepared, tmp_pat
 def test_an_interrupted_training_ends_with_the_same_weights(tiny_recipe, prepared, tiny_training, tmp_path):
     interrupted = Recorder(stop_at=25)
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_recipe, prepared.inputs, tmp_path, [interrupted])
+        train(tiny_recipe, prepared.dataset, tmp_path, [interrupted])
     assert isinstance(interrupted.failure, KeyboardInterrupt)
     continued = Recorder()
-    result = train(tiny_recipe, prepared.inputs, tmp_path, [continued])
+    result = train(tiny_recipe, prepared.dataset, tmp_path, [continued])
     assert result.resumed_from == 20 and list(continued.logged) == [25, 30]
     assert sha256_file(tmp_path / FINAL) == tiny_training.checkpoint.digest
 
@@ -131,7 +131,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(tiny_recipe, prepare
 def test_a_finished_training_is_not_repeated(tiny_recipe, prepared, tiny_training):
     recorder = Recorder()
     before = tiny_training.checkpoint.path.stat().st_mtime_ns
-    result = train(tiny_recipe, prepared.inputs, tiny_training.folder, [recorder])
+    result = train(tiny_recipe, prepared.dataset, tiny_training.folder, [recorder])
     assert result.already_finished and recorder.start is None and recorder.result == result
     assert tiny_training.checkpoint.path.stat().st_mtime_ns == before
 
@@ -139,19 +139,19 @@ def test_a_finished_training_is_not_repeated(tiny_recipe, prepared, tiny_trainin
 def test_another_recipe_or_an_unfinished_one_is_refused(tiny_recipe, prepared, tiny_training, tmp_path):
     other = changed(tiny_recipe, training={"learning_rate": 1e-4})
     with pytest.raises(FlowmodelError, match="belongs to another recipe or data set"):
-        train(other, prepared.inputs, tiny_training.folder)
+        train(other, prepared.dataset, tiny_training.folder)
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_recipe, prepared.inputs, tmp_path, [Recorder(stop_at=15)])
+        train(tiny_recipe, prepared.dataset, tmp_path, [Recorder(stop_at=15)])
     with pytest.raises(FlowmodelError, match="belongs to another recipe or data set"):
-        train(other, prepared.inputs, tmp_path)
+        train(other, prepared.dataset, tmp_path)
     # How often it reports doesn't make it another training.
-    assert train(changed(tiny_recipe, training={"log_every": 7}), prepared.inputs, tmp_path).resumed_from == 10
+    assert train(changed(tiny_recipe, training={"log_every": 7}), prepared.dataset, tmp_path).resumed_from == 10
 
 
 def test_a_diverging_training_stops_with_one_clear_line(tiny_recipe, prepared, tmp_path):
     wild = changed(tiny_recipe, training={"learning_rate": 1e30, "warmup_steps": 0})
     with pytest.raises(FlowmodelError, match=r"loss is not finite at step (\d+).*lower training.learning_rate") as caught:
-        train(wild, prepared.inputs, tmp_path)
+        train(wild, prepared.dataset, tmp_path)
     [report] = tmp_path.iterdir()  # and no checkpoint of broken weights
     saved = read_json(report)
     assert report.name in str(caught.value) and saved["step"] > 1
@@ -163,12 +163,12 @@ def test_nothing_to_train_on_is_said(tiny_recipe, prepared, tmp_path):
     selection.write_text("abcdef0\n")
     recipe = changed(tiny_recipe, data={"selection": str(selection)})
     with pytest.raises(FlowmodelError, match="no icon to train on"):
-        train(recipe, prepared.inputs, tmp_path / "training")
+        train(recipe, prepared.dataset, tmp_path / "training")
 
 
 def test_checkpoint_says_what_it_is(tiny_training):
     header = tiny_training.checkpoint.header
-    assert header.step == 30 and header.recipe["name"] == "tiny" and header.dataset_digest == tiny_training.inputs.digest
+    assert header.step == 30 and header.recipe["name"] == "tiny" and header.dataset_digest == tiny_training.dataset.digest
     assert len(header.trained_ids) > 150
     assert tiny_training.checkpoint.tensors("ema.").keys() and not tiny_training.checkpoint.tensors("model.")
 
@@ -185,10 +185,10 @@ def test_a_broken_checkpoint_is_named(tmp_path, content):
 def test_kill_9_at_any_moment_and_the_same_command_ends_with_the_same_weights(prepared, tmp_path):
     """Killed three times, each time at a random moment after a random step."""
     overrides = [*TINY, "training.steps=80", "training.checkpoint_every=1", "training.keep_checkpoints=2", "training.keep=best"]
-    subprocess.run(worker(prepared.store.root, tmp_path / "whole", *overrides), check=True, env=ONE_THREAD)
+    subprocess.run(worker(prepared.dataset.folder, tmp_path / "whole", *overrides), check=True, env=ONE_THREAD)
     reached = []
     for _ in range(3):
-        process = subprocess.Popen(worker(prepared.store.root, tmp_path / "killed", *overrides), env=ONE_THREAD)
+        process = subprocess.Popen(worker(prepared.dataset.folder, tmp_path / "killed", *overrides), env=ONE_THREAD)
         aim = (reached[-1] if reached else 0) + random.randint(1, 16)
         while process.poll() is None and not any(step >= aim for step, _ in step_checkpoints(tmp_path / "killed")):
             time.sleep(0.001)
@@ -197,5 +197,5 @@ def test_kill_9_at_any_moment_and_the_same_command_ends_with_the_same_weights(pr
         assert process.wait() == -signal.SIGKILL, "the training ended before it could be killed"
         reached.append(step_checkpoints(tmp_path / "killed")[-1][0])
     assert 0 < reached[0] < reached[1] < reached[2] < 80, reached
-    subprocess.run(worker(prepared.store.root, tmp_path / "killed", *overrides), check=True, env=ONE_THREAD)
+    subprocess.run(worker(prepared.dataset.folder, tmp_path / "killed", *overrides), check=True, env=ONE_THREAD)
     assert sha256_file(tmp_path / "killed" / FINAL) == sha256_file(tmp_path / "whole" / FINAL)

@@ -8,9 +8,7 @@ import time
 import pytest
 import torch
 
-from flowmodel.data.dataset import icons_of_split
-from flowmodel.files import read_parquet
-from flowmodel.images.tensors import load_tensors, to_unit
+from flowmodel.images.tensors import to_unit
 from flowmodel.model.generator import Generator
 from flowmodel.recipes import load_recipe, load_selection
 from flowmodel.training.loop import train
@@ -25,7 +23,7 @@ LEARNT, FAILED = 0.05, 0.25
 def four_icons(tiny_recipe, prepared, tmp_path_factory):
     """The path of a selection of four icons, and their ids."""
     well_known = set(load_selection("well_known"))
-    ids = [i for i in icons_of_split(prepared.inputs, tiny_recipe.data, "train") if i.partition("/")[2] in well_known][::40][:4]
+    ids = [i for i in prepared.dataset.ids_of_split("train", tiny_recipe.data) if i.partition("/")[2] in well_known][::40][:4]
     path = tmp_path_factory.mktemp("four") / "four.txt"
     path.write_text("\n".join(i.partition("/")[2] for i in ids))
     return path, ids
@@ -33,11 +31,11 @@ def four_icons(tiny_recipe, prepared, tmp_path_factory):
 
 def _error(prepared, ids, checkpoint, recipe):
     """Of what the checkpoint draws for the names of the icons, from two noises."""
-    captions = read_parquet(prepared.inputs.captions.path, columns=["icon_id", "template", "text"]).to_pandas()
+    captions = prepared.dataset.captions.table
     names = captions[captions["template"] == "name"].set_index("icon_id")["text"]
     drawn = [Generator.load(checkpoint).sample([names[i] for i in ids], seed=seed, steps=16, guidance=1.0) for seed in (1, 2)]
-    tensors = load_tensors(prepared.inputs.tensors.path)
-    real_NCHW = to_unit(tensors.rgba_N4HW[[tensors.ids.index(i) for i in ids]], recipe.data.colour)
+    dataset = prepared.dataset
+    real_NCHW = to_unit(dataset.rgba_N4HW[[dataset.row_of[i] for i in ids]], recipe.data.colour)
     drawn_NCHW = to_unit(torch.cat(drawn), recipe.data.colour)
     return (drawn_NCHW - real_NCHW.repeat(2, 1, 1, 1)).square().mean().sqrt().item()
 
@@ -49,7 +47,7 @@ def _learn(recipe, prepared, four_icons, folder):
     training |= {"learning_rate": 3e-3, "validation": {"every": 0}, "augmentation": {"probability": 0}}
     recipe = changed(recipe, training=training, data={"selection": str(selection), "captions": ["name"]})
     started = time.process_time()
-    checkpoint = train(recipe, prepared.inputs, folder).checkpoint.path
+    checkpoint = train(recipe, prepared.dataset, folder).checkpoint.path
     return _error(prepared, ids, checkpoint, recipe), time.process_time() - started
 
 

@@ -13,21 +13,20 @@ from flowmodel.training.loop import train
 from tests.conftest import TINY
 from tests.training.helpers import ONE_THREAD, Heard
 
-# Trains as one of several processes; arguments: store, folder, overrides. Leaves what its observer heard, and what it wrote, in
-# FOLDER-RANK.json.
+# Trains as one of several processes; arguments: data set, folder, overrides. Leaves what its observer heard, and what it wrote,
+# in FOLDER-RANK.json.
 _PROCESS = """
 import os, sys
 from pathlib import Path
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import write_json
 from flowmodel.recipes import load_recipe
-from flowmodel.store import Store
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.training.loop import train
 from tests.training.helpers import Heard
 
-store, folder, *overrides = sys.argv[1:]
+dataset, folder, *overrides = sys.argv[1:]
 written = set()
 
 def note(event, args):
@@ -41,7 +40,7 @@ recipe = load_recipe("from_scratch", overrides)
 heard = Heard()
 raised = ""
 try:
-    train(recipe, TrainingInputs.of(Store(Path(store)), recipe.data.size), Path(folder), [heard])
+    train(recipe, IconDataset.open(Path(dataset)), Path(folder), [heard])
 except FlowmodelError as error:
     raised = str(error)
 report = vars(heard) | {"raised": raised, "written": sorted(written)}
@@ -56,7 +55,7 @@ def _two_processes(prepared, folder, *overrides):
     """Reports of the first and the second of two processes that train in `folder`."""
     script = folder.with_suffix(".py")
     script.write_text(_PROCESS)
-    command = [sys.executable, *LAUNCH, str(script), str(prepared.store.root), str(folder), *TINY, *overrides]
+    command = [sys.executable, *LAUNCH, str(script), str(prepared.dataset.folder), str(folder), *TINY, *overrides]
     environment = ONE_THREAD | {"PYTHONPATH": str(PROJECT_ROOT)}
     launched = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert launched.returncode == 0, launched.stderr
@@ -68,7 +67,7 @@ def test_two_processes_follow_one_and_only_the_first_writes_and_reports(tiny_rec
     folder = tmp_path / "two"
     first, second = _two_processes(prepared, folder)
     alone = Heard()
-    one = train(tiny_recipe, prepared.inputs, tmp_path / "one", [alone])
+    one = train(tiny_recipe, prepared.dataset, tmp_path / "one", [alone])
     assert first["losses"] == pytest.approx(alone.losses, rel=1e-3) and len(alone.losses) == 6 + 3
     # Not seen in the losses: the steps of AdamW and Muon don't depend on the gradient's scale.
     assert first["gradient_norms"] == pytest.approx(alone.gradient_norms, rel=1e-2) and len(alone.gradient_norms) == 6

@@ -9,7 +9,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from flowmodel.data.dataset import TrainingInputs
+from flowmodel.data.dataset import IconDataset
 from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT
 from flowmodel.evaluation.evaluate import Evaluation, evaluate
 from flowmodel.evaluation.html import words
@@ -38,7 +38,7 @@ _GROUP_CHARTS = ("top1_of_all", "judge_top1", "alpha_iou")
 
 def evaluate_and_report(
     checkpoint: Checkpoint,
-    inputs: TrainingInputs,
+    dataset: IconDataset,
     folder: Path,
     out: Path,
     cache: Path,
@@ -48,7 +48,7 @@ def evaluate_and_report(
     log: Callable[[str], None] = lambda _: None,
 ) -> Evaluation:
     """:func:`evaluate` with its files in `folder`, and the report as `out`. Raises FlowmodelError as that does."""
-    evaluation = evaluate(checkpoint, inputs, folder, cache, config=config, with_sweeps=with_sweeps, log=log)
+    evaluation = evaluate(checkpoint, dataset, folder, cache, config=config, with_sweeps=with_sweeps, log=log)
     log("writing the report")
     animation = animate(checkpoint, load_samples(evaluation.samples), folder / ANIMATION_FILE)
     write_report(out, evaluation, checkpoint, animation, curves)

@@ -5,11 +5,11 @@ import time
 import dagster as dg
 from pydantic import Field
 
+from flowmodel.data.dataset import IconDataset
 from flowmodel.files import Artifact
 from pipelines.failures import readable_failures
 from pipelines.reporting import materialised, picture, table
 from pipelines.resources import RecipeResource, StoreResource
-from pipelines.training_inputs import ins
 
 
 class ComparisonBudget(dg.Config):
@@ -18,14 +18,14 @@ class ComparisonBudget(dg.Config):
 
 
 # Without an automation condition: five trainings begin only when somebody asks.
-@dg.asset(group_name="compare", ins=ins(), kinds={"pytorch", "mlflow"}, pool="accelerator")
+@dg.asset(group_name="compare", kinds={"pytorch", "mlflow"}, pool="accelerator")
 @readable_failures()
 def architecture_comparison(
     context: dg.AssetExecutionContext,
     config: ComparisonBudget,
     store: StoreResource,
     recipe: RecipeResource,
-    **inputs: Artifact,
+    icon_dataset: IconDataset,
 ) -> dg.MaterializeResult[Artifact]:
     """Greyscale CNN, RGB and RGBA U-Net, U-Net without attention and DiT under the same budget: a table and a picture.
 
@@ -34,14 +34,13 @@ def architecture_comparison(
     from PIL import Image
 
     from flowmodel.comparison.compare import NOTE, compare_architectures
-    from flowmodel.data.dataset import TrainingInputs
     from pipelines.progress import ProgressLog
 
     started = time.perf_counter()
     origin = {"dagster_run_id": context.run.run_id, "dagster_asset_key": context.asset_key.to_user_string()}
     result = compare_architectures(
         recipe.load(),
-        TrainingInputs(**inputs),
+        icon_dataset,
         store.open(),
         config.steps,
         config.seeds,

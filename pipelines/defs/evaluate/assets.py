@@ -4,26 +4,25 @@ import time
 
 import dagster as dg
 
+from flowmodel.data.dataset import IconDataset
 from flowmodel.files import Artifact
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
 from pipelines.reporting import materialised, metrics_table, picture, table
 from pipelines.resources import RecipeResource, StoreResource
-from pipelines.training_inputs import ins
 
 
-@dg.asset(ins=ins(), group_name="evaluate", kinds={"pytorch"}, automation_condition=on_changed_data)
+@dg.asset(group_name="evaluate", kinds={"pytorch"}, automation_condition=on_changed_data)
 @readable_failures()
 def judge(
-    context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, **inputs: Artifact
+    context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, icon_dataset: IconDataset
 ) -> dg.MaterializeResult[Artifact]:
     """Tells whether a picture shows its caption: trained contrastively on real icons alone, once a data set."""
-    from flowmodel.data.dataset import TrainingInputs
     from flowmodel.evaluation.judge import judge_of
 
     started = time.perf_counter()
     cache, colour = store.open().root / "features", recipe.load().data.colour
-    result = judge_of(TrainingInputs(**inputs), cache, colour, log=context.log.info)
+    result = judge_of(icon_dataset, cache, colour, log=context.log.info)
     quality = [{"icons": split} | shares for split, shares in result.quality.items()]
     return materialised(result.artifact, started, quality_on_held_out_icons=table(quality))
 
@@ -35,7 +34,6 @@ def _out(description: str, kinds: set[str]) -> dg.AssetOut:
 # One step for both, because the gate is a blocking check of `evaluation`: it must stop the registry, but somebody who wonders
 # why a model was refused wants to see what it drew.
 @dg.multi_asset(
-    ins=ins("flow_checkpoint"),
     deps=["judge"],
     outs={
         "evaluation": _out("KID, retrieval and copy ratio, each beside what real icons score.", {"pytorch", "json"}),
@@ -44,11 +42,10 @@ def _out(description: str, kinds: set[str]) -> dg.AssetOut:
 )
 @readable_failures()
 def evaluation(
-    context: dg.AssetExecutionContext, store: StoreResource, flow_checkpoint: Artifact, **inputs: Artifact
+    context: dg.AssetExecutionContext, store: StoreResource, flow_checkpoint: Artifact, icon_dataset: IconDataset
 ) -> tuple[dg.MaterializeResult[Artifact], dg.MaterializeResult[Artifact]]:
     from PIL import Image
 
-    from flowmodel.data.dataset import TrainingInputs
     from flowmodel.evaluation.grid import sample_grid
     from flowmodel.evaluation.html.page import REPORT_FILE, evaluate_and_report
     from flowmodel.model.checkpoint import Checkpoint
@@ -57,20 +54,22 @@ def evaluation(
     from flowmodel.registry.runs import EVALUATION
 
     started = time.perf_counter()
-    prepared, files = TrainingInputs(**inputs), store.open()
+    files = store.open()
     checkpoint = Checkpoint.open(flow_checkpoint.path, flow_checkpoint.digest)
     training = checkpoint.path.parent.name
     folder = files.file("evaluation", training)
     page = folder / REPORT_FILE
     curves = training_curves(files, checkpoint)
-    result = evaluate_and_report(checkpoint, prepared, folder, page, files.root / "features", curves=curves, log=context.log.info)
+    result = evaluate_and_report(
+        checkpoint, icon_dataset, folder, page, files.root / "features", curves=curves, log=context.log.info
+    )
     trained = result.report["metrics"]["train"]
     context.log.info(
         f"KID {trained['kid']:.4g}, right icon nearest among all: {trained['top1_of_all']:.1%} of {trained['count']}"
     )
     evaluated = time.perf_counter()
-    grid = sample_grid(result.samples, prepared, files.file("sample_grid", f"{training}.png"))
-    run = record_evaluation(files, checkpoint, result.report, grid.path, prepared, page=page)
+    grid = sample_grid(result.samples, icon_dataset, files.file("sample_grid", f"{training}.png"))
+    run = record_evaluation(files, checkpoint, result.report, grid.path, icon_dataset, page=page)
 
     scores = {f"train {name}": value for name, value in trained.items()}
     links = {

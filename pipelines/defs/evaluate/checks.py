@@ -2,18 +2,18 @@
 
 import dagster as dg
 
+from flowmodel.data.dataset import IconDataset
 from flowmodel.files import Artifact, read_json
 from pipelines.failures import readable_failures
 from pipelines.reporting import table
 from pipelines.resources import RecipeResource, StoreResource
-from pipelines.training_inputs import ins
 
 
 # A failed check of severity WARN doesn't stop what follows, though the check is blocking: a model that is only worse than the
 # champion goes on to the registry, as challenger.
 @dg.asset_check(
     asset="evaluation",
-    additional_ins=ins("flow_checkpoint"),
+    additional_ins={name: dg.AssetIn(name) for name in ("flow_checkpoint", "icon_dataset")},
     blocking=True,
     description="The thresholds of the recipe's evaluation.gate are kept (else nothing is registered), and the model is not "
     "worse than the champion (else it is registered as challenger only).",
@@ -25,13 +25,8 @@ def beats_champion(
     recipe: RecipeResource,
     evaluation: Artifact,
     flow_checkpoint: Artifact,
-    normalised: Artifact,
-    tensors: Artifact,
-    captions: Artifact,
-    embeddings: Artifact,
-    splits: Artifact,
+    icon_dataset: IconDataset,
 ) -> dg.AssetCheckResult:
-    from flowmodel.data.dataset import TrainingInputs
     from flowmodel.model.checkpoint import Checkpoint
     from flowmodel.registry.champion import decide_on
 
@@ -39,7 +34,7 @@ def beats_champion(
         store.open(),
         Checkpoint.open(flow_checkpoint.path, flow_checkpoint.digest),
         read_json(evaluation.path),
-        TrainingInputs(normalised, tensors, captions, embeddings, splits),
+        icon_dataset,
         recipe.load().evaluation.gate,
         log=context.log.info,
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from flowmodel.data.dataset import IconDataset
 from flowmodel.data.sources.config import SourceConfig
 from flowmodel.files import Artifact
 from pipelines.automation import on_changed_data
@@ -108,8 +109,34 @@ def splits(
     return materialised(artifact, started, **splits_summary(artifact.path, normalized_icons.path))
 
 
+@dg.asset(group_name="prepare", kinds={"parquet", "safetensors"}, automation_condition=on_changed_data)
+@readable_failures()
+def icon_dataset(
+    store: StoreResource,
+    recipe: RecipeResource,
+    normalized_icons: Artifact,
+    rgba_tensors: Artifact,
+    captions: Artifact,
+    caption_embeddings: Artifact,
+    splits: Artifact,
+) -> dg.MaterializeResult[IconDataset]:
+    """Pictures, captions with their vectors and splits in one folder that never changes: what training and evaluation read."""
+    from flowmodel.data.dataset import write_dataset
+
+    started = time.perf_counter()
+    files = {
+        "icons": normalized_icons,
+        "pixels": rgba_tensors,
+        "captions": captions,
+        "vectors": caption_embeddings,
+        "splits": splits,
+    }
+    dataset = write_dataset(store.open().datasets, recipe.load().data, files)
+    return materialised(dataset, started, icons=len(dataset.ids), encoder=dataset.encoder)
+
+
 @dg.definitions
 def prepare() -> dg.Definitions:
     # Named one by one: beside a function marked `definitions`, Dagster loads nothing else of a module.
-    assets = [build_normalized_icons(icon_sources()), rgba_tensors, captions, caption_embeddings, duplicates, splits]
-    return dg.Definitions(assets=assets)
+    steps = [rgba_tensors, captions, caption_embeddings, duplicates, splits, icon_dataset]
+    return dg.Definitions(assets=[build_normalized_icons(icon_sources()), *steps])

@@ -4,16 +4,15 @@ import time
 
 import dagster as dg
 
+from flowmodel.data.dataset import IconDataset
 from flowmodel.files import Artifact, read_json, write_json
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
 from pipelines.reporting import materialised, table
 from pipelines.resources import RecipeResource, StoreResource
-from pipelines.training_inputs import ins
 
 
 @dg.asset(
-    ins=ins("flow_checkpoint", "evaluation", "sample_grid"),
     group_name="release",
     kinds={"mlflow"},
     automation_condition=on_changed_data,
@@ -26,10 +25,9 @@ def registered_model(
     flow_checkpoint: Artifact,
     evaluation: Artifact,
     sample_grid: Artifact,
-    **inputs: Artifact,
+    icon_dataset: IconDataset,
 ) -> dg.MaterializeResult[Artifact]:
     """The checkpoint as a version of the MLflow model `flowmodel`: challenger, and champion where the gate says so."""
-    from flowmodel.data.dataset import TrainingInputs
     from flowmodel.model.checkpoint import Checkpoint
     from flowmodel.registry.models import register
 
@@ -40,7 +38,7 @@ def registered_model(
         Checkpoint.open(flow_checkpoint.path, flow_checkpoint.digest),
         read_json(evaluation.path),
         sample_grid.path,
-        TrainingInputs(**inputs),
+        icon_dataset,
         recipe.load().evaluation.gate,
         log=context.log.info,
     )

@@ -6,12 +6,12 @@ import time
 import dagster as dg
 from pydantic import Field
 
+from flowmodel.data.dataset import IconDataset
 from flowmodel.files import Artifact
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
 from pipelines.reporting import materialised
 from pipelines.resources import RecipeResource, StoreResource
-from pipelines.training_inputs import ins
 
 
 class TrainingOptions(dg.Config):
@@ -20,7 +20,6 @@ class TrainingOptions(dg.Config):
 
 @dg.asset(
     group_name="train",
-    ins=ins(),
     kinds={"pytorch", "mlflow"},
     pool="accelerator",
     automation_condition=on_changed_data,
@@ -31,22 +30,21 @@ def flow_checkpoint(
     config: TrainingOptions,
     store: StoreResource,
     recipe: RecipeResource,
-    **inputs: Artifact,
+    icon_dataset: IconDataset,
 ) -> dg.MaterializeResult[Artifact]:
     """The trained network. An interrupted training resumes; one that was finished on the same recipe and data is not repeated."""
-    from flowmodel.data.dataset import TrainingInputs
     from flowmodel.registry.observer import MlflowObserver
     from flowmodel.training.loop import train, training_folder
     from pipelines.progress import ProgressLog
 
     started = time.perf_counter()
-    prepared, chosen = TrainingInputs(**inputs), recipe.load()
-    folder = training_folder(store.open(), chosen, prepared)
+    chosen = recipe.load()
+    folder = training_folder(store.open(), chosen, icon_dataset)
     if config.fresh:
         shutil.rmtree(folder, ignore_errors=True)
     origin = {"dagster_run_id": context.run.run_id, "dagster_asset_key": context.asset_key.to_user_string()}
-    mlflow = MlflowObserver(store.open(), prepared, origin)
-    result = train(chosen, prepared, folder, [ProgressLog(context.log), mlflow])
+    mlflow = MlflowObserver(store.open(), icon_dataset, origin)
+    result = train(chosen, icon_dataset, folder, [ProgressLog(context.log), mlflow])
     return materialised(
         Artifact(result.checkpoint.path, result.checkpoint.digest),
         started,
@@ -54,6 +52,6 @@ def flow_checkpoint(
         steps=result.steps,
         trained_now=not result.already_finished,
         resumed_from=result.resumed_from or 0,
-        dataset=prepared.digest,
+        dataset=icon_dataset.digest,
         mlflow_run=dg.MetadataValue.url(mlflow.run.url),
     )

@@ -111,7 +111,7 @@ def test_settings_and_what_was_left_out_are_written_down(read, tiny_report):
 def test_without_sweeps_and_curves_the_page_says_so(tiny_training, tmp_path):
     cache = tiny_training.store.root / "features"
     config = tiny_training.recipe.evaluation.model_copy(update={"max_icons": 6, "seeds": (1,)})
-    evaluation = evaluate(tiny_training.checkpoint, tiny_training.inputs, tmp_path, cache, config=config)
+    evaluation = evaluate(tiny_training.checkpoint, tiny_training.dataset, tmp_path, cache, config=config)
     page = write_report(tmp_path / "r.html", evaluation, tiny_training.checkpoint).path.read_text(encoding="utf-8")
     assert page.count("this evaluation was made without sweeps") == 2 and "MLflow has no run of this training" in page
 

@@ -75,7 +75,7 @@ def test_too_few_pictures_calibrate_nothing():
 
 @pytest.fixture(scope="module")
 def scorer(real, prepared):
-    judge = load_judge(prepared.inputs, real, load_extractor(), prepared.store.root / "features")
+    judge = load_judge(prepared.dataset, real, load_extractor(), prepared.store.root / "features")
     return Scorer(real, real.rows(real.of_split("train")[:300]), judge)
 
 

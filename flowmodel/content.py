@@ -1,0 +1,64 @@
+"""Digests of what a table holds, whatever its file looks like.
+
+Another release of Arrow or of a compressor writes other bytes for the same table; a digest of the bytes would give every data set
+and every training made of it a new name.
+"""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as types
+
+from flowmodel.errors import FlowmodelError
+
+
+def table_digest(table: pa.Table) -> str:
+    """SHA-256 of the values in `table` by column, with their kinds; the order of the rows counts, that of the columns doesn't.
+
+    Raises FlowmodelError for a column with nulls or of a kind that no table of the project has.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(table.column_names):
+        column = table[name]
+        digest.update(f"{name}:{len(column)}\n".encode())
+        if column.null_count:
+            raise FlowmodelError(f"column '{name}': holds {column.null_count} nulls; every value must be given")
+        _add(digest, column.combine_chunks() if column.num_chunks != 1 else column.chunk(0), name)
+    return digest.hexdigest()
+
+
+def _add(digest: Any, array: pa.Array, name: str) -> None:
+    kind = array.type
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+        is_text = types.is_string(kind) or types.is_large_string(kind)
+        large = array.cast(pa.large_binary())
+        lengths = np.diff(_offsets(large))
+        _numbers(digest, "text" if is_text else "bytes", lengths)
+        first, last = _offsets(large)[[0, -1]]
+        data = large.buffers()[2]
+        if data is not None:
+            digest.update(memoryview(data)[first:last])
+    elif types.is_fixed_size_list(kind):
+        digest.update(f"vectors of {kind.list_size}\n".encode())
+        _add(digest, array.flatten(), name)
+    elif types.is_list(kind) or types.is_large_list(kind):
+        _numbers(digest, "lists", array.value_lengths().to_numpy(zero_copy_only=False).astype("<i8"))
+        _add(digest, array.flatten(), name)
+    elif types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
+        _numbers(digest, str(kind), array.to_numpy(zero_copy_only=False))
+    else:
+        raise FlowmodelError(f"column '{name}': {kind} is no kind of value that a table of this project has")
+
+
+def _offsets(array: pa.LargeBinaryArray) -> np.ndarray:
+    """Where each value begins in the array's bytes, and where the last one ends."""
+    buffer = array.buffers()[1]
+    return np.frombuffer(buffer, np.int64)[array.offset : array.offset + len(array) + 1] if buffer else np.zeros(1, np.int64)
+
+
+def _numbers(digest: Any, kind: str, values: np.ndarray) -> None:
+    little_endian = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
+    digest.update(f"{kind} {little_endian.size}\n".encode())
+    digest.update(little_endian.data)
