@@ -66,6 +66,7 @@ def _recipe(variant: str, pictures: int, selection: Path) -> Recipe:
         "training.warmup_steps=50",
         "training.augmentation.probability=0",
         "training.keep=last",
+        "training.keep_snapshots=true",
         "training.validation={every: 1000000, icons: 64, times: 4}",
         "training.grid_every=1000000",
     ]

@@ -187,8 +187,9 @@ class TrainingConfig(_Section):
     ema_widths: tuple[EmaWidth, EmaWidth] = Field(
         (0.05, 0.1), description="Relative widths of the two power-function EMAs that are kept (EDM2)."
     )
-    ema: EmaWidth = Field(0.05, description="Relative width of the final weights, made of the two EMAs' snapshots.")
-    ema_snapshots: int = Field(12, ge=2, description="Snapshots of the two EMAs over the training.")
+    ema: EmaWidth = Field(0.05, description="Relative width of the final weights; a third is made of the EMAs' snapshots.")
+    ema_snapshots: int = Field(12, ge=2, description="Snapshots of the two EMAs over the training, where ema needs them.")
+    keep_snapshots: bool = Field(False, description="Take snapshots in any case, and keep them when the training has ended.")
     keep: Literal["last", "best"] = Field(
         "last", description="Which weights become final: the last step's, or validation's best."
     )

@@ -3,6 +3,7 @@
 Shape suffixes: N icons, C channels, H/W height and width.
 """
 
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ from flowmodel.model.checkpoint import (
 )
 from flowmodel.nets import network_cost
 from flowmodel.recipes import Recipe
+from flowmodel.recipes.schema import TrainingConfig
 from flowmodel.store import Store
 from flowmodel.training.initial import initial_checkpoint
 from flowmodel.training.interruption import Interruption
@@ -47,7 +49,16 @@ GRID_ICONS = 24
 SNAPSHOTS = "ema"
 
 # Of the recipe's section `training`: what changes how a training runs, but not what it computes.
-_BOOKKEEPING = ("log_every", "grid_every", "checkpoint_every", "keep_checkpoints", "device", "compile", "accumulate")
+_BOOKKEEPING = (
+    "log_every",
+    "grid_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "keep_snapshots",
+    "device",
+    "compile",
+    "accumulate",
+)
 
 
 def training_digest(recipe: Recipe, dataset: IconDataset) -> str:
@@ -97,6 +108,8 @@ def train(recipe: Recipe, dataset: IconDataset, folder: Path, observers: Sequenc
             for observer in observers:
                 observer.on_failure(error)
             raise
+    if is_main_process():
+        _remove_what_only_the_training_needed(recipe.training, folder)
     seconds = time.monotonic() - started
     checkpoint = Checkpoint.open(final)
     result = TrainingResult(checkpoint, checkpoint.header.step, seconds, resumed_from, already_finished, stopped_early)
@@ -127,9 +140,7 @@ class _Run:
         self.snapshots = EmaSnapshots(folder / SNAPSHOTS)
         if self.processes.is_main:
             self.snapshots.remove_after(self.first_step)  # of a training that was here before, or of steps to be repeated
-        self.snapshot_steps = {
-            round(self.config.steps * number / self.config.ema_snapshots) for number in range(1, self.config.ema_snapshots + 1)
-        }
+        self.snapshot_steps = _snapshot_steps(self.config)
         self.validation = self._validation(dataset)
         start = TrainingStart(
             recipe=recipe,
@@ -288,16 +299,29 @@ class _Run:
                 (self.folder / BEST).replace(self.folder / FINAL)
             else:
                 tracked = {average.relative_width: average.state() for average in self.state.averages}
-                if width not in tracked and done not in self.snapshot_steps:
+                if self.snapshot_steps and done not in self.snapshot_steps:
                     self.snapshots.save(done, self.state.averages)  # validation has ended it between two snapshots
                 weights = tracked.get(width) or self.snapshots.reconstruct(done, width)
                 self.state.save_average(self.folder / FINAL, weights, done, width)
-            remove_old(self.folder, keep=0)
         self.processes.wait()
 
     def _tell(self, what: Callable[[TrainingObserver], None]) -> None:
         for observer in self.observers:
             what(observer)
+
+
+def _snapshot_steps(config: TrainingConfig) -> set[int]:
+    """After which steps the averages are kept for a width that is chosen afterwards; none where nobody will read them."""
+    if not config.keep_snapshots and (config.keep == "best" or config.ema in config.ema_widths):
+        return set()
+    return {round(config.steps * number / config.ema_snapshots) for number in range(1, config.ema_snapshots + 1)}
+
+
+def _remove_what_only_the_training_needed(config: TrainingConfig, folder: Path) -> None:
+    """Also after a training that had finished before, which may have been killed in the middle of this."""
+    remove_old(folder, keep=0)
+    if not config.keep_snapshots:
+        shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
 
 
 def _grid(state: TrainingState) -> Image.Image:

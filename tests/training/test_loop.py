@@ -1,6 +1,7 @@
 """The loop: resuming, refusing, reporting."""
 
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -10,7 +11,7 @@ from PIL import Image
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_json, sha256_file
-from flowmodel.model.checkpoint import BEST, FINAL, read_header, step_checkpoints
+from flowmodel.model.checkpoint import BEST, FINAL, read_header, step_checkpoints, step_path
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
 from tests.conftest import TINY
@@ -63,8 +64,34 @@ def test_observers_hear_everything(tiny_recipe, prepared, tmp_path):
     assert list(recorder.validated) == [10, 20, 30]
     assert str(recorder.start.cost).endswith("GFLOP a picture") and str(recorder.start.policy) == "cpu (float32, channels last)"
     assert recorder.result is not None and recorder.result.steps == 30 and recorder.result.resumed_from is None
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ema", FINAL]
-    assert len(list((tmp_path / "ema").iterdir())) == tiny_recipe.training.ema_snapshots
+    assert [path.name for path in tmp_path.iterdir()] == [FINAL]
+
+
+def test_snapshots_are_taken_for_a_third_width_and_stay_where_somebody_asks_for_them(tiny_recipe, prepared, tmp_path):
+    class WhatLiesThere(TrainingObserver):
+        def on_checkpoint(self, step, path):
+            self.snapshots = sorted(path.name for path in path.parent.glob("ema/*"))
+
+    def files(folder: str, **training: object) -> tuple[list[str], list[str]]:
+        during, recipe = WhatLiesThere(), changed(tiny_recipe, training=training)
+        train(recipe, prepared.dataset, tmp_path / folder, [during])
+        after = sorted(path.relative_to(tmp_path / folder).as_posix() for path in (tmp_path / folder).rglob("*.safetensors"))
+        return during.snapshots, after
+
+    assert files("tracked width") == ([], [FINAL])
+    taken, left = files("third width", ema=0.07)
+    assert len(taken) == 2 and left == [FINAL]
+    taken, left = files("kept", keep_snapshots=True)
+    assert len(taken) == 2 and left == [f"ema/step-{step:08d}.safetensors" for step in (10, 20, 30)] + [FINAL]
+
+
+def test_what_an_ended_training_has_left_behind_goes_the_next_time(tiny_training, prepared, tmp_path):
+    folder = shutil.copytree(tiny_training.folder, tmp_path / "training")
+    for leftover in (step_path(folder, 20), folder / "ema" / "step-00000020.safetensors"):
+        leftover.parent.mkdir(exist_ok=True)
+        leftover.write_bytes(b"as after `kill -9` between the last weights and the end")
+    assert train(tiny_training.recipe, prepared.dataset, folder).already_finished
+    assert [path.name for path in folder.rglob("*.safetensors")] == [FINAL] and not (folder / "ema").exists()
 
 
 def test_losses_by_time_average_to_the_loss(tiny_recipe, prepared, tmp_path):
