@@ -110,9 +110,10 @@ def evaluate(
         numbers_of = {split: np.array(samples.of_split(split)) for split in rows_of}
         by_seed.append({split: scorer.scores(drawn[numbers], rows_of[split]) for split, numbers in numbers_of.items()})
     metrics, spread = _over_seeds([{split: scores for split, (scores, _) in seed.items()} for seed in by_seed])
-    loss_of = losses(generator, dataset)
+    loss_of, why_not = losses(generator, dataset)
     if not loss_of:
-        left_out["loss"] = "no icon is held out, or the data set is not one that this model could be trained on"
+        left_out["loss"] = why_not
+        log(f"without loss: {why_not}")
     reference = References(scorer, rows_of, train_rows, extractor, cache).rows()
     if "other_vendor" not in reference:
         left_out["other_vendor"] = "no two sources of this data set draw the same thing; add a source to have that row"

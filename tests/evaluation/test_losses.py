@@ -1,19 +1,54 @@
 """The gap between the loss of trained and of held-out icons."""
 
 import dataclasses
+import shutil
 
+import pyarrow.compute as pc
+import pytest
+
+from flowmodel.data.dataset import FILES, IconDataset
+from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.losses import losses
+from flowmodel.files import parquet_metadata, read_parquet, write_parquet
 from flowmodel.model.generator import Generator
 
 
-def test_losses_are_measured_and_the_gap_is_their_difference(tiny_training):
-    generator = Generator.load(tiny_training.checkpoint)
-    measured = losses(generator, tiny_training.dataset)
-    assert measured == losses(generator, tiny_training.dataset)
+@pytest.fixture(scope="module")
+def generator(tiny_training):
+    return Generator.load(tiny_training.checkpoint)
+
+
+def _without(dataset, folder, file, column, value):
+    """A copy of the data set that lacks the rows of `file` whose `column` is `value`."""
+    path = shutil.copytree(dataset.folder, folder) / FILES[file]
+    table, metadata = read_parquet(path), parquet_metadata(path)
+    path.unlink()  # a link to the store's
+    write_parquet(path, table.filter(pc.not_equal(table[column], value)), metadata)
+    return IconDataset.open(folder)
+
+
+def test_losses_are_measured_and_the_gap_is_their_difference(tiny_training, generator):
+    measured, why_not = losses(generator, tiny_training.dataset)
+    assert (measured, why_not) == losses(generator, tiny_training.dataset) and why_not == ""
     assert measured["train"]["loss"] > 0 and measured.keys() == {"train", "validation"}
     assert measured["validation"]["loss_gap"] == measured["validation"]["loss"] - measured["train"]["loss"]
 
 
-def test_another_encoder_has_no_loss_to_be_compared(tiny_training):
-    changed = dataclasses.replace(tiny_training.dataset, encoder="other", encoder_digest="0" * 64)
-    assert losses(Generator.load(tiny_training.checkpoint), changed) == {}
+def test_another_encoder_or_size_has_no_loss_to_be_compared(tiny_training, generator):
+    dataset = tiny_training.dataset
+    measured, why_not = losses(generator, dataclasses.replace(dataset, encoder="other", encoder_digest="0" * 64))
+    assert measured == {} and "'other'" in why_not and "'minilm'" in why_not
+    larger = dataclasses.replace(dataset, data=dataset.data.model_copy(update={"size": 64}))
+    measured, why_not = losses(generator, larger)
+    assert measured == {} and "16 pixels" in why_not and "64" in why_not
+
+
+def test_a_data_set_without_held_out_icons_has_no_loss_and_says_so(tiny_training, generator, tmp_path):
+    measured, why_not = losses(generator, _without(tiny_training.dataset, tmp_path / "d", "splits", "split", "validation"))
+    assert measured == {} and why_not.startswith("no icon is held out for validation")
+
+
+def test_a_damaged_data_set_is_an_error_and_not_a_missing_loss(tiny_training, generator, tmp_path):
+    text = tiny_training.dataset.captions.table["text"][0]
+    with pytest.raises(FlowmodelError, match="no vectors of the caption"):
+        losses(generator, _without(tiny_training.dataset, tmp_path / "d", "vectors", "text", text))
