@@ -13,10 +13,11 @@ from pipelines.resources import StoreResource
 
 
 class ArtifactIOManager(dg.ConfigurableIOManager):
-    """Keeps each asset's Artifact as `<store>/artifacts/<asset key>.json`.
+    """Keeps each asset's Artifact as `<store>/artifacts/<asset key>.json`, and in `artifacts/runs/<run id>` what each run made.
 
-    Paths inside the store are kept relative to it, so that a store can be moved. Loading compares the file's digest with the
-    recorded one: nothing downstream ever runs on a file that has gone, or was changed behind Dagster's back.
+    What a run has made itself it also reads, whatever another run makes meanwhile; of all else it reads what was made last. Paths
+    inside the store are kept relative to it, so that a store can be moved. Loading compares the file's digest with the recorded
+    one: nothing downstream ever runs on a file that has gone, or was changed behind Dagster's back.
     """
 
     store: dg.ResourceDependency[StoreResource]
@@ -26,16 +27,22 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
         path = obj.path.resolve()
         if path.is_relative_to(store.root):
             path = path.relative_to(store.root)
-        write_json(_record(store, context.asset_key), {"path": path.as_posix(), "digest": obj.digest})
+        for run_id in {None, _run_id(context)}:
+            write_json(_record(store, context.asset_key, run_id), {"path": path.as_posix(), "digest": obj.digest})
 
     @readable_failures()
     def load_input(self, context: dg.InputContext) -> Artifact | IconDataset:
-        return load_artifact(self.store.open(), context.asset_key)
+        # The run that made it is this one, or the one that this one continues; of an asset outside of both Dagster knows none.
+        return load_artifact(self.store.open(), context.asset_key, _run_id(context.upstream_output))
 
 
-def load_artifact(store: Store, key: dg.AssetKey) -> Artifact | IconDataset:
-    """What asset `key` gave last; raises FlowmodelError when the file is missing or has another digest."""
-    name, record = key.to_user_string(), _record(store, key)
+def load_artifact(store: Store, key: dg.AssetKey, run_id: str | None = None) -> Artifact | IconDataset:
+    """What run `run_id` made of asset `key`, else what was made of it last; raises FlowmodelError when the file is missing or has
+    another digest.
+    """
+    name, record = key.to_user_string(), _record(store, key, run_id)
+    if not record.exists():
+        record = _record(store, key)
     if not record.exists():
         raise FlowmodelError(f"asset '{name}': never materialised in {store.root}; materialise '{name}' first")
     values = read_json(record)
@@ -49,5 +56,13 @@ def load_artifact(store: Store, key: dg.AssetKey) -> Artifact | IconDataset:
     return artifact
 
 
-def _record(store: Store, key: dg.AssetKey) -> Path:
-    return store.root.joinpath("artifacts", *key.path).with_suffix(".json")
+def _record(store: Store, key: dg.AssetKey, run_id: str | None = None) -> Path:
+    folder = store.root / "artifacts"
+    return (folder / "runs" / run_id if run_id else folder).joinpath(*key.path).with_suffix(".json")
+
+
+def _run_id(output: dg.OutputContext | None) -> str | None:
+    try:
+        return output.run_id if output else None
+    except dg.DagsterInvariantViolationError:  # no run of this job made it
+        return None

@@ -53,3 +53,41 @@ def test_the_io_manager_reports_it_as_a_failure_of_the_step(store):
     with pytest.raises(dg.Failure, match="is gone") as failure:
         manager.load_input(context)
     assert not failure.value.allow_retries
+
+
+def test_a_run_reads_what_it_made_itself_whatever_runs_beside_it(store):
+    """Another run makes the same asset anew while the first one is between two steps that read it."""
+    seen: dict[str, list[str]] = {"first": [], "second": [], "alone": []}
+
+    class Name(dg.Config):
+        name: str
+
+    @dg.asset
+    def made(config: Name) -> Artifact:
+        return Artifact.of(write_bytes(store.root / "files" / config.name, config.name.encode()))
+
+    @dg.asset
+    def before(context: dg.AssetExecutionContext, made: Artifact) -> Artifact:
+        if made.path.name == "first":
+            run("second")
+        return made
+
+    @dg.asset(deps=[before])
+    def after(context: dg.AssetExecutionContext, made: Artifact) -> Artifact:
+        seen[context.run.tags["who"]].append(made.path.name)
+        return made
+
+    def run(name: str, *selection: str) -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            [made, before, after],
+            instance=instance,
+            resources={"io_manager": ArtifactIOManager(store=StoreResource(root=str(store.root)))},
+            run_config={"ops": {"made": {"config": {"name": name}}}} if not selection else None,
+            selection=selection or None,
+            tags={"who": name},
+        )
+
+    with dg.instance_for_test() as instance:
+        assert run("first").success
+        assert run("alone", "after").success
+    assert seen == {"first": ["first"], "second": ["second"], "alone": ["second"]}
