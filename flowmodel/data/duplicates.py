@@ -11,9 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from flowmodel.data.groups import groups
 from flowmodel.data.tables import DUPLICATES, read_ok_icons
 from flowmodel.files import Artifact, read_parquet
 from flowmodel.images.decode import decode_png
@@ -41,11 +40,12 @@ def find_duplicates(normalised: Path, out: Path) -> Artifact:
     reduced_NSS4 = _reduce([premultiply(decode_png(png)) for png in icons["png"]])
     a_P, b_P, hash_P, pixel_P = _similar_pairs(reduced_NSS4)
     ids, digests = (icons[column].to_numpy(dtype=object) for column in ("id", "sha256"))
+    cluster_of = groups(ids, zip(ids[a_P], ids[b_P], strict=True))
     pairs = pd.DataFrame(
         {
             "icon_a": ids[a_P],
             "icon_b": ids[b_P],
-            "cluster": ids[clusters(len(ids), a_P, b_P)[a_P]],
+            "cluster": [cluster_of[icon] for icon in ids[a_P]],
             "identical": digests[a_P] == digests[b_P],
             "hash_distance": hash_P.astype(np.int64),
             "pixel_distance": pixel_P.astype(np.float64).round(5),
@@ -58,16 +58,6 @@ def load_pairs(path: Path) -> list[tuple[str, str]]:
     """The pairs of ids that look alike; raises FlowmodelError when the table is missing or unreadable."""
     table = read_parquet(path, ["icon_a", "icon_b"])
     return list(zip(table["icon_a"].to_pylist(), table["icon_b"].to_pylist(), strict=True))
-
-
-def clusters(count: int, a_P: NDArray[np.int64], b_P: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each of `count` icons the smallest index of those that it is linked to, directly or through others, shape (count,)."""
-    links = coo_array((np.ones(len(a_P), np.int8), (a_P, b_P)), shape=(count, count))
-    _, label_N = connected_components(links, directed=False)
-    smallest = np.full(count, count)
-    np.minimum.at(smallest, label_N, np.arange(count))
-    found: NDArray[np.int64] = smallest[label_N]
-    return found
 
 
 def perceptual_hash(reduced_NSS4: NDArray[np.float32]) -> NDArray[np.uint64]:

@@ -1,23 +1,21 @@
-"""Groups of things that belong together, directly or through others (disjoint sets, Tarjan 1975)."""
+"""Groups of things that belong together, directly or through others."""
 
 from collections.abc import Iterable
-from typing import Generic, TypeVar
+from typing import TypeVar
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 T = TypeVar("T", str, tuple[str, str])
 
 
-class Groups(Generic[T]):
-    """At first every member is alone. A group is named by its smallest member."""
-
-    def __init__(self, members: Iterable[T]) -> None:
-        self._parent: dict[T, T] = {member: member for member in members}
-
-    def name(self, member: T) -> T:
-        """The smallest of all that belong to `member`; raises KeyError for something that was never a member."""
-        while self._parent[member] != member:
-            self._parent[member] = member = self._parent[self._parent[member]]
-        return member
-
-    def join(self, one: T, other: T) -> None:
-        low, high = sorted((self.name(one), self.name(other)))
-        self._parent[high] = low
+def groups(members: Iterable[T], links: Iterable[tuple[T, T]]) -> dict[T, T]:
+    """The group of each member, named by the smallest in it; raises KeyError for a link to what is no member."""
+    ordered = sorted(set(members))
+    number = {member: i for i, member in enumerate(ordered)}
+    a_P, b_P = np.array([(number[a], number[b]) for a, b in links], np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(a_P), bool), (a_P, b_P)), shape=(len(ordered), len(ordered)))
+    _, label_N = connected_components(graph, directed=False)
+    smallest: dict[int, T] = {}
+    return {member: smallest.setdefault(label, member) for member, label in zip(ordered, label_N.tolist(), strict=True)}

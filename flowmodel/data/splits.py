@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flowmodel.data.duplicates import load_pairs
-from flowmodel.data.groups import Groups, T
+from flowmodel.data.groups import T, groups
 from flowmodel.data.normalize import source_order
 from flowmodel.data.tables import SPLIT_TABLE, read_ok_icons
 from flowmodel.files import Artifact, read_parquet
@@ -124,19 +124,13 @@ class _Decided:
 
     def _decide_concepts(self, icons: Sequence[Icon]) -> None:
         """Concepts that are new join those that they look like, or else are placed by the hash of their group."""
-        groups = Groups(icon.concept for icon in icons)
-        concept_of = {icon.id: icon.concept for icon in icons}
-        for icon in icons:
-            for other in self.alike[icon.id]:
-                if other in concept_of:
-                    groups.join(icon.concept, concept_of[other])
+        group_of = self._groups({icon.id: icon.concept for icon in icons})
         neighbours = defaultdict(set)
         for icon in icons:
             if icon.concept in self.concepts:
-                neighbours[groups.name(icon.concept)].add(self.concepts[icon.concept])
-            neighbours[groups.name(icon.concept)] |= {self._side(other) for other in self.alike[icon.id]} - {EXCLUDED}
-        for concept in dict.fromkeys(concept_of.values()):
-            group = groups.name(concept)
+                neighbours[group_of[icon.concept]].add(self.concepts[icon.concept])
+            neighbours[group_of[icon.concept]] |= {self._side(other) for other in self.alike[icon.id]} - {EXCLUDED}
+        for concept, group in group_of.items():
             own = self._place(group)
             # Where a group looks like several, no choice is right; the icons in question will be excluded.
             self.concepts.setdefault(concept, own if len(neighbours[group]) != 1 else next(iter(neighbours[group])))
@@ -183,15 +177,16 @@ class _Decided:
     def _members(self, icons: Sequence[Icon], unit: Callable[[Icon], T]) -> dict[T, list[Icon]]:
         """Icons by the name of their group: those of one unit, and those that look alike, are together."""
         unit_of = {icon.id: unit(icon) for icon in icons}
-        groups = Groups(unit_of.values())
-        for icon in icons:
-            for other in self.alike[icon.id]:
-                if other in unit_of:
-                    groups.join(unit_of[icon.id], unit_of[other])
+        group_of = self._groups(unit_of)
         members: dict[T, list[Icon]] = defaultdict(list)
         for icon in icons:
-            members[groups.name(unit_of[icon.id])].append(icon)
+            members[group_of[unit_of[icon.id]]].append(icon)
         return members
+
+    def _groups(self, unit_of: Mapping[str, T]) -> dict[T, T]:
+        """The group of each unit: those whose icons look alike, directly or through others, named by the smallest of them."""
+        alike = ((unit, unit_of[other]) for icon, unit in unit_of.items() for other in self.alike[icon] if other in unit_of)
+        return groups(unit_of.values(), alike)
 
     def _looks_trained(self, icon: Icon) -> bool:
         return any(self.split_of.get(other) == TRAIN for other in self.alike[icon.id])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flowmodel.data.dataset import IconDataset
-from flowmodel.data.groups import Groups
+from flowmodel.data.groups import groups
 from flowmodel.evaluation.captions import Captions
 from flowmodel.evaluation.features import FeatureExtractor, Features, cached_features
 from flowmodel.files import sha256_json
@@ -115,8 +115,6 @@ class RealIcons:
 
 def _joined(pixel_labels_M: NDArray[np.int64], prompts: Sequence[str]) -> NDArray[np.int64]:
     looks, texts = [f"look {label}" for label in pixel_labels_M], [f"text {prompt}" for prompt in prompts]
-    groups = Groups([*looks, *texts])
-    for look, text in zip(looks, texts, strict=True):
-        groups.join(look, text)
-    _, labels_M = np.unique([groups.name(look) for look in looks], return_inverse=True)
+    group_of = groups([*looks, *texts], zip(looks, texts, strict=True))
+    _, labels_M = np.unique([group_of[look] for look in looks], return_inverse=True)
     return labels_M.reshape(-1)

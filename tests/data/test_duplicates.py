@@ -2,12 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from flowmodel.data.duplicates import clusters, find_duplicates, load_pairs
+from flowmodel.data.duplicates import find_duplicates, load_pairs
 from flowmodel.data.normalize import normalise_icons
 from flowmodel.files import read_parquet
 from flowmodel.images.rgba import encode_png
@@ -54,19 +52,6 @@ def test_small_pictures_and_an_empty_table_work_too(tmp_path: Path) -> None:
     assert len(found(tmp_path, {"a": face(), "b": face()}, size=16)) == 1
     only_bad = write_icons(tmp_path / "bad.parquet", [icon_row("q", status="quarantined", reason="x")])
     assert load_pairs(find_duplicates(only_bad, tmp_path / "none.parquet").path) == []
-
-
-@given(
-    st.integers(1, 12).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)))))
-)
-def test_clusters_are_the_connected_components(case: tuple[int, list[tuple[int, int]]]) -> None:
-    count, links = case
-    smallest = list(range(count))  # brute force: spread the smallest index until nothing changes
-    for _ in range(count):
-        for a, b in links:
-            smallest[a] = smallest[b] = min(smallest[a], smallest[b])
-    a_P, b_P = (np.array([link[end] for link in links], dtype=np.int64) for end in (0, 1))
-    assert clusters(count, a_P, b_P).tolist() == smallest
 
 
 def test_pictures_that_differ_in_fine_detail_only_are_similar_and_not_identical(tmp_path: Path) -> None:
