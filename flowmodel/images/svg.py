@@ -1,15 +1,17 @@
 """SVG to PNG with resvg, for pictures that nobody has looked at."""
 
 import atexit
+import base64
 import importlib.util
+import json
 import os
 import re
 import subprocess
 import sys
 import threading
 import xml.etree.ElementTree as ET
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from flowmodel.images import svg_worker
 
@@ -63,11 +65,11 @@ def _draw(text: str, pixels: int) -> bytes:
         worker = _idle.pop()
     except IndexError:
         worker = _Worker()
-    content, drawn = worker.draw(text, pixels)  # on an error the worker is gone
+    png, reason = worker.draw(text, pixels)  # on an error the worker is gone
     _idle.append(worker)
-    if not drawn:
-        raise ValueError(f"corrupt SVG ({content.decode(errors='replace')})")
-    return content
+    if reason:
+        raise ValueError(f"corrupt SVG ({reason})")
+    return base64.b64decode(png)
 
 
 class _Worker:
@@ -76,66 +78,46 @@ class _Worker:
     def __init__(self) -> None:
         if importlib.util.find_spec("resvg_py") is None:  # or its absence would look like a crash
             raise ImportError("resvg_py is not installed")
-        # -P: the script's folder, with modules named like others', stays out of the import path.
         self._process = subprocess.Popen(
+            # -P: the script's folder, with modules named like others', stays out of the import path.
             [sys.executable, "-P", str(Path(svg_worker.__file__))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            encoding="ascii",
         )
 
-    def draw(self, text: str, pixels: int) -> tuple[bytes, bool]:
-        """PNG and True, or resvg's reason and False; raises ValueError when the process died or had to be ended."""
-        content = text.encode()
+    def draw(self, text: str, pixels: int) -> list[str]:
+        """PNG in base 64 and an empty text, or an empty one and resvg's reason; raises ValueError when the process had to end."""
         requests, answers = self._process.stdin, self._process.stdout
         assert requests is not None and answers is not None
-        late = threading.Event()
-
-        def give_up() -> None:
-            late.set()
-            self._process.kill()
-
-        timer = threading.Timer(DRAW_SECONDS, give_up)
+        timer = threading.Timer(DRAW_SECONDS, self._process.kill)
         timer.daemon = True
         timer.start()
         try:
-            requests.write(svg_worker.REQUEST.pack(pixels, len(content)) + content)
-            requests.flush()
-            drawn, length = svg_worker.ANSWER.unpack(_read(answers, svg_worker.ANSWER.size))
-            return _read(answers, length), drawn
-        except (EOFError, OSError):
-            self.close()
-            if late.is_set():
+            print(json.dumps([text, pixels]), file=requests, flush=True)
+            answer: list[str] = json.loads(answers.readline())
+            return answer
+        except (OSError, json.JSONDecodeError):  # the answer is empty or half a line where the process died
+            self.end()
+            if timer.finished.is_set():
                 raise ValueError(f"takes longer than {DRAW_SECONDS:.0f} s to draw") from None
             raise ValueError("makes the renderer crash; it is nested too deep or far too large") from None
         finally:
             timer.cancel()
 
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            try:
-                if pipe is not None:
-                    pipe.close()
-            except OSError:  # something was still in its buffer
-                pass
-
-
-def _read(stream: IO[bytes], length: int) -> bytes:
-    content = stream.read(length)
-    if len(content) < length:
-        raise EOFError
-    return content
+    def end(self) -> None:
+        with suppress(OSError), self._process:  # something may still be in its buffer
+            self._process.kill()
 
 
 _idle: list[_Worker] = []
 
 
 @atexit.register
-def _close_idle() -> None:
+def _end_idle() -> None:
     while _idle:
-        _idle.pop().close()
+        _idle.pop().end()
 
 
 if hasattr(os, "register_at_fork"):

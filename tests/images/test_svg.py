@@ -2,12 +2,16 @@ import base64
 import contextlib
 import io
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -199,6 +203,35 @@ def test_a_forked_process_does_not_disturb_the_pictures_of_the_first() -> None:
         assert decode_png(render_svg(SQUARE.encode(), 16)[0]).shape == (16, 16, 4)
     assert os.waitpid(child, 0)[1] == 0
     assert threading.active_count() < 20
+
+
+SCRIPT = f"""
+import psutil
+from flowmodel.images.svg import render_svg
+print(len(render_svg({SQUARE.encode()!r}, 16)[0]), *[worker.pid for worker in psutil.Process().children()], flush=True)
+"""
+
+
+@pytest.mark.parametrize("way", ["file", "standard input"])
+def test_a_script_without_a_main_guard_draws_too(tmp_path: Path, way: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script) if way == "file" else "-"]
+    done = subprocess.run(command, input=SCRIPT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and int(done.stdout.split()[0]) > 50, done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="ends with a signal of POSIX")
+def test_a_process_that_is_killed_leaves_no_worker_behind() -> None:
+    command = [sys.executable, "-c", f"{SCRIPT}\nimport os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    _, *workers = map(int, done.stdout.split())
+    assert len(workers) >= 1
+    deadline = time.monotonic() + 20
+    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in workers):
+        assert time.monotonic() < deadline, "a worker lives on"
+        time.sleep(0.05)
 
 
 @settings(max_examples=60, deadline=None)
