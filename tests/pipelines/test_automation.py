@@ -61,6 +61,7 @@ def test_changed_icons_request_everything_downstream_at_once_and_once_only(daemo
 def test_a_change_in_the_middle_requests_only_what_follows_it(daemon):
     daemon.materialise("splits", "2")
     assert {key.to_user_string() for key in daemon.tick()} == {
+        "icon_dataset",
         "flow_checkpoint",
         "judge",
         "evaluation",

@@ -3,14 +3,12 @@
 import base64
 import io
 
-import dagster as dg
 import numpy as np
 import pytest
 from PIL import Image
 
-from flowmodel.files import read_json
+from flowmodel.files import read_json, sha256_file
 from flowmodel.registry.tracking import connect
-from pipelines.artifacts import load_artifact
 from tests.pipelines.conftest import metadata
 
 pytestmark = pytest.mark.slow
@@ -45,13 +43,13 @@ def _nested(shared_project, shown) -> tuple:
 def test_it_trains_five_networks_and_releases_none(compared, shared_project):
     assert compared.success
     made = {event.asset_key.to_user_string() for event in compared.get_asset_materialization_events()}
-    assert "architecture_comparison" in made and not made & {"flow_checkpoint", "evaluation", "registered_model"}
+    assert made == {"architecture_comparison"}
     assert not shared_project.store.released.exists() and connect(shared_project.store).search_registered_models() == []
 
 
 def test_the_table_has_a_row_a_network_in_dagster_and_on_disk(shown, shared_project):
     assert [record.data["network"] for record in shown["networks"].records] == NETWORKS
-    table = read_json(load_artifact(shared_project.store, dg.AssetKey("architecture_comparison")).path)
+    table = read_json(shown["path"])
     rows = {row["slug"]: row for row in table["rows"]}
     assert table["settings"]["steps"] == shown["steps"] == 10
     for row in rows.values():
@@ -83,7 +81,8 @@ def test_every_network_is_an_mlflow_run_nested_in_the_comparison_s(compared, sho
 
 def test_a_second_comparison_trains_nothing_and_says_the_same(compared, shown, shared_project, config):
     again = metadata(shared_project.run("compare_architectures", config=config), "architecture_comparison")
-    assert again["digest"] == shown["digest"] and again["mlflow_run"] == shown["mlflow_run"]
+    assert shared_project.data_versions() == {"architecture_comparison": sha256_file(shown["path"])}
+    assert again["path"] == shown["path"] and again["mlflow_run"] == shown["mlflow_run"]
     assert len(_nested(shared_project, shown)[1]) == 5
 
 

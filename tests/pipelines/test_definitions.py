@@ -9,6 +9,7 @@ import yaml
 
 from flowmodel.store import PROJECT_ROOT
 from pipelines.definitions import defs
+from pipelines.resources import RecipeResource
 
 ASSETS_BY_GROUP = {
     "ingest": {"icons/noto"},
@@ -18,6 +19,8 @@ ASSETS_BY_GROUP = {
     "release": {"registered_model"},
     "compare": {"architecture_comparison"},
 }
+
+COMPARISON = dg.AssetKey("architecture_comparison")
 
 
 @pytest.fixture(scope="module")
@@ -58,24 +61,28 @@ def test_tables_pictures_and_the_gate_are_blocking_checks(graph):
     assert all(graph.get(key).blocking for key in graph.asset_check_keys)
 
 
-def test_both_jobs_make_everything_but_the_comparison(graph):
+def test_materialize_all_and_both_jobs_make_a_generator_and_nothing_else(graph):
     location = defs()
-    for name in ("quickstart", "retrain"):
-        job = location.resolve_job_def(name)
-        made = job.asset_layer.executable_asset_keys
-        assert made == graph.get_all_asset_keys() - {dg.AssetKey("architecture_comparison")}
+    everything = {dg.AssetKey.from_user_string(key) for keys in ASSETS_BY_GROUP.values() for key in keys}
+    jobs = [location.resolve_implicit_global_asset_job_def(), *map(location.resolve_job_def, ("quickstart", "retrain"))]
+    for job in jobs:
+        assert job.asset_layer.executable_asset_keys == everything - {COMPARISON}, job.name
+    # The button leaves out what is not materializable.
+    assert {key for key in everything if not graph.get(key).is_materializable} == {COMPARISON}
 
 
-@pytest.mark.parametrize(("job", "recipe"), [("retrain", "laptop"), ("compare_architectures", "from_scratch")])
-def test_a_job_with_a_recipe_of_its_own_names_it(job, recipe):
-    assert defs().resolve_job_def(job).run_config["resources"]["recipe"]["config"]["name"] == recipe
+def test_every_way_to_a_generator_trains_the_recipe_of_the_deployment(monkeypatch):
+    monkeypatch.setenv("FLOWMODEL_RECIPE", "laptop")
+    location = defs()
+    assert RecipeResource().load().name == "laptop"
+    for job in location.resolve_all_job_defs():
+        named = (job.run_config or {}).get("resources", {}).get("recipe", {}).get("config", {}).get("name")
+        assert named == ("from_scratch" if job.name == "compare_architectures" else None), job.name
 
 
-def test_the_comparison_has_a_job_of_its_own_that_registers_nothing(graph):
-    made = defs().resolve_job_def("compare_architectures").asset_layer.executable_asset_keys
-    wanted = ASSETS_BY_GROUP["ingest"] | ASSETS_BY_GROUP["prepare"] | ASSETS_BY_GROUP["compare"]
-    assert {key.to_user_string() for key in made} == wanted
-    assert graph.get(dg.AssetKey("architecture_comparison")).automation_condition is None
+def test_the_comparison_has_a_job_of_its_own_that_makes_no_asset_of_the_deployment(graph):
+    assert not defs().resolve_job_def("compare_architectures").asset_layer.executable_asset_keys
+    assert graph.get(COMPARISON).automation_condition is None and not graph.get(COMPARISON).parent_keys
 
 
 def test_the_gate_comes_before_the_registry(graph):
@@ -97,10 +104,10 @@ def test_the_ingest_job_reads_every_source_and_nothing_else(graph):
     assert {key.to_user_string() for key in defs().resolve_job_def("ingest").asset_layer.executable_asset_keys} == {"icons/noto"}
 
 
-@pytest.mark.parametrize("asset", ["flow_checkpoint", "architecture_comparison"])
-def test_training_takes_the_accelerator_pool(asset):
-    (training,) = [a for a in defs().assets if dg.AssetKey(asset) in a.keys]
-    assert training.op.pool == "accelerator"
+def test_training_takes_the_accelerator_pool():
+    (training,) = [a for a in defs().assets if isinstance(a, dg.AssetsDefinition) and dg.AssetKey("flow_checkpoint") in a.keys]
+    (comparison,) = defs().resolve_job_def("compare_architectures").graph.node_defs
+    assert training.op.pool == comparison.pool == "accelerator"
 
 
 def test_loading_imports_neither_mlflow_nor_the_text_encoder():

@@ -1,0 +1,77 @@
+"""What the network's architecture is worth, measured: an experiment beside the way from icons to a generator.
+
+It is a job of one op and no asset that can be materialized, so that *Materialize all* makes a generator and nothing else. It
+prepares its data set itself, with the library's list of steps: the assets are those of the deployment's recipe, and made with the
+comparison's they would be changed data, on which a generator is trained anew.
+"""
+
+import dagster as dg
+from pydantic import Field
+
+from pipelines.defs.jobs import CONSOLE
+from pipelines.failures import readable_failures
+from pipelines.reporting import picture, table
+from pipelines.resources import RecipeResource, StoreResource
+
+# What the job reports: seen in the catalog with its history, made by the job alone.
+architecture_comparison = dg.AssetSpec(
+    "architecture_comparison",
+    group_name="compare",
+    kinds={"pytorch", "mlflow"},
+    description="Greyscale CNN, RGB and RGBA U-Net, U-Net without attention and DiT under the same budget: a table and a "
+    "picture. Made by the job compare_architectures.",
+)
+
+
+class ComparisonBudget(dg.Config):
+    steps: int = Field(400, ge=10, description="Training steps of each network, of the recipe's batch size.")
+    seeds: int = Field(1, ge=1, description="How many of the recipe's evaluation seeds are drawn; scores are means over them.")
+
+
+@dg.op(name="architecture_comparison", out=dg.Out(dg.Nothing), pool="accelerator")
+@readable_failures()
+def compare_networks(
+    context: dg.OpExecutionContext, config: ComparisonBudget, store: StoreResource, recipe: RecipeResource
+) -> None:
+    """An interrupted comparison resumes where it was; networks that were trained already are not trained again."""
+    from PIL import Image
+
+    from flowmodel.comparison.compare import NOTE
+    from flowmodel.comparison.compare import compare_architectures as compare
+    from flowmodel.data.prepare import prepare
+    from pipelines.progress import ProgressLog
+
+    files, chosen = store.open(), recipe.load()
+    result = compare(
+        chosen,
+        prepare(chosen, files, log=context.log.info),
+        files,
+        config.steps,
+        config.seeds,
+        observers=[ProgressLog(context.log)],
+        tags={"dagster_run_id": context.run_id, "dagster_asset_key": architecture_comparison.key.to_user_string()},
+        log=context.log.info,
+    )
+    with Image.open(result.picture) as image:
+        metadata = {
+            "networks": table([row.cells for row in result.rows]),
+            "drawn": picture(image),
+            "note": NOTE,
+            "steps": config.steps,
+            "path": dg.MetadataValue.path(result.table.path),
+            "mlflow_run": dg.MetadataValue.url(result.run_url),
+        }
+    version = {"dagster/data_version": result.table.digest}
+    context.log_event(dg.AssetMaterialization(architecture_comparison.key, metadata=metadata, tags=version))
+
+
+@dg.job(
+    description="Five networks under one budget: table and picture. Recipe `from_scratch`, or the run configuration's.",
+    config={
+        "loggers": CONSOLE,
+        # Not the deployment's: the network of `quickstart` has the size of the shipped weights, from which no other could begin.
+        "resources": {"recipe": {"config": {"name": "from_scratch"}}},
+    },
+)
+def compare_architectures() -> None:
+    compare_networks()
