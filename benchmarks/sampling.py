@@ -59,7 +59,7 @@ def _settings(recipe: SamplingConfig, budgets: Sequence[int]) -> Iterator[Sampli
                 fitting = [
                     config
                     for steps in range(1, budget + 1)
-                    if (evaluations(config := _with(recipe, solver, steps, guidance)) or 0) <= budget
+                    if evaluations(config := _with(recipe, solver, steps, guidance)) <= budget
                 ]
                 if fitting and fitting[-1].steps not in seen:
                     seen.add(fitting[-1].steps)
@@ -103,7 +103,7 @@ def measure(generator: Generator, dataset: IconDataset, icons: int, budgets: Seq
             solver=config.solver,
             steps=config.steps,
             guidance=config.guidance,
-            nfe=evaluations(config) or 0,
+            nfe=evaluations(config),
             seconds_1=_seconds(generator, texts[0][:1], config, repeats=5),
             seconds_64=_seconds(generator, texts[0], config, repeats=1),
             rms=float((drawn_N4HW.float() - exact[config.guidance].float()).square().mean().sqrt() / 255),

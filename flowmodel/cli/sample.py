@@ -50,7 +50,6 @@ def sample(
         if animate:
             draw_animation(generator, asked, folder / f"{stem}-animated.png", seed, steps, guidance)
     save_image(picture_grid(images, columns=count if count > 1 else 8, labels=labels), out)
-    evaluations = generator.nfe(steps, guidance)
-    nfe = "adaptive steps" if evaluations is None else f"{evaluations} network evaluations a picture"
+    nfe = f"{generator.nfe(steps, guidance)} network evaluations a picture"
     pictures = f"{len(images)} picture{'s' if len(images) > 1 else ''}"
     console.print(f"{pictures} in {folder}/, grid in {out} (model {checkpoint}, {nfe}, seed {seed})")

@@ -43,13 +43,12 @@ def sweeps(
     difference from the exact answer, as a share of the range of a pixel.
     """
     own = generator.sampling()
-    solver = "midpoint" if own.solver == "dopri5" else own.solver
     chosen = {split: _some(rows_of[split], icons) for split in (TRAIN, UNSEEN_CONCEPT) if split in rows_of}
     rows_N = np.concatenate(list(chosen.values()))
     prompts = [scorer.real.prompts[row] for row in rows_N]
     splits_N = np.repeat(list(chosen), [len(rows) for rows in chosen.values()])
 
-    def drawn(steps: int, guidance: float, solver: str = solver) -> Tensor:
+    def drawn(steps: int, guidance: float, solver: str = own.solver) -> Tensor:
         evaluations = generator.nfe(steps, guidance, solver)
         log(f"sweep: {len(prompts)} icons, {solver}, {steps} steps, guidance {guidance:g}, {evaluations} network evaluations")
         return generator.sample(prompts, seed, steps, guidance, solver)
@@ -64,13 +63,13 @@ def sweeps(
 
     answer = drawn(ANSWER_STEPS, own.guidance, ANSWER_SOLVER)
     nfe: list[Row] = []
-    for steps in _with(STEPS, None if own.solver == "dopri5" else own.steps):
+    for steps in _with(STEPS, own.steps):
         pictures = drawn(steps, own.guidance)
         nfe.append(
             {
                 "steps": steps,
-                "network_evaluations": generator.nfe(steps, own.guidance, solver),
-                "is_own": steps == own.steps and solver == own.solver,
+                "network_evaluations": generator.nfe(steps, own.guidance),
+                "is_own": steps == own.steps,
                 "distance": distance(pictures, answer),
                 "scores": scored(pictures),
             }
@@ -81,7 +80,7 @@ def sweeps(
         guidance.append(
             {
                 "guidance": w,
-                "network_evaluations": generator.nfe(own.steps, w, solver),
+                "network_evaluations": generator.nfe(own.steps, w),
                 "is_own": w == own.guidance,
                 "scores": of_own_steps["scores"] if of_own_steps else scored(drawn(own.steps, w)),
             }
@@ -101,5 +100,5 @@ def _some(rows: Rows, most: int) -> Rows:
     return np.sort(np.random.default_rng(_CHOICE_SEED).choice(rows, most, replace=False))
 
 
-def _with(values: Sequence[Any], own: Any | None) -> list[Any]:
-    return sorted({*values} | ({own} if own is not None else set()))
+def _with(values: Sequence[Any], own: Any) -> list[Any]:
+    return sorted({*values, own})

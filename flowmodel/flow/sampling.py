@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from flowmodel.flow.guidance import GuidanceSchedule, GuidedVelocity
-from flowmodel.flow.solvers import Observer, Velocity, solve, solve_adaptively, time_grid
+from flowmodel.flow.solvers import Observer, Velocity, solve, time_grid
 from flowmodel.images.tensors import CHANNELS, from_unit
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes.schema import Prediction, SamplingConfig
@@ -36,20 +36,16 @@ def seeded_noise(count: int, size: int, seed: int, first: int = 0, channels: int
 
 
 def integrate(velocity: Velocity, x: Tensor, config: SamplingConfig, observe: Observer | None = None) -> Tensor:
-    """Carry `x` from noise to data by the recipe's solver. `observe` needs one with fixed steps."""
-    if config.solver == "dopri5":
-        return solve_adaptively(velocity, x, config.tolerance)
+    """Carry `x` from noise to data by the recipe's solver."""
     return solve(velocity, x, time_grid(config.steps, config.time_shift), config.solver, observe)
 
 
 def _first_step(config: SamplingConfig) -> float:
-    return 0.0 if config.solver == "dopri5" else time_grid(config.steps, config.time_shift)[1]
+    return time_grid(config.steps, config.time_shift)[1]
 
 
-def evaluations(config: SamplingConfig) -> int | None:
-    """Network evaluations per picture (NFE); None for dopri5, which decides while it runs."""
-    if config.solver == "dopri5":
-        return None
+def evaluations(config: SamplingConfig) -> int:
+    """Network evaluations per picture (NFE)."""
     schedule, total = GuidanceSchedule(config, _first_step(config)), 0
 
     def counted(x: Tensor, t: float) -> Tensor:
@@ -90,9 +86,7 @@ class Trajectory:
 def sample_trajectory(
     net: nn.Module, text: TextCondition, noise_BCHW: Tensor, config: SamplingConfig, prediction: Prediction
 ) -> Trajectory:
-    """:func:`sample` with what lies between. Raises ValueError for dopri5, whose steps nobody knows."""
-    if config.solver == "dopri5":
-        raise ValueError("a trajectory needs a solver with fixed steps")
+    """:func:`sample` with what lies between."""
     times: list[float] = []
     states: list[Tensor] = []
     estimates: list[Tensor] = []

@@ -6,15 +6,11 @@ x is a tensor of any shape; v is called with x and t as a float.
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 Velocity = Callable[[Tensor, float], Tensor]
 # Called before each step with x, the velocity there, and t.
 Observer = Callable[[Tensor, Tensor, float], None]
-
-# Where dopri5 hands over to one Euler step: at t = 1 a network that predicts data has the velocity 0 / 0.
-_NEARLY_CLEAN = 0.999
 
 
 def time_grid(steps: int, shift: float = 1.0) -> list[float]:
@@ -58,20 +54,3 @@ def solve(
         step = _euler_step if solver == "heun" and t_next == 1 else _STEPS[solver]
         x = step(velocity, x, v, t, t_next - t)
     return x
-
-
-def solve_adaptively(velocity: Velocity, x: Tensor, tolerance: float) -> Tensor:
-    """Carry `x` from t = 0 to t = 1 by Dormand & Prince's method of order 5, which chooses its own steps.
-
-    `tolerance` is the relative and the absolute error of a step, in the root mean square over the whole batch.
-    """
-    from torchdiffeq import odeint  # takes half a second to import
-
-    def right_side(t: Tensor, x: Tensor) -> Tensor:
-        return velocity(x, float(t))
-
-    times = torch.tensor([0.0, _NEARLY_CLEAN], device=x.device)
-    # Without step_t it would step beyond the end and interpolate.
-    options = {"step_t": times[1:]}
-    x = odeint(right_side, x, times, rtol=tolerance, atol=tolerance, method="dopri5", options=options)[-1]
-    return x + (1 - _NEARLY_CLEAN) * velocity(x, _NEARLY_CLEAN)

@@ -99,8 +99,8 @@ class Generator:
         values = self.recipe.model_dump(mode="json")
         return parse_recipe(values | {"sampling": values["sampling"] | changes}, where="sampling options").sampling
 
-    def nfe(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> int | None:
-        """Network evaluations per picture; None for dopri5, which decides while it runs."""
+    def nfe(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> int:
+        """Network evaluations per picture."""
         return evaluations(self.sampling(steps, guidance, solver))
 
     def sample(
@@ -143,13 +143,9 @@ class Generator:
     ) -> Trajectory:
         """How :meth:`sample` comes to its pictures; all prompts at once.
 
-        Raises FlowmodelError for a bad option, a missing caption encoder, and a recipe whose solver chooses its own steps.
+        Raises FlowmodelError for a bad option or a missing caption encoder.
         """
         config = self.sampling(steps, guidance)
-        if config.solver == "dopri5":
-            raise FlowmodelError(
-                "sampling.solver 'dopri5' chooses its own steps, which can't be shown; use euler, midpoint or heun"
-            )
         text = self.encode(prompts)
         with self._policy.autocast_context():
             noise_BCHW = self._noise(len(text), seed)

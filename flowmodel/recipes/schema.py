@@ -1,6 +1,7 @@
 """What a recipe may say. Field descriptions are shown in docs/recipes.md and in Dagster's Launchpad."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -18,11 +19,39 @@ Switch = Literal["auto", "on", "off"]
 ConvolutionKind = Literal["plain", "depthwise_separable"]
 Split = Literal["train", "validation", "unseen_concept", "unseen_style", "unseen_tone"]
 Threshold = Literal["max_kid", "min_top1", "min_alpha_iou", "max_copy_ratio"]
+ANYTHING = object()
+_WHY_REMOVED = "it was measured and brought nothing (docs/experiments.md, 2026-11-26)"
+
 CaptionTemplate = Literal["name", "name_keywords", "name_group", "name_tone", "name_style", "own"]
 
 
 class _Section(BaseModel):
+    """A part of a recipe.
+
+    Switches that were measured and brought nothing are removed. Checkpoints of before still name them; what was off is dropped.
+
+    Attributes:
+        removed: fields of before, each with the value that was off; ANYTHING where another field was the switch.
+        removed_values: values of before, of fields that are still there.
+    """
+
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    removed: ClassVar[Mapping[str, Any]] = {}
+    removed_values: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_what_was_removed(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        for name, off in cls.removed.items():
+            if off is not ANYTHING and values.get(name, off) != off:
+                raise ValueError(f"{name}: {values[name]!r} is gone: {_WHY_REMOVED}; leave the field out")
+        for name, value in cls.removed_values.items():
+            if values.get(name) == value:
+                raise ValueError(f"{name}: {value!r} is gone: {_WHY_REMOVED}; leave the field out, or choose another value")
+        return {name: value for name, value in values.items() if name not in cls.removed}
 
 
 class SplitConfig(_Section):
@@ -219,12 +248,14 @@ class TrainingConfig(_Section):
 
 
 class SamplingConfig(_Section):
-    solver: Literal["euler", "midpoint", "heun", "dopri5"] = Field("midpoint", description="Of dx/dt = v.")
+    removed = {"tolerance": ANYTHING}
+    removed_values = {"solver": "dopri5"}
+
+    solver: Literal["euler", "midpoint", "heun"] = Field("midpoint", description="Of dx/dt = v.")
     steps: Count = Field(8, description="Solver steps. NFE = steps x stages (euler 1, midpoint 2, heun 2) x 2 with guidance.")
     time_shift: Positive = Field(
         1.0, description="Above 1: shorter steps at the noisy end, longer at the clean end (2403.03206)."
     )
-    tolerance: Positive = Field(1e-3, description="dopri5 chooses its own steps: their relative and absolute error.")
     guidance: float = Field(2.0, ge=0, description="Guidance scale w; 1 is off.")
     guidance_interval: tuple[Fraction, Fraction] = Field((0.0, 1.0), description="Times at which guidance is on (2404.07724).")
     cfg_zero_star: bool = Field(False, description="CFG-Zero*: scaled unconditional velocity, first step skipped (2503.18886).")

@@ -108,13 +108,3 @@ def test_a_trajectory_leads_from_the_noise_to_the_sample(network, solver):
     assert trajectory.times[0] == 0 and trajectory.times[-1] == 1 and len(trajectory.times) == 4
     assert torch.equal(trajectory.states_SBCHW[0], from_unit(noise_BCHW))
     assert torch.equal(trajectory.states_SBCHW[-1], sample(network, _text(), noise_BCHW, config, "data"))
-
-
-def test_dopri5_agrees_with_many_small_steps(network):
-    noise_BCHW = seeded_noise(2, 16, seed=4)
-    fine = SamplingConfig(solver="midpoint", steps=200, guidance=2.0)
-    adaptive = SamplingConfig(solver="dopri5", tolerance=1e-4, guidance=2.0)
-    pictures = [sample(network, _text(), noise_BCHW, config, "velocity").int() for config in (fine, adaptive)]
-    assert (pictures[0] - pictures[1]).abs().max() <= 1
-    with pytest.raises(ValueError, match="fixed steps"):
-        sample_trajectory(network, _text(), noise_BCHW, adaptive, "velocity")

@@ -55,11 +55,9 @@ def evaluate_and_report(
     return evaluation
 
 
-def animate(checkpoint: Checkpoint, samples: Samples, out: Path) -> Path | None:
-    """Noise becoming some of the icons of `samples`; None where the recipe's solver has no steps to show."""
+def animate(checkpoint: Checkpoint, samples: Samples, out: Path) -> Path:
+    """Noise becoming some of the icons of `samples`."""
     generator = Generator.load(checkpoint)
-    if generator.sampling().solver == "dopri5":
-        return None
     prompts = [samples.prompts[n] for n in _animated(samples)]
     return draw_animation(generator, prompts, out, samples.seeds[0], columns=3).path
 

@@ -46,16 +46,14 @@ def quality(report: Report) -> Statement:
 def _drawn(report: Report) -> str:
     settings = report["settings"]
     icons, seeds = sum(scores["count"] for scores in report["metrics"].values()), len(settings["seeds"])
-    evaluations = settings["network_evaluations"]
     times = {1: "once", 2: "twice"}.get(seeds, f"{seeds} times")
     each = " each from other noise," if seeds > 1 else ""
     before = settings.get("initial_icons", 0)
     beyond = f", from weights that {before:,} others had trained" if before else ""
-    how = "a solver that chooses its own steps" if evaluations is None else f"{evaluations} network evaluations a picture"
     return (
         f"The recipe {settings['recipe']} made a model of {settings['parameters'] / 1e6:.2f} million parameters, trained for "
         f"{settings['training_steps']:,} steps on {settings['training_icons'] - before:,} icons{beyond}. Here it drew {icons:,} "
-        f"icons by their names, {times},{each} with {how}."
+        f"icons by their names, {times},{each} with {settings['network_evaluations']} network evaluations a picture."
     )
 
 
