@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flowmodel.flow.guidance import GuidanceSchedule, GuidedVelocity
+from flowmodel.flow.guidance import GuidedVelocity, evaluations_at
 from flowmodel.flow.solvers import Observer, Velocity, solve, time_grid
 from flowmodel.images.tensors import CHANNELS, from_unit
 from flowmodel.nets.text_condition import TextCondition
@@ -40,17 +40,13 @@ def integrate(velocity: Velocity, x: Tensor, config: SamplingConfig, observe: Ob
     return solve(velocity, x, time_grid(config.steps, config.time_shift), config.solver, observe)
 
 
-def _first_step(config: SamplingConfig) -> float:
-    return time_grid(config.steps, config.time_shift)[1]
-
-
 def evaluations(config: SamplingConfig) -> int:
     """Network evaluations per picture (NFE)."""
-    schedule, total = GuidanceSchedule(config, _first_step(config)), 0
+    total = 0
 
     def counted(x: Tensor, t: float) -> Tensor:
         nonlocal total
-        total += schedule.evaluations(t)
+        total += evaluations_at(t, config)
         return x
 
     integrate(counted, torch.zeros(()), config)
@@ -63,7 +59,7 @@ def sample(net: nn.Module, text: TextCondition, noise_BCHW: Tensor, config: Samp
 
     `net`, `text` and `noise_BCHW` are on one device; `net` is in evaluation mode.
     """
-    velocity = GuidedVelocity(net, text, config, prediction, _first_step(config))
+    velocity = GuidedVelocity(net, text, config, prediction)
     return from_unit(integrate(velocity, noise_BCHW, config)).cpu()
 
 
@@ -96,6 +92,6 @@ def sample_trajectory(
         states.append(from_unit(x_BCHW).cpu())
         estimates.append(from_unit(x_BCHW + (1 - t) * v_BCHW).cpu())
 
-    velocity = GuidedVelocity(net, text, config, prediction, _first_step(config))
+    velocity = GuidedVelocity(net, text, config, prediction)
     final_BCHW = from_unit(integrate(velocity, noise_BCHW, config, record)).cpu()
     return Trajectory((*times, 1.0), torch.stack([*states, final_BCHW]), torch.stack([*estimates, final_BCHW]))

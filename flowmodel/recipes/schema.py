@@ -248,7 +248,7 @@ class TrainingConfig(_Section):
 
 
 class SamplingConfig(_Section):
-    removed = {"tolerance": ANYTHING}
+    removed = {"tolerance": ANYTHING, "cfg_zero_star": False}
     removed_values = {"solver": "dopri5"}
 
     solver: Literal["euler", "midpoint", "heun"] = Field("midpoint", description="Of dx/dt = v.")
@@ -258,7 +258,6 @@ class SamplingConfig(_Section):
     )
     guidance: float = Field(2.0, ge=0, description="Guidance scale w; 1 is off.")
     guidance_interval: tuple[Fraction, Fraction] = Field((0.0, 1.0), description="Times at which guidance is on (2404.07724).")
-    cfg_zero_star: bool = Field(False, description="CFG-Zero*: scaled unconditional velocity, first step skipped (2503.18886).")
 
     @model_validator(mode="after")
     def _is_an_interval(self) -> "SamplingConfig":

@@ -28,7 +28,7 @@ def _text() -> TextCondition:
 
 def _velocity(network, guidance, text=None, **options):
     config = SamplingConfig(guidance=guidance, **options)
-    velocity = GuidedVelocity(network, text or _text(), config, "velocity", first_step=0.25)
+    velocity = GuidedVelocity(network, text or _text(), config, "velocity")
     with torch.no_grad():
         return velocity(seeded_noise(2, 16, seed=0), 0.3), velocity.evaluations
 
@@ -56,22 +56,6 @@ def test_outside_its_interval_guidance_is_off(network):
     assert evaluations == 1 and torch.equal(outside, conditional)
     inside, evaluations = _velocity(network, 2.5, guidance_interval=(0.2, 0.3))
     assert evaluations == 2 and torch.equal(inside, _velocity(network, 2.5)[0])
-
-
-def test_cfg_zero_star_scales_the_unconditional_velocity_of_each_sample_to_fit(network):
-    conditional, unconditional = (_velocity(network, w)[0].double() for w in (1.0, 0.0))
-    guided, _ = _velocity(network, 2.5, cfg_zero_star=True)
-    for number in range(2):
-        v, u = conditional[number].flatten(), unconditional[number].flatten()
-        scaled = u * torch.linalg.lstsq(u[:, None], v[:, None]).solution.item()  # the multiple of u that is nearest to v
-        assert torch.allclose(guided[number].flatten().double(), scaled + 2.5 * (v - scaled), atol=1e-5)
-
-
-def test_cfg_zero_star_starts_with_a_silent_step(network):
-    config = SamplingConfig(solver="euler", steps=4, guidance=2.0, cfg_zero_star=True)
-    trajectory = sample_trajectory(network, _text(), seeded_noise(2, 16, seed=4), config, "data")
-    assert torch.equal(trajectory.states_SBCHW[0], trajectory.states_SBCHW[1])
-    assert not torch.equal(trajectory.states_SBCHW[1], trajectory.states_SBCHW[2])
 
 
 def test_without_a_caption_the_text_has_no_influence(network):

@@ -54,8 +54,6 @@ def test_a_shifted_grid_runs_from_0_to_1_with_shorter_steps_at_the_noisy_end():
         ({"guidance": 1.0}, lambda t: 1),
         ({"guidance": 2.0}, lambda t: 2),
         ({"guidance": 2.0, "guidance_interval": (0.3, 0.7)}, lambda t: 2 if 0.3 <= t <= 0.7 else 1),
-        ({"guidance": 2.0, "cfg_zero_star": True}, lambda t: 0 if t < 0.2 else 2),
-        ({"guidance": 1.0, "cfg_zero_star": True}, lambda t: 1),
     ],
 )
 def test_evaluations_are_what_the_solver_really_asks_for(solver, options, cost):

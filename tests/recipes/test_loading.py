@@ -37,7 +37,8 @@ def test_overrides_reach_nested_fields():
         ("sampling.guidance_interval=[0.5, 0.2]", ["sampling.guidance_interval: the first time"]),
         ("data.split.validation=0.97", ["validation + unseen_concept must stay below 1"]),
         ("sampling.solver=dopri5", ["sampling.solver: 'dopri5' is gone", "docs/experiments.md", "choose another value"]),
-        ("sampling.tolerance=0.01", None),
+        ("sampling.cfg_zero_star=true", ["sampling.cfg_zero_star: True is gone", "leave the field out"]),
+        ("sampling={tolerance: 0.01, cfg_zero_star: false}", None),
         ("training.steps.x=1", ["'steps' is a value, not a section"]),
     ],
 )
