@@ -12,7 +12,7 @@ from flowmodel.recipes.schema import Prediction, SamplingConfig
 
 
 def evaluations_at(t: float, config: SamplingConfig) -> int:
-    """How many network evaluations the velocity at t costs: 2 with guidance, 1 where it is off (w = 1, or outside its interval)."""
+    """How many network evaluations the velocity at t costs: 2 with guidance, 1 where it is off."""
     start, end = config.guidance_interval
     return 2 if config.guidance != 1 and start <= t <= end else 1
 

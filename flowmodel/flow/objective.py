@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flowmodel.flow.coupling import transport
 from flowmodel.flow.path import interpolate, per_sample, target_velocity
 from flowmodel.flow.times import draw_times, time_quantiles
 from flowmodel.nets.text_condition import TextCondition
@@ -22,9 +21,7 @@ Network = Callable[[Tensor, Tensor, TextCondition], Tensor]
 _LEAST_NOISE = 1e-4
 
 
-def velocity_from_output(
-    output_BCHW: Tensor, x_BCHW: Tensor, t_B: Tensor, prediction: Prediction, min_noise: float = _LEAST_NOISE
-) -> Tensor:
+def velocity_from_output(output_BCHW: Tensor, x_BCHW: Tensor, t_B: Tensor, prediction: Prediction) -> Tensor:
     """The velocity that the network's output stands for.
 
     velocity: v = output.    data: the output is an estimate of x_1, and as x_1 - x_t = (1 - t) u_t,
@@ -33,7 +30,7 @@ def velocity_from_output(
     """
     if prediction == "velocity":
         return output_BCHW
-    return (output_BCHW - x_BCHW) / (1 - per_sample(t_B)).clamp(min=min_noise)
+    return (output_BCHW - x_BCHW) / (1 - per_sample(t_B)).clamp(min=_LEAST_NOISE)
 
 
 @dataclass(frozen=True)
@@ -44,18 +41,15 @@ class Draw:
         noise_BCHW: x_0.
         t_B: times.
         keep_B: False where the caption is dropped.
-        contrast_BCHW: the target velocity of another sample of the batch; None without contrastive term.
     """
 
     noise_BCHW: Tensor
     t_B: Tensor
     keep_B: Tensor
-    contrast_BCHW: Tensor | None = None
 
     def rows(self, rows: slice) -> "Draw":
         """Of some samples only: a batch is drawn as a whole, and computed in slices."""
-        contrast_BCHW = None if self.contrast_BCHW is None else self.contrast_BCHW[rows]
-        return Draw(self.noise_BCHW[rows], self.t_B[rows], self.keep_B[rows], contrast_BCHW)
+        return Draw(self.noise_BCHW[rows], self.t_B[rows], self.keep_B[rows])
 
 
 @dataclass(frozen=True)
@@ -64,10 +58,6 @@ class FlowMatchingObjective:
 
     A network that predicts data is trained under the same loss: v - u_t = (output - x_1) / (1 - t), with 1 - t not below
     `min_noise`, lest the cleanest samples outweigh all others (Li & He 2511.13720).
-
-    The contrastive term pushes the velocity away from that of another sample (Stoica et al. 2506.05350, equation 4):
-
-        || v - u_t ||^2 - lambda || v - u~_t ||^2
     """
 
     config: ObjectiveConfig
@@ -76,45 +66,26 @@ class FlowMatchingObjective:
         """Times (K,) that stand for the density that is trained on."""
         return time_quantiles(count, self.config)
 
-    def draw(self, data_BCHW: Tensor, text: TextCondition, generator: torch.Generator) -> Draw:
+    def draw(self, data_BCHW: Tensor, generator: torch.Generator) -> Draw:
         """Noise, times and dropped captions, from `generator`, which must live on the data's device."""
-        config, batch, device = self.config, len(data_BCHW), data_BCHW.device
+        batch, device = len(data_BCHW), data_BCHW.device
         noise_BCHW = torch.randn(data_BCHW.shape, generator=generator, device=device)
-        t_B = draw_times(batch, config, generator)
-        keep_B = torch.rand(batch, generator=generator, device=device) >= config.condition_dropout
-        if config.coupling == "ot":
-            noise_BCHW = transport(noise_BCHW, data_BCHW)
-        elif config.coupling == "condition_ot":
-            # With the captions as the network will see them: dropped ones are alike, and may exchange their noise.
-            noise_BCHW = transport(noise_BCHW, data_BCHW, text.keep(keep_B).pooled_BD, config.coupling_condition_weight)
-        contrast_BCHW = None
-        if config.contrastive and batch > 1:
-            # A shift by 1 to B - 1 places: never the sample itself.
-            shift = 1 + int(torch.randint(batch - 1, (), generator=generator, device=device))
-            contrast_BCHW = target_velocity(noise_BCHW, data_BCHW).roll(shift, dims=0)
-        return Draw(noise_BCHW, t_B, keep_B, contrast_BCHW)
+        t_B = draw_times(batch, self.config, generator)
+        keep_B = torch.rand(batch, generator=generator, device=device) >= self.config.condition_dropout
+        return Draw(noise_BCHW, t_B, keep_B)
 
     def loss(self, net: Network, data_BCHW: Tensor, text: TextCondition, draw: Draw) -> Tensor:
         """The loss of every sample, shape (B,), averaged over channels and pixels."""
-        config = self.config
         x_BCHW = interpolate(draw.noise_BCHW, data_BCHW, draw.t_B).contiguous(memory_format=_memory_format(data_BCHW))
         output_BCHW = net(x_BCHW, draw.t_B, text.keep(draw.keep_B)).float()
-        if draw.contrast_BCHW is None and config.prediction == "data":
-            # The same as below, without computing velocities.
-            weight_B = (1 - draw.t_B).clamp(min=config.min_noise) ** -2
-            return weight_B * (output_BCHW - data_BCHW).square().mean(dim=(1, 2, 3))
-        velocity_BCHW = velocity_from_output(output_BCHW, x_BCHW, draw.t_B, config.prediction, config.min_noise)
-        target_BCHW = target_velocity(draw.noise_BCHW, data_BCHW)
-        if config.prediction == "data":  # what the right output would give, which is u_t down to min_noise
-            target_BCHW = velocity_from_output(data_BCHW, x_BCHW, draw.t_B, config.prediction, config.min_noise)
-        loss_B = (velocity_BCHW - target_BCHW).square().mean(dim=(1, 2, 3))
-        if draw.contrast_BCHW is None:
-            return loss_B
-        return loss_B - config.contrastive * (velocity_BCHW - draw.contrast_BCHW).square().mean(dim=(1, 2, 3))
+        if self.config.prediction == "velocity":
+            return (output_BCHW - target_velocity(draw.noise_BCHW, data_BCHW)).square().mean(dim=(1, 2, 3))
+        weight_B = (1 - draw.t_B).clamp(min=self.config.min_noise) ** -2
+        return weight_B * (output_BCHW - data_BCHW).square().mean(dim=(1, 2, 3))
 
     def __call__(self, net: Network, data_BCHW: Tensor, text: TextCondition, generator: torch.Generator) -> Tensor:
         """:meth:`loss` of a fresh :meth:`draw`."""
-        return self.loss(net, data_BCHW, text, self.draw(data_BCHW, text, generator))
+        return self.loss(net, data_BCHW, text, self.draw(data_BCHW, generator))
 
 
 def _memory_format(x_BCHW: Tensor) -> torch.memory_format:

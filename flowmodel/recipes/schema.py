@@ -169,6 +169,8 @@ NetworkConfig = Annotated[
 
 
 class ObjectiveConfig(_Section):
+    removed = {"contrastive": 0, "coupling": "independent", "coupling_condition_weight": ANYTHING}
+
     prediction: Prediction = Field("data", description="What the network puts out: v or a clean picture x.")
     times: Literal["logit_normal", "uniform", "mixed"] = Field("logit_normal", description="Density of t in training.")
     time_mean: float = Field(-0.8, description="Mean of logit(t); below 0 puts weight on the noisy half.")
@@ -176,13 +178,6 @@ class ObjectiveConfig(_Section):
     time_uniform_share: Fraction = Field(0.1, description="Of mixed times: how many are uniform, the others logit-normal.")
     min_noise: Annotated[float, Field(gt=0, le=0.5)] = Field(0.05, description="Floor of 1 - t where v is computed from x.")
     condition_dropout: Fraction = Field(0.1, description="Share of samples trained without caption, for guidance.")
-    contrastive: Fraction = Field(0.0, description="Weight of the contrastive flow matching term (2506.05350); 0 is off.")
-    coupling: Literal["independent", "ot", "condition_ot"] = Field(
-        "independent", description="How a batch's noise and pictures are paired: at random, or by mini-batch optimal transport."
-    )
-    coupling_condition_weight: float = Field(
-        1.0, ge=0, description="condition_ot: what it costs to give a picture noise drawn for another caption (2503.10636)."
-    )
 
 
 class AugmentationConfig(_Section):

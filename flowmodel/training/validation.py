@@ -91,7 +91,6 @@ class Validation:
                 noise_BCHW=noise_BCHW.to(device),
                 t_B=self._times_K[(pairs_B % times).to(device)],
                 keep_B=torch.ones(len(pairs_B), dtype=torch.bool, device=device),
-                contrast_BCHW=None,
             )
             with self._policy.autocast_context():
                 losses.append(self._objective.loss(network, grid.data_NCHW[icons_B.to(device)], grid.text[icons_B], draw))

@@ -39,6 +39,9 @@ def test_overrides_reach_nested_fields():
         ("sampling.solver=dopri5", ["sampling.solver: 'dopri5' is gone", "docs/experiments.md", "choose another value"]),
         ("sampling.cfg_zero_star=true", ["sampling.cfg_zero_star: True is gone", "leave the field out"]),
         ("sampling={tolerance: 0.01, cfg_zero_star: false}", None),
+        ("objective.contrastive=0.05", ["objective.contrastive: 0.05 is gone", "docs/experiments.md", "leave the field out"]),
+        ("objective.coupling=ot", ["objective.coupling: 'ot' is gone"]),
+        ("objective={contrastive: 0.0, coupling: independent, coupling_condition_weight: 2.0}", None),
         ("training.steps.x=1", ["'steps' is a value, not a section"]),
     ],
 )
