@@ -20,7 +20,7 @@ ConvolutionKind = Literal["plain", "depthwise_separable"]
 Split = Literal["train", "validation", "unseen_concept", "unseen_style", "unseen_tone"]
 Threshold = Literal["max_kid", "min_top1", "min_alpha_iou", "max_copy_ratio"]
 ANYTHING = object()
-_WHY_REMOVED = "it was measured and brought nothing (docs/experiments.md, 2026-11-26)"
+_WHY_REMOVED = "no measurement showed a gain (docs/experiments.md, 2026-11-26)"
 
 CaptionTemplate = Literal["name", "name_keywords", "name_group", "name_tone", "name_style", "own"]
 
@@ -169,13 +169,18 @@ NetworkConfig = Annotated[
 
 
 class ObjectiveConfig(_Section):
-    removed = {"contrastive": 0, "coupling": "independent", "coupling_condition_weight": ANYTHING}
+    removed = {
+        "contrastive": 0,
+        "coupling": "independent",
+        "coupling_condition_weight": ANYTHING,
+        "time_uniform_share": ANYTHING,
+    }
+    removed_values = {"times": "mixed"}
 
     prediction: Prediction = Field("data", description="What the network puts out: v or a clean picture x.")
-    times: Literal["logit_normal", "uniform", "mixed"] = Field("logit_normal", description="Density of t in training.")
+    times: Literal["logit_normal", "uniform"] = Field("logit_normal", description="Density of t in training.")
     time_mean: float = Field(-0.8, description="Mean of logit(t); below 0 puts weight on the noisy half.")
     time_std: Positive = Field(1.0, description="Standard deviation of logit(t).")
-    time_uniform_share: Fraction = Field(0.1, description="Of mixed times: how many are uniform, the others logit-normal.")
     min_noise: Annotated[float, Field(gt=0, le=0.5)] = Field(0.05, description="Floor of 1 - t where v is computed from x.")
     condition_dropout: Fraction = Field(0.1, description="Share of samples trained without caption, for guidance.")
 

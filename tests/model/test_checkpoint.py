@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
 from flowmodel.model.checkpoint import BEST, FINAL, read_header, save_checkpoint, step_checkpoints
+from flowmodel.model.pretrained import pretrained_weights
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver
 from tests.training.helpers import changed
@@ -118,3 +119,14 @@ def test_a_checkpoint_of_somebody_else_is_no_damaged_one(tiny_training, tmp_path
     path.chmod(0)
     with as_another_user(), pytest.raises(FlowmodelError, match=r"final\.safetensors: permission denied; ask the owner"):
         read_header(path)
+
+
+def test_a_switch_that_was_removed_may_stand_in_a_header_where_it_was_off(tmp_path):
+    shipped = pretrained_weights()
+    assert {"contrastive", "coupling"} <= shipped.header.recipe["objective"].keys()
+    assert not hasattr(shipped.recipe.objective, "contrastive") and shipped.recipe.sampling.steps == 16
+
+    recipe = shipped.header.recipe | {"objective": shipped.header.recipe["objective"] | {"contrastive": 0.05}}
+    switched_on = save_checkpoint(tmp_path / "on.safetensors", {}, replace(shipped.header, recipe=recipe))
+    with pytest.raises(FlowmodelError, match=r"^\S*on\.safetensors: objective\.contrastive: 0\.05 is gone: [^\n]*$"):
+        _ = switched_on.recipe

@@ -40,8 +40,9 @@ def test_overrides_reach_nested_fields():
         ("sampling.cfg_zero_star=true", ["sampling.cfg_zero_star: True is gone", "leave the field out"]),
         ("sampling={tolerance: 0.01, cfg_zero_star: false}", None),
         ("objective.contrastive=0.05", ["objective.contrastive: 0.05 is gone", "docs/experiments.md", "leave the field out"]),
+        ("objective.times=mixed", ["objective.times: 'mixed' is gone", "choose another value"]),
         ("objective.coupling=ot", ["objective.coupling: 'ot' is gone"]),
-        ("objective={contrastive: 0.0, coupling: independent, coupling_condition_weight: 2.0}", None),
+        ("objective={contrastive: 0.0, coupling: independent, coupling_condition_weight: 2.0, time_uniform_share: 0.3}", None),
         ("training.steps.x=1", ["'steps' is a value, not a section"]),
     ],
 )
