@@ -1,10 +1,25 @@
 """The code location. Everything under `pipelines/defs` is found by itself; `[tool.dg]` in pyproject.toml says where it is."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import dagster as dg
 
+from pipelines.contracts import column_schema, contracts
+
+OWNERS = ["team:icons"]
+
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    """What all assets have in common is said here: who answers for them, which release makes them, the columns of tables."""
+    code_version, tables = version("flowmodel"), contracts()
+
+    def described(spec: dg.AssetSpec) -> dg.AssetSpec:
+        spec = spec.replace_attributes(owners=OWNERS, code_version=code_version)
+        if spec.key not in tables:
+            return spec
+        columns = dg.MetadataValue.table_schema(column_schema(tables[spec.key]))
+        return spec.merge_attributes(metadata={"dagster/column_schema": columns})
+
+    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent).map_asset_specs(func=described)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from pipelines.reporting import picture, table
+from pipelines.reporting import pictures, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,21 +36,22 @@ def icons_summary(path: Path) -> dict[str, Any]:
         "licences": _table(licence_table(icons)),
         "quarantine": _table(quarantined.head(LISTED)) if len(quarantined) else dg.MetadataValue.md("nothing"),
         **({"notes": _table(noted.value_counts().rename("icons").reset_index())} if len(noted) else {}),
-        "preview": contact_sheet(path),
+        **_contact_sheet(path),
     }
 
 
-def contact_sheet(path: Path) -> dg.MetadataValue:
-    """Icons from all over the table, at equal distances."""
+def _contact_sheet(path: Path) -> dict[str, dg.MetadataValue]:
+    """Icons from all over the table, at equal distances; all of the picture lies beside the table."""
     from flowmodel.data.tables import read_ok_icons
     from flowmodel.images.decode import open_png
     from flowmodel.images.grid import picture_grid
 
     icons = read_ok_icons(path, ["png"])
     if icons.empty:
-        return dg.MetadataValue.md("no usable icon")
+        return {"preview": dg.MetadataValue.md("no usable icon")}
     chosen = icons["png"].iloc[:: max(1, len(icons) // CONTACT_SHEET)].head(CONTACT_SHEET)
-    return picture(picture_grid([open_png(png) for png in chosen], columns=16, cell=48))
+    sheet = picture_grid([open_png(png) for png in chosen], columns=16, cell=48)
+    return pictures("preview", sheet, path.with_suffix(".png"))
 
 
 def duplicates_summary(path: Path, normalised: Path) -> dict[str, Any]:
@@ -66,24 +67,25 @@ def duplicates_summary(path: Path, normalised: Path) -> dict[str, Any]:
         "similar pairs": len(near),
         "clusters": pairs["cluster"].nunique(),
         **({"largest clusters": _table(largest)} if len(largest) else {}),
-        "similar": _pairs_picture(near.iloc[:: max(1, len(near) // SHOWN_PAIRS)].head(SHOWN_PAIRS), normalised),
-        "identical": _pairs_picture(pairs[pairs["identical"]].head(SHOWN_PAIRS), normalised),
+        **_pairs("similar", near.iloc[:: max(1, len(near) // SHOWN_PAIRS)].head(SHOWN_PAIRS), normalised, path),
+        **_pairs("identical", pairs[pairs["identical"]].head(SHOWN_PAIRS), normalised, path),
     }
 
 
-def _pairs_picture(pairs: "pd.DataFrame", normalised: Path) -> dg.MetadataValue:
+def _pairs(name: str, pairs: "pd.DataFrame", normalised: Path, path: Path) -> dict[str, dg.MetadataValue]:
     from flowmodel.data.tables import read_ok_icons
     from flowmodel.images.decode import open_png
     from flowmodel.images.grid import comparison_grid
 
     if pairs.empty:
-        return dg.MetadataValue.md("none")
+        return {name: dg.MetadataValue.md("none")}
     icons = read_ok_icons(normalised, ["id", "name", "png"]).set_index("id")
     images, labels = [], []
     for a, b, distance in pairs[["icon_a", "icon_b", "pixel_distance"]].itertuples(index=False):
         images.append((open_png(icons.at[a, "png"]), open_png(icons.at[b, "png"])))
         labels.append(f"{distance:.3f} {icons.at[a, 'name']}")
-    return picture(comparison_grid(images, columns=6, labels=labels, cell=64))
+    sheet = comparison_grid(images, columns=6, labels=labels, cell=64)
+    return pictures(name, sheet, path.with_name(f"{path.stem}-{name}.png"))
 
 
 def splits_summary(path: Path, normalised: Path) -> dict[str, Any]:

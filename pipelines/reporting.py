@@ -1,6 +1,7 @@
 """What a materialisation says about itself in the Dagster UI."""
 
 import base64
+import io
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from flowmodel.files import Artifact
 
 if TYPE_CHECKING:
     from PIL import Image
+
+MAX_INLINE = 30_000  # characters of a picture in the event log
 
 T = TypeVar("T", Artifact, IconDataset)
 
@@ -41,11 +44,26 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
-def picture(image: "Image.Image") -> dg.MetadataValue:
-    """`image` inline: the UI has no way to show a file of this machine."""
-    from flowmodel.images.save import png_bytes
+def thumbnail(image: "Image.Image") -> dg.MetadataValue:
+    """`image` inline, so small that it fits into MAX_INLINE: the event log keeps it for ever. Say beside it where the file is."""
+    smaller = image.convert("RGB") if image.mode not in ("RGB", "RGBA") else image
+    while len(inline := _inline(smaller)) > MAX_INLINE:
+        scale = max(0.5, min(0.9, (MAX_INLINE / len(inline)) ** 0.5))
+        smaller = image.resize((max(1, int(smaller.width * scale)), max(1, int(smaller.height * scale))))
+    return dg.MetadataValue.md(inline)
 
-    return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(png_bytes(image)).decode()})")
+
+def _inline(image: "Image.Image") -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, format="WEBP", quality=60)
+    return f"![picture](data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+
+
+def pictures(name: str, image: "Image.Image", file: Path) -> dict[str, dg.MetadataValue]:
+    """Metadata of a picture that is written to `file`: a thumbnail as `name`, and where all of it is."""
+    from flowmodel.images.save import save_image
+
+    return {name: thumbnail(image), f"{name} file": dg.MetadataValue.path(save_image(image, file))}
 
 
 def table(records: Sequence[Mapping[str, str | int | float]]) -> dg.MetadataValue:

@@ -1,14 +1,12 @@
 """The comparison of networks, as a job: a table, a picture, and a run of its own in MLflow for each network."""
 
-import base64
-import io
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from flowmodel.files import read_json, sha256_file
 from flowmodel.registry.tracking import connect
+from pipelines.reporting import MAX_INLINE
 from tests.pipelines.conftest import metadata
 
 pytestmark = pytest.mark.slow
@@ -59,8 +57,8 @@ def test_the_table_has_a_row_a_network_in_dagster_and_on_disk(shown, shared_proj
 
 
 def test_the_picture_shows_real_icons_and_a_row_a_network_of_the_same_captions(shown):
-    data = base64.b64decode(shown["drawn"].partition("base64,")[2].removesuffix(")"))
-    with Image.open(io.BytesIO(data)) as picture:
+    assert shown["drawn"].startswith("![picture](data:image/webp;base64,") and len(shown["drawn"]) <= MAX_INLINE
+    with Image.open(shown["drawn file"]) as picture:
         assert picture.width > 1000 and picture.height > 6 * 100
         pixels = np.asarray(picture.convert("RGB")).astype(int)
     colourful = (pixels.max(axis=2) - pixels.min(axis=2) > 60).any(axis=1)

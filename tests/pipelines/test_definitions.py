@@ -1,14 +1,20 @@
 """The code location: what is in it, and what it must not do when it is loaded."""
 
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 import yaml
 
+from flowmodel.data.tables import CAPTIONS
+from flowmodel.files import Artifact, write_parquet
 from flowmodel.store import PROJECT_ROOT
-from pipelines.definitions import defs
+from pipelines.contracts import contracts, schema_check
+from pipelines.definitions import OWNERS, defs
 from pipelines.resources import RecipeResource
 
 ASSETS_BY_GROUP = {
@@ -40,6 +46,42 @@ def test_every_asset_says_what_it_is(graph):
         node = graph.get(key)
         assert node.description, key
         assert any(tag.startswith("dagster/kind/") for tag in node.tags), key
+
+
+def test_every_asset_has_an_owner_and_the_release_that_makes_it(graph):
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.owners == OWNERS and node.code_version == version("flowmodel"), key
+
+
+def test_every_parquet_file_is_a_table_of_the_contract_with_its_columns_and_its_check(graph):
+    tables = {key for key in graph.get_all_asset_keys() if "dagster/kind/parquet" in graph.get(key).tags} - {
+        dg.AssetKey("icon_dataset")  # a folder of such files
+    }
+    assert tables == set(contracts())
+    for key, contract in contracts().items():
+        shown = graph.get(key).metadata["dagster/column_schema"].schema.columns
+        assert {column.name: column.description for column in shown} == {
+            name: column.description for name, column in contract.columns.items()
+        }
+        assert dg.AssetCheckKey(key, "schema") in graph.asset_check_keys
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda rows: rows.drop_columns(["text"]), r"missing or unknown: text"),
+        (lambda rows: pa.concat_tables([rows, rows]), r"column 'caption_id' breaks the contract"),
+        (lambda rows: rows.set_column(2, "text", pa.array([""] * len(rows))), r"column 'text' breaks the contract"),
+    ],
+)
+def test_a_table_that_breaks_the_contract_fails_its_check_in_one_line(tmp_path, damage, says):
+    path, key = tmp_path / "captions.parquet", dg.AssetKey("captions")
+    rows = CAPTIONS.build([("noto/1f600#name", "noto/1f600", "grinning face", "name", "en")], where=path)
+    check = schema_check(key, CAPTIONS)
+    assert check(Artifact.of(write_parquet(path, rows))).passed
+    failed = check(Artifact.of(write_parquet(path, damage(rows))))
+    assert not failed.passed and re.search(says, failed.description) and "\n" not in failed.description
 
 
 def test_tables_pictures_and_the_gate_are_blocking_checks(graph):

@@ -1,14 +1,18 @@
 """The whole arrow on thirty icons, in process and with the real parts: run once, and run again."""
 
 import base64
+import io
 from collections import Counter
 
 import dagster as dg
+import numpy as np
 import pytest
+from PIL import Image
 
 from flowmodel.files import read_json
 from pipelines.artifacts import load_artifact
 from pipelines.definitions import defs
+from pipelines.reporting import MAX_INLINE, pictures
 from tests.pipelines.conftest import ICONS, metadata
 
 ASSETS = {
@@ -65,9 +69,27 @@ def test_the_ui_gets_counts_and_pictures(first):
     assert metadata(first, "captions")["dagster/row_count"] == 3 * ICONS
     assert metadata(first, "rgba_tensors")["shape"] == f"{ICONS} x 4 x 16 x 16"
     for asset, label in (("icons/mine", "preview"), ("normalized_icons", "preview"), ("sample_grid", "grid")):
-        markdown = metadata(first, asset)[label]
-        data = markdown.partition("base64,")[2].removesuffix(")")
-        assert base64.b64decode(data).startswith(b"\x89PNG"), asset
+        shown = metadata(first, asset)
+        with Image.open(io.BytesIO(base64.b64decode(shown[label].partition("base64,")[2].removesuffix(")")))) as thumbnail:
+            assert thumbnail.width > 100, asset
+        with Image.open(shown.get(f"{label} file") or shown["path"]) as picture:
+            assert picture.size >= thumbnail.size, asset
+
+
+def test_the_event_log_keeps_no_picture_larger_than_a_thumbnail(first, shared_project):
+    for entry in shared_project.instance.all_logs(first.run_id):
+        event = entry.dagster_event
+        if event is not None and event.is_step_materialization:
+            for label, value in event.step_materialization_data.materialization.metadata.items():
+                assert len(str(value.value)) <= MAX_INLINE, (event.asset_key, label)
+
+
+def test_a_large_picture_is_shown_smaller_and_all_of_it_lies_in_a_file(tmp_path):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8))
+    shown = pictures("noise", noise, tmp_path / "noise.png")
+    assert 10_000 < len(shown["noise"].value) <= MAX_INLINE
+    with Image.open(shown["noise file"].value) as whole:
+        assert np.array_equal(np.asarray(whole), np.asarray(noise))
 
 
 def test_the_evaluation_shows_its_metrics(first, shared_project):

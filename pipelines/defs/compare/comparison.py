@@ -10,7 +10,7 @@ from pydantic import Field
 
 from pipelines.defs.jobs import CONSOLE
 from pipelines.failures import readable_failures
-from pipelines.reporting import picture, table
+from pipelines.reporting import table, thumbnail
 from pipelines.resources import RecipeResource, StoreResource
 
 # What the job reports: seen in the catalog with its history, made by the job alone.
@@ -55,7 +55,8 @@ def compare_networks(
     with Image.open(result.picture) as image:
         metadata = {
             "networks": table([row.cells for row in result.rows]),
-            "drawn": picture(image),
+            "drawn": thumbnail(image),
+            "drawn file": dg.MetadataValue.path(result.picture),
             "note": NOTE,
             "steps": config.steps,
             "path": dg.MetadataValue.path(result.table.path),

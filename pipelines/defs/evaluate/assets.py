@@ -8,7 +8,7 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.files import Artifact
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
-from pipelines.reporting import materialised, metrics_table, picture, table
+from pipelines.reporting import materialised, metrics_table, table, thumbnail
 from pipelines.resources import RecipeResource, StoreResource
 
 
@@ -80,5 +80,5 @@ def evaluation(
     with Image.open(grid.path) as image:
         return (
             materialised(result.metrics, started, "evaluation", metrics=metrics_table(result.report), **links, **scores),
-            materialised(grid, evaluated, "sample_grid", grid=picture(image), **links),
+            materialised(grid, evaluated, "sample_grid", grid=thumbnail(image), **links),
         )

@@ -1,0 +1,61 @@
+"""Which assets are tables of the data contract, and what follows from a table's one definition: a blocking check and the columns
+that the UI shows.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import dagster as dg
+
+from flowmodel.data.tables import CAPTIONS, DUPLICATES, ICONS, SPLIT_TABLE, Column, Table, caption_embeddings
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import Artifact, parquet_metadata, read_parquet
+from pipelines.sources import icon_sources, icons_key
+
+_EMBEDDINGS = dg.AssetKey("caption_embeddings")
+
+
+def contracts() -> Mapping[dg.AssetKey, Table]:
+    """The table that each asset of the kind must be."""
+    sources = {icons_key(source): ICONS for source in icon_sources()}
+    return sources | {
+        dg.AssetKey("normalized_icons"): ICONS,
+        dg.AssetKey("captions"): CAPTIONS,
+        _EMBEDDINGS: caption_embeddings(-1),  # of any width: that is the encoder's
+        dg.AssetKey("duplicates"): DUPLICATES,
+        dg.AssetKey("splits"): SPLIT_TABLE,
+    }
+
+
+def schema_check(key: dg.AssetKey, contract: Table) -> dg.AssetChecksDefinition:
+    """The check `schema` of asset `key`: its file holds the columns, types and values that `contract` says."""
+
+    @dg.asset_check(asset=key, name="schema", blocking=True, description="The table keeps the data contract.")
+    def schema(artifact: Artifact) -> dg.AssetCheckResult:
+        try:
+            wanted = caption_embeddings(_width(artifact.path)) if key == _EMBEDDINGS else contract
+            rows = wanted.check(read_parquet(artifact.path), where=artifact.path).num_rows
+        except FlowmodelError as error:
+            return dg.AssetCheckResult(passed=False, description=str(error))
+        return dg.AssetCheckResult(passed=True, metadata={"rows": rows, "columns": ", ".join(contract.columns)})
+
+    return schema
+
+
+def _width(path: Path) -> int:
+    return int(parquet_metadata(path).get("dimension", 0))
+
+
+def column_schema(contract: Table) -> dg.TableSchema:
+    """What the UI shows of the table's columns: type, meaning and constraints."""
+    return dg.TableSchema([_column(name, column) for name, column in contract.columns.items()])
+
+
+def _column(name: str, column: Column) -> dg.TableColumn:
+    holds = [str(column.check.error or column.check)] if column.check else []
+    return dg.TableColumn(
+        name,
+        type=str(column.type),
+        description=column.description,
+        constraints=dg.TableColumnConstraints(nullable=False, unique=column.unique, other=holds),
+    )

@@ -1,0 +1,10 @@
+"""The same check for every table: does it keep the data contract?"""
+
+import dagster as dg
+
+from pipelines.contracts import contracts, schema_check
+
+
+@dg.definitions
+def schemas() -> dg.Definitions:
+    return dg.Definitions(asset_checks=[schema_check(key, contract) for key, contract in contracts().items()])
