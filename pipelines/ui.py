@@ -1,7 +1,8 @@
 """`make ui`: the Dagster UI and the MLflow UI on this machine only, both ended by one Ctrl-C.
 
 Each runs in a session of its own, so that the terminal's Ctrl-C reaches this process alone and shutting down is in one hand:
-ask politely, wait, then end whatever is left of the session.
+ask politely, wait, end whatever is left of the session, and return when nothing of it lives, or the next start would find
+the ports taken.
 """
 
 import os
@@ -10,22 +11,24 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from flowmodel.store import PROJECT_ROOT, Store
 
 HOST = "127.0.0.1"
 POLITE_SECONDS = 20
+KILLING_SECONDS = 10
 
 
 class Server:
     """A server process with all its children."""
 
-    def __init__(self, name: str, port: int, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
+    def __init__(self, name: str, port: int, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self.name, self.port = name, port
         self._process = subprocess.Popen(
-            command, cwd=PROJECT_ROOT, env=os.environ | (environment or {}), stdin=subprocess.DEVNULL, start_new_session=True
+            command, cwd=PROJECT_ROOT, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, start_new_session=True
         )
 
     def has_ended(self) -> bool:
@@ -36,16 +39,23 @@ class Server:
             self._process.send_signal(signal.SIGINT)
 
     def finish(self, deadline: float) -> None:
-        """Wait for the server until `deadline`, then kill what is left of its session."""
-        try:
+        """Wait for the server until `deadline`, then kill what is left of its session, and wait until that is gone."""
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            print(f"{self.name} does not end by itself and is killed", file=sys.stderr)
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-        self._process.wait()
+        if not self.has_ended():
+            say(f"{self.name} does not end by itself and is killed")
+        end = time.monotonic() + KILLING_SECONDS
+        # macOS answers PermissionError where only dead processes are left in the group.
+        with suppress(ProcessLookupError, PermissionError):
+            while time.monotonic() < end:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.poll()
+                time.sleep(0.05)
+
+
+def say(line: str) -> None:
+    with suppress(OSError):  # the terminal has been closed
+        print(line, flush=True)
 
 
 def answers(port: int) -> bool:
@@ -86,35 +96,42 @@ def start_mlflow(port: int, store: Store) -> Server:
     return Server("MLflow", port, command, quiet)
 
 
-def main() -> int:
-    stopping: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _: stopping.append(received))
+def supervise(starts: Sequence[Callable[[], Server]]) -> int:
+    """Start servers, print the address of each once it answers, and end all when a signal comes or one of them ends.
 
+    Returns 0 after a signal, else 1. When it returns, or raises, no process of any server is left.
+    """
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last one when the terminal is closed
+        signal.signal(number, lambda received, _: stopping.append(received))
+    servers: list[Server] = []
+    try:
+        for start in starts:
+            servers.append(start())
+        say("Starting; this takes some seconds. Ctrl-C ends everything.")
+        waiting = list(servers)
+        while not stopping and not (ended := [server.name for server in servers if server.has_ended()]):
+            for server in [server for server in waiting if answers(server.port)]:
+                waiting.remove(server)
+                say(f"  {server.name:<8} http://{HOST}:{server.port}")
+            time.sleep(0.3)
+        say("Stopping …" if stopping else f"{' and '.join(ended)} ended unexpectedly; see above. Stopping …")
+    finally:
+        deadline = time.monotonic() + POLITE_SECONDS
+        for server in servers:
+            server.interrupt()
+        for server in servers:
+            server.finish(deadline)
+    return 0 if stopping else 1
+
+
+def main() -> int:
     store = Store.from_environment()
     Path(os.environ.setdefault("DAGSTER_HOME", str(store.root / "dagster"))).mkdir(parents=True, exist_ok=True)
-    servers = [start_dagster(free_port(int(os.environ.get("DAGSTER_PORT", 3000))))]
+    starts = [lambda: start_dagster(free_port(int(os.environ.get("DAGSTER_PORT", 3000))))]
     if not store.mlflow_uri.startswith("http"):
-        servers.append(start_mlflow(free_port(int(os.environ.get("MLFLOW_PORT", 5000))), store))
-    print("Starting; this takes some seconds. Ctrl-C ends everything.", flush=True)
-
-    waiting = list(servers)
-    while not stopping and not any(server.has_ended() for server in servers):
-        for server in [server for server in waiting if answers(server.port)]:
-            waiting.remove(server)
-            print(f"  {server.name:<8} http://{HOST}:{server.port}", flush=True)
-        time.sleep(0.3)
-
-    ended = [server.name for server in servers if server.has_ended()]
-    if ended and not stopping:
-        print(f"{' and '.join(ended)} ended unexpectedly; see above", file=sys.stderr)
-    print("Stopping …", flush=True)
-    deadline = time.monotonic() + POLITE_SECONDS
-    for server in servers:
-        server.interrupt()
-    for server in servers:
-        server.finish(deadline)
-    return 0 if stopping else 1
+        starts.append(lambda: start_mlflow(free_port(int(os.environ.get("MLFLOW_PORT", 5000))), store))
+    return supervise(starts)
 
 
 if __name__ == "__main__":

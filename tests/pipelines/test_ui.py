@@ -1,11 +1,13 @@
 """`make ui`: two servers on this machine only, and one Ctrl-C ends everything."""
 
+import fcntl
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 import urllib.request
@@ -52,6 +54,78 @@ def test_both_uis_answer_on_this_machine_only_and_end_with_one_interrupt(tmp_pat
         assert not [pid for pid, _, group in _processes() if group in groups], "nothing is left behind"
     finally:
         process.kill()
+
+
+# Its child has the port too, and hears no request to end.
+SERVER = """
+import os, signal, socket, sys, time
+listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+if os.fork() == 0 or sys.argv[2] == "stubborn":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+elif sys.argv[2] == "short":
+    time.sleep(1)
+    sys.exit(3)
+time.sleep(600)
+"""
+SUPERVISOR = f"""
+import sys
+from pipelines import ui
+ui.POLITE_SECONDS = 2
+def start(kind, port):
+    return ui.Server(kind, int(port), [sys.executable, "-c", {SERVER!r}, port, kind])
+sys.exit(ui.supervise([lambda: start("polite", sys.argv[1]), lambda: start(sys.argv[3], sys.argv[2])]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("other", "end", "status"),
+    [
+        ("polite", signal.SIGINT, 0),
+        ("stubborn", signal.SIGTERM, 0),
+        ("stubborn", "terminal closed", None),
+        ("short", "nobody", 1),
+    ],
+)
+def test_however_servers_end_none_of_their_processes_is_left_and_their_ports_are_free(other, end, status):
+    ports = [free_port(0), free_port(0)]
+    terminal, inside = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", SUPERVISOR, *map(str, ports), other],
+        cwd=PROJECT_ROOT,
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)),  # as a terminal's own process
+    )
+    os.close(inside)
+    try:
+        _wait_until(lambda: all(_answers("127.0.0.1", port) for port in ports))
+        groups = {group for _, parent, group in _processes() if parent == process.pid}
+        if isinstance(end, signal.Signals):
+            process.send_signal(end)
+        elif end == "terminal closed":
+            os.close(terminal)
+        ended = process.wait(STOPPING_SECONDS)
+        assert len(groups) == 2 and not [pid for pid, _, group in _processes() if group in groups]
+        assert [free_port(port) for port in ports] == ports
+        assert status is None or ended == status
+    finally:
+        process.kill()
+
+
+def test_a_server_that_cannot_be_started_leaves_none_of_the_others(tmp_path):
+    port = free_port(0)
+    script = SUPERVISOR.replace("sys.argv[3], sys.argv[2])", "None, None)")
+    done = subprocess.run([sys.executable, "-c", script, str(port)], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "TypeError" in done.stderr
+    assert free_port(port) == port
+
+
+def _wait_until(happened) -> None:
+    deadline = time.monotonic() + STARTING_SECONDS
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def _printed_addresses(process: subprocess.Popen) -> list[str]:
