@@ -1,7 +1,7 @@
 """Charts of a report as inline SVG, by matplotlib. Colours are the page's own CSS variables, so that dark mode turns them too."""
 
 import io
-import re
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +23,10 @@ _OTHER = "#010216"
 _VARIABLES = {INK: "--ink-soft", FAINT: "--line"} | {
     colour: f"--series-{name.replace('_', '-')}" for name, colour in (SERIES | {"other": _OTHER}).items()
 }
+
+_SVG = "{http://www.w3.org/2000/svg}"
+ElementTree.register_namespace("", _SVG.strip("{}"))
+ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")  # the one prefix that HTML knows
 
 _WIDTH, _HEIGHT = 340, 236  # of the picture, in units that are about a pixel on a phone
 _STYLE: Any = {
@@ -163,21 +167,20 @@ def _finish(axes: Axes, x_label: str, y_label: str, columns: int) -> None:
 
 
 def _svg(figure: Figure, name: str, spoken: str) -> Markup:
-    """Without fonts, fixed sizes, colours and ids of its own; for a place within a page."""
-    buffer = io.StringIO()
-    # Without its date and creator, and so without the addresses of the metadata's vocabulary.
+    """For a place within a page: with the page's colours, and no sizes, styles or ids that would reach beyond the picture."""
+    buffer = io.BytesIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    # The salt is in all ids that something in the picture refers to.
     with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"font-family: [^;\"]*(; )?", "", re.sub(r"font: ([0-9.]+px) [^;\"]*", r"font-size: \1", svg))
-    svg = svg.replace("xlink:href", "href")  # a prefix that the page doesn't declare
-    svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    root = ElementTree.fromstring(buffer.getvalue())
+    root.attrib = {"viewBox": root.attrib["viewBox"], "role": "img", "aria-label": spoken}
+    for defs in root.findall(f"{_SVG}defs"):
+        if defs.find(f"{_SVG}style") is not None:
+            root.remove(defs)
+    for group in root.iter(f"{_SVG}g"):
+        group.attrib.pop("id", None)
+    svg = ElementTree.tostring(root, encoding="unicode")
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
-    _, _, body = svg.partition(">")
-    view = f'viewBox="0 0 {figure.get_figwidth() * 72:g} {figure.get_figheight() * 72:g}"'
-    spoken = str(Markup.escape(spoken))
-    return Markup(f'<svg {view} role="img" aria-label="{spoken}">{body.strip()}')
+    return Markup(svg)
