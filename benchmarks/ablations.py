@@ -1,0 +1,254 @@
+"""Which switches pay: `python -m benchmarks.ablations --out FOLDER [--quick] [--sources FILE] [--seeds 0 1]`.
+
+One setting is changed at a time. Every variant has each seed and sees equally many pictures, of a sixteenth of the concepts in
+all their styles and skin tones, so that a training of minutes sees each icon often enough to tell variants apart. Ways of
+sampling and widths of the averages are tried on the base's trainings, which costs no other. All are scored by KID and retrieval,
+on trained icons, on those of validation and on unseen ones, and compared with the base of the same seed.
+
+Each training is a process of one thread; its rows are appended to FOLDER/rows.jsonl. The same command goes on where it was ended.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks.measure import print_rows
+from flowmodel.data.captions import TEMPLATES
+from flowmodel.data.dataset import IconDataset
+from flowmodel.data.keys import base_key
+from flowmodel.data.prepare import prepare
+from flowmodel.data.splits import UNSEEN_CONCEPT, VALIDATION
+from flowmodel.evaluation.features import load_extractor
+from flowmodel.evaluation.metrics.retrieval import ranks
+from flowmodel.evaluation.real import RealIcons
+from flowmodel.evaluation.scoring import fidelity
+from flowmodel.files import write_bytes
+from flowmodel.images.tensors import from_unit, to_unit
+from flowmodel.model.generator import Generator
+from flowmodel.recipes import Recipe, load_recipe, parse_recipe
+from flowmodel.recipes.schema import SamplingConfig
+from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.training.loop import SNAPSHOTS, train
+from flowmodel.training.observers import TrainingObserver
+from flowmodel.training.post_hoc_ema import EmaSnapshots
+
+Row = dict[str, Any]
+
+ICONS = 300  # that are drawn of each split, at most
+BATCH = 32
+BASE = "base"
+_SIZE = 32
+_SETTINGS = (
+    f"data.size={_SIZE}",
+    "data.captions=[name, name_style]",
+    "training.learning_rate=2.0e-3",
+    f"training.batch_size={BATCH}",
+    "training.warmup_steps=50",
+    "training.augmentation.probability=0",
+    "training.keep=last",
+    "training.keep_snapshots=true",
+    "training.validation={every: 1000000, icons: 128, times: 8}",
+    "training.grid_every=1000000",
+    "training.checkpoint_every=100",
+    "training.device=cpu",
+)
+VARIANTS: dict[str, tuple[str, ...]] = {
+    BASE: (),
+    "velocity prediction": ("objective.prediction=velocity",),
+    "time mean 0": ("objective.time_mean=0",),
+    "uniform times": ("objective.times=uniform",),
+    "min_noise 0.02": ("objective.min_noise=0.02",),
+    "min_noise 0.1": ("objective.min_noise=0.1",),
+    "augmentation 0.15": ("training.augmentation.probability=0.15",),
+    "dropout 0.1": ("network.dropout=0.1",),
+    "AdamW": ("training.optimizer=adamw",),
+    "learning rate 1e-3": ("training.learning_rate=1.0e-3",),
+    "learning rate 4e-3": ("training.learning_rate=4.0e-3",),
+    "batch 64": ("training.batch_size=64",),
+    "captions: style only": ("data.captions=[name_style]",),
+    "captions: every template": (f"data.captions=[{', '.join(TEMPLATES)}]",),
+    "64 pixels, stem 4": ("data.size=64", "network.stem=4"),
+}
+SAMPLINGS: dict[str, dict[str, Any]] = {
+    "midpoint 4": {"solver": "midpoint", "steps": 4},
+    "heun 4": {"solver": "heun", "steps": 4},
+    "euler 16": {"steps": 16},
+    "euler 8, time shift 0.7": {"time_shift": 0.7},
+    "euler 8, guidance 1": {"guidance": 1.0},
+    "euler 8, guidance 3": {"guidance": 3.0},
+    "euler 8, guidance 4 up to 0.5": {"guidance": 4.0, "guidance_interval": (0.0, 0.5)},
+}
+EMA_WIDTHS = (0.02, 0.1, 0.15)
+
+
+def variant_recipe(variant: str, seed: int, pictures: int, selection: Path | None = None) -> Recipe:
+    """The recipe of a variant; its icons are those of `selection`, or all."""
+    values = load_recipe("laptop", [*_SETTINGS, *VARIANTS[variant]]).model_dump(mode="json")
+    values["data"]["selection"] = selection and str(selection)
+    values["training"] |= {"seed": seed, "steps": pictures // values["training"]["batch_size"]}
+    return parse_recipe(values, where=variant)
+
+
+def select(dataset: IconDataset, share: int, out: Path) -> Path:
+    """A list of one in `share` concepts, always the same, with all their skin tones."""
+    keys = sorted({icon_id.partition("/")[2] for icon_id in dataset.ids})
+    chosen = [key for key in keys if int(hashlib.sha256(base_key(key).encode()).hexdigest(), 16) % share == 0]
+    write_bytes(out, "\n".join(chosen).encode())
+    return out
+
+
+class Scorer:
+    """How near what a model draws is to real icons, and how often it finds the asked one again among all."""
+
+    def __init__(self, dataset: IconDataset, cache: Path) -> None:
+        self._extractor = load_extractor()
+        self._real = RealIcons.load(dataset, self._extractor, cache)
+
+    def score(self, generator: Generator, changes: Mapping[str, Any] | None = None) -> dict[str, float]:
+        """`<split>_kid`, `<split>_top1` and `<split>_top5`, by the recipe's way of sampling with `changes`."""
+        config = SamplingConfig.model_validate(generator.sampling().model_dump() | dict(changes or {}))
+        real, scores = self._real, {}
+        of_split = {"train": real.known(generator.trained_ids)}
+        of_split |= {split: real.of_split(split) for split in (VALIDATION, UNSEEN_CONCEPT)}
+        for split, ids in of_split.items():
+            rows = real.rows(sorted(ids))
+            rows = rows[:: max(1, len(rows) // ICONS)]
+            prompts = [real.prompts[row] for row in rows]
+            firsts = range(0, len(prompts), 64)
+            drawn = torch.cat([generator.draw(generator.encode(prompts[i : i + 64]), config, first=i) for i in firsts])
+            if drawn.shape[-1] != _SIZE:
+                drawn = from_unit(F.interpolate(to_unit(drawn), size=_SIZE, mode="area"))
+            features = self._extractor(drawn)
+            ranks_N = ranks(features.layout_ND, real.features.layout_ND, real.labels_M, real.labels_M[rows])
+            scores[f"{split}_kid"] = fidelity(real.features[rows], features)["kid"]
+            scores |= {f"{split}_top{k}": float((ranks_N < k).mean()) for k in (1, 5)}
+        return scores
+
+
+class _Loss(TrainingObserver):
+    last: Mapping[str, float] = {}
+
+    def on_validation(self, step: int, values: dict[str, float]) -> None:
+        self.last = {"train_loss": values["train_loss"], "validation_loss": values["loss"]}
+
+
+def run(variant: str, recipe: Recipe, dataset: IconDataset, scorer: Scorer, folder: Path) -> Iterator[Row]:
+    """Rows of a variant; of the base also those of other ways of sampling and other averages."""
+    loss, started = _Loss(), time.process_time()
+    result = train(recipe, dataset, folder, [loss])
+    seconds = time.process_time() - started
+    generator = Generator.load(result.checkpoint.path)
+    of_all = {"variant": variant, "seed": recipe.training.seed, "pictures": recipe.training.steps * recipe.training.batch_size}
+    yield of_all | {"cpu_seconds": seconds} | dict(loss.last) | scorer.score(generator)
+    if variant != BASE:
+        return
+    for name, changes in SAMPLINGS.items():
+        yield of_all | {"variant": f"sampling: {name}"} | scorer.score(generator, changes)
+    for width in EMA_WIDTHS:
+        generator.network.load_state_dict(EmaSnapshots(folder / SNAPSHOTS).reconstruct(generator.step, width))
+        yield of_all | {"variant": f"EMA {width:g}"} | scorer.score(generator)
+
+
+def held_out(row: Row) -> tuple[float, float]:
+    """KID and top-5 retrieval, each the mean of validation's icons and unseen ones."""
+    kid, top5 = (fmean(row[f"{split}_{score}"] for split in (VALIDATION, UNSEEN_CONCEPT)) for score in ("kid", "top5"))
+    return kid, top5
+
+
+def verdict(row_of_seed: Mapping[int, Row], base_of_seed: Mapping[int, Row]) -> str:
+    """`better` or `worse` than the base where KID and retrieval of held-out icons say so with every seed; else empty."""
+    says = set()
+    for seed, row in row_of_seed.items():
+        (kid, top5), (base_kid, base_top5) = held_out(row), held_out(base_of_seed[seed])
+        says |= {kid < base_kid, top5 > base_top5}
+    return {frozenset({True}): "better", frozenset({False}): "worse"}.get(frozenset(says), "")
+
+
+def summary(rows: Iterable[Row]) -> list[Row]:
+    """A row a variant: means over its seeds, and the verdict."""
+    of_variant: dict[str, dict[int, Row]] = {}
+    for row in rows:
+        of_variant.setdefault(row["variant"], {})[row["seed"]] = row
+    base = of_variant[BASE]
+    table = []
+    for variant, of_seed in of_variant.items():
+        compared = {seed: row for seed, row in of_seed.items() if seed in base}
+        scores = [name for name, value in next(iter(of_seed.values())).items() if isinstance(value, float)]
+        means = {name: fmean(row[name] for row in of_seed.values()) for name in scores}
+        told = "" if variant == BASE or not compared else verdict(compared, base)
+        table.append({"variant": variant, "seeds": len(of_seed), "verdict": told} | means)
+    return table
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="of the trainings and rows.jsonl of these settings"
+    )
+    parser.add_argument("--quick", action="store_true", help="a few steps each: whether it runs")
+    parser.add_argument("--pictures", type=int, default=16_000, help="that every variant sees")
+    parser.add_argument("--share", type=int, default=16, help="one in so many concepts")
+    parser.add_argument(
+        "--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS, metavar="NAME", help="beside the base; default: all"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trainings at a time, of one thread each")
+    parser.add_argument("--sources", type=Path, default=PROJECT_ROOT / "data/pretrained/sources.yaml")
+    parser.add_argument("--only", nargs=4, metavar=("VARIANT", "SEED", "DATASET", "SCORED"), help=argparse.SUPPRESS)  # a worker
+    options = parser.parse_args()
+    options.out = options.out.resolve()
+    pictures = BATCH * 8 if options.quick else options.pictures
+    store, selection, results = Store.from_environment(), options.out / "selection.txt", options.out / "rows.jsonl"
+    if options.only:
+        variant, seed, dataset, scored = options.only
+        recipe = variant_recipe(variant, int(seed), pictures, selection)
+        scorer = Scorer(IconDataset.open(Path(scored)), store.root / "features")
+        folder = options.out / f"{variant.replace(' ', '-').replace(':', '').replace(',', '')}-{seed}"
+        print(json.dumps(list(run(variant, recipe, IconDataset.open(Path(dataset)), scorer, folder))))
+        return 0
+    datasets: dict[str, IconDataset] = {}
+    variants = dict.fromkeys([BASE, *options.variants])
+    for variant in variants:
+        recipe = variant_recipe(variant, 0, pictures)
+        same = (other for other in datasets.values() if other.data == recipe.data)
+        datasets[variant] = next(same, None) or prepare(recipe, store, options.sources, log=print)
+    select(datasets[BASE], options.share, selection)
+    done = _read(results)
+    finished = {(row["variant"], row["seed"]) for row in done}
+    jobs = [(variant, seed) for seed in options.seeds for variant in variants if (variant, seed) not in finished]
+    command = [sys.executable, "-m", "benchmarks.ablations", "--out", str(options.out), "--pictures", str(pictures), "--only"]
+
+    def work(job: tuple[str, int]) -> None:
+        variant, seed = job
+        folders = [str(datasets[name].folder) for name in (variant, BASE)]
+        one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+        worker = [*command, variant, str(seed), *folders]
+        ran = subprocess.run(worker, env=one_thread, stdout=subprocess.PIPE, text=True, check=True, cwd=PROJECT_ROOT)
+        rows: list[Row] = json.loads(ran.stdout.splitlines()[-1])
+        with results.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(row) + "\n" for row in rows))
+
+    with ThreadPoolExecutor(options.workers) as pool:
+        list(pool.map(work, jobs))
+    print_rows(summary(_read(results)), width=260)
+    return 0
+
+
+def _read(results: Path) -> Sequence[Row]:
+    return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
+
+
+if __name__ == "__main__":
+    sys.exit(main())

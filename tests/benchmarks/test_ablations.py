@@ -1,0 +1,75 @@
+"""The ablations' variants, the icons that they see, and what is concluded from their scores."""
+
+import math
+
+import pytest
+
+from benchmarks.ablations import BASE, EMA_WIDTHS, SAMPLINGS, VARIANTS, Scorer, run, select, summary, variant_recipe
+from flowmodel.data.keys import base_key
+from tests.training.helpers import changed
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_changes_what_it_says_and_sees_as_many_pictures(variant, tmp_path):
+    recipe, base = (variant_recipe(name, 1, 10_000, tmp_path / "selection.txt") for name in (variant, BASE))
+    assert recipe.training.steps * recipe.training.batch_size == pytest.approx(10_000, rel=0.01)
+    changed_fields = {
+        f"{section}.{field}"
+        for section in ("data", "network", "objective", "training", "sampling")
+        for field, value in getattr(recipe, section)
+        if field != "steps" and value != getattr(getattr(base, section), field)
+    }
+    named = {setting.split("=")[0].removesuffix(".probability") for setting in VARIANTS[variant]}
+    assert changed_fields == named
+
+
+def test_one_in_so_many_concepts_is_chosen_with_all_its_skin_tones(prepared, tmp_path):
+    chosen = set(select(prepared.dataset, 16, tmp_path / "selection.txt").read_text().splitlines())
+    keys = {icon_id.partition("/")[2] for icon_id in prepared.dataset.ids}
+    concepts = {base_key(key) for key in chosen}
+    assert chosen == {key for key in keys if base_key(key) in concepts}
+    assert 1 / 32 < len(concepts) / len({base_key(key) for key in keys}) < 1 / 8
+
+
+def test_the_base_is_scored_with_every_way_of_sampling_and_every_average(tiny_recipe, prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.ablations.ICONS", 8)
+    monkeypatch.setattr("benchmarks.ablations._SIZE", 16)
+    recipe = changed(tiny_recipe, training={"keep_snapshots": True})
+    scorer = Scorer(prepared.dataset, prepared.store.root / "features")
+    rows = list(run(BASE, recipe, prepared.dataset, scorer, tmp_path))
+    assert [row["variant"] for row in rows[1:]] == [f"sampling: {name}" for name in SAMPLINGS] + [
+        f"EMA {w:g}" for w in EMA_WIDTHS
+    ]
+    for row in rows:
+        scores = {f"{split}_{score}" for split in ("train", "validation", "unseen_concept") for score in ("kid", "top1", "top5")}
+        assert scores <= row.keys() and all(math.isfinite(row[name]) for name in scores)
+    assert rows[0]["validation_loss"] > 0 and rows[0]["pictures"] == 240
+    assert len({row["validation_kid"] for row in rows}) == len(rows)  # each of them draws something else
+
+
+def _row(variant, seed, kid, top5):
+    splits = ("validation", "unseen_concept")
+    return {"variant": variant, "seed": seed} | {f"{s}_kid": kid for s in splits} | {f"{s}_top5": top5 for s in splits}
+
+
+@pytest.mark.parametrize(
+    ("scores", "verdict"),
+    [
+        ([(0.9, 0.2), (1.8, 0.4)], "better"),
+        ([(1.1, 0.05), (2.1, 0.2)], "worse"),
+        ([(0.9, 0.2), (2.1, 0.2)], ""),  # the seeds disagree
+        ([(0.9, 0.05), (1.8, 0.2)], ""),  # the scores do
+        ([(1.1, 0.05), (1.8, 0.4)], ""),
+    ],
+)
+def test_a_variant_is_better_only_where_both_scores_say_so_with_every_seed(scores, verdict):
+    rows = [_row(BASE, 0, 1.0, 0.1), _row(BASE, 1, 2.0, 0.3)]
+    rows += [_row("other", seed, kid, top5) for seed, (kid, top5) in enumerate(scores)]
+    base, other = summary(rows)
+    assert other["verdict"] == verdict and base["verdict"] == ""
+    assert other["seeds"] == 2 and base["validation_kid"] == 1.5
+
+
+def test_the_base_of_another_seed_is_nothing_to_compare_with():
+    _, other = summary([_row(BASE, 0, 1.0, 0.1), _row("other", 1, 0.1, 0.9)])
+    assert other["verdict"] == "" and other["seeds"] == 1
