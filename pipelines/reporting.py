@@ -15,6 +15,8 @@ from flowmodel.files import Artifact
 if TYPE_CHECKING:
     from PIL import Image
 
+    from flowmodel.evaluation.report import EvaluationReport
+
 MAX_INLINE = 30_000  # characters of a picture in the event log
 
 T = TypeVar("T", Artifact, IconDataset)
@@ -73,12 +75,12 @@ def table(records: Sequence[Mapping[str, str | int | float]]) -> dg.MetadataValu
     return dg.MetadataValue.table([dg.TableRecord(dict(r)) for r in records], schema=dg.TableSchema(columns))
 
 
-def metrics_table(report: Mapping[str, Any]) -> dg.MetadataValue:
+def metrics_table(report: "EvaluationReport") -> dg.MetadataValue:
     """Every metric of an evaluation report, beside what real icons score."""
     rows = []
-    for split, scores in report["metrics"].items():
-        floor = report["reference"]["real"].get(split, {})
-        for name, value in scores.items():
+    for split, scores in report.metrics.items():
+        floor = report.reference.real[split].measured
+        for name, value in scores.measured.items():
             real = f"{floor[name]:.4g}" if name in floor else ""
-            rows.append({"icons": split, "metric": name, "samples score": f"{value:.4g}", "real icons score": real})
+            rows.append({"icons": str(split), "metric": name, "samples score": f"{value:.4g}", "real icons score": real})
     return table(rows)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,6 +12,7 @@ from hypothesis import settings
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.data.prepare import prepare
+from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes import Recipe, load_recipe
 from flowmodel.store import Store
@@ -109,7 +109,7 @@ def tiny_training(tiny_recipe: Recipe, prepared: Prepared) -> TinyTraining:
 
 @dataclass(frozen=True)
 class TinyEvaluation:
-    report: dict[str, Any]
+    report: EvaluationReport
     metrics: Path
     samples: Path
     grid: Path

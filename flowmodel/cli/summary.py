@@ -1,14 +1,15 @@
 """What the last pipeline run has made, for someone who looks at a terminal."""
 
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from flowmodel.cli import common
 from flowmodel.errors import FlowmodelError
+from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.files import read_json
+from flowmodel.recipes.split import Split
 from flowmodel.store import Store
 
 _ROWS = (
@@ -18,22 +19,22 @@ _ROWS = (
     ("top-5 among all icons", "top5_of_all", "{:.1%}"),
     ("near copies of a training icon", "near_share", "{:.1%}"),
 )
-_SPLITS = {"train": "trained", "unseen_concept": "unseen"}
+_SPLITS = (Split.TRAIN, Split.UNSEEN_CONCEPT)
 
 
-def metrics_table(report: dict[str, Any]) -> Table:
+def metrics_table(report: EvaluationReport) -> Table:
     """The scores of trained and unseen captions, each beside what real icons score."""
-    settings, metrics, real = report["settings"], report["metrics"], report["reference"]["real"]
+    settings, metrics, real = report.settings, report.metrics, report.reference.real
     table = Table(
-        caption=f"{settings['recipe']}: {settings['parameters'] / 1e6:.2f} M parameters, {settings['training_steps']} steps, "
-        f"{settings['solver']} with {settings['network_evaluations']} network evaluations, guidance {settings['guidance']:g}. "
+        caption=f"{settings.recipe}: {settings.parameters / 1e6:.2f} M parameters, {settings.training_steps} steps, "
+        f"{settings.solver} with {settings.network_evaluations} network evaluations, guidance {settings.guidance:g}. "
         "Top-k: the drawn icon is among the k real ones that are most like the sample.",
         caption_justify="left",
     )
     table.add_column("")
-    shown = {split: words for split, words in _SPLITS.items() if split in metrics}
-    for split, words in shown.items():
-        table.add_column(f"{words} ({metrics[split]['count']})", justify="right")
+    shown = [split for split in _SPLITS if split in metrics]
+    for split in shown:
+        table.add_column(f"{split.label.lower()} ({metrics[split].count})", justify="right")
         table.add_column("real", justify="right", style="dim")
     for words, key, form in _ROWS:
         cells = [scores[split].get(key) for split in shown for scores in (metrics, real)]
@@ -47,7 +48,7 @@ def print_summary(store: Store, console: Console) -> None:
     if not released.exists():
         raise FlowmodelError(f"{released}: nothing is registered in this store yet; run: make quickstart")
     record = read_json(released)
-    console.print(metrics_table(read_json(Path(record["metrics"]))))
+    console.print(metrics_table(EvaluationReport.read(Path(record["metrics"]))))
     console.print(f"sample grid       {record['grid']}", soft_wrap=True)
     aliases = " and ".join(record["aliases"]) or "no alias"
     console.print(f"registered model  {record['name']}, version {record['version']} ({aliases})")

@@ -16,6 +16,7 @@ from flowmodel.evaluation.grid import sample_grid
 from flowmodel.files import Artifact, sha256_json, write_json
 from flowmodel.images.save import save_image
 from flowmodel.recipes import Recipe
+from flowmodel.recipes.split import Split
 from flowmodel.registry.models import record_evaluation
 from flowmodel.registry.observer import MlflowObserver
 from flowmodel.registry.runs import PARENT, TrainingRun
@@ -103,7 +104,7 @@ def _train_and_score(
     grid = sample_grid(scored.samples, dataset, own / "sample_grid.png")
     run = record_evaluation(store, result.checkpoint, scored.report, grid.path, dataset)
     run.log_tags({PARENT: parent.run_id})  # also where an earlier comparison had trained it
-    cost, trained = variant.cost(dataset.text_width), scored.report["metrics"]["train"]
+    cost, report = variant.cost(dataset.text_width), scored.report
     speeds = run.history("training/images_per_second")
     row = Row(
         slug=variant.slug,
@@ -112,12 +113,12 @@ def _train_and_score(
         parameters=cost.parameters,
         forward_flops=cost.forward_flops,
         images_per_second=median(speeds) if speeds else None,
-        validation_loss=scored.report["metrics"].get("validation", {}).get("loss"),
-        kid=trained["kid"],
-        kid_low=trained["kid_low"],
-        kid_high=trained["kid_high"],
-        top1=trained["top1_of_all"],
-        alpha_iou=trained.get("alpha_iou"),
+        validation_loss=report.score(Split.VALIDATION, "loss"),
+        kid=report.required(Split.TRAIN, "kid"),
+        kid_low=report.required(Split.TRAIN, "kid_low"),
+        kid_high=report.required(Split.TRAIN, "kid_high"),
+        top1=report.required(Split.TRAIN, "top1_of_all"),
+        alpha_iou=report.score(Split.TRAIN, "alpha_iou"),
         run_url=run.url,
     )
     log(", ".join(f"{name} {value}" for name, value in row.cells.items()))

@@ -8,11 +8,11 @@ from PIL import Image
 
 from flowmodel.comparison.row import Row
 from flowmodel.data.dataset import IconDataset
-from flowmodel.data.splits import TRAIN
 from flowmodel.evaluation.grid import over_groups
 from flowmodel.evaluation.samples import load_samples
 from flowmodel.images.grid import labelled_rows
 from flowmodel.images.rgba import to_image
+from flowmodel.recipes.split import Split
 
 SHOWN = 9
 
@@ -24,7 +24,7 @@ def comparison_picture(
     drawn = {slug: load_samples(path) for slug, path in samples.items()}
     first = drawn[rows[0].slug]
     group_of = dict(zip(dataset.ids, dataset.icons["group"], strict=True))
-    numbers = over_groups(first.of_split(TRAIN), first, group_of, SHOWN)
+    numbers = over_groups(first.of_split(Split.TRAIN), first, group_of, SHOWN)
     ids = [first.ids[number] for number in numbers]
     real = [to_image(dataset.rgba_N4HW[dataset.row_of[icon_id]]) for icon_id in ids]
     lines = [("Real icons", [f"{len(dataset.ids)} in the data set"], real)]

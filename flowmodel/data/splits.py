@@ -16,9 +16,7 @@ from flowmodel.data.normalize import source_order
 from flowmodel.data.tables import SPLIT_TABLE, read_ok_icons
 from flowmodel.files import Artifact, read_parquet
 from flowmodel.recipes.schema import SplitConfig
-
-TRAIN, VALIDATION, EXCLUDED = "train", "validation", "excluded"
-UNSEEN_CONCEPT, UNSEEN_STYLE, UNSEEN_TONE = "unseen_concept", "unseen_style", "unseen_tone"
+from flowmodel.recipes.split import EXCLUDED, Split
 
 
 @dataclass(frozen=True)
@@ -113,14 +111,15 @@ class _Decided:
     def add(self, icons: Sequence[Icon]) -> None:
         """Decide about the icons of the next source."""
         self._decide_concepts(icons)
-        trained = [icon for icon in icons if self.concepts[icon.concept] == TRAIN]
+        trained = [icon for icon in icons if self.concepts[icon.concept] == Split.TRAIN]
         wanted = {icon.id: self.concepts[icon.concept] for icon in icons}
-        wanted |= dict.fromkeys(self._unseen_styles(trained), UNSEEN_STYLE)
-        wanted |= dict.fromkeys(self._unseen_tones([icon for icon in trained if wanted[icon.id] == TRAIN]), UNSEEN_TONE)
+        wanted |= dict.fromkeys(self._unseen_styles(trained), Split.UNSEEN_STYLE)
+        remaining = [icon for icon in trained if wanted[icon.id] == Split.TRAIN]
+        wanted |= dict.fromkeys(self._unseen_tones(remaining), Split.UNSEEN_TONE)
         for icon in icons:
             neighbours = {self.split_of.get(other, EXCLUDED) for other in self.alike[icon.id]} - {EXCLUDED}
             self.split_of[icon.id] = wanted[icon.id] if neighbours <= {wanted[icon.id]} else EXCLUDED
-        self.shown |= {icon.concept for icon in trained if self.split_of[icon.id] == TRAIN}
+        self.shown |= {icon.concept for icon in trained if self.split_of[icon.id] == Split.TRAIN}
 
     def _decide_concepts(self, icons: Sequence[Icon]) -> None:
         """Concepts that are new join those that they look like, or else are placed by the hash of their group."""
@@ -137,14 +136,14 @@ class _Decided:
 
     def _side(self, icon_id: str) -> str:
         split = self.split_of.get(icon_id, EXCLUDED)
-        return TRAIN if split in (UNSEEN_STYLE, UNSEEN_TONE) else split
+        return Split.TRAIN if split in (Split.UNSEEN_STYLE, Split.UNSEEN_TONE) else split
 
     def _place(self, group: str) -> str:
         position = self._position(group)
         if position < self.config.unseen_concept:
-            return UNSEEN_CONCEPT
+            return Split.UNSEEN_CONCEPT
         # From the other end, so that changing one share doesn't move icons between the other split and training.
-        return VALIDATION if position >= 1 - self.config.validation else TRAIN
+        return Split.VALIDATION if position >= 1 - self.config.validation else Split.TRAIN
 
     def _unseen_styles(self, trained: Sequence[Icon]) -> list[str]:
         """Ids to hold out, of (concept, style) that no earlier source had: whole groups of concepts that earlier sources show in
@@ -155,8 +154,8 @@ class _Decided:
                 icon.concept in self.shown and icon.drawing not in self.styles and not self._looks_trained(icon) for icon in icons
             )
             for icon in icons:
-                self.styles.setdefault(icon.drawing, UNSEEN_STYLE if held_out else TRAIN)
-        return [icon.id for icon in trained if self.styles[icon.drawing] == UNSEEN_STYLE]
+                self.styles.setdefault(icon.drawing, Split.UNSEEN_STYLE if held_out else Split.TRAIN)
+        return [icon.id for icon in trained if self.styles[icon.drawing] == Split.UNSEEN_STYLE]
 
     def _unseen_tones(self, trained: Sequence[Icon]) -> list[str]:
         """Ids to hold out, of (concept, tone) that no earlier source had; remembers what becomes of each."""
@@ -171,8 +170,8 @@ class _Decided:
         for group, icons in members.items():
             held_out = group in chosen and all(icon.concept in remaining for icon in icons)
             for icon in icons:
-                self.tones.setdefault((icon.concept, icon.tone), UNSEEN_TONE if held_out else TRAIN)
-        return [icon.id for icon in trained if self.tones[icon.concept, icon.tone] == UNSEEN_TONE]
+                self.tones.setdefault((icon.concept, icon.tone), Split.UNSEEN_TONE if held_out else Split.TRAIN)
+        return [icon.id for icon in trained if self.tones[icon.concept, icon.tone] == Split.UNSEEN_TONE]
 
     def _members(self, icons: Sequence[Icon], unit: Callable[[Icon], T]) -> dict[T, list[Icon]]:
         """Icons by the name of their group: those of one unit, and those that look alike, are together."""
@@ -189,7 +188,7 @@ class _Decided:
         return groups(unit_of.values(), alike)
 
     def _looks_trained(self, icon: Icon) -> bool:
-        return any(self.split_of.get(other) == TRAIN for other in self.alike[icon.id])
+        return any(self.split_of.get(other) == Split.TRAIN for other in self.alike[icon.id])
 
     def _position(self, *name: str) -> float:
         """Where the hash of a name lies between 0 and 1."""

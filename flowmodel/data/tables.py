@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, read_parquet, write_parquet
+from flowmodel.recipes.split import EXCLUDED, Split
 
 # `excluded`: looks like icons on both sides of a border, and is used on neither.
-SPLITS = ("train", "validation", "unseen_concept", "unseen_style", "unseen_tone", "excluded")
+SPLITS = (*(str(split) for split in Split), EXCLUDED)
 STATUSES = ("ok", "quarantined")
 
 Row = Mapping[str, Any] | tuple[Any, ...]  # by column, or in the order of the columns

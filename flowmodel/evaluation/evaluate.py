@@ -6,7 +6,6 @@ Shape suffixes: S seeds, N samples, H/W height and width.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flowmodel.data.dataset import IconDataset
-from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT, UNSEEN_STYLE, UNSEEN_TONE, VALIDATION
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.clip import load_clip
 from flowmodel.evaluation.features import Features, load_extractor
@@ -24,32 +22,38 @@ from flowmodel.evaluation.metrics.coverage import NEIGHBOURS
 from flowmodel.evaluation.metrics.distances import CONFIDENCE
 from flowmodel.evaluation.metrics.memorization import COPY_THRESHOLD
 from flowmodel.evaluation.real import RealIcons, Rows
-from flowmodel.evaluation.references import References
+from flowmodel.evaluation.references import ReferenceRows
+from flowmodel.evaluation.report import (
+    METRICS_FILE,
+    EvaluationReport,
+    NearCopy,
+    Scores,
+    Settings,
+    SplitScores,
+    Thresholds,
+)
 from flowmodel.evaluation.samples import Samples, save_samples
-from flowmodel.evaluation.scoring import PerIcon, Pictures, Scorer, Scores, fidelity, means
+from flowmodel.evaluation.scoring import PerIcon, Pictures, Scorer, Values, fidelity, means
 from flowmodel.evaluation.sweeps import sweeps
-from flowmodel.files import Artifact, sha256_json, write_json
+from flowmodel.files import Artifact, sha256_json
 from flowmodel.model.checkpoint import Checkpoint, CheckpointHeader
 from flowmodel.model.generator import Generator
 from flowmodel.recipes.schema import EvaluationConfig
+from flowmodel.recipes.split import Split
 
-METRICS_FILE = "metrics.json"
 SAMPLES_FILE = "samples.safetensors"
-SPLITS = (TRAIN, VALIDATION, UNSEEN_CONCEPT, UNSEEN_STYLE, UNSEEN_TONE)
 
 _CHOICE_SEED = 20_231_204  # of the choice of icons, whatever the seeds of the samples
 _GROUP_DISTANCES = 20  # icons of a group, from which on a distance of sets is not mere noise
 
-BySplit = dict[str, Scores]
-
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`report` is what the file `metrics` holds: `metrics`, `spread`, `groups`, `reference`, `settings` and, if asked for,
-    `sweeps`. `real`, and `features` of the samples of the first seed, are what a page about it would else compute again.
+    """`report` is what the file `metrics` holds. `real`, and `features` of the samples of the first seed, are what a page about
+    it would else compute again.
     """
 
-    report: dict[str, Any]
+    report: EvaluationReport
     metrics: Artifact
     samples: Path
     real: RealIcons
@@ -89,7 +93,7 @@ def evaluate(
     colour = generator.recipe.data.colour
     real = RealIcons.load(dataset, extractor, cache, colour)
     ids_of = _choose(real, icons_of or generator.header, config.max_icons)
-    if len(ids_of.get(TRAIN, [])) < 2:
+    if len(ids_of.get(Split.TRAIN, [])) < 2:
         raise FlowmodelError(f"{checkpoint}: fewer than two of its training icons are in {dataset.folder}; nothing to score")
     rows_of = {split: real.rows(ids) for split, ids in ids_of.items()}
 
@@ -104,7 +108,7 @@ def evaluate(
         left_out["clip_similarity"] = why_not
         log(f"without clip_similarity: {why_not}")
     scorer = Scorer(real, train_rows, judge, clip)
-    by_seed: list[dict[str, tuple[Scores, PerIcon]]] = []
+    by_seed: list[dict[Split, tuple[Values, PerIcon]]] = []
     drawn_by_seed = [Pictures(rgba_N4HW, extractor(rgba_N4HW)) for rgba_N4HW in samples.rgba_SN4HW]
     for drawn in drawn_by_seed:
         numbers_of = {split: np.array(samples.of_split(split)) for split in rows_of}
@@ -114,61 +118,66 @@ def evaluate(
     if not loss_of:
         left_out["loss"] = why_not
         log(f"without loss: {why_not}")
-    reference = References(scorer, rows_of, train_rows, extractor, cache).rows()
-    if "other_vendor" not in reference:
+    reference = ReferenceRows(scorer, rows_of, train_rows, extractor, cache).scores()
+    if reference.other_vendor is None:
         left_out["other_vendor"] = "no two sources of this data set draw the same thing; add a source to have that row"
     features_of = [{split: drawn.features[np.array(samples.of_split(split))] for split in rows_of} for drawn in drawn_by_seed]
-    report = {
-        "metrics": {split: {"count": len(rows_of[split])} | scores | loss_of.get(split, {}) for split, scores in metrics.items()},
-        "spread": spread,
-        "groups": _by_group(real, rows_of, [{split: each for split, (_, each) in seed.items()} for seed in by_seed], features_of),
-        "reference": reference,
-        "settings": {
-            "recipe": generator.recipe.name,
-            "colour": colour,
-            "checkpoint_digest": checkpoint.digest,
-            "dataset_digest": dataset.digest,
-            "comparison_digest": sha256_json(
-                [dataset.digest, extractor.digest, judge.artifact.digest, config.seeds, real.template, ids_of, colour]
-            ),
-            "extractor": extractor.name,
-            "extractor_digest": extractor.digest,
-            "clip": clip.name if clip else None,
-            "clip_digest": clip.digest if clip else None,
-            "left_out": left_out,
-            "judge_digest": judge.artifact.digest,
-            "judge_quality": judge.quality,
-            "thresholds": {
-                "copy_ratio": COPY_THRESHOLD,
-                **({"near": asdict(scorer.threshold)} if scorer.threshold else {}),
-                "neighbours": NEIGHBOURS,
-                "confidence": CONFIDENCE,
-            },
-            **generator.sampling().model_dump(mode="json"),
-            "network_evaluations": generator.nfe(),
-            "ema": generator.header.ema,
-            "training_steps": generator.step,
-            "training_icons": len(train_rows),
-            "initial_icons": len(train_rows) - len(real.known(generator.header.trained_ids)),
-            "parameters": generator.parameters,
-            "prompt_template": real.template,
-            "real_icons": len(real.ids),
-            "samples": {split: len(rows) * len(config.seeds) for split, rows in rows_of.items()},
-            "seeds": list(config.seeds),
-            "device": generator.device,
+    settings = Settings(
+        recipe=generator.recipe.name,
+        colour=colour,
+        checkpoint_digest=checkpoint.digest,
+        dataset_digest=dataset.digest,
+        comparison_digest=sha256_json(
+            [dataset.digest, extractor.digest, judge.artifact.digest, config.seeds, real.template, ids_of, colour]
+        ),
+        extractor=extractor.name,
+        extractor_digest=extractor.digest,
+        clip=clip.name if clip else None,
+        clip_digest=clip.digest if clip else None,
+        left_out=left_out,
+        judge_digest=judge.artifact.digest,
+        judge_quality=judge.quality,
+        thresholds=Thresholds(
+            copy_ratio=COPY_THRESHOLD,
+            near=NearCopy(**asdict(scorer.threshold)) if scorer.threshold else None,
+            neighbours=NEIGHBOURS,
+            confidence=CONFIDENCE,
+        ),
+        **generator.sampling().model_dump(),
+        network_evaluations=generator.nfe(),
+        ema=generator.header.ema,
+        training_steps=generator.step,
+        training_icons=len(train_rows),
+        initial_icons=len(train_rows) - len(real.known(generator.header.trained_ids)),
+        parameters=generator.parameters,
+        prompt_template=real.template,
+        real_icons=len(real.ids),
+        samples={split: len(rows) * len(config.seeds) for split, rows in rows_of.items()},
+        seeds=config.seeds,
+        device=generator.device,
+    )
+    report = EvaluationReport(
+        metrics={
+            split: SplitScores(count=len(rows_of[split]), **scores, **loss_of.get(split, {})) for split, scores in metrics.items()
         },
-    }
-    if with_sweeps and config.sweep_icons:
-        report["sweeps"] = sweeps(generator, scorer, extractor, rows_of, config.sweep_icons, config.seeds[0], log)
-    metrics_file = Artifact.of(write_json(folder / METRICS_FILE, report))
-    return Evaluation(report, metrics_file, samples_path, real, drawn_by_seed[0].features)
+        spread={split: Scores(**deviations) for split, deviations in spread.items()},
+        groups=_by_group(real, rows_of, [{split: each for split, (_, each) in seed.items()} for seed in by_seed], features_of),
+        reference=reference,
+        settings=settings,
+        sweeps=sweeps(generator, scorer, extractor, rows_of, config.sweep_icons, config.seeds[0], log)
+        if with_sweeps and config.sweep_icons
+        else None,
+    )
+    return Evaluation(report, report.write(folder / METRICS_FILE), samples_path, real, drawn_by_seed[0].features)
 
 
-def _choose(real: RealIcons, header: CheckpointHeader, most: int) -> dict[str, list[str]]:
+def _choose(real: RealIcons, header: CheckpointHeader, most: int) -> dict[Split, list[str]]:
     """Ids to score by split, sorted; at most so `most` of each, a random choice that is always the same."""
     chosen = {}
-    for split in SPLITS:
-        ids = sorted(real.known(header.trained_ids) if split == TRAIN else set(real.of_split(split)) - set(header.initial_ids))
+    for split in Split:
+        ids = sorted(
+            real.known(header.trained_ids) if split == Split.TRAIN else set(real.of_split(split)) - set(header.initial_ids)
+        )
         if len(ids) > most:
             ids = sorted(np.random.default_rng(_CHOICE_SEED).choice(ids, most, replace=False).tolist())
         if ids:
@@ -177,7 +186,7 @@ def _choose(real: RealIcons, header: CheckpointHeader, most: int) -> dict[str, l
 
 
 def _draw(
-    generator: Generator, real: RealIcons, rows_of: Mapping[str, Rows], seeds: Sequence[int], log: Callable[[str], None]
+    generator: Generator, real: RealIcons, rows_of: Mapping[Split, Rows], seeds: Sequence[int], log: Callable[[str], None]
 ) -> Samples:
     rows_N = np.concatenate(list(rows_of.values()))
     prompts = [real.prompts[row] for row in rows_N]
@@ -200,10 +209,9 @@ def _of_size(rgba_N4HW: Tensor, size: int) -> Tensor:
     return resized.round().clamp(0, 255).to(rgba_N4HW.dtype)
 
 
-def _over_seeds(by_seed: Sequence[BySplit]) -> tuple[BySplit, BySplit]:
+def _over_seeds(by_seed: Sequence[Mapping[Split, Values]]) -> tuple[dict[Split, Values], dict[Split, Values]]:
     """Means, and standard deviations (none of a single seed)."""
-    mean: BySplit = {}
-    deviation: BySplit = {}
+    mean, deviation = {}, {}
     for split, first in by_seed[0].items():
         values = {name: [scores[split][name] for scores in by_seed] for name in first}
         mean[split] = {name: float(np.mean(of_seeds)) for name, of_seeds in values.items()}
@@ -213,23 +221,22 @@ def _over_seeds(by_seed: Sequence[BySplit]) -> tuple[BySplit, BySplit]:
 
 def _by_group(
     real: RealIcons,
-    rows_of: Mapping[str, Rows],
-    by_seed: Sequence[Mapping[str, PerIcon]],
-    features_of: Sequence[Mapping[str, Features]],
-) -> dict[str, BySplit]:
+    rows_of: Mapping[Split, Rows],
+    by_seed: Sequence[Mapping[Split, PerIcon]],
+    features_of: Sequence[Mapping[Split, Features]],
+) -> dict[Split, dict[str, SplitScores]]:
     """All scores by emoji group, means over the seeds; distances of sets only for groups where they are no mere noise."""
-    table: dict[str, BySplit] = {}
+    table: dict[Split, dict[str, SplitScores]] = {}
     for split, rows in rows_of.items():
         groups_N = np.array([real.groups[row] for row in rows])
         each = {name: np.mean([seed[split][name] for seed in by_seed], axis=0) for name in by_seed[0][split]}
         table[split] = {}
         for group in np.unique(groups_N):
             own = np.flatnonzero(groups_N == group)
-            distances: Scores = {}
+            scores: Values = {}
             if len(own) >= _GROUP_DISTANCES:
                 of_seeds = [fidelity(real.features[rows[own]], features[split][own]) for features in features_of]
-                distances = {name: float(np.mean([scores[name] for scores in of_seeds])) for name in of_seeds[0]}
-            table[split][str(group) or "none"] = (
-                {"count": len(own)} | distances | means({name: values_N[own] for name, values_N in each.items()})
-            )
+                scores = {name: float(np.mean([of_seed[name] for of_seed in of_seeds])) for name in of_seeds[0]}
+            scores |= means({name: values_N[own] for name, values_N in each.items()})
+            table[split][str(group) or "none"] = SplitScores(count=len(own), **scores)
     return table

@@ -6,12 +6,12 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from flowmodel.data.dataset import IconDataset
-from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT
 from flowmodel.evaluation.samples import Samples, load_samples
 from flowmodel.files import Artifact
 from flowmodel.images.grid import comparison_grid
 from flowmodel.images.rgba import to_image
 from flowmodel.images.save import save_image
+from flowmodel.recipes.split import Split
 
 SHOWN_TRAINED, SHOWN_UNSEEN, COLUMNS = 32, 8, 4
 _MARGIN, _HEADING = 10, 34
@@ -25,8 +25,8 @@ def sample_grid(samples_path: Path, dataset: IconDataset, out: Path) -> Artifact
     """
     samples = load_samples(samples_path)
     group_of = dict(zip(dataset.ids, dataset.icons["group"], strict=True))
-    trained = over_groups(samples.of_split(TRAIN), samples, group_of, SHOWN_TRAINED)
-    unseen = over_groups(samples.of_split(UNSEEN_CONCEPT), samples, group_of, SHOWN_UNSEEN)
+    trained = over_groups(samples.of_split(Split.TRAIN), samples, group_of, SHOWN_TRAINED)
+    unseen = over_groups(samples.of_split(Split.UNSEEN_CONCEPT), samples, group_of, SHOWN_UNSEEN)
     sections = [("trained on: the real icon, and what the model draws for its name", _pairs(trained, samples, dataset))]
     if unseen:
         heading = "never seen: the real icon of a held-out concept, and what the model draws for its name"

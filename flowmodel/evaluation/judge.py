@@ -21,14 +21,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from flowmodel.data.dataset import IconDataset
-from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT, VALIDATION
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import FeatureExtractor, Features, load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.real import RealIcons
+from flowmodel.evaluation.report import JudgeQuality
 from flowmodel.files import Artifact, atomic_path, sha256_json
 from flowmodel.flow.sampling import mixed_seed
 from flowmodel.recipes.schema import Colour
+from flowmodel.recipes.split import Split
 from flowmodel.text.torchvision_shim import let_torchvision_import
 
 
@@ -75,7 +76,7 @@ class Judge:
     """
 
     artifact: Artifact
-    quality: dict[str, dict[str, float]]
+    quality: dict[Split, JudgeQuality]
     _pair: _Pair
 
     @torch.inference_mode()
@@ -105,7 +106,8 @@ def load_judge(
     if not path.exists():
         log("training the judge on the real icons of the split 'train'")
         pair = _train(real, recipe)
-        description = {"recipe": asdict(recipe), "quality": _quality(pair, real)}
+        quality = {split: of_split.model_dump() for split, of_split in _quality(pair, real).items()}
+        description = {"recipe": asdict(recipe), "quality": quality}
         with atomic_path(path) as temporary:
             save_file(pair.state_dict(), temporary, metadata={"judge": json.dumps(description, sort_keys=True)})
     return _read(path)
@@ -124,9 +126,10 @@ def _read(path: Path) -> Judge:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         pair = _Pair(tensors["image.weight"].shape[1], tensors["text.weight"].shape[1], len(tensors["image.weight"]))
         pair.load_state_dict(tensors)
+        quality = {Split(split): JudgeQuality.model_validate(of) for split, of in description["quality"].items()}
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError):
         raise FlowmodelError(f"{path}: not the judge of an evaluation; remove it, and evaluate again") from None
-    return Judge(Artifact.of(path), description["quality"], pair.eval().requires_grad_(False))
+    return Judge(Artifact.of(path), quality, pair.eval().requires_grad_(False))
 
 
 def _seen(features: Features) -> Tensor:
@@ -138,7 +141,7 @@ def _train(real: RealIcons, recipe: JudgeRecipe) -> _Pair:
     let_torchvision_import()
     from open_clip.loss import ClipLoss
 
-    rows = np.array([row for row, split in enumerate(real.splits) if split == TRAIN], dtype=int)
+    rows = np.array([row for row, split in enumerate(real.splits) if split == Split.TRAIN], dtype=int)
     if len(rows) < 2:
         raise FlowmodelError("evaluation judge: fewer than two icons are in the split 'train'; nothing to learn from")
     features_MF = _seen(real.features)[rows]
@@ -167,18 +170,22 @@ def _train(real: RealIcons, recipe: JudgeRecipe) -> _Pair:
 
 
 @torch.inference_mode()
-def _quality(pair: _Pair, real: RealIcons) -> dict[str, dict[str, float]]:
+def _quality(pair: _Pair, real: RealIcons) -> dict[Split, JudgeQuality]:
     captions_MD = pair.captions(torch.from_numpy(real.prompts_MD)).numpy()
     images_MD = pair.images(_seen(real.features)).numpy()
     table = {}
-    for split in (VALIDATION, UNSEEN_CONCEPT):
+    for split in (Split.VALIDATION, Split.UNSEEN_CONCEPT):
         rows = real.rows(real.of_split(split))
         if not len(rows):
             continue
         labels = real.labels_M[rows]
-        table[split] = {"count": float(len(rows))}
         of_own_N = ranks(images_MD[rows], captions_MD[rows], labels, labels)
         of_all_N = ranks(images_MD[rows], captions_MD, real.labels_M, labels)
-        for k in (1, 5):
-            table[split] |= {f"top{k}_of_own": float((of_own_N < k).mean()), f"top{k}_of_all": float((of_all_N < k).mean())}
+        table[split] = JudgeQuality(
+            count=len(rows),
+            top1_of_own=float((of_own_N < 1).mean()),
+            top5_of_own=float((of_own_N < 5).mean()),
+            top1_of_all=float((of_all_N < 1).mean()),
+            top5_of_all=float((of_all_N < 5).mean()),
+        )
     return table

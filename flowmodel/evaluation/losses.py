@@ -1,13 +1,13 @@
 """The training's own loss of icons that were trained on and of icons that were not: the gap between them tells memorising."""
 
 from flowmodel.data.dataset import IconDataset
-from flowmodel.data.splits import TRAIN, VALIDATION
 from flowmodel.model.generator import Generator
+from flowmodel.recipes.split import Split
 from flowmodel.training.icon_set import load_icon_set
 from flowmodel.training.validation import Validation
 
 
-def losses(generator: Generator, dataset: IconDataset) -> tuple[dict[str, dict[str, float]], str]:
+def losses(generator: Generator, dataset: IconDataset) -> tuple[dict[Split, dict[str, float]], str]:
     """`loss` by split on validation's fixed grid of icons, noises and times, whatever the training measured itself; and
     `loss_gap`, by how much validation's is higher than that of as many trained icons. The second value is empty.
 
@@ -23,10 +23,11 @@ def losses(generator: Generator, dataset: IconDataset) -> tuple[dict[str, dict[s
     if not trained:
         return {}, "the data set has none of the icons that the model was trained on"
     data = recipe.data.model_copy(update={"selection": None})  # all that are held out, as for the samples
-    if not dataset.ids_of_split(VALIDATION, data):
+    if not dataset.ids_of_split(Split.VALIDATION, data):
         return {}, "no icon is held out for validation; raise data.split.validation to have one"
     icon_set = load_icon_set(dataset, data, generator.policy, trained)
     validation = Validation(recipe.model_copy(update={"data": data}), dataset, generator.policy, icon_set)
     measured = validation.measure(generator.network)
     trained_loss, held_out_loss = measured["train_loss"], measured["loss"]
-    return {TRAIN: {"loss": trained_loss}, VALIDATION: {"loss": held_out_loss, "loss_gap": held_out_loss - trained_loss}}, ""
+    held_out = {"loss": held_out_loss, "loss_gap": held_out_loss - trained_loss}
+    return {Split.TRAIN: {"loss": trained_loss}, Split.VALIDATION: held_out}, ""

@@ -9,14 +9,6 @@ Better = Literal["higher", "lower", "neither"]
 NOTHING = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"  # as wide as a plus
 
-SPLITS = {
-    "train": ("Trained icons", "icons that the model was trained on"),
-    "validation": ("Validation", "concepts kept out of training, used to choose settings"),
-    "unseen_concept": ("Unseen concepts", "concepts that nothing in the training has shown"),
-    "unseen_style": ("Unseen styles", "concepts it knows, in the style of another source"),
-    "unseen_tone": ("Unseen tones", "icons it knows, in another skin tone"),
-}
-
 ROWS = {
     "real": ("Real", "real icons; where the real picture itself would be perfect, at half its resolution"),
     "noise": ("Noise", "noise: what a model scores that has learnt nothing"),
@@ -108,10 +100,6 @@ def shown(keys: Iterable[str]) -> list[Metric]:
     keys = set(keys) - {"count"}
     keys -= {key for key in keys if key.endswith(_INTERVALS) and key.rpartition("_")[0] in keys}
     return [metric(key) for key in [*(k for k in METRICS if k in keys), *sorted(keys - METRICS.keys())]]
-
-
-def split_title(split: str) -> str:
-    return SPLITS[split][0] if split in SPLITS else split
 
 
 def percent(share: float) -> str:

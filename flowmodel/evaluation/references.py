@@ -18,27 +18,26 @@ import torch.nn.functional as F
 from sklearn.metrics.pairwise import cosine_similarity
 from torch import Tensor
 
-from flowmodel.data.splits import TRAIN
 from flowmodel.evaluation.features import FeatureExtractor, cached_features
 from flowmodel.evaluation.metrics.coverage import vendi_score
 from flowmodel.evaluation.real import RealIcons, Rows
-from flowmodel.evaluation.scoring import Pictures, Scorer, Scores, fidelity, means
+from flowmodel.evaluation.report import BySplit, References, SplitScores
+from flowmodel.evaluation.scoring import Pictures, Scorer, fidelity, means
 from flowmodel.files import sha256_bytes
 from flowmodel.flow.sampling import seeded_noise
 from flowmodel.images.tensors import CHANNELS, from_unit
+from flowmodel.recipes.split import Split
 
 _SEED = 0  # of noise and halves; they are no part of what is judged
 
-Rowwise = dict[str, dict[str, Scores]]
 
-
-class References:
+class ReferenceRows:
     """`rows_of` are the rows of the icons that samples were drawn for, by split; `train_rows` those the model was trained on."""
 
     def __init__(
         self,
         scorer: Scorer,
-        rows_of: Mapping[str, Rows],
+        rows_of: Mapping[Split, Rows],
         train_rows: Rows,
         extractor: FeatureExtractor,
         cache: Path,
@@ -50,46 +49,46 @@ class References:
     def _real(self) -> RealIcons:
         return self._scorer.real
 
-    def rows(self) -> Rowwise:
-        """Scores by row and split; without other_vendor where no two sources draw the same thing."""
+    def scores(self) -> References:
+        """Without other_vendor where no two sources draw the same thing."""
         splits = self._rows_of.items()
-        table = {
-            "real": {split: self._real_icons(split) for split in self._rows_of},
-            "noise": {split: self._scored(self._noise(len(rows)), rows) for split, rows in splits},
-            "copies": {split: self._scored(self._real_pictures(self._nearest_caption(rows)), rows) for split, rows in splits},
-            "other_vendor": {},
-        }
+        other_vendor: BySplit = {}
         for split, rows in splits:
             drawn, redraws = self._real.redrawn(rows)
             if len(drawn):
-                table["other_vendor"][split] = self._scored(self._real_pictures(redraws, are_themselves=True), drawn)
-        return {name: row for name, row in table.items() if row}
+                other_vendor[split] = self._scored(self._real_pictures(redraws, are_themselves=True), drawn)
+        return References(
+            real={split: self._real_icons(split) for split in self._rows_of},
+            noise={split: self._scored(self._noise(len(rows)), rows) for split, rows in splits},
+            copies={split: self._scored(self._real_pictures(self._nearest_caption(rows)), rows) for split, rows in splits},
+            other_vendor=other_vendor or None,
+        )
 
-    def _scored(self, pictures: Pictures, rows: Rows) -> Scores:
-        return {"count": len(rows)} | self._scorer.scores(pictures, rows)[0]
+    def _scored(self, pictures: Pictures, rows: Rows) -> SplitScores:
+        return SplitScores(count=len(rows), **self._scorer.scores(pictures, rows)[0])
 
-    def _real_icons(self, split: str) -> Scores:
+    def _real_icons(self, split: Split) -> SplitScores:
         """Distances: one half of the trained icons from the other, and held-out icons from trained ones. Alignment: the icons at
         half their resolution, the mildest thing that a generator does to them. Memorisation: icons nobody trained on.
         """
         rows, features = self._rows_of[split], self._real.features
-        if split == TRAIN:
+        if split == Split.TRAIN:
             shuffled = np.random.default_rng(_SEED).permutation(rows)
             real, test = shuffled[::2], shuffled[1::2]
         else:
-            real, test = self._rows_of[TRAIN], rows
+            real, test = self._rows_of[Split.TRAIN], rows
         coarse = at_half_resolution(self._real.rgba_M4HW[rows])
-        unseen = self._unseen() if split == TRAIN else rows
-        return (
-            {"count": len(rows)}
-            | fidelity(features[real], features[test])
+        unseen = self._unseen() if split == Split.TRAIN else rows
+        scores = (
+            fidelity(features[real], features[test])
             | {"vendi": vendi_score(features.semantic_ND[rows])}
             | means(self._scorer.alignment(self._extracted(coarse), rows))
             | means(self._scorer.memorisation(self._real_pictures(unseen)))
         )
+        return SplitScores(count=len(rows), **scores)
 
     def _unseen(self) -> Rows:
-        held_out = [rows for split, rows in self._rows_of.items() if split != TRAIN]
+        held_out = [rows for split, rows in self._rows_of.items() if split != Split.TRAIN]
         return np.concatenate(held_out) if held_out else np.zeros(0, dtype=int)
 
     def _real_pictures(self, rows: Rows, are_themselves: bool = False) -> Pictures:

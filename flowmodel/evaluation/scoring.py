@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowmodel.data.splits import VALIDATION
 from flowmodel.evaluation.clip import Clip
 from flowmodel.evaluation.features import Features
 from flowmodel.evaluation.judge import Judge
@@ -21,10 +20,11 @@ from flowmodel.evaluation.metrics.memorization import Neighbours, calibrate, is_
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.metrics.transparency import alpha_error, alpha_iou
 from flowmodel.evaluation.real import RealIcons, Rows
+from flowmodel.recipes.split import Split
 
 _FEWEST = 3  # training icons: a ratio of distances needs two beside the icon itself
 
-Scores = dict[str, float]
+Values = dict[str, float]  # scores by name; evaluate.py makes `Scores` of them
 PerIcon = dict[str, NDArray[np.float64]]
 
 
@@ -61,11 +61,11 @@ class Scorer:
         self._judge, self._captions_MD = judge, judge.captions(real.prompts_MD)
         self._train = real.distinct(train_rows)
         self._train_pixels = _pixels(real.rgba_M4HW[self._train])
-        held_out = np.setdiff1d(real.rows(real.of_split(VALIDATION)), train_rows)
+        held_out = np.setdiff1d(real.rows(real.of_split(Split.VALIDATION)), train_rows)
         near = self._neighbours(Pictures(real.rgba_M4HW[held_out], real.features[held_out])) if len(held_out) else None
         self.threshold = calibrate(*near) if near else None
 
-    def scores(self, pictures: Pictures, rows_N: Rows, with_clip: bool = True) -> tuple[Scores, PerIcon]:
+    def scores(self, pictures: Pictures, rows_N: Rows, with_clip: bool = True) -> tuple[Values, PerIcon]:
         """Scores of pictures that stand for the real icons at `rows_N`, and those that every picture has of its own.
 
         Without the similarity by CLIP, which takes far longer than the rest, if `with_clip` is False.
@@ -141,7 +141,7 @@ def _pixels(rgba_N4HW: Tensor) -> NDArray[np.float32]:
     return rgba_N4HW.flatten(1).numpy().astype(np.float32)
 
 
-def fidelity(real: Features, fake: Features) -> Scores:
+def fidelity(real: Features, fake: Features) -> Values:
     """Distances of the two sets, and how they cover each other, as far as they are large enough."""
     if min(len(real), len(fake)) < 2:
         return {}
@@ -165,5 +165,5 @@ def _directions(x_ND: NDArray[np.float32]) -> NDArray[np.float32]:
     return x_ND / np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
-def means(each: Mapping[str, NDArray[np.float64]]) -> Scores:
+def means(each: Mapping[str, NDArray[np.float64]]) -> Values:
     return {name: float(values_N.mean()) for name, values_N in each.items() if len(values_N)}

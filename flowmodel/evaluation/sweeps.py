@@ -10,40 +10,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT
 from flowmodel.evaluation.features import FeatureExtractor
 from flowmodel.evaluation.real import Rows
+from flowmodel.evaluation.report import ALL, AllSplits, GuidanceRow, Scores, StepsRow, Sweeps
 from flowmodel.evaluation.scoring import Pictures, Scorer
 from flowmodel.model.generator import Generator
+from flowmodel.recipes.split import Split
 
 STEPS = (1, 2, 4, 8, 16)
 GUIDANCE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-ALL = "all"  # both splits together: a distance between sets wants as many pictures as there are
 
 # Taken for the exact answer: of order 2, it errs by a tenth of what as many Euler steps do (docs/experiments.md).
 ANSWER_SOLVER, ANSWER_STEPS = "midpoint", 16
 
 _CHOICE_SEED = 20_231_204
 
-Row = dict[str, Any]
-
 
 def sweeps(
     generator: Generator,
     scorer: Scorer,
     extractor: FeatureExtractor,
-    rows_of: Mapping[str, Rows],
+    rows_of: Mapping[Split, Rows],
     icons: int,
     seed: int,
     log: Callable[[str], None] = lambda _: None,
-) -> dict[str, list[Row]]:
+) -> Sweeps:
     """Scores by number of steps (`nfe`) and by guidance scale (`guidance`), the recipe's own value among them, marked `is_own`.
 
     At most `icons` trained icons and as many of held-out concepts. A row of `nfe` also has `distance`: the root mean square
     difference from the exact answer, as a share of the range of a pixel.
     """
     own = generator.sampling()
-    chosen = {split: _some(rows_of[split], icons) for split in (TRAIN, UNSEEN_CONCEPT) if split in rows_of}
+    chosen = {split: _some(rows_of[split], icons) for split in (Split.TRAIN, Split.UNSEEN_CONCEPT) if split in rows_of}
     rows_N = np.concatenate(list(chosen.values()))
     prompts = [scorer.real.prompts[row] for row in rows_N]
     splits_N = np.repeat(list(chosen), [len(rows) for rows in chosen.values()])
@@ -53,39 +51,37 @@ def sweeps(
         log(f"sweep: {len(prompts)} icons, {solver}, {steps} steps, guidance {guidance:g}, {evaluations} network evaluations")
         return generator.sample(prompts, seed, steps, guidance, solver)
 
-    def scored(rgba_N4HW: Tensor) -> dict[str, Any]:
+    def scored(rgba_N4HW: Tensor) -> dict[Split | AllSplits, Scores]:
         pictures = Pictures(rgba_N4HW, extractor(rgba_N4HW))
-        of_split = {split: (pictures[np.flatnonzero(splits_N == split)], rows) for split, rows in chosen.items()}
-        return {
-            split: scorer.scores(*stand_for, with_clip=False)[0]
-            for split, stand_for in {ALL: (pictures, rows_N), **of_split}.items()
-        }
+        parts: dict[Split | AllSplits, tuple[Pictures, Rows]] = {ALL: (pictures, rows_N)}
+        parts |= {split: (pictures[np.flatnonzero(splits_N == split)], rows) for split, rows in chosen.items()}
+        return {split: Scores(**scorer.scores(*part, with_clip=False)[0]) for split, part in parts.items()}
 
     answer = drawn(ANSWER_STEPS, own.guidance, ANSWER_SOLVER)
-    nfe: list[Row] = []
+    nfe: list[StepsRow] = []
     for steps in _with(STEPS, own.steps):
         pictures = drawn(steps, own.guidance)
         nfe.append(
-            {
-                "steps": steps,
-                "network_evaluations": generator.nfe(steps, own.guidance),
-                "is_own": steps == own.steps,
-                "distance": distance(pictures, answer),
-                "scores": scored(pictures),
-            }
+            StepsRow(
+                steps=steps,
+                network_evaluations=generator.nfe(steps, own.guidance),
+                is_own=steps == own.steps,
+                distance=distance(pictures, answer),
+                scores=scored(pictures),
+            )
         )
-    guidance: list[Row] = []
+    guidance: list[GuidanceRow] = []
     for w in _with(GUIDANCE, own.guidance):
-        of_own_steps = next((row for row in nfe if row["is_own"] and w == own.guidance), None)
+        of_own_steps = next((row for row in nfe if row.is_own and w == own.guidance), None)
         guidance.append(
-            {
-                "guidance": w,
-                "network_evaluations": generator.nfe(own.steps, w),
-                "is_own": w == own.guidance,
-                "scores": of_own_steps["scores"] if of_own_steps else scored(drawn(own.steps, w)),
-            }
+            GuidanceRow(
+                guidance=w,
+                network_evaluations=generator.nfe(own.steps, w),
+                is_own=w == own.guidance,
+                scores=of_own_steps.scores if of_own_steps else scored(drawn(own.steps, w)),
+            )
         )
-    return {"nfe": nfe, "guidance": guidance}
+    return Sweeps(nfe=tuple(nfe), guidance=tuple(guidance))
 
 
 def distance(a_N4HW: Tensor, b_N4HW: Tensor) -> float:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from flowmodel.data.emoji_texts import languages as known_languages
+from flowmodel.recipes.split import Split
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -17,7 +18,6 @@ Colour = Literal["rgba", "rgb", "greyscale"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Switch = Literal["auto", "on", "off"]
 ConvolutionKind = Literal["plain", "depthwise_separable"]
-Split = Literal["train", "validation", "unseen_concept", "unseen_style", "unseen_tone"]
 Threshold = Literal["max_kid", "min_top1", "min_alpha_iou", "max_copy_ratio"]
 ANYTHING = object()
 _WHY_REMOVED = "no measurement showed a gain (docs/experiments.md, 2026-11-26)"
@@ -281,7 +281,9 @@ class GateConfig(_Section):
         {}, description="Thresholds left empty on purpose, each with the reason, which every decision repeats."
     )
     compared: tuple[Split, ...] = Field(
-        ("train", "unseen_concept"), min_length=1, description="Icons on which a model must not be worse than the champion."
+        (Split.TRAIN, Split.UNSEEN_CONCEPT),
+        min_length=1,
+        description="Icons on which a model must not be worse than the champion.",
     )
     top1_tolerance: Fraction = Field(
         0.02, description="By how much top-1 retrieval, by features and by the judge, may be lower than the champion's."

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
@@ -12,8 +12,8 @@ from mlflow.exceptions import MlflowException
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.evaluate import METRICS_FILE, evaluate
-from flowmodel.files import read_json
+from flowmodel.evaluation.evaluate import evaluate
+from flowmodel.evaluation.report import METRICS_FILE, EvaluationReport
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes import Recipe
 from flowmodel.recipes.schema import GateConfig
@@ -34,14 +34,13 @@ DECISION, REASON, RULES, COMPARED, ROLLED_BACK = (
     "rolled_back",
 )
 
-Report = Mapping[str, Any]
 Log = Callable[[str], None]
 
 
 def decide_on(
     store: Store,
     checkpoint: Checkpoint,
-    report: Report,
+    report: EvaluationReport,
     dataset: IconDataset,
     gate: GateConfig | None = None,
     log: Log = lambda _: None,
@@ -58,7 +57,7 @@ def decide_on(
     Raises:
         FlowmodelError: the report is of another checkpoint, or MLflow can't be used.
     """
-    digest = report["settings"]["checkpoint_digest"]
+    digest = report.settings.checkpoint_digest
     if checkpoint.digest != digest:
         raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
     client, recipe = connect(store), checkpoint.recipe
@@ -104,7 +103,7 @@ def _rival(
     version: str,
     recipe: Recipe,
     checkpoint: Checkpoint,
-    report: Report,
+    report: EvaluationReport,
     dataset: IconDataset,
     log: Log,
 ) -> Champion:
@@ -115,13 +114,13 @@ def _rival(
     colour = its_checkpoint.recipe.data.colour
     if colour != recipe.data.colour:
         return Champion(version, None, colour=colour)
-    wanted = report["settings"]["comparison_digest"]
+    wanted = report.settings.comparison_digest
     recorded = _recorded_report(client, version)
-    if recorded and recorded["settings"]["comparison_digest"] == wanted:
+    if recorded and recorded.settings.comparison_digest == wanted:
         return Champion(version, recorded, colour=colour)
     folder = store.file("evaluation", f"champion-{version}")
     note = "scored again, on the icons, data and seeds of now"
-    earlier = read_json(folder / METRICS_FILE) if (folder / METRICS_FILE).exists() else None
+    earlier = _earlier_report(folder / METRICS_FILE)
     if earlier and _is_of(earlier, wanted, its_checkpoint.digest):
         return Champion(version, earlier, note, colour)
     log(f"the champion, version {version}, was scored on other icons or data; scoring it again")
@@ -140,17 +139,26 @@ def _rival(
     return Champion(version, again.report, note, colour)
 
 
-def _is_of(report: Report, comparison_digest: str, checkpoint_digest: str) -> bool:
-    settings = report.get("settings", {})
-    return (settings.get("comparison_digest"), settings.get("checkpoint_digest")) == (comparison_digest, checkpoint_digest)
+def _earlier_report(path: Path) -> EvaluationReport | None:
+    """None where there is none, or one of another form: then the champion is scored again."""
+    try:
+        return EvaluationReport.read(path)
+    except FlowmodelError:
+        return None
 
 
-def _recorded_report(client: mlflow.MlflowClient, version: str) -> dict[str, Any] | None:
-    """The last report on that version; None where its run is gone."""
+def _is_of(report: EvaluationReport, comparison_digest: str, checkpoint_digest: str) -> bool:
+    settings = report.settings
+    return (settings.comparison_digest, settings.checkpoint_digest) == (comparison_digest, checkpoint_digest)
+
+
+def _recorded_report(client: mlflow.MlflowClient, version: str) -> EvaluationReport | None:
+    """The last report on that version; None where its run is gone, or the report is of another form."""
     run_id = client.get_model_version(MODEL_NAME, version).run_id
     try:
-        return mlflow.artifacts.load_dict(f"runs:/{run_id}/{EVALUATION}/{METRICS_FILE}")
-    except (MlflowException, OSError):
+        where = f"runs:/{run_id}/{EVALUATION}/{METRICS_FILE}"
+        return EvaluationReport.parse(mlflow.artifacts.load_dict(where), where)
+    except (MlflowException, OSError, FlowmodelError):
         return None
 
 

@@ -17,9 +17,10 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.evaluate import METRICS_FILE
+from flowmodel.evaluation.report import METRICS_FILE, EvaluationReport
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes.schema import GateConfig
+from flowmodel.recipes.split import Split
 from flowmodel.registry.champion import decide_on, record_decision, version_of
 from flowmodel.registry.observer import run_of_checkpoint
 from flowmodel.registry.references import CHALLENGER, CHAMPION, MODEL_NAME, aliases_of, resolve_model
@@ -29,8 +30,6 @@ from flowmodel.release.gate import Decision
 from flowmodel.store import Store
 
 __all__ = ["MODEL_NAME", "Registered", "record_evaluation", "register", "resolve_model"]
-
-Report = Mapping[str, Any]
 
 # What drawing needs besides flowmodel itself. That is on no package index: to name it would fetch somebody else's package.
 _REQUIREMENTS = (
@@ -68,7 +67,7 @@ class Registered:
 def register(
     store: Store,
     checkpoint: Checkpoint,
-    report: Report,
+    report: EvaluationReport,
     grid: Path,
     dataset: IconDataset,
     gate: GateConfig | None = None,
@@ -88,7 +87,7 @@ def register(
     if decision.outcome == "refused":
         raise FlowmodelError(f"{checkpoint}: {decision.reason}; train longer, or change evaluation.gate in the recipe")
     with readable_errors(store):
-        known = version_of(run.client, report["settings"]["checkpoint_digest"])
+        known = version_of(run.client, report.settings.checkpoint_digest)
         new = known or _add_version(run, checkpoint, report)
         record_decision(run.client, new.version, decision, _description(report))
         run.client.set_registered_model_alias(MODEL_NAME, CHALLENGER, new.version)
@@ -101,7 +100,7 @@ def register(
 def record_evaluation(
     store: Store,
     checkpoint: Checkpoint,
-    report: Report,
+    report: EvaluationReport,
     grid: Path,
     dataset: IconDataset,
     tags: Mapping[str, str] | None = None,
@@ -112,14 +111,15 @@ def record_evaluation(
 
     Raises FlowmodelError when the report is of another checkpoint, or MLflow can't be used.
     """
-    digest = report["settings"]["checkpoint_digest"]
+    digest = report.settings.checkpoint_digest
     if checkpoint.digest != digest:
         raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
     run = run_of_checkpoint(store, checkpoint, dataset, tags)
-    scores = {EVALUATION: report["metrics"], "reference": report["reference"]}
-    run.log_final_metrics(scores, report["settings"]["training_steps"])
-    run.log_tags({"checkpoint_digest": digest, "dataset_digest": report["settings"]["dataset_digest"]})
-    run.log_values(report, f"{EVALUATION}/{METRICS_FILE}")
+    values = report.as_json()
+    scores = {EVALUATION: values["metrics"], "reference": values["reference"]}
+    run.log_final_metrics(scores, report.settings.training_steps)
+    run.log_tags({"checkpoint_digest": digest, "dataset_digest": report.settings.dataset_digest})
+    run.log_values(values, f"{EVALUATION}/{METRICS_FILE}")
     run.log_values(checkpoint.header.recipe, "recipe.yaml")
     run.log_picture(grid, f"{EVALUATION}/sample_grid.png")
     if page is not None:
@@ -128,15 +128,15 @@ def record_evaluation(
     return run
 
 
-def _add_version(run: TrainingRun, checkpoint: Checkpoint, report: Report) -> ModelVersion:
-    settings, trained = report["settings"], report["metrics"]["train"]
-    parameters = {"seed": 0, "steps": settings["steps"], "guidance": float(settings["guidance"])}
+def _add_version(run: TrainingRun, checkpoint: Checkpoint, report: EvaluationReport) -> ModelVersion:
+    settings = report.settings
+    parameters = {"seed": 0, "steps": settings.steps, "guidance": settings.guidance}
     model = Model.log(
         artifact_path=None,  # a positional leftover of MLflow 2
         flavor=mlflow.pyfunc,
         name=MODEL_NAME,
         run_id=run.run_id,
-        step=settings["training_steps"],  # links the metrics of that step to the model
+        step=settings.training_steps,  # links the metrics of that step to the model
         python_model=str(Path(__file__).with_name("pyfunc_model.py")),
         artifacts={"checkpoint": str(checkpoint.path)},
         signature=_signature(parameters),
@@ -151,19 +151,19 @@ def _add_version(run: TrainingRun, checkpoint: Checkpoint, report: Report) -> Mo
         run_id=run.run_id,
         model_id=model.model_id,
         tags={
-            "checkpoint_digest": settings["checkpoint_digest"],
-            "dataset_digest": settings["dataset_digest"],
-            "recipe": settings["recipe"],
-            "kid": f"{trained['kid']:.4g}",
-            "top1_of_all": f"{trained['top1_of_all']:.4g}",
+            "checkpoint_digest": settings.checkpoint_digest,
+            "dataset_digest": settings.dataset_digest,
+            "recipe": settings.recipe,
+            "kid": f"{report.required(Split.TRAIN, 'kid'):.4g}",
+            "top1_of_all": f"{report.required(Split.TRAIN, 'top1_of_all'):.4g}",
         },
     )
 
 
-def _description(report: Report) -> str:
-    settings = report["settings"]
-    size = f"{settings['parameters'] / 1e6:.2f} M parameters"
-    return f"Recipe {settings['recipe']}, {settings['training_steps']} steps, {size}."
+def _description(report: EvaluationReport) -> str:
+    settings = report.settings
+    size = f"{settings.parameters / 1e6:.2f} M parameters"
+    return f"Recipe {settings.recipe}, {settings.training_steps} steps, {size}."
 
 
 def _signature(parameters: Mapping[str, Any]) -> ModelSignature:

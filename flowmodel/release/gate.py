@@ -7,29 +7,22 @@
 | champion | all thresholds are kept, and nothing is worse than the champion's | registered; replaces the champion |
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT, UNSEEN_STYLE, UNSEEN_TONE, VALIDATION
+from flowmodel.evaluation.report import EvaluationReport, Scores
 from flowmodel.recipes.schema import GateConfig, Threshold
+from flowmodel.recipes.split import Split
 
-Report = Mapping[str, Any]
 Outcome = Literal["refused", "challenger", "champion"]
 
-_ICONS = {
-    TRAIN: "trained icons",
-    VALIDATION: "validation icons",
-    UNSEEN_CONCEPT: "unseen concepts",
-    UNSEEN_STYLE: "unseen styles",
-    UNSEEN_TONE: "unseen tones",
-}
 # Rule, metric, split.
-_THRESHOLDS: tuple[tuple[Threshold, str, str], ...] = (
-    ("max_kid", "kid", TRAIN),
-    ("min_top1", "top1_of_all", TRAIN),
-    ("min_alpha_iou", "alpha_iou", TRAIN),
-    ("max_copy_ratio", "copies", UNSEEN_CONCEPT),
+_THRESHOLDS: tuple[tuple[Threshold, str, Split], ...] = (
+    ("max_kid", "kid", Split.TRAIN),
+    ("min_top1", "top1_of_all", Split.TRAIN),
+    ("min_alpha_iou", "alpha_iou", Split.TRAIN),
+    ("max_copy_ratio", "copies", Split.UNSEEN_CONCEPT),
 )
 _COMPARED = ("kid", "top1_of_all", "judge_top1")
 _METRICS = {
@@ -70,7 +63,7 @@ class Champion:
     """
 
     version: str
-    report: Report | None
+    report: EvaluationReport | None
     note: str = ""
     colour: str = ""
 
@@ -96,7 +89,7 @@ class Decision:
             {
                 "against": rule.against,
                 "rule": rule.name,
-                "icons": rule.split,
+                "icons": str(rule.split),
                 "value": _number(rule.value),
                 "limit": "none" if rule.limit is None else _number(rule.limit),
                 "outcome": kept[rule.kept],
@@ -121,7 +114,7 @@ class Decision:
         return replace(self, outcome=outcome, reason=reason)
 
 
-def decide(report: Report, gate: GateConfig, champion: Champion | None) -> Decision:
+def decide(report: EvaluationReport, gate: GateConfig, champion: Champion | None) -> Decision:
     """Thresholds first; who keeps them is compared with the champion, where there is one that can be scored.
 
     The champion's report must be of the same icons, data, seeds, extractor and judge: `comparison_digest` tells.
@@ -146,28 +139,29 @@ def decide(report: Report, gate: GateConfig, champion: Champion | None) -> Decis
     return Decision("champion", f"nothing is worse than the champion's, version {against}{note}", rules, against)
 
 
-def threshold_rules(report: Report, gate: GateConfig) -> tuple[Rule, ...]:
+def threshold_rules(report: EvaluationReport, gate: GateConfig) -> tuple[Rule, ...]:
     """The report against the recipe's thresholds. A rule without threshold is waived, and says so with the recipe's reason."""
     return tuple(_threshold_rule(report, gate, *each) for each in _THRESHOLDS)
 
 
-def share_of_copies(scores: Mapping[str, float]) -> tuple[str, float | None]:
+def share_of_copies(scores: Scores) -> tuple[str, float | None]:
     """Which metric says how many of a split's samples are copies, and its value; None where it was not measured.
 
     `near_share`, because its threshold is calibrated: a model trained on 13 icons until it could draw nothing else had 84 % of
     near copies for unseen captions, and no copy by the fixed ratio of feature distances. Where the real icons are too few to
     calibrate it, the larger of the fixed criteria by features and by pixels.
     """
-    if "near_share" in scores:
-        return "near_share", scores["near_share"]
-    return "copy_ratio", max((scores[name] for name in ("copy_ratio", "copy_ratio_pixels") if name in scores), default=None)
+    if scores.near_share is not None:
+        return "near_share", scores.near_share
+    fixed = (scores.copy_ratio, scores.copy_ratio_pixels)
+    return "copy_ratio", max((share for share in fixed if share is not None), default=None)
 
 
-def _threshold_rule(report: Report, gate: GateConfig, name: Threshold, metric: str, split: str) -> Rule:
-    scores = report["metrics"].get(split, {})
+def _threshold_rule(report: EvaluationReport, gate: GateConfig, name: Threshold, metric: str, split: Split) -> Rule:
+    scores = report.metrics.get(split, Scores())
     metric, value = share_of_copies(scores) if metric == "copies" else (metric, scores.get(metric))
     limit: float | None = getattr(gate, name)
-    measured = f"{_METRICS[metric]} of {_ICONS[split]}: {_number(value)}"
+    measured = f"{_METRICS[metric]} of {split.label.lower()}: {_number(value)}"
 
     def rule(kept: bool | None, words: str) -> Rule:
         return Rule(name, split, "recipe", value, limit, kept, f"{measured}, {words}")
@@ -182,33 +176,35 @@ def _threshold_rule(report: Report, gate: GateConfig, name: Threshold, metric: s
     return rule(kept, f"must be at {'least' if at_least else 'most'} {_number(limit)}: {'yes' if kept else 'NO'}")
 
 
-def champion_rules(report: Report, champion: Report, gate: GateConfig) -> tuple[Rule, ...]:
+def champion_rules(report: EvaluationReport, champion: EvaluationReport, gate: GateConfig) -> tuple[Rule, ...]:
     """On each split that the recipe compares: KID not above the champion's confidence interval; retrieval, by features and by
     the judge, not lower by more than the recipe's tolerance.
     """
     rules = []
     for split in gate.compared:
-        new, old = (of["metrics"].get(split, {}) for of in (report, champion))
+        new, old = (of.metrics.get(split, Scores()) for of in (report, champion))
         for metric in _COMPARED:
-            measured = f"{_METRICS[metric]} of {_ICONS[split]}: {_number(new.get(metric))}"
-            if metric not in new or metric not in old:
-                words = f"{measured}, the champion's {_number(old.get(metric))}: nothing to compare"
-                rules.append(Rule(metric, split, "champion", new.get(metric), None, None, words))
+            value, its = new.get(metric), old.get(metric)
+            measured = f"{_METRICS[metric]} of {split.label.lower()}: {_number(value)}"
+            limit = old.kid_high if metric == "kid" else its
+            if value is None or its is None or limit is None:
+                words = f"{measured}, the champion's {_number(its)}: nothing to compare"
+                rules.append(Rule(metric, split, "champion", value, None, None, words))
                 continue
             if metric == "kid":
-                limit, kept = old["kid_high"], new["kid"] <= old["kid_high"]
+                kept = value <= limit
                 bound = f"the confidence interval reaches up to {_number(limit)}"
             else:
-                limit = old[metric] - gate.top1_tolerance
-                kept = new[metric] >= limit - 1e-9  # a tolerance that is just met: 0.97 - 0.02 is not 0.95 in floats
+                limit -= gate.top1_tolerance
+                kept = value >= limit - 1e-9  # a tolerance that is just met: 0.97 - 0.02 is not 0.95 in floats
                 bound = f"with the tolerance of {gate.top1_tolerance:g} at least {_number(limit)}"
-            words = f"{measured}, the champion's {_number(old[metric])}, {bound}: {'not worse' if kept else 'WORSE'}"
-            rules.append(Rule(metric, split, "champion", new[metric], limit, kept, words))
+            words = f"{measured}, the champion's {_number(its)}, {bound}: {'not worse' if kept else 'WORSE'}"
+            rules.append(Rule(metric, split, "champion", value, limit, kept, words))
     return tuple(rules)
 
 
-def _colour(report: Report) -> str:
-    return str(report["settings"].get("colour", "rgba"))
+def _colour(report: EvaluationReport) -> str:
+    return report.settings.colour
 
 
 def _broken(rules: Sequence[Rule]) -> str:

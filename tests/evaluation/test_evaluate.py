@@ -1,7 +1,6 @@
 """The report of a real checkpoint."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -11,77 +10,60 @@ from PIL import Image
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.evaluate import evaluate
 from flowmodel.evaluation.grid import sample_grid
+from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.evaluation.samples import Samples, load_samples, save_samples
-from flowmodel.files import Artifact, read_json, sha256_file
+from flowmodel.files import Artifact, sha256_file
 from flowmodel.model.checkpoint import FINAL, save_checkpoint
 from flowmodel.model.generator import Generator
+from flowmodel.recipes.split import Split
 from flowmodel.release.gate import threshold_rules
 
 
 def test_report_names_everything_that_the_scores_depend_on(tiny_evaluation, tiny_training):
-    settings = tiny_evaluation.report["settings"]
-    assert settings["checkpoint_digest"] == tiny_training.checkpoint.digest
-    assert settings["dataset_digest"] == tiny_training.dataset.digest
-    assert settings["left_out"].keys() == {"clip_similarity", "other_vendor"} and len(settings["seeds"]) == 3
-    named = {"recipe", "solver", "steps", "guidance", "network_evaluations", "ema", "seeds", "device", "extractor", "samples"}
-    assert (
-        named
-        | {
-            "judge_digest",
-            "judge_quality",
-            "clip",
-            "clip_digest",
-            "extractor_digest",
-            "training_steps",
-            "parameters",
-            "comparison_digest",
-        }
-        <= settings.keys()
-    )
-    assert settings["network_evaluations"] == 4  # 2 Euler steps, with and without caption
-    assert read_json(tiny_evaluation.metrics) == json.loads(json.dumps(tiny_evaluation.report))
+    settings = tiny_evaluation.report.settings
+    assert settings.checkpoint_digest == tiny_training.checkpoint.digest
+    assert settings.dataset_digest == tiny_training.dataset.digest
+    assert settings.left_out.keys() == {"clip_similarity", "other_vendor"} and len(settings.seeds) == 3
+    assert settings.network_evaluations == 4  # 2 Euler steps, with and without caption
+    assert EvaluationReport.read(tiny_evaluation.metrics) == tiny_evaluation.report
 
 
 def test_every_split_is_scored_beside_real_icons_noise_and_copies(tiny_evaluation):
     report = tiny_evaluation.report
-    metrics, real = report["metrics"], report["reference"]["real"]
+    metrics, real = report.metrics, report.reference.real
     assert list(metrics) == [
         "train",
         "validation",
         "unseen_concept",
     ]  # one source has one style
-    assert metrics.keys() == report["spread"].keys() == report["groups"].keys()
-    assert report["reference"].keys() == {"real", "noise", "copies"}
+    assert metrics.keys() == report.spread.keys() == report.groups.keys()
+    assert report.reference.rows.keys() == {"real", "noise", "copies"}
     for split, scores in metrics.items():
-        assert scores["count"] == 24
-        assert scores["kid_low"] < scores["kid"] < scores["kid_high"]
-        assert scores["kid"] > real[split]["kid"] and scores["fd"] > real[split]["fd"]  # 30 steps draw nothing yet
+        assert scores.count == 24
+        assert scores.kid_low < scores.kid < scores.kid_high
+        assert scores.kid > real[split].kid and scores.fd > real[split].fd  # 30 steps draw nothing yet
         for share in ("top1_of_own", "top1_of_all", "top5_of_all", "copy_ratio", "alpha_iou", "alpha_error"):
-            assert 0 <= scores[share] <= 1
-        assert scores["top1_of_all"] <= scores["top5_of_all"]
-        assert sum(group["count"] for group in report["groups"][split].values()) == 24
-        assert report["spread"][split]["kid"] > 0
-        for row in report["reference"].values():
-            assert row[split].keys() == scores.keys() - {"loss", "loss_gap"}
-        for group in report["groups"][split].values():
-            assert {"top1_of_all", "judge_top1", "alpha_iou", "copy_ratio", "near_share", "auth_pct"} <= group.keys()
-            assert ("kid" in group) == (group["count"] >= 20)
-    assert real["train"]["top1_of_own"] > 0.8 and real["unseen_concept"]["copy_ratio"] < 0.1
-
-
-def test_a_report_holds_no_number_that_is_none(tiny_evaluation):
-    json.dumps(tiny_evaluation.report, allow_nan=False)
+            assert 0 <= scores.get(share) <= 1
+        assert scores.top1_of_all <= scores.top5_of_all
+        assert sum(group.count for group in report.groups[split].values()) == 24
+        assert report.spread[split].kid > 0
+        for row in report.reference.rows.values():
+            assert row[split].measured.keys() == scores.measured.keys() - {"loss", "loss_gap"}
+        for group in report.groups[split].values():
+            assert {"top1_of_all", "judge_top1", "alpha_iou", "copy_ratio", "near_share", "auth_pct"} <= group.measured.keys()
+            assert (group.kid is not None) == (group.count >= 20)
+    assert real[Split.TRAIN].top1_of_own > 0.8 and real[Split.UNSEEN_CONCEPT].copy_ratio < 0.1
 
 
 def test_copies_of_training_icons_are_found_out_and_noise_is_nothing(tiny_evaluation):
-    reference = tiny_evaluation.report["reference"]
-    copies = reference["copies"]["train"]
-    assert copies["top1_of_all"] == copies["alpha_iou"] == copies["copy_ratio"] == 1.0 and copies["alpha_error"] == 0
-    assert copies["kid"] < reference["real"]["train"]["kid_high"]
-    for split, scores in reference["noise"].items():
-        assert scores["copy_ratio"] == 0 and scores["top1_of_all"] < 0.2
-        assert scores["kid"] > reference["copies"][split]["kid"]
-        assert reference["copies"][split]["copy_ratio"] == 1.0
+    reference = tiny_evaluation.report.reference
+    copies = reference.copies[Split.TRAIN]
+    assert copies.top1_of_all == copies.alpha_iou == copies.copy_ratio == 1.0 and copies.alpha_error == 0
+    assert copies.kid < reference.real[Split.TRAIN].kid_high
+    for split, scores in reference.noise.items():
+        assert scores.copy_ratio == 0 and scores.top1_of_all < 0.2
+        assert scores.kid > reference.copies[split].kid
+        assert reference.copies[split].copy_ratio == 1.0
 
 
 def test_samples_are_of_the_named_icons_and_the_same_again(tiny_evaluation, tiny_training):
@@ -90,7 +72,7 @@ def test_samples_are_of_the_named_icons_and_the_same_again(tiny_evaluation, tiny
     assert samples.rgba_SN4HW.shape == (3, 72, 4, 16, 16) and len(samples.ids) == len(samples.prompts) == 72
     assert tuple(splits[icon_id] for icon_id in samples.ids) == samples.splits
     assert [samples.splits[number] for number in samples.of_split("validation")] == ["validation"] * 24
-    for seed, rgba_N4HW in zip(tiny_evaluation.report["settings"]["seeds"], samples.rgba_SN4HW, strict=True):
+    for seed, rgba_N4HW in zip(tiny_evaluation.report.settings.seeds, samples.rgba_SN4HW, strict=True):
         again = Generator.load(tiny_training.checkpoint).sample(samples.prompts[:3], seed=seed, batch_size=64)
         assert (again.int() - rgba_N4HW[:3].int()).abs().max() <= 1  # sums in another batch size round differently
 
@@ -108,8 +90,8 @@ def test_other_seeds_stay_within_the_printed_interval(tiny_training, tiny_evalua
     other = evaluate(
         tiny_training.checkpoint, tiny_training.dataset, tmp_path, tiny_training.store.root / "features", config=config
     )
-    for split, scores in tiny_evaluation.report["metrics"].items():
-        assert scores["kid_low"] < other.report["metrics"][split]["kid"] < scores["kid_high"]
+    for split, scores in tiny_evaluation.report.metrics.items():
+        assert scores.kid_low < other.report.metrics[split].kid < scores.kid_high
 
 
 def _draw_real_icons(monkeypatch, real):
@@ -123,11 +105,11 @@ def test_a_model_that_draws_the_real_icons_scores_perfectly(tiny_training, tiny_
     _draw_real_icons(monkeypatch, [dataset.rgba_N4HW[dataset.row_of[i]] for i in samples.ids])
     cache = tiny_training.store.root / "features"
     report = evaluate(tiny_training.checkpoint, tiny_training.dataset, tmp_path, cache).report
-    for split, scores in report["metrics"].items():
-        assert scores["top1_of_own"] == scores["top1_of_all"] == scores["alpha_iou"] == 1.0 and scores["kid"] < 0
-        assert scores["copy_ratio"] == (1.0 if split == "train" else report["reference"]["real"][split]["copy_ratio"])
-        assert max(report["spread"][split].values()) < 1e-9
-    assert report["settings"]["comparison_digest"] == tiny_evaluation.report["settings"]["comparison_digest"]
+    for split, scores in report.metrics.items():
+        assert scores.top1_of_own == scores.top1_of_all == scores.alpha_iou == 1.0 and scores.kid < 0
+        assert scores.copy_ratio == (1.0 if split == Split.TRAIN else report.reference.real[split].copy_ratio)
+        assert max(report.spread[split].measured.values()) < 1e-9
+    assert report.settings.comparison_digest == tiny_evaluation.report.settings.comparison_digest
 
 
 def test_a_seed_or_other_icons_make_it_another_comparison(tiny_training, tmp_path):
@@ -140,7 +122,7 @@ def test_a_seed_or_other_icons_make_it_another_comparison(tiny_training, tmp_pat
         config = small.model_copy(update={"seeds": (seed,)})
         icons_of = dataclasses.replace(header, trained_ids=trained_ids) if trained_ids else None
         result = evaluate(tiny_training.checkpoint, tiny_training.dataset, tmp_path, cache, icons_of, config)
-        return result.report["settings"]["comparison_digest"]
+        return result.report.settings.comparison_digest
 
     assert len({comparison(1, ids), comparison(2, ids), comparison(1, ids[::-1]), comparison(1, None)}) == 3
 
@@ -158,8 +140,8 @@ def test_what_the_initial_weights_were_trained_on_is_not_held_out(tiny_training,
     result = evaluate(fine_tuned, tiny_training.dataset, tmp_path, tiny_training.store.root / "features", config=config)
     samples = load_samples(result.samples)
     assert known not in samples.ids and samples.of_split("unseen_concept")
-    settings = result.report["settings"]
-    assert (settings["training_icons"], settings["initial_icons"]) == (len(header.trained_ids) + 1, 1)
+    settings = result.report.settings
+    assert (settings.training_icons, settings.initial_icons) == (len(header.trained_ids) + 1, 1)
 
 
 def test_icons_that_are_gone_are_said_in_one_line(tiny_training, tmp_path):
@@ -175,7 +157,7 @@ def test_hardly_any_held_out_icon_leaves_the_rest_scored(tiny_training, tmp_path
     result = evaluate(
         tiny_training.checkpoint, tiny_training.dataset, tmp_path, tiny_training.store.root / "features", config=one
     )
-    assert result.report["metrics"]["train"]["count"] == 3
+    assert result.report.metrics[Split.TRAIN].count == 3
     assert len(threshold_rules(result.report, tiny_training.recipe.evaluation.gate)) == 4
 
 

@@ -10,6 +10,7 @@ from flowmodel.evaluation import judge as judge_module
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.judge import JudgeRecipe, load_judge
 from flowmodel.evaluation.metrics.retrieval import ranks
+from flowmodel.recipes.split import Split
 
 QUICK = JudgeRecipe(steps=20)
 
@@ -26,8 +27,8 @@ def test_the_judge_knows_icons_that_it_has_never_seen(prepared, real):
     judge = load_judge(prepared.dataset, real, load_extractor(), prepared.store.root / "features")
     assert judge.quality.keys() == {"validation", "unseen_concept"}
     for split in judge.quality.values():
-        chance = 1 / split["count"]
-        assert split["top1_of_own"] > 10 * chance and split["top5_of_own"] > split["top1_of_own"] > split["top1_of_all"]
+        chance = 1 / split.count
+        assert split.top1_of_own > 10 * chance and split.top5_of_own > split.top1_of_own > split.top1_of_all
 
 
 def test_what_the_judge_says_of_its_quality_is_what_it_does(prepared, real):
@@ -36,7 +37,7 @@ def test_what_the_judge_says_of_its_quality_is_what_it_does(prepared, real):
     images, captions = judge.images(real.features[rows]), judge.captions(real.prompts_MD)
     np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1, rtol=1e-5)
     hits = ranks(images, captions, real.labels_M, real.labels_M[rows]) < 5
-    assert hits.mean() == pytest.approx(judge.quality["validation"]["top5_of_all"])
+    assert hits.mean() == pytest.approx(judge.quality[Split.VALIDATION].top5_of_all)
 
 
 def test_the_same_data_give_the_same_judge(make, tmp_path):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowmodel.files import read_json
+from flowmodel.evaluation.report import EvaluationReport
+from flowmodel.recipes.split import Split
 from pipelines.artifacts import load_artifact
 from pipelines.definitions import defs
 from pipelines.reporting import MAX_INLINE, pictures
@@ -93,9 +94,9 @@ def test_a_large_picture_is_shown_smaller_and_all_of_it_lies_in_a_file(tmp_path)
 
 
 def test_the_evaluation_shows_its_metrics(first, shared_project):
-    report = read_json(load_artifact(shared_project.store, dg.AssetKey("evaluation")).path)
+    report = EvaluationReport.read(load_artifact(shared_project.store, dg.AssetKey("evaluation")).path)
     shown = metadata(first, "evaluation")
-    assert shown["train kid"] == pytest.approx(report["metrics"]["train"]["kid"])
+    assert shown["train kid"] == pytest.approx(report.metrics[Split.TRAIN].kid)
     assert {"kid", "top1_of_all", "copy_ratio"} <= {record.data["metric"] for record in shown["metrics"].records}
 
 

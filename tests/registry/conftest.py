@@ -1,6 +1,5 @@
 """Every store here has an MLflow of its own. A registry needs checkpoints that differ: two tiny trainings on the same data."""
 
-import copy
 import shutil
 import sqlite3
 from contextlib import closing
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes import parse_recipe
 from flowmodel.recipes.schema import GateConfig
@@ -16,6 +16,7 @@ from flowmodel.registry.models import Registered, register
 from flowmodel.registry.tracking import connect, sqlite_file
 from flowmodel.store import Store
 from flowmodel.training.loop import train
+from tests.reports import changed
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -32,7 +33,7 @@ FREE = GateConfig(waived={"max_copy_ratio": "this recipe is meant to memorise it
 @dataclass(frozen=True)
 class Candidate:
     checkpoint: Checkpoint
-    report: dict
+    report: EvaluationReport
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +59,10 @@ def store(tmp_path, empty_database, tiny_training) -> Store:
 
 @pytest.fixture
 def first(tiny_training, tiny_evaluation, tmp_path) -> Candidate:
-    return _copied(tiny_training.checkpoint, tmp_path / "first", copy.deepcopy(tiny_evaluation.report))
+    return _copied(tiny_training.checkpoint, tmp_path / "first", tiny_evaluation.report)
 
 
-def _copied(checkpoint: Checkpoint, folder: Path, report: dict) -> Candidate:
+def _copied(checkpoint: Checkpoint, folder: Path, report: EvaluationReport) -> Candidate:
     folder.mkdir()
     return Candidate(Checkpoint.open(Path(shutil.copy(checkpoint.path, folder))), report)
 
@@ -79,11 +80,12 @@ def second(second_checkpoint, tiny_evaluation, tmp_path):
     """Makes the second candidate with KIDs that are `factor` times the first one's, scored on the same icons."""
 
     def make(factor: float, **settings: str) -> Candidate:
-        report = copy.deepcopy(tiny_evaluation.report)
-        for scores in report["metrics"].values():
-            scores |= {name: scores[name] * factor for name in ("kid", "kid_low", "kid_high")}
-        report["settings"] |= {"checkpoint_digest": second_checkpoint.digest, "training_steps": 10} | settings
-        return _copied(second_checkpoint, tmp_path / "second", report)
+        report = tiny_evaluation.report
+        changes = {f"settings.{name}": value for name, value in settings.items()}
+        changes |= {"settings.checkpoint_digest": second_checkpoint.digest, "settings.training_steps": 10}
+        for split, scores in report.metrics.items():
+            changes |= {f"metrics.{split}.{name}": scores.get(name) * factor for name in ("kid", "kid_low", "kid_high")}
+        return _copied(second_checkpoint, tmp_path / "second", changed(report, changes))
 
     return make
 

@@ -8,14 +8,15 @@ import mlflow
 import pytest
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.evaluate import METRICS_FILE
-from flowmodel.files import read_json
+from flowmodel.evaluation.report import METRICS_FILE, EvaluationReport
 from flowmodel.recipes.schema import GateConfig
+from flowmodel.recipes.split import Split
 from flowmodel.registry.champion import ROLLED_BACK, decide_on, registered_versions, set_champion
 from flowmodel.registry.references import aliases_of, checkpoint_of_version, resolve_model
 from flowmodel.registry.tracking import connect
 from flowmodel.store import Store
-from tests.registry.conftest import FREE
+from tests.registry.conftest import FREE, Candidate
+from tests.reports import changed
 
 BOTH = ("challenger", "champion")
 
@@ -48,7 +49,7 @@ def test_a_decision_is_readable_in_the_run_and_registers_nothing(decided, first,
     assert run.data.tags["decision"] == "champion" and run.data.tags["decision_reason"] == decision.reason
     logged = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/evaluation/decision.json")
     assert [rule["words"] for rule in logged["rules"]] == [rule.words for rule in decision.rules]
-    assert logged["rules"][1]["value"] == first.report["metrics"]["train"]["top1_of_all"]
+    assert logged["rules"][1]["value"] == first.report.score(Split.TRAIN, "top1_of_all")
     assert client.search_registered_models() == []
 
 
@@ -68,8 +69,8 @@ def test_a_version_carries_numbers_rule_and_outcome(registered, first, second, s
     version = connect(store).get_model_version("flowmodel", "2")
     assert version.tags["decision"] == "challenger" and version.tags["decision_champion"] == "1"
     assert version.tags["decision_reason"].startswith("worse than the champion, version 1: KID of trained icons: ")
-    kid = f"{first.report['metrics']['train']['kid'] * 9:.4g}"
-    limit = f"{first.report['metrics']['train']['kid_high']:.4g}"
+    kid = f"{first.report.score(Split.TRAIN, 'kid') * 9:.4g}"
+    limit = f"{first.report.score(Split.TRAIN, 'kid_high'):.4g}"
     assert f"| champion | kid | train | {kid} | {limit} | BROKEN |" in version.description
     row = registered_versions(store)[1]
     assert {"against", "rule", "value", "limit", "outcome"} <= row.rules[0].keys() and row.aliases == ("challenger",)
@@ -91,19 +92,19 @@ def test_a_champion_that_breaks_the_thresholds_of_now_is_refused(registered, dec
 
 
 def test_a_champion_scored_on_other_data_or_by_another_judge_is_scored_again(registered, decided, first, second, store):
-    first.report["settings"]["comparison_digest"] = "another judge"  # of then
-    registered(first)
+    of_then = changed(first.report, {"settings.comparison_digest": "another judge"})
+    registered(Candidate(first.checkpoint, of_then))
     lines, challenger = [], second(9.0)
     decision = decided(challenger, log=lines.append)
     assert "the champion, version 1, was scored on other icons or data; scoring it again" in lines
     assert "(scored again, on the icons, data and seeds of now)" in decision.reason and decision.outcome == "challenger"
-    again = read_json(store.file("evaluation", "champion-1") / METRICS_FILE)
-    assert again["settings"]["comparison_digest"] == challenger.report["settings"]["comparison_digest"]
-    assert again["settings"]["seeds"] == challenger.report["settings"]["seeds"]
+    again = EvaluationReport.read(store.file("evaluation", "champion-1") / METRICS_FILE)
+    assert again.settings.comparison_digest == challenger.report.settings.comparison_digest
+    assert again.settings.seeds == challenger.report.settings.seeds
     # Icons and judge are the same in truth, so the numbers are, too.
-    assert again["metrics"]["train"]["kid"] == first.report["metrics"]["train"]["kid"]
+    assert again.score(Split.TRAIN, "kid") == first.report.score(Split.TRAIN, "kid")
     (rule,) = (r for r in decision.rules if (r.against, r.name, r.split) == ("champion", "kid", "train"))
-    assert rule.limit == again["metrics"]["train"]["kid_high"]
+    assert rule.limit == again.score(Split.TRAIN, "kid_high")
     lines.clear()
     assert decided(challenger, log=lines.append).reason == decision.reason and lines == []  # scored once
 
@@ -121,9 +122,8 @@ def test_a_champion_whose_checkpoint_is_gone_is_replaced_and_that_is_said(regist
 
 def test_a_report_of_another_checkpoint_is_refused(decided, first, second):
     other = second(1.0)
-    first.report["settings"]["checkpoint_digest"] = other.report["settings"]["checkpoint_digest"]
     with pytest.raises(FlowmodelError, match="the evaluation is of another checkpoint; evaluate this one first"):
-        decided(first)
+        decided(Candidate(first.checkpoint, other.report))
 
 
 def test_rolling_back_is_one_command_and_the_pipeline_respects_it(registered, decided, first, second, store):

@@ -1,5 +1,6 @@
 """The curves of a training, as a report shows them."""
 
+from flowmodel.recipes.split import Split
 from flowmodel.registry.curves import training_curves
 from flowmodel.registry.models import record_evaluation
 from flowmodel.registry.observer import run_of_checkpoint
@@ -8,7 +9,7 @@ from flowmodel.store import Store
 
 def test_scores_of_an_evaluation_are_no_points_of_a_curve(first, store, prepared, tiny_evaluation):
     run_of_checkpoint(store, first.checkpoint, prepared.dataset).log_metrics({"training/loss": 1.0, "validation/loss": 0.6}, 15)
-    assert "loss" in first.report["metrics"]["validation"]
+    assert first.report.metrics[Split.VALIDATION].loss
     record_evaluation(store, first.checkpoint, first.report, tiny_evaluation.grid, prepared.dataset)
     assert training_curves(store, first.checkpoint) == {"training/loss": [(15, 1.0)], "validation/loss": [(15, 0.6)]}
 

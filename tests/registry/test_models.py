@@ -12,6 +12,7 @@ from PIL import Image
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.model.pretrained import pretrained_weights
+from flowmodel.recipes.split import Split
 from flowmodel.registry.models import record_evaluation, resolve_model
 from flowmodel.registry.references import aliases_of
 from flowmodel.registry.tracking import connect
@@ -68,9 +69,9 @@ def test_run_has_scores_report_recipe_grid_and_checkpoint_also_without_registeri
     files = {f.path for folder in ("", "evaluation", "checkpoint") for f in run.client.list_artifacts(run.run_id, folder)}
     assert {"recipe.yaml", "evaluation/metrics.json", "evaluation/sample_grid.png", "checkpoint/final.safetensors"} <= files
     metrics = run.client.get_run(run.run_id).data.metrics
-    assert metrics["evaluation/train/kid"] == first.report["metrics"]["train"]["kid"]
+    assert metrics["evaluation/train/kid"] == first.report.metrics[Split.TRAIN].kid
     assert "evaluation/unseen_concept/top1_of_all" in metrics and "reference/real/train/kid" in metrics
-    assert mlflow.artifacts.load_dict(f"runs:/{run.run_id}/evaluation/metrics.json") == first.report
+    assert mlflow.artifacts.load_dict(f"runs:/{run.run_id}/evaluation/metrics.json") == first.report.as_json()
     assert not run.client.search_registered_models()
 
 

@@ -4,19 +4,21 @@ import json
 
 import pytest
 
+from flowmodel.evaluation.report import EvaluationReport, Scores
 from flowmodel.recipes import load_recipe
 from flowmodel.recipes.schema import GateConfig
 from flowmodel.release.gate import Champion, champion_rules, decide, share_of_copies, threshold_rules
+from tests.reports import changed, report_of
 
 GENEROUS = {"max_kid": 1.0, "min_top1": 0.1, "min_alpha_iou": 0.1, "max_copy_ratio": 1.0}
 
 
-def _report(unseen: dict | None = None, colour: str = "rgba", **trained: float) -> dict:
+def _report(unseen: dict | None = None, colour: str = "rgba", **trained: float) -> EvaluationReport:
     train = {"kid": 0.10, "kid_low": 0.08, "kid_high": 0.12, "top1_of_all": 0.97, "judge_top1": 0.90, "alpha_iou": 0.8} | trained
     held_out = {"kid": 0.40, "kid_low": 0.35, "kid_high": 0.45, "top1_of_all": 0.20, "judge_top1": 0.10, "near_share": 0.05}
     if unseen is not None:
         held_out |= unseen
-    return {"metrics": {"train": train, "unseen_concept": held_out}, "settings": {"colour": colour}}
+    return report_of({"train": train, "unseen_concept": held_out}, colour=colour)
 
 
 def _champion(**trained: float) -> Champion:
@@ -45,8 +47,7 @@ def test_one_broken_threshold_is_enough_and_is_named(gate):
 
 
 def test_what_was_not_measured_breaks_a_threshold():
-    report = _report()
-    del report["metrics"]["unseen_concept"]
+    report = changed(_report(), {"metrics.unseen_concept": None})
     assert decide(report, GateConfig(), None).outcome == "champion"
     decision = decide(report, GateConfig(max_copy_ratio=0.5), None)
     assert decision.outcome == "refused" and "unseen concepts: not measured" in decision.reason
@@ -62,16 +63,15 @@ def test_a_waiver_is_said_with_its_reason_in_the_decision():
 
 
 def test_a_model_that_draws_no_transparency_is_not_asked_for_silhouettes():
-    report = _report(colour="rgb")
-    del report["metrics"]["train"]["alpha_iou"]
+    report = changed(_report(colour="rgb"), {"metrics.train.alpha_iou": None})
     (rule,) = (rule for rule in threshold_rules(report, GateConfig(min_alpha_iou=0.5)) if rule.name == "min_alpha_iou")
     assert rule.kept is None and "draws no transparency (rgb)" in rule.words
 
 
 def test_copies_are_told_by_the_calibrated_threshold_and_without_one_by_the_stricter_fixed_criterion():
-    assert share_of_copies({"near_share": 0.8, "copy_ratio": 0.0, "copy_ratio_pixels": 0.4}) == ("near_share", 0.8)
-    assert share_of_copies({"copy_ratio": 0.0, "copy_ratio_pixels": 0.4}) == ("copy_ratio", 0.4)
-    assert share_of_copies({"kid": 1.0}) == ("copy_ratio", None)
+    assert share_of_copies(Scores(near_share=0.8, copy_ratio=0.0, copy_ratio_pixels=0.4)) == ("near_share", 0.8)
+    assert share_of_copies(Scores(copy_ratio=0.0, copy_ratio_pixels=0.4)) == ("copy_ratio", 0.4)
+    assert share_of_copies(Scores(kid=1.0)) == ("copy_ratio", None)
 
 
 def test_a_model_that_is_worse_in_nothing_replaces_the_champion():

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -11,9 +10,11 @@ import torch
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.evaluate import evaluate
 from flowmodel.evaluation.grid import sample_grid
+from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.model.checkpoint import FINAL, Checkpoint, save_checkpoint
 from flowmodel.recipes import load_recipe, load_selection
 from flowmodel.recipes.schema import GateConfig
+from flowmodel.recipes.split import Split
 from flowmodel.registry.models import Registered, register
 from flowmodel.registry.references import aliases_of
 from flowmodel.registry.tracking import connect
@@ -48,7 +49,7 @@ SETTINGS = (
 @dataclass(frozen=True)
 class Model:
     checkpoint: Checkpoint
-    report: dict[str, Any]
+    report: EvaluationReport
     grid: Path
 
 
@@ -100,10 +101,10 @@ WORSE, CHAMPION, BETTER = 60, 150, 300
 
 def test_a_model_trained_to_memorise_is_flagged_and_not_registered(trained, released, store):
     model = trained(BETTER)
-    unseen = model.report["metrics"]["unseen_concept"]
-    assert unseen["near_share"] > 0.5 > 2 * model.report["reference"]["real"]["unseen_concept"]["near_share"]
-    assert unseen["auth_pct"] < 20
-    assert model.report["metrics"]["validation"]["loss"] > 10 * model.report["metrics"]["train"]["loss"]
+    unseen, real = (rows[Split.UNSEEN_CONCEPT] for rows in (model.report.metrics, model.report.reference.real))
+    assert unseen.near_share > 0.5 > 2 * real.near_share
+    assert unseen.auth_pct < 20
+    assert model.report.score(Split.VALIDATION, "loss") > 10 * model.report.score(Split.TRAIN, "loss")
     with pytest.raises(FlowmodelError, match=r"share of near copies of unseen concepts: 0.*must be at most 0\.3: NO"):
         released(model, NO_COPIES)
     assert connect(store).search_registered_models() == []
@@ -111,10 +112,11 @@ def test_a_model_trained_to_memorise_is_flagged_and_not_registered(trained, rele
 
 def test_real_icons_that_nobody_trained_on_are_not_flagged(trained):
     report = trained(BETTER).report
-    real = report["reference"]["real"]
-    for split in ("validation", "unseen_concept"):
-        assert real[split]["near_share"] < 0.2 and real[split]["copy_ratio"] == 0 and real[split]["auth_pct"] > 50
-    drawn_by_a_person = report | {"metrics": report["metrics"] | {"unseen_concept": real["unseen_concept"]}}
+    real = report.reference.real
+    for split in (Split.VALIDATION, Split.UNSEEN_CONCEPT):
+        assert real[split].near_share < 0.2 and real[split].copy_ratio == 0 and real[split].auth_pct > 50
+    metrics = report.metrics | {Split.UNSEEN_CONCEPT: real[Split.UNSEEN_CONCEPT]}
+    drawn_by_a_person = report.model_copy(update={"metrics": metrics})
     decision = decide(drawn_by_a_person, NO_COPIES, None)
     assert decision.outcome == "champion"
     assert [rule.kept for rule in decision.rules if rule.name == "max_copy_ratio"] == [True]
@@ -145,6 +147,6 @@ def test_a_better_model_replaces_the_champion_and_a_worse_one_stays_challenger(t
     assert worse.decision.reason.startswith("worse than the champion, version 1: KID of trained icons: ")
     better = released(trained(BETTER), TRAINED_ONLY)
     assert better.aliases == ("challenger", "champion")
-    kid = [trained(steps).report["metrics"]["train"]["kid"] for steps in (WORSE, CHAMPION, BETTER)]
+    kid = [trained(steps).report.score(Split.TRAIN, "kid") for steps in (WORSE, CHAMPION, BETTER)]
     assert kid[0] > kid[1] > kid[2]
     assert aliases_of(connect(store), "flowmodel") == {"challenger": "3", "champion": "3"}

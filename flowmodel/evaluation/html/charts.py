@@ -15,10 +15,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from flowmodel.evaluation.metric_names import Better
+from flowmodel.recipes.split import Split
 
 # Stand-ins for the page's variables: matplotlib wants colours.
 INK, FAINT = "#010203", "#010204"
-SERIES = {"train": "#010211", "unseen_concept": "#010212", "all": "#010213", "validation": "#010214", "unseen_style": "#010215"}
+SERIES = {
+    Split.TRAIN: "#010211",
+    Split.UNSEEN_CONCEPT: "#010212",
+    "all": "#010213",
+    Split.VALIDATION: "#010214",
+    Split.UNSEEN_STYLE: "#010215",
+}
 _OTHER = "#010216"
 _VARIABLES = {INK: "--ink-soft", FAINT: "--line"} | {
     colour: f"--series-{name.replace('_', '-')}" for name, colour in (SERIES | {"other": _OTHER}).items()

@@ -10,21 +10,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from flowmodel.data.dataset import IconDataset
-from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT
 from flowmodel.evaluation.evaluate import Evaluation, evaluate
 from flowmodel.evaluation.html import words
 from flowmodel.evaluation.html.charts import Chart, Line, LineChart, bars
 from flowmodel.evaluation.html.pictures import Tiles, data_uri
-from flowmodel.evaluation.metric_names import NOTHING, ROWS, SPLITS, metric, number, shown, split_title
-from flowmodel.evaluation.metrics.memorization import COPY_THRESHOLD
+from flowmodel.evaluation.metric_names import NOTHING, ROWS, metric, number, shown
+from flowmodel.evaluation.report import ALL, EvaluationReport, Scores, SweepRow
 from flowmodel.evaluation.samples import Samples, load_samples
-from flowmodel.evaluation.sweeps import ALL, ANSWER_SOLVER, ANSWER_STEPS
+from flowmodel.evaluation.sweeps import ANSWER_SOLVER, ANSWER_STEPS
 from flowmodel.files import Artifact, write_bytes
 from flowmodel.images.save import png_bytes
 from flowmodel.model.animation import draw_animation
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.generator import Generator
 from flowmodel.recipes.schema import EvaluationConfig
+from flowmodel.recipes.split import Split
 
 REPORT_FILE, ANIMATION_FILE = "report.html", "trajectory.png"
 TRAINED_TILES, HELD_OUT_TILES, CLOSEST_TILES, ANIMATED, ANIMATED_UNSEEN = 24, 10, 10, 9, 3
@@ -79,10 +79,11 @@ def write_report(
     """
     report, header, recipe = evaluation.report, checkpoint.header, checkpoint.recipe
     samples, real = load_samples(evaluation.samples), evaluation.real
-    near = report["settings"].get("thresholds", {}).get("near", {}).get("features", COPY_THRESHOLD)
+    thresholds = report.settings.thresholds
+    near = thresholds.near.features if thresholds.near else thresholds.copy_ratio
     tiles = Tiles(samples, evaluation.features, real, real.rows(real.known(header.seen_ids)), near)
-    rulers = [ruler for split in (TRAIN, UNSEEN_CONCEPT) if split in report["metrics"] for ruler in _rulers(report, split)]
-    held_out = [split for split in report["metrics"] if split != TRAIN]
+    rulers = [*_rulers(report, Split.TRAIN), *_rulers(report, Split.UNSEEN_CONCEPT)]
+    held_out = [split for split in report.metrics if split != Split.TRAIN]
     environment = Environment(
         loader=PackageLoader("flowmodel.evaluation.html"),
         autoescape=True,
@@ -93,7 +94,7 @@ def write_report(
     page = environment.get_template("report.html.jinja").render(
         title=f"{recipe.name}: how good is it?",
         recipe=recipe,
-        seeds=report["settings"]["seeds"],
+        seeds=report.settings.seeds,
         seed=samples.seeds[0],
         quality=words.quality(report),
         memorisation=words.memorisation(report, recipe),
@@ -102,21 +103,19 @@ def write_report(
         marked={mark.row for ruler in rulers for mark in ruler.marks},
         animation=data_uri(animation.read_bytes()) if animation else None,
         still=_last_frame(animation) if animation else None,
-        animated=[(samples.prompts[n], samples.splits[n] != TRAIN) for n in _animated(samples)],
-        trained=tiles.beside_real(TRAIN, TRAINED_TILES),
+        animated=[(samples.prompts[n], samples.splits[n] != Split.TRAIN) for n in _animated(samples)],
+        trained=tiles.beside_real(Split.TRAIN, TRAINED_TILES),
         held_out={split: tiles.beside_nearest(split, HELD_OUT_TILES) for split in held_out},
         near=near,
         closest=tiles.closest(CLOSEST_TILES),
-        splits=SPLITS,
-        split_title=split_title,
         rows=ROWS,
         nfe=_nfe_charts(report),
         guidance=_guidance_charts(report),
         groups=_group_charts(report),
         curves=_curve_charts(curves),
-        tables=[_table(report, split) for split in report["metrics"]],
-        meanings=[m for m in shown({key for scores in report["metrics"].values() for key in scores}) if m.meaning],
-        left_out=[(_title(key), reason) for key, reason in report["settings"].get("left_out", {}).items()],
+        tables=[_table(report, split) for split in report.metrics],
+        meanings=[m for m in shown({name for scores in report.metrics.values() for name in scores.measured}) if m.meaning],
+        left_out=[(_title(key), reason) for key, reason in report.settings.left_out.items()],
         settings=_settings(report, header.dataset_digest),
         recipe_yaml=yaml.safe_dump(header.recipe, sort_keys=False, allow_unicode=True),
         answer=f"{ANSWER_STEPS} {ANSWER_SOLVER} steps",
@@ -127,7 +126,7 @@ def write_report(
 def _animated(samples: Samples) -> list[int]:
     """Which samples an animation shows: mostly trained icons, and some that the model has never seen."""
     numbers: list[int] = []
-    for split, count in ((TRAIN, ANIMATED - ANIMATED_UNSEEN), (UNSEEN_CONCEPT, ANIMATED_UNSEEN)):
+    for split, count in ((Split.TRAIN, ANIMATED - ANIMATED_UNSEEN), (Split.UNSEEN_CONCEPT, ANIMATED_UNSEEN)):
         own = samples.of_split(split)
         numbers += own[:: max(1, len(own) // count)][:count]
     return numbers
@@ -153,7 +152,7 @@ class Mark:
 class Ruler:
     """One score between what noise and what real icons have."""
 
-    split: str
+    split: Split
     metric: str
     better: str
     value: str
@@ -162,35 +161,37 @@ class Ruler:
     high: Mark
 
 
-def _rulers(report: Mapping[str, Any], split: str) -> list[Ruler]:
-    own, reference = report["metrics"][split], report["reference"]
+def _rulers(report: EvaluationReport, split: Split) -> list[Ruler]:
     rulers = []
     for key in _HEADLINES:
-        values = {row: scores[split][key] for row, scores in reference.items() if split in scores and key in scores[split]}
-        if key not in own or not {"real", "noise"} <= values.keys():
+        own = report.score(split, key)
+        of_rows = {name: row[split].get(key) for name, row in report.reference.rows.items() if split in row}
+        values = {name: value for name, value in of_rows.items() if value is not None}
+        if own is None or not {"real", "noise"} <= values.keys():
             continue
         worst, best = values["noise"], values["real"]
         named, span = metric(key), best - worst
         marks = tuple(
             Mark(row, label, named.text(value), min(1.0, max(0.0, (value - worst) / span if span else 0.0)))
             for row, label, value in (
-                *((row, ROWS[row][0], value) for row, value in values.items() if row in ROWS),
-                ("model", "This model", own[key]),
+                *((row, ROWS[row][0], value) for row, value in values.items()),
+                ("model", "This model", own),
             )
         )
         by_row = {mark.row: mark for mark in marks}
         between = tuple(mark for mark in marks if mark.row not in ("noise", "real"))
-        rulers.append(Ruler(split, named.label, named.better, named.text(own[key]), between, by_row["noise"], by_row["real"]))
+        rulers.append(Ruler(split, named.label, named.better, named.text(own), between, by_row["noise"], by_row["real"]))
     return rulers
 
 
-def _nfe_charts(report: Mapping[str, Any]) -> list[Chart]:
-    rows = report.get("sweeps", {}).get("nfe", [])
-    if not rows:
+def _nfe_charts(report: EvaluationReport) -> list[Chart]:
+    if report.sweeps is None:
         return []
-    x, own = [row["network_evaluations"] for row in rows], next((r["network_evaluations"] for r in rows if r["is_own"]), None)
+    rows = report.sweeps.nfe
+    x = [row.network_evaluations for row in rows]
+    own = next((row.network_evaluations for row in rows if row.is_own), None)
     label = "network evaluations a picture"
-    distances = Line("all", "all icons", x, [100 * row["distance"] for row in rows])
+    distances = Line("all", "all icons", x, [100 * row.distance for row in rows])
     charts = [
         LineChart(
             "Distance from the exact answer",
@@ -208,17 +209,17 @@ def _nfe_charts(report: Mapping[str, Any]) -> list[Chart]:
     return [chart.draw(f"nfe{number}") for number, chart in enumerate(charts)]
 
 
-def _guidance_charts(report: Mapping[str, Any]) -> list[Chart]:
-    rows = report.get("sweeps", {}).get("guidance", [])
-    if not rows:
+def _guidance_charts(report: EvaluationReport) -> list[Chart]:
+    if report.sweeps is None:
         return []
-    x, own = [row["guidance"] for row in rows], next((row["guidance"] for row in rows if row["is_own"]), None)
+    rows = report.sweeps.guidance
+    x, own = [row.guidance for row in rows], next((row.guidance for row in rows if row.is_own), None)
     charts = _score_charts(rows, x, "guidance scale w (1 is off)", own, keys=("top1_of_all", "kid", "alpha_iou"))
     return [chart.draw(f"guidance{number}") for number, chart in enumerate(charts)]
 
 
 def _score_charts(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[SweepRow],
     x: Sequence[float],
     x_label: str,
     own: float | None,
@@ -229,14 +230,15 @@ def _score_charts(
     charts = []
     for key in keys:
         named = metric(key)
-        splits = [split for split in rows[0]["scores"] if (split == ALL) != named.is_share and key in rows[0]["scores"][split]]
         lines = []
-        for split in splits:
-            scores = [row["scores"][split] for row in rows]
-            has_band = f"{key}_low" in scores[0]
-            low, high = ([s[f"{key}_{end}"] for s in scores] if has_band else [] for end in ("low", "high"))
-            title = ("all icons" if split == ALL else split_title(split).lower()) + (", 95% interval" if has_band else "")
-            lines.append(Line(split, title, x, [s[key] for s in scores], low, high))
+        for split in rows[0].scores:
+            measured = [row.scores[split].measured for row in rows]
+            if (split == ALL) == named.is_share or key not in measured[0]:
+                continue
+            has_band = f"{key}_low" in measured[0]
+            low, high = ([of[f"{key}_{end}"] for of in measured] if has_band else [] for end in ("low", "high"))
+            label = _label(split).lower() + (", 95% interval" if has_band else "")
+            lines.append(Line(split, label, x, [of[key] for of in measured], low, high))
         if lines:
             unit = (
                 "share of drawings"
@@ -251,19 +253,22 @@ def _score_charts(
     return charts
 
 
-def _group_charts(report: Mapping[str, Any]) -> list[Chart]:
-    groups: Mapping[str, Any] = report.get("groups", {})
+def _label(split: str) -> str:
+    return split.label if isinstance(split, Split) else f"{split} icons"
+
+
+def _group_charts(report: EvaluationReport) -> list[Chart]:
     charts = []
     for key in _GROUP_CHARTS:
         values: dict[str, dict[str, float]] = {}
-        for split in (TRAIN, UNSEEN_CONCEPT):
-            for group, scores in groups.get(split, {}).items():
-                if key in scores:
-                    values.setdefault(group.replace("-", " & "), {})[split] = scores[key]
+        for split in (Split.TRAIN, Split.UNSEEN_CONCEPT):
+            for group, scores in report.groups.get(split, {}).items():
+                if (score := scores.get(key)) is not None:
+                    values.setdefault(group.replace("-", " & "), {})[split] = score
         if values:
             named = metric(key)
             label = "overlap (IoU)" if key == "alpha_iou" else "share of drawings"
-            charts.append(bars(f"groups-{key.replace('_', '-')}", named.label, label, values, lambda s: split_title(s).lower()))
+            charts.append(bars(f"groups-{key.replace('_', '-')}", named.label, label, values, lambda s: _label(s).lower()))
     return charts
 
 
@@ -294,15 +299,15 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Table:
-    split: str
+    split: Split
     count: int
     columns: tuple[str, ...]
     rows: tuple[TableRow, ...]
 
 
-def _table(report: Mapping[str, Any], split: str) -> Table:
-    own, spread = report["metrics"][split], report["spread"].get(split, {})
-    reference = {row: scores[split] for row, scores in report["reference"].items() if split in scores}
+def _table(report: EvaluationReport, split: Split) -> Table:
+    own, spread = report.metrics[split].measured, report.spread.get(split, Scores())
+    reference = {name: row[split] for name, row in report.reference.rows.items() if split in row}
     rows = []
     for named in shown(own):
         detail = []
@@ -312,24 +317,24 @@ def _table(report: Mapping[str, Any], split: str) -> Table:
             detail.append(f"{named.text(own[f'{named.key}_low'])} to {named.text(own[f'{named.key}_high'])}")
         cells = tuple(named.text(scores.get(named.key)) for scores in reference.values())
         rows.append(TableRow(named.label, named.better, named.text(own[named.key]), "; ".join(detail), cells))
-    columns = tuple(ROWS[row][0] if row in ROWS else row.replace("_", " ") for row in reference)
-    return Table(split, own["count"], columns, tuple(rows))
+    return Table(split, report.metrics[split].count, tuple(ROWS[row][0] for row in reference), tuple(rows))
 
 
 def _title(key: str) -> str:
     return f"The reference {ROWS[key][0].lower()}" if key in ROWS else metric(key).label
 
 
-def _settings(report: Mapping[str, Any], trained_on: str) -> list[tuple[str, str]]:
-    settings = {**report["settings"], "trained_on_dataset_digest": trained_on}
-    settings.pop("left_out", None)  # said beside the scores
+def _settings(report: EvaluationReport, trained_on: str) -> list[tuple[str, str]]:
+    # What was left out is said beside the scores.
+    settings = report.settings.model_dump(exclude={"left_out"}) | {"trained_on_dataset_digest": trained_on}
     return [(key.replace("_", " "), _plain(key, value)) for key, value in sorted(settings.items())]
 
 
 def _plain(key: str, value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(
-            f"{SPLITS.get(name, [name])[0].lower().replace('_', ' ')} {_plain(name, v)}" for name, v in value.items()
+            f"{_label(name).lower() if isinstance(name, Split) else name.replace('_', ' ')} {_plain(name, v)}"
+            for name, v in value.items()
         )
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain("", each) for each in value)

@@ -11,13 +11,13 @@ from itertools import zip_longest
 import numpy as np
 from torch import Tensor
 
-from flowmodel.data.splits import TRAIN
 from flowmodel.evaluation.features import Features
 from flowmodel.evaluation.metrics.memorization import neighbours
 from flowmodel.evaluation.real import RealIcons, Rows
 from flowmodel.evaluation.samples import Samples
 from flowmodel.images.rgba import to_image
 from flowmodel.images.save import png_bytes
+from flowmodel.recipes.split import Split
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Tiles:
         """Drawings for held-out captions that come closest to being a copy of a training icon, the worst first."""
         if self._nearest_N is None:
             return []
-        held_out = [n for n, split in enumerate(self._samples.splits) if split != TRAIN]
+        held_out = [n for n, split in enumerate(self._samples.splits) if split != Split.TRAIN]
         worst = sorted(held_out, key=lambda n: self._ratio_N[n])[:count]
         return [self._with_nearest(n, f"{self._ratio_N[n]:.2f}") for n in worst]
 

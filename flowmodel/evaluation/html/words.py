@@ -1,15 +1,12 @@
 """What a report says in plain sentences. Pure functions on the report of an evaluation."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from flowmodel.data.splits import TRAIN, UNSEEN_CONCEPT, VALIDATION
 from flowmodel.evaluation.metric_names import number, percent
+from flowmodel.evaluation.report import EvaluationReport, Scores
 from flowmodel.recipes.schema import Recipe
+from flowmodel.recipes.split import Split
 from flowmodel.release.gate import share_of_copies
-
-Report = Mapping[str, Any]
 
 # Where words change, as a share of what real icons reach.
 _NEARLY_ALL, _MOST, _SOME = 0.9, 0.5, 0.1
@@ -26,51 +23,48 @@ class Statement:
     sentences: tuple[str, ...]
 
 
-def quality(report: Report) -> Statement:
+def quality(report: EvaluationReport) -> Statement:
     """How good is it, for what it knows and for what it doesn't?"""
-    metrics, reference = report["metrics"], report["reference"]
     sentences = [_drawn(report)]
-    parts = {split: _reached(report, split) for split in (TRAIN, UNSEEN_CONCEPT) if split in metrics}
-    for split, words in ((TRAIN, "icons it was trained on"), (UNSEEN_CONCEPT, "concepts it has never seen")):
-        if split in metrics:
-            own, real, noise = (rows[split] for rows in (metrics, reference["real"], reference["noise"]))
-            sentences.append(
-                f"Of {words}, {percent(own['top1_of_all'])} are recognised: of all {report['settings']['real_icons']:,} real "
-                f"icons the right one is the nearest to the drawing. The real icons at half their resolution reach "
-                f"{percent(real['top1_of_all'])}, noise {percent(noise['top1_of_all'])}."
-            )
+    parts = {}
+    for split, words in ((Split.TRAIN, "icons it was trained on"), (Split.UNSEEN_CONCEPT, "concepts it has never seen")):
+        own = report.score(split, "top1_of_all")
+        if own is None:
+            continue
+        real, noise = (row[split].top1_of_all or 0.0 for row in (report.reference.real, report.reference.noise))
+        parts[split] = own / real if real else 0.0
+        sentences.append(
+            f"Of {words}, {percent(own)} are recognised: of all {report.settings.real_icons:,} real icons the right one is the "
+            f"nearest to the drawing. The real icons at half their resolution reach {percent(real)}, noise {percent(noise)}."
+        )
     sentences.append(_distance(report))
-    return Statement(_verdict(parts.get(TRAIN, 0.0), parts.get(UNSEEN_CONCEPT)), tuple(s for s in sentences if s))
+    verdict = _verdict(parts.get(Split.TRAIN, 0.0), parts.get(Split.UNSEEN_CONCEPT))
+    return Statement(verdict, tuple(sentence for sentence in sentences if sentence))
 
 
-def _drawn(report: Report) -> str:
-    settings = report["settings"]
-    icons, seeds = sum(scores["count"] for scores in report["metrics"].values()), len(settings["seeds"])
+def _drawn(report: EvaluationReport) -> str:
+    settings = report.settings
+    icons, seeds = sum(scores.count for scores in report.metrics.values()), len(settings.seeds)
+    before = settings.initial_icons
     times = {1: "once", 2: "twice"}.get(seeds, f"{seeds} times")
     each = " each from other noise," if seeds > 1 else ""
-    before = settings.get("initial_icons", 0)
     beyond = f", from weights that {before:,} others had trained" if before else ""
     return (
-        f"The recipe {settings['recipe']} made a model of {settings['parameters'] / 1e6:.2f} million parameters, trained for "
-        f"{settings['training_steps']:,} steps on {settings['training_icons'] - before:,} icons{beyond}. Here it drew {icons:,} "
-        f"icons by their names, {times},{each} with {settings['network_evaluations']} network evaluations a picture."
+        f"The recipe {settings.recipe} made a model of {settings.parameters / 1e6:.2f} million parameters, trained for "
+        f"{settings.training_steps:,} steps on {settings.training_icons - before:,} icons{beyond}. Here it drew {icons:,} "
+        f"icons by their names, {times},{each} with {settings.network_evaluations} network evaluations a picture."
     )
 
 
-def _distance(report: Report) -> str:
-    own, real, noise = report["metrics"][TRAIN], *(report["reference"][row][TRAIN] for row in ("real", "noise"))
-    if not all("kid" in scores for scores in (own, real, noise)):
+def _distance(report: EvaluationReport) -> str:
+    own, real, noise = (rows[Split.TRAIN] for rows in (report.metrics, report.reference.real, report.reference.noise))
+    if own.kid is None or own.kid_low is None or own.kid_high is None or real.kid is None or noise.kid is None:
         return ""
     return (
-        f"The distance of its drawings of trained icons from the real ones (KID; 0 is none) is {number(own['kid'])}, with a "
-        f"95% interval from {number(own['kid_low'])} to {number(own['kid_high'])}. One half of the real icons has "
-        f"{number(real['kid'])} from the other, noise has {number(noise['kid'])}."
+        f"The distance of its drawings of trained icons from the real ones (KID; 0 is none) is {number(own.kid)}, with a "
+        f"95% interval from {number(own.kid_low)} to {number(own.kid_high)}. One half of the real icons has "
+        f"{number(real.kid)} from the other, noise has {number(noise.kid)}."
     )
-
-
-def _reached(report: Report, split: str) -> float:
-    real = report["reference"]["real"][split]["top1_of_all"]
-    return report["metrics"][split]["top1_of_all"] / real if real else 0.0
 
 
 def _verdict(trained: float, unseen: float | None) -> str:
@@ -98,14 +92,15 @@ def _in_words(share: float, nearly_all: str, most: str, some: str, hardly: str) 
     return nearly_all if share >= _NEARLY_ALL else most if share >= _MOST else some if share >= _SOME else hardly
 
 
-def memorisation(report: Report, recipe: Recipe) -> Statement:
+def memorisation(report: EvaluationReport, recipe: Recipe) -> Statement:
     """Does it memorise, and does its recipe mind?"""
-    metrics, real = report["metrics"], report["reference"]["real"]
     rule = _copy_rule(report, recipe)
-    key = next((key for key in ("near_share", "copy_ratio") if key in metrics[TRAIN]), None)
-    if key is None:
+    trained, real = report.metrics[Split.TRAIN], report.reference.real
+    key = next((key for key in ("near_share", "copy_ratio") if trained.get(key) is not None), None)
+    share = trained.get(key) if key else None
+    if key is None or share is None:
         return Statement("Whether it memorises was not measured: it has hardly any training icons.", (rule,))
-    share, chance = metrics[TRAIN][key], real[TRAIN].get(key, 0.0)
+    chance = real[Split.TRAIN].get(key) or 0.0
     if share - chance >= _THE_RULE:
         verdict = "It memorises: most of its drawings of trained icons are near copies."
     elif share - chance >= _MORE_THAN_CHANCE:
@@ -115,12 +110,13 @@ def memorisation(report: Report, recipe: Recipe) -> Statement:
     sentences = [
         _TESTS[key] + f" {percent(share)} of its drawings of trained icons do; of new real icons {percent(chance)} would."
     ]
-    if (strict := metrics[TRAIN].get("copy_ratio")) is not None and key != "copy_ratio":
+    if trained.copy_ratio is not None and key != "copy_ratio":
         sentences.append(
-            f"By the strict test of the literature, three times nearer to one than to any other, {percent(strict)} are copies."
+            "By the strict test of the literature, three times nearer to one than to any other, "
+            f"{percent(trained.copy_ratio)} are copies."
         )
-    if key in metrics.get(UNSEEN_CONCEPT, {}):
-        unseen, by_chance = metrics[UNSEEN_CONCEPT][key], real[UNSEEN_CONCEPT].get(key, 0.0)
+    if (unseen := report.score(Split.UNSEEN_CONCEPT, key)) is not None:
+        by_chance = real[Split.UNSEEN_CONCEPT].get(key) or 0.0
         more = unseen - by_chance >= _MORE_THAN_CHANCE
         sentences.append(
             f"Asked for concepts it has never seen, it comes so near to some training icon in {percent(unseen)} of the cases"
@@ -140,8 +136,8 @@ _TESTS = {
 }
 
 
-def _loss_gap(report: Report) -> str:
-    trained, held_out = (report["metrics"].get(split, {}).get("loss") for split in (TRAIN, VALIDATION))
+def _loss_gap(report: EvaluationReport) -> str:
+    trained, held_out = (report.score(split, "loss") for split in (Split.TRAIN, Split.VALIDATION))
     if not trained or held_out is None:
         return ""
     ratio = held_out / trained
@@ -151,11 +147,11 @@ def _loss_gap(report: Report) -> str:
     return f"Its loss is {beside}, {ratio:.1f} times as much: it knows the icons that it was trained on."
 
 
-def _copy_rule(report: Report, recipe: Recipe) -> str:
+def _copy_rule(report: EvaluationReport, recipe: Recipe) -> str:
     gate = recipe.evaluation.gate
     if (limit := gate.max_copy_ratio) is not None:
         allowed = f"The recipe allows near copies in {percent(limit)} of the unseen captions"
-        _, unseen = share_of_copies(report["metrics"].get(UNSEEN_CONCEPT, {}))
+        _, unseen = share_of_copies(report.metrics.get(Split.UNSEEN_CONCEPT, Scores()))
         if unseen is None:
             return f"{allowed}; there was none to measure it on."
         return f"{allowed}; the model {'keeps' if unseen <= limit else 'breaks'} that rule."
@@ -164,9 +160,9 @@ def _copy_rule(report: Report, recipe: Recipe) -> str:
     return f"The recipe {recipe.name} has no rule against copies: no model of it is refused for them."
 
 
-def other_data(report: Report, trained_on: str) -> str:
+def other_data(report: EvaluationReport, trained_on: str) -> str:
     """A warning where the icons are not those that the model was trained beside; else empty."""
-    if report["settings"]["dataset_digest"] == trained_on:
+    if report.settings.dataset_digest == trained_on:
         return ""
     return (
         "The prepared data have changed since this model was trained. Icons that count as held out here may have been trained "

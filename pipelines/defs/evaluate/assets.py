@@ -23,7 +23,7 @@ def judge(
     started = time.perf_counter()
     cache, colour = store.open().root / "features", recipe.load().data.colour
     result = judge_of(icon_dataset, cache, colour, log=context.log.info)
-    quality = [{"icons": split} | shares for split, shares in result.quality.items()]
+    quality = [{"icons": str(split)} | shares.model_dump() for split, shares in result.quality.items()]
     return materialised(result.artifact, started, quality_on_held_out_icons=table(quality))
 
 
@@ -49,6 +49,7 @@ def evaluation(
     from flowmodel.evaluation.grid import sample_grid
     from flowmodel.evaluation.html.page import REPORT_FILE, evaluate_and_report
     from flowmodel.model.checkpoint import Checkpoint
+    from flowmodel.recipes.split import Split
     from flowmodel.registry.curves import training_curves
     from flowmodel.registry.models import record_evaluation
     from flowmodel.registry.runs import EVALUATION
@@ -63,15 +64,13 @@ def evaluation(
     result = evaluate_and_report(
         checkpoint, icon_dataset, folder, page, files.root / "features", curves=curves, log=context.log.info
     )
-    trained = result.report["metrics"]["train"]
-    context.log.info(
-        f"KID {trained['kid']:.4g}, right icon nearest among all: {trained['top1_of_all']:.1%} of {trained['count']}"
-    )
+    trained = result.report.metrics[Split.TRAIN]
+    context.log.info(f"KID {trained.kid:.4g}, right icon nearest among all: {trained.top1_of_all:.1%} of {trained.count}")
     evaluated = time.perf_counter()
     grid = sample_grid(result.samples, icon_dataset, files.file("sample_grid", f"{training}.png"))
     run = record_evaluation(files, checkpoint, result.report, grid.path, icon_dataset, page=page)
 
-    scores = {f"train {name}": value for name, value in trained.items()}
+    scores = {"train count": trained.count} | {f"train {name}": value for name, value in trained.measured.items()}
     links = {
         "report": dg.MetadataValue.url(run.artifact_url(f"{EVALUATION}/{REPORT_FILE}")),
         "report_file": dg.MetadataValue.path(page),

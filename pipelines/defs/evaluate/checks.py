@@ -3,7 +3,7 @@
 import dagster as dg
 
 from flowmodel.data.dataset import IconDataset
-from flowmodel.files import Artifact, read_json
+from flowmodel.files import Artifact
 from pipelines.failures import readable_failures
 from pipelines.reporting import table
 from pipelines.resources import RecipeResource, StoreResource
@@ -27,13 +27,14 @@ def beats_champion(
     flow_checkpoint: Artifact,
     icon_dataset: IconDataset,
 ) -> dg.AssetCheckResult:
+    from flowmodel.evaluation.report import EvaluationReport
     from flowmodel.model.checkpoint import Checkpoint
     from flowmodel.registry.champion import decide_on
 
     decision = decide_on(
         store.open(),
         Checkpoint.open(flow_checkpoint.path, flow_checkpoint.digest),
-        read_json(evaluation.path),
+        EvaluationReport.read(evaluation.path),
         icon_dataset,
         recipe.load().evaluation.gate,
         log=context.log.info,

@@ -5,7 +5,7 @@ import time
 import dagster as dg
 
 from flowmodel.data.dataset import IconDataset
-from flowmodel.files import Artifact, read_json, write_json
+from flowmodel.files import Artifact, write_json
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
 from pipelines.reporting import materialised, table
@@ -28,6 +28,7 @@ def registered_model(
     icon_dataset: IconDataset,
 ) -> dg.MaterializeResult[Artifact]:
     """The checkpoint as a version of the MLflow model `flowmodel`: challenger, and champion where the gate says so."""
+    from flowmodel.evaluation.report import EvaluationReport
     from flowmodel.model.checkpoint import Checkpoint
     from flowmodel.registry.models import register
 
@@ -36,7 +37,7 @@ def registered_model(
     registered = register(
         files,
         Checkpoint.open(flow_checkpoint.path, flow_checkpoint.digest),
-        read_json(evaluation.path),
+        EvaluationReport.read(evaluation.path),
         sample_grid.path,
         icon_dataset,
         recipe.load().evaluation.gate,

@@ -7,7 +7,7 @@ import pytest
 
 from flowmodel.evaluation.evaluate import evaluate
 from flowmodel.evaluation.html.page import write_report
-from flowmodel.files import read_json
+from flowmodel.evaluation.report import EvaluationReport
 from tests.evaluation.browser import CHROMIUM, browser_page
 
 
@@ -35,9 +35,8 @@ def read(tiny_report) -> _Reader:
 
 
 def test_the_json_beside_it_holds_what_the_page_is_made_of(tiny_report):
-    report = read_json(tiny_report.evaluation.metrics.path)
-    assert {"metrics", "reference", "settings"} <= report.keys()
-    assert report["settings"]["seeds"] == [5]
+    report = EvaluationReport.read(tiny_report.evaluation.metrics.path)
+    assert report == tiny_report.evaluation.report and report.settings.seeds == (5,)
 
 
 def test_everything_is_inside_and_no_script_runs(tiny_report, read):
@@ -91,18 +90,13 @@ def test_sweeps_groups_and_curves_are_charts(read, tiny_report):
         "loss against training steps",
     ):
         assert any(words in label for label in spoken), words
-    assert len(tiny_report.evaluation.report["sweeps"]["nfe"]) >= 5
+    assert len(tiny_report.evaluation.report.sweeps.nfe) >= 5
 
 
 def test_settings_and_what_was_left_out_are_written_down(read, tiny_report):
     text = " ".join(" ".join(read.text).split())
-    settings = tiny_report.evaluation.report["settings"]
-    for value in (
-        settings["checkpoint_digest"],
-        settings["extractor_digest"],
-        settings["dataset_digest"],
-        settings["judge_digest"],
-    ):
+    settings = tiny_report.evaluation.report.settings
+    for value in (settings.checkpoint_digest, settings.extractor_digest, settings.dataset_digest, settings.judge_digest):
         assert value in text
     assert "the caption encoder minilm has no image tower" in text
     assert "no two sources of this data set draw the same thing" in text

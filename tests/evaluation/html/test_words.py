@@ -1,41 +1,37 @@
 """What a report says, for reports whose numbers are known."""
 
-import copy
-
 import pytest
 
 from flowmodel.evaluation.html.words import memorisation, other_data, quality
+from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.recipes import load_recipe
+from tests.reports import changed, report_of
 
 
 def _scores(top1: float, near: float = 0.03, copies: float = 0.0, **more: float) -> dict:
-    return {"count": 20, "top1_of_all": top1, "near_share": near, "copy_ratio": copies} | more
+    return {"top1_of_all": top1, "near_share": near, "copy_ratio": copies} | more
 
 
 @pytest.fixture
-def report() -> dict:
+def report() -> EvaluationReport:
     kid = {"kid": 0.02, "kid_low": 0.01, "kid_high": 0.03}
-    return {
-        "metrics": {
+    return report_of(
+        metrics={
             "train": _scores(0.95, 0.9, 0.7, loss=0.1, **kid),
-            "validation": {"count": 20, "loss": 0.4},
+            "validation": {"loss": 0.4},
             "unseen_concept": _scores(0.02, 0.3),
         },
-        "reference": {
-            "real": {"train": _scores(1.0, **kid), "unseen_concept": _scores(1.0)},
-            "noise": {"train": _scores(0.0, **kid | {"kid": 3.0}), "unseen_concept": _scores(0.0)},
-        },
-        "settings": {
-            "recipe": "quickstart",
-            "parameters": 1_450_000,
-            "training_steps": 1500,
-            "training_icons": 203,
-            "real_icons": 1900,
-            "seeds": [1, 2, 3],
-            "network_evaluations": 16,
-            "dataset_digest": "d" * 64,
-        },
-    }
+        real={"train": _scores(1.0, **kid), "unseen_concept": _scores(1.0)},
+        noise={"train": _scores(0.0, **kid | {"kid": 3.0}), "unseen_concept": _scores(0.0)},
+        recipe="quickstart",
+        parameters=1_450_000,
+        training_steps=1500,
+        training_icons=203,
+        real_icons=1900,
+        seeds=[1, 2, 3],
+        network_evaluations=16,
+        dataset_digest="d" * 64,
+    )
 
 
 def test_a_model_that_knows_only_its_icons_is_said_to(report):
@@ -57,13 +53,13 @@ def test_a_model_that_knows_only_its_icons_is_said_to(report):
     ],
 )
 def test_verdicts_follow_the_numbers(report, trained, unseen, words):
-    report["metrics"]["train"]["top1_of_all"], report["metrics"]["unseen_concept"]["top1_of_all"] = trained, unseen
+    report = changed(report, {"metrics.train.top1_of_all": trained, "metrics.unseen_concept.top1_of_all": unseen})
     assert words in quality(report).verdict
 
 
 def test_without_held_out_icons_nothing_is_claimed_of_them(report):
-    for rows in (report["metrics"], *report["reference"].values()):
-        rows.pop("unseen_concept")
+    sections = ("metrics", "reference.real", "reference.noise")
+    report = changed(report, {f"{section}.unseen_concept": None for section in sections})
     assert quality(report).verdict.endswith("no held-out concept was there to try.")
 
 
@@ -78,15 +74,15 @@ def test_memorising_is_said_with_its_numbers_and_the_waiver_with_its_reason(repo
 
 
 def test_a_model_without_copies_is_not_accused_and_a_rule_is_judged(report):
-    report["metrics"]["train"] |= {"near_share": 0.04, "copy_ratio": 0.0, "loss": 0.39}
-    report["metrics"]["unseen_concept"]["near_share"] = 0.04
+    trained = {"near_share": 0.04, "copy_ratio": 0.0, "loss": 0.39}
+    report = changed(report, {f"metrics.train.{name}": value for name, value in trained.items()})
+    report = changed(report, {"metrics.unseen_concept.near_share": 0.04})
     strict = load_recipe("quickstart", ["evaluation.gate.waived={}", "evaluation.gate.max_copy_ratio=0.05"])
     said = memorisation(report, strict)
     text = " ".join(said.sentences)
     assert said.verdict == "By this test its drawings are no copies." and "no more than chance" in text
     assert "about the same" in text and "the model keeps that rule" in text
-    worse = copy.deepcopy(report)
-    worse["metrics"]["unseen_concept"]["near_share"] = 0.06
+    worse = changed(report, {"metrics.unseen_concept.near_share": 0.06})
     assert "the model breaks that rule" in " ".join(memorisation(worse, strict).sentences)
 
 
@@ -96,7 +92,6 @@ def test_other_data_are_warned_of(report):
 
 
 def test_icons_of_the_initial_weights_are_told_apart(report):
-    icons = report["settings"]["training_icons"]
-    report["settings"]["initial_icons"] = icons - 1
-    said = " ".join(quality(report).sentences)
+    icons = report.settings.training_icons
+    said = " ".join(quality(changed(report, {"settings.initial_icons": icons - 1})).sentences)
     assert f"on 1 icons, from weights that {icons - 1:,} others had trained" in said

@@ -1,0 +1,261 @@
+"""The report of an evaluation: what `metrics.json` holds, with a type (docs/evaluation.md says what each score means).
+
+What could not be measured is None here and absent in the file.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import Artifact, read_json, write_json
+from flowmodel.recipes.schema import Colour, SamplingConfig
+from flowmodel.recipes.split import Split
+
+METRICS_FILE = "metrics.json"
+SCHEMA_VERSION: Final = 1
+AllSplits = Literal["all"]
+ALL: AllSplits = "all"  # splits together: a distance between sets wants as many pictures as there are
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class _Sparse(_Part):
+    @model_serializer(mode="wrap")
+    def _measured(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value is not None}
+
+
+class Scores(_Sparse):
+    """Every score that there is. Shares and overlaps lie in [0, 1], auth_pct in [0, 100]; of distances 0 is the best."""
+
+    kid: float | None = None
+    kid_low: float | None = None
+    kid_high: float | None = None
+    fd: float | None = None
+    fd_infinity: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    density: float | None = None
+    coverage: float | None = None
+    vendi: float | None = None
+    top1_of_own: float | None = None
+    top1_of_source: float | None = None
+    top1_of_all: float | None = None
+    top5_of_all: float | None = None
+    judge_top1: float | None = None
+    judge_top5: float | None = None
+    clip_similarity: float | None = None
+    alpha_iou: float | None = None
+    alpha_error: float | None = None
+    near_share: float | None = None
+    copy_ratio: float | None = None
+    copy_ratio_pixels: float | None = None
+    neighbour_ratio: float | None = None
+    neighbour_ratio_pixels: float | None = None
+    auth_pct: float | None = None
+    loss: float | None = None
+    loss_gap: float | None = None
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """The scores that there are, by name."""
+        values = ((name, getattr(self, name)) for name in SCORES)
+        return {name: value for name, value in values if value is not None}
+
+    def get(self, score: str) -> float | None:
+        """The score of that name; None where it was not measured. Raises KeyError for a name that is no score's."""
+        if score not in SCORES:
+            raise KeyError(score)
+        value: float | None = getattr(self, score)
+        return value
+
+
+SCORES = tuple(Scores.model_fields)
+
+
+class SplitScores(Scores):
+    """`count` icons and the scores of their pictures."""
+
+    count: int
+
+
+BySplit = dict[Split, SplitScores]
+
+
+class References(_Sparse):
+    """What other pictures score in place of the samples (references.py); None where there are no such pictures."""
+
+    real: BySplit
+    noise: BySplit
+    copies: BySplit | None = None
+    other_vendor: BySplit | None = None
+
+    @property
+    def rows(self) -> dict[str, BySplit]:
+        """Those that there are, by name."""
+        values = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {name: row for name, row in values if row is not None}
+
+
+class SweepRow(_Part):
+    """Other settings than the recipe's on fewer icons.
+
+    Attributes:
+        network_evaluations: for a picture.
+        is_own: whether these are the recipe's settings.
+    """
+
+    network_evaluations: int
+    is_own: bool
+    scores: dict[Split | AllSplits, Scores]
+
+
+class StepsRow(SweepRow):
+    """`distance` from the exact answer: root mean square, as a share of a pixel's range."""
+
+    steps: int
+    distance: float
+
+
+class GuidanceRow(SweepRow):
+    guidance: float
+
+
+class Sweeps(_Part):
+    """Over the solver's steps, and over the guidance scale."""
+
+    nfe: tuple[StepsRow, ...]
+    guidance: tuple[GuidanceRow, ...]
+
+
+class JudgeQuality(_Part):
+    """How often the judge finds the captions of `count` real icons: first or among five, among those of the split and of all."""
+
+    count: float
+    top1_of_own: float
+    top5_of_own: float
+    top1_of_all: float
+    top5_of_all: float
+
+
+class NearCopy(_Part):
+    """Below which ratios of distances a picture counts as near copy, calibrated on so many real `pictures`, of which the share
+    `rate` falls below.
+    """
+
+    features: float
+    pixels: float
+    rate: float
+    pictures: int
+
+
+class Thresholds(_Sparse):
+    """Of the scores that compare with a constant."""
+
+    copy_ratio: float
+    near: NearCopy | None = None
+    neighbours: int
+    confidence: float
+
+
+class Settings(SamplingConfig):
+    """All that the scores depend on: the solver's settings, and these.
+
+    Attributes:
+        comparison_digest: equal for two models that are scored on the same icons in the same way, and may be compared.
+        left_out: by score or reference row, why it could not be measured.
+        ema: relative width of the averaged weights.
+        training_icons: those of the initial weights included, of which there are `initial_icons`.
+        samples: how many pictures were drawn for each split, over all seeds.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)  # a solver's setting that is no more doesn't spoil an old report
+
+    recipe: str
+    colour: Colour = "rgba"
+    checkpoint_digest: str
+    dataset_digest: str
+    comparison_digest: str
+    extractor: str
+    extractor_digest: str
+    clip: str | None = None
+    clip_digest: str | None = None
+    left_out: dict[str, str] = Field({})
+    judge_digest: str
+    judge_quality: dict[Split, JudgeQuality]
+    thresholds: Thresholds
+    network_evaluations: int
+    ema: float
+    training_steps: int
+    training_icons: int
+    initial_icons: int = 0
+    parameters: int
+    prompt_template: str
+    real_icons: int
+    samples: dict[Split, int]
+    seeds: tuple[int, ...]
+    device: str
+
+
+class EvaluationReport(_Sparse):
+    """Scores of a checkpoint's samples.
+
+    Attributes:
+        metrics: means over the seeds.
+        spread: standard deviations between the seeds; empty of a single seed.
+        groups: as `metrics`, by emoji group.
+        reference: what other pictures score in place of the samples.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION  # files of before there were versions are of the same form
+    metrics: BySplit
+    spread: dict[Split, Scores]
+    groups: dict[Split, dict[str, SplitScores]]
+    reference: References
+    settings: Settings
+    sweeps: Sweeps | None = None
+
+    def score(self, split: Split, score: str) -> float | None:
+        """None where it was not measured. Raises KeyError for a name that is no score's."""
+        return self.metrics.get(split, Scores()).get(score)
+
+    def required(self, split: Split, score: str) -> float:
+        """Like :meth:`score`; raises FlowmodelError where it was not measured."""
+        value = self.score(split, score)
+        if value is None:
+            raise FlowmodelError(f"evaluation of recipe '{self.settings.recipe}': {score} of '{split}' was not measured")
+        return value
+
+    @classmethod
+    def parse(cls, values: Any, where: Path | str) -> "EvaluationReport":
+        """Raises FlowmodelError that names `where` and the first field when `values` are no report, or one of another form."""
+        version = values.get("schema_version", SCHEMA_VERSION) if isinstance(values, Mapping) else SCHEMA_VERSION
+        if version != SCHEMA_VERSION:
+            raise FlowmodelError(
+                f"{where}: schema_version is {version!r}, and this release reads {SCHEMA_VERSION}; evaluate the model again"
+            )
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "report"
+            message = first["msg"].removeprefix("Value error, ")
+            raise FlowmodelError(
+                f"{where}: not the report of an evaluation ({field}: {message}); evaluate the model again"
+            ) from None
+
+    @classmethod
+    def read(cls, path: Path) -> "EvaluationReport":
+        """Raises FlowmodelError when the file is missing or damaged, or of another form."""
+        return cls.parse(read_json(path), path)
+
+    def as_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+    def write(self, path: Path) -> Artifact:
+        return Artifact.of(write_json(path, self.as_json()))

@@ -1,0 +1,24 @@
+"""The names of the splits, in code and in the documents."""
+
+import json
+
+import pytest
+
+from flowmodel.data.tables import SPLITS
+from flowmodel.recipes.split import EXCLUDED, Split
+from flowmodel.store import PROJECT_ROOT
+
+
+def test_a_split_is_its_name_wherever_it_is_written():
+    assert f"{Split.UNSEEN_CONCEPT}" == json.loads(json.dumps(Split.UNSEEN_CONCEPT)) == "unseen_concept"
+    assert Split("train") is Split.TRAIN and {Split.TRAIN: 1}["train"] == 1
+
+
+def test_the_table_of_splits_has_these_and_excluded():
+    assert (*Split, EXCLUDED) == SPLITS
+
+
+@pytest.mark.parametrize("document", ["evaluation.md", "sources.md"])
+def test_documents_name_every_split(document):
+    text = (PROJECT_ROOT / "docs" / document).read_text(encoding="utf-8")
+    assert [split for split in Split if f"| `{split}` |" not in text] == []
