@@ -7,9 +7,9 @@ from typing import Any
 
 import dagster as dg
 from dagster import AssetCheckEvaluation
-from dagster._core.errors import DagsterAssetCheckFailedError
 
 _STEP_WIDTH = 24
+_FAILED_CHECK = "DagsterAssetCheckFailedError"  # how Dagster calls what a failed blocking check raises
 _CONSEQUENCE = "Dependencies for step"  # how Dagster begins to tell of each step that is skipped after a failure
 
 
@@ -67,7 +67,7 @@ def _reason(failure: Any) -> str:
     """One line for what is meant to be read, a dg.Failure or a failed check; the whole trace of anything else."""
     if failure.user_failure_data is not None and failure.user_failure_data.description:
         return failure.user_failure_data.description
-    if failure.error.cls_name == DagsterAssetCheckFailedError.__name__:
+    if failure.error.cls_name == _FAILED_CHECK:
         return " ".join(failure.error.message.split()).partition(": ")[2]
     return failure.error_display_string
 

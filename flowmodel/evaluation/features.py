@@ -87,13 +87,12 @@ class FeatureExtractor:
     def _composite(self, rgb_B3HW: Tensor) -> tuple[Tensor, Tensor]:
         net = self._network
         h_BCHW = ((rgb_B3HW - _MEAN) / _STD).contiguous(memory_format=torch.channels_last)
-        h_BCHW = net._swish(net._bn0(net._conv_stem(h_BCHW)))
-        for number, block in enumerate(net._blocks):
-            h_BCHW = block(h_BCHW)
-            if number == _LAYOUT_BLOCK:
-                layout_BD = F.adaptive_avg_pool2d(h_BCHW, _LAYOUT_CELLS).flatten(1)
-        semantic_BD = net._swish(net._bn1(net._conv_head(h_BCHW))).mean(dim=(2, 3))
-        return semantic_BD, layout_BD
+        middle: list[Tensor] = []
+        # Named as in the file of weights, which is loaded strictly.
+        block = net.get_submodule(f"_blocks.{_LAYOUT_BLOCK}")
+        with block.register_forward_hook(lambda _module, _inputs, output_BCHW: middle.append(output_BCHW)):
+            semantic_BD = net.extract_features(h_BCHW).mean(dim=(2, 3))
+        return semantic_BD, F.adaptive_avg_pool2d(middle[0], _LAYOUT_CELLS).flatten(1)
 
 
 def load_extractor() -> FeatureExtractor:

@@ -139,7 +139,7 @@ def _seen(features: Features) -> Tensor:
 
 def _train(real: RealIcons, recipe: JudgeRecipe) -> _Pair:
     let_torchvision_import()
-    from open_clip.loss import ClipLoss
+    from open_clip import ClipLoss
 
     rows = np.array([row for row, split in enumerate(real.splits) if split == Split.TRAIN], dtype=int)
     if len(rows) < 2:

@@ -23,6 +23,7 @@ from flowmodel.text.torchvision_shim import let_torchvision_import
 
 LOCAL, HUB = "local-dir:", "hf-hub:"
 
+_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 _BATCH = 64
 _OFFLINE = "encoder 'minilm' works offline"
 
@@ -59,10 +60,6 @@ class ClipTower:
     def _read_width(self) -> int:
         import open_clip
 
-        if self._architecture.startswith(LOCAL):
-            return int(_local_config(self.name)["embed_dim"])
-        if self._architecture.startswith(HUB):
-            return int(open_clip.factory._get_hf_config(self._architecture.removeprefix(HUB))["model_cfg"]["embed_dim"])
         return int(open_clip.get_model_config(self._architecture)["embed_dim"])
 
     def load_model(self) -> tuple[Any, Any]:
@@ -92,17 +89,18 @@ def load_clip_tower(name: str) -> ClipTower:
     """
     let_torchvision_import()
     if name.startswith(LOCAL):
-        return ClipTower(name, _local_weights(name), name, None)
+        _check_local_config(name)
+        return ClipTower(name, _local_weights(name), f"{LOCAL}{_folder(name)}", None)
     if name.startswith(HUB):
         from open_clip.pretrained import download_pretrained_from_hf
 
         with _downloading(name):
             return ClipTower(name, Path(download_pretrained_from_hf(name.removeprefix(HUB))), name, None)
     architecture, tag = _known(name)
-    from open_clip.pretrained import download_pretrained, get_pretrained_cfg
+    import open_clip
 
     with _downloading(name):
-        path = Path(download_pretrained(get_pretrained_cfg(architecture, tag)))
+        path = Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(architecture, tag)))
     return ClipTower(name, path, architecture, tag)
 
 
@@ -125,7 +123,7 @@ def _folder(name: str) -> Path:
     return Path(name.removeprefix(LOCAL)).expanduser()
 
 
-def _local_config(name: str) -> dict[str, Any]:
+def _check_local_config(name: str) -> None:
     path = _folder(name) / "open_clip_config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
@@ -134,19 +132,17 @@ def _local_config(name: str) -> dict[str, Any]:
         raise FlowmodelError(f"encoder '{name}': {path} can't be read ({error.strerror}); {_OFFLINE}") from None
     except (ValueError, KeyError, TypeError, AssertionError):
         raise FlowmodelError(f"encoder '{name}': {path} is no model configuration of open_clip; {_OFFLINE}") from None
-    return dict(config)
 
 
 def _local_weights(name: str) -> Path:
-    from open_clip.factory import _find_checkpoint_in_dir
-
-    _local_config(name)
-    found = _find_checkpoint_in_dir(_folder(name))
-    if found is None:
-        raise FlowmodelError(
-            f"encoder '{name}': no weights in {_folder(name)} (looked for open_clip_model.safetensors and the like); {_OFFLINE}"
-        )
-    return Path(found)
+    """The first of _WEIGHTS that is there, or the only file of weights: what open_clip takes too."""
+    folder = _folder(name)
+    named = [folder / file for file in _WEIGHTS if (folder / file).is_file()]
+    found = named or [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin", ".pth")]
+    if not named and len(found) != 1:
+        how_many = "several files of weights" if found else "no weights"
+        raise FlowmodelError(f"encoder '{name}': {how_many} in {folder} (looked for {' or '.join(_WEIGHTS)}); {_OFFLINE}")
+    return found[0]
 
 
 def _project(tower: Any, states_BLW: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """A real, tiny CLIP with saved random weights takes the place of a downloaded one: what is loaded must be exactly that."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -91,10 +92,27 @@ def test_weights_that_do_not_fit_are_never_filled_up_with_random_ones(folder: Pa
         load_encoder(f"local-dir:{folder}").encode(["red heart"])
 
 
+def _with_two_other_files_of_weights(folder: Path) -> None:
+    shutil.copy(folder / WEIGHTS_FILE, folder / "one.safetensors")
+    (folder / WEIGHTS_FILE).rename(folder / "two.safetensors")
+
+
+@pytest.mark.parametrize("file", ["open_clip_pytorch_model.safetensors", "mine.safetensors"])
+def test_weights_of_another_name_are_found_and_are_those_that_are_loaded(folder: Path, file: str) -> None:
+    expected = load_encoder(f"local-dir:{folder}").encode(TEXTS)
+    (folder / WEIGHTS_FILE).rename(folder / file)
+    if file != "mine.safetensors":
+        save_file({"other": torch.zeros(1)}, folder / "mine.safetensors")
+    tower = load_encoder(f"local-dir:{folder}")
+    assert tower.digest == sha256_file(folder / file)
+    assert np.array_equal(tower.encode(TEXTS).pooled_BD, expected.pooled_BD)
+
+
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
         (lambda folder: (folder / WEIGHTS_FILE).unlink(), r"no weights in .*looked for open_clip_model"),
+        (_with_two_other_files_of_weights, r"several files of weights in .*looked for open_clip_model"),
         (lambda folder: (folder / "open_clip_config.json").unlink(), r"open_clip_config\.json can't be read \(No such file"),
         (lambda folder: (folder / "open_clip_config.json").write_text("{"), "is no model configuration of open_clip"),
         (lambda folder: (folder / "open_clip_config.json").write_text('{"model_cfg": {}}'), "is no model configuration"),
