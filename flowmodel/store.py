@@ -71,5 +71,10 @@ class Store:
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow' / 'mlflow.db'}"
 
     @property
+    def models(self) -> Path:
+        """Registered models that were fetched from an MLflow server, each named by its digest."""
+        return self.root / "models"
+
+    @property
     def mlflow_artifacts(self) -> Path:
         return self.root / "mlflow" / "artifacts"

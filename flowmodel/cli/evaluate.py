@@ -32,6 +32,7 @@ def evaluate(
     from flowmodel.evaluation.html.page import evaluate_and_report
     from flowmodel.files import write_bytes
     from flowmodel.registry.curves import training_curves
+    from flowmodel.registry.tracking import Tracking
     from flowmodel.store import Store
 
     for path, suffixes in ((out, (".html", ".htm")), (json, (".json",))):
@@ -48,7 +49,7 @@ def evaluate(
     # Nothing but the page, the numbers and the cached features is kept.
     with Stages(console) as stages, tempfile.TemporaryDirectory(prefix="flowmodel-") as folder:
         dataset = prepare(recipe, store, sources, log=stages)
-        curves = training_curves(store, checkpoint)
+        curves = training_curves(Tracking.of(store), checkpoint)
         evaluation = evaluate_and_report(
             checkpoint, dataset, Path(folder), out, store.root / "features", config, sweeps, curves, log=stages
         )

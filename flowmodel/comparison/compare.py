@@ -20,6 +20,7 @@ from flowmodel.recipes.split import Split
 from flowmodel.registry.models import record_evaluation
 from flowmodel.registry.observer import MlflowObserver
 from flowmodel.registry.runs import PARENT, TrainingRun
+from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
 from flowmodel.training.loop import train, training_digest, training_folder
 from flowmodel.training.observers import TrainingObserver
@@ -65,13 +66,14 @@ def compare_architectures(
     chosen = variants(recipe, steps, seeds, dataset.text_width)
     digest = sha256_json([[training_digest(variant.recipe, dataset) for variant in chosen], seeds])
     folder = store.file(ASSET, f"{recipe.name}-{digest[:12]}")
-    parent = TrainingRun.open(store, folder, f"compare architectures, {recipe.name}", tags)
+    tracking = Tracking.of(store)
+    parent = TrainingRun.open(tracking, folder, f"compare architectures, {recipe.name}", tags)
     parent.set_status("RUNNING")
     try:
         rows, samples = [], {}
         for number, variant in enumerate(chosen, start=1):
             log(f"network {number} of {len(chosen)}: {variant.words}")
-            row, samples[variant.slug] = _train_and_score(variant, dataset, store, folder, parent, observers, log)
+            row, samples[variant.slug] = _train_and_score(variant, dataset, tracking, folder, parent, observers, log)
             rows.append(row)
         settings = _settings(recipe, dataset, steps, chosen)
         write_json(folder / "comparison.json", {"rows": [asdict(row) for row in rows], "settings": settings, "note": NOTE})
@@ -90,19 +92,19 @@ def compare_architectures(
 def _train_and_score(
     variant: Variant,
     dataset: IconDataset,
-    store: Store,
+    tracking: Tracking,
     folder: Path,
     parent: TrainingRun,
     observers: Sequence[TrainingObserver],
     log: Callable[[str], None],
 ) -> tuple[Row, Path]:
     """The network's row, and where its samples lie."""
-    mlflow = MlflowObserver(store, dataset, {PARENT: parent.run_id})
+    store, mlflow = tracking.store, MlflowObserver(tracking, dataset, {PARENT: parent.run_id})
     result = train(variant.recipe, dataset, training_folder(store, variant.recipe, dataset), [*observers, mlflow])
     own = folder / variant.slug
     scored = evaluate(result.checkpoint, dataset, own, store.root / "features", log=log)
     grid = sample_grid(scored.samples, dataset, own / "sample_grid.png")
-    run = record_evaluation(store, result.checkpoint, scored.report, grid.path, dataset)
+    run = record_evaluation(tracking, result.checkpoint, scored.report, grid.path, dataset).run
     run.log_tags({PARENT: parent.run_id})  # also where an earlier comparison had trained it
     cost, report = variant.cost(dataset.text_width), scored.report
     speeds = run.history("training/images_per_second")

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
+from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
@@ -18,9 +17,9 @@ from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes import Recipe
 from flowmodel.recipes.schema import GateConfig
 from flowmodel.registry.observer import run_of_checkpoint
-from flowmodel.registry.references import CHAMPION, MODEL_NAME, aliases_of, checkpoint_of_version
-from flowmodel.registry.runs import EVALUATION
-from flowmodel.registry.tracking import connect, readable_errors, shown_uri, sqlite_file
+from flowmodel.registry.references import CHAMPION, MODEL_NAME, aliases_of, checkpoint_of, find_version, versions_of
+from flowmodel.registry.runs import EVALUATION, logged_values
+from flowmodel.registry.tracking import NotFound, Tracking
 from flowmodel.release.gate import Champion, Decision, Rule, decide
 from flowmodel.store import Store
 
@@ -60,23 +59,23 @@ def decide_on(
     digest = report.settings.checkpoint_digest
     if checkpoint.digest != digest:
         raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
-    client, recipe = connect(store), checkpoint.recipe
+    tracking, recipe = Tracking.of(store), checkpoint.recipe
     gate = gate or recipe.evaluation.gate
-    run = run_of_checkpoint(store, checkpoint, dataset)
-    with readable_errors(store):
-        champion = aliases_of(client, MODEL_NAME).get(CHAMPION)
-        known = version_of(client, digest)
+    run = run_of_checkpoint(tracking, checkpoint, dataset)
+    with tracking.errors():
+        champion = aliases_of(tracking, MODEL_NAME).get(CHAMPION)
+        known = version_of(tracking, digest)
         if known is not None and str(known.version) == champion:
             decision = decide(report, gate, None)
             if decision.outcome == "champion":
-                if (earlier := _recorded_decision(run.run_id)) and earlier.outcome == "champion":
+                if (earlier := _recorded_decision(tracking, run.run_id)) and earlier.outcome == "champion":
                     return earlier
                 decision = decision.instead("champion", f"version {champion} is the champion already")
         else:
             # Who breaks a threshold is refused whoever the champion is, which then need not be scored.
             decision = decide(report, gate, None)
             if champion is not None and decision.outcome != "refused":
-                decision = decide(report, gate, _rival(store, client, champion, recipe, checkpoint, report, dataset, log))
+                decision = decide(report, gate, _rival(tracking, champion, recipe, checkpoint, report, dataset, log))
             if decision.outcome == "champion" and known is not None and ROLLED_BACK in known.tags:
                 reason = (
                     f"version {known.version} was champion until {known.tags[ROLLED_BACK]}, when somebody chose another one; "
@@ -88,18 +87,17 @@ def decide_on(
     return decision
 
 
-def _recorded_decision(run_id: str) -> Decision | None:
+def _recorded_decision(tracking: Tracking, run_id: str) -> Decision | None:
     """None where there is none yet, or the file is of another form than today's."""
     try:
-        values = mlflow.artifacts.load_dict(f"runs:/{run_id}/{EVALUATION}/{DECISION_FILE}")
+        values = logged_values(tracking, run_id, f"{EVALUATION}/{DECISION_FILE}")
         return Decision(**values | {"rules": tuple(Rule(**rule) for rule in values["rules"])})
-    except (MlflowException, OSError, KeyError, TypeError):
+    except (NotFound, KeyError, TypeError):
         return None
 
 
 def _rival(
-    store: Store,
-    client: mlflow.MlflowClient,
+    tracking: Tracking,
     version: str,
     recipe: Recipe,
     checkpoint: Checkpoint,
@@ -108,14 +106,16 @@ def _rival(
     log: Log,
 ) -> Champion:
     """The champion with a report that can be compared with `report`."""
-    its_checkpoint = checkpoint_of_version(MODEL_NAME, version)
-    if its_checkpoint is None:
+    store = tracking.store
+    try:
+        its_checkpoint = checkpoint_of(tracking, find_version(tracking, MODEL_NAME, number=version))
+    except NotFound:
         return Champion(version, None, "its checkpoint is gone")
     colour = its_checkpoint.recipe.data.colour
     if colour != recipe.data.colour:
         return Champion(version, None, colour=colour)
     wanted = report.settings.comparison_digest
-    recorded = _recorded_report(client, version)
+    recorded = _recorded_report(tracking, version)
     if recorded and recorded.settings.comparison_digest == wanted:
         return Champion(version, recorded, colour=colour)
     folder = store.file("evaluation", f"champion-{version}")
@@ -152,24 +152,31 @@ def _is_of(report: EvaluationReport, comparison_digest: str, checkpoint_digest: 
     return (settings.comparison_digest, settings.checkpoint_digest) == (comparison_digest, checkpoint_digest)
 
 
-def _recorded_report(client: mlflow.MlflowClient, version: str) -> EvaluationReport | None:
+def _recorded_report(tracking: Tracking, version: str) -> EvaluationReport | None:
     """The last report on that version; None where its run is gone, or the report is of another form."""
-    run_id = client.get_model_version(MODEL_NAME, version).run_id
+    run_id = find_version(tracking, MODEL_NAME, number=version).run_id or ""
     try:
-        where = f"runs:/{run_id}/{EVALUATION}/{METRICS_FILE}"
-        return EvaluationReport.parse(mlflow.artifacts.load_dict(where), where)
-    except (MlflowException, OSError, FlowmodelError):
+        values = logged_values(tracking, run_id, f"{EVALUATION}/{METRICS_FILE}")
+    except NotFound:
+        return None
+    try:
+        return EvaluationReport.parse(values, f"runs:/{run_id}")
+    except FlowmodelError:
         return None
 
 
-def version_of(client: mlflow.MlflowClient, checkpoint_digest: str) -> ModelVersion | None:
+def version_of(tracking: Tracking, checkpoint_digest: str) -> ModelVersion | None:
     """The newest version of that checkpoint whose files are still there."""
-    found = client.search_model_versions(f"name = '{MODEL_NAME}' and tags.checkpoint_digest = '{checkpoint_digest}'")
-    there = (v for v in sorted(found, key=lambda v: -int(v.version)) if checkpoint_of_version(MODEL_NAME, v.version) is not None)
-    return next(there, None)
+    for version in versions_of(tracking, MODEL_NAME, checkpoint_digest):
+        try:
+            checkpoint_of(tracking, version)
+        except NotFound:
+            continue
+        return version
+    return None
 
 
-def record_decision(client: mlflow.MlflowClient, version: str, decision: Decision, description: str) -> None:
+def record_decision(client: MlflowClient, version: str, decision: Decision, description: str) -> None:
     """Make `decision` readable on the model version: as tags, and as a table under `description`."""
     tags = {
         DECISION: decision.outcome,
@@ -199,14 +206,13 @@ class VersionRow:
 
 def registered_versions(store: Store) -> list[VersionRow]:
     """Every version of the model, oldest first. Raises FlowmodelError when there is none, or MLflow can't be used."""
-    nothing = FlowmodelError(f"MLflow store {shown_uri(store)}: no model is registered yet; run `make quickstart`")
-    database = sqlite_file(store)
-    if database is not None and not database.exists():  # looking for a model is no reason to make a store
-        raise nothing
-    client = connect(store)
-    with readable_errors(store):
-        alias_of = aliases_of(client, MODEL_NAME)
-        found = client.search_model_versions(f"name = '{MODEL_NAME}'")
+    tracking = Tracking.of(store)
+    nothing = FlowmodelError(f"MLflow store {tracking.shown_uri}: no model is registered yet; run `make quickstart`")
+    try:
+        found = versions_of(tracking, MODEL_NAME)
+        alias_of = aliases_of(tracking, MODEL_NAME)
+    except NotFound:  # no database
+        raise nothing from None
     if not found:
         raise nothing
     return [
@@ -216,7 +222,7 @@ def registered_versions(store: Store) -> list[VersionRow]:
             registered=time.strftime("%Y-%m-%d %H:%M", time.localtime(v.creation_timestamp / 1000)),
             tags=dict(v.tags),
         )
-        for v in sorted(found, key=lambda v: int(v.version))
+        for v in reversed(found)
     ]
 
 
@@ -228,15 +234,17 @@ def set_champion(store: Store, version: str) -> str | None:
     Raises:
         FlowmodelError: there is no such version, its checkpoint is gone, or MLflow can't be used.
     """
-    versions = registered_versions(store)
+    tracking, versions = Tracking.of(store), registered_versions(store)
     if version not in {row.version for row in versions}:
         there = ", ".join(row.version for row in versions)
-        raise FlowmodelError(f"version '{version}': not in MLflow store {shown_uri(store)}; there are {there}")
-    client = connect(store)
-    with readable_errors(store):
-        if checkpoint_of_version(MODEL_NAME, version) is None:
-            raise FlowmodelError(f"version '{version}': its checkpoint is gone from MLflow; choose another one")
-        before = aliases_of(client, MODEL_NAME).get(CHAMPION)
+        raise FlowmodelError(f"version '{version}': not in MLflow store {tracking.shown_uri}; there are {there}")
+    try:
+        checkpoint_of(tracking, find_version(tracking, MODEL_NAME, number=version))
+    except NotFound:
+        raise FlowmodelError(f"version '{version}': its checkpoint is gone from MLflow; choose another one") from None
+    client = tracking.client
+    with tracking.errors():
+        before = aliases_of(tracking, MODEL_NAME).get(CHAMPION)
         if before == version:
             return before
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)

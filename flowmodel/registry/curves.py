@@ -5,40 +5,36 @@ from collections.abc import Sequence
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_json
 from flowmodel.model.checkpoint import Checkpoint
+from flowmodel.registry.references import CHECKPOINT_DIGEST
 from flowmodel.registry.runs import RUN_FILE
-from flowmodel.registry.tracking import EXPERIMENT, connect, readable_errors, sqlite_file
-from flowmodel.store import Store
+from flowmodel.registry.tracking import EXPERIMENT, Tracking
 
 CURVES = ("training/loss", "validation/train_loss", "validation/loss")
 
 
-def training_curves(store: Store, checkpoint: Checkpoint) -> dict[str, Sequence[tuple[int, float]]]:
+def training_curves(tracking: Tracking, checkpoint: Checkpoint) -> dict[str, Sequence[tuple[int, float]]]:
     """(step, value) by name of the metric, as far as the run of the training that left `checkpoint` has them.
 
     Empty where MLflow knows of no such run, or can't be asked: a report is worth writing without them, too.
     """
-    database = sqlite_file(store)
-    if database is not None and not database.exists():
-        return {}
     try:
-        return _curves(store, checkpoint)
+        with tracking.errors():
+            return _curves(tracking, checkpoint)
     except FlowmodelError:
         return {}
 
 
-def _curves(store: Store, checkpoint: Checkpoint) -> dict[str, Sequence[tuple[int, float]]]:
-    client = connect(store)
-    record = checkpoint.path.parent / RUN_FILE
-    with readable_errors(store):
-        if record.exists():
-            run_id = read_json(record)["run_id"]
-        else:  # a copy out of the registry
-            experiment = client.get_experiment_by_name(EXPERIMENT)
-            with_digest = f"tags.checkpoint_digest = '{checkpoint.digest}'"
-            found = client.search_runs([experiment.experiment_id], with_digest, max_results=1) if experiment else []
-            if not found:
-                return {}
-            run_id = found[0].info.run_id
-        histories = {name: client.get_metric_history(run_id, name) for name in CURVES}
+def _curves(tracking: Tracking, checkpoint: Checkpoint) -> dict[str, Sequence[tuple[int, float]]]:
+    reader, record = tracking.reader, checkpoint.path.parent / RUN_FILE
+    if record.exists():
+        run_id = read_json(record)["run_id"]
+    else:  # a copy out of the registry
+        experiment = reader.get_experiment_by_name(EXPERIMENT)
+        with_digest = f"tags.{CHECKPOINT_DIGEST} = '{checkpoint.digest}'"
+        found = reader.search_runs([experiment.experiment_id], with_digest, max_results=1) if experiment else []
+        if not found:
+            return {}
+        run_id = found[0].info.run_id
+    histories = {name: reader.get_metric_history(run_id, name) for name in CURVES}
     by_step = {name: {point.step: point.value for point in history} for name, history in histories.items() if history}
     return {name: sorted(points.items()) for name, points in by_step.items()}

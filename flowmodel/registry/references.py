@@ -1,4 +1,7 @@
-"""From what a person writes after `--model` to a checkpoint file. MLflow is imported only where the registry is asked."""
+"""From what a person writes after `--model` to a checkpoint file. MLflow is imported only where the registry is asked.
+
+A look-up asks for one version of one model, whatever else lies on the server, and writes nothing there.
+"""
 
 import atexit
 import re
@@ -8,34 +11,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.files import atomic_path, sha256_file
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.pretrained import PRETRAINED, pretrained_weights
 from flowmodel.store import Store
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+    from flowmodel.registry.tracking import Tracking
 
 MODEL_NAME = "flowmodel"
 CHALLENGER, CHAMPION = "challenger", "champion"
+CHECKPOINT_DIGEST = "checkpoint_digest"  # tag of runs, logged models and versions
 
 _FORMS = f"a .safetensors file, models:/NAME@alias, models:/NAME/VERSION or {PRETRAINED}"
 _REFERENCE = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/([0-9]+))")
 
 
-class _NothingRegistered(FlowmodelError):
-    """The store has no model at all."""
+class NothingRegistered(FlowmodelError):
+    """MLflow has answered that there is no such registered model at all; or there is no MLflow database."""
 
 
 def resolve_model(store: Store, reference: str | None) -> Checkpoint:
     """Checkpoint of `reference`: a path, `models:/NAME@alias`, `models:/NAME/VERSION`, or `pretrained` for the shipped
     weights. None is the champion, and the shipped weights where nothing is registered yet.
 
-    Raises FlowmodelError that says what there is when nothing answers to the reference.
+    Raises FlowmodelError that says what there is when nothing answers to the reference, or why that can't be found out.
     """
     if reference is None:
         try:
             return _from_registry(store, MODEL_NAME, CHAMPION, None)
-        except _NothingRegistered:
+        except NothingRegistered:
             return pretrained_weights()
     if reference == PRETRAINED:
         return pretrained_weights()
@@ -48,57 +55,125 @@ def resolve_model(store: Store, reference: str | None) -> Checkpoint:
     return Checkpoint.open(Path(reference))
 
 
-def _from_registry(store: Store, name: str, alias: str | None, version: str | None) -> Checkpoint:
-    from flowmodel.registry.tracking import connect, readable_errors, shown_uri, sqlite_file
+def _from_registry(store: Store, name: str, alias: str | None, number: str | None) -> Checkpoint:
+    from flowmodel.registry.tracking import Tracking
 
-    database = sqlite_file(store)
-    nothing = _NothingRegistered(
-        f"MLflow store {shown_uri(store)}: no model is registered yet; run `make quickstart`, or give the path of a checkpoint"
-    )
-    if database is not None and not database.exists():  # looking for a model is no reason to make a store
-        raise nothing
-    client = connect(store)
-    with readable_errors(store):
-        models = {model.name: model for model in client.search_registered_models()}
-        versions = {name: {v.version for v in client.search_model_versions(f"name = '{name}'")} for name in models}
-        if not any(versions.values()):
-            raise nothing
-        chosen = models[name].aliases.get(alias) if alias and name in models else version
-        if chosen is None or str(chosen) not in {str(v) for v in versions.get(name, set())}:
-            wanted = f"models:/{name}@{alias}" if alias else f"models:/{name}/{version}"
-            there = [f"models:/{n}/{v}" for n in models for v in sorted(versions[n], key=int)]
-            there += [f"models:/{n}@{a}" for n in models for a in sorted(models[n].aliases)]
-            raise FlowmodelError(f"model '{wanted}': not in MLflow store {shown_uri(store)}; there are {', '.join(there)}")
-        checkpoint = checkpoint_of_version(name, str(chosen))
-    if checkpoint is None:
-        raise FlowmodelError(f"model 'models:/{name}/{chosen}': its checkpoint is gone from MLflow; choose or register another")
-    return checkpoint
+    tracking = Tracking.of(store)
+    return checkpoint_of(tracking, find_version(tracking, name, alias=alias, number=number))
 
 
-def checkpoint_of_version(name: str, version: str) -> Checkpoint | None:
-    """The version's checkpoint where MLflow keeps it on this machine, else a copy until the process ends; None if it is gone."""
-    import mlflow
+def find_version(tracking: "Tracking", name: str, *, alias: str | None = None, number: str | None = None) -> "ModelVersion":
+    """The version of the model `name` that has the alias or the number.
+
+    Raises:
+        NothingRegistered: there is no registered model of that name, or no MLflow database.
+        NotFound: there is the model, but no such version or alias.
+        FlowmodelError: MLflow can't be asked.
+    """
     from mlflow.exceptions import MlflowException
+
+    from flowmodel.registry.tracking import NotFound
+
+    words = "no model is registered yet; run `make quickstart`" if name == MODEL_NAME else f"no model '{name}' is registered"
+    nothing = NothingRegistered(f"MLflow store {tracking.shown_uri}: {words}, or give the path of a checkpoint")
+    try:
+        client = tracking.reader
+    except NotFound:
+        raise nothing from None
+    with tracking.errors():
+        try:
+            return client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, str(number))
+        except MlflowException as error:
+            # An alias that isn't there is an invalid parameter to MLflow.
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+        try:
+            aliases = client.get_registered_model(name).aliases
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise nothing from None
+        numbers = sorted(int(version.version) for version in versions_of(tracking, name))
+    there = [f"models:/{name}/{each}" for each in numbers] + [f"models:/{name}@{each}" for each in sorted(aliases)]
+    wanted = f"models:/{name}@{alias}" if alias else f"models:/{name}/{number}"
+    raise NotFound(f"model '{wanted}': not in MLflow store {tracking.shown_uri}; there are {', '.join(there) or 'no versions'}")
+
+
+def versions_of(tracking: "Tracking", name: str, checkpoint_digest: str | None = None) -> "list[ModelVersion]":
+    """All versions of the model `name`, or those of one checkpoint; newest first.
+
+    Raises NotFound where there is no MLflow database, FlowmodelError when MLflow can't be asked.
+    """
+    quote = '"' if "'" in name else "'"
+    wanted = f"name = {quote}{name}{quote}"
+    if checkpoint_digest:
+        wanted += f" and tags.{CHECKPOINT_DIGEST} = '{checkpoint_digest}'"
+    with tracking.errors():
+        found: list[ModelVersion] = []
+        token = None
+        while True:
+            page = tracking.reader.search_model_versions(wanted, page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                return sorted(found, key=lambda version: -int(version.version))
+
+
+def aliases_of(tracking: "Tracking", name: str) -> dict[str, str]:
+    """Version by alias; empty where there is no such model. Raises FlowmodelError when MLflow can't be asked."""
+    from flowmodel.registry.tracking import NotFound
+
+    try:
+        with tracking.errors():
+            model = tracking.reader.get_registered_model(name)
+    except NotFound:
+        return {}
+    return {alias: str(number) for alias, number in model.aliases.items()}
+
+
+def checkpoint_of(tracking: "Tracking", version: "ModelVersion") -> Checkpoint:
+    """The version's checkpoint: the file where MLflow keeps it, if that is on this machine, else a copy in the store, which is
+    named by its digest and fetched once.
+
+    Raises:
+        NotFound: MLflow has answered that it is not there any more.
+        FlowmodelError: that can't be found out, or it is no checkpoint of this project.
+    """
     from mlflow.models import Model
 
-    copy = None
-    if mlflow.get_tracking_uri().startswith("http"):
-        copy = tempfile.mkdtemp(prefix="flowmodel-")
-        atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    digest = version.tags.get(CHECKPOINT_DIGEST)
+    with tracking.errors():
+        address = tracking.reader.get_model_version_download_uri(version.name, version.version)
+    is_here = tracking.local_path(address) is not None
+    copy = tracking.store.models / f"{digest}.safetensors"
+    if digest and not is_here and copy.is_file() and sha256_file(copy) == digest:
+        return Checkpoint.open(copy, digest)
+    with tempfile.TemporaryDirectory(prefix="flowmodel-") as folder:
+        description = tracking.fetch(address, "MLmodel", Path(folder))
+        try:
+            name = Model.load(str(description)).flavors["python_function"]["artifacts"]["checkpoint"]["path"]
+        except KeyError:
+            raise FlowmodelError(
+                f"models:/{version.name}/{version.version}: holds no flowmodel checkpoint; name another"
+            ) from None
+        fetched = tracking.fetch(address, name, Path(folder))
+        return Checkpoint.open(fetched) if is_here else _kept(fetched, digest, copy.parent)
+
+
+def _kept(fetched: Path, digest: str | None, folder: Path) -> Checkpoint:
+    """A copy of `fetched` in `folder`, or where that can't be written, one that lasts as long as this process."""
+    found = sha256_file(fetched)
+    if digest not in (None, found):
+        raise FlowmodelError(
+            f"{fetched.name}: MLflow gave a file with SHA-256 {found[:12]}…, but {str(digest)[:12]}… was registered; its "
+            "artifacts were changed, so choose another version"
+        )
+    copy = folder / f"{found}.safetensors"
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{name}/{version}", dst_path=copy))
-        artifacts = Model.load(str(folder)).flavors["python_function"]["artifacts"]
-    except (OSError, KeyError):
-        return None
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None
-    path = folder / artifacts["checkpoint"]["path"]
-    return Checkpoint.open(path) if path.is_file() else None
-
-
-def aliases_of(client: "MlflowClient", name: str) -> dict[str, str]:
-    """Version by alias; empty where there is no such model."""
-    models = client.search_registered_models(f"name = '{name}'")
-    return {alias: str(version) for model in models for alias, version in model.aliases.items()}
+        with atomic_path(copy) as temporary:
+            shutil.copyfile(fetched, temporary)
+    except OSError:
+        folder = Path(tempfile.mkdtemp(prefix="flowmodel-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        copy = Path(shutil.copy(fetched, folder / copy.name))
+    return Checkpoint.open(copy, found)

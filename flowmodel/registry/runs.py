@@ -5,30 +5,30 @@ Its id lies beside the checkpoints, in `mlflow_run.json`.
 
 import json
 import re
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.data.manifest import licence_table
 from flowmodel.data.terms import Terms
 from flowmodel.files import read_json, write_json
-from flowmodel.registry.tracking import connect, experiment_id, readable_errors, ui_address
-from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.registry.origin import source_tags
+from flowmodel.registry.tracking import NotFound, Tracking
 
 RUN_FILE = "mlflow_run.json"
 PARENT = "mlflow.parentRunId"  # the tag that nests a run in another
 # Folder of an evaluation's artifacts and prefix of its scores: `validation/…` without it are curves of the training.
 EVALUATION = "evaluation"
 GRID_KEY = "grid"
+DATASET = "icon_dataset"
 MANIFEST = "data/manifest.csv"
 LICENCES = "data/licences.csv"
 
@@ -40,25 +40,28 @@ _GRID_STEP = re.compile(rf"{GRID_KEY}[+%]step[+%](\d+)[+%]")
 class TrainingRun:
     """Writes to one run; what is already there is not written twice. Every method raises FlowmodelError when MLflow fails."""
 
-    store: Store
-    client: mlflow.MlflowClient
+    tracking: Tracking
     run_id: str
     experiment_id: str
 
     @classmethod
-    def open(cls, store: Store, folder: Path, name: str, tags: Mapping[str, str] | None = None) -> "TrainingRun":
+    def open(cls, tracking: Tracking, folder: Path, name: str, tags: Mapping[str, str] | None = None) -> "TrainingRun":
         """Continue the run of the training in `folder`, or begin one called `name` where there is none (any more)."""
-        client = connect(store)
-        with readable_errors(store):
-            run = _find(client, folder)
+        with tracking.errors():
+            run = _find(tracking, folder)
             if run is None:
-                run = client.create_run(experiment_id(client, store), run_name=name, tags=_source_tags())
+                origin = source_tags() | dict(tags or {})
+                run = tracking.client.create_run(tracking.experiment_id, run_name=name, tags=origin)
                 write_json(folder / RUN_FILE, {"run_id": run.info.run_id})
-            opened = cls(store, client, run.info.run_id, run.info.experiment_id)
+            opened = cls(tracking, run.info.run_id, run.info.experiment_id)
             # What is known of its origin stays: a later visitor that trains nothing is not where it came from.
             new = {key: value for key, value in (tags or {}).items() if key not in run.data.tags}
             opened._log_batch(tags=[RunTag(key, value) for key, value in new.items()])
         return opened
+
+    @property
+    def client(self) -> mlflow.MlflowClient:
+        return self.tracking.client
 
     @property
     def url(self) -> str:
@@ -71,12 +74,12 @@ class TrainingRun:
 
     def _page(self, part: str = "") -> str:
         """Among the pages for training: by itself MLflow opens those for language models."""
-        page = f"{ui_address(self.store)}/#/experiments/{self.experiment_id}/runs/{self.run_id}{part}"
+        page = f"{self.tracking.ui_address}/#/experiments/{self.experiment_id}/runs/{self.run_id}{part}"
         return f"{page}?workflowType=machine_learning"
 
     def set_status(self, status: str) -> None:
         """RUNNING, FINISHED, FAILED or KILLED."""
-        with readable_errors(self.store):
+        with self.tracking.errors():
             if status == "RUNNING":
                 self.client.update_run(self.run_id, status)
             else:
@@ -84,7 +87,7 @@ class TrainingRun:
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Nested mappings become dotted names. MLflow forbids to change a parameter, so the first value stays."""
-        with readable_errors(self.store):
+        with self.tracking.errors():
             known = self._run().data.params
             new = {name: value for name, value in _flatten(parameters).items() if name not in known}
             self._log_batch(params=[Param(name, _text(value)) for name, value in new.items()])
@@ -93,49 +96,62 @@ class TrainingRun:
         now = int(time.time() * 1000)
         self._log_batch(metrics=[Metric(name, float(value), now, step) for name, value in metrics.items()])
 
-    def log_final_metrics(self, metrics: Mapping[str, Any], step: int) -> None:
-        """Like :meth:`log_metrics`, for nested mappings; unchanged values are not written again."""
-        with readable_errors(self.store):
-            known = self._run().data.metrics
-        flat = _flatten(metrics, separator="/")
-        self.log_metrics({name: value for name, value in flat.items() if known.get(name) != value}, step)
+    def log_final_metrics(
+        self, metrics: Mapping[str, Any], step: int, model_id: str | None = None, dataset_digest: str | None = None
+    ) -> None:
+        """Like :meth:`log_metrics`, for nested mappings; unchanged values are not written again.
+
+        They are attached to the logged model `model_id`, and say that they were measured on the data set, if those are given.
+        """
+        with self.tracking.errors():
+            if model_id:
+                known = {metric.key: metric.value for metric in self.client.get_logged_model(model_id).metrics or ()}
+            else:
+                known = self._run().data.metrics
+        flat = {name: float(value) for name, value in _flatten(metrics, separator="/").items()}
+        new = {name: value for name, value in flat.items() if known.get(name) != value}
+        where = {"model_id": model_id, "run_id": self.run_id}
+        if dataset_digest:
+            where |= {"dataset_name": DATASET, "dataset_digest": dataset_digest[:_MAX_DATASET_DIGEST]}
+        now = int(time.time() * 1000)
+        self._log_batch(metrics=[Metric(name, value, now, step, **where) for name, value in new.items()])
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         self._log_batch(tags=[RunTag(name, value) for name, value in tags.items()])
 
     def last_step(self, metric: str) -> int:
         """The highest step at which `metric` was logged; 0 where it never was."""
-        with readable_errors(self.store):
+        with self.tracking.errors():
             return max((point.step for point in self.client.get_metric_history(self.run_id, metric)), default=0)
 
     def history(self, metric: str) -> list[float]:
         """All values of `metric`, by step; empty where it was never logged."""
-        with readable_errors(self.store):
+        with self.tracking.errors():
             points = self.client.get_metric_history(self.run_id, metric)
         return [point.value for point in sorted(points, key=lambda point: point.step)]
 
     def log_grid(self, step: int, grid: Image.Image) -> None:
         """Shown in the UI with a slider over the steps."""
-        with readable_errors(self.store):
+        with self.tracking.errors():
             self.client.log_image(self.run_id, grid, key=GRID_KEY, step=step)
 
     def grid_steps(self) -> set[int]:
-        with readable_errors(self.store):
+        with self.tracking.errors():
             images = self.client.list_artifacts(self.run_id, "images")
         return {int(match[1]) for image in images if (match := _GRID_STEP.search(image.path))}
 
     def log_file(self, path: Path, folder: str) -> None:
-        with readable_errors(self.store):
+        with self.tracking.errors():
             self.client.log_artifact(self.run_id, str(path), folder)
 
     def log_values(self, values: Mapping[str, Any], name: str) -> None:
         """As an artifact: JSON or YAML, by the suffix of `name`."""
-        with readable_errors(self.store):
+        with self.tracking.errors():
             self.client.log_dict(self.run_id, dict(values), name)
 
     def log_picture(self, path: Path, name: str) -> None:
         """As an artifact; unlike grids it has no step."""
-        with readable_errors(self.store), Image.open(path) as picture:
+        with self.tracking.errors(), Image.open(path) as picture:
             self.client.log_image(self.run_id, picture, artifact_file=name)
 
     def log_dataset(self, dataset: IconDataset, trained_ids: tuple[str, ...], terms: tuple[Terms, ...] = ()) -> None:
@@ -145,10 +161,10 @@ class TrainingRun:
         `terms` are those of everything that has shaped the weights, also of what the initial ones had been trained on.
         MLflow keeps 36 characters of a digest; the whole one is in the dataset's tag `sha256`.
         """
-        logged = _dataset("icon_dataset", dataset.digest, dataset.folder, {"icons": len(trained_ids)})
+        logged = self._dataset(dataset, {"icons": len(trained_ids)})
         manifest = dataset.manifest(trained_ids)
         licences = licence_table(manifest, terms)
-        with readable_errors(self.store):
+        with self.tracking.errors():
             self.client.log_inputs(self.run_id, datasets=[logged])
             self.client.log_text(self.run_id, manifest.to_csv(index=False), MANIFEST)
             self.client.log_text(self.run_id, licences.to_csv(index=False), LICENCES)
@@ -159,47 +175,45 @@ class TrainingRun:
             }
         )
 
+    def _dataset(self, dataset: IconDataset, profile: Mapping[str, int]) -> DatasetInput:
+        root, folder = self.tracking.store.root, dataset.folder
+        entity = Dataset(
+            name=DATASET,
+            digest=dataset.digest[:_MAX_DATASET_DIGEST],
+            source_type="local",
+            # Relative to the store, which may be moved.
+            source=json.dumps({"uri": str(folder.relative_to(root) if folder.is_relative_to(root) else folder)}),
+            profile=json.dumps(profile),
+        )
+        return DatasetInput(entity, [InputTag("mlflow.data.context", "training"), InputTag("sha256", dataset.digest)])
+
     def _run(self) -> Run:
         return self.client.get_run(self.run_id)
 
     def _log_batch(self, metrics: Sequence[Metric] = (), params: Sequence[Param] = (), tags: Sequence[RunTag] = ()) -> None:
         if metrics or params or tags:
-            with readable_errors(self.store):
+            with self.tracking.errors():
                 self.client.log_batch(self.run_id, metrics, params, tags)
 
 
-def _find(client: mlflow.MlflowClient, folder: Path) -> Run | None:
+def logged_values(tracking: Tracking, run_id: str, name: str) -> dict[str, Any]:
+    """The JSON artifact `name` of that run. Raises NotFound when it isn't there, FlowmodelError when MLflow can't be asked."""
+    with tracking.errors(), TemporaryDirectory(prefix="flowmodel-") as folder:
+        address = tracking.reader.get_run(run_id).info.artifact_uri
+        values: dict[str, Any] = read_json(tracking.fetch(address, name, Path(folder)))
+    return values
+
+
+def _find(tracking: Tracking, folder: Path) -> Run | None:
     record = folder / RUN_FILE
     if not record.exists():
         return None
     try:
-        run = client.get_run(read_json(record)["run_id"])
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
+        with tracking.errors():
+            run = tracking.client.get_run(read_json(record)["run_id"])
+    except NotFound:
         return None  # another MLflow store, or a new one
     return run if run.info.lifecycle_stage == "active" else None
-
-
-def _dataset(name: str, digest: str, path: Path, profile: Mapping[str, int] | None = None) -> DatasetInput:
-    dataset = Dataset(
-        name=name,
-        digest=digest[:_MAX_DATASET_DIGEST],
-        source_type="local",
-        source=json.dumps({"uri": str(path)}),
-        profile=json.dumps(profile) if profile else None,
-    )
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training"), InputTag("sha256", digest)])
-
-
-def _source_tags() -> dict[str, str]:
-    """The git commit of this code; nothing where it is not a checkout."""
-    command = ["git", "-C", str(PROJECT_ROOT), "rev-parse", "HEAD"]
-    try:
-        commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return {}
-    return {"mlflow.source.git.commit": commit, "git_commit": commit}
 
 
 def _flatten(values: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:

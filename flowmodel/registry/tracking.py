@@ -1,111 +1,186 @@
-"""The connection to MLflow: where its store is, and one clear line when it can't be used."""
+"""Where MLflow keeps runs and models: one object, made once and handed on, and one clear line when it can't be used."""
 
 import logging
 import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import mlflow
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.registry import sqlite
 from flowmodel.store import Store
 
 EXPERIMENT = "flowmodel"
 
-_LOCK_SECONDS = 3.0
-# What somebody has set already stays.
-_SETTINGS = {
-    # By default MLflow asks a server that is down for minutes.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
+_VARIABLE = "MLFLOW_TRACKING_URI"
 
 # The second one prints the trace of every database error that it raises as well.
-_LOG_LEVELS = {"mlflow": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL, "alembic": logging.WARNING}
+for _logger, _level in {
+    "mlflow": logging.WARNING,
+    "mlflow.store.db.utils": logging.CRITICAL,
+    "alembic": logging.WARNING,
+}.items():
+    logging.getLogger(_logger).setLevel(_level)
 
 
-def connect(store: Store) -> mlflow.MlflowClient:
-    """Make `store`'s MLflow the one that this process uses, and create database and experiment where they are missing.
+class NotFound(FlowmodelError):
+    """MLflow could be asked, and has answered that there is no such thing; or there is no MLflow store yet."""
 
-    Raises FlowmodelError within seconds when the store is locked, unreachable, or no MLflow database.
+
+@dataclass(frozen=True)
+class Tracking:
+    """The MLflow of a store: `client` to write, `reader` to look something up.
+
+    Looking up writes nothing: no database, no experiment, no lock. Both raise FlowmodelError within seconds when MLflow is
+    locked, unreachable or none.
+
+    Attributes:
+        store: where a database of its own keeps the artifacts, and where copies from a server are kept.
+        uri: of the MLflow server or database.
     """
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
-    for logger, level in _LOG_LEVELS.items():
-        logging.getLogger(logger).setLevel(level)
-    if (database := sqlite_file(store)) is not None:
-        _require_usable(database, store)
-    with readable_errors(store):
-        _use(store.mlflow_uri)
-        client = mlflow.MlflowClient()
-        # Through the fluent interface, because logged models end in its current experiment.
-        mlflow.set_experiment(experiment_id=experiment_id(client, store))
-        return client
+
+    store: Store
+    uri: str
+
+    @classmethod
+    def of(cls, store: Store) -> "Tracking":
+        """The MLflow at MLFLOW_TRACKING_URI where that is set, else the database in `store`."""
+        return cls(store, store.mlflow_uri)
+
+    @cached_property
+    def client(self) -> mlflow.MlflowClient:
+        """To write with. Makes a database where there is none; in a store that was moved it corrects where the artifacts are."""
+        with self.errors():
+            if self.database is not None:
+                sqlite.prepare(self.database, self.artifacts if self._is_the_store_s else None)
+            return mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+
+    @cached_property
+    def reader(self) -> mlflow.MlflowClient:
+        """To read with. Raises NotFound where there is no database file."""
+        uri = self.uri
+        with self.errors():
+            if self.database is not None:
+                try:
+                    self.database.stat()
+                except FileNotFoundError:
+                    raise NotFound(f"MLflow store {self.shown_uri}: there is none yet; `make quickstart` makes it") from None
+                sqlite.require_readable(self.database)
+                uri = sqlite.read_only_uri(self.database)
+            return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+    @cached_property
+    def experiment_id(self) -> str:
+        """Of the experiment `flowmodel`, made where it is missing and brought back where it was deleted."""
+        with self.errors():
+            experiment = self.client.get_experiment_by_name(EXPERIMENT)
+            if experiment is None:
+                # A server has its own place for artifacts.
+                location = None if self.is_server else self.artifacts.as_uri()
+                return self.client.create_experiment(EXPERIMENT, artifact_location=location)
+            if experiment.lifecycle_stage == "deleted":
+                self.client.restore_experiment(experiment.experiment_id)
+            return experiment.experiment_id
+
+    @property
+    def artifacts(self) -> Path:
+        """Where a database keeps its artifacts."""
+        return self.store.mlflow_artifacts.resolve()
+
+    @property
+    def is_server(self) -> bool:
+        return self.uri.startswith(("http://", "https://"))
+
+    @property
+    def database(self) -> Path | None:
+        """The file of a SQLite database; None where MLflow is something else."""
+        scheme, separator, path = self.uri.partition(":///")
+        return Path(path) if separator and scheme == "sqlite" else None
+
+    @property
+    def _is_the_store_s(self) -> bool:
+        """Is it a database in the store, which moves with it? Elsewhere it may be the one of several stores."""
+        return self.database is not None and self.database.resolve().is_relative_to(self.store.root.resolve())
+
+    @property
+    def shown_uri(self) -> str:
+        """Without a password."""
+        return re.sub(r"//[^/@]*@", "//", self.uri)
+
+    @property
+    def ui_address(self) -> str:
+        """Where the MLflow UI is, or will be once `make ui` runs."""
+        return self.uri.rstrip("/") if self.is_server else f"http://127.0.0.1:{os.environ.get('MLFLOW_PORT') or 5000}"
+
+    def local_path(self, address: str) -> Path | None:
+        """Where the artifacts at MLflow's `address` lie on this machine, also in a store that was moved; None if elsewhere."""
+        if self._is_the_store_s:
+            return sqlite.current_path(address, self.artifacts)
+        path = sqlite.local_path(address)
+        return path if path and (path.exists() or not self.is_server) else None
+
+    def fetch(self, address: str, name: str, folder: Path) -> Path:
+        """The file `name` of the artifacts at MLflow's `address`: where it lies, or a copy in `folder` of what is elsewhere.
+
+        Raises NotFound when it isn't there, and FlowmodelError when that can't be found out.
+        """
+        local = self.local_path(address)
+        with self.errors():
+            if local is None:
+                return Path(get_artifact_repository(address, tracking_uri=self.uri).download_artifacts(name, str(folder)))
+            try:
+                (local / name).stat()
+            except (FileNotFoundError, NotADirectoryError):
+                # What lies beside it is there, so that it isn't a disk that is away, which leaves an empty folder or none.
+                if local.parents[1].is_dir() and any(local.parents[1].iterdir()):
+                    raise NotFound(f"{local / name}: gone from MLflow's artifacts") from None
+                raise FlowmodelError(f"{local.parents[1]}: MLflow's artifacts can't be found; is the disk there?") from None
+            return local / name
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn what MLflow raises into FlowmodelError that names the store; into NotFound where that was its answer."""
+        try:
+            yield
+        except MlflowException as error:
+            kind = NotFound if error.error_code == "RESOURCE_DOES_NOT_EXIST" else FlowmodelError
+            raise kind(self._words(error.message)) from error
+        except (sqlite3.Error, OSError) as error:  # OSError is what `requests` raises, too
+            is_missing = getattr(getattr(error, "response", None), "status_code", None) == 404
+            raise (NotFound if is_missing else FlowmodelError)(self._words(str(error))) from error
+
+    @contextmanager
+    def as_current(self) -> Iterator[None]:
+        """Make this MLflow the one of MLflow's global functions, for the one that can't be told which to use."""
+        variable, before = os.environ.get(_VARIABLE), mlflow.get_tracking_uri()
+        _set_global_uri(None, variable)
+        otherwise = mlflow.get_tracking_uri()
+        try:
+            _set_global_uri(self.uri, variable)
+            yield
+        finally:
+            _set_global_uri(before if before != otherwise else None, variable)
+
+    def _words(self, reason: str) -> str:
+        first = next(iter(reason.strip().splitlines()), "")
+        advice = next((advice for sign, advice in _ADVICE if sign in first), first)
+        return f"MLflow store {self.shown_uri}: {advice}"
 
 
-def _use(uri: str) -> None:
-    # MLflow also puts the address into MLFLOW_TRACKING_URI; left there, it would be the address of every other store too.
-    before = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)
-    if before is None:
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
-
-
-def experiment_id(client: mlflow.MlflowClient, store: Store) -> str:
-    """Of the experiment `flowmodel`, made where it is missing and brought back where it was deleted."""
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
-        # A server has its own place for artifacts.
-        location = None if is_server(store) else store.mlflow_artifacts.resolve().as_uri()
-        return client.create_experiment(EXPERIMENT, artifact_location=location)
-    if experiment.lifecycle_stage == "deleted":
-        client.restore_experiment(experiment.experiment_id)
-    return experiment.experiment_id
-
-
-def is_server(store: Store) -> bool:
-    return store.mlflow_uri.startswith(("http://", "https://"))
-
-
-def sqlite_file(store: Store) -> Path | None:
-    """The database file of a SQLite store; None where the store is something else."""
-    scheme, separator, path = store.mlflow_uri.partition(":///")
-    return Path(path) if separator and scheme == "sqlite" else None
-
-
-def _require_usable(database: Path, store: Store) -> None:
-    """MLflow would try for minutes, and end with a trace of several libraries."""
-    try:
-        database.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(database, timeout=_LOCK_SECONDS)) as connection:
-            connection.execute("BEGIN IMMEDIATE")  # the lock that a writer takes
-            connection.rollback()
-    except (sqlite3.Error, OSError) as error:
-        raise _unusable(store, str(error)) from None
-
-
-@contextmanager
-def readable_errors(store: Store) -> Iterator[None]:
-    """Turn what MLflow raises into FlowmodelError that names the store."""
-    try:
-        yield
-    except MlflowException as error:
-        raise _unusable(store, error.message) from error
-
-
-def _unusable(store: Store, reason: str) -> FlowmodelError:
-    reason = next(iter(str(reason).strip().splitlines()), "")
-    for sign, advice in _ADVICE:
-        if sign in reason:
-            return FlowmodelError(f"MLflow store {shown_uri(store)}: {advice}")
-    return FlowmodelError(f"MLflow store {shown_uri(store)}: {reason}")
+def _set_global_uri(uri: str | None, variable: str | None) -> None:
+    mlflow.set_tracking_uri(uri)  # type: ignore[arg-type]  # None is none in particular
+    # MLflow puts the address there as well, where it would be the address of every other store too.
+    os.environ.pop(_VARIABLE, None)
+    if variable is not None:
+        os.environ[_VARIABLE] = variable
 
 
 _ADVICE = (
@@ -116,13 +191,3 @@ _ADVICE = (
     ("failed with exception", "the server can't be reached; start it, or correct MLFLOW_TRACKING_URI"),
     ("failed with error code", "the server doesn't answer as MLflow; correct MLFLOW_TRACKING_URI"),
 )
-
-
-def shown_uri(store: Store) -> str:
-    """The store's address without a password."""
-    return re.sub(r"//[^/@]*@", "//", store.mlflow_uri)
-
-
-def ui_address(store: Store) -> str:
-    """Where the MLflow UI is, or will be once `make ui` runs."""
-    return store.mlflow_uri.rstrip("/") if is_server(store) else f"http://127.0.0.1:{os.environ.get('MLFLOW_PORT') or 5000}"

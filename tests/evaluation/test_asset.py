@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from flowmodel.files import Artifact
-from flowmodel.registry.tracking import connect
+from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
 from pipelines.defs.evaluate.assets import evaluation
 from pipelines.resources import StoreResource
@@ -35,7 +35,7 @@ def test_the_report_is_a_file_an_artifact_of_the_run_and_a_link(tiny_training, t
     assert {"metrics", "reference", "settings", "sweeps"} <= json.loads(scored.value.path.read_text()).keys()
 
     run_id = json.loads((checkpoint.parent / "mlflow_run.json").read_text())["run_id"]
-    logged = {artifact.path for artifact in connect(Store(tmp_path)).list_artifacts(run_id, "evaluation")}
+    logged = {artifact.path for artifact in Tracking.of(Store(tmp_path)).client.list_artifacts(run_id, "evaluation")}
     assert {"evaluation/report.html", "evaluation/metrics.json", "evaluation/sample_grid.png"} <= logged
     address = scored.metadata["report"].value
     assert f"/runs/{run_id}/artifacts/evaluation/report.html" in address and address == grid.metadata["report"].value

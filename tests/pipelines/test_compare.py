@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from flowmodel.files import read_json, sha256_file
-from flowmodel.registry.tracking import connect
+from flowmodel.registry.tracking import Tracking
 from pipelines.reporting import MAX_INLINE
 from tests.pipelines.conftest import metadata
 
@@ -32,7 +32,7 @@ def shown(compared):
 
 def _nested(shared_project, shown) -> tuple:
     """The parent's run, and its children's."""
-    client = connect(shared_project.store)
+    client = Tracking.of(shared_project.store).client
     parent = client.get_run(shown["mlflow_run"].rpartition("/")[2].partition("?")[0])
     filter_ = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
     return parent, client.search_runs([parent.info.experiment_id], filter_)
@@ -42,7 +42,9 @@ def test_it_trains_five_networks_and_releases_none(compared, shared_project):
     assert compared.success
     made = {event.asset_key.to_user_string() for event in compared.get_asset_materialization_events()}
     assert made == {"architecture_comparison"}
-    assert not shared_project.store.released.exists() and connect(shared_project.store).search_registered_models() == []
+    assert (
+        not shared_project.store.released.exists() and Tracking.of(shared_project.store).client.search_registered_models() == []
+    )
 
 
 def test_the_table_has_a_row_a_network_in_dagster_and_on_disk(shown, shared_project):
@@ -69,7 +71,8 @@ def test_every_network_is_an_mlflow_run_nested_in_the_comparison_s(compared, sho
     parent, children = _nested(shared_project, shown)
     assert parent.info.status == "FINISHED" and "| U-Net in RGBA | rgba |" in parent.data.tags["mlflow.note.content"]
     assert parent.data.tags["dagster_run_id"] == compared.run_id
-    files = {f.path for f in connect(shared_project.store).list_artifacts(parent.info.run_id, "architecture_comparison")}
+    reader = Tracking.of(shared_project.store).reader
+    files = {f.path for f in reader.list_artifacts(parent.info.run_id, "architecture_comparison")}
     assert {path.rpartition("/")[2] for path in files} == {"comparison.json", "comparison.png"}
     assert len(children) == 5
     for child in children:

@@ -5,7 +5,7 @@ import pytest
 
 from flowmodel.files import read_json
 from flowmodel.registry.references import aliases_of
-from flowmodel.registry.tracking import connect
+from flowmodel.registry.tracking import Tracking
 from tests.pipelines.conftest import metadata
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def _made(result: dg.ExecuteInProcessResult) -> set[str]:
 
 
 def _aliases(shared_project) -> dict[str, str]:
-    return aliases_of(connect(shared_project.store), "flowmodel")
+    return aliases_of(Tracking.of(shared_project.store), "flowmodel")
 
 
 def test_a_model_below_a_threshold_is_not_registered_but_shows_what_it_drew(refused):
@@ -82,7 +82,7 @@ def test_a_worse_model_stays_challenger_and_the_run_says_so_and_succeeds(worse, 
     assert registered.description.startswith("version 2 is challenger: worse than the champion, version 1: ")
     assert gate.metadata["compared_with"].value == "version 1"
     assert read_json(shared_project.store.released)["decision"]["outcome"] == "challenger"
-    version = connect(shared_project.store).get_model_version("flowmodel", "2")
+    version = Tracking.of(shared_project.store).client.get_model_version("flowmodel", "2")
     assert version.tags["decision"] == "challenger" and "| BROKEN |" in version.description
 
 

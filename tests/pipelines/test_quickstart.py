@@ -143,19 +143,19 @@ def test_a_run_of_everything_leaves_the_retraining_condition_content(shared_proj
 def test_the_registered_model_draws(first, shared_project):
     import mlflow
 
-    from flowmodel.registry.tracking import connect
+    from flowmodel.registry.tracking import Tracking
 
-    connect(shared_project.store)
-    (png,) = mlflow.pyfunc.load_model("models:/flowmodel@champion").predict(["red heart"])
+    with Tracking.of(shared_project.store).as_current():
+        (png,) = mlflow.pyfunc.load_model("models:/flowmodel@champion").predict(["red heart"])
     assert png.startswith(b"\x89PNG")
 
 
 def test_the_mlflow_run_leads_back_to_dagster(first, shared_project):
-    from flowmodel.registry.tracking import connect
+    from flowmodel.registry.tracking import Tracking
 
     url = metadata(first, "flow_checkpoint")["mlflow_run"]
     assert metadata(first, "registered_model")["mlflow_run"] == url
     run_id = url.rpartition("/")[2].partition("?")[0]
-    tags = connect(shared_project.store).get_run(run_id).data.tags
+    tags = Tracking.of(shared_project.store).client.get_run(run_id).data.tags
     assert tags["dagster_asset_key"] == "flow_checkpoint"
     assert shared_project.instance.get_run_by_id(tags["dagster_run_id"]) is not None

@@ -1,8 +1,6 @@
 """Every store here has an MLflow of its own. A registry needs checkpoints that differ: two tiny trainings on the same data."""
 
 import shutil
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes import parse_recipe
 from flowmodel.recipes.schema import GateConfig
 from flowmodel.registry.models import Registered, register
-from flowmodel.registry.tracking import connect, sqlite_file
+from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
 from flowmodel.training.loop import train
 from tests.reports import changed
@@ -40,19 +38,18 @@ class Candidate:
 def empty_database(tmp_path_factory) -> Path:
     """Making MLflow's tables takes seconds: once is enough."""
     store = Store(tmp_path_factory.mktemp("empty"))
-    connect(store)
-    return sqlite_file(store)
+    tracking = Tracking.of(store)
+    _ = tracking.experiment_id
+    return tracking.database
 
 
 @pytest.fixture
 def store(tmp_path, empty_database, tiny_training) -> Store:
     """With an empty MLflow, and the features of the real icons."""
     store = Store(tmp_path / "store")
-    sqlite_file(store).parent.mkdir(parents=True)
-    shutil.copy(empty_database, sqlite_file(store))
-    with closing(sqlite3.connect(sqlite_file(store))) as database:
-        database.execute("UPDATE experiments SET artifact_location = ?", (store.mlflow_artifacts.as_uri(),))
-        database.commit()
+    database = Tracking.of(store).database
+    database.parent.mkdir(parents=True)
+    shutil.copy(empty_database, database)
     shutil.copytree(tiny_training.store.root / "features", store.root / "features")
     return store
 

@@ -4,16 +4,17 @@ import os
 import subprocess
 import sys
 
-import mlflow
 import pytest
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.report import METRICS_FILE, EvaluationReport
+from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes.schema import GateConfig
 from flowmodel.recipes.split import Split
 from flowmodel.registry.champion import ROLLED_BACK, decide_on, registered_versions, set_champion
-from flowmodel.registry.references import aliases_of, checkpoint_of_version, resolve_model
-from flowmodel.registry.tracking import connect
+from flowmodel.registry.references import aliases_of, checkpoint_of, find_version, resolve_model
+from flowmodel.registry.runs import logged_values
+from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
 from tests.registry.conftest import FREE, Candidate
 from tests.reports import changed
@@ -30,7 +31,11 @@ def decided(store, prepared):
 
 
 def _aliases(store: Store) -> dict[str, str]:
-    return aliases_of(connect(store), "flowmodel")
+    return aliases_of(Tracking.of(store), "flowmodel")
+
+
+def _checkpoint(store: Store, version: str) -> Checkpoint:
+    return checkpoint_of(Tracking.of(store), find_version(Tracking.of(store), "flowmodel", number=version))
 
 
 def _flowmodel(*arguments: str, store: Store) -> subprocess.CompletedProcess[str]:
@@ -44,10 +49,10 @@ def _flowmodel(*arguments: str, store: Store) -> subprocess.CompletedProcess[str
 
 def test_a_decision_is_readable_in_the_run_and_registers_nothing(decided, first, store):
     decision = decided(first)
-    client = connect(store)
+    client = Tracking.of(store).client
     (run,) = client.search_runs([client.get_experiment_by_name("flowmodel").experiment_id])
     assert run.data.tags["decision"] == "champion" and run.data.tags["decision_reason"] == decision.reason
-    logged = mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/evaluation/decision.json")
+    logged = logged_values(Tracking.of(store), run.info.run_id, "evaluation/decision.json")
     assert [rule["words"] for rule in logged["rules"]] == [rule.words for rule in decision.rules]
     assert logged["rules"][1]["value"] == first.report.score(Split.TRAIN, "top1_of_all")
     assert client.search_registered_models() == []
@@ -58,7 +63,7 @@ def test_a_refused_model_leaves_its_decision_and_no_version(decided, registered,
     assert decided(first, strict).outcome == "refused"
     with pytest.raises(FlowmodelError, match=r"not good enough to be registered.*change evaluation\.gate in the recipe"):
         registered(first, gate=strict)
-    client = connect(store)
+    client = Tracking.of(store).client
     (run,) = client.search_runs([client.get_experiment_by_name("flowmodel").experiment_id])
     assert run.data.tags["decision"] == "refused" and client.search_registered_models() == []
 
@@ -66,7 +71,7 @@ def test_a_refused_model_leaves_its_decision_and_no_version(decided, registered,
 def test_a_version_carries_numbers_rule_and_outcome(registered, first, second, store):
     registered(first)
     registered(second(9.0))
-    version = connect(store).get_model_version("flowmodel", "2")
+    version = Tracking.of(store).client.get_model_version("flowmodel", "2")
     assert version.tags["decision"] == "challenger" and version.tags["decision_champion"] == "1"
     assert version.tags["decision_reason"].startswith("worse than the champion, version 1: KID of trained icons: ")
     kid = f"{first.report.score(Split.TRAIN, 'kid') * 9:.4g}"
@@ -82,8 +87,8 @@ def test_what_made_a_version_champion_stays_readable_when_it_is_met_again(regist
     reason = registered(better).decision.reason
     again = registered(better)
     assert again.decision.reason == reason and again.decision.rules and again.aliases == BOTH
-    assert connect(store).get_model_version("flowmodel", "2").tags["decision_reason"] == reason
-    assert connect(store).get_run(again.run_id).data.tags["decision_reason"] == reason
+    assert Tracking.of(store).client.get_model_version("flowmodel", "2").tags["decision_reason"] == reason
+    assert Tracking.of(store).client.get_run(again.run_id).data.tags["decision_reason"] == reason
 
 
 def test_a_champion_that_breaks_the_thresholds_of_now_is_refused(registered, decided, first):
@@ -111,8 +116,8 @@ def test_a_champion_scored_on_other_data_or_by_another_judge_is_scored_again(reg
 
 def test_a_champion_whose_checkpoint_is_gone_is_replaced_and_that_is_said(registered, first, second, store):
     registered(first)
-    checkpoint_of_version("flowmodel", "1").path.unlink()
-    with pytest.raises(FlowmodelError, match="models:/flowmodel/1': its checkpoint is gone"):
+    _checkpoint(store, "1").path.unlink()
+    with pytest.raises(FlowmodelError, match="gone from MLflow's artifacts"):
         resolve_model(store, None)
     result = registered(second(9.0))
     assert result.aliases == BOTH and result.decision.reason == "replaces the champion, version 1: its checkpoint is gone"
@@ -140,7 +145,7 @@ def test_rolling_back_is_one_command_and_the_pipeline_respects_it(registered, de
     assert _aliases(store)["champion"] == "1"
     assert set_champion(store, "2") == "1"
     assert _aliases(store)["champion"] == "2"
-    assert ROLLED_BACK not in connect(store).get_model_version("flowmodel", "2").tags
+    assert ROLLED_BACK not in Tracking.of(store).client.get_model_version("flowmodel", "2").tags
     assert decided(better).reason == "version 2 is the champion already" and registered(better).aliases == BOTH
 
 
@@ -177,7 +182,7 @@ def test_a_version_that_is_not_there_is_one_clear_line(arguments, words, registe
 def test_a_version_without_checkpoint_does_not_become_champion(registered, first, second, store):
     registered(first)
     registered(second(9.0))
-    checkpoint_of_version("flowmodel", "2").path.unlink()
+    _checkpoint(store, "2").path.unlink()
     with pytest.raises(FlowmodelError, match="version '2': its checkpoint is gone from MLflow; choose another one"):
         set_champion(store, "2")
 
@@ -191,6 +196,6 @@ def test_without_any_model_the_commands_say_how_to_get_one(arguments, tmp_path):
 
 def test_without_a_champion_show_says_what_to_do(registered, first, store):
     registered(first)
-    connect(store).delete_registered_model_alias("flowmodel", "champion")
+    Tracking.of(store).client.delete_registered_model_alias("flowmodel", "champion")
     failed = _flowmodel("show", store=store)
     assert failed.returncode == 2 and "no version is champion" in failed.stderr and "`flowmodel champion set`" in failed.stderr

@@ -11,11 +11,14 @@ import pytest
 from PIL import Image
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.files import sha256_file
 from flowmodel.model.pretrained import pretrained_weights
+from flowmodel.recipes.schema import GateConfig
 from flowmodel.recipes.split import Split
-from flowmodel.registry.models import record_evaluation, resolve_model
-from flowmodel.registry.references import aliases_of
-from flowmodel.registry.tracking import connect
+from flowmodel.registry.models import RecordedModel, record_evaluation, recorded_model
+from flowmodel.registry.references import aliases_of, resolve_model, versions_of
+from flowmodel.registry.runs import logged_values
+from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
 from tests.registry.conftest import Candidate
 
@@ -42,16 +45,17 @@ def test_the_first_model_is_champion_and_draws_pngs_in_a_fresh_process(registere
 
 def test_the_model_says_what_it_takes_gives_and_needs(registered, first, store):
     registered(first)
-    connect(store)
-    info = mlflow.models.get_model_info("models:/flowmodel/1")
+    with Tracking.of(store).as_current():
+        info = mlflow.models.get_model_info("models:/flowmodel/1")
+        folder = Path(mlflow.artifacts.download_artifacts("models:/flowmodel/1"))
+        model = mlflow.pyfunc.load_model("models:/flowmodel@champion")
     assert [str(column.type) for column in info.signature.inputs] == ["DataType.string"]
     assert [str(column.type) for column in info.signature.outputs] == ["DataType.binary"]
     assert {param.name: param.default for param in info.signature.params} == {"seed": 0, "steps": 2, "guidance": 2.0}
-    folder = Path(mlflow.artifacts.download_artifacts("models:/flowmodel/1"))
     assert "red heart" in (folder / "input_example.json").read_text()
     requirements = (folder / "requirements.txt").read_text().split()
     assert all("==" in line and "+" not in line for line in requirements) and "flowmodel" not in str(requirements)
-    assert mlflow.pyfunc.load_model("models:/flowmodel@champion").predict(["red heart"])[0].startswith(b"\x89PNG")
+    assert model.predict(["red heart"])[0].startswith(b"\x89PNG")
 
 
 def test_without_flowmodel_installed_the_model_says_what_is_missing(registered, first, store):
@@ -64,15 +68,70 @@ def test_without_flowmodel_installed_the_model_says_what_is_missing(registered, 
     assert "needs the package 'flowmodel'" in last_line and "pip install" in last_line
 
 
-def test_run_has_scores_report_recipe_grid_and_checkpoint_also_without_registering(first, store, prepared, tiny_evaluation):
-    run = record_evaluation(store, first.checkpoint, first.report, tiny_evaluation.grid, prepared.dataset)
-    files = {f.path for folder in ("", "evaluation", "checkpoint") for f in run.client.list_artifacts(run.run_id, folder)}
-    assert {"recipe.yaml", "evaluation/metrics.json", "evaluation/sample_grid.png", "checkpoint/final.safetensors"} <= files
+@pytest.fixture
+def record(store, prepared, tiny_evaluation):
+    """Records the evaluation of a candidate, without registering anything."""
+
+    def run(candidate: Candidate) -> RecordedModel:
+        grid = tiny_evaluation.grid
+        return record_evaluation(Tracking.of(store), candidate.checkpoint, candidate.report, grid, prepared.dataset)
+
+    return run
+
+
+def test_the_run_has_scores_report_recipe_and_grid_also_without_registering(record, first):
+    run = record(first).run
+    files = {f.path for folder in ("", "evaluation") for f in run.client.list_artifacts(run.run_id, folder)}
+    assert {"recipe.yaml", "evaluation/metrics.json", "evaluation/sample_grid.png"} <= files
     metrics = run.client.get_run(run.run_id).data.metrics
     assert metrics["evaluation/train/kid"] == first.report.metrics[Split.TRAIN].kid
     assert "evaluation/unseen_concept/top1_of_all" in metrics and "reference/real/train/kid" in metrics
-    assert mlflow.artifacts.load_dict(f"runs:/{run.run_id}/evaluation/metrics.json") == first.report.as_json()
+    assert logged_values(run.tracking, run.run_id, "evaluation/metrics.json") == first.report.as_json()
     assert not run.client.search_registered_models()
+
+
+def test_an_evaluation_leaves_a_logged_model_with_its_metrics_data_set_and_tags(record, first, prepared):
+    recorded = record(first)
+    client = recorded.run.client
+    logged = client.get_logged_model(recorded.model_id)
+    assert logged.status == "READY" and logged.source_run_id == recorded.run.run_id
+    metrics = {metric.key: metric for metric in logged.metrics}
+    kid = metrics["evaluation/train/kid"]
+    assert kid.value == first.report.metrics[Split.TRAIN].kid and kid.step == 30
+    assert (kid.dataset_name, kid.dataset_digest) == ("icon_dataset", prepared.dataset.digest[:36])
+    on_these_data = client.search_logged_models(
+        [logged.experiment_id],
+        "metrics.`evaluation/train/kid` > 0",
+        datasets=[{"dataset_name": "icon_dataset", "dataset_digest": prepared.dataset.digest[:36]}],
+    )
+    assert [each.model_id for each in on_these_data] == [recorded.model_id]
+    assert [out.model_id for out in client.get_run(recorded.run.run_id).outputs.model_outputs] == [recorded.model_id]
+    expected = {"size": "16", "styles": "noto", "licenses": "Apache-2.0", "redistributable": "true", "recipe": "tiny"}
+    assert expected.items() <= logged.tags.items()
+    assert logged.tags["checkpoint_digest"] == first.checkpoint.digest
+    assert logged.tags["dataset_digest"] == prepared.dataset.digest and len(logged.tags["recipe_digest"]) == 64
+
+
+def test_the_weights_are_uploaded_once_whatever_follows(record, registered, first, store):
+    recorded = record(first)
+    assert record(first).model_id == recorded.model_id
+    assert registered(first).is_new
+    registered(first)
+    uploaded = [path for path in store.mlflow_artifacts.rglob("*") if path.is_file() and path.suffix == ".safetensors"]
+    assert [sha256_file(path) for path in uploaded] == [first.checkpoint.digest]
+    version = Tracking.of(store).reader.get_model_version("flowmodel", "1")
+    assert version.source == recorded.uri
+    assert recorded.tags.items() <= version.tags.items()
+    wanted = "name = 'flowmodel' and tags.styles LIKE '%noto%' and tags.size = '16'"
+    assert [int(each.version) for each in Tracking.of(store).reader.search_model_versions(wanted)] == [1]
+
+
+def test_a_refused_model_has_its_logged_model_and_no_version(record, registered, first, store):
+    with pytest.raises(FlowmodelError, match="not good enough"):
+        registered(first, GateConfig(min_top1=1.0))
+    tracking = Tracking.of(store)
+    assert recorded_model(tracking, first.checkpoint).model_id == record(first).model_id
+    assert versions_of(tracking, "flowmodel") == []
 
 
 def test_a_report_of_another_checkpoint_is_refused(registered, first, second):
@@ -84,7 +143,7 @@ def test_the_same_checkpoint_keeps_its_version(registered, first, store):
     before = registered(first)
     again = registered(first)
     assert not again.is_new and again.version == 1 and again.decision == before.decision
-    client = connect(store)
+    client = Tracking.of(store).client
     assert len(client.search_model_versions("name = 'flowmodel'")) == 1
     assert len(client.get_metric_history(again.run_id, "evaluation/train/kid")) == 1
 
@@ -97,7 +156,7 @@ def test_a_better_model_becomes_champion_and_a_worse_one_only_challenger(registe
     worse = registered(first)  # the old one, once more
     assert worse.version == 1 and worse.aliases == ("challenger",)
     assert worse.decision.reason.startswith("worse than the champion, version 2: KID of trained icons")
-    assert aliases_of(connect(store), "flowmodel") == {"challenger": "1", "champion": "2"}
+    assert aliases_of(Tracking.of(store), "flowmodel") == {"challenger": "1", "champion": "2"}
 
 
 def test_references_lead_to_the_checkpoint(registered, first, second, store):
@@ -113,12 +172,14 @@ def test_references_lead_to_the_checkpoint(registered, first, second, store):
         "models:/flowmodel/2": 2,
     }.items():
         assert resolve_model(store, reference).digest == digests[version]
-    for unknown in ("models:/flowmodel/7", "models:/flowmodel@best", "models:/other@champion"):
+    for unknown in ("models:/flowmodel/7", "models:/flowmodel@best"):
         with pytest.raises(FlowmodelError) as caught:
             resolve_model(store, unknown)
         message = str(caught.value)
-        assert f"model '{unknown}': not in MLflow store" in message and "\n" not in message
+        assert "\n" not in message and f"model '{unknown}': not in MLflow store" in message
         assert "there are models:/flowmodel/1, models:/flowmodel/2, models:/flowmodel@challenger" in message
+    with pytest.raises(FlowmodelError, match="no model 'other' is registered"):
+        resolve_model(store, "models:/other@champion")
 
 
 def test_paths_need_no_registry(first, tmp_path):

@@ -16,7 +16,7 @@ from flowmodel.files import read_json
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.observer import MlflowObserver, run_of_checkpoint
 from flowmodel.registry.runs import LICENCES, MANIFEST, RUN_FILE, TrainingRun
-from flowmodel.registry.tracking import connect, experiment_id
+from flowmodel.registry.tracking import Tracking
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver
@@ -36,13 +36,13 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(store, folder, tiny_recipe, prepared):
     """The run of a training that was observed from begin to end."""
-    observer = MlflowObserver(store, prepared.dataset, {"dagster_run_id": "r-1"})
+    observer = MlflowObserver(Tracking.of(store), prepared.dataset, {"dagster_run_id": "r-1"})
     train(tiny_recipe, prepared.dataset, folder, [observer])
     return observer.run.client.get_run(observer.run.run_id)
 
 
 def _history(store: Store, run_id: str, metric: str = "training/loss") -> list[int]:
-    return [point.step for point in connect(store).get_metric_history(run_id, metric)]
+    return [point.step for point in Tracking.of(store).client.get_metric_history(run_id, metric)]
 
 
 def test_every_hyper_parameter_is_there(run, tiny_recipe, prepared):
@@ -61,7 +61,7 @@ def test_curves_and_grids_by_step(run, store):
     assert run.info.status == "FINISHED" and run.info.run_name == "tiny"
     for curve in ("loss", "learning_rate", "images_per_second", "gradient_norm"):
         assert _history(store, run.info.run_id, f"training/{curve}") == [5, 10, 15, 20, 25, 30]
-    images = [file.path for file in connect(store).list_artifacts(run.info.run_id, "images")]
+    images = [file.path for file in Tracking.of(store).client.list_artifacts(run.info.run_id, "images")]
     assert sorted(step for path in images for step in (15, 30) if f"grid+step+{step}+" in path and path.endswith(".png")) == [
         15,
         30,
@@ -82,7 +82,7 @@ def test_the_data_set_is_an_input_with_its_digest(run, prepared):
 
 
 def test_the_licence_of_every_icon_travels_with_the_run(run, store, prepared):
-    client = connect(store)
+    client = Tracking.of(store).client
     manifest = pd.read_csv(client.download_artifacts(run.info.run_id, MANIFEST), keep_default_na=False)
     assert len(manifest) == int(run.data.params["trained_icons"]) and manifest["id"].is_unique
     assert set(manifest["split"]) == {"train"} and set(manifest["licence"]) == {"Apache-2.0"}
@@ -101,14 +101,14 @@ def test_one_icon_that_may_not_be_passed_on_marks_the_whole_run(store, prepared,
         return pa.Table.from_pandas(frame, schema=icons.schema, preserve_index=False)
 
     dataset = with_table(prepared.dataset, "icons", one_of_apple, tmp_path / "datasets")
-    training = TrainingRun.open(store, tmp_path, "with-apple")
+    training = TrainingRun.open(Tracking.of(store), tmp_path, "with-apple")
     training.log_dataset(dataset, tuple(trained))
     tags = training.client.get_run(training.run_id).data.tags
     assert (tags["licences"], tags["redistributable"]) == ("Apache-2.0, proprietary (Apple)", "false")
 
 
 def test_what_the_initial_weights_had_been_trained_on_marks_the_run_too(store, prepared, tmp_path):
-    training = TrainingRun.open(store, tmp_path, "fine-tuned")
+    training = TrainingRun.open(Tracking.of(store), tmp_path, "fine-tuned")
     training.log_dataset(prepared.dataset, ("noto/2764",), (Terms("acme", "proprietary", False, "Acme 1.0"),))
     tags = training.client.get_run(training.run_id).data.tags
     assert (tags["licences"], tags["redistributable"]) == ("Apache-2.0, proprietary", "false")
@@ -117,7 +117,7 @@ def test_what_the_initial_weights_had_been_trained_on_marks_the_run_too(store, p
 
 
 def test_a_finished_training_keeps_its_run(run, store, folder, tiny_recipe, prepared):
-    observer = MlflowObserver(store, prepared.dataset, {"dagster_run_id": "r-2"})
+    observer = MlflowObserver(Tracking.of(store), prepared.dataset, {"dagster_run_id": "r-2"})
     assert train(tiny_recipe, prepared.dataset, folder, [observer]).already_finished
     assert observer.run.run_id == run.info.run_id and f"/runs/{run.info.run_id}?" in observer.run.url
     again = observer.run.client.get_run(run.info.run_id)
@@ -137,11 +137,11 @@ class _Stop(TrainingObserver):
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), "KILLED"), (RuntimeError("out of memory"), "FAILED")])
 def test_a_stopped_training_says_so_and_continues_in_its_run(store, tiny_recipe, prepared, tmp_path, error, status):
-    first = MlflowObserver(store, prepared.dataset)
+    first = MlflowObserver(Tracking.of(store), prepared.dataset)
     with pytest.raises(type(error)):
         train(tiny_recipe, prepared.dataset, tmp_path, [first, _Stop(error)])
     assert first.run.client.get_run(first.run.run_id).info.status == status
-    second = MlflowObserver(store, prepared.dataset)
+    second = MlflowObserver(Tracking.of(store), prepared.dataset)
     assert train(tiny_recipe, prepared.dataset, tmp_path, [second]).resumed_from == 10
     assert second.run.run_id == first.run.run_id
     assert second.run.client.get_run(first.run.run_id).info.status == "FINISHED"
@@ -150,11 +150,11 @@ def test_a_stopped_training_says_so_and_continues_in_its_run(store, tiny_recipe,
 
 def test_a_training_that_mlflow_does_not_know_gets_a_run(store, tiny_training, prepared, tmp_path):
     checkpoint = Checkpoint.open(Path(shutil.copy(tiny_training.checkpoint.path, tmp_path)))
-    first = run_of_checkpoint(store, checkpoint, prepared.dataset)
+    first = run_of_checkpoint(Tracking.of(store), checkpoint, prepared.dataset)
     assert first.client.get_run(first.run_id).data.params["training.steps"] == "30"
-    assert run_of_checkpoint(store, checkpoint, prepared.dataset).run_id == first.run_id
+    assert run_of_checkpoint(Tracking.of(store), checkpoint, prepared.dataset).run_id == first.run_id
     first.client.delete_run(first.run_id)
-    third = run_of_checkpoint(store, checkpoint, prepared.dataset)
+    third = run_of_checkpoint(Tracking.of(store), checkpoint, prepared.dataset)
     assert third.run_id != first.run_id and read_json(tmp_path / RUN_FILE)["run_id"] == third.run_id
 
 
@@ -165,6 +165,7 @@ from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes import load_recipe
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.observer import MlflowObserver
+from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
 from flowmodel.data.dataset import IconDataset
 from flowmodel.training.loop import train
@@ -178,7 +179,7 @@ class Killed(TrainingObserver):
 data, store, folder, *overrides = sys.argv[1:]
 recipe = load_recipe("from_scratch", overrides)
 dataset = IconDataset.open(Path(data))
-train(recipe, dataset, Path(folder), [MlflowObserver(Store(Path(store)), dataset), Killed()])
+train(recipe, dataset, Path(folder), [MlflowObserver(Tracking.of(Store(Path(store))), dataset), Killed()])
 """
 
 
@@ -190,13 +191,13 @@ def test_after_kill_9_the_same_run_goes_on(store, tiny_recipe, prepared, tmp_pat
     killed = subprocess.run([sys.executable, "-c", _WORKER, *arguments], env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
     assert killed.returncode == -signal.SIGKILL
     run_id = read_json(tmp_path / RUN_FILE)["run_id"]
-    assert connect(store).get_run(run_id).info.status == "RUNNING"
-    runs = len(connect(store).search_runs([experiment_id(connect(store), store)]))
+    assert Tracking.of(store).client.get_run(run_id).info.status == "RUNNING"
+    runs = len(Tracking.of(store).client.search_runs([Tracking.of(store).experiment_id]))
 
-    observer = MlflowObserver(store, prepared.dataset)
+    observer = MlflowObserver(Tracking.of(store), prepared.dataset)
     assert train(tiny_recipe, prepared.dataset, tmp_path, [observer]).resumed_from == 20
-    assert observer.run.run_id == run_id and connect(store).get_run(run_id).info.status == "FINISHED"
-    assert len(connect(store).search_runs([experiment_id(connect(store), store)])) == runs
+    assert observer.run.run_id == run_id and Tracking.of(store).client.get_run(run_id).info.status == "FINISHED"
+    assert len(Tracking.of(store).client.search_runs([Tracking.of(store).experiment_id])) == runs
     assert _history(store, run_id) == [5, 10, 15, 20, 25, 30]
-    images = [file.path for file in connect(store).list_artifacts(run_id, "images") if file.path.endswith(".png")]
+    images = [file.path for file in Tracking.of(store).client.list_artifacts(run_id, "images") if file.path.endswith(".png")]
     assert len(images) == 2

@@ -9,7 +9,7 @@ import mlflow
 import pytest
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.registry.tracking import EXPERIMENT, connect, experiment_id, sqlite_file, ui_address
+from flowmodel.registry.tracking import EXPERIMENT, Tracking
 from flowmodel.store import Store
 
 
@@ -20,23 +20,28 @@ def store(tmp_path_factory) -> Store:
 
 @pytest.fixture(scope="module")
 def client(store):
-    return connect(store)
+    tracking = Tracking.of(store)
+    _ = tracking.experiment_id
+    return tracking.client
 
 
 def test_a_new_store_gets_database_and_experiment_inside_itself(store, client):
-    assert sqlite_file(store).is_relative_to(store.root) and sqlite_file(store).exists()
+    database = Tracking.of(store).database
+    assert database.is_relative_to(store.root) and database.exists()
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment.artifact_location == store.mlflow_artifacts.as_uri()
-    assert experiment_id(connect(store), store) == experiment.experiment_id
+    assert Tracking.of(store).experiment_id == experiment.experiment_id
 
 
 def test_stores_do_not_get_mixed_up(store, client, tmp_path):
     assert "MLFLOW_TRACKING_URI" not in os.environ
     other = Store(tmp_path)
-    connect(other)
-    assert str(tmp_path) in other.mlflow_uri == mlflow.get_tracking_uri() and str(store.root) in store.mlflow_uri
-    connect(store)
-    assert mlflow.get_tracking_uri() == store.mlflow_uri
+    before = mlflow.get_tracking_uri()
+    assert Tracking.of(other).client.search_experiments(filter_string=f"name = '{EXPERIMENT}'") == []
+    assert [e.name for e in client.search_experiments(filter_string=f"name = '{EXPERIMENT}'")] == [EXPERIMENT]
+    with Tracking.of(other).as_current():
+        assert mlflow.get_tracking_uri() == other.mlflow_uri
+    assert mlflow.get_tracking_uri() == before and "MLFLOW_TRACKING_URI" not in os.environ
 
 
 def test_telemetry_is_off(client):
@@ -46,15 +51,15 @@ def test_telemetry_is_off(client):
 
 
 def test_a_deleted_experiment_comes_back(store, client):
-    client.delete_experiment(experiment_id(client, store))
-    again = connect(store)
-    assert again.get_experiment_by_name(EXPERIMENT).lifecycle_stage == "active"
+    client.delete_experiment(Tracking.of(store).experiment_id)
+    again = Tracking.of(store)
+    assert again.experiment_id and again.client.get_experiment_by_name(EXPERIMENT).lifecycle_stage == "active"
 
 
 def _fails_within(seconds: float, store: Store) -> str:
     started = time.monotonic()
     with pytest.raises(FlowmodelError) as caught:
-        connect(store)
+        _ = Tracking.of(store).experiment_id
     assert time.monotonic() - started < seconds
     message = str(caught.value)
     assert "\n" not in message and message.startswith("MLflow store ")
@@ -62,22 +67,22 @@ def _fails_within(seconds: float, store: Store) -> str:
 
 
 def test_a_locked_store_is_one_clear_line_within_seconds(store, client):
-    with closing(sqlite3.connect(sqlite_file(store))) as somebody:
+    with closing(sqlite3.connect(Tracking.of(store).database)) as somebody:
         somebody.execute("BEGIN EXCLUSIVE")
         message = _fails_within(8, store)
     assert "locked by another process" in message and "mlflow.db" in message
-    connect(store)
+    assert Tracking.of(store).experiment_id
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path):
-    database = sqlite_file(Store(tmp_path))
+    database = Tracking.of(Store(tmp_path)).database
     database.parent.mkdir(parents=True)
     database.write_bytes(b"these are not the bytes you are looking for" * 100)
     assert "not a SQLite database" in _fails_within(5, Store(tmp_path))
 
 
 def test_a_place_that_cannot_be_opened_is_named(tmp_path):
-    sqlite_file(Store(tmp_path)).mkdir(parents=True)
+    Tracking.of(Store(tmp_path)).database.mkdir(parents=True)
     assert "can't be opened" in _fails_within(5, Store(tmp_path))
 
 
@@ -93,8 +98,8 @@ def test_an_unknown_kind_of_store_is_named(tmp_path, monkeypatch):
 
 
 def test_ui_address(tmp_path, monkeypatch):
-    assert ui_address(Store(tmp_path)) == "http://127.0.0.1:5000"
+    assert Tracking.of(Store(tmp_path)).ui_address == "http://127.0.0.1:5000"
     monkeypatch.setenv("MLFLOW_PORT", "5123")
-    assert ui_address(Store(tmp_path)) == "http://127.0.0.1:5123"
+    assert Tracking.of(Store(tmp_path)).ui_address == "http://127.0.0.1:5123"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example/")
-    assert ui_address(Store(tmp_path)) == "https://mlflow.example"
+    assert Tracking.of(Store(tmp_path)).ui_address == "https://mlflow.example"

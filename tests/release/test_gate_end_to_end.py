@@ -17,7 +17,7 @@ from flowmodel.recipes.schema import GateConfig
 from flowmodel.recipes.split import Split
 from flowmodel.registry.models import Registered, register
 from flowmodel.registry.references import aliases_of
-from flowmodel.registry.tracking import connect
+from flowmodel.registry.tracking import Tracking
 from flowmodel.release.gate import decide
 from flowmodel.store import Store
 from flowmodel.training.loop import train
@@ -107,7 +107,7 @@ def test_a_model_trained_to_memorise_is_flagged_and_not_registered(trained, rele
     assert model.report.score(Split.VALIDATION, "loss") > 10 * model.report.score(Split.TRAIN, "loss")
     with pytest.raises(FlowmodelError, match=r"share of near copies of unseen concepts: 0.*must be at most 0\.3: NO"):
         released(model, NO_COPIES)
-    assert connect(store).search_registered_models() == []
+    assert Tracking.of(store).client.search_registered_models() == []
 
 
 def test_real_icons_that_nobody_trained_on_are_not_flagged(trained):
@@ -136,7 +136,7 @@ def test_a_random_model_is_rejected_by_the_quickstart_s_gate(trained, scored, re
     assert [rule.kept for rule in decision.rules if rule.name == "min_top1"] == [False]
     with pytest.raises(FlowmodelError, match=r"top-1 retrieval of trained icons: .*must be at least 0\.8: NO"):
         released(model, gate)
-    assert connect(store).search_registered_models() == []
+    assert Tracking.of(store).client.search_registered_models() == []
 
 
 def test_a_better_model_replaces_the_champion_and_a_worse_one_stays_challenger(trained, released, store):
@@ -149,4 +149,4 @@ def test_a_better_model_replaces_the_champion_and_a_worse_one_stays_challenger(t
     assert better.aliases == ("challenger", "champion")
     kid = [trained(steps).report.score(Split.TRAIN, "kid") for steps in (WORSE, CHAMPION, BETTER)]
     assert kid[0] > kid[1] > kid[2]
-    assert aliases_of(connect(store), "flowmodel") == {"challenger": "3", "champion": "3"}
+    assert aliases_of(Tracking.of(store), "flowmodel") == {"challenger": "3", "champion": "3"}

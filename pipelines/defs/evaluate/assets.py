@@ -53,6 +53,7 @@ def evaluation(
     from flowmodel.registry.curves import training_curves
     from flowmodel.registry.models import record_evaluation
     from flowmodel.registry.runs import EVALUATION
+    from flowmodel.registry.tracking import Tracking
 
     started = time.perf_counter()
     files = store.open()
@@ -60,7 +61,8 @@ def evaluation(
     training = checkpoint.path.parent.name
     folder = files.file("evaluation", training)
     page = folder / REPORT_FILE
-    curves = training_curves(files, checkpoint)
+    tracking = Tracking.of(files)
+    curves = training_curves(tracking, checkpoint)
     result = evaluate_and_report(
         checkpoint, icon_dataset, folder, page, files.root / "features", curves=curves, log=context.log.info
     )
@@ -68,7 +70,7 @@ def evaluation(
     context.log.info(f"KID {trained.kid:.4g}, right icon nearest among all: {trained.top1_of_all:.1%} of {trained.count}")
     evaluated = time.perf_counter()
     grid = sample_grid(result.samples, icon_dataset, files.file("sample_grid", f"{training}.png"))
-    run = record_evaluation(files, checkpoint, result.report, grid.path, icon_dataset, page=page)
+    run = record_evaluation(tracking, checkpoint, result.report, grid.path, icon_dataset, page=page).run
 
     scores = {"train count": trained.count} | {f"train {name}": value for name, value in trained.measured.items()}
     links = {

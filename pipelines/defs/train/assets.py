@@ -34,6 +34,8 @@ def flow_checkpoint(
 ) -> dg.MaterializeResult[Artifact]:
     """The trained network. An interrupted training resumes; one that was finished on the same recipe and data is not repeated."""
     from flowmodel.registry.observer import MlflowObserver
+    from flowmodel.registry.origin import ENTRY_POINT
+    from flowmodel.registry.tracking import Tracking
     from flowmodel.training.loop import train, training_folder
     from pipelines.progress import ProgressLog
 
@@ -43,7 +45,8 @@ def flow_checkpoint(
     if config.fresh:
         shutil.rmtree(folder, ignore_errors=True)
     origin = {"dagster_run_id": context.run.run_id, "dagster_asset_key": context.asset_key.to_user_string()}
-    mlflow = MlflowObserver(store.open(), icon_dataset, origin)
+    origin[ENTRY_POINT] = f"dagster job {context.run.job_name}"
+    mlflow = MlflowObserver(Tracking.of(store.open()), icon_dataset, origin)
     result = train(chosen, icon_dataset, folder, [ProgressLog(context.log), mlflow])
     return materialised(
         Artifact(result.checkpoint.path, result.checkpoint.digest),

@@ -1,0 +1,32 @@
+"""Where a run comes from: who started it, with which program, from which state of this code."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from mlflow.tracking.context.git_context import GitRunContext
+from mlflow.tracking.context.registry import resolve_tags
+
+from flowmodel.store import PROJECT_ROOT
+
+ENTRY_POINT = "entry_point"
+
+
+def source_tags() -> dict[str, str]:
+    """User, program and entry point; the commit of this code, and whether it was changed since, where it is a checkout."""
+    # MLflow would look for the repository of the program, and put its address, perhaps with a password, into the run.
+    tags: dict[str, str] = resolve_tags(ignore=[GitRunContext])  # type: ignore[list-item]  # it wants classes
+    tags[ENTRY_POINT] = Path(sys.argv[0]).name or "python"
+    if (commit := _git("rev-parse", "HEAD")) is not None:
+        is_dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
+        tags |= {"mlflow.source.git.commit": commit, "git_commit": commit, "git_dirty": str(is_dirty).lower()}
+    return tags
+
+
+def _git(*arguments: str) -> str | None:
+    """None where there is no git, or this code lies in no repository."""
+    try:
+        done = subprocess.run(["git", "-C", str(PROJECT_ROOT), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
