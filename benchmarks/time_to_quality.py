@@ -70,8 +70,8 @@ class Contestant:
     def measure(self) -> None:
         losses = []
         for average in self.state.averages:
-            with self.state.averaged_weights(average) as network:
-                losses.append(self.validation.measure(network))
+            with self.state.averaged_weights(average) as model:
+                losses.append(self.validation.measure(model))
         best = min(losses, key=lambda values: values["loss"])
         self.curve.append((self.seconds, best["loss"], best["train_loss"]))
 
@@ -79,10 +79,10 @@ class Contestant:
         """What the wider average draws for the first captions of these training icons."""
         recipe, data = self.state.recipe, self.state.data
         noise_NCHW = seeded_noise(len(icons_N), recipe.data.size, seed=0, channels=CHANNELS[recipe.data.colour])
-        with self.state.averaged_weights(self.state.averages[1]) as network:
+        with self.state.averaged_weights(self.state.averages[1]) as model:
             return torch.cat(
                 [
-                    sample(network, data.first_captions(icons_B), noise_BCHW, recipe.sampling, recipe.objective.prediction)
+                    sample(model, data.first_captions(icons_B), noise_BCHW, recipe.sampling)
                     for icons_B, noise_BCHW in zip(icons_N.split(64), noise_NCHW.split(64), strict=True)
                 ]
             )

@@ -27,7 +27,7 @@ def losses(generator: Generator, dataset: IconDataset) -> tuple[dict[Split, dict
         return {}, "no icon is held out for validation; raise data.split.validation to have one"
     icon_set = load_icon_set(dataset, data, generator.policy, trained)
     validation = Validation(recipe.model_copy(update={"data": data}), dataset, generator.policy, icon_set)
-    measured = validation.measure(generator.network)
+    measured = validation.measure(generator.model)
     trained_loss, held_out_loss = measured["train_loss"], measured["loss"]
     held_out = {"loss": held_out_loss, "loss_gap": held_out_loss - trained_loss}
     return {Split.TRAIN: {"loss": trained_loss}, Split.VALIDATION: held_out}, ""

@@ -4,11 +4,11 @@ Shape suffixes: B batch, C channels, H/W height and width.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from flowmodel.flow.objective import velocity_from_output
+from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.nets.text_condition import TextCondition
-from flowmodel.recipes.schema import Prediction, SamplingConfig
+from flowmodel.recipes.schema import SamplingConfig
 
 
 def evaluations_at(t: float, config: SamplingConfig) -> int:
@@ -26,8 +26,8 @@ class GuidedVelocity:
     `evaluations` counts network evaluations per picture (NFE).
     """
 
-    def __init__(self, net: nn.Module, text: TextCondition, config: SamplingConfig, prediction: Prediction) -> None:
-        self._net, self._config, self._prediction = net, config, prediction
+    def __init__(self, model: VelocityModel, text: TextCondition, config: SamplingConfig) -> None:
+        self._model, self._config = model, config
         self._text, self._both = text, text.with_unconditional()
         self.evaluations = 0
 
@@ -41,5 +41,4 @@ class GuidedVelocity:
 
     def _velocity(self, x_BCHW: Tensor, t: float, text: TextCondition) -> Tensor:
         t_B = torch.full((len(x_BCHW),), t, device=x_BCHW.device)
-        output_BCHW = self._net(x_BCHW, t_B, text).float()
-        return velocity_from_output(output_BCHW, x_BCHW, t_B, self._prediction)
+        return self._model.velocity(x_BCHW, t_B, text)

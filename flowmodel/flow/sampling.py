@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from flowmodel.flow.guidance import GuidedVelocity, evaluations_at
 from flowmodel.flow.solvers import Observer, Velocity, solve, time_grid
+from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.tensors import CHANNELS, from_unit
 from flowmodel.nets.text_condition import TextCondition
-from flowmodel.recipes.schema import Prediction, SamplingConfig
+from flowmodel.recipes.schema import SamplingConfig
 
 
 def mixed_seed(*parts: int) -> int:
@@ -54,12 +55,12 @@ def evaluations(config: SamplingConfig) -> int:
 
 
 @torch.no_grad()
-def sample(net: nn.Module, text: TextCondition, noise_BCHW: Tensor, config: SamplingConfig, prediction: Prediction) -> Tensor:
+def sample(model: VelocityModel, text: TextCondition, noise_BCHW: Tensor, config: SamplingConfig) -> Tensor:
     """Pictures for the captions `text`: uint8, premultiplied RGBA, (B, 4, H, W), on the CPU.
 
-    `net`, `text` and `noise_BCHW` are on one device; `net` is in evaluation mode.
+    The network, `text` and `noise_BCHW` are on one device; the network is in evaluation mode.
     """
-    velocity = GuidedVelocity(net, text, config, prediction)
+    velocity = GuidedVelocity(model, text, config)
     return from_unit(integrate(velocity, noise_BCHW, config)).cpu()
 
 
@@ -79,9 +80,7 @@ class Trajectory:
 
 
 @torch.no_grad()
-def sample_trajectory(
-    net: nn.Module, text: TextCondition, noise_BCHW: Tensor, config: SamplingConfig, prediction: Prediction
-) -> Trajectory:
+def sample_trajectory(model: VelocityModel, text: TextCondition, noise_BCHW: Tensor, config: SamplingConfig) -> Trajectory:
     """:func:`sample` with what lies between."""
     times: list[float] = []
     states: list[Tensor] = []
@@ -92,6 +91,6 @@ def sample_trajectory(
         states.append(from_unit(x_BCHW).cpu())
         estimates.append(from_unit(x_BCHW + (1 - t) * v_BCHW).cpu())
 
-    velocity = GuidedVelocity(net, text, config, prediction)
+    velocity = GuidedVelocity(model, text, config)
     final_BCHW = from_unit(integrate(velocity, noise_BCHW, config, record)).cpu()
     return Trajectory((*times, 1.0), torch.stack([*states, final_BCHW]), torch.stack([*estimates, final_BCHW]))

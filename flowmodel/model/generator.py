@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.flow.sampling import Trajectory, evaluations, sample, sample_trajectory, seeded_noise
+from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.tensors import CHANNELS
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.device import DevicePolicy
@@ -28,10 +29,12 @@ class Generator:
         checkpoint: where the weights come from.
         recipe: what the model was trained with.
         header: origin of the weights: step, digests, trained icons.
+        model: the network, in evaluation mode and on the policy's device, with the meaning of its output.
     """
 
     def __init__(self, checkpoint: Checkpoint, network: nn.Module, policy: DevicePolicy) -> None:
         self.checkpoint, self.recipe, self.header = checkpoint, checkpoint.recipe, checkpoint.header
+        self.model = VelocityModel.of(network, self.recipe.objective)
         self._network, self._policy = network, policy
 
     @classmethod
@@ -55,7 +58,6 @@ class Generator:
 
     @property
     def network(self) -> nn.Module:
-        """In evaluation mode, on the policy's device."""
         return self._network
 
     @property
@@ -136,7 +138,7 @@ class Generator:
         """:meth:`sample` for captions that are encoded already; the pictures are number `first`, `first` + 1, … of the seed."""
         with self._policy.autocast_context():
             noise_BCHW = self._noise(len(text), seed, first)
-            return sample(self._network, text, noise_BCHW, config, self.recipe.objective.prediction)
+            return sample(self.model, text, noise_BCHW, config)
 
     def trajectory(
         self, prompts: Sequence[str], seed: int = 0, steps: int | None = None, guidance: float | None = None
@@ -149,7 +151,7 @@ class Generator:
         text = self.encode(prompts)
         with self._policy.autocast_context():
             noise_BCHW = self._noise(len(text), seed)
-            return sample_trajectory(self._network, text, noise_BCHW, config, self.recipe.objective.prediction)
+            return sample_trajectory(self.model, text, noise_BCHW, config)
 
     def _noise(self, count: int, seed: int, first: int = 0) -> Tensor:
         data = self.recipe.data

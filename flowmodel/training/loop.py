@@ -262,8 +262,8 @@ class _Run:
         self._require_finite(done)
         measured = []
         for average in self.state.averages:
-            with self.state.averaged_weights(average) as network:
-                measured.append((validation.measure(network), average))
+            with self.state.averaged_weights(average) as model:
+                measured.append((validation.measure(model), average))
         values, average = min(measured, key=lambda pair: pair[0]["loss"])
         values, width = self.processes.from_main((values, average.relative_width))
         best = self.state.best
@@ -329,6 +329,6 @@ def _grid(state: TrainingState) -> Image.Image:
     recipe, data, device = state.recipe, state.data, state.policy.device
     icons_N = torch.linspace(0, len(data) - 1, min(GRID_ICONS, len(data))).long()
     noise_NCHW = seeded_noise(len(icons_N), recipe.data.size, seed=0, channels=CHANNELS[recipe.data.colour]).to(device)
-    with state.averaged_weights(state.averages[0]) as network, state.policy.autocast_context():
-        rgba_NCHW = sample(network, data.first_captions(icons_N), noise_NCHW, recipe.sampling, recipe.objective.prediction)
+    with state.averaged_weights(state.averages[0]) as model, state.policy.autocast_context():
+        rgba_NCHW = sample(model, data.first_captions(icons_N), noise_NCHW, recipe.sampling)
     return picture_grid([to_image(rgba_CHW) for rgba_CHW in rgba_NCHW], columns=8)

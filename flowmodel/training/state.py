@@ -16,6 +16,7 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.data.terms import UNKNOWN
 from flowmodel.flow.objective import FlowMatchingObjective
 from flowmodel.flow.sampling import mixed_seed
+from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.tensors import CHANNELS
 from flowmodel.model.checkpoint import (
     BestSoFar,
@@ -99,7 +100,8 @@ class TrainingState:
             terms = tuple(sorted({*self.header.terms, *(initial.terms or [UNKNOWN])}))
             self.header = replace(self.header, initial_ids=initial.seen_ids, terms=terms)
         self._shared = self.processes.share(self.network)
-        self._forward = torch.compile(self._shared) if self.policy.compile else self._shared
+        forward = torch.compile(self._shared) if self.policy.compile else self._shared
+        self._model = VelocityModel.of(forward, recipe.objective)
         self.optimizers = Optimizers(self.network, config, fused=self.policy.fused_optimizer)
         self.averages = [PowerEma(self.network, width) for width in config.ema_widths]
         self.best: BestSoFar | None = None
@@ -131,7 +133,7 @@ class TrainingState:
             is_last = rows is slices[-1]
             with nullcontext() if is_last else self.processes.without_averaging(self._shared):
                 with self.policy.autocast_context():
-                    loss_B = self._objective.loss(self._forward, data_BCHW[rows], self._captions(text, rows), draw.rows(rows))
+                    loss_B = self._objective.loss(self._model, data_BCHW[rows], self._captions(text, rows), draw.rows(rows))
                 (loss_B.mean() / len(slices)).backward()
             losses.append(loss_B.detach())
         gradient_norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
@@ -189,12 +191,12 @@ class TrainingState:
         return save_checkpoint(path, tensors, replace(self.header, step=steps_done, ema=width, best=self.best))
 
     @contextmanager
-    def averaged_weights(self, average: PowerEma) -> Iterator[nn.Module]:
-        """The network in evaluation mode with averaged weights, for as long as the context lasts."""
+    def averaged_weights(self, average: PowerEma) -> Iterator[VelocityModel]:
+        """The model in evaluation mode with averaged weights, for as long as the context lasts."""
         current = {name: parameter.detach().clone() for name, parameter in self.network.named_parameters()}
         self.network.load_state_dict(average.state())
         try:
-            yield self.network.eval()
+            yield VelocityModel.of(self.network.eval(), self.recipe.objective)
         finally:
             self.network.load_state_dict(current)
             self.network.train()

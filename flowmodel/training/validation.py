@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.flow.objective import Draw, FlowMatchingObjective
 from flowmodel.flow.sampling import seeded_noise
+from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.tensors import CHANNELS
 from flowmodel.model.device import DevicePolicy
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes import Recipe
+from flowmodel.recipes.split import Split
 from flowmodel.training.icon_set import IconSet, load_icon_set
 
 _SEED = 20_231_205  # of the choice of icons and of the noise, whatever the training's own seed: losses can be compared
@@ -42,7 +44,7 @@ class Validation:
         self._recipe, self._policy = recipe, policy
         self._objective = FlowMatchingObjective(recipe.objective)
         self._times_K = self._objective.time_quantiles(recipe.training.validation.times).to(policy.device)
-        held_out = _choose(dataset.ids_of_split("validation", recipe.data), recipe.training.validation.icons)
+        held_out = _choose(dataset.ids_of_split(Split.VALIDATION, recipe.data), recipe.training.validation.icons)
         self._held_out: _Grid | None = None
         if held_out:
             icon_set = load_icon_set(dataset, recipe.data, policy, held_out)
@@ -61,19 +63,19 @@ class Validation:
         return _Grid(icon_set.pictures(icons_N), icon_set.first_captions(icons_N), first_noise)
 
     @torch.no_grad()
-    def measure(self, network: nn.Module) -> dict[str, float]:
+    def measure(self, model: VelocityModel) -> dict[str, float]:
         """`loss` of held-out icons, `train_loss` of trained ones, and the held-out loss by time as `loss_t0.12` and so on.
 
-        `network` is in evaluation mode.
+        The network is in evaluation mode.
         """
         assert self._held_out is not None, "there are no held-out icons"
-        held_out_NK, trained_NK = (self._losses(network, grid) for grid in (self._held_out, self._trained))
+        held_out_NK, trained_NK = (self._losses(model, grid) for grid in (self._held_out, self._trained))
         by_time = {
             f"loss_t{time:.2f}": value.item() for time, value in zip(self._times_K.tolist(), held_out_NK.mean(dim=0), strict=True)
         }
         return {"loss": held_out_NK.mean().item(), "train_loss": trained_NK.mean().item(), **by_time}
 
-    def _losses(self, network: nn.Module, grid: _Grid) -> Tensor:
+    def _losses(self, model: VelocityModel, grid: _Grid) -> Tensor:
         icons, times = len(grid), len(self._times_K)
         losses = []
         for first in range(0, icons * times, _BATCH):
@@ -93,7 +95,7 @@ class Validation:
                 keep_B=torch.ones(len(pairs_B), dtype=torch.bool, device=device),
             )
             with self._policy.autocast_context():
-                losses.append(self._objective.loss(network, grid.data_NCHW[icons_B.to(device)], grid.text[icons_B], draw))
+                losses.append(self._objective.loss(model, grid.data_NCHW[icons_B.to(device)], grid.text[icons_B], draw))
         return torch.cat(losses).view(icons, times)
 
 

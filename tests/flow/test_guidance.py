@@ -5,6 +5,7 @@ import torch
 
 from flowmodel.flow.guidance import GuidedVelocity
 from flowmodel.flow.sampling import mixed_seed, sample, sample_trajectory, seeded_noise
+from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.tensors import from_unit
 from flowmodel.nets import TextCondition, build_network
 from flowmodel.recipes.schema import SamplingConfig, UNetConfig
@@ -28,7 +29,7 @@ def _text() -> TextCondition:
 
 def _velocity(network, guidance, text=None, **options):
     config = SamplingConfig(guidance=guidance, **options)
-    velocity = GuidedVelocity(network, text or _text(), config, "velocity")
+    velocity = GuidedVelocity(VelocityModel(network, "velocity", 0.05), text or _text(), config)
     with torch.no_grad():
         return velocity(seeded_noise(2, 16, seed=0), 0.3), velocity.evaluations
 
@@ -77,7 +78,7 @@ def test_noise_of_fewer_channels_is_the_beginning_of_that_of_four():
 
 def test_samples_are_valid_premultiplied_pictures_and_repeat(network):
     config = SamplingConfig(solver="heun", steps=3, guidance=2.0)
-    first, second = (sample(network, _text(), seeded_noise(2, 16, seed=4), config, "data") for _ in range(2))
+    first, second = (sample(VelocityModel(network, "data", 0.05), _text(), seeded_noise(2, 16, seed=4), config) for _ in range(2))
     assert first.dtype == torch.uint8 and first.shape == (2, 4, 16, 16)
     assert torch.equal(first, second)
     assert (first[:, :3] <= first[:, 3:]).all()
@@ -87,8 +88,9 @@ def test_samples_are_valid_premultiplied_pictures_and_repeat(network):
 def test_a_trajectory_leads_from_the_noise_to_the_sample(network, solver):
     config = SamplingConfig(solver=solver, steps=3, guidance=2.0, time_shift=2.0)
     noise_BCHW = seeded_noise(2, 16, seed=4)
-    trajectory = sample_trajectory(network, _text(), noise_BCHW, config, "data")
+    model = VelocityModel(network, "data", 0.05)
+    trajectory = sample_trajectory(model, _text(), noise_BCHW, config)
     assert trajectory.states_SBCHW.shape == trajectory.estimates_SBCHW.shape == (4, 2, 4, 16, 16)
     assert trajectory.times[0] == 0 and trajectory.times[-1] == 1 and len(trajectory.times) == 4
     assert torch.equal(trajectory.states_SBCHW[0], from_unit(noise_BCHW))
-    assert torch.equal(trajectory.states_SBCHW[-1], sample(network, _text(), noise_BCHW, config, "data"))
+    assert torch.equal(trajectory.states_SBCHW[-1], sample(model, _text(), noise_BCHW, config))

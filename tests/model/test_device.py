@@ -5,6 +5,7 @@ import torch
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.flow.objective import Draw, FlowMatchingObjective
+from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.model.device import DevicePolicy
 from flowmodel.recipes.schema import ObjectiveConfig
 from tests.nets.helpers import NETWORKS, noisy, perturbed, text_of
@@ -77,13 +78,15 @@ _OTHER = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is
 def test_losses_and_gradients_of_the_other_device_are_the_cpu_s(kind):
     """In float32, within 1e-3 of the loss and 1 % of each gradient's norm (TF32 off, sums in another order)."""
 
+    config = ObjectiveConfig()
+
     def computed(device: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         policy = DevicePolicy.choose(device, "float32", "off")
         network = perturbed(kind).to(device, memory_format=policy.memory_format)
         data_BCHW = noisy(kind, 2).clamp(-1, 1).to(device).contiguous(memory_format=policy.memory_format)
         keep_B = torch.tensor([True, False], device=device)
         draw = Draw(noisy(kind, 2).flip(0).to(device), torch.tensor([0.2, 0.7], device=device), keep_B)
-        loss_B = FlowMatchingObjective(ObjectiveConfig()).loss(network, data_BCHW, text_of(3, 5).to(device), draw)
+        loss_B = FlowMatchingObjective(config).loss(VelocityModel.of(network, config), data_BCHW, text_of(3, 5).to(device), draw)
         loss_B.mean().backward()
         gradients = {name: p.grad.cpu() for name, p in network.named_parameters() if p.grad is not None}
         return loss_B.detach().cpu(), gradients

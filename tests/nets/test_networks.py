@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from flowmodel.flow.objective import FlowMatchingObjective
+from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.nets import TextCondition, network_cost
 from flowmodel.nets.layers import attend
 from flowmodel.recipes.schema import ObjectiveConfig
@@ -37,10 +38,11 @@ def test_what_stands_in_padded_tokens_does_not_matter(kind):
 def test_the_output_depends_on_caption_and_time_after_a_training_step(kind):
     network, data_BCHW, text = network_of(kind), noisy(kind, 4).clamp(-1, 1), text_of(2, 3, 4, 5)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
-    objective = FlowMatchingObjective(ObjectiveConfig(condition_dropout=0.0))
+    config = ObjectiveConfig(condition_dropout=0.0)
+    objective, model = FlowMatchingObjective(config), VelocityModel.of(network, config)
     # In the first step only the zero-initialised output gets a gradient, in the second what lies before it.
     for step in range(2):
-        objective(network, data_BCHW, text, torch.Generator().manual_seed(step)).mean().backward()
+        objective(model, data_BCHW, text, torch.Generator().manual_seed(step)).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
     x_BCHW, t_B, other = noisy(kind, 1), torch.tensor([0.5]), torch.tensor([1])

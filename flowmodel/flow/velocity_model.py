@@ -1,0 +1,65 @@
+"""What a network's output means: the velocity field that it stands for.
+
+Shape suffixes: B batch, C channels, H/W height and width.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from flowmodel.flow.path import per_sample, target_velocity
+from flowmodel.nets.text_condition import TextCondition
+from flowmodel.recipes.schema import ObjectiveConfig, Prediction
+
+# (x_BCHW, t_B, text) to output_BCHW; a compiled network is a function, no nn.Module.
+Network = Callable[[Tensor, Tensor, TextCondition], Tensor]
+
+# Solvers may ask for the velocity very near t = 1, where it is 0 / 0 for a network that predicts data.
+_LEAST_NOISE = 1e-4
+
+
+@dataclass(frozen=True)
+class VelocityModel:
+    """A network with the meaning of its output. The loss and the solvers ask the same object, so that they cannot disagree.
+
+    velocity: v = output.    data: the output is an estimate of x_1, and as x_1 - x_t = (1 - t) u_t,
+
+        v = (output - x_t) / (1 - t)
+
+    Attributes:
+        net: gives the output, in any precision.
+        prediction: what the output is.
+        min_noise: the least 1 - t that the loss of predicted data divides by, lest the cleanest samples outweigh all others
+            (Li & He 2511.13720). Solvers divide by 1 - t itself, down to 1e-4.
+    """
+
+    net: Network
+    prediction: Prediction
+    min_noise: float
+
+    @classmethod
+    def of(cls, net: Network, objective: ObjectiveConfig) -> "VelocityModel":
+        """`net` as a recipe's objective trains it."""
+        return cls(net, objective.prediction, objective.min_noise)
+
+    def velocity(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition) -> Tensor:
+        """v at x_t, in float32."""
+        output_BCHW = self._output(x_BCHW, t_B, text)
+        if self.prediction == "velocity":
+            return output_BCHW
+        return (output_BCHW - x_BCHW) / (1 - per_sample(t_B)).clamp(min=_LEAST_NOISE)
+
+    def squared_error(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition, noise_BCHW: Tensor, data_BCHW: Tensor) -> Tensor:
+        """|| v - u_t ||^2 at x_t, averaged over channels and pixels: shape (B,), float32.
+
+        Of predicted data it is || output - x_1 ||^2 / (1 - t)^2, with 1 - t not below `min_noise`.
+        """
+        output_BCHW = self._output(x_BCHW, t_B, text)
+        if self.prediction == "velocity":
+            return (output_BCHW - target_velocity(noise_BCHW, data_BCHW)).square().mean(dim=(1, 2, 3))
+        weight_B = (1 - t_B).clamp(min=self.min_noise) ** -2
+        return weight_B * (output_BCHW - data_BCHW).square().mean(dim=(1, 2, 3))
+
+    def _output(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition) -> Tensor:
+        return self.net(x_BCHW, t_B, text).float()
