@@ -29,16 +29,16 @@ from flowmodel.data.captions import TEMPLATES
 from flowmodel.data.dataset import IconDataset
 from flowmodel.data.keys import base_key
 from flowmodel.data.prepare import prepare
-from flowmodel.data.splits import UNSEEN_CONCEPT, VALIDATION
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
-from flowmodel.evaluation.real import RealIcons
+from flowmodel.evaluation.real_icons import RealIcons
 from flowmodel.evaluation.scoring import fidelity
 from flowmodel.files import write_bytes
 from flowmodel.images.tensors import from_unit, to_unit
 from flowmodel.model.generator import Generator
 from flowmodel.recipes import Recipe, load_recipe, parse_recipe
 from flowmodel.recipes.schema import SamplingConfig
+from flowmodel.recipes.split import Split
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.training.loop import SNAPSHOTS, train
 from flowmodel.training.observers import TrainingObserver
@@ -120,8 +120,8 @@ class Scorer:
         """`<split>_kid`, `<split>_top1` and `<split>_top5`, by the recipe's way of sampling with `changes`."""
         config = SamplingConfig.model_validate(generator.sampling().model_dump() | dict(changes or {}))
         real, scores = self._real, {}
-        of_split = {"train": real.known(generator.trained_ids)}
-        of_split |= {split: real.of_split(split) for split in (VALIDATION, UNSEEN_CONCEPT)}
+        of_split = {Split.TRAIN: real.known(generator.trained_ids)}
+        of_split |= {split: real.of_split(split) for split in (Split.VALIDATION, Split.UNSEEN_CONCEPT)}
         for split, ids in of_split.items():
             rows = real.rows(sorted(ids))
             rows = rows[:: max(1, len(rows) // ICONS)]
@@ -163,7 +163,9 @@ def run(variant: str, recipe: Recipe, dataset: IconDataset, scorer: Scorer, fold
 
 def held_out(row: Row) -> tuple[float, float]:
     """KID and top-5 retrieval, each the mean of validation's icons and unseen ones."""
-    kid, top5 = (fmean(row[f"{split}_{score}"] for split in (VALIDATION, UNSEEN_CONCEPT)) for score in ("kid", "top5"))
+    kid, top5 = (
+        fmean(row[f"{split}_{score}"] for split in (Split.VALIDATION, Split.UNSEEN_CONCEPT)) for score in ("kid", "top5")
+    )
     return kid, top5
 
 

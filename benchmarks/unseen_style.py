@@ -21,7 +21,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import Features, load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.metrics.transparency import alpha_iou
-from flowmodel.evaluation.real import RealIcons, Rows
+from flowmodel.evaluation.real_icons import RealIcons, Rows
 from flowmodel.evaluation.scoring import fidelity
 from flowmodel.model.generator import Generator
 from flowmodel.registry.references import resolve_model

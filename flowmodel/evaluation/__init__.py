@@ -1,1 +1,1 @@
-"""Evaluation: features of pictures, metrics on feature matrices, the report of a checkpoint, the gate."""
+"""Evaluation of a checkpoint. Start reading at report.py, which says what there is, and run.py, which makes it."""

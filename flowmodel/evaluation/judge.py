@@ -24,7 +24,7 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import FeatureExtractor, Features, load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
-from flowmodel.evaluation.real import RealIcons
+from flowmodel.evaluation.real_icons import RealIcons
 from flowmodel.evaluation.report import JudgeQuality
 from flowmodel.files import Artifact, atomic_path, sha256_json
 from flowmodel.flow.sampling import mixed_seed

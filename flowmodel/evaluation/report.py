@@ -88,7 +88,7 @@ BySplit = dict[Split, SplitScores]
 
 
 class References(_Sparse):
-    """What other pictures score in place of the samples (references.py); None where there are no such pictures."""
+    """What other pictures score in place of the samples (baselines.py); None where there are no such pictures."""
 
     real: BySplit
     noise: BySplit

@@ -19,12 +19,12 @@ from flowmodel.evaluation.metrics.distances import Products, fd, fd_infinity, ki
 from flowmodel.evaluation.metrics.memorization import Neighbours, calibrate, is_authentic, is_copy, neighbours
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.metrics.transparency import alpha_error, alpha_iou
-from flowmodel.evaluation.real import RealIcons, Rows
+from flowmodel.evaluation.real_icons import RealIcons, Rows
 from flowmodel.recipes.split import Split
 
 _FEWEST = 3  # training icons: a ratio of distances needs two beside the icon itself
 
-Values = dict[str, float]  # scores by name; evaluate.py makes `Scores` of them
+Values = dict[str, float]  # scores by name; run.py makes `Scores` of them
 PerIcon = dict[str, NDArray[np.float64]]
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from flowmodel.evaluation.features import FeatureExtractor
-from flowmodel.evaluation.real import Rows
+from flowmodel.evaluation.real_icons import Rows
 from flowmodel.evaluation.report import ALL, AllSplits, GuidanceRow, Scores, StepsRow, Sweeps
 from flowmodel.evaluation.scoring import Pictures, Scorer
 from flowmodel.model.generator import Generator

@@ -11,8 +11,8 @@ from mlflow.entities.model_registry import ModelVersion
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.evaluate import evaluate
 from flowmodel.evaluation.report import METRICS_FILE, EvaluationReport
+from flowmodel.evaluation.run import evaluate
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes import Recipe
 from flowmodel.recipes.schema import GateConfig

@@ -17,6 +17,7 @@ from flowmodel.images.tensors import to_unit
 from flowmodel.model.device import DevicePolicy
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes.schema import Colour, DataConfig
+from flowmodel.recipes.split import Split
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def load_icon_set(dataset: IconDataset, data: DataConfig, policy: DevicePolicy, 
 
 def load_training_set(dataset: IconDataset, data: DataConfig, policy: DevicePolicy) -> IconSet:
     """The icons that the recipe trains on; raises FlowmodelError as :func:`load_icon_set` does."""
-    return load_icon_set(dataset, data, policy, dataset.ids_of_split("train", data))
+    return load_icon_set(dataset, data, policy, dataset.ids_of_split(Split.TRAIN, data))
 
 
 class EpochOrder:

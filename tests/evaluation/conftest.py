@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from flowmodel.evaluation.evaluate import Evaluation
 from flowmodel.evaluation.features import FeatureExtractor, load_extractor
 from flowmodel.evaluation.html.page import evaluate_and_report
 from flowmodel.evaluation.judge import Judge, load_judge
-from flowmodel.evaluation.real import RealIcons
+from flowmodel.evaluation.real_icons import RealIcons
+from flowmodel.evaluation.run import Evaluation
 
 CURVES = {"training/loss": [(1, 1.0), (10, 0.5), (30, 0.25)], "validation/loss": [(10, 0.6), (30, 0.5)]}
 

@@ -10,12 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from flowmodel.data.dataset import IconDataset
-from flowmodel.evaluation.evaluate import Evaluation, evaluate
 from flowmodel.evaluation.html import words
 from flowmodel.evaluation.html.charts import Chart, Line, LineChart, bars
+from flowmodel.evaluation.html.metric_names import NOTHING, ROWS, metric, number, shown
 from flowmodel.evaluation.html.pictures import Tiles, data_uri
-from flowmodel.evaluation.metric_names import NOTHING, ROWS, metric, number, shown
 from flowmodel.evaluation.report import ALL, EvaluationReport, Scores, SweepRow
+from flowmodel.evaluation.run import Evaluation, evaluate
 from flowmodel.evaluation.samples import Samples, load_samples
 from flowmodel.evaluation.sweeps import ANSWER_SOLVER, ANSWER_STEPS
 from flowmodel.files import Artifact, write_bytes
@@ -275,8 +275,8 @@ def _group_charts(report: EvaluationReport) -> list[Chart]:
 def _curve_charts(curves: Curves | None) -> list[Chart]:
     names = {
         "training/loss": ("all", "batches"),
-        "validation/train_loss": ("train", "trained icons"),
-        "validation/loss": ("validation", "validation icons"),
+        "validation/train_loss": (Split.TRAIN, "trained icons"),
+        "validation/loss": (Split.VALIDATION, "validation icons"),
     }
     lines = [
         Line(name, label, [step for step, _ in points], [value for _, value in points], markers=len(points) < 2)

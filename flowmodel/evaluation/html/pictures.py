@@ -13,7 +13,7 @@ from torch import Tensor
 
 from flowmodel.evaluation.features import Features
 from flowmodel.evaluation.metrics.memorization import neighbours
-from flowmodel.evaluation.real import RealIcons, Rows
+from flowmodel.evaluation.real_icons import RealIcons, Rows
 from flowmodel.evaluation.samples import Samples
 from flowmodel.images.rgba import to_image
 from flowmodel.images.save import png_bytes

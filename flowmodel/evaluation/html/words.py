@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flowmodel.evaluation.metric_names import number, percent
+from flowmodel.evaluation.html.metric_names import number, percent
 from flowmodel.evaluation.report import EvaluationReport, Scores
 from flowmodel.recipes.schema import Recipe
 from flowmodel.recipes.split import Split

@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from flowmodel.evaluation.evaluate import evaluate
 from flowmodel.evaluation.html.page import write_report
 from flowmodel.evaluation.report import EvaluationReport
+from flowmodel.evaluation.run import evaluate
 from tests.evaluation.browser import CHROMIUM, browser_page
 
 

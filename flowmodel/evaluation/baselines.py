@@ -20,7 +20,7 @@ from torch import Tensor
 
 from flowmodel.evaluation.features import FeatureExtractor, cached_features
 from flowmodel.evaluation.metrics.coverage import vendi_score
-from flowmodel.evaluation.real import RealIcons, Rows
+from flowmodel.evaluation.real_icons import RealIcons, Rows
 from flowmodel.evaluation.report import BySplit, References, SplitScores
 from flowmodel.evaluation.scoring import Pictures, Scorer, fidelity, means
 from flowmodel.files import sha256_bytes
@@ -31,7 +31,7 @@ from flowmodel.recipes.split import Split
 _SEED = 0  # of noise and halves; they are no part of what is judged
 
 
-class ReferenceRows:
+class Baselines:
     """`rows_of` are the rows of the icons that samples were drawn for, by split; `train_rows` those the model was trained on."""
 
     def __init__(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowmodel.evaluation.metric_names import METRICS, NOTHING, metric, number, percent, shown
+from flowmodel.evaluation.html.metric_names import METRICS, NOTHING, metric, number, percent, shown
 from flowmodel.evaluation.report import SCORES
 
 

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
+from flowmodel.evaluation.aggregate import by_group, over_seeds
+from flowmodel.evaluation.baselines import Baselines
 from flowmodel.evaluation.clip import load_clip
 from flowmodel.evaluation.features import Features, load_extractor
 from flowmodel.evaluation.judge import load_judge
@@ -21,8 +23,7 @@ from flowmodel.evaluation.losses import losses
 from flowmodel.evaluation.metrics.coverage import NEIGHBOURS
 from flowmodel.evaluation.metrics.distances import CONFIDENCE
 from flowmodel.evaluation.metrics.memorization import COPY_THRESHOLD
-from flowmodel.evaluation.real import RealIcons, Rows
-from flowmodel.evaluation.references import ReferenceRows
+from flowmodel.evaluation.real_icons import RealIcons, Rows
 from flowmodel.evaluation.report import (
     METRICS_FILE,
     EvaluationReport,
@@ -33,7 +34,7 @@ from flowmodel.evaluation.report import (
     Thresholds,
 )
 from flowmodel.evaluation.samples import Samples, save_samples
-from flowmodel.evaluation.scoring import PerIcon, Pictures, Scorer, Values, fidelity, means
+from flowmodel.evaluation.scoring import PerIcon, Pictures, Scorer, Values
 from flowmodel.evaluation.sweeps import sweeps
 from flowmodel.files import Artifact, sha256_json
 from flowmodel.model.checkpoint import Checkpoint, CheckpointHeader
@@ -44,7 +45,6 @@ from flowmodel.recipes.split import Split
 SAMPLES_FILE = "samples.safetensors"
 
 _CHOICE_SEED = 20_231_204  # of the choice of icons, whatever the seeds of the samples
-_GROUP_DISTANCES = 20  # icons of a group, from which on a distance of sets is not mere noise
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,12 @@ def evaluate(
     for drawn in drawn_by_seed:
         numbers_of = {split: np.array(samples.of_split(split)) for split in rows_of}
         by_seed.append({split: scorer.scores(drawn[numbers], rows_of[split]) for split, numbers in numbers_of.items()})
-    metrics, spread = _over_seeds([{split: scores for split, (scores, _) in seed.items()} for seed in by_seed])
+    metrics, spread = over_seeds([{split: scores for split, (scores, _) in seed.items()} for seed in by_seed])
     loss_of, why_not = losses(generator, dataset)
     if not loss_of:
         left_out["loss"] = why_not
         log(f"without loss: {why_not}")
-    reference = ReferenceRows(scorer, rows_of, train_rows, extractor, cache).scores()
+    reference = Baselines(scorer, rows_of, train_rows, extractor, cache).scores()
     if reference.other_vendor is None:
         left_out["other_vendor"] = "no two sources of this data set draw the same thing; add a source to have that row"
     features_of = [{split: drawn.features[np.array(samples.of_split(split))] for split in rows_of} for drawn in drawn_by_seed]
@@ -161,7 +161,7 @@ def evaluate(
             split: SplitScores(count=len(rows_of[split]), **scores, **loss_of.get(split, {})) for split, scores in metrics.items()
         },
         spread={split: Scores(**deviations) for split, deviations in spread.items()},
-        groups=_by_group(real, rows_of, [{split: each for split, (_, each) in seed.items()} for seed in by_seed], features_of),
+        groups=by_group(real, rows_of, [{split: each for split, (_, each) in seed.items()} for seed in by_seed], features_of),
         reference=reference,
         settings=settings,
         sweeps=sweeps(generator, scorer, extractor, rows_of, config.sweep_icons, config.seeds[0], log)
@@ -207,36 +207,3 @@ def _of_size(rgba_N4HW: Tensor, size: int) -> Tensor:
         return rgba_N4HW
     resized = F.interpolate(rgba_N4HW.float(), size=(size, size), mode="bilinear", antialias=True)
     return resized.round().clamp(0, 255).to(rgba_N4HW.dtype)
-
-
-def _over_seeds(by_seed: Sequence[Mapping[Split, Values]]) -> tuple[dict[Split, Values], dict[Split, Values]]:
-    """Means, and standard deviations (none of a single seed)."""
-    mean, deviation = {}, {}
-    for split, first in by_seed[0].items():
-        values = {name: [scores[split][name] for scores in by_seed] for name in first}
-        mean[split] = {name: float(np.mean(of_seeds)) for name, of_seeds in values.items()}
-        deviation[split] = {name: float(np.std(v, ddof=1)) for name, v in values.items() if len(v) > 1}
-    return mean, deviation
-
-
-def _by_group(
-    real: RealIcons,
-    rows_of: Mapping[Split, Rows],
-    by_seed: Sequence[Mapping[Split, PerIcon]],
-    features_of: Sequence[Mapping[Split, Features]],
-) -> dict[Split, dict[str, SplitScores]]:
-    """All scores by emoji group, means over the seeds; distances of sets only for groups where they are no mere noise."""
-    table: dict[Split, dict[str, SplitScores]] = {}
-    for split, rows in rows_of.items():
-        groups_N = np.array([real.groups[row] for row in rows])
-        each = {name: np.mean([seed[split][name] for seed in by_seed], axis=0) for name in by_seed[0][split]}
-        table[split] = {}
-        for group in np.unique(groups_N):
-            own = np.flatnonzero(groups_N == group)
-            scores: Values = {}
-            if len(own) >= _GROUP_DISTANCES:
-                of_seeds = [fidelity(real.features[rows[own]], features[split][own]) for features in features_of]
-                scores = {name: float(np.mean([of_seed[name] for of_seed in of_seeds])) for name in of_seeds[0]}
-            scores |= means({name: values_N[own] for name, values_N in each.items()})
-            table[split][str(group) or "none"] = SplitScores(count=len(own), **scores)
-    return table

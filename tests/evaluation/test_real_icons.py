@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from flowmodel.evaluation import features
-from flowmodel.evaluation.real import RealIcons, _joined
+from flowmodel.evaluation.real_icons import RealIcons, _joined
 from flowmodel.images.tensors import from_unit, to_unit
 
 

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.evaluate import evaluate
 from flowmodel.evaluation.grid import sample_grid
 from flowmodel.evaluation.report import EvaluationReport
+from flowmodel.evaluation.run import evaluate
 from flowmodel.evaluation.samples import Samples, load_samples, save_samples
 from flowmodel.files import Artifact, sha256_file
 from flowmodel.model.checkpoint import FINAL, save_checkpoint
