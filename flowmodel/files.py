@@ -8,9 +8,11 @@ alone, whatever library writes it.
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -19,6 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flowmodel.errors import FlowmodelError
+
+_TICK_NS = 20_000_000
+_digests: dict[tuple[int, ...], str] = {}
 
 
 @dataclass(frozen=True)
@@ -141,8 +146,24 @@ def sha256_bytes(content: bytes) -> str:
 
 
 def sha256_file(path: Path) -> str:
+    """SHA-256 of the file's bytes, 64 hexadecimal digits.
+
+    A process reads a file once, and again only when inode, size or times tell that it has changed since.
+    """
     with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        began, status = time.time_ns(), os.fstat(file.fileno())
+        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if (known := _digests.get(key)) is not None:
+            return known
+        digest = _file_digest(file)
+    # A change within one tick of the file system's clock would leave the same times.
+    if began - status.st_ctime_ns > _TICK_NS:
+        _digests[key] = digest
+    return digest
+
+
+def _file_digest(file: BufferedReader) -> str:
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_json(value: Any) -> str:

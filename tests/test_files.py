@@ -1,12 +1,15 @@
 """Whole or absent, and named by content."""
 
+import hashlib
 import os
+import time
 
 import pyarrow as pa
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from flowmodel import files
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import (
     Artifact,
@@ -14,6 +17,7 @@ from flowmodel.files import (
     parquet_metadata,
     read_json,
     read_parquet,
+    sha256_file,
     sha256_json,
     write_bytes,
     write_json,
@@ -106,3 +110,21 @@ def test_json_survives_a_round_trip(tmp_path):
         "name": "Ålesund",
         "n": [1, 2.5, None],
     }
+
+
+def test_a_file_is_hashed_once_a_process_until_it_changes(tmp_path, monkeypatch):
+    path, read = write_bytes(tmp_path / "weights", b"first"), []
+    digest_of = files._file_digest
+    monkeypatch.setattr(files, "_file_digest", lambda file: read.append(1) or digest_of(file))
+    time.sleep(0.05)  # longer than a tick of the file system's clock
+    first = sha256_file(path)
+    assert sha256_file(path) == first == hashlib.sha256(b"first").hexdigest() and len(read) == 1
+    path.write_bytes(b"other")  # in place, of the same length
+    assert sha256_file(path) == hashlib.sha256(b"other").hexdigest() and len(read) == 2
+
+
+def test_a_digest_is_not_remembered_of_a_file_that_may_still_be_changing(tmp_path):
+    path = tmp_path / "weights"
+    for content in (b"first", b"other") * 20:
+        path.write_bytes(content)
+        assert sha256_file(path) == hashlib.sha256(content).hexdigest()
