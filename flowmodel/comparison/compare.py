@@ -6,21 +6,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from flowmodel.comparison.journal import ComparisonJournal
 from flowmodel.comparison.picture import comparison_picture
 from flowmodel.comparison.row import Row
 from flowmodel.comparison.variants import Variant, variants
 from flowmodel.data.dataset import IconDataset
-from flowmodel.errors import Resumable
 from flowmodel.evaluation.grid import sample_grid
 from flowmodel.evaluation.run import evaluate
 from flowmodel.files import Artifact, sha256_json, write_json
 from flowmodel.images.save import save_image
 from flowmodel.recipes import Recipe
 from flowmodel.recipes.split import Split
-from flowmodel.registry.models import record_evaluation
-from flowmodel.registry.observer import MlflowObserver
-from flowmodel.registry.runs import PARENT, TrainingRun
-from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
 from flowmodel.training.loop import train, training_digest, training_folder
 from flowmodel.training.observers import TrainingObserver
@@ -30,8 +26,6 @@ NOTE = (
     "KID, top-1 and alpha IoU are of trained icons; KID and top-1 of an RGB or greyscale network are against the real icons in "
     "those colours on white. Validation losses can be compared within one colour only: they are means over channels."
 )
-
-_DESCRIPTION = "mlflow.note.content"  # shown on the run's page, as markdown
 
 
 @dataclass(frozen=True)
@@ -49,65 +43,60 @@ def compare_architectures(
     recipe: Recipe,
     dataset: IconDataset,
     store: Store,
+    journal: ComparisonJournal,
     steps: int,
     seeds: int = 1,
     observers: Sequence[TrainingObserver] = (),
-    tags: Mapping[str, str] | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
-    """Train each network for `steps` steps of the recipe's batch, as MLflow runs nested in one, and score what it draws.
+    """Train each network for `steps` steps of the recipe's batch, score what it draws, and write all of it into `journal`.
 
     Each training has its folder among all others: the same call continues an interrupted one, and repeats no finished one.
 
     Raises:
         Resumable: a training was interrupted; a checkpoint has been written.
-        FlowmodelError: the recipe has no U-Net, its data can't be read, or MLflow can't be used.
+        FlowmodelError: the recipe has no U-Net, its data can't be read, or the journal can't be written.
     """
     chosen = variants(recipe, steps, seeds, dataset.text_width)
     digest = sha256_json([[training_digest(variant.recipe, dataset) for variant in chosen], seeds])
     folder = store.file(ASSET, f"{recipe.name}-{digest[:12]}")
-    tracking = Tracking.of(store)
-    parent = TrainingRun.open(tracking, folder, f"compare architectures, {recipe.name}", tags)
-    parent.set_status("RUNNING")
+    journal.begin(folder, f"compare architectures, {recipe.name}")
     try:
         rows, samples = [], {}
         for number, variant in enumerate(chosen, start=1):
             log(f"network {number} of {len(chosen)}: {variant.words}")
-            row, samples[variant.slug] = _train_and_score(variant, dataset, tracking, folder, parent, observers, log)
+            row, samples[variant.slug] = _train_and_score(variant, dataset, store, folder, journal, observers, log)
             rows.append(row)
         settings = _settings(recipe, dataset, steps, chosen)
-        write_json(folder / "comparison.json", {"rows": [asdict(row) for row in rows], "settings": settings, "note": NOTE})
+        table = write_json(
+            folder / "comparison.json", {"rows": [asdict(row) for row in rows], "settings": settings, "note": NOTE}
+        )
         picture = save_image(comparison_picture(rows, samples, settings, dataset), folder / "comparison.png")
-        parent.log_parameters(settings)
-        parent.log_file(folder / "comparison.json", ASSET)
-        parent.log_picture(picture, f"{ASSET}/comparison.png")
-        parent.log_tags({_DESCRIPTION: _markdown(rows)})
+        url = journal.finish(settings, [table, picture], _markdown(rows))
     except BaseException as error:
-        parent.set_status("KILLED" if isinstance(error, (KeyboardInterrupt, Resumable)) else "FAILED")
+        journal.fail(error)
         raise
-    parent.set_status("FINISHED")
-    return Comparison(tuple(rows), settings, Artifact.of(folder / "comparison.json"), picture, parent.url)
+    return Comparison(tuple(rows), settings, Artifact.of(table), picture, url)
 
 
 def _train_and_score(
     variant: Variant,
     dataset: IconDataset,
-    tracking: Tracking,
+    store: Store,
     folder: Path,
-    parent: TrainingRun,
+    journal: ComparisonJournal,
     observers: Sequence[TrainingObserver],
     log: Callable[[str], None],
 ) -> tuple[Row, Path]:
     """The network's row, and where its samples lie."""
-    store, mlflow = tracking.store, MlflowObserver(tracking, dataset, {PARENT: parent.run_id})
-    result = train(variant.recipe, dataset, training_folder(store, variant.recipe, dataset), [*observers, mlflow])
+    training = training_folder(store, variant.recipe, dataset)
+    result = train(variant.recipe, dataset, training, [*observers, journal.observer()])
     own = folder / variant.slug
     scored = evaluate(result.checkpoint, dataset, own, store.root / "features", log=log)
     grid = sample_grid(scored.samples, dataset, own / "sample_grid.png")
-    run = record_evaluation(tracking, result.checkpoint, scored.report, grid.path, dataset).run
-    run.log_tags({PARENT: parent.run_id})  # also where an earlier comparison had trained it
+    recorded = journal.record(result.checkpoint, scored.report, grid.path)
     cost, report = variant.cost(dataset.text_width), scored.report
-    speeds = run.history("training/images_per_second")
+    speeds = recorded.images_per_second
     row = Row(
         slug=variant.slug,
         network=variant.words,
@@ -121,7 +110,7 @@ def _train_and_score(
         kid_high=report.required(Split.TRAIN, "kid_high"),
         top1=report.required(Split.TRAIN, "top1_of_all"),
         alpha_iou=report.score(Split.TRAIN, "alpha_iou"),
-        run_url=run.url,
+        run_url=recorded.url,
     )
     log(", ".join(f"{name} {value}" for name, value in row.cells.items()))
     return row, scored.samples

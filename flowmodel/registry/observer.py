@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from PIL import Image
 
 from flowmodel.data.dataset import IconDataset
@@ -26,6 +27,7 @@ class MlflowObserver(TrainingObserver):
         _ = tracking.experiment_id
         self._tracking, self._dataset, self._tags = tracking, dataset, tags
         self.run: TrainingRun | None = None
+        self._system: SystemMetricsMonitor | None = None
         self._logged_until = self._validated_until = 0
         self._logged_grids: set[int] = set()
 
@@ -48,6 +50,9 @@ class MlflowObserver(TrainingObserver):
         self._logged_until = self.run.last_step("training/loss")
         self._validated_until = self.run.last_step("validation/loss")
         self._logged_grids = self.run.grid_steps()
+        # Load of processor, memory, disk and network, every ten seconds; of GPUs where their library is installed.
+        self._system = SystemMetricsMonitor(self.run.run_id, resume_logging=True, tracking_uri=self._tracking.uri)
+        self._system.start()
 
     def on_log(self, step: int, values: dict[str, float]) -> None:
         if self.run and step > self._logged_until:
@@ -68,11 +73,16 @@ class MlflowObserver(TrainingObserver):
     def on_end(self, result: TrainingResult) -> None:
         if self.run is None:  # it had finished before; perhaps in another MLflow store
             self.run = run_of_checkpoint(self._tracking, result.checkpoint, self._dataset, self._tags)
-        self.run.set_status("FINISHED")
+        self._end("FINISHED")
 
     def on_failure(self, error: BaseException) -> None:
+        self._end("KILLED" if isinstance(error, (KeyboardInterrupt, Resumable)) else "FAILED")
+
+    def _end(self, status: str) -> None:
+        if self._system:
+            self._system.finish()
         if self.run:
-            self.run.set_status("KILLED" if isinstance(error, (KeyboardInterrupt, Resumable)) else "FAILED")
+            self.run.set_status(status)
 
 
 def run_of_checkpoint(

@@ -1,10 +1,12 @@
 """What a training leaves in its MLflow run."""
 
+import getpass
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +17,7 @@ from flowmodel.data.terms import Terms
 from flowmodel.files import read_json
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.observer import MlflowObserver, run_of_checkpoint
+from flowmodel.registry.origin import ENTRY_POINT
 from flowmodel.registry.runs import LICENCES, MANIFEST, RUN_FILE, TrainingRun
 from flowmodel.registry.tracking import Tracking
 from flowmodel.store import PROJECT_ROOT, Store
@@ -36,8 +39,10 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(store, folder, tiny_recipe, prepared):
     """The run of a training that was observed from begin to end."""
-    observer = MlflowObserver(Tracking.of(store), prepared.dataset, {"dagster_run_id": "r-1"})
-    train(tiny_recipe, prepared.dataset, folder, [observer])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+        observer = MlflowObserver(Tracking.of(store), prepared.dataset, {"dagster_run_id": "r-1", ENTRY_POINT: "a test"})
+        train(tiny_recipe, prepared.dataset, folder, [observer])
     return observer.run.client.get_run(observer.run.run_id)
 
 
@@ -69,9 +74,19 @@ def test_curves_and_grids_by_step(run, store):
 
 
 def test_tags_say_where_it_came_from(run):
-    assert run.data.tags["dagster_run_id"] == "r-1"
+    tags = run.data.tags
+    assert tags["dagster_run_id"] == "r-1" and tags["entry_point"] == "a test"
+    assert tags["mlflow.user"] == run.info.user_id == getpass.getuser()
+    assert tags["mlflow.source.name"] == sys.argv[0] and tags["mlflow.source.type"] == "LOCAL"
     if (PROJECT_ROOT / ".git").exists():
-        assert len(run.data.tags["git_commit"]) == 40
+        assert len(tags["git_commit"]) == 40 and tags["git_commit"] == tags["mlflow.source.git.commit"]
+        changed = subprocess.run(["git", "-C", PROJECT_ROOT, "diff", "--quiet", "HEAD"], check=False).returncode
+        assert tags["git_dirty"] == ("true" if changed else "false")
+
+
+def test_the_machine_s_load_is_recorded_while_it_trains(run, store):
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= run.data.metrics.keys()
+    assert not any(thread.name == "SystemMetricsMonitor" for thread in threading.enumerate())
 
 
 def test_the_data_set_is_an_input_with_its_digest(run, prepared):

@@ -39,17 +39,26 @@ def compare_networks(
     from flowmodel.comparison.compare import NOTE
     from flowmodel.comparison.compare import compare_architectures as compare
     from flowmodel.data.prepare import prepare
+    from flowmodel.registry.comparison import MlflowComparison
+    from flowmodel.registry.origin import ENTRY_POINT
+    from flowmodel.registry.tracking import Tracking
     from pipelines.progress import ProgressLog
 
     files, chosen = store.open(), recipe.load()
+    dataset = prepare(chosen, files, log=context.log.info)
+    origin = {
+        "dagster_run_id": context.run_id,
+        "dagster_asset_key": architecture_comparison.key.to_user_string(),
+        ENTRY_POINT: f"dagster job {context.job_name}",
+    }
     result = compare(
         chosen,
-        prepare(chosen, files, log=context.log.info),
+        dataset,
         files,
+        MlflowComparison(Tracking.of(files), dataset, origin),
         config.steps,
         config.seeds,
         observers=[ProgressLog(context.log)],
-        tags={"dagster_run_id": context.run_id, "dagster_asset_key": architecture_comparison.key.to_user_string()},
         log=context.log.info,
     )
     with Image.open(result.picture) as image:
