@@ -4,6 +4,7 @@ What was fetched lies in a cache on disk and is asked for again with If-None-Mat
 an interrupted run had fetched already are not asked for at all when the next run resumes it.
 """
 
+import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,14 +17,12 @@ import httpx
 from hishel import CacheOptions, Entry, SqliteStorage
 from hishel.httpx import CacheTransport
 from protego import Protego
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from flowmodel.data.sources.web_network import Clock, FetchError, GuardedTransport, answered, too_large
 
 _AGENT = "flowmodel"
 _REDIRECTS = 5
-_ATTEMPTS = 4
-_BACKOFF = wait_exponential_jitter(initial=1, max=30, jitter=1)
+_PAUSES = (1, 2, 4)  # seconds before the next attempt, and up to one more
 # A server that asks for a longer pause is left alone until the next run, and so is one that fails again and again.
 _LONGEST_WAIT = 300.0
 _FAILURES = 5
@@ -69,14 +68,6 @@ class _Ask:
     fresh: bool = True
     as_it_is: bool = False
     read: bool = True
-
-
-@dataclass(frozen=True)
-class _Answer:
-    url: httpx.URL
-    status: int
-    headers: httpx.Headers
-    content: bytes
 
 
 class _OneEach(SqliteStorage):
@@ -174,57 +165,51 @@ class WebClient:
         charset = next((part.split("=")[1].strip(" \"'") for part in rest.split(";") if part.strip().startswith("charset=")), "")
         return Fetched(str(answer.url), answer.content, mime.strip(), charset)
 
-    def _follow(self, url: str, ask: _Ask, robots: bool = True) -> _Answer:
+    def _follow(self, url: str, ask: _Ask, robots: bool = True) -> httpx.Response:
         target = _checked(url)
         for _ in range(_REDIRECTS + 1):
             if robots:
                 self._obey_robots(target)
             answer = self._patiently(target, ask)
-            if answer.status in _MOVED and "location" in answer.headers:
+            if answer.status_code in _MOVED and "location" in answer.headers:
                 target = _next_hop(target, answer.headers["location"])
-            elif answer.status == HTTPStatus.OK:
+            elif answer.status_code == HTTPStatus.OK:
                 return answer
             else:
-                raise FetchError(target, answered(answer.status), status=answer.status)
+                raise FetchError(target, answered(answer.status_code), status=answer.status_code)
         raise FetchError(url, f"redirected more than {_REDIRECTS} times")
 
-    def _patiently(self, url: httpx.URL, ask: _Ask) -> _Answer:
+    def _patiently(self, url: httpx.URL, ask: _Ask) -> httpx.Response:
         """Send, and send again after a growing pause while the failure looks like a passing one."""
         if reason := self._given_up.get(url.host):
             raise FetchError(url, f"not asked for, because {reason}", temporary=True)
-        retrying = Retrying(
-            stop=stop_after_attempt(_ATTEMPTS),
-            retry=retry_if_exception(_is_worth_another_try),
-            wait=_wait,
-            sleep=self._clock.sleep,
-            before_sleep=self._report,
-            reraise=True,
-        )
-        try:
-            answer: _Answer = retrying(self._send, url, ask)
-        except FetchError as error:
-            if error.temporary:
-                self._count_failure(url.host, error)
-            raise
-        self._failures[url.host] = 0
-        return answer
+        pauses = list(_PAUSES)
+        while True:
+            try:
+                answer = self._send(url, ask)
+            except FetchError as error:
+                if not error.temporary:
+                    raise
+                if error.retry_after > _LONGEST_WAIT or not pauses:
+                    self._count_failure(url.host, error)
+                    raise
+                seconds = max(error.retry_after, pauses.pop(0) + random.random())
+                self._log(f"{error}; trying again in {seconds:.0f} s")
+                self._clock.sleep(seconds)
+            else:
+                self._failures[url.host] = 0
+                return answer
 
-    def _send(self, url: httpx.URL, ask: _Ask) -> _Answer:
+    def _send(self, url: httpx.URL, ask: _Ask) -> httpx.Response:
         headers = self._headers | ({"Cache-Control": "no-cache"} if ask.fresh else {})
         caching = {"rfc": CacheOptions(shared=False, allow_stale=ask.as_it_is)}
-        request = httpx.Request(ask.method, url, headers=headers, extensions={"limit": ask.limit, "caching": caching})
+        extensions = {"limit": ask.limit, "read": ask.read, "caching": caching}
+        request = httpx.Request(ask.method, url, headers=headers, extensions=extensions)
         response = (self._cache if ask.cached else self._network).handle_request(request)
-        try:
-            content = response.read() if ask.read and response.status_code == HTTPStatus.OK else b""
-        finally:
-            response.close()
-        if len(content) > ask.limit:  # kept when the limit was higher
+        response.request = request  # it says where the answer was found
+        if len(response.read()) > ask.limit:  # kept when the limit was higher
             raise too_large(url, ask.limit)
-        return _Answer(url, response.status_code, response.headers, content)
-
-    def _report(self, state: RetryCallState) -> None:
-        if state.outcome and state.next_action:
-            self._log(f"{state.outcome.exception()}; trying again in {state.next_action.sleep:.0f} s")
+        return response
 
     def _count_failure(self, host: str, error: FetchError) -> None:
         self._failures[host] = self._failures.get(host, 0) + 1
@@ -275,16 +260,6 @@ def _next_hop(url: httpx.URL, location: str) -> httpx.URL:
         return _checked(str(url.join(location)))
     except (httpx.InvalidURL, ValueError) as error:
         raise FetchError(url, f"redirects to a wrong address ({error})") from None
-
-
-def _is_worth_another_try(error: BaseException) -> bool:
-    return isinstance(error, FetchError) and error.temporary and error.retry_after <= _LONGEST_WAIT
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, FetchError) else 0.0
-    return max(asked, _BACKOFF(state))
 
 
 def _sound(database: Path, log: Callable[[str], None]) -> Path:

@@ -141,30 +141,10 @@ class _CheckedBackend(httpcore.NetworkBackend):
         return addresses
 
 
-class _Body(httpx.SyncByteStream):
-    """A body as it comes, unpacked; an error where it is too large or ends early."""
-
-    def __init__(self, answer: httpcore.Response, url: str, limit: int, unpack: bool, at_end: Callable[[], None]):
-        self._answer, self._url, self._limit, self._unpack, self._at_end = answer, url, limit, unpack, at_end
-
-    def __iter__(self) -> Iterator[bytes]:
-        size = 0
-        with _fetch_errors(self._url):
-            chunks = self._answer.iter_stream()
-            for piece in _gunzip(chunks) if self._unpack else chunks:
-                size += len(piece)
-                if size > self._limit:
-                    raise too_large(self._url, self._limit)
-                yield piece
-
-    def close(self) -> None:
-        self._answer.close()
-        self._at_end()
-
-
 class GuardedTransport(httpx.BaseTransport):
-    """Sends one request at a time. A request's extension `limit` is the largest body, in bytes, that may come back.
+    """Sends one request at a time, and reads the whole answer.
 
+    Of a request's extensions, `limit` is the largest body, in bytes, that may come back, and `read` whether it is wanted.
     Raises FetchError: a private address, too large, too slow, broken off, or an answer that may be another one a moment later.
     Other answers are returned, also 4xx. Bodies come out unpacked.
     """
@@ -184,35 +164,40 @@ class GuardedTransport(httpx.BaseTransport):
         self._slower[host] = seconds
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url, host = str(request.url), request.url.host
-        self._wait_for(host)
+        url = request.url
+        self._wait_for(url.host)
         self._deadline.start()
         try:
-            with _fetch_errors(url):
-                answer = self._pool.handle_request(_to_httpcore(request))
+            with _fetch_errors(str(url)):
+                address = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+                answer = self._pool.handle_request(httpcore.Request(request.method, address, headers=request.headers.raw))
+                try:
+                    return self._read(answer, request)
+                finally:
+                    answer.close()
         finally:
-            self._touch(host)
-        body = _Body(answer, url, 0, False, lambda: self._touch(host))
-        try:
-            headers = httpx.Headers(answer.headers)
-            if _may_pass(answer.status):
-                wait = _retry_after(headers.get("retry-after", ""), self._clock)
-                raise FetchError(url, answered(answer.status), temporary=True, status=answer.status, retry_after=wait)
-            encoding = headers.get("content-encoding", "identity").strip().lower()
-            if encoding not in ("gzip", "x-gzip", "identity", ""):
-                raise FetchError(url, f"comes packed as '{encoding}', which was not asked for")
-            limit = request.extensions["limit"]
-            if request.method == "GET" and int(_digits(headers.get("content-length", "0"))) > limit:
+            self._last[url.host] = self._clock.now()
+
+    def _read(self, answer: httpcore.Response, request: httpx.Request) -> httpx.Response:
+        url, limit, status = str(request.url), request.extensions["limit"], answer.status
+        headers = httpx.Headers(answer.headers)
+        if _may_pass(status):
+            wait = _retry_after(headers.get("retry-after", ""), self._clock)
+            raise FetchError(url, answered(status), temporary=True, status=status, retry_after=wait)
+        packing = headers.pop("content-encoding", "identity").strip().lower()
+        if packing not in ("gzip", "x-gzip", "identity", ""):
+            raise FetchError(url, f"comes packed as '{packing}', which was not asked for")
+        if request.method != "GET" or status != HTTPStatus.OK or not request.extensions["read"]:
+            return httpx.Response(status, headers=headers)
+        if int(_digits(headers.pop("content-length", "0"))) > limit:
+            raise too_large(url, limit)
+        body = bytearray()
+        chunks = answer.iter_stream()
+        for piece in _gunzip(chunks) if "gzip" in packing else chunks:
+            body += piece
+            if len(body) > limit:
                 raise too_large(url, limit)
-        except FetchError:
-            body.close()
-            raise
-        unpack = "gzip" in encoding and request.method == "GET" and answer.status != HTTPStatus.NOT_MODIFIED
-        if unpack:  # what comes out, and what the cache keeps, is the plain body
-            del headers["content-encoding"]
-            headers.pop("content-length", None)
-        body = _Body(answer, url, limit, unpack, lambda: self._touch(host))
-        return httpx.Response(answer.status, headers=headers, stream=body)
+        return httpx.Response(status, headers=headers, content=bytes(body))
 
     def close(self) -> None:
         self._pool.close()
@@ -223,9 +208,6 @@ class GuardedTransport(httpx.BaseTransport):
             seconds = self._last[host] + pause - self._clock.now()
             if seconds > 0:
                 self._clock.sleep(seconds)
-
-    def _touch(self, host: str) -> None:
-        self._last[host] = self._clock.now()
 
 
 def answered(status: int) -> str:
@@ -245,12 +227,6 @@ def _may_pass(status: int) -> bool:
 
 def _plain_host(host: str) -> str:
     return host.strip("[]").rstrip(".").lower()
-
-
-def _to_httpcore(request: httpx.Request) -> httpcore.Request:
-    url = request.url
-    address = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-    return httpcore.Request(request.method, address, headers=request.headers.raw)
 
 
 @contextmanager
