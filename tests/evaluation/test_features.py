@@ -8,7 +8,6 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation import features
 from flowmodel.evaluation.features import LAYOUT_WIDTH, SEMANTIC_WIDTH, cached_features, load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
-from flowmodel.files import Artifact
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +49,11 @@ def test_a_white_disc_is_not_a_hole(extractor):
 
 def test_the_cache_is_used_for_the_same_content_only(extractor, some_icons, tmp_path):
     few = some_icons[:2]
-    first = cached_features(Artifact(tmp_path / "a", "1" * 64), few, extractor, tmp_path)
-    again = cached_features(Artifact(tmp_path / "b", "1" * 64), few[:0], extractor, tmp_path)  # nothing to compute from
+    first = cached_features("1" * 64, few, extractor, tmp_path)
+    again = cached_features("1" * 64, few[:0], extractor, tmp_path)  # nothing to compute from
     np.testing.assert_array_equal(first.semantic_ND, again.semantic_ND)
     np.testing.assert_array_equal(first.layout_ND, again.layout_ND)
-    assert len(cached_features(Artifact(tmp_path / "a", "2" * 64), few[:1], extractor, tmp_path)) == 1
+    assert len(cached_features("2" * 64, few[:1], extractor, tmp_path)) == 1
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):

@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.request
 
+import psutil
 import pytest
 
 from flowmodel.store import PROJECT_ROOT
@@ -47,11 +48,11 @@ def test_both_uis_answer_on_this_machine_only_and_end_with_one_interrupt(tmp_pat
                 assert response.status == 200
             assert not _answers("127.0.0.2", int(address.rpartition(":")[2])), "a server on 0.0.0.0 would answer here"
 
-        groups = {group for _, parent, group in _processes() if parent == process.pid}
-        assert len(groups) == 2
+        servers = psutil.Process(process.pid).children(recursive=True)
+        assert len(servers) > 2 and len({os.getpgid(server.pid) for server in servers}) == 2
         process.send_signal(signal.SIGINT)
         assert process.wait(STOPPING_SECONDS) == 0
-        assert not [pid for pid, _, group in _processes() if group in groups], "nothing is left behind"
+        assert not [server for server in servers if server.is_running() and server.status() != psutil.STATUS_ZOMBIE]
     finally:
         process.kill()
 
