@@ -49,6 +49,7 @@ Row = dict[str, Any]
 ICONS = 300  # that are drawn of each split, at most
 BATCH = 32
 BASE = "base"
+HELD_OUT = (Split.VALIDATION, Split.UNSEEN_CONCEPT)
 _SIZE = 32
 _SETTINGS = (
     f"data.size={_SIZE}",
@@ -120,8 +121,7 @@ class Scorer:
         """`<split>_kid`, `<split>_top1` and `<split>_top5`, by the recipe's way of sampling with `changes`."""
         config = SamplingConfig.model_validate(generator.sampling().model_dump() | dict(changes or {}))
         real, scores = self._real, {}
-        of_split = {Split.TRAIN: real.known(generator.trained_ids)}
-        of_split |= {split: real.of_split(split) for split in (Split.VALIDATION, Split.UNSEEN_CONCEPT)}
+        of_split = {Split.TRAIN: real.known(generator.trained_ids)} | {split: real.of_split(split) for split in HELD_OUT}
         for split, ids in of_split.items():
             rows = real.rows(sorted(ids))
             rows = rows[:: max(1, len(rows) // ICONS)]
@@ -163,24 +163,22 @@ def run(variant: str, recipe: Recipe, dataset: IconDataset, scorer: Scorer, fold
 
 def held_out(row: Row) -> tuple[float, float]:
     """KID and top-5 retrieval, each the mean of validation's icons and unseen ones."""
-    kid, top5 = (
-        fmean(row[f"{split}_{score}"] for split in (Split.VALIDATION, Split.UNSEEN_CONCEPT)) for score in ("kid", "top5")
-    )
+    kid, top5 = (fmean(row[f"{split}_{score}"] for split in HELD_OUT) for score in ("kid", "top5"))
     return kid, top5
 
 
 def verdict(row_of_seed: Mapping[int, Row], base_of_seed: Mapping[int, Row]) -> str:
-    """`better` or `worse` than the base where KID and retrieval of held-out icons say so with every seed; else empty."""
-    says = set()
+    """`better` or `worse` than the base where KID and retrieval of held-out icons both say so with every seed; else empty."""
+    gains: list[float] = []
     for seed, row in row_of_seed.items():
         (kid, top5), (base_kid, base_top5) = held_out(row), held_out(base_of_seed[seed])
-        says |= {kid < base_kid, top5 > base_top5}
-    return {frozenset({True}): "better", frozenset({False}): "worse"}.get(frozenset(says), "")
+        gains += [base_kid - kid, top5 - base_top5]
+    return "better" if min(gains) > 0 else "worse" if max(gains) < 0 else ""
 
 
 def summary(rows: Iterable[Row]) -> list[Row]:
     """A row a variant: means over its seeds, and the verdict."""
-    of_variant: dict[str, dict[int, Row]] = {}
+    of_variant: dict[str, dict[int, Row]] = {BASE: {}}
     for row in rows:
         of_variant.setdefault(row["variant"], {})[row["seed"]] = row
     base = of_variant[BASE]

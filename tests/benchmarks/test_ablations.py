@@ -60,6 +60,7 @@ def _row(variant, seed, kid, top5):
         ([(0.9, 0.2), (2.1, 0.2)], ""),  # the seeds disagree
         ([(0.9, 0.05), (1.8, 0.2)], ""),  # the scores do
         ([(1.1, 0.05), (1.8, 0.4)], ""),
+        ([(1.1, 0.05), (2.1, 0.3)], ""),  # as many found
     ],
 )
 def test_a_variant_is_better_only_where_both_scores_say_so_with_every_seed(scores, verdict):
