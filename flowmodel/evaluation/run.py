@@ -14,10 +14,10 @@ from torch import Tensor
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.aggregate import by_group, over_seeds
+from flowmodel.evaluation.aggregate import SeedScores, by_group, over_seeds
 from flowmodel.evaluation.baselines import Baselines
 from flowmodel.evaluation.clip import load_clip
-from flowmodel.evaluation.features import Features, load_extractor
+from flowmodel.evaluation.features import FeatureExtractor, Features, load_extractor
 from flowmodel.evaluation.judge import load_judge
 from flowmodel.evaluation.losses import losses
 from flowmodel.evaluation.metrics.coverage import NEIGHBOURS
@@ -34,7 +34,7 @@ from flowmodel.evaluation.report import (
     Thresholds,
 )
 from flowmodel.evaluation.samples import Samples, save_samples
-from flowmodel.evaluation.scoring import PerIcon, Pictures, Scorer, Values
+from flowmodel.evaluation.scoring import Pictures, Scorer
 from flowmodel.evaluation.sweeps import sweeps
 from flowmodel.files import Artifact, sha256_json
 from flowmodel.model.checkpoint import Checkpoint, CheckpointHeader
@@ -108,12 +108,8 @@ def evaluate(
         left_out["clip_similarity"] = why_not
         log(f"without clip_similarity: {why_not}")
     scorer = Scorer(real, train_rows, judge, clip)
-    by_seed: list[dict[Split, tuple[Values, PerIcon]]] = []
-    drawn_by_seed = [Pictures(rgba_N4HW, extractor(rgba_N4HW)) for rgba_N4HW in samples.rgba_SN4HW]
-    for drawn in drawn_by_seed:
-        numbers_of = {split: np.array(samples.of_split(split)) for split in rows_of}
-        by_seed.append({split: scorer.scores(drawn[numbers], rows_of[split]) for split, numbers in numbers_of.items()})
-    metrics, spread = over_seeds([{split: scores for split, (scores, _) in seed.items()} for seed in by_seed])
+    seeds = [_score(scorer, Pictures(rgba_N4HW, extractor(rgba_N4HW)), samples, rows_of) for rgba_N4HW in samples.rgba_SN4HW]
+    metrics, spread = over_seeds(seeds)
     loss_of, why_not = losses(generator, dataset)
     if not loss_of:
         left_out["loss"] = why_not
@@ -121,54 +117,18 @@ def evaluate(
     reference = Baselines(scorer, rows_of, train_rows, extractor, cache).scores()
     if reference.other_vendor is None:
         left_out["other_vendor"] = "no two sources of this data set draw the same thing; add a source to have that row"
-    features_of = [{split: drawn.features[np.array(samples.of_split(split))] for split in rows_of} for drawn in drawn_by_seed]
-    settings = Settings(
-        recipe=generator.recipe.name,
-        colour=colour,
-        checkpoint_digest=checkpoint.digest,
-        dataset_digest=dataset.digest,
-        comparison_digest=sha256_json(
-            [dataset.digest, extractor.digest, judge.artifact.digest, config.seeds, real.template, ids_of, colour]
-        ),
-        extractor=extractor.name,
-        extractor_digest=extractor.digest,
-        clip=clip.name if clip else None,
-        clip_digest=clip.digest if clip else None,
-        left_out=left_out,
-        judge_digest=judge.artifact.digest,
-        judge_quality=judge.quality,
-        thresholds=Thresholds(
-            copy_ratio=COPY_THRESHOLD,
-            near=NearCopy(**asdict(scorer.threshold)) if scorer.threshold else None,
-            neighbours=NEIGHBOURS,
-            confidence=CONFIDENCE,
-        ),
-        **generator.sampling().model_dump(),
-        network_evaluations=generator.nfe(),
-        ema=generator.header.ema,
-        training_steps=generator.step,
-        training_icons=len(train_rows),
-        initial_icons=len(train_rows) - len(real.known(generator.header.trained_ids)),
-        parameters=generator.parameters,
-        prompt_template=real.template,
-        real_icons=len(real.ids),
-        samples={split: len(rows) * len(config.seeds) for split, rows in rows_of.items()},
-        seeds=config.seeds,
-        device=generator.device,
-    )
+    has_sweeps = with_sweeps and config.sweep_icons > 0
     report = EvaluationReport(
         metrics={
             split: SplitScores(count=len(rows_of[split]), **scores, **loss_of.get(split, {})) for split, scores in metrics.items()
         },
         spread={split: Scores(**deviations) for split, deviations in spread.items()},
-        groups=by_group(real, rows_of, [{split: each for split, (_, each) in seed.items()} for seed in by_seed], features_of),
+        groups=by_group(real, rows_of, seeds),
         reference=reference,
-        settings=settings,
-        sweeps=sweeps(generator, scorer, extractor, rows_of, config.sweep_icons, config.seeds[0], log)
-        if with_sweeps and config.sweep_icons
-        else None,
+        settings=_settings(generator, dataset, scorer, extractor, config, ids_of, left_out),
+        sweeps=sweeps(generator, scorer, extractor, rows_of, config.sweep_icons, config.seeds[0], log) if has_sweeps else None,
     )
-    return Evaluation(report, report.write(folder / METRICS_FILE), samples_path, real, drawn_by_seed[0].features)
+    return Evaluation(report, report.write(folder / METRICS_FILE), samples_path, real, seeds[0].features)
 
 
 def _choose(real: RealIcons, header: CheckpointHeader, most: int) -> dict[Split, list[str]]:
@@ -207,3 +167,60 @@ def _of_size(rgba_N4HW: Tensor, size: int) -> Tensor:
         return rgba_N4HW
     resized = F.interpolate(rgba_N4HW.float(), size=(size, size), mode="bilinear", antialias=True)
     return resized.round().clamp(0, 255).to(rgba_N4HW.dtype)
+
+
+def _score(scorer: Scorer, drawn: Pictures, samples: Samples, rows_of: Mapping[Split, Rows]) -> SeedScores:
+    numbers_of = {split: np.array(samples.of_split(split)) for split in rows_of}
+    scored = {split: scorer.scores(drawn[numbers], rows_of[split]) for split, numbers in numbers_of.items()}
+    return SeedScores(
+        of_split={split: scores for split, (scores, _) in scored.items()},
+        of_icons={split: each for split, (_, each) in scored.items()},
+        features=drawn.features,
+        numbers_of=numbers_of,
+    )
+
+
+def _settings(
+    generator: Generator,
+    dataset: IconDataset,
+    scorer: Scorer,
+    extractor: FeatureExtractor,
+    config: EvaluationConfig,
+    ids_of: Mapping[Split, list[str]],
+    left_out: dict[str, str],
+) -> Settings:
+    real, judge, clip, header = scorer.real, scorer.judge, scorer.clip, generator.header
+    seen = real.known(header.seen_ids)
+    compared = [dataset.digest, extractor.digest, judge.artifact.digest, config.seeds, real.template, ids_of, real.colour]
+    return Settings(
+        recipe=generator.recipe.name,
+        colour=real.colour,
+        checkpoint_digest=generator.checkpoint.digest,
+        dataset_digest=dataset.digest,
+        comparison_digest=sha256_json(compared),
+        extractor=extractor.name,
+        extractor_digest=extractor.digest,
+        clip=clip.name if clip else None,
+        clip_digest=clip.digest if clip else None,
+        left_out=left_out,
+        judge_digest=judge.artifact.digest,
+        judge_quality=judge.quality,
+        thresholds=Thresholds(
+            copy_ratio=COPY_THRESHOLD,
+            near=NearCopy(**asdict(scorer.threshold)) if scorer.threshold else None,
+            neighbours=NEIGHBOURS,
+            confidence=CONFIDENCE,
+        ),
+        **generator.sampling().model_dump(),
+        network_evaluations=generator.nfe(),
+        ema=header.ema,
+        training_steps=header.step,
+        training_icons=len(seen),
+        initial_icons=len(seen) - len(real.known(header.trained_ids)),
+        parameters=generator.parameters,
+        prompt_template=real.template,
+        real_icons=len(real.ids),
+        samples={split: len(ids) * len(config.seeds) for split, ids in ids_of.items()},
+        seeds=config.seeds,
+        device=generator.device,
+    )

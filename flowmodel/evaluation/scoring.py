@@ -51,14 +51,15 @@ class Scorer:
     """Scores pictures against the real icons.
 
     Attributes:
+        real, judge, clip: what it scores by; without `clip` there is no similarity of pictures and captions by it.
         threshold: of near copies, calibrated on real icons of the split `validation`; None where there are too few.
     """
 
     def __init__(self, real: RealIcons, train_rows: Rows, judge: Judge, clip: Clip | None = None) -> None:
         """`train_rows` are the icons that the model was trained on."""
         self.real = real
-        self._clip = clip
-        self._judge, self._captions_MD = judge, judge.captions(real.prompts_MD)
+        self.clip = clip
+        self.judge, self._captions_MD = judge, judge.captions(real.prompts_MD)
         self._train = real.distinct(train_rows)
         self._train_pixels = _pixels(real.rgba_M4HW[self._train])
         held_out = np.setdiff1d(real.rows(real.of_split(Split.VALIDATION)), train_rows)
@@ -79,7 +80,7 @@ class Scorer:
         """
         real = self.real
         layout_ND, layout_MD, labels_N = pictures.features.layout_ND, real.features.layout_ND, real.labels_M[rows_N]
-        judged_ND = self._judge.images(pictures.features)
+        judged_ND = self.judge.images(pictures.features)
         sources_M = np.array(real.sources)
         of_source_NM = sources_M[rows_N][:, None] == sources_M
         of_own_N = ranks(layout_ND, layout_MD[rows_N], labels_N, labels_N)
@@ -90,8 +91,8 @@ class Scorer:
         for k in (1, 5):
             hits |= {f"top{k}_of_all": of_all_N < k, f"judge_top{k}": judged_N < k}
         scores = {name: hit_N.astype(float) for name, hit_N in hits.items()}
-        if self._clip and with_clip:
-            scores["clip_similarity"] = self._clip.similarity(pictures.rgba_N4HW, [real.prompts[row] for row in rows_N])
+        if self.clip and with_clip:
+            scores["clip_similarity"] = self.clip.similarity(pictures.rgba_N4HW, [real.prompts[row] for row in rows_N])
         if real.colour != "rgba":
             return scores
         return scores | {
