@@ -1,9 +1,7 @@
 """The report that a person reads: one HTML file that shows itself, with every picture inside and no script."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,10 +9,10 @@ from PIL import Image
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.evaluation.html import words
-from flowmodel.evaluation.html.charts import Chart, Line, LineChart, bars
-from flowmodel.evaluation.html.metric_names import NOTHING, ROWS, metric, number, shown
+from flowmodel.evaluation.html.metric_names import ROWS, shown
 from flowmodel.evaluation.html.pictures import Tiles, data_uri
-from flowmodel.evaluation.report import ALL, EvaluationReport, Scores, SweepRow
+from flowmodel.evaluation.html.report_charts import Curves, curve_charts, group_charts, guidance_charts, nfe_charts
+from flowmodel.evaluation.html.tables import rulers_of, settings_of, table_of, title_of
 from flowmodel.evaluation.run import Evaluation, evaluate
 from flowmodel.evaluation.samples import Samples, load_samples
 from flowmodel.evaluation.sweeps import ANSWER_SOLVER, ANSWER_STEPS
@@ -28,12 +26,6 @@ from flowmodel.recipes.split import Split
 
 REPORT_FILE, ANIMATION_FILE = "report.html", "trajectory.png"
 TRAINED_TILES, HELD_OUT_TILES, CLOSEST_TILES, ANIMATED, ANIMATED_UNSEEN = 24, 10, 10, 9, 3
-
-# Steps and values by name of the curve.
-Curves = Mapping[str, Sequence[tuple[int, float]]]
-
-_HEADLINES = ("top1_of_all", "judge_top1", "kid", "alpha_iou")
-_GROUP_CHARTS = ("top1_of_all", "judge_top1", "alpha_iou")
 
 
 def evaluate_and_report(
@@ -82,7 +74,7 @@ def write_report(
     thresholds = report.settings.thresholds
     near = thresholds.near.features if thresholds.near else thresholds.copy_ratio
     tiles = Tiles(samples, evaluation.features, real, real.rows(real.known(header.seen_ids)), near)
-    rulers = [*_rulers(report, Split.TRAIN), *_rulers(report, Split.UNSEEN_CONCEPT)]
+    rulers = [*rulers_of(report, Split.TRAIN), *rulers_of(report, Split.UNSEEN_CONCEPT)]
     held_out = [split for split in report.metrics if split != Split.TRAIN]
     environment = Environment(
         loader=PackageLoader("flowmodel.evaluation.html"),
@@ -109,14 +101,14 @@ def write_report(
         near=near,
         closest=tiles.closest(CLOSEST_TILES),
         rows=ROWS,
-        nfe=_nfe_charts(report),
-        guidance=_guidance_charts(report),
-        groups=_group_charts(report),
-        curves=_curve_charts(curves),
-        tables=[_table(report, split) for split in report.metrics],
+        nfe=nfe_charts(report),
+        guidance=guidance_charts(report),
+        groups=group_charts(report),
+        curves=curve_charts(curves),
+        tables=[table_of(report, split) for split in report.metrics],
         meanings=[m for m in shown({name for scores in report.metrics.values() for name in scores.measured}) if m.meaning],
-        left_out=[(_title(key), reason) for key, reason in report.settings.left_out.items()],
-        settings=_settings(report, header.dataset_digest),
+        left_out=[(title_of(key), reason) for key, reason in report.settings.left_out.items()],
+        settings=settings_of(report, header.dataset_digest),
         recipe_yaml=yaml.safe_dump(header.recipe, sort_keys=False, allow_unicode=True),
         answer=f"{ANSWER_STEPS} {ANSWER_SOLVER} steps",
     )
@@ -136,212 +128,3 @@ def _last_frame(animation: Path) -> str:
     with Image.open(animation) as frames:
         frames.seek(getattr(frames, "n_frames", 1) - 1)
         return data_uri(png_bytes(frames.convert("RGBA")))
-
-
-@dataclass(frozen=True)
-class Mark:
-    """`place` is a share of the way from the worst to the best of the reference rows."""
-
-    row: str
-    label: str
-    value: str
-    place: float
-
-
-@dataclass(frozen=True)
-class Ruler:
-    """One score between what noise and what real icons have."""
-
-    split: Split
-    metric: str
-    better: str
-    value: str
-    marks: tuple[Mark, ...]
-    low: Mark
-    high: Mark
-
-
-def _rulers(report: EvaluationReport, split: Split) -> list[Ruler]:
-    rulers = []
-    for key in _HEADLINES:
-        own = report.score(split, key)
-        of_rows = {name: row[split].get(key) for name, row in report.reference.rows.items() if split in row}
-        values = {name: value for name, value in of_rows.items() if value is not None}
-        if own is None or not {"real", "noise"} <= values.keys():
-            continue
-        worst, best = values["noise"], values["real"]
-        named, span = metric(key), best - worst
-        marks = tuple(
-            Mark(row, label, named.text(value), min(1.0, max(0.0, (value - worst) / span if span else 0.0)))
-            for row, label, value in (
-                *((row, ROWS[row][0], value) for row, value in values.items()),
-                ("model", "This model", own),
-            )
-        )
-        by_row = {mark.row: mark for mark in marks}
-        between = tuple(mark for mark in marks if mark.row not in ("noise", "real"))
-        rulers.append(Ruler(split, named.label, named.better, named.text(own), between, by_row["noise"], by_row["real"]))
-    return rulers
-
-
-def _nfe_charts(report: EvaluationReport) -> list[Chart]:
-    if report.sweeps is None:
-        return []
-    rows = report.sweeps.nfe
-    x = [row.network_evaluations for row in rows]
-    own = next((row.network_evaluations for row in rows if row.is_own), None)
-    label = "network evaluations a picture"
-    distances = Line("all", "all icons", x, [100 * row.distance for row in rows])
-    charts = [
-        LineChart(
-            "Distance from the exact answer",
-            label,
-            "% of a pixel's range",
-            [distances],
-            x,
-            True,
-            True,
-            marked_x=own,
-            better="lower",
-        )
-    ]
-    charts += _score_charts(rows, x, label, own, log_x=True)
-    return [chart.draw(f"nfe{number}") for number, chart in enumerate(charts)]
-
-
-def _guidance_charts(report: EvaluationReport) -> list[Chart]:
-    if report.sweeps is None:
-        return []
-    rows = report.sweeps.guidance
-    x, own = [row.guidance for row in rows], next((row.guidance for row in rows if row.is_own), None)
-    charts = _score_charts(rows, x, "guidance scale w (1 is off)", own, keys=("top1_of_all", "kid", "alpha_iou"))
-    return [chart.draw(f"guidance{number}") for number, chart in enumerate(charts)]
-
-
-def _score_charts(
-    rows: Sequence[SweepRow],
-    x: Sequence[float],
-    x_label: str,
-    own: float | None,
-    keys: Sequence[str] = ("top1_of_all", "kid"),
-    log_x: bool = False,
-) -> list[LineChart]:
-    """Shares by split; KID of all together, because it is unsteady on few pictures."""
-    charts = []
-    for key in keys:
-        named = metric(key)
-        lines = []
-        for split in rows[0].scores:
-            measured = [row.scores[split].measured for row in rows]
-            if (split == ALL) == named.is_share or key not in measured[0]:
-                continue
-            has_band = f"{key}_low" in measured[0]
-            low, high = ([of[f"{key}_{end}"] for of in measured] if has_band else [] for end in ("low", "high"))
-            label = _label(split).lower() + (", 95% interval" if has_band else "")
-            lines.append(Line(split, label, x, [of[key] for of in measured], low, high))
-        if lines:
-            unit = (
-                "share of drawings"
-                if named.is_share and key != "alpha_iou"
-                else "overlap (IoU)"
-                if named.is_share
-                else key.upper()
-            )
-            charts.append(
-                LineChart(named.label, x_label, unit, lines, x, log_x, shares=named.is_share, marked_x=own, better=named.better)
-            )
-    return charts
-
-
-def _label(split: str) -> str:
-    return split.label if isinstance(split, Split) else f"{split} icons"
-
-
-def _group_charts(report: EvaluationReport) -> list[Chart]:
-    charts = []
-    for key in _GROUP_CHARTS:
-        values: dict[str, dict[str, float]] = {}
-        for split in (Split.TRAIN, Split.UNSEEN_CONCEPT):
-            for group, scores in report.groups.get(split, {}).items():
-                if (score := scores.get(key)) is not None:
-                    values.setdefault(group.replace("-", " & "), {})[split] = score
-        if values:
-            named = metric(key)
-            label = "overlap (IoU)" if key == "alpha_iou" else "share of drawings"
-            charts.append(bars(f"groups-{key.replace('_', '-')}", named.label, label, values, lambda s: _label(s).lower()))
-    return charts
-
-
-def _curve_charts(curves: Curves | None) -> list[Chart]:
-    names = {
-        "training/loss": ("all", "batches"),
-        "validation/train_loss": (Split.TRAIN, "trained icons"),
-        "validation/loss": (Split.VALIDATION, "validation icons"),
-    }
-    lines = [
-        Line(name, label, [step for step, _ in points], [value for _, value in points], markers=len(points) < 2)
-        for key, (name, label) in names.items()
-        if (points := [point for point in (curves or {}).get(key, ()) if point[1] > 0])
-    ]
-    if not lines:
-        return []
-    return [LineChart("Loss", "training steps", "loss", lines, log_y=True, better="lower").draw("curves")]
-
-
-@dataclass(frozen=True)
-class TableRow:
-    label: str
-    better: str
-    value: str
-    detail: str
-    references: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    split: Split
-    count: int
-    columns: tuple[str, ...]
-    rows: tuple[TableRow, ...]
-
-
-def _table(report: EvaluationReport, split: Split) -> Table:
-    own, spread = report.metrics[split].measured, report.spread.get(split, Scores())
-    reference = {name: row[split] for name, row in report.reference.rows.items() if split in row}
-    rows = []
-    for named in shown(own):
-        detail = []
-        if (deviation := spread.get(named.key)) is not None:
-            detail.append(f"± {100 * deviation:.1f} points" if named.is_share else f"± {number(deviation)}")
-        if f"{named.key}_low" in own:
-            detail.append(f"{named.text(own[f'{named.key}_low'])} to {named.text(own[f'{named.key}_high'])}")
-        cells = tuple(named.text(scores.get(named.key)) for scores in reference.values())
-        rows.append(TableRow(named.label, named.better, named.text(own[named.key]), "; ".join(detail), cells))
-    return Table(split, report.metrics[split].count, tuple(ROWS[row][0] for row in reference), tuple(rows))
-
-
-def _title(key: str) -> str:
-    return f"The reference {ROWS[key][0].lower()}" if key in ROWS else metric(key).label
-
-
-def _settings(report: EvaluationReport, trained_on: str) -> list[tuple[str, str]]:
-    # What was left out is said beside the scores.
-    settings = report.settings.model_dump(exclude={"left_out"}) | {"trained_on_dataset_digest": trained_on}
-    return [(key.replace("_", " "), _plain(key, value)) for key, value in sorted(settings.items())]
-
-
-def _plain(key: str, value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(
-            f"{_label(name).lower() if isinstance(name, Split) else name.replace('_', ' ')} {_plain(name, v)}"
-            for name, v in value.items()
-        )
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_plain("", each) for each in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int) and "seed" not in key and value >= 10_000:
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if key == "count" else number(value)
-    return NOTHING if value is None else str(value)

@@ -1,0 +1,117 @@
+"""Which charts a report has: of its sweeps, its groups, and the curves of the training."""
+
+from collections.abc import Mapping, Sequence
+
+from flowmodel.evaluation.html.charts import Chart, Line, LineChart, bars
+from flowmodel.evaluation.html.metric_names import metric
+from flowmodel.evaluation.report import ALL, EvaluationReport, SweepRow
+from flowmodel.recipes.split import Split
+
+# Steps and values by name of the curve.
+Curves = Mapping[str, Sequence[tuple[int, float]]]
+
+_GROUP_CHARTS = ("top1_of_all", "judge_top1", "alpha_iou")
+
+
+def nfe_charts(report: EvaluationReport) -> list[Chart]:
+    if report.sweeps is None:
+        return []
+    rows = report.sweeps.nfe
+    x = [row.network_evaluations for row in rows]
+    own = next((row.network_evaluations for row in rows if row.is_own), None)
+    label = "network evaluations a picture"
+    distances = Line("all", "all icons", x, [100 * row.distance for row in rows])
+    charts = [
+        LineChart(
+            "Distance from the exact answer",
+            label,
+            "% of a pixel's range",
+            [distances],
+            x,
+            True,
+            True,
+            marked_x=own,
+            better="lower",
+        )
+    ]
+    charts += _score_charts(rows, x, label, own, log_x=True)
+    return [chart.draw(f"nfe{number}") for number, chart in enumerate(charts)]
+
+
+def guidance_charts(report: EvaluationReport) -> list[Chart]:
+    if report.sweeps is None:
+        return []
+    rows = report.sweeps.guidance
+    x, own = [row.guidance for row in rows], next((row.guidance for row in rows if row.is_own), None)
+    charts = _score_charts(rows, x, "guidance scale w (1 is off)", own, keys=("top1_of_all", "kid", "alpha_iou"))
+    return [chart.draw(f"guidance{number}") for number, chart in enumerate(charts)]
+
+
+def _score_charts(
+    rows: Sequence[SweepRow],
+    x: Sequence[float],
+    x_label: str,
+    own: float | None,
+    keys: Sequence[str] = ("top1_of_all", "kid"),
+    log_x: bool = False,
+) -> list[LineChart]:
+    """Shares by split; KID of all together, because it is unsteady on few pictures."""
+    charts = []
+    for key in keys:
+        named = metric(key)
+        lines = []
+        for split in rows[0].scores:
+            measured = [row.scores[split].measured for row in rows]
+            if (split == ALL) == named.is_share or key not in measured[0]:
+                continue
+            has_band = f"{key}_low" in measured[0]
+            low, high = ([of[f"{key}_{end}"] for of in measured] if has_band else [] for end in ("low", "high"))
+            label = _label(split).lower() + (", 95% interval" if has_band else "")
+            lines.append(Line(split, label, x, [of[key] for of in measured], low, high))
+        if lines:
+            unit = (
+                "share of drawings"
+                if named.is_share and key != "alpha_iou"
+                else "overlap (IoU)"
+                if named.is_share
+                else key.upper()
+            )
+            charts.append(
+                LineChart(named.label, x_label, unit, lines, x, log_x, shares=named.is_share, marked_x=own, better=named.better)
+            )
+    return charts
+
+
+def _label(split: str) -> str:
+    return split.label if isinstance(split, Split) else f"{split} icons"
+
+
+def group_charts(report: EvaluationReport) -> list[Chart]:
+    charts = []
+    for key in _GROUP_CHARTS:
+        values: dict[str, dict[str, float]] = {}
+        for split in (Split.TRAIN, Split.UNSEEN_CONCEPT):
+            for group, scores in report.groups.get(split, {}).items():
+                if (score := scores.get(key)) is not None:
+                    values.setdefault(group.replace("-", " & "), {})[split] = score
+        if values:
+            named = metric(key)
+            label = "overlap (IoU)" if key == "alpha_iou" else "share of drawings"
+            charts.append(bars(f"groups-{key.replace('_', '-')}", named.label, label, values, lambda s: _label(s).lower()))
+    return charts
+
+
+def curve_charts(curves: Curves | None) -> list[Chart]:
+    names = {
+        "training/loss": ("all", "batches"),
+        "validation/train_loss": (Split.TRAIN, "trained icons"),
+        "validation/loss": (Split.VALIDATION, "validation icons"),
+    }
+    lines = [
+        Line(name, label, [step for step, _ in points], [value for _, value in points], markers=len(points) < 2)
+        for key, (name, label) in names.items()
+        if (points := [point for point in (curves or {}).get(key, ()) if point[1] > 0])
+    ]
+    if not lines:
+        return []
+    return [LineChart("Loss", "training steps", "loss", lines, log_y=True, better="lower").draw("curves")]
