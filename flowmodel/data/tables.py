@@ -83,10 +83,13 @@ class Table:
         return table
 
     def build(self, rows: pd.DataFrame | Sequence[Row], where: Path | str) -> pa.Table:
-        """The Arrow table of these columns of a frame or of rows; raises FlowmodelError as :meth:`check` does."""
-        frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), columns=list(self.columns))
+        """The Arrow table of a frame or of rows, in any order of columns; raises FlowmodelError as :meth:`check` does."""
+        if not isinstance(rows, pd.DataFrame):
+            rows = pd.DataFrame(list(rows), columns=None if rows and isinstance(rows[0], Mapping) else list(self.columns))
+        if unknown := [str(name) for name in rows.columns if name not in self.columns]:
+            raise FlowmodelError(f"{where}: table '{self.name}' breaks the contract (unknown: {', '.join(unknown)})")
         try:
-            table = pa.Table.from_pandas(frame, preserve_index=False, schema=self.arrow)
+            table = pa.Table.from_pandas(rows, preserve_index=False, schema=self.arrow)
         except (pa.ArrowInvalid, pa.ArrowTypeError, KeyError) as error:
             raise FlowmodelError(f"{where}: table '{self.name}' breaks the contract ({' '.join(map(str, error.args))})") from None
         return self.check(table, where)

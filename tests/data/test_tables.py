@@ -69,6 +69,15 @@ def test_columns_that_lack_are_too_many_or_stand_in_another_order_are_refused() 
         CAPTIONS.check(good.append_column("more", pa.array(["x"])), where="here")
 
 
+def test_rows_and_frames_with_an_unknown_or_without_a_known_column_are_refused_and_lose_nothing_in_silence() -> None:
+    for rows in ([CAPTION | {"more": "x"}], pd.DataFrame([CAPTION | {"more": "x"}])):
+        with pytest.raises(FlowmodelError, match=r"here: table 'captions' breaks the contract \(unknown: more\)"):
+            CAPTIONS.build(rows, where="here")
+    with pytest.raises(FlowmodelError, match=r"here: table 'captions' .*language"):
+        CAPTIONS.build([{name: value for name, value in CAPTION.items() if name != "language"}], where="here")
+    assert CAPTIONS.build([dict(reversed(CAPTION.items()))], where="here").column_names == CAPTIONS.arrow.names
+
+
 def test_another_type_in_a_file_is_refused_although_its_values_would_do(tmp_path: Path) -> None:
     pair = {"icon_a": "a/b", "icon_b": "a/c", "cluster": "a/b", "identical": False, "hash_distance": 3, "pixel_distance": 0.5}
     table = DUPLICATES.build([pair], where="here")
