@@ -93,10 +93,12 @@ def find_version(tracking: "Tracking", name: str, *, alias: str | None = None, n
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             raise nothing from None
-        numbers = sorted(int(version.version) for version in versions_of(tracking, name))
-    there = [f"models:/{name}/{each}" for each in numbers] + [f"models:/{name}@{each}" for each in sorted(aliases)]
+        # MLflow can't search for a name with both kinds of quotation marks.
+        there = [] if {"'", '"'} <= set(name) else versions_of(tracking, name)
+    known = [f"models:/{name}/{each.version}" for each in reversed(there)]
+    known += [f"models:/{name}@{each}" for each in sorted(aliases)]
     wanted = f"models:/{name}@{alias}" if alias else f"models:/{name}/{number}"
-    raise NotFound(f"model '{wanted}': not in MLflow store {tracking.shown_uri}; there are {', '.join(there) or 'no versions'}")
+    raise NotFound(f"model '{wanted}': not in MLflow store {tracking.shown_uri}; there are {', '.join(known) or 'no versions'}")
 
 
 def versions_of(tracking: "Tracking", name: str, checkpoint_digest: str | None = None) -> "list[ModelVersion]":

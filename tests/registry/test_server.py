@@ -1,0 +1,115 @@
+"""A model on a real MLflow server that is shared with other teams."""
+
+import http.server
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.model.pretrained import pretrained_weights
+from flowmodel.registry.models import record_evaluation, recorded_model, register_version
+from flowmodel.registry.references import CHAMPION, MODEL_NAME, resolve_model
+from flowmodel.registry.runs import logged_values
+from flowmodel.registry.tracking import Tracking
+from flowmodel.store import Store
+
+pytestmark = pytest.mark.slow
+
+TEAMS = 120
+QUOTED = 'o\'brien "the" model'
+
+
+@dataclass(frozen=True)
+class Server:
+    address: str
+    artifacts: Path
+    process: subprocess.Popen
+
+
+@pytest.fixture
+def server(empty_database, tmp_path) -> Iterator[Server]:
+    """With 120 models of other teams, one of them with quotation marks in its name."""
+    database = Path(shutil.copy(empty_database, tmp_path / "server.db"))
+    client = MlflowClient(tracking_uri=f"sqlite:///{database}", registry_uri=f"sqlite:///{database}")
+    own = client.get_experiment_by_name("flowmodel").experiment_id
+    client.rename_experiment(own, "of another team")  # its artifacts would lie beside the database
+    for number in range(TEAMS):
+        client.create_registered_model(f"a team's {number}" if number else QUOTED)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    artifacts = tmp_path / "server"
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}"]
+    command += ["--artifacts-destination", str(artifacts), "--port", str(port), "--workers", "1"]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    process = subprocess.Popen(command, env=os.environ | quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _wait_for(address, process)
+        yield Server(address, artifacts, process)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_for(address: str, process: subprocess.Popen) -> None:
+    for _ in range(900):
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=1):
+                return
+        except OSError:
+            assert process.poll() is None, "the server has ended"
+            time.sleep(0.2)
+    raise AssertionError("the server doesn't answer")
+
+
+def test_a_server_of_many_teams_gives_this_project_s_champion_and_keeps_a_copy(
+    server, first, prepared, tiny_evaluation, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    store = Store(tmp_path / "store")
+    assert resolve_model(store, None).path == pretrained_weights().path  # the server answers that there is none
+    with pytest.raises(FlowmodelError, match="model 'models:/o'brien \"the\" model@champion': not in MLflow store"):
+        resolve_model(store, f"models:/{QUOTED}@champion")
+
+    tracking = Tracking.of(store)
+    recorded = record_evaluation(tracking, first.checkpoint, first.report, tiny_evaluation.grid, prepared.dataset)
+    assert recorded_model(tracking, first.checkpoint).model_id == recorded.model_id
+    version, is_new = register_version(recorded)
+    assert is_new and register_version(recorded)[1] is False
+    tracking.client.set_registered_model_alias(MODEL_NAME, CHAMPION, version.version)
+    assert logged_values(tracking, recorded.run.run_id, "evaluation/metrics.json") == first.report.as_json()
+
+    found = resolve_model(store, None)
+    assert found.path == store.models / f"{first.checkpoint.digest}.safetensors"
+    assert found.path.read_bytes() == first.checkpoint.path.read_bytes()
+    shutil.rmtree(server.artifacts)
+    assert resolve_model(store, None).path == found.path  # not fetched again
+    found.path.write_bytes(b"damaged")
+    with pytest.raises(FlowmodelError, match="MLflow store http"):
+        resolve_model(store, None)
+
+    server.process.terminate()
+    server.process.wait(20)
+    with pytest.raises(FlowmodelError, match="the server can't be reached"):
+        resolve_model(store, None)
+
+
+def test_a_server_that_is_none_of_mlflow_s_is_told(tmp_path, monkeypatch):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{web.server_port}")
+        with pytest.raises(FlowmodelError, match="the server doesn't answer as MLflow"):
+            resolve_model(Store(tmp_path), None)
+        web.shutdown()
