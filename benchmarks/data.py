@@ -1,9 +1,9 @@
 """How fast icons become tensors and captions become vectors: `python -m benchmarks.data [--quick] [--json FILE]`.
 
 - normalise and write: the icons table of 64-pixel PNGs to `normalized_icons`, against Pillow decoding the same bytes; kept at
-  that size, and halved, where every picture is scaled and encoded again (no limit)
+  that size, and halved, where every picture is scaled (no limit)
 - embed: MiniLM, against sentence-transformers on the same captions (`pip install -e '.[bench]'`; left out without it)
-- load: tensors from disk to a uint8 batch that is ready, against a torch DataLoader that decodes the PNGs
+- load: normalized icons from disk to a uint8 batch that is ready, against a torch DataLoader that decodes the PNGs
 """
 
 import argparse
@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.measure import Comparison, compare, report
 from flowmodel.data.normalize import normalise_icons
 from flowmodel.data.tables import read_ok_icons
-from flowmodel.images.tensors import load_tensors, pack_tensors
+from flowmodel.files import read_parquet
+from flowmodel.images.rgba import pixels
 from flowmodel.store import PROJECT_ROOT
 
 ICONS = PROJECT_ROOT / "data" / "bundled" / "noto.parquet"
@@ -55,16 +56,15 @@ class _Pngs(Dataset[torch.Tensor]):
 
 def load_an_epoch(folder: Path, repeats: int) -> Comparison:
     normalised = normalise_icons({"noto": ICONS}, 64, folder / "normalised.parquet")
-    tensors = pack_tensors(normalised.path, folder / "tensors.safetensors")
-    pngs = read_ok_icons(normalised.path, ["png"])["png"].tolist()
+    pngs = read_ok_icons(ICONS, ["png"])["png"].tolist()
 
     def ours() -> None:
-        rgba_N4HW = load_tensors(tensors.path).rgba_N4HW
+        rgba_N4HW = torch.from_numpy(pixels(read_parquet(normalised.path, ["rgba"])["rgba"], 64))
         for rows_B in torch.randperm(len(rgba_N4HW)).split(BATCH):
             rgba_N4HW[rows_B]
 
     def loader() -> None:
-        for _ in DataLoader(_Pngs(read_ok_icons(normalised.path, ["png"])["png"].tolist()), batch_size=BATCH, shuffle=True):
+        for _ in DataLoader(_Pngs(read_ok_icons(ICONS, ["png"])["png"].tolist()), batch_size=BATCH, shuffle=True):
             pass
 
     return compare("load an epoch of batches", ours, "DataLoader, decoding PNGs", loader, len(pngs), repeats, limit=1.0)

@@ -15,11 +15,15 @@ from flowmodel.errors import FlowmodelError
 
 
 def table_digest(table: pa.Table) -> str:
-    """SHA-256 of the values in `table` by column, with their kinds; the order of the rows counts, that of the columns doesn't.
+    """SHA-256 of the values in `table` by column, with their kinds, and of its text metadata.
 
-    Raises FlowmodelError for a column with nulls or of a kind that no table of the project has.
+    The order of the rows counts, that of the columns doesn't. Raises FlowmodelError for a column with nulls or of a kind that no
+    table of the project has.
     """
     digest = hashlib.sha256()
+    for key, text in sorted((table.schema.metadata or {}).items()):
+        if not key.startswith(b"ARROW:"):
+            digest.update(b"%b=%b\n" % (key, text))
     for name in sorted(table.column_names):
         column = table[name]
         digest.update(f"{name}:{len(column)}\n".encode())

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -20,6 +20,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flowmodel.content import table_digest
 from flowmodel.errors import FlowmodelError
 
 _TICK_NS = 20_000_000
@@ -28,14 +29,19 @@ _digests: dict[tuple[int, ...], str] = {}
 
 @dataclass(frozen=True)
 class Artifact:
-    """A finished file and the SHA-256 of its bytes: what assets pass to one another and report as data version."""
+    """A finished file and the digest of its content: what assets pass to one another and report as data version.
+
+    Of a table that is a digest of its values (:func:`flowmodel.content.table_digest`), of anything else the SHA-256 of its bytes.
+    """
 
     path: Path
     digest: str
 
     @classmethod
     def of(cls, path: Path) -> "Artifact":
-        return cls(Path(path), sha256_file(path))
+        """Raises FlowmodelError when a table can't be read."""
+        path = Path(path)
+        return cls(path, table_digest(read_parquet(path)) if path.suffix == ".parquet" else sha256_file(path))
 
 
 @contextmanager
@@ -103,14 +109,10 @@ def read_json(path: Path) -> Any:
 
 
 def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | None = None) -> Path:
-    """Write `table`, with `metadata` (text to text) in the file's schema metadata.
-
-    The same table gives the same bytes: no pandas index, no time stamp, fixed compression. So the file's digest names
-    its content.
-    """
+    """Write `table`, with `metadata` (text to text) in the file's schema metadata."""
     table = table.replace_schema_metadata({k: str(v) for k, v in (metadata or {}).items()} or None)
     with atomic_path(path) as temporary:
-        # Most of it is PNG, which no level makes smaller.
+        # Most of it is pictures and vectors, which a higher level hardly makes smaller.
         pq.write_table(table, temporary, compression="zstd", compression_level=3)
     return Path(path)
 
@@ -139,6 +141,32 @@ def parquet_metadata(path: Path) -> dict[str, str]:
     except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
         raise FlowmodelError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
     return {key.decode(): value.decode() for key, value in raw.items() if not key.startswith(b"ARROW:")}
+
+
+def keep_by_content(folder: Path, write: Callable[[Path], Artifact]) -> Artifact:
+    """What `write` writes to the path that it is given, a .parquet file in `folder` that is named by its content.
+
+    Files of other content that lie there stay, so that who reads one never meets another. One of this content is left as it is,
+    unless it was damaged.
+    """
+    temporary = folder / f".{uuid4().hex}.parquet"
+    try:
+        digest = write(temporary).digest
+        path = folder / f"{digest[:16]}.parquet"
+        if not is_of_content(path, digest):
+            temporary.replace(path)
+            fsync_folder(folder)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Artifact(path, digest)
+
+
+def is_of_content(path: Path, digest: str) -> bool:
+    """Whether there is a whole file at `path`, and `digest` that of its content."""
+    try:
+        return path.is_file() and Artifact.of(path).digest == digest
+    except FlowmodelError:
+        return False
 
 
 def sha256_bytes(content: bytes) -> str:

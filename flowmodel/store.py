@@ -27,29 +27,16 @@ class Store:
         return self.root / "downloads"
 
     def icons(self, source: str) -> Path:
-        return self.file("icons", f"{source}.parquet")
+        """Folder of the tables of a source, each named by its content."""
+        return self.root / "icons" / source
 
-    def normalised(self, size: int) -> Path:
-        return self.file("normalized_icons", f"icons-{size}.parquet")
+    def step(self, asset: str) -> Path:
+        """Folder of the files that a step of preparing has made, each named by its content."""
+        return self.root / asset
 
-    def tensors(self, size: int) -> Path:
-        return self.file("rgba_tensors", f"tensors-{size}.safetensors")
-
-    @property
-    def captions(self) -> Path:
-        return self.file("captions", "captions.parquet")
-
-    @property
-    def embeddings(self) -> Path:
-        return self.file("caption_embeddings", "embeddings.parquet")
-
-    @property
-    def duplicates(self) -> Path:
-        return self.file("duplicates", "duplicates.parquet")
-
-    @property
-    def splits(self) -> Path:
-        return self.file("splits", "splits.parquet")
+    def caption_vectors(self, encoder_digest: str) -> Path:
+        """Folder of what an encoder has made of texts, for all data sets."""
+        return self.root / "caption_vectors" / encoder_digest[:16]
 
     @property
     def datasets(self) -> Path:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import Artifact, read_json, sha256_file, write_json
+from flowmodel.files import Artifact, is_of_content, read_json, write_json
 from flowmodel.store import Store
 from pipelines.failures import readable_failures
 from pipelines.resources import StoreResource
@@ -51,7 +51,7 @@ def load_artifact(store: Store, key: dg.AssetKey, run_id: str | None = None) -> 
         raise FlowmodelError(f"{artifact.path}: the file of asset '{name}' is gone; materialise '{name}' again")
     if artifact.path.is_dir():
         return IconDataset.open(artifact.path)  # its digest is checked file by file, when they are read
-    if sha256_file(artifact.path) != artifact.digest:
+    if not is_of_content(artifact.path, artifact.digest):
         raise FlowmodelError(f"{artifact.path}: changed since asset '{name}' wrote it; materialise '{name}' again")
     return artifact
 

@@ -14,19 +14,17 @@ MAX_LISTED = 50
 def decodes(key: dg.AssetKey) -> dg.AssetChecksDefinition:
     """The check `decodes` of the icons table `key`: quarantined pictures only warn, unless nothing else is left."""
 
-    @dg.asset_check(asset=key, name="decodes", blocking=True, description="Every picture decodes.")
+    @dg.asset_check(asset=key, name="decodes", blocking=True, description="Every picture could be decoded.")
     @readable_failures()
     def icons_decode(icons: Artifact) -> dg.AssetCheckResult:
         from flowmodel.data.quality import inspect_icons
 
         quality = inspect_icons(icons.path)
-        bad = quality.undecodable | quality.quarantined
-        fatal = bool(quality.undecodable) or quality.ok == 0
         return dg.AssetCheckResult(
-            passed=not bad and not fatal,
-            severity=dg.AssetCheckSeverity.ERROR if fatal else dg.AssetCheckSeverity.WARN,
-            description=f"{quality.ok} icons decode, {len(quality.quarantined)} quarantined, {len(quality.undecodable)} broken.",
-            metadata={"ok": quality.ok, "quarantined": len(quality.quarantined), "reasons": reasons(bad)},
+            passed=not quality.quarantined and quality.ok > 0,
+            severity=dg.AssetCheckSeverity.WARN if quality.ok else dg.AssetCheckSeverity.ERROR,
+            description=f"{quality.ok} icons can be used, {len(quality.quarantined)} are quarantined.",
+            metadata={"ok": quality.ok, "quarantined": len(quality.quarantined), "reasons": reasons(quality.quarantined)},
         )
 
     return icons_decode

@@ -3,25 +3,22 @@ that the UI shows.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import dagster as dg
 
-from flowmodel.data.tables import CAPTIONS, DUPLICATES, ICONS, SPLIT_TABLE, Column, Table, caption_embeddings
+from flowmodel.data.tables import CAPTION_EMBEDDINGS, CAPTIONS, DUPLICATES, ICONS, NORMALIZED_ICONS, SPLIT_TABLE, Column, Table
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import Artifact, parquet_metadata, read_parquet
+from flowmodel.files import Artifact, read_parquet
 from pipelines.sources import icon_sources, icons_key
-
-_EMBEDDINGS = dg.AssetKey("caption_embeddings")
 
 
 def contracts() -> Mapping[dg.AssetKey, Table]:
     """The table that each asset of the kind must be."""
     sources = {icons_key(source): ICONS for source in icon_sources()}
     return sources | {
-        dg.AssetKey("normalized_icons"): ICONS,
+        dg.AssetKey("normalized_icons"): NORMALIZED_ICONS,
         dg.AssetKey("captions"): CAPTIONS,
-        _EMBEDDINGS: caption_embeddings(-1),  # of any width: that is the encoder's
+        dg.AssetKey("caption_embeddings"): CAPTION_EMBEDDINGS,
         dg.AssetKey("duplicates"): DUPLICATES,
         dg.AssetKey("splits"): SPLIT_TABLE,
     }
@@ -33,17 +30,12 @@ def schema_check(key: dg.AssetKey, contract: Table) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=key, name="schema", blocking=True, description="The table keeps the data contract.")
     def schema(artifact: Artifact) -> dg.AssetCheckResult:
         try:
-            wanted = caption_embeddings(_width(artifact.path)) if key == _EMBEDDINGS else contract
-            rows = wanted.check(read_parquet(artifact.path), where=artifact.path).num_rows
+            rows = contract.check(read_parquet(artifact.path), where=artifact.path).num_rows
         except FlowmodelError as error:
             return dg.AssetCheckResult(passed=False, description=str(error))
         return dg.AssetCheckResult(passed=True, metadata={"rows": rows, "columns": ", ".join(contract.columns)})
 
     return schema
-
-
-def _width(path: Path) -> int:
-    return int(parquet_metadata(path).get("dimension", 0))
 
 
 def column_schema(contract: Table) -> dg.TableSchema:

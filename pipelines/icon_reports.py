@@ -1,6 +1,7 @@
 """What a person wants to see of an icons table, of look-alikes and of splits."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from pipelines.reporting import pictures, table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from PIL import Image
 
 CONTACT_SHEET = 96
 SHOWN_PAIRS = 24
@@ -42,16 +44,41 @@ def icons_summary(path: Path) -> dict[str, Any]:
 
 def _contact_sheet(path: Path) -> dict[str, dg.MetadataValue]:
     """Icons from all over the table, at equal distances; all of the picture lies beside the table."""
-    from flowmodel.data.tables import read_ok_icons
-    from flowmodel.images.decode import open_png
     from flowmodel.images.grid import picture_grid
 
-    icons = read_ok_icons(path, ["png"])
-    if icons.empty:
+    shown = _Shown(path)
+    images = []
+    for icon_id in shown.ids[:: max(1, len(shown.ids) // CONTACT_SHEET)][:CONTACT_SHEET]:
+        with suppress(ValueError):  # one that can't be decoded will be set aside when it is normalized
+            images.append(shown[icon_id])
+    if not images:
         return {"preview": dg.MetadataValue.md("no usable icon")}
-    chosen = icons["png"].iloc[:: max(1, len(icons) // CONTACT_SHEET)].head(CONTACT_SHEET)
-    sheet = picture_grid([open_png(png) for png in chosen], columns=16, cell=48)
-    return pictures("preview", sheet, path.with_suffix(".png"))
+    return pictures("preview", picture_grid(images, columns=16, cell=48), path.with_suffix(".png"))
+
+
+class _Shown:
+    """The usable pictures of a table of icons, or of normalized ones, by id."""
+
+    def __init__(self, path: Path) -> None:
+        from flowmodel.files import read_parquet
+
+        icons = read_parquet(path).to_pandas()
+        self._rows = icons[icons["status"] == "ok"].set_index("id")
+        self.ids = self._rows.index.tolist()
+
+    def __getitem__(self, icon_id: str) -> "Image.Image":
+        import numpy as np
+
+        from flowmodel.images.decode import open_png
+        from flowmodel.images.rgba import to_image
+
+        row = self._rows.loc[icon_id]
+        if "rgba" not in row:
+            return open_png(row["png"])
+        return to_image(np.frombuffer(row["rgba"], np.uint8).reshape(4, row["height"], row["width"]))
+
+    def name(self, icon_id: str) -> str:
+        return str(self._rows.at[icon_id, "name"])
 
 
 def duplicates_summary(path: Path, normalised: Path) -> dict[str, Any]:
@@ -73,17 +100,15 @@ def duplicates_summary(path: Path, normalised: Path) -> dict[str, Any]:
 
 
 def _pairs(name: str, pairs: "pd.DataFrame", normalised: Path, path: Path) -> dict[str, dg.MetadataValue]:
-    from flowmodel.data.tables import read_ok_icons
-    from flowmodel.images.decode import open_png
     from flowmodel.images.grid import comparison_grid
 
     if pairs.empty:
         return {name: dg.MetadataValue.md("none")}
-    icons = read_ok_icons(normalised, ["id", "name", "png"]).set_index("id")
+    shown = _Shown(normalised)
     images, labels = [], []
     for a, b, distance in pairs[["icon_a", "icon_b", "pixel_distance"]].itertuples(index=False):
-        images.append((open_png(icons.at[a, "png"]), open_png(icons.at[b, "png"])))
-        labels.append(f"{distance:.3f} {icons.at[a, 'name']}")
+        images.append((shown[a], shown[b]))
+        labels.append(f"{distance:.3f} {shown.name(a)}")
     sheet = comparison_grid(images, columns=6, labels=labels, cell=64)
     return pictures(name, sheet, path.with_name(f"{path.stem}-{name}.png"))
 

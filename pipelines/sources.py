@@ -6,8 +6,10 @@ import dagster as dg
 
 from flowmodel.data.sources.config import SourceConfig
 from flowmodel.data.sources.loading import load_sources, sources_file
+from pipelines.resources import RecipeResource, StoreResource
 
 if TYPE_CHECKING:
+    from flowmodel.data.prepare import Preparation
     from flowmodel.data.sources.context import SourceContext
     from flowmodel.store import Store
 
@@ -16,17 +18,18 @@ def icon_sources() -> list[SourceConfig]:
     return load_sources(sources_file())
 
 
-def icon_styles() -> dict[str, str]:
-    """What captions call each source's drawing style, by the source's name."""
-    return {source.name: source.style for source in icon_sources()}
-
-
 def icons_key(source: SourceConfig) -> dg.AssetKey:
     return dg.AssetKey(["icons", source.name])
 
 
 def source_context(store: "Store", log: dg.DagsterLogManager) -> "SourceContext":
     from flowmodel.data.sources.context import SourceContext
-    from flowmodel.store import PROJECT_ROOT
 
-    return SourceContext(PROJECT_ROOT, store.downloads, log.info)
+    return SourceContext(sources_file().parent, store.downloads, log.info)
+
+
+def preparation(store: StoreResource, recipe: RecipeResource, log: dg.DagsterLogManager) -> "Preparation":
+    """The steps from those sources to the recipe's data set."""
+    from flowmodel.data.prepare import Preparation
+
+    return Preparation.of(store.open(), recipe.load().data, log=log.info)

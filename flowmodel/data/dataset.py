@@ -1,4 +1,4 @@
-"""A prepared data set: one folder that holds all a training and an evaluation read, and that never changes.
+"""A prepared data set: one folder that never changes, from which a training and an evaluation read all they need.
 
 Shape suffixes: N icons, 4 channels (premultiplied RGBA), H = W = size, T captions, L tokens of one of them, D the caption
 encoder's width.
@@ -6,20 +6,34 @@ encoder's width.
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from flowmodel.data.splits import load_splits
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flowmodel.content import table_digest
 from flowmodel.data.terms import Terms
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import Artifact, fsync_folder, parquet_metadata, read_json, sha256_json, write_json
+from flowmodel.files import (
+    Artifact,
+    fsync_folder,
+    parquet_metadata,
+    permission_denied,
+    read_json,
+    read_parquet,
+    sha256_json,
+    write_json,
+)
+from flowmodel.images.rgba import pixels
 from flowmodel.recipes import load_selection
 from flowmodel.recipes.identity import DEFAULTS, identity
 from flowmodel.recipes.schema import DataConfig
+from flowmodel.store import Store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,16 +42,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DESCRIPTION = "dataset.json"
-FILES = {
-    "icons": "icons.parquet",
-    "pixels": "pixels.safetensors",
-    "captions": "captions.parquet",
-    "vectors": "vectors.parquet",
-    "splits": "splits.parquet",
-}
+FILES = {name: f"{name}.parquet" for name in ("icons", "captions", "splits")}
 
 _FORMAT = 1
 _PREFIX = 16  # characters of the digest that name the folder
+# What became of a picture is told where it was normalized; another release of a decoder may say it in other words.
+_TOLD_ELSEWHERE = ["status", "reason", "notes"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,8 @@ class IconDataset:
         digest: names the content and the recipe's section `data`; equal digests are equal data sets, wherever they were made.
         data: that section, as it was when the data set was prepared.
         encoder, encoder_digest, text_width: of the caption vectors.
+        vectors: folder of the caption vectors, which all data sets of a store with this encoder share.
+        selected: keys of the icons that `data.selection` lists; None for all.
         contents: digest of the content of each of FILES.
     """
 
@@ -67,6 +79,8 @@ class IconDataset:
     encoder: str
     encoder_digest: str
     text_width: int
+    vectors: Path
+    selected: tuple[str, ...] | None
     contents: Mapping[str, str]
 
     @classmethod
@@ -75,11 +89,17 @@ class IconDataset:
         path = Path(folder) / DESCRIPTION
         if not path.is_file():
             raise FlowmodelError(f"{folder}: not a prepared data set ({DESCRIPTION} is missing); prepare it again")
+        if missing := [file for file in FILES.values() if not (path.parent / file).is_file()]:
+            file = path.parent / missing[0]
+            raise FlowmodelError(f"{file}: gone from a prepared data set; remove {folder} and prepare it again")
         values = read_json(path)
         try:
             if values.pop("format") != _FORMAT:
                 raise ValueError("another format")
-            return cls(folder=Path(folder), **values | {"data": DataConfig.model_validate(values["data"])})
+            selected = values["selected"] and tuple(values["selected"])
+            data = DataConfig.model_validate(values["data"])
+            vectors = Path(os.path.normpath(Path(folder) / values["vectors"]))
+            return cls(folder=Path(folder), **values | {"data": data, "selected": selected, "vectors": vectors})
         except (AttributeError, KeyError, TypeError, ValueError):
             raise FlowmodelError(f"{path}: not a data set of this release; remove the folder and prepare it again") from None
 
@@ -89,13 +109,17 @@ class IconDataset:
         return self.folder
 
     @cached_property
-    def icons(self) -> "pd.DataFrame":
-        """The usable icons, in the order of `ids`: id, source, key, name, group, licence and so on, without pictures."""
-        from flowmodel.data.tables import ICONS, read_ok_icons
-
-        return read_ok_icons(self.folder / FILES["icons"], [name for name in ICONS.columns if name != "png"])
+    def _icons_and_pixels(self) -> "tuple[pd.DataFrame, NDArray[np.uint8]]":
+        table = _usable(read_parquet(self.folder / FILES["icons"]))
+        self._require("icons", table_digest(table))
+        return table.drop_columns("rgba").to_pandas(), pixels(table["rgba"], self.data.size)
 
     @property
+    def icons(self) -> "pd.DataFrame":
+        """The usable icons, in the order of `ids`: id, source, key, name, group, licence and so on, without pictures."""
+        return self._icons_and_pixels[0]
+
+    @cached_property
     def ids(self) -> tuple[str, ...]:
         """Of the icons, sorted."""
         return tuple(self.icons["id"])
@@ -103,14 +127,14 @@ class IconDataset:
     @cached_property
     def rgba_N4HW(self) -> "Tensor":
         """The pictures, uint8, premultiplied; number i is of the icon `ids[i]`."""
-        from flowmodel.images.tensors import load_tensors
+        import torch
 
-        return load_tensors(self.folder / FILES["pixels"]).rgba_N4HW
+        return torch.from_numpy(self._icons_and_pixels[1])
 
-    @property
+    @cached_property
     def pixels_digest(self) -> str:
         """Names the pictures alone."""
-        return self.contents["pixels"]
+        return sha256_json(self.icons["sha256"].tolist())
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -119,82 +143,114 @@ class IconDataset:
 
     @cached_property
     def captions(self) -> Captions:
-        """Raises FlowmodelError when a caption has no vectors."""
-        from flowmodel.data.tables import CAPTIONS
-        from flowmodel.files import read_parquet
-        from flowmodel.text.embeddings import load_embeddings
+        """Raises FlowmodelError when the vectors of a caption are missing."""
+        from flowmodel.text.vectors import CaptionVectors
 
-        table = read_parquet(self.folder / FILES["captions"], list(CAPTIONS.columns)).to_pandas()
-        vectors = self.folder / FILES["vectors"]
-        embeddings = load_embeddings(vectors, self.encoder_digest)
-        row_of = {text: row for row, text in enumerate(embeddings.texts)}
-        rows = [row_of.get(text, -1) for text in table["text"]]
-        if -1 in rows:
-            raise FlowmodelError(f"{vectors}: no vectors of the caption '{table['text'][rows.index(-1)]}'")
-        return Captions(table, embeddings.pooled_ND.numpy()[rows], [embeddings.tokens[row].numpy() for row in rows])
+        table = self._read("captions").to_pandas()
+        numbers, texts = table["text"].factorize()
+        pooled_UD, tokens = CaptionVectors(self.vectors).read(texts.tolist())
+        return Captions(table, pooled_UD[numbers], [tokens[number] for number in numbers])
 
     @cached_property
     def splits(self) -> dict[str, str]:
         """Split by icon id."""
-        return load_splits(self.folder / FILES["splits"])
+        table = self._read("splits")
+        return dict(zip(table["icon_id"].to_pylist(), table["split"].to_pylist(), strict=True))
+
+    def _read(self, name: str) -> pa.Table:
+        table = read_parquet(self.folder / FILES[name])
+        self._require(name, table_digest(table))
+        return table
+
+    def _require(self, name: str, digest: str) -> None:
+        if digest != self.contents[name]:
+            raise FlowmodelError(
+                f"{self.folder / FILES[name]}: changed since the data set was prepared; remove {self.folder} and prepare it again"
+            )
+
+    def selected_by(self, data: DataConfig) -> tuple[str, ...] | None:
+        """Keys of the icons that the list in `data.selection` names; None for all. The own list is what it was when prepared."""
+        return self.selected if data.selection == self.data.selection else _selected(data.selection)
 
     def ids_of_split(self, split: str, data: DataConfig | None = None) -> list[str]:
         """Ids of the icons of `split` that `data`, by default the data set's own, selects; sorted."""
-        selection = (data or self.data).selection
-        keys = set(load_selection(selection)) if selection else None
+        selected = self.selected_by(data or self.data)
+        keys = None if selected is None else set(selected)
         return sorted(
             icon_id
             for icon_id, assigned in self.splits.items()
             if assigned == split and (keys is None or icon_id.partition("/")[2] in keys)
         )
 
-    def manifest(self, ids: "tuple[str, ...] | list[str] | None" = None) -> "pd.DataFrame":
+    def manifest(self, ids: Collection[str] | None = None) -> "pd.DataFrame":
         """Which pictures these are and under which terms: a row an icon, or of those in `ids`, sorted by id."""
         from flowmodel.data.manifest import icon_manifest
 
         return icon_manifest(self.icons, self.splits, ids)
 
-    def terms(self, ids: "tuple[str, ...] | list[str] | None" = None) -> tuple[Terms, ...]:
+    def terms(self, ids: Collection[str] | None = None) -> tuple[Terms, ...]:
         """All terms that the icons, or those in `ids`, have; sorted."""
         from flowmodel.data.manifest import icon_terms
 
         return icon_terms(self.manifest(ids))
 
 
-def write_dataset(datasets: Path, data: DataConfig, files: Mapping[str, Artifact]) -> IconDataset:
-    """Put the prepared `files`, by their names in :data:`FILES`, into a folder of `datasets` that is named by its content.
+def write_dataset(store: Store, data: DataConfig, files: Mapping[str, Artifact], embeddings: Artifact) -> IconDataset:
+    """Put the prepared `files`, by the names in FILES, into a folder of `store` that is named by its content.
 
-    The folder is written beside its place and then renamed: whole, or not there. One that is there already is left as it is.
+    The vectors stay where `embeddings` tells that they are, as other data sets share them. The folder is written beside its place
+    and then renamed: whole, or not there. One that is there already is left as it is. Raises FlowmodelError when no icon is
+    usable, or a file can't be read.
     """
-    encoder = parquet_metadata(files["vectors"].path)
-    contents = {name: files[name].digest for name in FILES}
-    digest = sha256_json({"defaults": DEFAULTS, "data": identity(data), "contents": contents})
-    folder = datasets / digest[:_PREFIX]
-    if not (folder / DESCRIPTION).is_file():
-        temporary = datasets / f".{folder.name}.{uuid4().hex[:8]}"
+    icons = _usable(read_parquet(files["icons"].path))
+    if not len(icons):
+        raise FlowmodelError(f"{files['icons'].path}: no usable icon (every one is quarantined); see the column 'reason'")
+    contents = {name: files[name].digest for name in FILES} | {"icons": table_digest(icons)}
+    encoder = parquet_metadata(embeddings.path)
+    selected = _selected(data.selection)
+    # Vectors are what the encoder makes of the captions; in their last bits they may differ from one machine to another.
+    content = contents | {"encoder": encoder["encoder_digest"], "selected": selected}
+    digest = sha256_json({"defaults": DEFAULTS, "data": identity(data, ignore={"selection"}), "content": content})
+    folder = store.datasets / digest[:_PREFIX]
+    if (folder / DESCRIPTION).is_file():
+        return IconDataset.open(folder)
+    temporary = store.datasets / f".{folder.name}.{uuid4().hex[:8]}"
+    try:
         temporary.mkdir(parents=True)
-        try:
-            for name, file in FILES.items():
-                _link(files[name].path, temporary / file)
-            description: dict[str, Any] = {
-                "format": _FORMAT,
-                "digest": digest,
-                "data": data.model_dump(mode="json"),
-                "encoder": encoder["encoder"],
-                "encoder_digest": encoder["encoder_digest"],
-                "text_width": int(encoder["dimension"]),
-                "contents": contents,
-            }
-            write_json(temporary / DESCRIPTION, description)
-            try:
-                temporary.rename(folder)
-            except OSError:
-                if not (folder / DESCRIPTION).is_file():  # else somebody else has just made the same
-                    raise
-            fsync_folder(datasets)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        for name, file in FILES.items():
+            _link(files[name].path, temporary / file)
+        description: dict[str, Any] = {
+            "format": _FORMAT,
+            "digest": digest,
+            "data": data.model_dump(mode="json"),
+            "encoder": encoder["encoder"],
+            "encoder_digest": encoder["encoder_digest"],
+            "text_width": int(encoder["dimension"]),
+            # Relative, so that a store can be moved.
+            "vectors": os.path.relpath(store.caption_vectors(encoder["encoder_digest"]), folder),
+            "selected": selected,
+            "contents": contents,
+        }
+        write_json(temporary / DESCRIPTION, description)
+        temporary.rename(folder)
+        fsync_folder(store.datasets)
+    except PermissionError:
+        raise permission_denied(folder, "write") from None
+    except OSError:
+        if not (folder / DESCRIPTION).is_file():  # else somebody else has just made the same
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
     return IconDataset.open(folder)
+
+
+def _usable(icons: pa.Table) -> pa.Table:
+    """Of normalized icons what a data set is made of."""
+    return icons.filter(pc.equal(icons["status"], "ok")).drop_columns(_TOLD_ELSEWHERE).replace_schema_metadata(None)
+
+
+def _selected(selection: str | None) -> tuple[str, ...] | None:
+    return tuple(load_selection(selection)) if selection else None
 
 
 def _link(source: Path, target: Path) -> None:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
 
 from flowmodel.data.groups import groups
-from flowmodel.data.tables import DUPLICATES, read_ok_icons
+from flowmodel.data.tables import DUPLICATES
 from flowmodel.files import Artifact, read_parquet
-from flowmodel.images.decode import decode_png
-from flowmodel.images.rgba import premultiply
+from flowmodel.images.rgba import pixels
 
 # Chosen by looking at pairs: docs/sources.md shows what lies on either side.
 MAX_HASH_DISTANCE = 20  # bits of 192
@@ -36,10 +36,11 @@ def find_duplicates(normalised: Path, out: Path) -> Artifact:
 
     Raises FlowmodelError when the table is missing or unreadable.
     """
-    icons = read_ok_icons(normalised, ["id", "png", "sha256"])
-    reduced_NSS4 = _reduce([premultiply(decode_png(png)) for png in icons["png"]])
+    icons = read_parquet(normalised, ["id", "rgba", "sha256", "width", "status"])
+    icons = icons.filter(pc.equal(icons["status"], "ok"))
+    reduced_NSS4 = _reduce(pixels(icons["rgba"], max(icons["width"].to_pylist(), default=1)))
     a_P, b_P, hash_P, pixel_P = _similar_pairs(reduced_NSS4)
-    ids, digests = (icons[column].to_numpy(dtype=object) for column in ("id", "sha256"))
+    ids, digests = (np.array(icons[column].to_pylist(), dtype=object) for column in ("id", "sha256"))
     cluster_of = groups(ids, zip(ids[a_P], ids[b_P], strict=True))
     pairs = pd.DataFrame(
         {
@@ -74,9 +75,9 @@ def perceptual_hash(reduced_NSS4: NDArray[np.float32]) -> NDArray[np.uint64]:
     return np.concatenate(words, axis=1)
 
 
-def _reduce(premultiplied: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+def _reduce(rgba_N4HW: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Premultiplied RGBA as floats from 0 to 1, averaged to at most S x S."""
-    pictures = [Image.frombytes("RGBa", p.shape[1::-1], p.tobytes()) for p in premultiplied]
+    pictures = [Image.frombytes("RGBa", p.shape[1::-1], p.tobytes()) for p in rgba_N4HW.transpose(0, 2, 3, 1)]
     small = [np.asarray(p.reduce(max(1, p.width // _S))) for p in pictures]
     if not small:
         return np.zeros((0, 1, 1, 4), np.float32)

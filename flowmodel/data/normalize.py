@@ -14,18 +14,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from flowmodel.data.tables import ICONS
+from flowmodel.data.tables import ICONS, NORMALIZED_ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, parquet_metadata, sha256_bytes
 from flowmodel.images.decode import open_png
-from flowmodel.images.rgba import encode_png, unpremultiply
 
 # Of a trimmed icon: its longer edge as a share of the square. The rest is the margin that most icon sets draw.
 OPTICAL_SIZE = 7 / 8
 
-_CHANGED = ("png", "width", "sha256", "status", "reason", "notes")
+_CHANGED = ("rgba", "width", "sha256", "status", "reason", "notes")
 _SOFT = 1  # pixels that a soft edge may lose when it is averaged, or gain
-_FAST = 1  # zlib level: twice as fast as the default, a tenth larger
 
 _Box = tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -36,12 +34,10 @@ class NormalisedPicture:
 
     Attributes:
         premultiplied_NN4: premultiplied RGBA, uint8.
-        unchanged: whether it has the size and the pixels that it came with.
         notes: what a person may want to know; empty for nothing.
     """
 
     premultiplied_NN4: NDArray[np.uint8]
-    unchanged: bool
     notes: str = ""
 
 
@@ -60,10 +56,10 @@ def normalise_picture(png: bytes, size: int, trim: bool = False) -> NormalisedPi
     if trim:
         edge = max(1, round(size * OPTICAL_SIZE))
         if picture.size == (size, size) and abs(_longer(box) - edge) <= _SOFT:
-            return NormalisedPicture(np.asarray(picture), unchanged=True)
+            return NormalisedPicture(np.asarray(picture))
         picture, fitted = _trimmed(picture, edge)
     elif picture.size == (size, size):
-        return NormalisedPicture(np.asarray(picture), unchanged=True)
+        return NormalisedPicture(np.asarray(picture))
     else:
         fitted = _fitted(picture, size)
     notes = f"enlarged from {picture.width} x {picture.height}" if max(fitted.size) > max(picture.size) else ""
@@ -72,7 +68,7 @@ def normalise_picture(png: bytes, size: int, trim: bool = False) -> NormalisedPi
     canvas_NN4[top : top + fitted.height, left : left + fitted.width] = np.asarray(fitted)
     if not canvas_NN4[..., 3].any():
         raise ValueError("shows nothing: every pixel is transparent")
-    return NormalisedPicture(canvas_NN4, unchanged=False, notes=notes)
+    return NormalisedPicture(canvas_NN4, notes)
 
 
 def _fitted(picture: Image.Image, edge: int) -> Image.Image:
@@ -109,9 +105,9 @@ def _longer(box: _Box) -> int:
 def normalise_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Collection[str] = ()) -> Artifact:
     """Join the `icons` tables of the sources and bring every usable picture to `size` x `size` pixels.
 
-    A PNG that has this size already is kept byte for byte. Rows are sorted by id; the order of the sources is remembered in the
-    file's metadata, because splits depend on it. A picture that can't be decoded is quarantined with its reason. Here `sha256`
-    is that of the premultiplied pixels, so that two files of the same picture have the same.
+    Writes the table `normalized_icons`, in which pictures are pixels, ready to be a tensor. Rows are sorted by id; the order of
+    the sources is remembered in the file's metadata, because splits depend on it. A picture that can't be decoded is quarantined
+    with its reason.
 
     Args:
         tables: path of the icons table by name of the source, in the order of sources.yaml.
@@ -126,11 +122,11 @@ def normalise_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Coll
             f"icon '{icons.loc[repeated, 'id'].iloc[0]}' comes from more than one source; give them different names"
         )
     # One after another: Pillow's decoders hold the interpreter's lock, and threads only wait for each other.
-    columns = (icons[name].tolist() for name in ("source", *_CHANGED))
+    columns = (icons[name].tolist() for name in ("source", "png", "status", "reason", "notes"))
     changed = [_normalise_row(*row, size=size, trim=trim) for row in zip(*columns, strict=True)]
     icons[list(_CHANGED)] = pd.DataFrame(changed, columns=_CHANGED)
     icons["height"] = icons["width"]
-    return ICONS.write(out, icons, {"size": str(size), "sources": json.dumps(list(tables))})
+    return NORMALIZED_ICONS.write(out, icons, {"size": str(size), "sources": json.dumps(list(tables))})
 
 
 def source_order(normalised: Path) -> list[str]:
@@ -139,7 +135,7 @@ def source_order(normalised: Path) -> list[str]:
 
 
 def _normalise_row(
-    source: str, png: bytes, width: int, sha256: str, status: str, reason: str, notes: str, *, size: int, trim: Collection[str]
+    source: str, png: bytes, status: str, reason: str, notes: str, *, size: int, trim: Collection[str]
 ) -> tuple[bytes, int, str, str, str, str]:
     """The new values of the columns _CHANGED."""
     if status == "ok":
@@ -148,8 +144,6 @@ def _normalise_row(
         except ValueError as error:
             status, reason = "quarantined", str(error)
         else:
-            if not normal.unchanged:
-                png = encode_png(unpremultiply(normal.premultiplied_NN4), _FAST)
-            digest = sha256_bytes(normal.premultiplied_NN4.tobytes())
-            return png, size, digest, status, reason, ", ".join(filter(None, (notes, normal.notes)))
+            rgba = normal.premultiplied_NN4.transpose(2, 0, 1).tobytes()
+            return rgba, size, sha256_bytes(rgba), status, reason, ", ".join(filter(None, (notes, normal.notes)))
     return b"", 0, sha256_bytes(b""), status, reason, notes

@@ -1,50 +1,117 @@
-"""From icon sources to everything a training reads, in one call.
+"""From icon sources to the data set that a training reads: the one list of the steps.
 
-The pipeline does the same, one asset a step, with the same functions and the same files; this is the way without Dagster.
+The command line takes them all in one call, and the pipeline one asset a step. Each step keeps its result in the store under the
+digest of its content, so that recipes and lists of sources don't disturb each other, and nothing changes under who reads it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowmodel.data.captions import build_captions
 from flowmodel.data.dataset import IconDataset, write_dataset
 from flowmodel.data.duplicates import find_duplicates
 from flowmodel.data.normalize import normalise_icons
+from flowmodel.data.sources.config import SourceConfig
 from flowmodel.data.sources.context import SourceContext
-from flowmodel.data.sources.ingest import ingest_icons
+from flowmodel.data.sources.ingest import Ingested, ingest_icons
 from flowmodel.data.sources.loading import load_sources, sources_file
 from flowmodel.data.splits import assign_splits
-from flowmodel.images.tensors import pack_tensors
+from flowmodel.files import Artifact, keep_by_content
 from flowmodel.recipes import Recipe
-from flowmodel.store import PROJECT_ROOT, Store
-from flowmodel.text.embeddings import embed_captions
+from flowmodel.recipes.schema import DataConfig
+from flowmodel.store import Store
+from flowmodel.text.embeddings import EmbeddingReport, embed_captions
+
+Log = Callable[[str], None]
 
 
-def prepare(
-    recipe: Recipe, store: Store, sources: Path | None = None, log: Callable[[str], None] = lambda _: None
-) -> IconDataset:
-    """Ingest, normalise, pack, caption, embed and split the icons of every source listed in the YAML file `sources`.
+@dataclass(frozen=True)
+class Preparation:
+    """The steps for one list of sources and a recipe's section `data`; `log` takes lines of progress.
 
-    Sources that have not changed are not read again, and captions that `store` already holds embedded are not embedded again.
-    `log` gets a line a step. Raises FlowmodelError when a source, the encoder or a file of the store can't be read.
+    Each raises FlowmodelError when what it reads is missing or unusable.
     """
-    configs = load_sources(sources or sources_file())
-    data = recipe.data
-    context = SourceContext(PROJECT_ROOT, store.downloads, log)
-    for config in configs:
-        log(f"reading icons of '{config.name}'")
-        if not ingest_icons(config, context, store.icons(config.name)).complete:
+
+    store: Store
+    data: DataConfig
+    sources: Sequence[SourceConfig]
+    context: SourceContext
+    log: Log = lambda line: None
+
+    @classmethod
+    def of(cls, store: Store, data: DataConfig, sources: Path | None = None, log: Log = lambda line: None) -> "Preparation":
+        """`sources` is a YAML list of sources, by default the one that FLOWMODEL_SOURCES names, or the pipeline's."""
+        listed = (sources or sources_file()).resolve()
+        return cls(store, data, load_sources(listed), SourceContext(listed.parent, store.downloads, log), log)
+
+    def icons(self, source: SourceConfig) -> Ingested:
+        """The source's icons as they came; a source that has not changed is not read again."""
+        return ingest_icons(source, self.context, self.store.icons(source.name))
+
+    def normalized_icons(self, tables: Mapping[str, Artifact]) -> Artifact:
+        """Every source's icons in one table, as pixels of the recipe's size; `tables` are those of the sources, by name."""
+        paths = {source.name: tables[source.name].path for source in self.sources}
+        trim = [source.name for source in self.sources if source.trim]
+        return self._keep("normalized_icons", lambda out: normalise_icons(paths, self.data.size, out, trim))
+
+    def captions(self, normalized: Artifact) -> Artifact:
+        """Several captions an icon, by the recipe's templates and languages."""
+        templates, languages = self.data.captions, self.data.languages
+        return self._keep("captions", lambda out: build_captions(normalized.path, out, self._styles, templates, languages))
+
+    def caption_embeddings(self, captions: Artifact) -> EmbeddingReport:
+        """Vectors of every text; one that was encoded before, for whatever data set, is not encoded again."""
+        reports: list[EmbeddingReport] = []
+
+        def embed(out: Path) -> Artifact:
+            reports.append(embed_captions(captions.path, self.data.encoder, self.store, out, self.log))
+            return reports[-1].artifact
+
+        artifact = self._keep("caption_embeddings", embed)
+        return replace(reports[-1], artifact=artifact)
+
+    def duplicates(self, normalized: Artifact) -> Artifact:
+        """Pairs of icons that look the same or nearly so, over all sources."""
+        return self._keep("duplicates", lambda out: find_duplicates(normalized.path, out))
+
+    def splits(self, normalized: Artifact, duplicates: Artifact) -> Artifact:
+        """Which icons are trained on and which are held out."""
+        config = self.data.split
+        return self._keep("splits", lambda out: assign_splits(normalized.path, duplicates.path, config, out, self._styles))
+
+    def dataset(self, normalized: Artifact, captions: Artifact, embeddings: Artifact, splits: Artifact) -> IconDataset:
+        """All of it in one folder that never changes."""
+        files = {"icons": normalized, "captions": captions, "splits": splits}
+        return write_dataset(self.store, self.data, files, embeddings)
+
+    @property
+    def _styles(self) -> dict[str, str]:
+        """What captions call each source's drawing style, by the source's name."""
+        return {source.name: source.style for source in self.sources}
+
+    def _keep(self, asset: str, write: Callable[[Path], Artifact]) -> Artifact:
+        return keep_by_content(self.store.step(asset), write)
+
+
+def prepare(recipe: Recipe, store: Store, sources: Path | None = None, log: Log = lambda line: None) -> IconDataset:
+    """Take every step for the sources listed in the YAML file `sources`; `log` gets a line a step.
+
+    Sources that have not changed are not read again, and texts that were ever encoded in `store` are not encoded again. Raises
+    FlowmodelError when a source, the encoder or a file of the store can't be read.
+    """
+    steps = Preparation.of(store, recipe.data, sources, log)
+    tables: dict[str, Artifact] = {}
+    for source in steps.sources:
+        log(f"reading icons of '{source.name}'")
+        ingested = steps.icons(source)
+        if not ingested.complete:
             log("not everything could be fetched; what is missing is quarantined, and the next run tries it again")
-    log(f"normalising to {data.size} x {data.size} pixels")
-    tables = {config.name: store.icons(config.name) for config in configs}
-    trim = [config.name for config in configs if config.trim]
-    normalised = normalise_icons(tables, data.size, store.normalised(data.size), trim)
-    tensors = pack_tensors(normalised.path, store.tensors(data.size))
-    styles = {config.name: config.style for config in configs}
-    captions = build_captions(normalised.path, store.captions, styles, data.captions, data.languages)
-    log(f"embedding captions with '{data.encoder}'")
-    embeddings = embed_captions(captions.path, data.encoder, store.embeddings, log=log)
-    duplicates = find_duplicates(normalised.path, store.duplicates)
-    splits = assign_splits(normalised.path, duplicates.path, data.split, store.splits, styles)
-    files = {"icons": normalised, "pixels": tensors, "captions": captions, "vectors": embeddings.artifact, "splits": splits}
-    return write_dataset(store.datasets, data, files)
+        tables[source.name] = ingested.artifact
+    log(f"normalizing to {recipe.data.size} x {recipe.data.size} pixels")
+    normalized = steps.normalized_icons(tables)
+    captions = steps.captions(normalized)
+    log(f"embedding captions with '{recipe.data.encoder}'")
+    embeddings = steps.caption_embeddings(captions).artifact
+    splits = steps.splits(normalized, steps.duplicates(normalized))
+    return steps.dataset(normalized, captions, embeddings, splits)

@@ -4,24 +4,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from flowmodel.files import parquet_metadata, read_parquet
-from flowmodel.images.decode import decode_png
+from flowmodel.files import read_parquet
+from flowmodel.text.vectors import CaptionVectors
 
 
 @dataclass(frozen=True)
 class IconQuality:
-    """Icons that can be drawn, that were set aside (id -> reason), and that claim to be fine but don't decode (id -> reason)."""
+    """How many icons can be used, and which were set aside (id -> reason)."""
 
     ok: int
     quarantined: dict[str, str]
-    undecodable: dict[str, str]
 
 
 @dataclass(frozen=True)
 class EmbeddingQuality:
-    """Captions without a vector, and captions whose vectors hold NaN or infinity or have the wrong length."""
+    """Texts of captions without a vector, and texts that have no token or whose vectors hold NaN or infinity."""
 
     encoded: int
     missing: list[str]
@@ -29,45 +27,29 @@ class EmbeddingQuality:
 
 
 def inspect_icons(path: Path) -> IconQuality:
-    """Decode every picture of the icons table at `path`; raises FlowmodelError when the table can't be read."""
-    quarantined, undecodable, ok = {}, {}, 0
-    for row in read_parquet(path, ["id", "png", "status", "reason"]).to_pylist():
-        if row["status"] != "ok":
-            quarantined[row["id"]] = row["reason"]
-            continue
-        try:
-            decode_png(row["png"])
-            ok += 1
-        except ValueError as error:
-            undecodable[row["id"]] = str(error)
-    return IconQuality(ok, quarantined, undecodable)
+    """Of the icons or normalized icons at `path`; raises FlowmodelError when the table can't be read.
 
-
-def inspect_embeddings(captions: Path, embeddings: Path) -> EmbeddingQuality:
-    """Compare the embeddings with the captions that they are to cover.
-
-    A caption whose text is not the one that was encoded counts as missing. Raises FlowmodelError when a table can't be read.
+    Nothing is decoded: a picture is when its source is read and when it is normalized, and is set aside there if it can't be.
     """
-    wanted = _texts(captions)
-    encoded = _texts(embeddings)
-    missing = [caption for caption, text in wanted.items() if encoded.get(caption) != text]
-
-    width = int(parquet_metadata(embeddings).get("dimension", 0))
-    table = read_parquet(embeddings, ["caption_id", "pooled", "tokens"]).combine_chunks()
-    broken = [
-        caption
-        for caption, pooled, tokens in zip(table["caption_id"].to_pylist(), table["pooled"], table["tokens"], strict=True)
-        if not _finite(pooled.values, width) or not _finite(tokens.values.flatten(), width)
-    ]
-    return EmbeddingQuality(len(encoded), missing, broken)
+    rows = read_parquet(path, ["id", "status", "reason"]).to_pylist()
+    quarantined = {row["id"]: row["reason"] for row in rows if row["status"] != "ok"}
+    return IconQuality(len(rows) - len(quarantined), quarantined)
 
 
-def _texts(path: Path) -> dict[str, str]:
-    table = read_parquet(path, ["caption_id", "text"])
-    return dict(zip(table["caption_id"].to_pylist(), table["text"].to_pylist(), strict=True))
+def inspect_embeddings(captions: Path, embeddings: Path, vectors: Path) -> EmbeddingQuality:
+    """Compare the embeddings, whose vectors lie in the folder `vectors`, with the captions that they are to cover.
 
-
-def _finite(values: pa.Array, width: int) -> bool:
-    """Whether `values` are one or more finite vectors of length `width`."""
-    array = values.to_numpy(zero_copy_only=False)
-    return width > 0 and len(array) > 0 and len(array) % width == 0 and bool(np.isfinite(array).all())
+    Raises FlowmodelError when a table can't be read, or a part of the vectors is missing.
+    """
+    encoded = read_parquet(embeddings, ["text"])["text"].to_pylist()
+    pooled_UD, tokens = CaptionVectors(vectors).read(encoded)
+    wanted = read_parquet(captions, ["text"])["text"].to_pylist()
+    return EmbeddingQuality(
+        encoded=len(encoded),
+        missing=sorted(set(wanted) - set(encoded)),
+        broken=[
+            text
+            for text, pooled_D, tokens_LD in zip(encoded, pooled_UD, tokens, strict=True)
+            if not len(tokens_LD) or not np.isfinite(pooled_D).all() or not np.isfinite(tokens_LD).all()
+        ],
+    )

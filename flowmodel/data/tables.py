@@ -128,13 +128,23 @@ ICONS = Table(
         "png": Column(pa.binary(), "the picture; empty when quarantined"),
         "width": Column(pa.int64(), "pixels", pandera.Check.ge(0)),
         "height": Column(pa.int64(), "pixels", pandera.Check.ge(0)),
-        "sha256": Column(TEXT, "of png; in normalized_icons of the premultiplied pixels", _SHA256),
+        "sha256": Column(TEXT, "of png", _SHA256),
         "licence": Column(TEXT, "of the picture, as an SPDX identifier where there is one"),
         "redistributable": Column(pa.bool_(), "whether the picture may be passed on"),
         "origin": Column(TEXT, "where the picture comes from"),
         "status": Column(TEXT, "ok or quarantined", pandera.Check.isin(STATUSES)),
         "reason": Column(TEXT, "why quarantined; empty when ok"),
         "notes": Column(TEXT, "what was done to the picture that a person may want to know"),
+    },
+)
+
+# Pictures of one size, as pixels: what a training reads.
+NORMALIZED_ICONS = Table(
+    "normalized_icons",
+    {
+        **{name: column for name, column in ICONS.columns.items() if name not in ("png", "sha256")},
+        "rgba": Column(pa.large_binary(), "premultiplied pixels, uint8, 4 x height x width; empty when quarantined"),
+        "sha256": Column(TEXT, "of rgba", _SHA256),
     },
 )
 
@@ -184,13 +194,21 @@ EMOJI_TEXTS = Table(
 )
 
 
-def caption_embeddings(width: int) -> Table:
-    """The table of caption vectors of `width` numbers."""
+CAPTION_EMBEDDINGS = Table(
+    "caption_embeddings",
+    {
+        "text": Column(TEXT, "of one or more captions", unique=True),
+        "part": Column(TEXT, "file of caption_vectors, without its ending, that holds the text's vectors", _NOT_EMPTY),
+    },
+)
+
+
+def caption_vectors(width: int) -> Table:
+    """The table of what an encoder has made of texts: vectors of `width` numbers."""
     return Table(
-        "caption_embeddings",
+        "caption_vectors",
         {
-            "caption_id": Column(TEXT, "as in captions", unique=True),
-            "text": Column(TEXT, "what was encoded"),
+            "text": Column(TEXT, "what was encoded", unique=True),
             "pooled": Column(pa.list_(pa.float32(), width), "of the whole text, L2-normalized"),
             "tokens": Column(pa.list_(pa.list_(pa.float16(), width)), "one vector a token"),
         },
@@ -198,6 +216,6 @@ def caption_embeddings(width: int) -> Table:
 
 
 def read_ok_icons(path: Path, columns: list[str]) -> pd.DataFrame:
-    """`columns` of the icons at `path` that are not quarantined, in file order."""
+    """`columns` of the icons or normalized icons at `path` that are not quarantined, in file order."""
     icons = read_parquet(path, list(dict.fromkeys([*columns, "status"]))).to_pandas()
     return icons.loc[icons["status"] == "ok", columns].reset_index(drop=True)

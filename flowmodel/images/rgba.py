@@ -8,6 +8,7 @@ import io
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -37,6 +38,12 @@ def _look_up(table: NDArray[np.uint8], rgba_HW4: NDArray[np.uint8]) -> NDArray[n
     out_HW4: NDArray[np.uint8] = table.take((rgba_HW4[..., 3:].astype(np.uint16) << 8) | rgba_HW4)
     out_HW4[..., 3] = rgba_HW4[..., 3]
     return out_HW4
+
+
+def pixels(rgba: pa.ChunkedArray, size: int) -> NDArray[np.uint8]:
+    """The column `rgba` of usable normalized icons as one array of its own, uint8 (N, 4, size, size)."""
+    pictures = [np.frombuffer(value.as_buffer(), np.uint8) for value in rgba]
+    return np.stack(pictures).reshape(-1, 4, size, size) if pictures else np.zeros((0, 4, size, size), np.uint8)
 
 
 def encode_png(rgba_HW4: NDArray[np.uint8], compress_level: int = 6) -> bytes:

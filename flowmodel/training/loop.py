@@ -33,6 +33,7 @@ from flowmodel.model.checkpoint import (
 )
 from flowmodel.nets import network_cost
 from flowmodel.recipes import Recipe
+from flowmodel.recipes.identity import DEFAULTS, identity
 from flowmodel.recipes.schema import TrainingConfig
 from flowmodel.store import Store
 from flowmodel.training.initial import initial_checkpoint
@@ -66,13 +67,13 @@ def training_digest(recipe: Recipe, dataset: IconDataset) -> str:
 
     Raises FlowmodelError when the recipe's initial weights are missing.
     """
-    sections = recipe.model_dump(mode="json", include={"data", "network", "objective", "training"})
-    for bookkeeping in _BOOKKEEPING:
-        del sections["training"][bookkeeping]
-    # What the initial weights are, not where; a recipe without them has the digest that it had before there was the field.
-    init = sections["training"].pop("init")
-    initial = {"init": initial_checkpoint(init).digest} if init else {}
-    return sha256_json({"recipe": sections, "data": dataset.digest} | initial)
+    ignore = {"data": ("selection",), "training": (*_BOOKKEEPING, "init")}
+    shaping = ("data", "network", "objective", "training")
+    recipe_of = {section: identity(getattr(recipe, section), ignore.get(section, ())) for section in shaping}
+    # What is selected, and what the initial weights are; not where that is written.
+    selected = {"selected": dataset.selected_by(recipe.data)}
+    initial = {"init": initial_checkpoint(recipe.training.init).digest} if recipe.training.init else {}
+    return sha256_json({"defaults": DEFAULTS, "recipe": recipe_of, "data": dataset.digest} | selected | initial)
 
 
 def training_folder(store: Store, recipe: Recipe, dataset: IconDataset) -> Path:

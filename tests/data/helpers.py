@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from flowmodel.data.dataset import FILES, IconDataset, write_dataset
 from flowmodel.data.keys import base_key
-from flowmodel.data.tables import ICONS
-from flowmodel.files import Artifact, parquet_metadata, read_parquet, sha256_bytes, write_parquet
+from flowmodel.data.tables import CAPTION_EMBEDDINGS, ICONS
+from flowmodel.files import Artifact, read_parquet, sha256_bytes, write_parquet
 from flowmodel.images.rgba import encode_png
+from flowmodel.store import Store
 
 RED = (220, 20, 20, 255)
 GREEN = (20, 160, 60, 255)
@@ -58,12 +59,14 @@ def write_icons(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     return ICONS.write(path, rows).path
 
 
-def with_table(dataset: IconDataset, name: str, change: Callable[[pa.Table], pa.Table], folder: Path) -> IconDataset:
-    """The data set with another table `name`."""
-    paths = {part: dataset.folder / file for part, file in FILES.items()}
-    files = {part: Artifact.of(path) for part, path in paths.items()}
-    changed = write_parquet(folder / FILES[name], change(read_parquet(paths[name])), parquet_metadata(paths[name]))
-    return write_dataset(folder, dataset.data, files | {name: Artifact.of(changed)})
+def with_icons(dataset: IconDataset, change: Callable[[pa.Table], pa.Table], store: Store) -> IconDataset:
+    """The data set, in `store`, with other rows of icons."""
+    files = {name: Artifact.of(dataset.folder / file) for name, file in FILES.items()}
+    icons = change(read_parquet(files["icons"].path))
+    files["icons"] = Artifact.of(write_parquet(store.root / "icons.parquet", icons))
+    encoder = {"encoder": dataset.encoder, "encoder_digest": dataset.encoder_digest, "dimension": str(dataset.text_width)}
+    embeddings = CAPTION_EMBEDDINGS.write(store.root / "embeddings.parquet", [], encoder)
+    return write_dataset(store, dataset.data, files, embeddings)
 
 
 def write_folder(folder: Path, captions: str, files: dict[str, bytes]) -> Path:

@@ -26,8 +26,11 @@ def face(skin: tuple[int, int, int] = (250, 200, 50), mouth: int = 0, size: int 
 
 def found(tmp_path: Path, pictures: dict[str, NDArray[np.uint8]], size: int = 64) -> pd.DataFrame:
     rows = [icon_row(key, png=encode_png(picture)) for key, picture in pictures.items()]
-    table = normalise_icons({"test": write_icons(tmp_path / "i.parquet", rows)}, size, tmp_path / "n.parquet").path
-    return read_parquet(find_duplicates(table, tmp_path / "d.parquet").path).to_pandas()
+    return read_parquet(find_duplicates(normalized(tmp_path, rows, size), tmp_path / "d.parquet").path).to_pandas()
+
+
+def normalized(tmp_path: Path, rows: list[dict], size: int = 64) -> Path:
+    return normalise_icons({"test": write_icons(tmp_path / "i.parquet", rows)}, size, tmp_path / "n.parquet").path
 
 
 def test_copies_are_identical_and_redrawn_ones_similar(tmp_path: Path) -> None:
@@ -50,7 +53,7 @@ def test_other_skin_other_expression_and_other_plain_colours_are_not_alike(tmp_p
 
 def test_small_pictures_and_an_empty_table_work_too(tmp_path: Path) -> None:
     assert len(found(tmp_path, {"a": face(), "b": face()}, size=16)) == 1
-    only_bad = write_icons(tmp_path / "bad.parquet", [icon_row("q", status="quarantined", reason="x")])
+    only_bad = normalized(tmp_path, [icon_row("q", status="quarantined", reason="x")])
     assert load_pairs(find_duplicates(only_bad, tmp_path / "none.parquet").path) == []
 
 

@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from flowmodel.data.normalize import OPTICAL_SIZE, normalise_icons, normalise_picture, source_order
-from flowmodel.data.tables import ICONS
+from flowmodel.data.tables import NORMALIZED_ICONS
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import parquet_metadata
-from flowmodel.images.decode import decode_png
-from flowmodel.images.rgba import encode_png, premultiply, unpremultiply
+from flowmodel.files import parquet_metadata, read_parquet
+from flowmodel.images.rgba import encode_png, pixels, premultiply, unpremultiply
 from tests.data.helpers import RED, icon_row, plain, write_icons
 
 
@@ -84,16 +83,16 @@ def test_tables_are_joined_sorted_and_quarantined(tmp_path: Path) -> None:
         tmp_path / "2.parquet", [icon_row("c", source="y"), icon_row("d", source="y", status="quarantined", reason="why")]
     )
     artifact = normalise_icons({"z": one, "y": two}, 16, tmp_path / "n.parquet")
-    icons = ICONS.read(artifact.path)
+    icons = NORMALIZED_ICONS.read(artifact.path)
     assert icons["id"].tolist() == ["y/c", "y/d", "z/a", "z/b"]
     assert icons["status"].tolist() == ["ok", "quarantined", "quarantined", "ok"]
     assert icons["reason"].tolist() == ["", "why", "not a PNG picture", ""]
     assert icons["width"].tolist() == [16, 0, 0, 16]
-    assert decode_png(icons["png"][0]).shape == (16, 16, 4)
+    assert [len(rgba) for rgba in icons["rgba"]] == [4 * 16 * 16, 0, 0, 4 * 16 * 16]
     assert parquet_metadata(artifact.path)["size"] == "16"
     assert source_order(artifact.path) == ["z", "y"]
     assert normalise_icons({"z": one, "y": two}, 16, tmp_path / "again.parquet").digest == artifact.digest
-    other_order = ICONS.read(normalise_icons({"y": two, "z": one}, 16, tmp_path / "other.parquet").path)
+    other_order = NORMALIZED_ICONS.read(normalise_icons({"y": two, "z": one}, 16, tmp_path / "other.parquet").path)
     assert other_order["id"].tolist() == icons["id"].tolist()
 
 
@@ -145,11 +144,17 @@ def test_the_margin_does_not_matter_when_trimming() -> None:
     assert not np.array_equal(straight(encode_png(wide), 16), straight(encode_png(tight), 16))
 
 
-def test_a_picture_of_the_right_size_is_kept_byte_for_byte_and_enlarging_is_noted(tmp_path: Path) -> None:
-    kept, small = encode_png(plain(height=16, width=16), 1), encode_png(plain(height=8, width=4))
-    path = write_icons(tmp_path / "1.parquet", [icon_row("a", png=kept), icon_row("b", png=small)])
-    icons = ICONS.read(normalise_icons({"test": path}, 16, tmp_path / "n.parquet").path)
-    assert icons["png"][0] == kept
+def test_a_picture_of_the_right_size_keeps_its_pixels_and_enlarging_is_noted(tmp_path: Path) -> None:
+    half = plain((255, 0, 0, 128), height=16, width=16)
+    half[0, 0] = (0, 0, 255, 255)
+    path = write_icons(
+        tmp_path / "1.parquet", [icon_row("a", png=encode_png(half)), icon_row("b", png=encode_png(plain(width=4)))]
+    )
+    table = normalise_icons({"test": path}, 16, tmp_path / "n.parquet").path
+    icons = NORMALIZED_ICONS.read(table)
+    rgba_N4HW = pixels(read_parquet(table)["rgba"], 16)
+    assert np.array_equal(rgba_N4HW[0], premultiply(half).transpose(2, 0, 1))
+    assert rgba_N4HW[0, :, 0, 0].tolist() == [0, 0, 255, 255] and rgba_N4HW[0, :, 1, 1].tolist() == [128, 0, 0, 128]
     assert icons["notes"].tolist() == ["", "enlarged from 4 x 8"]
 
 
@@ -160,5 +165,5 @@ def test_the_same_pixels_have_the_same_digest_whatever_the_encoder(tmp_path: Pat
     shown[:4, :, :3] = 0
     rows = [icon_row("a", png=encode_png(hidden, 1)), icon_row("b", png=encode_png(shown, 9))]
     path = write_icons(tmp_path / "1.parquet", rows)
-    icons = ICONS.read(normalise_icons({"test": path}, 16, tmp_path / "n.parquet").path)
-    assert icons["png"][0] != icons["png"][1] and icons["sha256"].nunique() == 1
+    icons = NORMALIZED_ICONS.read(normalise_icons({"test": path}, 16, tmp_path / "n.parquet").path)
+    assert rows[0]["png"] != rows[1]["png"] and icons["sha256"].nunique() == icons["rgba"].nunique() == 1

@@ -1,52 +1,50 @@
 """Finished tables are looked at once more before anything is built on them."""
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pytest
 
 from flowmodel.data.quality import inspect_embeddings, inspect_icons
-from flowmodel.files import write_parquet
-from flowmodel.images.rgba import encode_png
+from flowmodel.data.tables import CAPTION_EMBEDDINGS, CAPTIONS
+from flowmodel.files import Artifact, keep_by_content, write_parquet
+from flowmodel.text.encoded import EncodedText
+from flowmodel.text.vectors import vectors_table
+from tests.data.helpers import icon_row, write_icons
 
 WIDTH = 4
-TEXTS = {"noto/a#name": "apple", "noto/b#name": "bear"}
+TEXTS = ["apple", "bear"]
 
 
 @pytest.fixture
 def captions(tmp_path):
-    return write_parquet(tmp_path / "captions.parquet", pa.table({"caption_id": list(TEXTS), "text": list(TEXTS.values())}))
+    rows = [(f"noto/{text}#name", f"noto/{text}", text, "name", "en") for text in TEXTS]
+    return CAPTIONS.write(tmp_path / "captions.parquet", rows).path
 
 
 def _embeddings(path, texts=TEXTS, spoil=lambda pooled_ND, tokens: None):
-    pooled_ND = np.ones((len(texts), WIDTH), np.float32)
-    tokens = [np.ones((length + 1, WIDTH), np.float16) for length in range(len(texts))]
-    spoil(pooled_ND, tokens)
-    columns = {
-        "caption_id": pa.array(texts),
-        "text": pa.array(texts.values()),
-        "pooled": pa.array(list(pooled_ND), pa.list_(pa.float32(), WIDTH)),
-        "tokens": pa.array([list(rows_LD) for rows_LD in tokens], pa.list_(pa.list_(pa.float16(), WIDTH))),
-    }
-    return write_parquet(path / "embeddings.parquet", pa.table(columns), {"dimension": str(WIDTH)})
+    """The table, and the folder with its vectors."""
+    encoded = EncodedText(
+        np.ones((len(texts), WIDTH), np.float32), [np.ones((i + 1, WIDTH), np.float16) for i in range(len(texts))]
+    )
+    spoil(encoded.pooled_BD, encoded.tokens)
+    table = vectors_table(list(texts), encoded, WIDTH)
+    part = keep_by_content(path / "vectors", lambda out: Artifact.of(write_parquet(out, table))).path.stem
+    metadata = {"dimension": str(WIDTH)}
+    return CAPTION_EMBEDDINGS.write(path / "e.parquet", [(text, part) for text in texts], metadata).path, path / "vectors"
 
 
-def test_icons_are_counted_as_ok_quarantined_or_undecodable(tmp_path):
-    png = encode_png(np.full((4, 4, 4), 255, np.uint8))
-    rows = [("a", png, "ok", ""), ("b", png[:20], "ok", ""), ("c", b"", "quarantined", "empty file")]
-    table = pa.Table.from_pandas(pd.DataFrame(rows, columns=["id", "png", "status", "reason"]))
-    quality = inspect_icons(write_parquet(tmp_path / "icons.parquet", table))
-    assert (quality.ok, quality.quarantined, list(quality.undecodable)) == (1, {"c": "empty file"}, ["b"])
+def test_icons_are_counted_as_usable_or_quarantined(tmp_path):
+    table = write_icons(tmp_path / "icons.parquet", [icon_row("a"), icon_row("c", status="quarantined", reason="empty file")])
+    quality = inspect_icons(table)
+    assert (quality.ok, quality.quarantined) == (1, {"test/c": "empty file"})
 
 
 def test_complete_finite_embeddings_have_no_fault(tmp_path, captions):
-    quality = inspect_embeddings(captions, _embeddings(tmp_path))
+    quality = inspect_embeddings(captions, *_embeddings(tmp_path))
     assert (quality.encoded, quality.missing, quality.broken) == (2, [], [])
 
 
-@pytest.mark.parametrize("texts", [{"noto/a#name": "apple"}, TEXTS | {"noto/b#name": "another text"}])
-def test_a_caption_without_vector_or_with_that_of_another_text_is_missing(tmp_path, captions, texts):
-    assert inspect_embeddings(captions, _embeddings(tmp_path, texts)).missing == ["noto/b#name"]
+def test_a_text_without_vectors_is_missing(tmp_path, captions):
+    assert inspect_embeddings(captions, *_embeddings(tmp_path, ["apple", "another text"])).missing == ["bear"]
 
 
 def test_not_a_number_in_either_kind_of_vector_is_found(tmp_path, captions):
@@ -54,11 +52,11 @@ def test_not_a_number_in_either_kind_of_vector_is_found(tmp_path, captions):
         pooled_ND[0, 2] = np.nan
         tokens[1][1, 3] = np.inf
 
-    assert inspect_embeddings(captions, _embeddings(tmp_path, spoil=spoil)).broken == list(TEXTS)
+    assert inspect_embeddings(captions, *_embeddings(tmp_path, spoil=spoil)).broken == TEXTS
 
 
-def test_a_caption_without_a_token_is_broken(tmp_path, captions):
+def test_a_text_without_a_token_is_broken(tmp_path, captions):
     def spoil(pooled_ND, tokens):
         tokens[0] = tokens[0][:0]
 
-    assert inspect_embeddings(captions, _embeddings(tmp_path, spoil=spoil)).broken == ["noto/a#name"]
+    assert inspect_embeddings(captions, *_embeddings(tmp_path, spoil=spoil)).broken == ["apple"]

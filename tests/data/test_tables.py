@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from flowmodel.data import tables
-from flowmodel.data.tables import CAPTIONS, DUPLICATES, EMOJI_TEXTS, ICONS, Table, caption_embeddings
+from flowmodel.data.tables import CAPTIONS, DUPLICATES, EMOJI_TEXTS, ICONS, Table, caption_vectors
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_parquet, write_parquet
 from flowmodel.store import PROJECT_ROOT
@@ -90,11 +90,11 @@ def test_another_type_in_a_file_is_refused_although_its_values_would_do(tmp_path
 def test_vectors_of_another_width_are_refused() -> None:
     def vectors(width: int) -> pa.Table:
         row = {"caption_id": "a/b#name", "text": "x", "pooled": np.zeros(width), "tokens": [np.zeros(width)] * 2}
-        return pa.Table.from_pylist([row], schema=caption_embeddings(width).arrow)
+        return pa.Table.from_pylist([row], schema=caption_vectors(width).arrow)
 
-    caption_embeddings(4).check(vectors(4), where="here")
+    caption_vectors(4).check(vectors(4), where="here")
     with pytest.raises(FlowmodelError, match="column 'pooled'"):
-        caption_embeddings(4).check(vectors(3), where="here")
+        caption_vectors(4).check(vectors(3), where="here")
 
 
 def test_the_bundled_files_keep_their_contracts() -> None:
@@ -103,6 +103,6 @@ def test_the_bundled_files_keep_their_contracts() -> None:
 
 
 def test_every_column_says_what_it_means() -> None:
-    defined = [table for table in vars(tables).values() if isinstance(table, Table)] + [caption_embeddings(4)]
+    defined = [table for table in vars(tables).values() if isinstance(table, Table)] + [caption_vectors(4)]
     assert len(defined) >= 6
     assert all(column.description for table in defined for column in table.columns.values())

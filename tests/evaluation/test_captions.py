@@ -1,16 +1,14 @@
 """Captions with their vectors."""
 
+import dataclasses
 import re
 
 import numpy as np
-import pyarrow.compute as pc
 import pytest
 
-from flowmodel.data.dataset import FILES
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.captions import Captions
-from flowmodel.files import read_parquet
-from tests.data.helpers import with_table
+from flowmodel.text.encoders import load_encoder
 
 
 @pytest.fixture(scope="module")
@@ -19,12 +17,12 @@ def captions(prepared) -> Captions:
 
 
 def test_every_caption_lies_beside_its_own_vector(captions, prepared):
-    embedded = read_parquet(prepared.dataset.folder / FILES["vectors"], ["text", "pooled"]).slice(0, 50).to_pylist()
-    vector_of = {row["text"]: np.array(row["pooled"], np.float32) for row in embedded}
+    texts = prepared.dataset.captions.table["text"].unique().tolist()[:50]
+    vector_of = dict(zip(texts, load_encoder("minilm").encode(texts).pooled_BD, strict=True))
     both = [(row, text) for row, text in enumerate(captions.table["text"]) if text in vector_of]
     assert len(both) >= 40
     for row, text in both:
-        np.testing.assert_array_equal(captions.pooled_TD[row], vector_of[text])
+        np.testing.assert_allclose(captions.pooled_TD[row], vector_of[text], atol=1e-5)
 
 
 def test_rows_are_those_of_the_icon(captions):
@@ -42,8 +40,8 @@ def test_prompts_are_names_and_with_several_sources_names_with_the_style(caption
     assert vectors.shape == (5, captions.pooled_TD.shape[1])
 
 
-def test_a_caption_that_is_not_embedded_is_named(prepared, tmp_path):
-    text = prepared.dataset.captions.table["text"][0]
-    spoilt = with_table(prepared.dataset, "vectors", lambda table: table.filter(pc.not_equal(table["text"], text)), tmp_path)
-    with pytest.raises(FlowmodelError, match=rf"vectors\.parquet: no vectors of the caption '{re.escape(text)}'"):
-        Captions.load(spoilt)
+def test_a_caption_without_vectors_is_named(prepared, tmp_path):
+    text = min(prepared.dataset.captions.table["text"], key=lambda text: (len(text), text))
+    elsewhere = dataclasses.replace(prepared.dataset, vectors=tmp_path)
+    with pytest.raises(FlowmodelError, match=rf"holds no vectors of '{re.escape(text)}'; prepare the data set again"):
+        Captions.load(elsewhere)

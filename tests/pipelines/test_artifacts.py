@@ -1,5 +1,7 @@
 """Nothing downstream runs on a file that has gone or was changed."""
 
+from pathlib import Path
+
 import dagster as dg
 import pytest
 
@@ -12,10 +14,14 @@ from pipelines.resources import StoreResource
 KEY = dg.AssetKey(["icons", "noto"])
 
 
+def _file(store: Store) -> Path:
+    return store.icons("noto") / "icons.bin"
+
+
 @pytest.fixture
 def store(tmp_path):
     store = Store(tmp_path / "store")
-    artifact = Artifact.of(write_bytes(store.icons("noto"), b"icons"))
+    artifact = Artifact.of(write_bytes(_file(store), b"icons"))
     manager = ArtifactIOManager(store=StoreResource(root=str(store.root)))
     manager.handle_output(dg.build_output_context(asset_key=KEY), artifact)
     return store
@@ -23,19 +29,19 @@ def store(tmp_path):
 
 def test_what_one_asset_returns_the_next_gets(store):
     artifact = load_artifact(store, KEY)
-    assert artifact == Artifact.of(store.icons("noto"))
+    assert artifact == Artifact.of(_file(store))
 
 
 def test_a_store_can_be_moved(store, tmp_path):
     moved = Store(store.root.rename(tmp_path / "elsewhere"))
-    assert load_artifact(moved, KEY).path == moved.icons("noto")
+    assert load_artifact(moved, KEY).path == _file(moved)
 
 
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda store: store.icons("noto").unlink(), "is gone; materialise 'icons/noto' again"),
-        (lambda store: store.icons("noto").write_bytes(b"others"), "changed since asset 'icons/noto' wrote it"),
+        (lambda store: _file(store).unlink(), "is gone; materialise 'icons/noto' again"),
+        (lambda store: _file(store).write_bytes(b"others"), "changed since asset 'icons/noto' wrote it"),
         (lambda store: (store.root / "artifacts" / "icons" / "noto.json").unlink(), "never materialised"),
     ],
 )
@@ -47,7 +53,7 @@ def test_a_missing_or_changed_file_is_one_clear_line(store, damage, says):
 
 
 def test_the_io_manager_reports_it_as_a_failure_of_the_step(store):
-    store.icons("noto").unlink()
+    _file(store).unlink()
     manager = ArtifactIOManager(store=StoreResource(root=str(store.root)))
     context = dg.build_input_context(upstream_output=dg.build_output_context(asset_key=KEY), asset_key=KEY)
     with pytest.raises(dg.Failure, match="is gone") as failure:

@@ -5,7 +5,7 @@ import pytest
 
 from tests.pipelines.conftest import ICONS, failure_line, metadata
 
-PREPARE = ["icons/mine", "normalized_icons", "rgba_tensors", "captions", "duplicates", "splits"]
+PREPARE = ["icons/mine", "normalized_icons", "captions", "caption_embeddings", "duplicates", "splits", "icon_dataset"]
 
 
 def _checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
@@ -19,7 +19,7 @@ def test_a_corrupt_png_is_quarantined_with_its_reason_and_the_rest_goes_on(proje
     result = project.run(assets=PREPARE)
     assert result.success
     assert metadata(result, "icons/mine")["quarantined"] == 2
-    assert metadata(result, "rgba_tensors")["dagster/row_count"] == ICONS - 2
+    assert metadata(result, "icon_dataset")["icons"] == ICONS - 2
 
     check = _checks(result)["icons/mine:decodes"]
     assert not check.passed and check.severity is dg.AssetCheckSeverity.WARN
@@ -65,7 +65,8 @@ def test_a_wrong_recipe_is_one_line(project, recipe, says):
 
 def test_a_file_that_was_changed_behind_dagsters_back_is_one_line(project):
     assert project.run(assets=["icons/mine"]).success
-    project.store.icons("mine").write_bytes(b"something else")
+    (table,) = project.store.icons("mine").glob("*.parquet")
+    table.write_bytes(b"something else")
     result = project.run(assets=["normalized_icons"])
     assert not result.success
     assert "changed since asset 'icons/mine' wrote it; materialise 'icons/mine' again" in failure_line(result, "normalized_icons")

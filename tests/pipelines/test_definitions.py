@@ -19,7 +19,7 @@ from pipelines.resources import RecipeResource
 
 ASSETS_BY_GROUP = {
     "ingest": {"icons/noto"},
-    "prepare": {"normalized_icons", "rgba_tensors", "captions", "caption_embeddings", "duplicates", "splits", "icon_dataset"},
+    "prepare": {"normalized_icons", "captions", "caption_embeddings", "duplicates", "splits", "icon_dataset"},
     "train": {"flow_checkpoint"},
     "evaluate": {"judge", "evaluation", "sample_grid"},
     "release": {"registered_model"},

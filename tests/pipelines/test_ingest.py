@@ -119,7 +119,7 @@ def test_sources_are_read_in_processes_of_their_own(three_sources):
     done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode != 0
     assert "absent.parquet: no such file" in done.stdout, done.stdout + done.stderr
-    assert three_sources.store.icons("mine").exists() and three_sources.store.icons("other").exists()
+    assert all(list(three_sources.store.icons(name).glob("*.parquet")) for name in ("mine", "other"))
 
 
 def test_a_source_that_does_not_answer_costs_the_sensor_no_other_source(three_sources, monkeypatch):

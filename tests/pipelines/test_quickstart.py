@@ -19,7 +19,6 @@ from tests.pipelines.conftest import ICONS, metadata
 ASSETS = {
     "icons/mine",
     "normalized_icons",
-    "rgba_tensors",
     "captions",
     "caption_embeddings",
     "duplicates",
@@ -68,7 +67,7 @@ def test_every_asset_says_where_it_lies_and_how_large_it_is(first):
 def test_the_ui_gets_counts_and_pictures(first):
     assert metadata(first, "normalized_icons")["dagster/row_count"] == ICONS
     assert metadata(first, "captions")["dagster/row_count"] == 3 * ICONS
-    assert metadata(first, "rgba_tensors")["shape"] == f"{ICONS} x 4 x 16 x 16"
+    assert metadata(first, "icon_dataset")["icons"] == ICONS
     for asset, label in (("icons/mine", "preview"), ("normalized_icons", "preview"), ("sample_grid", "grid")):
         shown = metadata(first, asset)
         with Image.open(io.BytesIO(base64.b64decode(shown[label].partition("base64,")[2].removesuffix(")")))) as thumbnail:
@@ -109,7 +108,7 @@ def test_a_second_run_encodes_and_trains_nothing(first, again):
     # Icons of the same name share a text, and an icon without keywords has one text twice.
     assert metadata(first, "caption_embeddings")["reused"] == 0
     assert metadata(again, "caption_embeddings")["encoded"] == 0
-    assert metadata(again, "caption_embeddings")["reused"] == 3 * ICONS
+    assert metadata(again, "caption_embeddings")["reused"] == metadata(first, "caption_embeddings")["encoded"] <= 3 * ICONS
     assert metadata(first, "flow_checkpoint")["trained_now"] is True
     assert metadata(again, "flow_checkpoint")["trained_now"] is False
 

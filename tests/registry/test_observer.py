@@ -23,7 +23,7 @@ from flowmodel.registry.tracking import Tracking
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver
-from tests.data.helpers import with_table
+from tests.data.helpers import with_icons
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_one_icon_that_may_not_be_passed_on_marks_the_whole_run(store, prepared,
         frame.loc[frame["id"] == trained[0], ["licence", "redistributable"]] = ["proprietary (Apple)", False]
         return pa.Table.from_pandas(frame, schema=icons.schema, preserve_index=False)
 
-    dataset = with_table(prepared.dataset, "icons", one_of_apple, tmp_path / "datasets")
+    dataset = with_icons(prepared.dataset, one_of_apple, Store(tmp_path / "store"))
     training = TrainingRun.open(Tracking.of(store), tmp_path, "with-apple")
     training.log_dataset(dataset, tuple(trained))
     tags = training.client.get_run(training.run_id).data.tags

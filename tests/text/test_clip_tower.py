@@ -9,10 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from flowmodel.data.tables import CAPTIONS
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import sha256_file
-from flowmodel.text.embeddings import embed_captions, load_embeddings
+from flowmodel.files import parquet_metadata, sha256_file
+from flowmodel.store import Store
+from flowmodel.text.embeddings import embed_captions
 from flowmodel.text.encoders import load_encoder
+from flowmodel.text.vectors import CaptionVectors
 from tests.tiny_clip import WEIGHTS_FILE, save_clip, tiny_clip
 
 TEXTS = ["red heart", "a", "person riding a bicycle up a mountain! bike, cyclist", ""]
@@ -63,23 +66,22 @@ def test_a_text_does_not_depend_on_its_batch(folder: Path) -> None:
 
 
 def test_it_embeds_a_table_and_other_weights_embed_it_anew(folder: Path, tmp_path: Path) -> None:
-    import pyarrow as pa
+    rows = [("a#name", "a/a", "red heart", "name", "en"), ("b#name", "a/b", "star", "name", "en")]
+    captions = CAPTIONS.write(tmp_path / "c.parquet", rows).path
+    store, out, name = Store(tmp_path), tmp_path / "e.parquet", f"local-dir:{folder}"
+    assert embed_captions(captions, name, store, out).encoded == 2
+    assert embed_captions(captions, name, store, out).reused == 2
 
-    from flowmodel.files import write_parquet
+    def vectors() -> np.ndarray:
+        return CaptionVectors(store.caption_vectors(load_encoder(name).digest)).read(["red heart", "star"])[0]
 
-    captions = write_parquet(
-        tmp_path / "c.parquet", pa.table({"caption_id": ["a#name", "b#name"], "text": ["red heart", "star"]})
-    )
-    out, name = tmp_path / "e.parquet", f"local-dir:{folder}"
-    assert embed_captions(captions, name, out).encoded == 2
-    assert embed_captions(captions, name, out).reused == 2
-    before = load_embeddings(out)
-    assert (before.encoder, before.width) == (name, 24)
+    before = vectors()
+    assert before.shape == (2, 24) and parquet_metadata(out)["encoder"] == name
     weights = load_file(folder / WEIGHTS_FILE)
     weights["text_projection"] = -weights["text_projection"]
     save_file(weights, folder / WEIGHTS_FILE)
-    assert embed_captions(captions, name, out).encoded == 2
-    assert torch.allclose(load_embeddings(out).pooled_ND, -before.pooled_ND)
+    assert embed_captions(captions, name, store, out).encoded == 2
+    assert np.allclose(vectors(), -before)
 
 
 def test_weights_that_do_not_fit_are_never_filled_up_with_random_ones(folder: Path) -> None:

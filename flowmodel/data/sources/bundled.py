@@ -34,5 +34,5 @@ def observe(config: BundledSource, context: SourceContext) -> Observation:
 def _existing(config: BundledSource, context: SourceContext) -> Path:
     path = locate(config.path, context.root)
     if not path.is_file():
-        raise FlowmodelError(f"{path}: no such file; correct its path in sources.yaml (it starts at the project's root)")
+        raise FlowmodelError(f"{path}: no such file; correct its path in sources.yaml (it starts at that file's folder)")
     return path

@@ -48,14 +48,14 @@ class BundledSource(BaseSource):
     """An icons table that comes with the project."""
 
     kind: Literal["bundled"]
-    path: str = Field(min_length=1, description="Parquet file; relative paths start at the project's root.")
+    path: str = Field(min_length=1, description="Parquet file; relative paths start at the folder of sources.yaml.")
 
 
 class FolderSource(_Drawn):
     """A folder of pictures with a file of captions."""
 
     kind: Literal["folder"]
-    path: str = Field(min_length=1, description="The folder; relative paths start at the project's root.")
+    path: str = Field(min_length=1, description="The folder; relative paths start at the folder of sources.yaml.")
     captions: str = Field("", description="Name of the captions file in it; where empty, the first usual name that is there.")
 
 

@@ -142,7 +142,7 @@ def _read_captions(config: FolderSource, folder: Path) -> tuple[Path, list[_Entr
 
 def _captions_file(config: FolderSource, folder: Path) -> Path:
     if not folder.is_dir():
-        raise FlowmodelError(f"{folder}: no such folder; correct its path in sources.yaml (it starts at the project's root)")
+        raise FlowmodelError(f"{folder}: no such folder; correct its path in sources.yaml (it starts at that file's folder)")
     if config.captions:
         if Path(config.captions).suffix.lower() not in (".csv", ".jsonl"):
             raise FlowmodelError(f"source '{config.name}': captions: '{config.captions}' must end in .csv or .jsonl")

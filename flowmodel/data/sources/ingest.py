@@ -13,7 +13,7 @@ from flowmodel.data.sources.config import SourceConfig
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
 from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import Artifact, read_json, sha256_file, sha256_json, write_json
+from flowmodel.files import Artifact, is_of_content, keep_by_content, read_json, sha256_json, write_json
 
 # Raised when the same source would give other rows than before, so that tables of an earlier release are made anew.
 _FORMAT = 2
@@ -90,39 +90,41 @@ def source_fingerprint(config: SourceConfig, observation: Observation) -> str:
     return sha256_json([_FORMAT, config.model_dump(mode="json"), observation.fingerprint])
 
 
-def is_current(config: SourceConfig, observation: Observation, out: Path) -> bool:
-    """Whether the table at `out` was made of the same entry and of what was observed."""
-    if not out.is_file() or not _memory(out).is_file():
-        return False
-    try:
-        memory = read_json(_memory(out))
-    except FlowmodelError:
-        return False
-    return bool(memory == {"fingerprint": source_fingerprint(config, observation), "digest": sha256_file(out)})
+def is_current(config: SourceConfig, observation: Observation, folder: Path) -> bool:
+    """Whether `folder` holds the table that was made of the same entry and of what was observed."""
+    return _current(config, observation, folder) is not None
 
 
-def ingest_icons(config: SourceConfig, context: SourceContext, out: Path) -> Ingested:
-    """Write the source's table to `out`, sorted by id, unless the one there is current.
+def ingest_icons(config: SourceConfig, context: SourceContext, folder: Path) -> Ingested:
+    """Write the source's table, sorted by id, into `folder`, unless a current one is there.
 
-    Beside it lies `<out>.json`, which remembers what was observed. Raises FlowmodelError as :func:`read_icons` does; a table
-    that is there stays as it is then.
+    It is named by its content. What was observed is remembered in a file named by the fingerprint, so that two lists whose
+    entries of one name differ don't disturb each other. Raises FlowmodelError as :func:`read_icons` does.
     """
     observation = observe_source(config, context)
-    if is_current(config, observation, out):
-        return Ingested(Artifact.of(out), observation.version, unchanged=True)
+    if artifact := _current(config, observation, folder):
+        return Ingested(artifact, observation.version, unchanged=True)
     reading = read_icons(config, context)
-    artifact = ICONS.write(out, sorted(reading.rows, key=itemgetter("id")), {"source": config.name})
-    if reading.complete:
-        write_json(_memory(out), {"fingerprint": source_fingerprint(config, observation), "digest": artifact.digest})
-    else:  # so that the next run tries again what could not be fetched
-        _memory(out).unlink(missing_ok=True)
+    rows = sorted(reading.rows, key=itemgetter("id"))
+    artifact = keep_by_content(folder, lambda out: ICONS.write(out, rows, {"source": config.name}))
+    if reading.complete:  # else the next run tries again what could not be fetched
+        write_json(_memory(config, observation, folder), {"table": artifact.path.name, "digest": artifact.digest})
     return Ingested(artifact, observation.version, unchanged=False, complete=reading.complete)
+
+
+def _current(config: SourceConfig, observation: Observation, folder: Path) -> Artifact | None:
+    try:
+        memory = read_json(_memory(config, observation, folder))
+        artifact = Artifact(folder / memory["table"], memory["digest"])
+    except (FlowmodelError, KeyError, TypeError):
+        return None
+    return artifact if is_of_content(artifact.path, artifact.digest) else None
+
+
+def _memory(config: SourceConfig, observation: Observation, folder: Path) -> Path:
+    return folder / f"{source_fingerprint(config, observation)[:16]}.json"
 
 
 def _module(config: SourceConfig) -> ModuleType:
     # A new kind of source is one model in config.py and one module of that name. Only what is used is imported.
     return import_module(f"flowmodel.data.sources.{config.kind}")
-
-
-def _memory(out: Path) -> Path:
-    return out.with_name(out.name + ".json")

@@ -5,6 +5,7 @@ import dagster as dg
 from flowmodel.files import Artifact
 from pipelines.checking import decodes, reasons
 from pipelines.failures import readable_failures
+from pipelines.resources import StoreResource
 
 normalized_icons_decode = decodes(dg.AssetKey("normalized_icons"))
 
@@ -34,17 +35,19 @@ def no_leak(splits: Artifact, duplicates: Artifact) -> dg.AssetCheckResult:
     asset="caption_embeddings",
     additional_ins={"captions": dg.AssetIn("captions")},
     blocking=True,
-    description="Every caption has finite vectors.",
+    description="Every text has finite vectors.",
 )
 @readable_failures()
-def finite_and_complete(caption_embeddings: Artifact, captions: Artifact) -> dg.AssetCheckResult:
+def finite_and_complete(store: StoreResource, caption_embeddings: Artifact, captions: Artifact) -> dg.AssetCheckResult:
     from flowmodel.data.quality import inspect_embeddings
+    from flowmodel.files import parquet_metadata
 
-    quality = inspect_embeddings(captions.path, caption_embeddings.path)
+    vectors = store.open().caption_vectors(parquet_metadata(caption_embeddings.path)["encoder_digest"])
+    quality = inspect_embeddings(captions.path, caption_embeddings.path, vectors)
     bad = dict.fromkeys(quality.missing, "no embedding of this text")
-    bad |= dict.fromkeys(quality.broken, "not finite, or of wrong length")
+    bad |= dict.fromkeys(quality.broken, "not finite, or without a token")
     return dg.AssetCheckResult(
         passed=not bad,
-        description=f"{quality.encoded} captions encoded, {len(quality.missing)} missing, {len(quality.broken)} broken.",
+        description=f"{quality.encoded} texts encoded, {len(quality.missing)} missing, {len(quality.broken)} broken.",
         metadata={"encoded": quality.encoded, "reasons": reasons(bad)},
     )

@@ -18,8 +18,9 @@ from flowmodel.data.sources.ingest import (
 )
 from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
+from flowmodel.files import write_bytes
 from flowmodel.images.rgba import encode_png
-from tests.data.helpers import icon_row, plain, write_folder, write_icons
+from tests.data.helpers import BLUE, RED, icon_row, plain, write_folder, write_icons
 
 BUNDLED = BundledSource(name="mine", kind="bundled", path="set.parquet")
 FOLDER = FolderSource(name="mine", kind="folder", path="icons")
@@ -42,13 +43,13 @@ def test_bundled_takes_the_configured_name_and_terms(context: SourceContext) -> 
 
 def test_ingest_is_sorted_repeatable_and_readable(context: SourceContext) -> None:
     write_icons(context.root / "set.parquet", [icon_row("b"), icon_row("a")])
-    first, second = (ingest_icons(BUNDLED, context, context.root / name) for name in ("1.parquet", "2.parquet"))
+    first, second = (ingest_icons(BUNDLED, context, context.root / name) for name in ("1", "2"))
     assert first.artifact.digest == second.artifact.digest
     assert ICONS.read(first.artifact.path)["key"].tolist() == ["a", "b"]
 
 
 def test_what_has_not_changed_is_not_read_again(context: SourceContext) -> None:
-    out = context.root / "out.parquet"
+    out = context.root / "out"
     place = write_folder(context.root / "icons", "file,name,keywords\na.png,a,\n", {"a.png": encode_png(plain())})
     first = ingest_icons(FOLDER, context, out)
     again = ingest_icons(FOLDER, context, out)
@@ -59,19 +60,30 @@ def test_what_has_not_changed_is_not_read_again(context: SourceContext) -> None:
     touched = ingest_icons(FOLDER, context, out)
     assert not touched.unchanged and touched.artifact == first.artifact
 
-    out.write_bytes(out.read_bytes() + b"x")
+    first.artifact.path.write_bytes(b"x")
     assert not is_current(FOLDER, observe_source(FOLDER, context), out)
     assert ingest_icons(FOLDER, context, out).artifact == first.artifact
 
 
 @pytest.mark.parametrize("config", [BUNDLED, FOLDER], ids=lambda config: config.kind)
 def test_a_missing_source_is_one_clear_line_and_leaves_the_old_table(config, context: SourceContext) -> None:
-    out = context.root / "out.parquet"
-    out.write_bytes(b"old")
+    out = context.root / "out"
+    old = write_bytes(out / "old.parquet", b"old")
     for act in (read_icons, observe_source, lambda *args: ingest_icons(*args, out)):
         with pytest.raises(FlowmodelError, match=r"(set\.parquet|icons): no such (file|folder); correct its path"):
             act(config, context)
-    assert out.read_bytes() == b"old"
+    assert list(out.iterdir()) == [old]
+
+
+def test_entries_of_one_name_in_two_lists_live_side_by_side(context: SourceContext) -> None:
+    out = context.root / "out"
+    for name, colour in (("red", RED), ("blue", BLUE)):
+        write_folder(context.root / name, "file,name,keywords\na.png,a,\n", {"a.png": encode_png(plain(colour))})
+    red, blue = (FOLDER.model_copy(update={"path": name}) for name in ("red", "blue"))
+    before = ingest_icons(red, context, out).artifact
+    assert ingest_icons(blue, context, out).artifact.digest != before.digest
+    again = ingest_icons(red, context, out)
+    assert again.unchanged and again.artifact == before and is_current(blue, observe_source(blue, context), out)
 
 
 def test_a_bundled_file_that_breaks_the_contract_is_refused(context: SourceContext) -> None:

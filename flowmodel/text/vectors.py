@@ -1,0 +1,126 @@
+"""Caption vectors, encoded once: parts of a table, by encoder and text, that all data sets of a store share and that only grow.
+
+Shape suffixes: U texts, L tokens of one of them, D the encoder's width.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from flowmodel.content import table_digest
+from flowmodel.data.tables import caption_vectors
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import Artifact, keep_by_content, permission_denied, read_parquet, write_parquet
+from flowmodel.text.encoded import CaptionEncoder, EncodedText
+
+_CHUNK = 512  # texts of one part, and between two lines of progress
+
+Vectors = tuple[NDArray[np.float32], list[NDArray[np.float16]]]  # (U, D), and (L, D) for each text
+
+
+class CaptionVectors:
+    """What one encoder has made of texts, whoever asked for them.
+
+    Each part is a file of its own that is named by its content and never changed. Who writes one holds a lock, which the system
+    takes back from a process that dies; so two writers share the work, and a killed one loses no finished part.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is one encoder's own."""
+        self._folder = folder
+        self._part_of: dict[str, Path] = {}  # by text
+        self._known_parts: set[Path] = set()
+
+    def fill(self, encoder: CaptionEncoder, texts: Collection[str], log: Callable[[str], None] = lambda line: None) -> int:
+        """Encode those of `texts` that nobody has encoded yet; returns how many this call did.
+
+        `log` gets a line a part. Raises FlowmodelError when the encoder's weights can't be had, or the folder can't be written.
+        """
+        new = left = self._missing(texts)
+        started, encoded = time.monotonic(), 0
+        while left:
+            with self._locked():
+                left = self._missing(new)  # another process may have been here
+                self._encode(encoder, left[:_CHUNK])
+                encoded += len(left[:_CHUNK])
+            left = left[_CHUNK:]
+            rate = encoded / max(time.monotonic() - started, 1e-3)
+            log(f"encoded {len(new) - len(left):,} of {len(new):,} new texts with {encoder.name} ({rate:,.0f} a second)")
+        return encoded
+
+    def parts(self, texts: Collection[str]) -> dict[str, Path]:
+        """The file that holds each text's vectors, by text; raises FlowmodelError when one was never encoded."""
+        if missing := self._missing(texts):
+            raise FlowmodelError(f"{self._folder}: holds no vectors of '{missing[0]}'; prepare the data set again")
+        return {text: self._part_of[text] for text in sorted(set(texts))}
+
+    def read(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of `texts`, in their order; raises FlowmodelError when one was never encoded, or a part was changed."""
+        part_of = self.parts(texts)
+        vectors: dict[str, tuple[NDArray[np.float32], NDArray[np.float16]]] = {}
+        for path in sorted(set(part_of.values())):
+            table = read_parquet(path)
+            if not table_digest(table).startswith(path.stem):
+                raise FlowmodelError(f"{path}: changed since it was written; remove it and prepare the data set again")
+            for text, *found in zip(table["text"].to_pylist(), *vectors_of(table), strict=True):
+                if part_of.get(text) == path:
+                    vectors[text] = found[0], found[1]
+        pooled_U, tokens_U = zip(*(vectors[text] for text in texts), strict=True) if texts else ((), ())
+        return np.stack(pooled_U) if pooled_U else np.zeros((0, 0), np.float32), list(tokens_U)
+
+    def _missing(self, texts: Collection[str]) -> list[str]:
+        """Without those that there are; texts of similar length, which share a batch, are neighbours."""
+        for path in sorted(set(self._folder.glob("[!.]*.parquet")) - self._known_parts):
+            self._known_parts.add(path)
+            try:
+                found = read_parquet(path, ["text"])["text"].to_pylist()
+            except FlowmodelError:
+                continue  # damaged: its texts are encoded again
+            for text in found:
+                self._part_of.setdefault(text, path)
+        return sorted(set(texts) - self._part_of.keys(), key=lambda text: (len(text), text))
+
+    def _encode(self, encoder: CaptionEncoder, texts: list[str]) -> None:
+        if texts:
+            table = vectors_table(texts, encoder.encode(texts), encoder.width)
+            part = keep_by_content(self._folder, lambda out: Artifact.of(write_parquet(out, table)))
+            self._known_parts.discard(part.path)  # where it lay there already, it was damaged
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = FileLock(self._folder / ".lock", mode=0o666)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except PermissionError:
+            raise permission_denied(self._folder / ".lock", "write") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def vectors_table(texts: list[str], encoded: EncodedText, width: int) -> pa.Table:
+    """The table `caption_vectors` of texts and what an encoder made of them."""
+    numbers = np.concatenate([tokens.reshape(-1) for tokens in encoded.tokens])
+    offsets = np.cumsum([0] + [len(tokens) for tokens in encoded.tokens], dtype=np.int32)
+    pooled = pa.FixedSizeListArray.from_arrays(pa.array(encoded.pooled_BD.reshape(-1)), width)
+    tokens = pa.ListArray.from_arrays(pa.array(offsets), pa.FixedSizeListArray.from_arrays(pa.array(numbers), width))
+    return pa.table([pa.array(texts, pa.string()), pooled, tokens], schema=caption_vectors(width).arrow)
+
+
+def vectors_of(table: pa.Table) -> Vectors:
+    """Of each row of such a table."""
+    pooled, tokens = (table[name].combine_chunks() for name in ("pooled", "tokens"))
+    width = pooled.type.list_size
+    # Copies, because Arrow's memory is read-only and torch wants to own what it wraps.
+    pooled_UD = pooled.flatten().to_numpy(zero_copy_only=False).reshape(-1, width).copy()
+    every_TD = tokens.flatten().flatten().to_numpy(zero_copy_only=False).reshape(-1, width).copy()
+    ends = np.cumsum(tokens.value_lengths().to_numpy(zero_copy_only=False))
+    return pooled_UD, np.split(every_TD, ends)[:-1]

@@ -1,0 +1,126 @@
+"""Data sets of the pipeline and of the command line, side by side in one store."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from flowmodel.data.dataset import IconDataset
+from flowmodel.data.prepare import prepare
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import sha256_bytes, sha256_file, write_bytes, write_json
+from flowmodel.images import decode
+from flowmodel.recipes import load_recipe
+from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.training import loop
+from pipelines.artifacts import load_artifact
+from tests.pipelines.conftest import Project, failure_line, make_project, write_icons
+
+PREPARED = ["normalized_icons", "captions", "caption_embeddings", "duplicates", "splits", "icon_dataset"]
+
+
+def _recipe(project: Project, *overrides: str):
+    return load_recipe(str(project.root / "recipe.yaml"), overrides)
+
+
+def _files(root: Path) -> dict[Path, str]:
+    return {path: sha256_file(path) for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def test_the_command_line_and_the_assets_make_the_same_data_set(project):
+    assert project.run(assets=["icons/mine", *PREPARED]).success
+    made = load_artifact(project.store, dg.AssetKey("icon_dataset"))
+    assert isinstance(made, IconDataset) and project.data_versions()["icon_dataset"] == made.digest
+    before = _files(project.store.root)
+    assert prepare(_recipe(project), project.store).folder == made.folder
+    assert _files(project.store.root) == before, "there was nothing left to make"
+    elsewhere = prepare(_recipe(project), Store(project.root / "elsewhere"))
+    assert (elsewhere.digest, elsewhere.contents) == (made.digest, made.contents)
+
+
+def test_a_picture_is_decoded_at_most_twice_between_its_source_s_table_and_the_tensor(project, monkeypatch):
+    decoded: Counter[str] = Counter()
+    original = decode._decode
+
+    def counted(content, expected):
+        decoded[sha256_bytes(content)] += 1
+        return original(content, expected)
+
+    monkeypatch.setattr(decode, "_decode", counted)
+    assert project.run(assets=["icons/mine"]).success
+    reading = 1
+    on_the_way = Counter({picture: count - reading for picture, count in decoded.items()})
+    decoded.clear()
+    assert project.run(assets=PREPARED).success
+    assert set(decoded.values()) == {1}, "normalizing decodes each picture once, and no check does"
+    assert decoded.keys() == on_the_way.keys() and max((on_the_way + decoded).values()) <= 2
+
+
+@pytest.mark.slow
+def test_evaluating_and_preparing_something_else_breaks_no_run_between_its_steps(project, monkeypatch):
+    """While a run is about to train, somebody evaluates the shipped model, and prepares other icons for another recipe."""
+    # The names that the shipped model knows its icons by.
+    sources = {"sources": [{"name": "noto", "kind": "folder", "path": "icons", "licence": "CC0-1.0"}]}
+    (project.root / "sources.yaml").write_text(yaml.safe_dump(sources))
+    others = project.root / "others"
+    write_icons(others / "icons", count=20)
+    (others / "sources.yaml").write_text(yaml.safe_dump(sources))
+    report = project.root / "report.html"
+    command = [sys.executable, "-m", "flowmodel", "evaluate", "--model", "pretrained", "--icons", "4", "--no-sweeps"]
+    folder_of, before, during = loop.training_folder, {}, []
+
+    def meanwhile(*arguments):
+        before.update(_files(project.store.root))
+        environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT)}
+        evaluated = subprocess.run([*command, "--out", str(report)], env=environment, capture_output=True, text=True)
+        assert evaluated.returncode == 0, evaluated.stderr
+        another = _recipe(project, "data.captions=[name]", "data.languages=[de]", "data.split.seed=7")
+        during.append(prepare(another, project.store, others / "sources.yaml"))
+        return folder_of(*arguments)
+
+    monkeypatch.setattr(loop, "training_folder", meanwhile)
+    result = project.run(assets=["icons/noto", *PREPARED, "flow_checkpoint"])
+    assert result.success and report.stat().st_size > 10_000
+    after = {path: sha256_file(path) for path in before if path.exists()}
+    assert after == {path: digest for path, digest in before.items() if path.suffix != ".lock"}
+    (own,) = [load_artifact(project.store, dg.AssetKey("icon_dataset"))]
+    assert own.digest != during[0].digest and len(list(project.store.datasets.iterdir())) == 3
+    assert set(own.ids) != set(during[0].ids)
+
+
+def test_leftovers_of_the_former_layout_do_no_harm(project):
+    """A store of before: tables of fixed names, and records that lead to them."""
+    old = {
+        "icons/mine.parquet": "icons/mine",
+        "normalized_icons/icons-16.parquet": "normalized_icons",
+        "rgba_tensors/tensors-16.safetensors": "rgba_tensors",
+        "captions/captions.parquet": "captions",
+        "caption_embeddings/embeddings.parquet": "caption_embeddings",
+        "splits/splits.parquet": "splits",
+    }
+    for file, asset in old.items():
+        digest = sha256_file(write_bytes(project.store.root / file, f"{asset} as it was".encode()))
+        write_json(project.store.root / "artifacts" / f"{asset}.json", {"path": file, "digest": digest})
+    alone = project.run(assets=["flow_checkpoint"])
+    assert "asset 'icon_dataset': never materialised" in failure_line(alone, "flow_checkpoint")
+    assert project.run(assets=["icons/mine", *PREPARED]).success
+    assert all((project.store.root / file).read_bytes() == f"{asset} as it was".encode() for file, asset in old.items())
+
+
+def test_paths_in_a_list_start_at_the_list_s_own_folder(tmp_path, monkeypatch):
+    with dg.instance_for_test() as instance:
+        project = make_project(tmp_path / "project", monkeypatch, instance)
+        sources = {"sources": [{"name": "mine", "kind": "folder", "path": "../project/icons"}]}
+        write_bytes(tmp_path / "lists" / "sources.yaml", yaml.safe_dump(sources).encode())
+        monkeypatch.setenv("FLOWMODEL_SOURCES", str(tmp_path / "lists" / "sources.yaml"))
+        monkeypatch.chdir(tmp_path)
+        assert project.run("ingest").success
+        assert prepare(_recipe(project), project.store).icons["origin"].unique().tolist() == ["../project/icons"]
+    with pytest.raises(FlowmodelError, match=r"correct its path in sources.yaml \(it starts at that file's folder\)"):
+        write_bytes(tmp_path / "sources.yaml", yaml.safe_dump(sources).encode())
+        prepare(_recipe(project), project.store, tmp_path / "sources.yaml")

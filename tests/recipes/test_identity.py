@@ -1,0 +1,44 @@
+"""What of a recipe names data sets and trainings."""
+
+from pydantic import Field, create_model
+
+from flowmodel.files import sha256_json
+from flowmodel.recipes.identity import DEFAULTS, identity
+from flowmodel.recipes.schema import (
+    DataConfig,
+    DiTConfig,
+    GreyscaleCnnConfig,
+    ObjectiveConfig,
+    SplitConfig,
+    TrainingConfig,
+    UNetConfig,
+)
+
+
+def test_only_what_differs_from_the_defaults_and_a_network_s_kind_count():
+    assert identity(DataConfig()) == {}
+    assert identity(DataConfig(size=32, split=SplitConfig(seed=1))) == {"size": 32, "split": {"seed": 1}}
+    assert identity(UNetConfig()) == {"kind": "unet"}
+    assert identity(DiTConfig(depth=2)) == {"kind": "dit", "depth": 2}
+    assert identity(DataConfig(size=32, encoder="x"), ignore={"encoder"}) == {"size": 32}
+    networks = [UNetConfig(), DiTConfig(), GreyscaleCnnConfig()]
+    assert len({str(identity(network)) for network in networks}) == 3
+
+
+def test_a_new_field_with_its_default_renames_nothing_and_another_value_does():
+    larger = create_model("Larger", __base__=DataConfig, trim_alpha=(bool, Field(False)))
+    assert identity(larger(size=32)) == identity(DataConfig(size=32))
+    assert identity(larger(size=32, trim_alpha=True)) != identity(DataConfig(size=32))
+
+
+def _defaults() -> dict:
+    sections = (DataConfig, UNetConfig, DiTConfig, GreyscaleCnnConfig, ObjectiveConfig, TrainingConfig)
+    return {section.__name__: section().model_dump(mode="json") for section in sections}
+
+
+def test_a_default_that_changes_must_rename_what_was_made_with_the_old_one():
+    """A recipe that leaves a field out means another thing then: raise DEFAULTS, and write the new digest here.
+
+    A field that is new, and does by default what was done before, needs only the new digest.
+    """
+    assert (DEFAULTS, sha256_json(_defaults())) == (1, "947762c8a1545fa06c11fcdbd31c456a41f2774616d491b9f7f8a08104560287")
