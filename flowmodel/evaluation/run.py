@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
@@ -65,7 +63,6 @@ def evaluate(
     dataset: IconDataset,
     folder: Path,
     cache: Path,
-    icons_of: CheckpointHeader | None = None,
     config: EvaluationConfig | None = None,
     with_sweeps: bool = False,
     log: Callable[[str], None] = lambda _: None,
@@ -78,9 +75,7 @@ def evaluate(
     Writes `folder/metrics.json` and `folder/samples.safetensors`. Features of the real icons are kept in `cache`.
 
     Args:
-        icons_of: score on the trained and held-out icons of this model instead of the checkpoint's own: how a champion is
-            compared with a challenger that was trained on others. What its initial weights were trained on is not held out.
-        config: in place of the recipe's own, for the same reason.
+        config: in place of the recipe's own.
         with_sweeps: also score other numbers of steps and other guidance, on fewer icons (sweeps.py).
 
     Raises:
@@ -92,7 +87,7 @@ def evaluate(
     log("features of the real icons")
     colour = generator.recipe.data.colour
     real = RealIcons.load(dataset, extractor, cache, colour)
-    ids_of = _choose(real, icons_of or generator.header, config.max_icons)
+    ids_of = _choose(real, generator.header, config.max_icons)
     if len(ids_of.get(Split.TRAIN, [])) < 2:
         raise FlowmodelError(f"{checkpoint}: fewer than two of its training icons are in {dataset.folder}; nothing to score")
     rows_of = {split: real.rows(ids) for split, ids in ids_of.items()}
@@ -132,7 +127,10 @@ def evaluate(
 
 
 def _choose(real: RealIcons, header: CheckpointHeader, most: int) -> dict[Split, list[str]]:
-    """Ids to score by split, sorted; at most so `most` of each, a random choice that is always the same."""
+    """Ids to score by split, sorted; at most `most` of each, a random choice that is always the same.
+
+    What the initial weights were trained on is not held out.
+    """
     chosen = {}
     for split in Split:
         ids = sorted(
@@ -151,7 +149,7 @@ def _draw(
     rows_N = np.concatenate(list(rows_of.values()))
     prompts = [real.prompts[row] for row in rows_N]
     log(f"drawing {len(rows_N)} icons {len(seeds)} times, {generator.nfe()} network evaluations each")
-    drawn = [_of_size(generator.sample(prompts, seed=seed), real.rgba_M4HW.shape[-1]) for seed in seeds]
+    drawn = [generator.sample(prompts, seed=seed) for seed in seeds]
     return Samples(
         seeds=tuple(seeds),
         ids=tuple(real.ids[row] for row in rows_N),
@@ -159,14 +157,6 @@ def _draw(
         prompts=tuple(prompts),
         rgba_SN4HW=torch.stack(drawn),
     )
-
-
-def _of_size(rgba_N4HW: Tensor, size: int) -> Tensor:
-    """A champion may draw in another size than the icons that it is compared on."""
-    if rgba_N4HW.shape[-1] == size:
-        return rgba_N4HW
-    resized = F.interpolate(rgba_N4HW.float(), size=(size, size), mode="bilinear", antialias=True)
-    return resized.round().clamp(0, 255).to(rgba_N4HW.dtype)
 
 
 def _score(scorer: Scorer, drawn: Pictures, samples: Samples, rows_of: Mapping[Split, Rows]) -> SeedScores:

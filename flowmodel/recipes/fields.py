@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 
 from flowmodel.recipes.schema import NETWORKS, Recipe
 
@@ -21,6 +22,10 @@ def _sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[Bas
                 yield f"{nested}, kind {network.model_fields['kind'].default}", network
         elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _sections(field.annotation, nested)
+        else:
+            for item in get_args(field.annotation):
+                if isinstance(item, type) and issubclass(item, BaseModel):
+                    yield from _sections(item, f"{nested}, each")
 
 
 def _type(annotation: Any) -> str:
@@ -37,6 +42,8 @@ def _cell(value: Any) -> str:
         return "[" + ", ".join(map(str, value)) + "]"
     if isinstance(value, bool):
         return str(value).lower()
+    if value is PydanticUndefined:
+        return "required"
     return "none" if value is None else f"{value}"
 
 

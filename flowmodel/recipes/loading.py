@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -68,7 +68,9 @@ def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
 def _siblings(sections: Sequence[str], kind: object) -> str:
     model: Any = Recipe
     for section in sections:
-        if section == "network":
+        if section.isdigit():  # of a list of rules
+            model = get_args(model)[0]
+        elif section == "network":
             model = next(network for network in NETWORKS if network.model_fields["kind"].default == kind)
         else:
             model = model.model_fields[section].annotation

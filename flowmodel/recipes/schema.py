@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from flowmodel.data.emoji_texts import languages as known_languages
-from flowmodel.recipes.split import Split
+from flowmodel.recipes.gate import GateConfig
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -18,7 +18,6 @@ Colour = Literal["rgba", "rgb", "greyscale"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Switch = Literal["auto", "on", "off"]
 ConvolutionKind = Literal["plain", "depthwise_separable"]
-Threshold = Literal["max_kid", "min_top1", "min_alpha_iou", "max_copy_ratio"]
 ANYTHING = object()
 _WHY_REMOVED = "no measurement showed a gain (docs/experiments.md, 2026-11-26)"
 
@@ -263,40 +262,6 @@ class SamplingConfig(_Section):
     def _is_an_interval(self) -> "SamplingConfig":
         if self.guidance_interval[0] > self.guidance_interval[1]:
             raise ValueError("guidance_interval: the first time must not be after the second")
-        return self
-
-
-class GateConfig(_Section):
-    """What a model must keep to be registered, and what it must keep to replace the champion (docs/deployment.md)."""
-
-    max_kid: float | None = Field(None, description="KID against the real training icons, at most; empty: no limit.")
-    min_top1: Fraction | None = Field(
-        None, description="Share of samples of trained icons whose nearest real icon is the prompted one, at least."
-    )
-    min_alpha_iou: Fraction | None = Field(None, description="Overlap of silhouettes of trained icons, at least; rgba only.")
-    max_copy_ratio: Fraction | None = Field(
-        None, description="Share of unseen captions' samples that are near copies of a training icon, at most."
-    )
-    waived: dict[Threshold, str] = Field(
-        {}, description="Thresholds left empty on purpose, each with the reason, which every decision repeats."
-    )
-    compared: tuple[Split, ...] = Field(
-        (Split.TRAIN, Split.UNSEEN_CONCEPT),
-        min_length=1,
-        description="Icons on which a model must not be worse than the champion.",
-    )
-    top1_tolerance: Fraction = Field(
-        0.02, description="By how much top-1 retrieval, by features and by the judge, may be lower than the champion's."
-    )
-    on_worse: Literal["register", "fail"] = Field(
-        "register", description="A model worse than the champion is registered as challenger; then the run succeeds, or fails."
-    )
-
-    @model_validator(mode="after")
-    def _waives_only_what_it_does_not_limit(self) -> "GateConfig":
-        for name in self.waived:
-            if getattr(self, name) is not None:
-                raise ValueError(f"waived: {name} has a limit and is waived; remove one of the two")
         return self
 
 

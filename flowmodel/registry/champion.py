@@ -1,30 +1,23 @@
-"""The champion: what a model is compared with, and how a person chooses another one (docs/deployment.md)."""
+"""Who is champion, who challenges, and what a person has decided about it (docs/deployment.md).
+
+The registered model remembers in tags which version this project last gave an alias to. Where the alias is elsewhere since, a
+person has moved it in MLflow's own page: that is their decision, which is told, and not undone.
+"""
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.report import METRICS_FILE, EvaluationReport
-from flowmodel.evaluation.run import evaluate
-from flowmodel.model.checkpoint import Checkpoint
-from flowmodel.recipes import Recipe
-from flowmodel.recipes.schema import GateConfig
-from flowmodel.registry.observer import run_of_checkpoint
-from flowmodel.registry.references import CHAMPION, MODEL_NAME, aliases_of, checkpoint_of, find_version, versions_of
-from flowmodel.registry.runs import EVALUATION, logged_values
+from flowmodel.registry.references import CHALLENGER, CHAMPION, MODEL_NAME, checkpoint_of, find_version, versions_of
 from flowmodel.registry.tracking import NotFound, Tracking
-from flowmodel.release.gate import Champion, Decision, Rule, decide
+from flowmodel.release.decision import Decision
 from flowmodel.store import Store
 
-DECISION_FILE = "decision.json"
-# Of a model version. A champion that was replaced by hand doesn't come back by itself when its training is found again.
+# Tags of a model version. One that a person has replaced as champion doesn't come back by itself when its training is met again.
 DECISION, REASON, RULES, COMPARED, ROLLED_BACK = (
     "decision",
     "decision_reason",
@@ -32,161 +25,120 @@ DECISION, REASON, RULES, COMPARED, ROLLED_BACK = (
     "decision_champion",
     "rolled_back",
 )
-
-Log = Callable[[str], None]
-
-
-def decide_on(
-    store: Store,
-    checkpoint: Checkpoint,
-    report: EvaluationReport,
-    dataset: IconDataset,
-    gate: GateConfig | None = None,
-    log: Log = lambda _: None,
-) -> Decision:
-    """Judge `checkpoint` by its `report`, and put the decision into its training's run; nothing is registered.
-
-    A champion that was scored on other icons or data, or with another extractor, judge or seed, is scored again first: on this
-    model's icons and seeds, with the solver of its own recipe. Who is champion already stays so, and what made it champion isn't
-    overwritten: its decision of then is returned, unless it breaks the thresholds of now or a person chose it.
-
-    Args:
-        gate: of the recipe that the checkpoint was trained with, unless another is given.
-
-    Raises:
-        FlowmodelError: the report is of another checkpoint, or MLflow can't be used.
-    """
-    digest = report.settings.checkpoint_digest
-    if checkpoint.digest != digest:
-        raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
-    tracking, recipe = Tracking.of(store), checkpoint.recipe
-    gate = gate or recipe.evaluation.gate
-    run = run_of_checkpoint(tracking, checkpoint, dataset)
-    with tracking.errors():
-        champion = aliases_of(tracking, MODEL_NAME).get(CHAMPION)
-        known = version_of(tracking, digest)
-        if known is not None and str(known.version) == champion:
-            decision = decide(report, gate, None)
-            if decision.outcome == "champion":
-                if (earlier := _recorded_decision(tracking, run.run_id)) and earlier.outcome == "champion":
-                    return earlier
-                decision = decision.instead("champion", f"version {champion} is the champion already")
-        else:
-            # Who breaks a threshold is refused whoever the champion is, which then need not be scored.
-            decision = decide(report, gate, None)
-            if champion is not None and decision.outcome != "refused":
-                decision = decide(report, gate, _rival(tracking, champion, recipe, checkpoint, report, dataset, log))
-            if decision.outcome == "champion" and known is not None and ROLLED_BACK in known.tags:
-                reason = (
-                    f"version {known.version} was champion until {known.tags[ROLLED_BACK]}, when somebody chose another one; "
-                    f"`flowmodel champion set {known.version}` brings it back"
-                )
-                decision = decision.instead("challenger", reason)
-    run.log_values(decision.as_json(), f"{EVALUATION}/{DECISION_FILE}")
-    run.log_tags({DECISION: decision.outcome, REASON: decision.reason})
-    return decision
+_GIVEN = "given_"  # and an alias: tag of the registered model
+_TAG_LIMIT = 5000  # characters that MLflow keeps of a tag
 
 
-def _recorded_decision(tracking: Tracking, run_id: str) -> Decision | None:
-    """None where there is none yet, or the file is of another form than today's."""
-    try:
-        values = logged_values(tracking, run_id, f"{EVALUATION}/{DECISION_FILE}")
-        return Decision(**values | {"rules": tuple(Rule(**rule) for rule in values["rules"])})
-    except (NotFound, KeyError, TypeError):
-        return None
+@dataclass(frozen=True)
+class Standing:
+    """The aliases as they are, and the version that this project last gave each of them to."""
 
+    aliases: Mapping[str, str]
+    given: Mapping[str, str]
 
-def _rival(
-    tracking: Tracking,
-    version: str,
-    recipe: Recipe,
-    checkpoint: Checkpoint,
-    report: EvaluationReport,
-    dataset: IconDataset,
-    log: Log,
-) -> Champion:
-    """The champion with a report that can be compared with `report`."""
-    store = tracking.store
-    try:
-        its_checkpoint = checkpoint_of(tracking, find_version(tracking, MODEL_NAME, number=version))
-    except NotFound:
-        return Champion(version, None, "its checkpoint is gone")
-    colour = its_checkpoint.recipe.data.colour
-    if colour != recipe.data.colour:
-        return Champion(version, None, colour=colour)
-    wanted = report.settings.comparison_digest
-    recorded = _recorded_report(tracking, version)
-    if recorded and recorded.settings.comparison_digest == wanted:
-        return Champion(version, recorded, colour=colour)
-    folder = store.file("evaluation", f"champion-{version}")
-    note = "scored again, on the icons, data and seeds of now"
-    earlier = _earlier_report(folder / METRICS_FILE)
-    if earlier and _is_of(earlier, wanted, its_checkpoint.digest):
-        return Champion(version, earlier, note, colour)
-    log(f"the champion, version {version}, was scored on other icons or data; scoring it again")
-    try:
-        again = evaluate(
-            its_checkpoint,
-            dataset,
-            folder=folder,
-            cache=store.root / "features",
-            icons_of=checkpoint.header,
-            config=recipe.evaluation,
-            log=log,
+    @property
+    def champion(self) -> str | None:
+        return self.aliases.get(CHAMPION)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person has changed in MLflow since, a sentence each."""
+        return tuple(
+            f"somebody moved the alias `{alias}` from version {before} to version {now} in MLflow, and that stands"
+            if (now := self.aliases.get(alias))
+            else f"somebody removed the alias `{alias}` from version {before} in MLflow, and that stands"
+            for alias, before in sorted(self.given.items())
+            if self.aliases.get(alias) != before
         )
-    except FlowmodelError as error:  # made with an encoder that is no longer installed, for example
-        return Champion(version, None, f"it can't be scored any more ({error})", colour)
-    return Champion(version, again.report, note, colour)
+
+    def refusal(self, known: ModelVersion | None) -> str:
+        """Why a person's decision forbids that `known`, the version of a checkpoint that is judged, becomes champion by itself;
+        empty where none does. None is a checkpoint without a version.
+        """
+        given = self.given.get(CHAMPION)
+        if self.champion is None and given is not None:
+            return (
+                f"somebody removed the alias `{CHAMPION}` from version {given} in MLflow, so that no version is to be it; "
+                "`flowmodel champion set` names one"
+            )
+        if known is None or self.champion == str(known.version):
+            return ""
+        back = f"`flowmodel champion set {known.version}` brings it back"
+        if ROLLED_BACK in known.tags:
+            return (
+                f"version {known.version} was champion until {known.tags[ROLLED_BACK]}, when somebody chose another one; {back}"
+            )
+        if given == str(known.version):
+            return f"version {known.version} was champion until somebody moved the alias in MLflow; {back}"
+        return ""
 
 
-def _earlier_report(path: Path) -> EvaluationReport | None:
-    """None where there is none, or one of another form: then the champion is scored again."""
+def standing_of(tracking: Tracking) -> Standing:
+    """Aliases of versions that MLflow answers to be no more are left out. Raises FlowmodelError when MLflow can't be asked."""
     try:
-        return EvaluationReport.read(path)
-    except FlowmodelError:
-        return None
-
-
-def _is_of(report: EvaluationReport, comparison_digest: str, checkpoint_digest: str) -> bool:
-    settings = report.settings
-    return (settings.comparison_digest, settings.checkpoint_digest) == (comparison_digest, checkpoint_digest)
-
-
-def _recorded_report(tracking: Tracking, version: str) -> EvaluationReport | None:
-    """The last report on that version; None where its run is gone, or the report is of another form."""
-    run_id = find_version(tracking, MODEL_NAME, number=version).run_id or ""
-    try:
-        values = logged_values(tracking, run_id, f"{EVALUATION}/{METRICS_FILE}")
+        with tracking.errors():
+            model = tracking.reader.get_registered_model(MODEL_NAME)
     except NotFound:
-        return None
-    try:
-        return EvaluationReport.parse(values, f"runs:/{run_id}")
-    except FlowmodelError:
-        return None
+        return Standing({}, {})
+    aliases = {alias: str(version) for alias, version in model.aliases.items()}
+    tags = model.tags.items()
+    given = {name.removeprefix(_GIVEN): version for name, version in tags if name.startswith(_GIVEN)}
+    return Standing(_there(tracking, aliases), _there(tracking, given))
 
 
-def version_of(tracking: Tracking, checkpoint_digest: str) -> ModelVersion | None:
-    """The newest version of that checkpoint whose files are still there."""
-    for version in versions_of(tracking, MODEL_NAME, checkpoint_digest):
+def _there(tracking: Tracking, versions: Mapping[str, str]) -> dict[str, str]:
+    """Without those that MLflow answers to be no version any more."""
+    there = {}
+    for alias, number in versions.items():
         try:
-            checkpoint_of(tracking, version)
+            find_version(tracking, MODEL_NAME, number=number)
         except NotFound:
             continue
-        return version
-    return None
+        there[alias] = number
+    return there
 
 
-def record_decision(client: MlflowClient, version: str, decision: Decision, description: str) -> None:
+def give_alias(tracking: Tracking, alias: str, version: str) -> None:
+    """Put `alias` on `version`, and remember that it was given. Raises FlowmodelError when MLflow can't be used."""
+    with tracking.errors():
+        tracking.client.set_registered_model_alias(MODEL_NAME, alias, version)
+        tracking.client.set_registered_model_tag(MODEL_NAME, _GIVEN + alias, version)
+
+
+def take_alias(tracking: Tracking, alias: str) -> None:
+    with tracking.errors():
+        tracking.client.delete_registered_model_alias(MODEL_NAME, alias)
+        tracking.client.delete_registered_model_tag(MODEL_NAME, _GIVEN + alias)
+
+
+def accept(tracking: Tracking, standing: Standing) -> None:
+    """Remember what a person has decided, once it was told: whom they took `champion` from doesn't come back by itself."""
+    before, now = standing.given.get(CHAMPION), standing.champion
+    if before is None or now is None or before == now:
+        return
+    mark_rolled_back(tracking, before)
+    with tracking.errors():
+        tracking.client.set_registered_model_tag(MODEL_NAME, _GIVEN + CHAMPION, now)
+
+
+def mark_rolled_back(tracking: Tracking, version: str) -> None:
+    with tracking.errors():
+        tracking.client.set_model_version_tag(MODEL_NAME, version, ROLLED_BACK, time.strftime("%Y-%m-%d %H:%M"))
+
+
+def record_decision(tracking: Tracking, version: str, decision: Decision, description: str) -> None:
     """Make `decision` readable on the model version: as tags, and as a table under `description`."""
+    rules = json.dumps(decision.records)
     tags = {
         DECISION: decision.outcome,
-        REASON: decision.reason,
-        RULES: json.dumps(decision.records),
+        REASON: decision.reason[:_TAG_LIMIT],
+        RULES: rules if len(rules) <= _TAG_LIMIT else "[]",
         COMPARED: decision.champion or "none",
     }
-    for name, value in tags.items():
-        client.set_model_version_tag(MODEL_NAME, version, name, value)
-    client.update_model_version(MODEL_NAME, version, f"{description}\n\n{decision.markdown}")
+    with tracking.errors():
+        for name, value in tags.items():
+            tracking.client.set_model_version_tag(MODEL_NAME, version, name, value)
+        tracking.client.update_model_version(MODEL_NAME, version, f"{description}\n\n{decision.markdown}")
 
 
 @dataclass(frozen=True)
@@ -210,7 +162,7 @@ def registered_versions(store: Store) -> list[VersionRow]:
     nothing = FlowmodelError(f"MLflow store {tracking.shown_uri}: no model is registered yet; run `make quickstart`")
     try:
         found = versions_of(tracking, MODEL_NAME)
-        alias_of = aliases_of(tracking, MODEL_NAME)
+        alias_of = standing_of(tracking).aliases
     except NotFound:  # no database
         raise nothing from None
     if not found:
@@ -238,19 +190,18 @@ def set_champion(store: Store, version: str) -> str | None:
     if version not in {row.version for row in versions}:
         there = ", ".join(row.version for row in versions)
         raise FlowmodelError(f"version '{version}': not in MLflow store {tracking.shown_uri}; there are {there}")
+    chosen = find_version(tracking, MODEL_NAME, number=version)
     try:
-        checkpoint_of(tracking, find_version(tracking, MODEL_NAME, number=version))
+        checkpoint_of(tracking, chosen)
     except NotFound:
         raise FlowmodelError(f"version '{version}': its checkpoint is gone from MLflow; choose another one") from None
-    client = tracking.client
-    with tracking.errors():
-        before = aliases_of(tracking, MODEL_NAME).get(CHAMPION)
-        if before == version:
-            return before
-        client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
-        if ROLLED_BACK in client.get_model_version(MODEL_NAME, version).tags:
-            client.delete_model_version_tag(MODEL_NAME, version, ROLLED_BACK)
-        if before is not None:
-            now = time.strftime("%Y-%m-%d %H:%M")
-            client.set_model_version_tag(MODEL_NAME, before, ROLLED_BACK, now)
-    return before
+    standing = standing_of(tracking)
+    for before in {standing.champion, standing.given.get(CHAMPION)} - {version, None}:
+        mark_rolled_back(tracking, str(before))
+    give_alias(tracking, CHAMPION, version)
+    if standing.aliases.get(CHALLENGER) == version:
+        take_alias(tracking, CHALLENGER)
+    if ROLLED_BACK in chosen.tags:
+        with tracking.errors():
+            tracking.client.delete_model_version_tag(MODEL_NAME, version, ROLLED_BACK)
+    return standing.champion

@@ -5,7 +5,7 @@ The weights are uploaded once, with the logged model; a version only points to i
 the digest of their checkpoint.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,16 +18,12 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.report import METRICS_FILE, EvaluationReport
 from flowmodel.files import sha256_json
 from flowmodel.model.checkpoint import Checkpoint
-from flowmodel.recipes.schema import GateConfig
 from flowmodel.recipes.split import Split
-from flowmodel.registry.champion import decide_on, record_decision
 from flowmodel.registry.observer import run_of_checkpoint
 from flowmodel.registry.package import save_package
-from flowmodel.registry.references import CHALLENGER, CHAMPION, CHECKPOINT_DIGEST, MODEL_NAME, aliases_of, versions_of
+from flowmodel.registry.references import CHECKPOINT_DIGEST, MODEL_NAME, versions_of
 from flowmodel.registry.runs import EVALUATION, TrainingRun
 from flowmodel.registry.tracking import Tracking
-from flowmodel.release.gate import Decision
-from flowmodel.store import Store
 
 
 @dataclass(frozen=True)
@@ -178,60 +174,3 @@ def _log_model(run: TrainingRun, checkpoint: Checkpoint, tags: Mapping[str, str]
             raise
         client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step)])
         return client.finalize_logged_model(logged.model_id, "READY")
-
-
-@dataclass(frozen=True)
-class Registered:
-    """Attributes:
-    aliases: of this version, after the decision.
-    decision: why it became champion, or why not.
-    is_new: False when this checkpoint had been registered before.
-    """
-
-    name: str
-    version: int
-    aliases: tuple[str, ...]
-    decision: Decision
-    is_new: bool
-    run_id: str
-    run_url: str
-
-
-def register(
-    store: Store,
-    checkpoint: Checkpoint,
-    report: EvaluationReport,
-    grid: Path,
-    dataset: IconDataset,
-    gate: GateConfig | None = None,
-    tags: Mapping[str, str] | None = None,
-    log: Callable[[str], None] = lambda _: None,
-) -> Registered:
-    """Register `checkpoint` with its evaluation `report` and sample grid as challenger, and as champion if the gate says so.
-
-    The gate is asked here once more, also where a check has asked it before: the champion may have changed between. The same
-    checkpoint registered twice keeps its version.
-
-    Raises:
-        FlowmodelError: the gate refuses the model, the report is of another checkpoint, or MLflow can't be used.
-    """
-    tracking = Tracking.of(store)
-    recorded = record_evaluation(tracking, checkpoint, report, grid, dataset, tags)
-    run = recorded.run
-    decision = decide_on(store, checkpoint, report, dataset, gate, log)
-    if decision.outcome == "refused":
-        raise FlowmodelError(f"{checkpoint}: {decision.reason}; train longer, or change evaluation.gate in the recipe")
-    new, is_new = register_version(recorded)
-    with tracking.errors():
-        record_decision(run.client, new.version, decision, _description(report))
-        run.client.set_registered_model_alias(MODEL_NAME, CHALLENGER, new.version)
-        if decision.outcome == "champion":
-            run.client.set_registered_model_alias(MODEL_NAME, CHAMPION, new.version)
-        aliases = tuple(alias for alias, number in aliases_of(tracking, MODEL_NAME).items() if number == str(new.version))
-    return Registered(MODEL_NAME, int(new.version), tuple(sorted(aliases)), decision, is_new, run.run_id, run.url)
-
-
-def _description(report: EvaluationReport) -> str:
-    settings = report.settings
-    size = f"{settings.parameters / 1e6:.2f} M parameters"
-    return f"Recipe {settings.recipe}, {settings.training_steps} steps, {size}."

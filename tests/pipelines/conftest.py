@@ -41,8 +41,14 @@ class Project:
         return Store(self.root / "store")
 
     def write_recipe(self, **sections: dict) -> None:
+        """The recipe of the deployment, with other fields in these sections."""
+        self.write_recipe_as("recipe", **sections)
+
+    def write_recipe_as(self, name: str, **sections: dict) -> Path:
         recipe = {key: value | sections.get(key, {}) if isinstance(value, dict) else value for key, value in RECIPE.items()}
-        (self.root / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+        path = self.root / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(recipe))
+        return path
 
     def run(
         self, job: str = "quickstart", assets: list[str] | None = None, config: dict | None = None

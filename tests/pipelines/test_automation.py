@@ -66,6 +66,7 @@ def test_a_change_in_the_middle_requests_only_what_follows_it(daemon):
         "judge",
         "evaluation",
         "sample_grid",
+        "gate_decision",
         "registered_model",
     }
 

@@ -74,10 +74,10 @@ def test_a_file_that_was_changed_behind_dagsters_back_is_one_line(project):
 
 @pytest.mark.slow
 def test_the_gate_keeps_a_bad_model_out_of_the_registry_but_shows_what_it_draws(project):
-    project.write_recipe(evaluation={"gate": {"min_top1": 1.0}})
+    project.write_recipe(evaluation={"gate": {"rules": [{"metric": "top1_of_all", "split": "train", "min": 1.0}]}})
     result = project.run()
     assert not result.success
-    check = _checks(result)["evaluation:beats_champion"]
+    check = _checks(result)["gate_decision:meets_thresholds"]
     assert not check.passed and check.blocking and "must be at least 1" in check.description
     made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
     assert {"evaluation", "sample_grid"} <= made and "registered_model" not in made

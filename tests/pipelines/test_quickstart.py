@@ -28,6 +28,7 @@ ASSETS = {
     "judge",
     "evaluation",
     "sample_grid",
+    "gate_decision",
     "registered_model",
 }
 

@@ -1,19 +1,24 @@
 """Every store here has an MLflow of its own. A registry needs checkpoints that differ: two tiny trainings on the same data."""
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from flowmodel.evaluation.report import EvaluationReport
-from flowmodel.model.checkpoint import Checkpoint
-from flowmodel.recipes import parse_recipe
-from flowmodel.recipes.schema import GateConfig
-from flowmodel.registry.models import Registered, register
+from flowmodel.files import sha256_json
+from flowmodel.model.checkpoint import FINAL, Checkpoint, save_checkpoint
+from flowmodel.registry.deciding import decide_on
+from flowmodel.registry.models import RecordedModel, record_evaluation
+from flowmodel.registry.releasing import Registered, register
 from flowmodel.registry.tracking import Tracking
+from flowmodel.release.decision import Decision
 from flowmodel.store import Store
-from flowmodel.training.loop import train
+from tests.conftest import TinyEvaluation
 from tests.reports import changed
 
 
@@ -24,14 +29,26 @@ def _no_other_mlflow():
         yield
 
 
-# Thirty steps keep no threshold.
-FREE = GateConfig(waived={"max_copy_ratio": "this recipe is meant to memorise its 200 icons"})
-
-
 @dataclass(frozen=True)
 class Candidate:
     checkpoint: Checkpoint
     report: EvaluationReport
+    grid: Path
+    report_digest: str
+
+
+def candidate_of(checkpoint: Checkpoint, report: EvaluationReport, grid: Path) -> Candidate:
+    """`checkpoint` with `report` as if that were its own."""
+    report = changed(report, {"settings.checkpoint_digest": checkpoint.digest})
+    return Candidate(checkpoint, report, grid, sha256_json(report.as_json()))
+
+
+def with_header(candidate: Candidate, folder: Path, gate: dict[str, Any] | None = None, **header: Any) -> Candidate:
+    """The same weights with another header, such as that of a training by a recipe with another gate."""
+    before = candidate.checkpoint.header
+    recipe = before.recipe if gate is None else before.recipe | {"evaluation": before.recipe["evaluation"] | {"gate": gate}}
+    checkpoint = save_checkpoint(folder / FINAL, candidate.checkpoint.tensors(), replace(before, **{"recipe": recipe} | header))
+    return candidate_of(checkpoint, candidate.report, candidate.grid)
 
 
 @pytest.fixture(scope="session")
@@ -56,40 +73,56 @@ def store(tmp_path, empty_database, tiny_training) -> Store:
 
 @pytest.fixture
 def first(tiny_training, tiny_evaluation, tmp_path) -> Candidate:
-    return _copied(tiny_training.checkpoint, tmp_path / "first", tiny_evaluation.report)
+    return _copied(tiny_training.checkpoint, tmp_path / "first", tiny_evaluation)
 
 
-def _copied(checkpoint: Checkpoint, folder: Path, report: EvaluationReport) -> Candidate:
+def _copied(checkpoint: Checkpoint, folder: Path, evaluation: TinyEvaluation) -> Candidate:
     folder.mkdir()
-    return Candidate(Checkpoint.open(Path(shutil.copy(checkpoint.path, folder))), report)
-
-
-@pytest.fixture(scope="session")
-def second_checkpoint(tiny_recipe, prepared, tmp_path_factory) -> Checkpoint:
-    """Another training on the same data."""
-    values = tiny_recipe.model_dump(mode="json")
-    values["training"]["steps"] = 10
-    return train(parse_recipe(values, "test"), prepared.dataset, tmp_path_factory.mktemp("second")).checkpoint
+    copy = Checkpoint.open(Path(shutil.copy(checkpoint.path, folder)))
+    return candidate_of(copy, evaluation.report, evaluation.grid)
 
 
 @pytest.fixture
-def second(second_checkpoint, tiny_evaluation, tmp_path):
-    """Makes the second candidate with KIDs that are `factor` times the first one's, scored on the same icons."""
-
-    def make(factor: float, **settings: str) -> Candidate:
-        report = tiny_evaluation.report
-        changes = {f"settings.{name}": value for name, value in settings.items()}
-        changes |= {"settings.checkpoint_digest": second_checkpoint.digest, "settings.training_steps": 10}
-        for split, scores in report.metrics.items():
-            changes |= {f"metrics.{split}.{name}": scores.get(name) * factor for name in ("kid", "kid_low", "kid_high")}
-        return _copied(second_checkpoint, tmp_path / "second", changed(report, changes))
-
-    return make
+def second(first, tmp_path) -> Candidate:
+    """Its weights are noise, so that it draws worse than `first`."""
+    header, random = first.checkpoint.header, torch.Generator().manual_seed(0)
+    tensors = {name: tensor + torch.randn(tensor.shape, generator=random) for name, tensor in first.checkpoint.tensors().items()}
+    checkpoint = save_checkpoint(tmp_path / "second" / FINAL, tensors, replace(header, step=10))
+    return candidate_of(checkpoint, first.report, first.grid)
 
 
 @pytest.fixture
-def registered(store, prepared, tiny_evaluation):
-    def run(candidate: Candidate, gate: GateConfig = FREE) -> Registered:
-        return register(store, candidate.checkpoint, candidate.report, tiny_evaluation.grid, prepared.dataset, gate)
+def recorded(store, prepared):
+    """Records the evaluation of a candidate, without registering anything."""
+
+    def run(candidate: Candidate) -> RecordedModel:
+        return record_evaluation(Tracking.of(store), candidate.checkpoint, candidate.report, candidate.grid, prepared.dataset)
+
+    return run
+
+
+@pytest.fixture
+def decided(store, prepared, recorded):
+    """Records a candidate, unless it is not to be, and asks the gate."""
+
+    def run(candidate: Candidate, record: bool = True, log: Callable[[str], None] = lambda _: None) -> Decision:
+        if record:
+            recorded(candidate)
+        checkpoint, report, digest = candidate.checkpoint, candidate.report, candidate.report_digest
+        return decide_on(Tracking.of(store), checkpoint, report, digest, prepared.dataset, log)
+
+    return run
+
+
+def registered_by(store: Store, candidate: Candidate, decision: Decision) -> Registered:
+    return register(Tracking.of(store), candidate.checkpoint, candidate.report, candidate.report_digest, decision)
+
+
+@pytest.fixture
+def registered(store, decided):
+    """Records, decides and registers, as a run does."""
+
+    def run(candidate: Candidate) -> Registered:
+        return registered_by(store, candidate, decided(candidate))
 
     return run

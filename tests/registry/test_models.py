@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -13,20 +14,19 @@ from PIL import Image
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
 from flowmodel.model.pretrained import pretrained_weights
-from flowmodel.recipes.schema import GateConfig
 from flowmodel.recipes.split import Split
-from flowmodel.registry.models import RecordedModel, record_evaluation, recorded_model
-from flowmodel.registry.references import aliases_of, resolve_model, versions_of
+from flowmodel.registry.models import recorded_model
+from flowmodel.registry.references import resolve_model, versions_of
 from flowmodel.registry.runs import logged_values
 from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
-from tests.registry.conftest import Candidate
+from tests.registry.conftest import with_header
 
 
 def test_the_first_model_is_champion_and_draws_pngs_in_a_fresh_process(registered, first, store, capfd):
     result = registered(first)
-    assert (result.name, result.version, result.aliases) == ("flowmodel", 1, ("challenger", "champion"))
-    assert result.is_new and result.decision.reason.startswith("there is no champion yet")
+    assert (result.name, result.version, result.aliases) == ("flowmodel", 1, ("champion",))
+    assert result.is_new and result.decision.reason.startswith("there is no champion")
     assert capfd.readouterr() == ("", "")
 
     script = (
@@ -68,19 +68,8 @@ def test_without_flowmodel_installed_the_model_says_what_is_missing(registered, 
     assert "needs the package 'flowmodel'" in last_line and "pip install" in last_line
 
 
-@pytest.fixture
-def record(store, prepared, tiny_evaluation):
-    """Records the evaluation of a candidate, without registering anything."""
-
-    def run(candidate: Candidate) -> RecordedModel:
-        grid = tiny_evaluation.grid
-        return record_evaluation(Tracking.of(store), candidate.checkpoint, candidate.report, grid, prepared.dataset)
-
-    return run
-
-
-def test_the_run_has_scores_report_recipe_and_grid_also_without_registering(record, first):
-    run = record(first).run
+def test_the_run_has_scores_report_recipe_and_grid_also_without_registering(recorded, first):
+    run = recorded(first).run
     files = {f.path for folder in ("", "evaluation") for f in run.client.list_artifacts(run.run_id, folder)}
     assert {"recipe.yaml", "evaluation/metrics.json", "evaluation/sample_grid.png"} <= files
     metrics = run.client.get_run(run.run_id).data.metrics
@@ -90,11 +79,11 @@ def test_the_run_has_scores_report_recipe_and_grid_also_without_registering(reco
     assert not run.client.search_registered_models()
 
 
-def test_an_evaluation_leaves_a_logged_model_with_its_metrics_data_set_and_tags(record, first, prepared):
-    recorded = record(first)
-    client = recorded.run.client
-    logged = client.get_logged_model(recorded.model_id)
-    assert logged.status == "READY" and logged.source_run_id == recorded.run.run_id
+def test_an_evaluation_leaves_a_logged_model_with_its_metrics_data_set_and_tags(recorded, first, prepared):
+    model = recorded(first)
+    client = model.run.client
+    logged = client.get_logged_model(model.model_id)
+    assert logged.status == "READY" and logged.source_run_id == model.run.run_id
     metrics = {metric.key: metric for metric in logged.metrics}
     kid = metrics["evaluation/train/kid"]
     assert kid.value == first.report.metrics[Split.TRAIN].kid and kid.step == 30
@@ -104,39 +93,40 @@ def test_an_evaluation_leaves_a_logged_model_with_its_metrics_data_set_and_tags(
         "metrics.`evaluation/train/kid` > 0",
         datasets=[{"dataset_name": "icon_dataset", "dataset_digest": prepared.dataset.digest[:36]}],
     )
-    assert [each.model_id for each in on_these_data] == [recorded.model_id]
-    assert [out.model_id for out in client.get_run(recorded.run.run_id).outputs.model_outputs] == [recorded.model_id]
+    assert [each.model_id for each in on_these_data] == [model.model_id]
+    assert [out.model_id for out in client.get_run(model.run.run_id).outputs.model_outputs] == [model.model_id]
     expected = {"size": "16", "styles": "noto", "licenses": "Apache-2.0", "redistributable": "true", "recipe": "tiny"}
     assert expected.items() <= logged.tags.items()
     assert logged.tags["checkpoint_digest"] == first.checkpoint.digest
     assert logged.tags["dataset_digest"] == prepared.dataset.digest and len(logged.tags["recipe_digest"]) == 64
 
 
-def test_the_weights_are_uploaded_once_whatever_follows(record, registered, first, store):
-    recorded = record(first)
-    assert record(first).model_id == recorded.model_id
+def test_the_weights_are_uploaded_once_whatever_follows(recorded, registered, first, store):
+    model = recorded(first)
+    assert recorded(first).model_id == model.model_id
     assert registered(first).is_new
     registered(first)
     uploaded = [path for path in store.mlflow_artifacts.rglob("*") if path.is_file() and path.suffix == ".safetensors"]
     assert [sha256_file(path) for path in uploaded] == [first.checkpoint.digest]
     version = Tracking.of(store).reader.get_model_version("flowmodel", "1")
-    assert version.source == recorded.uri
-    assert recorded.tags.items() <= version.tags.items()
+    assert version.source == model.uri
+    assert model.tags.items() <= version.tags.items()
     wanted = "name = 'flowmodel' and tags.styles LIKE '%noto%' and tags.size = '16'"
     assert [int(each.version) for each in Tracking.of(store).reader.search_model_versions(wanted)] == [1]
 
 
-def test_a_refused_model_has_its_logged_model_and_no_version(record, registered, first, store):
+def test_a_refused_model_has_its_logged_model_and_no_version(recorded, registered, first, store, tmp_path):
+    strict = with_header(first, tmp_path / "strict", gate={"rules": [{"metric": "top1_of_all", "split": "train", "min": 1.0}]})
     with pytest.raises(FlowmodelError, match="not good enough"):
-        registered(first, GateConfig(min_top1=1.0))
+        registered(strict)
     tracking = Tracking.of(store)
-    assert recorded_model(tracking, first.checkpoint).model_id == record(first).model_id
+    assert recorded_model(tracking, strict.checkpoint).model_id == recorded(strict).model_id
     assert versions_of(tracking, "flowmodel") == []
 
 
 def test_a_report_of_another_checkpoint_is_refused(registered, first, second):
     with pytest.raises(FlowmodelError, match="of another checkpoint; evaluate this one first"):
-        registered(Candidate(second(1.0).checkpoint, first.report))
+        registered(replace(second, report=first.report))
 
 
 def test_the_same_checkpoint_keeps_its_version(registered, first, store):
@@ -148,22 +138,10 @@ def test_the_same_checkpoint_keeps_its_version(registered, first, store):
     assert len(client.get_metric_history(again.run_id, "evaluation/train/kid")) == 1
 
 
-def test_a_better_model_becomes_champion_and_a_worse_one_only_challenger(registered, first, second, store):
-    registered(first)
-    better = registered(second(0.5))
-    assert better.version == 2 and better.aliases == ("challenger", "champion")
-    assert better.decision.reason == "nothing is worse than the champion's, version 1"
-    worse = registered(first)  # the old one, once more
-    assert worse.version == 1 and worse.aliases == ("challenger",)
-    assert worse.decision.reason.startswith("worse than the champion, version 2: KID of trained icons")
-    assert aliases_of(Tracking.of(store), "flowmodel") == {"challenger": "1", "champion": "2"}
-
-
 def test_references_lead_to_the_checkpoint(registered, first, second, store):
-    other = second(9.0)
     registered(first)
-    registered(other)
-    digests = {1: first.checkpoint.digest, 2: other.checkpoint.digest}
+    registered(second)
+    digests = {1: first.checkpoint.digest, 2: second.checkpoint.digest}
     for reference, version in {
         None: 1,
         "models:/flowmodel@champion": 1,

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from flowmodel.evaluation.html.metric_names import number, percent
-from flowmodel.evaluation.report import EvaluationReport, Scores
+from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.recipes.schema import Recipe
 from flowmodel.recipes.split import Split
-from flowmodel.release.gate import share_of_copies
+from flowmodel.release.gate import recipe_rule
 
 # Where words change, as a share of what real icons reach.
 _NEARLY_ALL, _MOST, _SOME = 0.9, 0.5, 0.1
@@ -148,16 +148,19 @@ def _loss_gap(report: EvaluationReport) -> str:
 
 
 def _copy_rule(report: EvaluationReport, recipe: Recipe) -> str:
-    gate = recipe.evaluation.gate
-    if (limit := gate.max_copy_ratio) is not None:
-        allowed = f"The recipe allows near copies in {percent(limit)} of the unseen captions"
-        _, unseen = share_of_copies(report.metrics.get(Split.UNSEEN_CONCEPT, Scores()))
-        if unseen is None:
-            return f"{allowed}; there was none to measure it on."
-        return f"{allowed}; the model {'keeps' if unseen <= limit else 'breaks'} that rule."
-    if reason := gate.waived.get("max_copy_ratio"):
-        return f"The recipe {recipe.name} waives the rule against copies, because {reason}. No model of it is refused for them."
-    return f"The recipe {recipe.name} has no rule against copies: no model of it is refused for them."
+    rules = (rule for rule in recipe.evaluation.gate.rules if rule.split == Split.UNSEEN_CONCEPT)
+    rule = next((rule for rule in rules if rule.metric in ("near_share", "copy_ratio", "copy_ratio_pixels")), None)
+    if rule is None:
+        return f"The recipe {recipe.name} has no rule against copies: no model of it is refused for them."
+    if rule.waived:
+        return (
+            f"The recipe {recipe.name} waives the rule against copies, because {rule.waived}. No model of it is refused for them."
+        )
+    judged = recipe_rule(report, rule)
+    allowed = f"The recipe allows copies in {percent(rule.limit or 0.0)} of the unseen captions"
+    if judged.value is None:
+        return f"{allowed}; there was none to measure it on."
+    return f"{allowed}; the model {'keeps' if judged.kept else 'breaks'} that rule."
 
 
 def other_data(report: EvaluationReport, trained_on: str) -> str:

@@ -31,8 +31,8 @@ def _out(description: str, kinds: set[str]) -> dg.AssetOut:
     return dg.AssetOut(group_name="evaluate", description=description, kinds=kinds, automation_condition=on_changed_data)
 
 
-# One step for both, because the gate is a blocking check of `evaluation`: it must stop the registry, but somebody who wonders
-# why a model was refused wants to see what it drew.
+# One step for both: the samples are drawn once. Both come before the gate, as somebody who wonders why a model was refused wants
+# to see what it drew.
 @dg.multi_asset(
     deps=["judge"],
     outs={

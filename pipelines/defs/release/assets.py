@@ -1,4 +1,4 @@
-"""A model that has passed the gate goes into the registry."""
+"""The gate decides about a model, and by that decision it goes into the registry."""
 
 import time
 
@@ -9,42 +9,77 @@ from flowmodel.files import Artifact, write_json
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
 from pipelines.reporting import materialised, table
-from pipelines.resources import RecipeResource, StoreResource
+from pipelines.resources import StoreResource
 
 
-@dg.asset(
-    group_name="release",
-    kinds={"mlflow"},
-    automation_condition=on_changed_data,
-)
+# No recipe among the inputs of both: the gate is that of the recipe that trained the checkpoint, whatever this run's recipe says.
+@dg.asset(group_name="release", kinds={"mlflow", "json"}, automation_condition=on_changed_data)
+@readable_failures()
+def gate_decision(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    flow_checkpoint: Artifact,
+    evaluation: Artifact,
+    icon_dataset: IconDataset,
+) -> dg.MaterializeResult[Artifact]:
+    """Refused, challenger or champion, with the numbers that say so; decided once, against the champion of now."""
+    from flowmodel.evaluation.report import EvaluationReport
+    from flowmodel.model.checkpoint import Checkpoint
+    from flowmodel.registry.deciding import decide_on
+    from flowmodel.registry.tracking import Tracking
+
+    started = time.perf_counter()
+    files = store.open()
+    decision = decide_on(
+        Tracking.of(files),
+        Checkpoint.open(flow_checkpoint.path, flow_checkpoint.digest),
+        EvaluationReport.read(evaluation.path),
+        evaluation.digest,
+        icon_dataset,
+        log=context.log.info,
+    )
+    for note in decision.notes:
+        context.log.warning(note)
+    context.log.info(f"{decision.outcome}: {decision.reason}")
+    return materialised(
+        decision.write(files.root / "gate_decision"),
+        started,
+        outcome=decision.outcome,
+        reason=decision.reason,
+        compared_with=f"version {decision.champion}" if decision.champion else "no champion",
+        notes="; ".join(decision.notes),
+        rules=table(decision.records),
+    )
+
+
+@dg.asset(group_name="release", kinds={"mlflow"}, automation_condition=on_changed_data)
 @readable_failures()
 def registered_model(
     context: dg.AssetExecutionContext,
     store: StoreResource,
-    recipe: RecipeResource,
     flow_checkpoint: Artifact,
     evaluation: Artifact,
     sample_grid: Artifact,
-    icon_dataset: IconDataset,
+    gate_decision: Artifact,
 ) -> dg.MaterializeResult[Artifact]:
-    """The checkpoint as a version of the MLflow model `flowmodel`: challenger, and champion where the gate says so."""
+    """The checkpoint as a version of the MLflow model `flowmodel`: challenger or champion, as the gate has decided."""
     from flowmodel.evaluation.report import EvaluationReport
     from flowmodel.model.checkpoint import Checkpoint
-    from flowmodel.registry.models import register
+    from flowmodel.registry.releasing import register
+    from flowmodel.registry.tracking import Tracking
+    from flowmodel.release.decision import Decision
 
     started = time.perf_counter()
     files = store.open()
     registered = register(
-        files,
+        Tracking.of(files),
         Checkpoint.open(flow_checkpoint.path, flow_checkpoint.digest),
         EvaluationReport.read(evaluation.path),
-        sample_grid.path,
-        icon_dataset,
-        recipe.load().evaluation.gate,
-        log=context.log.info,
+        evaluation.digest,
+        Decision.read(gate_decision.path),
     )
-    decision = registered.decision
-    context.log.info(f"version {registered.version} is {' and '.join(registered.aliases)}: {decision.reason}")
+    decision, aliases = registered.decision, " and ".join(registered.aliases) or "without alias"
+    context.log.info(f"version {registered.version} is {aliases}: {decision.reason}")
     record = {
         "name": registered.name,
         "version": registered.version,

@@ -1,26 +1,55 @@
-"""Says after registering whether the new version is champion; the recipe decides whether the run fails if it isn't."""
+"""What the gate has decided, told as two checks; neither decides anything (docs/deployment.md)."""
+
+from collections.abc import Iterator
 
 import dagster as dg
 
-from flowmodel.files import Artifact, read_json
+from flowmodel.files import Artifact
 from pipelines.failures import readable_failures
 from pipelines.reporting import table
-from pipelines.resources import RecipeResource
 
 
 @dg.asset_check(
-    asset="registered_model",
+    asset="gate_decision",
     blocking=True,
-    description="The registered version is the champion. If not, the run succeeds with a warning, or fails, as the recipe's "
-    "evaluation.gate.on_worse says.",
+    description="The rules of the gate of the recipe that trained the model are kept. If not, nothing is registered.",
 )
 @readable_failures()
-def is_champion(recipe: RecipeResource, registered_model: Artifact) -> dg.AssetCheckResult:
-    record = read_json(registered_model.path)
-    fails = recipe.load().evaluation.gate.on_worse == "fail"
+def meets_thresholds(gate_decision: Artifact) -> dg.AssetCheckResult:
+    from flowmodel.release.decision import Decision
+
+    decision = Decision.read(gate_decision.path)
+    passed = decision.outcome != "refused"
     return dg.AssetCheckResult(
-        passed="champion" in record["aliases"],
-        severity=dg.AssetCheckSeverity.ERROR if fails else dg.AssetCheckSeverity.WARN,
-        description=f"version {record['version']} is {' and '.join(record['aliases'])}: {record['decision']['reason']}",
-        metadata={"version": record["version"], "aliases": ", ".join(record["aliases"]), "rules": table(record["rules"])},
+        passed=passed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="all rules of the recipe are kept" if passed else f"refused: {decision.reason}",
+        metadata={"rules": table([row for row in decision.records if row["against"] == "recipe"])},
     )
+
+
+# Not blocking, so that the model is registered as challenger before the run fails, where the recipe wants it to.
+@dg.asset_check(
+    asset="gate_decision",
+    description="The model is the champion, or was shown to be as good. If not, it becomes challenger only, and the run succeeds "
+    "with a warning or fails, as on_worse of the recipe's evaluation.gate says.",
+)
+def not_worse_than_champion(gate_decision: Artifact) -> Iterator[dg.AssetCheckResult]:
+    from flowmodel.release.decision import Decision
+
+    with readable_failures():
+        decision = Decision.read(gate_decision.path)
+    passed, fails = decision.outcome == "champion", decision.gate.on_worse == "fail"
+    yield dg.AssetCheckResult(
+        passed=passed,
+        severity=dg.AssetCheckSeverity.ERROR if fails else dg.AssetCheckSeverity.WARN,
+        description=f"{decision.outcome}: {decision.reason}",
+        metadata={
+            "outcome": decision.outcome,
+            "compared_with": f"version {decision.champion}" if decision.champion else "no champion",
+            "notes": "; ".join(decision.notes),
+            "rules": table([row for row in decision.records if row["against"] == "champion"]),
+        },
+    )
+    if fails and not passed:
+        raise dg.Failure(description=f"{decision.outcome}: {decision.reason}", allow_retries=False)

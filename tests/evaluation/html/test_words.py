@@ -77,7 +77,7 @@ def test_a_model_without_copies_is_not_accused_and_a_rule_is_judged(report):
     trained = {"near_share": 0.04, "copy_ratio": 0.0, "loss": 0.39}
     report = changed(report, {f"metrics.train.{name}": value for name, value in trained.items()})
     report = changed(report, {"metrics.unseen_concept.near_share": 0.04})
-    strict = load_recipe("quickstart", ["evaluation.gate.waived={}", "evaluation.gate.max_copy_ratio=0.05"])
+    strict = load_recipe("quickstart", ["evaluation.gate.rules=[{metric: near_share, split: unseen_concept, max: 0.05}]"])
     said = memorisation(report, strict)
     text = " ".join(said.sentences)
     assert said.verdict == "By this test its drawings are no copies." and "no more than chance" in text

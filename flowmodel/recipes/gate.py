@@ -1,0 +1,99 @@
+"""The gate's section of a recipe: what a model must score to be registered, and to replace the champion (docs/deployment.md)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from flowmodel.recipes.split import Split
+
+# Every score of a report. Recipes don't import evaluation/report.py; tests/recipes/test_gate.py holds the two lists together.
+Metric = Literal[
+    "kid", "kid_low", "kid_high", "fd", "fd_infinity", "precision", "recall", "density", "coverage", "vendi",
+    "top1_of_own", "top1_of_source", "top1_of_all", "top5_of_all", "judge_top1", "judge_top5", "clip_similarity",
+    "alpha_iou", "alpha_error", "near_share", "copy_ratio", "copy_ratio_pixels", "neighbour_ratio", "neighbour_ratio_pixels",
+    "auth_pct", "loss", "loss_gap",
+]  # fmt: skip
+Bound = Literal["min", "max"]
+
+# Recipes of before there were rules had four thresholds with names of their own.
+_FORMER: dict[str, tuple[Metric, Split, Bound]] = {
+    "max_kid": ("kid", Split.TRAIN, "max"),
+    "min_top1": ("top1_of_all", Split.TRAIN, "min"),
+    "min_alpha_iou": ("alpha_iou", Split.TRAIN, "min"),
+    "max_copy_ratio": ("near_share", Split.UNSEEN_CONCEPT, "max"),
+}
+_FORMER_FIELDS = {*_FORMER, "waived", "compared", "top1_tolerance"}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class GateRule(_Section):
+    """One limit on one score of the evaluation's report."""
+
+    metric: Metric = Field(description="A score of metrics.json.")
+    split: Split = Field(description="Of which icons: train, validation, unseen_concept, unseen_style or unseen_tone.")
+    min: float | None = Field(None, description="At least; give this or max.")
+    max: float | None = Field(None, description="At most; give this or min.")
+    waived: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="Why the rule does not hold here; every decision repeats it. The limit may be left out then."
+    )
+
+    @property
+    def limit(self) -> float | None:
+        """None only where the rule is waived."""
+        return self.max if self.min is None else self.min
+
+    @model_validator(mode="after")
+    def _has_one_limit(self) -> "GateRule":
+        if self.min is not None and self.max is not None:
+            raise ValueError("min: there is max too; write two rules")
+        if self.limit is None and self.waived is None:
+            raise ValueError("min: missing; give min or max, or waived with the reason")
+        return self
+
+
+class GateConfig(_Section):
+    """What a model must keep to be registered, and what it must keep to replace the champion (docs/deployment.md)."""
+
+    rules: tuple[GateRule, ...] = Field(
+        (), description="Who breaks one is not registered. Each: {metric, split, min or max, waived: reason}."
+    )
+    tolerance: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
+        0.1,
+        description="How much worse than the champion a model may be in the worst case that the 95 % interval allows: of "
+        "retrieval scores (0 to 1), and as a share of the champion's KID.",
+    )
+    on_worse: Literal["register", "fail"] = Field(
+        "register",
+        description="A model that isn't shown to be as good as the champion becomes challenger; fail: the run fails.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_names(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not (former := values.keys() & _FORMER_FIELDS):
+            return values
+        if "rules" in values or "tolerance" in values:
+            name = min(former)
+            raise ValueError(f"{name}: of a former release; {_new_form(name, values[name])}")
+        waived = values.get("waived") or {}
+        rules = []
+        for name, (metric, split, bound) in _FORMER.items():
+            limit, reason = values.get(name), waived.get(name)
+            if limit is not None and reason is not None:
+                raise ValueError(f"waived: {name} has a limit and is waived; remove one of the two")
+            if limit is not None:
+                rules.append({"metric": metric, "split": split, bound: limit})
+            elif reason is not None:
+                rules.append({"metric": metric, "split": split, "waived": reason})
+        # `compared` and `top1_tolerance` belonged to another comparison with the champion.
+        return {name: value for name, value in values.items() if name not in _FORMER_FIELDS} | {"rules": rules}
+
+
+def _new_form(name: str, value: Any) -> str:
+    if name not in _FORMER:
+        return "remove it" if name != "waived" else "write the reason as waived into the rule that it is about"
+    metric, split, bound = _FORMER[name]
+    return f"write rules: [{{metric: {metric}, split: {split}, {bound}: {value}}}]"

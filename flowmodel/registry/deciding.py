@@ -1,0 +1,130 @@
+"""The gate's decision about a checkpoint, against the champion that MLflow names; nothing is registered here.
+
+It fails closed: whatever hinders the comparison, the model stays challenger, the reason is told, and a person decides.
+"""
+
+from collections.abc import Callable
+
+from flowmodel.data.dataset import IconDataset
+from flowmodel.errors import FlowmodelError
+from flowmodel.evaluation.report import EvaluationReport
+from flowmodel.model.checkpoint import Checkpoint
+from flowmodel.registry.champion import DECISION, REASON, Standing, standing_of
+from flowmodel.registry.models import recorded_model
+from flowmodel.registry.references import MODEL_NAME, checkpoint_of, find_version, versions_of
+from flowmodel.registry.runs import EVALUATION, logged_values
+from flowmodel.registry.tracking import NotFound, Tracking
+from flowmodel.release.decision import Decision
+from flowmodel.release.gate import Champion, decide
+from flowmodel.release.paired import compare
+
+DECISION_FILE = "decision.json"
+
+Log = Callable[[str], None]
+
+
+def decide_on(
+    tracking: Tracking,
+    checkpoint: Checkpoint,
+    report: EvaluationReport,
+    report_digest: str,
+    dataset: IconDataset,
+    log: Log = lambda _: None,
+) -> Decision:
+    """Judge `checkpoint` by its `report` and the gate of the recipe that trained it, and tell the training's run.
+
+    A decision that was made before stands while the checkpoint, the report and the champion are the same, and the comparison
+    could be made then. Who is champion already stays so.
+
+    Args:
+        report_digest: SHA-256 of the report's file; the decision is of that file alone.
+        dataset: whose held-out icons challenger and champion draw.
+
+    Raises:
+        FlowmodelError: the report is of another checkpoint. An MLflow that can't be asked is no error but a challenger.
+    """
+    if checkpoint.digest != report.settings.checkpoint_digest:
+        raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
+    subject = _Subject(tracking, checkpoint, report, report_digest, dataset, log)
+    decision = subject.decided()
+    try:
+        run = recorded_model(tracking, checkpoint).run
+        run.log_values(decision.as_json(), f"{EVALUATION}/{DECISION_FILE}")
+        run.log_tags({DECISION: decision.outcome, REASON: decision.reason})
+    except FlowmodelError as error:
+        log(f"the decision is not told to MLflow: {error}")
+    return decision
+
+
+class _Subject:
+    def __init__(
+        self,
+        tracking: Tracking,
+        checkpoint: Checkpoint,
+        report: EvaluationReport,
+        report_digest: str,
+        dataset: IconDataset,
+        log: Log,
+    ) -> None:
+        self.tracking, self.checkpoint, self.dataset, self.log = tracking, checkpoint, dataset, log
+        self.report, self.report_digest = report, report_digest
+        self.gate = checkpoint.recipe.evaluation.gate
+
+    def decided(self) -> Decision:
+        # Who breaks a rule is refused whoever the champion is, which then need not be looked for.
+        alone = self._decide(None)
+        if alone.outcome == "refused":
+            return alone
+        try:
+            standing = standing_of(self.tracking)
+            return self._against(standing, alone).model_copy(update={"notes": standing.notes})
+        except Exception as error:  # nobody is there at night who could tell a harmless one from another
+            return self._decide(Champion("", why_not=_words(error)))
+
+    def _decide(self, champion: Champion | None) -> Decision:
+        return decide(self.report, self.report_digest, self.gate, champion)
+
+    def _against(self, standing: Standing, alone: Decision) -> Decision:
+        known = next(iter(self._versions()), None)
+        champion = standing.champion
+        earlier = self._earlier()
+        if champion is not None and known is not None and str(known.version) == champion:
+            if earlier and earlier.outcome == "champion":
+                return earlier
+            return alone.instead("champion", f"version {champion} is the champion already")
+        if refusal := standing.refusal(known):
+            return alone.instead("challenger", refusal, champion=champion or "")
+        if champion is None:
+            return alone
+        if earlier and earlier.champion == champion and earlier.conclusive:
+            return earlier
+        return self._decide(self._compared(champion))
+
+    def _versions(self) -> list:
+        try:
+            return versions_of(self.tracking, MODEL_NAME, self.checkpoint.digest)
+        except NotFound:  # no database
+            return []
+
+    def _earlier(self) -> Decision | None:
+        """What was decided on this checkpoint by this report and gate before; None where that can't be read."""
+        try:
+            run_id = recorded_model(self.tracking, self.checkpoint).run.run_id
+            earlier = Decision.parse(logged_values(self.tracking, run_id, f"{EVALUATION}/{DECISION_FILE}"), DECISION_FILE)
+        except FlowmodelError:
+            return None
+        of = (earlier.checkpoint_digest, earlier.report_digest, earlier.gate)
+        return earlier if of == (self.checkpoint.digest, self.report_digest, self.gate) else None
+
+    def _compared(self, version: str) -> Champion:
+        try:
+            champion = checkpoint_of(self.tracking, find_version(self.tracking, MODEL_NAME, number=version))
+            cache, config = self.tracking.store.root / "features", self.checkpoint.recipe.evaluation
+            return Champion(version, compare(self.checkpoint, champion, self.dataset, cache, config, self.log))
+        except Exception as error:  # as above
+            return Champion(version, why_not=_words(error))
+
+
+def _words(error: Exception) -> str:
+    first = next(iter(str(error).strip().splitlines()), "")
+    return first if isinstance(error, FlowmodelError) else f"{type(error).__name__}: {first}"

@@ -1,0 +1,121 @@
+"""What the gate decided about one checkpoint, with all that it rests on: a value, made once, kept as a file, handed on."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import Artifact, read_json, sha256_json, write_json
+from flowmodel.recipes.gate import GateConfig
+
+Outcome = Literal["refused", "challenger", "champion"]
+SCHEMA_VERSION: Literal[1] = 1
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Rule(_Value):
+    """One comparison with a limit.
+
+    Attributes:
+        icons: whose score: a split, or what the comparison with the champion is made on.
+        value: of the model; against the champion the difference from the champion's. None where it was not measured.
+        low, high: ends of the difference's 95 % interval; None against the recipe.
+        limit: what the value, or the worse end of its interval, must not pass; None where there is none.
+        kept: None where the rule says nothing, because it is waived or can't be applied.
+        words: all of it as a sentence.
+    """
+
+    metric: str
+    icons: str
+    against: Literal["recipe", "champion"]
+    value: float | None
+    limit: float | None
+    kept: bool | None
+    words: str
+    low: float | None = None
+    high: float | None = None
+
+
+class Decision(_Value):
+    """The outcome for one checkpoint by one report and one gate. It says nothing of any other.
+
+    Attributes:
+        checkpoint_digest, report_digest: SHA-256 of the two files that were judged.
+        gate: of the recipe that the checkpoint was trained with.
+        reason: the outcome as one sentence.
+        rules: what it rests on.
+        champion: the version that was champion when this was decided; empty where there was none, or none could be found.
+        conclusive: False where the comparison could not be made, so that it is worth trying again.
+        notes: what a person should know besides.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    checkpoint_digest: str
+    report_digest: str
+    gate: GateConfig
+    outcome: Outcome
+    reason: str
+    rules: tuple[Rule, ...] = ()
+    champion: str = ""
+    conclusive: bool = True
+    notes: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return (self.reason, *self.notes, *(rule.words for rule in self.rules))
+
+    @property
+    def records(self) -> list[dict[str, str]]:
+        """A row a rule, for tables."""
+        kept = {True: "kept", False: "BROKEN", None: "says nothing"}
+        return [
+            {
+                "against": rule.against,
+                "metric": rule.metric,
+                "icons": rule.icons,
+                "value": number(rule.value) + ("" if rule.low is None else f" ({number(rule.low)} to {number(rule.high)})"),
+                "limit": "none" if rule.limit is None else number(rule.limit),
+                "outcome": kept[rule.kept],
+                "in words": rule.words,
+            }
+            for rule in self.rules
+        ]
+
+    @property
+    def markdown(self) -> str:
+        """For MLflow, which shows a version's description as such, but no more than 5000 characters of it."""
+        columns = ("against", "metric", "icons", "value", "limit", "outcome")
+        rows = [f"| {' | '.join(record[column] for column in columns)} |" for record in self.records]
+        head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"] if rows else []
+        return "\n".join([f"**{self.outcome}**: {self.reason}", *self.notes, "", *head, *rows])
+
+    def as_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+    def instead(self, outcome: Outcome, reason: str, **changes: Any) -> "Decision":
+        """The same rules with another end, for a reason that lies outside the reports."""
+        return self.model_copy(update={"outcome": outcome, "reason": reason, **changes})
+
+    def write(self, folder: Path) -> Artifact:
+        """As a file in `folder` that its content names: what one run has decided, no other run changes."""
+        return Artifact.of(write_json(folder / f"{sha256_json(self.as_json())[:16]}.json", self.as_json()))
+
+    @classmethod
+    def read(cls, path: Path) -> "Decision":
+        """Raises FlowmodelError when the file is missing or damaged, or of another release."""
+        return cls.parse(read_json(path), path)
+
+    @classmethod
+    def parse(cls, values: Any, where: Path | str) -> "Decision":
+        try:
+            return cls.model_validate(values)
+        except ValidationError:
+            raise FlowmodelError(f"{where}: not a decision of this release's gate; materialize 'gate_decision' again") from None
+
+
+def number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.4g}"

@@ -1,0 +1,130 @@
+"""Challenger against champion: both draw the same held-out icons, which neither has seen, from the same noise.
+
+Shape suffixes: S seeds, N icons, M real icons, H/W height and width.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowmodel.data.dataset import IconDataset
+from flowmodel.errors import FlowmodelError
+from flowmodel.evaluation.features import FeatureExtractor, load_extractor
+from flowmodel.evaluation.judge import Judge, load_judge
+from flowmodel.evaluation.metrics.retrieval import ranks
+from flowmodel.evaluation.real_icons import RealIcons, Rows
+from flowmodel.model.checkpoint import Checkpoint
+from flowmodel.model.generator import Generator
+from flowmodel.recipes.schema import EvaluationConfig
+from flowmodel.recipes.split import Split
+from flowmodel.release.comparison import Comparison, Difference
+from flowmodel.release.intervals import Vector, interval, kid_terms, mean_interval, mean_of_pairs
+
+FEWEST = 16  # icons, below which nothing is compared
+# Not validation: a training may have chosen its weights by it.
+_HELD_OUT = (Split.UNSEEN_CONCEPT, Split.UNSEEN_STYLE, Split.UNSEEN_TONE)
+_CHOICE_SEED = 20_231_206  # of the choice of icons
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What one model scores: for each icon the mean over the seeds; `terms_NN` as in :func:`kid_terms`."""
+
+    terms_NN: NDArray[np.float64]
+    retrieval_N: Vector
+    judge_N: Vector
+
+    @property
+    def kid(self) -> float:
+        return float(mean_of_pairs(self.terms_NN, np.ones((1, len(self.terms_NN))))[0])
+
+
+def compare(
+    challenger: Checkpoint,
+    champion: Checkpoint,
+    dataset: IconDataset,
+    cache: Path,
+    config: EvaluationConfig,
+    log: Callable[[str], None] = lambda _: None,
+) -> Comparison:
+    """Score both models on held-out icons of `dataset` that neither has seen, and bound the differences.
+
+    Three scores: KID; and how early the right icon comes, among all real icons ordered by likeness to the drawing, and among all
+    captions ordered by the judge. A rank counts as 1 - log(1 + rank) / log(1 + M): 1 where the right one is first, 0 where it is
+    last; unlike a share of hits it also tells two weak models apart, and two strong ones.
+
+    Args:
+        cache: folder of the real icons' features and the judge.
+        config: seeds, and how many icons at most.
+
+    Raises:
+        FlowmodelError: the two draw different colors or sizes, fewer than 16 icons are left, or a model can't draw, as where its
+            caption encoder is not installed.
+    """
+    new, old = challenger.recipe.data, champion.recipe.data
+    if new.colour != old.colour:
+        raise FlowmodelError(f"it draws {new.colour}, the champion {old.colour}, and scores of different colors say nothing")
+    if new.size != old.size:
+        raise FlowmodelError(f"it draws {new.size} pixels, the champion {old.size}, and scores of different sizes say nothing")
+    extractor = load_extractor()
+    real = RealIcons.load(dataset, extractor, cache, new.colour)
+    rows_N = unseen_by(real, {*challenger.header.seen_ids, *champion.header.seen_ids}, config.max_icons)
+    if len(rows_N) < FEWEST:
+        raise FlowmodelError(f"only {len(rows_N)} held-out icons are left that neither has seen, and {FEWEST} are needed")
+    judge = load_judge(dataset, real, extractor, cache, log=log)
+    log(f"challenger and champion draw {len(rows_N)} icons that neither has seen, {len(config.seeds)} times each")
+    first, second = (_drawn(model, real, rows_N, judge, extractor, config.seeds) for model in (challenger, champion))
+    terms_NN = first.terms_NN - second.terms_NN
+    kid_bounds = interval(len(rows_N), lambda weights_RN: mean_of_pairs(terms_NN, weights_RN))
+    pairs = {
+        ("retrieval", "retrieval by features"): (first.retrieval_N, second.retrieval_N),
+        ("judge", "retrieval by the judge"): (first.judge_N, second.judge_N),
+    }
+    return Comparison(
+        len(rows_N),
+        (
+            Difference("kid", "KID", True, first.kid, second.kid, *kid_bounds),
+            *(
+                Difference(*names, False, float(new_N.mean()), float(old_N.mean()), *mean_interval(new_N - old_N))
+                for names, (new_N, old_N) in pairs.items()
+            ),
+        ),
+    )
+
+
+def unseen_by(real: RealIcons, seen: Iterable[str], most: int) -> Rows:
+    """Rows of held-out icons that are not in `seen` and look like none that is, one a concept, so that they are independent.
+
+    At most `most`, a random choice that is always the same.
+    """
+    looks = set(real.pixel_labels_M[real.rows(real.known(seen))].tolist())
+    rows = [
+        row for row in real.rows(sorted(icon_id for split in _HELD_OUT for icon_id in real.of_split(split)))
+        if real.pixel_labels_M[row] not in looks
+    ]  # fmt: skip
+    shuffled = np.random.default_rng(_CHOICE_SEED).permutation(rows).astype(int)
+    _, first = np.unique([real.keys[row] for row in shuffled], return_index=True)
+    return np.sort(shuffled[np.sort(first)][:most])
+
+
+def _drawn(
+    checkpoint: Checkpoint, real: RealIcons, rows_N: Rows, judge: Judge, extractor: FeatureExtractor, seeds: tuple[int, ...]
+) -> _Drawn:
+    generator = Generator.load(checkpoint)
+    prompts = [real.prompts[row] for row in rows_N]
+    layout_MD, captions_MD = real.features.layout_ND, judge.captions(real.prompts_MD)
+    labels_M, labels_N = real.labels_M, real.labels_M[rows_N]
+    terms, retrieval, judged = [], [], []
+    for seed in seeds:
+        features = extractor(generator.sample(prompts, seed=seed))
+        terms.append(kid_terms(real.features.semantic_ND[rows_N], features.semantic_ND))
+        retrieval.append(_earliness(ranks(features.layout_ND, layout_MD, labels_M, labels_N), len(labels_M)))
+        judged.append(_earliness(ranks(judge.images(features), captions_MD, labels_M, labels_N), len(labels_M)))
+    return _Drawn(np.mean(terms, axis=0), np.mean(retrieval, axis=0), np.mean(judged, axis=0))
+
+
+def _earliness(ranks_N: NDArray[np.integer], candidates: int) -> Vector:
+    return np.asarray(1 - np.log1p(ranks_N) / np.log1p(candidates))

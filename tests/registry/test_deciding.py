@@ -1,0 +1,228 @@
+"""What the gate decides against the champion of a real MLflow: it fails closed, whatever hinders the comparison."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flowmodel.data.prepare import prepare
+from flowmodel.errors import FlowmodelError
+from flowmodel.recipes import parse_recipe
+from flowmodel.registry.champion import set_champion
+from flowmodel.registry.references import CHAMPION, MODEL_NAME, aliases_of, checkpoint_of, find_version
+from flowmodel.registry.runs import logged_values
+from flowmodel.registry.tracking import Tracking
+from flowmodel.release.decision import Decision
+from flowmodel.store import Store
+from flowmodel.training.loop import train
+from tests.registry.conftest import candidate_of, registered_by, with_header
+
+ON_BY_HAND = "choose by hand with `flowmodel champion set`"
+
+
+def _aliases(store: Store) -> dict[str, str]:
+    return aliases_of(Tracking.of(store), MODEL_NAME)
+
+
+def _stays_challenger(decision: Decision, says: str) -> None:
+    assert decision.outcome == "challenger" and not decision.conclusive
+    assert says in decision.reason and decision.reason.endswith(ON_BY_HAND) and "\n" not in decision.reason
+
+
+def test_a_decision_is_readable_in_the_run_and_registers_nothing(decided, first, store):
+    decision = decided(first)
+    client = Tracking.of(store).client
+    (run,) = client.search_runs([client.get_experiment_by_name("flowmodel").experiment_id])
+    assert run.data.tags["decision"] == "champion" and run.data.tags["decision_reason"] == decision.reason
+    logged = logged_values(Tracking.of(store), run.info.run_id, "evaluation/decision.json")
+    assert Decision.parse(logged, "run") == decision
+    assert client.search_registered_models() == []
+
+
+def test_the_gate_is_that_of_the_recipe_that_trained_the_checkpoint(decided, first, tmp_path):
+    strict = {"rules": [{"metric": "top1_of_all", "split": "train", "min": 1.0}]}
+    decision = decided(with_header(first, tmp_path / "strict", gate=strict))
+    assert decision.outcome == "refused" and decision.gate.rules[0].min == 1.0
+    assert decided(first).outcome == "champion"
+
+
+def test_a_report_of_another_checkpoint_is_refused(decided, first, second):
+    with pytest.raises(FlowmodelError, match="the evaluation is of another checkpoint; evaluate this one first"):
+        decided(replace(first, report=second.report))
+
+
+def test_a_worse_model_is_challenger_and_a_better_one_champion(decided, registered, first, second):
+    registered(second)
+    decision = decided(first)
+    assert decision.outcome == "champion" and decision.champion == "1"
+    assert decision.reason == "nothing is worse than the champion's, version 1"
+    registered(first)
+    again = decided(replace(second, report_digest="another evaluation"))
+    assert again.outcome == "challenger" and again.champion == "2"
+
+
+def test_what_was_decided_once_is_not_drawn_again(decided, registered, first, second):
+    registered(first)
+    lines: list[str] = []
+    decision = decided(second, log=lines.append)
+    assert decision.outcome == "challenger"
+    assert decision.reason.startswith("not shown to be as good as the champion, version 1: KID of 24 held-out icons")
+    assert any("challenger and champion draw" in line for line in lines)
+    lines.clear()
+    assert decided(second, log=lines.append) == decision and lines == []
+    decided(replace(second, report_digest="another evaluation"), log=lines.append)
+    assert any("challenger and champion draw" in line for line in lines)
+
+
+def test_who_is_champion_stays_so_by_what_made_it_champion(decided, registered, first):
+    made = registered(first).decision
+    assert decided(first) == made
+
+
+def test_a_missing_checkpoint_is_no_reason_to_replace_the_champion(decided, registered, first, second, store):
+    registered(first)
+    tracking = Tracking.of(store)
+    checkpoint_of(tracking, find_version(tracking, MODEL_NAME, alias=CHAMPION)).path.unlink()
+    _stays_challenger(decided(second), "can't be compared with the champion, version 1: ")
+    assert registered(second).aliases == ("challenger",)
+    assert _aliases(store) == {"champion": "1", "challenger": "2"}
+
+
+def test_a_disk_that_is_away_is_no_reason_to_replace_the_champion(decided, registered, first, second, store, tmp_path):
+    registered(first)
+    registered(second)  # it is recorded while the disk is there
+    before = _aliases(store)
+    shutil.move(store.mlflow_artifacts, tmp_path / "away")
+    decision = decided(replace(second, report_digest="another evaluation"))
+    _stays_challenger(decision, "can't be compared with the champion, version 1: ")
+    shutil.move(tmp_path / "away", store.mlflow_artifacts)
+    assert _aliases(store) == before
+
+
+def test_a_damaged_checkpoint_is_no_reason_to_replace_the_champion(decided, registered, first, second, store):
+    registered(first)
+    tracking = Tracking.of(store)
+    checkpoint_of(tracking, find_version(tracking, MODEL_NAME, alias=CHAMPION)).path.write_bytes(b"no weights")
+    _stays_challenger(decided(second), "not a flowmodel checkpoint")
+
+
+def test_a_missing_encoder_is_no_reason_to_replace_the_champion(decided, registered, first, second, store, tmp_path):
+    registered(with_header(first, tmp_path / "gone", encoder="local-dir:/gone"))
+    _stays_challenger(decided(second), "/gone")
+    assert registered(second).aliases == ("challenger",) and _aliases(store)["champion"] == "1"
+
+
+def test_other_colors_are_no_reason_to_replace_the_champion(
+    decided, registered, first, second, store, tiny_recipe, prepared, tmp_path
+):
+    values = tiny_recipe.model_dump(mode="json")
+    values["data"]["colour"] = "rgb"
+    values["training"] |= {"steps": 2}
+    recipe = parse_recipe(values, "test")
+    opaque = train(recipe, prepare(recipe, prepared.store), tmp_path / "opaque").checkpoint
+    registered(candidate_of(opaque, first.report, first.grid))
+    _stays_challenger(decided(second), "it draws rgba, the champion rgb, and scores of different colors say nothing")
+    assert registered(second).aliases == ("challenger",) and _aliases(store)["champion"] == "1"
+
+
+def test_only_an_answer_that_there_is_none_lets_the_rules_alone_decide(decided, registered, first, second, store):
+    registered(first)
+    Tracking.of(store).client.delete_model_version(MODEL_NAME, "1")
+    decision = decided(second)
+    assert decision.outcome == "champion" and decision.reason == "there is no champion, the recipe's rules alone decide"
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+class _Server:
+    """A real MLflow server that can be stopped and started again."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.uri = f"http://127.0.0.1:{port}"
+        where = ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder / "artifacts")]
+        self._command = [sys.executable, "-m", "mlflow", "server", *where, "--host", "127.0.0.1", "--port", str(port)]
+        self._process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        command = [*self._command, "--workers", "1"]
+        self._process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 240
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", int(self.uri.rpartition(":")[2])), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.5)
+        raise TimeoutError(self.uri)
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.terminate()
+            self._process.wait(timeout=60)
+            self._process = None
+
+
+@pytest.mark.slow
+def test_an_unreachable_server_is_no_reason_to_replace_the_champion(
+    decided, recorded, registered, first, second, store, tmp_path, monkeypatch
+):
+    server = _Server(tmp_path, _free_port())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    server.start()
+    try:
+        registered(first)
+        recorded(second)
+        server.stop()
+        decision = decided(second, record=False)
+        _stays_challenger(
+            decision, f"can't be compared with the champion: MLflow store {server.uri}: the server can't be reached"
+        )
+        server.start()
+        made = registered_by(store, second, decision)
+        assert made.aliases == ("challenger",) and _aliases(store) == {"champion": "1", "challenger": "2"}
+    finally:
+        server.stop()
+
+
+def test_an_alias_that_a_person_has_moved_is_told_and_stands(decided, registered, first, second, store):
+    registered(second)
+    registered(first)
+    client = Tracking.of(store).client
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, "1")  # as MLflow's own page does
+    decision = decided(first)
+    assert decision.outcome == "challenger" and decision.champion == "1"
+    assert "version 2 was champion until somebody moved the alias in MLflow" in decision.reason
+    assert decision.notes == ("somebody moved the alias `champion` from version 2 to version 1 in MLflow, and that stands",)
+    again = registered(first)
+    assert again.aliases == ("challenger",) and _aliases(store)["champion"] == "1"
+    # It was told; from now on the version counts as rolled back.
+    later = decided(first)
+    assert later.notes == () and later.outcome == "challenger"
+    assert "`flowmodel champion set 2` brings it back" in later.reason
+    set_champion(store, "2")
+    assert decided(first).outcome == "champion" and registered(first).aliases == ("champion",)
+
+
+def test_an_alias_that_a_person_has_removed_is_told_and_stays_away(decided, registered, first, second, store):
+    registered(second)
+    Tracking.of(store).client.delete_registered_model_alias(MODEL_NAME, CHAMPION)
+    for candidate in (first, second):
+        decision = decided(candidate)
+        assert decision.outcome == "challenger"
+        assert decision.reason.startswith("somebody removed the alias `champion` from version 1 in MLflow")
+        assert decision.notes and "`flowmodel champion set` names one" in decision.reason
+        registered(candidate)
+    assert "champion" not in _aliases(store)
+    set_champion(store, "2")
+    assert _aliases(store) == {"champion": "2", "challenger": "1"}
