@@ -49,7 +49,7 @@ Row = dict[str, Any]
 ICONS = 300  # that are drawn of each split, at most
 BATCH = 32
 BASE = "base"
-HELD_OUT = (Split.VALIDATION, Split.UNSEEN_CONCEPT)
+SPLITS = (Split.TRAIN, Split.VALIDATION, Split.UNSEEN_CONCEPT)
 _SIZE = 32
 _SETTINGS = (
     f"data.size={_SIZE}",
@@ -121,8 +121,8 @@ class Scorer:
         """`<split>_kid`, `<split>_top1` and `<split>_top5`, by the recipe's way of sampling with `changes`."""
         config = SamplingConfig.model_validate(generator.sampling().model_dump() | dict(changes or {}))
         real, scores = self._real, {}
-        of_split = {Split.TRAIN: real.known(generator.trained_ids)} | {split: real.of_split(split) for split in HELD_OUT}
-        for split, ids in of_split.items():
+        for split in SPLITS:
+            ids = real.known(generator.trained_ids) if split == Split.TRAIN else real.of_split(split)
             rows = real.rows(sorted(ids))
             rows = rows[:: max(1, len(rows) // ICONS)]
             prompts = [real.prompts[row] for row in rows]
@@ -161,17 +161,17 @@ def run(variant: str, recipe: Recipe, dataset: IconDataset, scorer: Scorer, fold
         yield of_all | {"variant": f"EMA {width:g}"} | scorer.score(generator)
 
 
-def held_out(row: Row) -> tuple[float, float]:
-    """KID and top-5 retrieval, each the mean of validation's icons and unseen ones."""
-    kid, top5 = (fmean(row[f"{split}_{score}"] for split in HELD_OUT) for score in ("kid", "top5"))
+def overall(row: Row) -> tuple[float, float]:
+    """KID and top-5 retrieval, each the mean of trained, validation and unseen icons."""
+    kid, top5 = (fmean(row[f"{split}_{score}"] for split in SPLITS) for score in ("kid", "top5"))
     return kid, top5
 
 
 def verdict(row_of_seed: Mapping[int, Row], base_of_seed: Mapping[int, Row]) -> str:
-    """`better` or `worse` than the base where KID and retrieval of held-out icons both say so with every seed; else empty."""
+    """`better` or `worse` than the base where KID and retrieval both say so with every seed; else empty."""
     gains: list[float] = []
     for seed, row in row_of_seed.items():
-        (kid, top5), (base_kid, base_top5) = held_out(row), held_out(base_of_seed[seed])
+        (kid, top5), (base_kid, base_top5) = overall(row), overall(base_of_seed[seed])
         gains += [base_kid - kid, top5 - base_top5]
     return "better" if min(gains) > 0 else "worse" if max(gains) < 0 else ""
 

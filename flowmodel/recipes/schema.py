@@ -27,7 +27,7 @@ CaptionTemplate = Literal["name", "name_keywords", "name_group", "name_tone", "n
 class _Section(BaseModel):
     """A part of a recipe.
 
-    Switches that were measured and brought nothing are removed. Checkpoints of before still name them; what was off is dropped.
+    Switches for which no measurement spoke are removed. Checkpoints of before still name them; what was off is dropped.
 
     Attributes:
         removed: fields of before, each with the value that was off; ANYTHING where another field was the switch.

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from benchmarks.ablations import BASE, EMA_WIDTHS, SAMPLINGS, VARIANTS, Scorer, run, select, summary, variant_recipe
+from benchmarks.ablations import BASE, EMA_WIDTHS, SAMPLINGS, SPLITS, VARIANTS, Scorer, run, select, summary, variant_recipe
 from flowmodel.data.keys import base_key
 from tests.training.helpers import changed
 
@@ -41,15 +41,14 @@ def test_the_base_is_scored_with_every_way_of_sampling_and_every_average(tiny_re
         f"EMA {w:g}" for w in EMA_WIDTHS
     ]
     for row in rows:
-        scores = {f"{split}_{score}" for split in ("train", "validation", "unseen_concept") for score in ("kid", "top1", "top5")}
+        scores = {f"{split}_{score}" for split in SPLITS for score in ("kid", "top1", "top5")}
         assert scores <= row.keys() and all(math.isfinite(row[name]) for name in scores)
     assert rows[0]["validation_loss"] > 0 and rows[0]["pictures"] == 240
     assert len({row["validation_kid"] for row in rows}) == len(rows)  # each of them draws something else
 
 
 def _row(variant, seed, kid, top5):
-    splits = ("validation", "unseen_concept")
-    return {"variant": variant, "seed": seed} | {f"{s}_kid": kid for s in splits} | {f"{s}_top5": top5 for s in splits}
+    return {"variant": variant, "seed": seed} | {f"{s}_kid": kid for s in SPLITS} | {f"{s}_top5": top5 for s in SPLITS}
 
 
 @pytest.mark.parametrize(
