@@ -126,7 +126,8 @@ def normalise_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Coll
     changed = [_normalise_row(*row, size=size, trim=trim) for row in zip(*columns, strict=True)]
     icons[list(_CHANGED)] = pd.DataFrame(changed, columns=_CHANGED)
     icons["height"] = icons["width"]
-    return NORMALIZED_ICONS.write(out, icons, {"size": str(size), "sources": json.dumps(list(tables))})
+    metadata = {"size": str(size), "sources": json.dumps(list(tables))}
+    return NORMALIZED_ICONS.write(out, icons.drop(columns="png"), metadata)
 
 
 def source_order(normalised: Path) -> list[str]:
