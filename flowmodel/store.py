@@ -21,6 +21,15 @@ class Store:
         """Path of a file that the asset named `asset` writes."""
         return self.root / asset / name
 
+    def relative(self, path: Path) -> str:
+        """`path` as records name it: relative to the store where it lies there, so that a store can be moved or renamed."""
+        path = path.resolve()
+        return (path.relative_to(self.root.resolve()) if path.is_relative_to(self.root.resolve()) else path).as_posix()
+
+    def locate(self, name: str) -> Path:
+        """Where what :meth:`relative` has named lies now."""
+        return self.root / name
+
     @property
     def downloads(self) -> Path:
         """What sources have fetched, so that it isn't fetched again."""

@@ -24,11 +24,9 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Artifact | IconDataset) -> None:
         store = self.store.open()
-        path = obj.path.resolve()
-        if path.is_relative_to(store.root):
-            path = path.relative_to(store.root)
+        record = {"path": store.relative(obj.path), "digest": obj.digest}
         for run_id in {None, _run_id(context)}:
-            write_json(_record(store, context.asset_key, run_id), {"path": path.as_posix(), "digest": obj.digest})
+            write_json(_record(store, context.asset_key, run_id), record)
 
     @readable_failures()
     def load_input(self, context: dg.InputContext) -> Artifact | IconDataset:
@@ -46,7 +44,7 @@ def load_artifact(store: Store, key: dg.AssetKey, run_id: str | None = None) -> 
     if not record.exists():
         raise FlowmodelError(f"asset '{name}': never materialised in {store.root}; materialise '{name}' first")
     values = read_json(record)
-    artifact = Artifact(store.root / values["path"], values["digest"])
+    artifact = Artifact(store.locate(values["path"]), values["digest"])
     if not artifact.path.exists():
         raise FlowmodelError(f"{artifact.path}: the file of asset '{name}' is gone; materialise '{name}' again")
     if artifact.path.is_dir():

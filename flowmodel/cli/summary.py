@@ -1,7 +1,5 @@
 """What the last pipeline run has made, for someone who looks at a terminal."""
 
-from pathlib import Path
-
 from rich.console import Console
 from rich.table import Table
 
@@ -48,8 +46,8 @@ def print_summary(store: Store, console: Console) -> None:
     if not released.exists():
         raise FlowmodelError(f"{released}: nothing is registered in this store yet; run: make quickstart")
     record = read_json(released)
-    console.print(metrics_table(EvaluationReport.read(Path(record["metrics"]))))
-    console.print(f"sample grid       {record['grid']}", soft_wrap=True)
+    console.print(metrics_table(EvaluationReport.read(store.locate(record["metrics"]))))
+    console.print(f"sample grid       {store.locate(record['grid'])}", soft_wrap=True)
     aliases = " and ".join(record["aliases"]) or "no alias"
     console.print(f"registered model  {record['name']}, version {record['version']} ({aliases})")
     console.print(f"decision          {record['decision']['reason']}", soft_wrap=True)

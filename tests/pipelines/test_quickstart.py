@@ -2,15 +2,19 @@
 
 import base64
 import io
+import shutil
 from collections import Counter
 
 import dagster as dg
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from flowmodel.cli.summary import print_summary
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.recipes.split import Split
+from flowmodel.store import Store
 from pipelines.artifacts import load_artifact
 from pipelines.definitions import defs
 from pipelines.reporting import MAX_INLINE, pictures
@@ -116,6 +120,27 @@ def test_a_second_run_encodes_and_trains_nothing(first, again):
 
 def test_a_second_run_registers_nothing_new(first, again):
     assert metadata(again, "registered_model")["version"] == metadata(first, "registered_model")["version"]
+
+
+def test_what_we_write_into_a_store_does_not_say_where_the_store_lies(again, shared_project):
+    store = shared_project.store
+    ours = [path for path in store.root.rglob("*") if path.is_file() and path.relative_to(store.root).parts[0] != "mlflow"]
+    assert [path for path in ours if str(store.root).encode() in path.read_bytes()] == []
+
+
+def test_a_store_that_was_moved_goes_on(again, shared_project, tmp_path, monkeypatch):
+    moved = Store(shutil.copytree(shared_project.store.root, tmp_path / "moved"))
+    hidden = shared_project.store.root.rename(tmp_path / "hidden")
+    monkeypatch.setenv("FLOWMODEL_STORE", str(moved.root))
+    try:
+        console = Console(record=True, width=200)
+        print_summary(moved, console)
+        assert f"sample grid       {moved.root}/sample_grid/tiny-" in console.export_text()
+        result = shared_project.run()
+    finally:
+        hidden.rename(shared_project.store.root)
+    assert result.success and metadata(result, "flow_checkpoint")["trained_now"] is False
+    assert metadata(result, "registered_model")["version"] == metadata(again, "registered_model")["version"]
 
 
 def test_a_fresh_training_is_one_even_where_a_finished_one_lies(again, shared_project):

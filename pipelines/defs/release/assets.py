@@ -87,9 +87,9 @@ def registered_model(
         "run_id": registered.run_id,
         "decision": {"outcome": decision.outcome, "reason": decision.reason, "champion": decision.champion},
         "rules": decision.records,
-        "checkpoint": str(flow_checkpoint.path),
-        "metrics": str(evaluation.path),
-        "grid": str(sample_grid.path),
+        "checkpoint": files.relative(flow_checkpoint.path),
+        "metrics": files.relative(evaluation.path),
+        "grid": files.relative(sample_grid.path),
     }
     return materialised(
         Artifact.of(write_json(files.released, record)),
