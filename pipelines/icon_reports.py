@@ -110,7 +110,7 @@ def _pairs(name: str, pairs: "pd.DataFrame", normalised: Path, path: Path) -> di
         images.append((shown[a], shown[b]))
         labels.append(f"{distance:.3f} {shown.name(a)}")
     sheet = comparison_grid(images, columns=6, labels=labels, cell=64)
-    return pictures(name, sheet, path.with_name(f"{path.stem}-{name}.png"))
+    return pictures(name, sheet, path.with_suffix(f".{name}.png"))
 
 
 def splits_summary(path: Path, normalised: Path) -> dict[str, Any]:

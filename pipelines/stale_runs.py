@@ -9,33 +9,14 @@ quickstart` and `make ui` call this module first.
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import dagster as dg
 
+from flowmodel.locks import forget, has_ended, run_lock
 from flowmodel.store import Store
 
-try:
-    import fcntl
-except ImportError:  # Windows: no locks, so no run is ever taken for dead
-    fcntl = None  # type: ignore[assignment]
-
 _ALIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-
-
-@contextmanager
-def run_lock(store: Store, run_id: str) -> Iterator[None]:
-    """Hold the lock of run `run_id`."""
-    path = _lock_path(store, run_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        _try_lock(file)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def holding_run_lock(executor: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
@@ -66,32 +47,11 @@ class _LockingExecutor(dg.Executor):
 
 def end_stale_runs(instance: dg.DagsterInstance, store: Store) -> list[str]:
     """Report the runs that have died as cancelled; returns their ids."""
-    dead = [run for run in instance.get_runs(dg.RunsFilter(statuses=_ALIVE)) if _has_died(_lock_path(store, run.run_id))]
+    dead = [run for run in instance.get_runs(dg.RunsFilter(statuses=_ALIVE)) if has_ended(store, run.run_id)]
     for run in dead:
         instance.report_run_canceled(run, "The run's process no longer exists; start it again, and a training continues.")
-        _lock_path(store, run.run_id).unlink(missing_ok=True)
+        forget(store, run.run_id)
     return [run.run_id for run in dead]
-
-
-def _lock_path(store: Store, run_id: str) -> Path:
-    return store.root / "runs" / f"{run_id}.lock"
-
-
-def _has_died(path: Path) -> bool:
-    if fcntl is None or not path.exists():
-        return False
-    with path.open(encoding="utf-8") as file:
-        return _try_lock(file)
-
-
-def _try_lock(file: TextIO) -> bool:
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def main() -> int:

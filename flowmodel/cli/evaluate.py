@@ -31,6 +31,7 @@ def evaluate(
     from flowmodel.data.prepare import prepare
     from flowmodel.evaluation.html.page import evaluate_and_report
     from flowmodel.files import write_bytes
+    from flowmodel.locks import in_use
     from flowmodel.registry.curves import training_curves
     from flowmodel.registry.tracking import Tracking
     from flowmodel.store import Store
@@ -47,7 +48,7 @@ def evaluate(
     if icons is not None:
         config = config.model_copy(update={"max_icons": icons})
     # Nothing but the page, the numbers and the cached features is kept.
-    with Stages(console) as stages, tempfile.TemporaryDirectory(prefix="flowmodel-") as folder:
+    with in_use(store), Stages(console) as stages, tempfile.TemporaryDirectory(prefix="flowmodel-") as folder:
         dataset = prepare(recipe, store, sources, log=stages)
         curves = training_curves(Tracking.of(store), checkpoint)
         evaluation = evaluate_and_report(

@@ -30,6 +30,7 @@ def train(
     from flowmodel.cli.terminal import TerminalObserver
     from flowmodel.data.dataset import IconDataset
     from flowmodel.data.prepare import prepare
+    from flowmodel.locks import in_use
     from flowmodel.recipes import load_recipe
     from flowmodel.store import Store
     from flowmodel.training.loop import train as run_training
@@ -38,8 +39,9 @@ def train(
     given = {"training.device": device, "training.init": init}
     chosen = load_recipe(recipe, [*(set_ or []), *(f"{field}={value}" for field, value in given.items() if value)])
     store = Store.from_environment()
-    # Under `accelerate launch` all processes come here.
-    folder, is_main = made_by_main(chosen.training.device, lambda: prepare(chosen, store, sources, log=console.print).folder)
-    console.quiet = not is_main
-    with TerminalObserver(console, out) as observer:
-        run_training(chosen, IconDataset.open(folder), out, [observer] if is_main else [])
+    with in_use(store):
+        # Under `accelerate launch` all processes come here.
+        folder, is_main = made_by_main(chosen.training.device, lambda: prepare(chosen, store, sources, log=console.print).folder)
+        console.quiet = not is_main
+        with TerminalObserver(console, out) as observer:
+            run_training(chosen, IconDataset.open(folder), out, [observer] if is_main else [])

@@ -101,8 +101,7 @@ def load_judge(
     Raises FlowmodelError when no icon is in the split `train`, or the file in `cache` is damaged.
     """
     recipe = recipe or JudgeRecipe()
-    name = sha256_json([dataset.digest, extractor.digest, real.colour, asdict(recipe)])
-    path = cache / f"judge-{name[:16]}.safetensors"
+    path = cache / _file_name(dataset, real, extractor, recipe)
     if not path.exists():
         log("training the judge on the real icons of the split 'train'")
         pair = _train(real, recipe)
@@ -111,6 +110,21 @@ def load_judge(
         with atomic_path(path) as temporary:
             save_file(pair.state_dict(), temporary, metadata={"judge": json.dumps(description, sort_keys=True)})
     return _read(path)
+
+
+def read_judge(path: Path, dataset: IconDataset, real: RealIcons, extractor: FeatureExtractor) -> Judge:
+    """The judge in the file `path`, which :func:`load_judge` has made of the same data set.
+
+    Raises FlowmodelError when it is missing, damaged, or was made of other icons, colours or features.
+    """
+    if path.name != _file_name(dataset, real, extractor, JudgeRecipe()):
+        raise FlowmodelError(f"{path}: not the judge of {dataset.folder} in {real.colour}; make the judge of this data set first")
+    return _read(path)
+
+
+def _file_name(dataset: IconDataset, real: RealIcons, extractor: FeatureExtractor, recipe: JudgeRecipe) -> str:
+    name = sha256_json([dataset.digest, extractor.digest, real.colour, asdict(recipe)])
+    return f"judge-{name[:16]}.safetensors"
 
 
 def judge_of(dataset: IconDataset, cache: Path, colour: Colour, log: Callable[[str], None] = lambda _: None) -> Judge:

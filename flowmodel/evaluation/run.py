@@ -16,7 +16,7 @@ from flowmodel.evaluation.aggregate import SeedScores, by_group, over_seeds
 from flowmodel.evaluation.baselines import Baselines
 from flowmodel.evaluation.clip import load_clip
 from flowmodel.evaluation.features import FeatureExtractor, Features, load_extractor
-from flowmodel.evaluation.judge import load_judge
+from flowmodel.evaluation.judge import load_judge, read_judge
 from flowmodel.evaluation.losses import losses
 from flowmodel.evaluation.metrics.coverage import NEIGHBOURS
 from flowmodel.evaluation.metrics.distances import CONFIDENCE
@@ -66,6 +66,7 @@ def evaluate(
     config: EvaluationConfig | None = None,
     with_sweeps: bool = False,
     log: Callable[[str], None] = lambda _: None,
+    judge: Path | None = None,
 ) -> Evaluation:
     """Draw one sample a seed for each trained icon and each held-out one, by its caption, and score them.
 
@@ -77,6 +78,7 @@ def evaluate(
     Args:
         config: in place of the recipe's own.
         with_sweeps: also score other numbers of steps and other guidance, on fewer icons (sweeps.py).
+        judge: file of the data set's judge; without it the one in `cache`, which is trained the first time.
 
     Raises:
         FlowmodelError: the checkpoint is unreadable, an encoder or feature package is missing, or no icon is left to score.
@@ -96,13 +98,16 @@ def evaluate(
     samples_path = save_samples(folder / SAMPLES_FILE, samples)
     log("scoring")
     train_rows = real.rows(real.known(generator.header.seen_ids))
-    judge = load_judge(dataset, real, extractor, cache, log=log)
+    if judge is not None:
+        judged_by = read_judge(judge, dataset, real, extractor)
+    else:
+        judged_by = load_judge(dataset, real, extractor, cache, log=log)
     clip, why_not = load_clip(config.clip, dataset.encoder, generator.device)
     left_out = {}
     if clip is None:
         left_out["clip_similarity"] = why_not
         log(f"without clip_similarity: {why_not}")
-    scorer = Scorer(real, train_rows, judge, clip)
+    scorer = Scorer(real, train_rows, judged_by, clip)
     seeds = [_score(scorer, Pictures(rgba_N4HW, extractor(rgba_N4HW)), samples, rows_of) for rgba_N4HW in samples.rgba_SN4HW]
     metrics, spread = over_seeds(seeds)
     loss_of, why_not = losses(generator, dataset)

@@ -10,6 +10,7 @@ from flowmodel.evaluation import judge as judge_module
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.judge import JudgeRecipe, load_judge
 from flowmodel.evaluation.metrics.retrieval import ranks
+from flowmodel.evaluation.run import evaluate
 from flowmodel.recipes.split import Split
 
 QUICK = JudgeRecipe(steps=20)
@@ -76,3 +77,17 @@ def test_a_damaged_judge_is_named(make, tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(FlowmodelError, match=rf"{path.name}: not the judge of an evaluation; remove it"):
         make(tmp_path)
+
+
+def test_the_judge_that_is_given_is_the_one_that_judges(tiny_training, prepared, real, tmp_path):
+    given = load_judge(prepared.dataset, real, load_extractor(), tmp_path / "given").artifact
+    config = tiny_training.recipe.evaluation.model_copy(update={"max_icons": 4, "seeds": (1,)})
+
+    def evaluated(judge):
+        cache = prepared.store.root / "features"
+        return evaluate(tiny_training.checkpoint, prepared.dataset, tmp_path / "out", cache, config=config, judge=judge)
+
+    assert evaluated(given.path).report.settings.judge_digest == given.digest
+    other = given.path.rename(tmp_path / "given" / "judge-of-another-data-set.safetensors")
+    with pytest.raises(FlowmodelError, match=r"judge-of-another.*: not the judge of .* in rgba; make the judge of this data set"):
+        evaluated(other)

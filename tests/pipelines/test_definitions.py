@@ -128,6 +128,12 @@ def test_the_comparison_has_a_job_of_its_own_that_makes_no_asset_of_the_deployme
     assert graph.get(COMPARISON).automation_condition is None and not graph.get(COMPARISON).parent_keys
 
 
+def test_who_judges_is_an_input_of_what_is_judged():
+    (evaluation,) = [a for a in defs().assets if isinstance(a, dg.AssetsDefinition) and dg.AssetKey("evaluation") in a.keys]
+    assert evaluation.keys_by_input_name["judge"] == dg.AssetKey("judge")
+    assert not evaluation.op.input_dict["judge"].dagster_type.is_nothing
+
+
 def test_the_gate_comes_before_the_registry(graph):
     (check,) = (key for key in graph.asset_check_keys if key.name == "meets_thresholds")
     assert graph.get(check).blocking and check.asset_key in graph.get(dg.AssetKey("registered_model")).parent_keys

@@ -2,19 +2,21 @@
 
 import base64
 import io
+import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 
 import dagster as dg
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
-from flowmodel.cli.summary import print_summary
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.recipes.split import Split
-from flowmodel.store import Store
+from flowmodel.registry.champion import registered_versions
+from flowmodel.store import PROJECT_ROOT, Store
 from pipelines.artifacts import load_artifact
 from pipelines.definitions import defs
 from pipelines.reporting import MAX_INLINE, pictures
@@ -128,19 +130,28 @@ def test_what_we_write_into_a_store_does_not_say_where_the_store_lies(again, sha
     assert [path for path in ours if str(store.root).encode() in path.read_bytes()] == []
 
 
-def test_a_store_that_was_moved_goes_on(again, shared_project, tmp_path, monkeypatch):
-    moved = Store(shutil.copytree(shared_project.store.root, tmp_path / "moved"))
-    hidden = shared_project.store.root.rename(tmp_path / "hidden")
-    monkeypatch.setenv("FLOWMODEL_STORE", str(moved.root))
+def test_a_store_that_was_cleaned_and_moved_goes_on(again, shared_project, tmp_path):
+    before, hidden = shared_project.store.root, shared_project.store.root.with_name("hidden")
+    moved = Store(shutil.copytree(before, tmp_path / "moved"))
+    versions = [row.version for row in registered_versions(moved)]
+    environment = os.environ | {"FLOWMODEL_STORE": str(moved.root), "DAGSTER_HOME": str(tmp_path), "COLUMNS": "200"}
+
+    def run(*command: str) -> str:
+        done = subprocess.run([sys.executable, "-m", *command], env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    before.rename(hidden)
     try:
-        console = Console(record=True, width=200)
-        print_summary(moved, console)
-        assert f"sample grid       {moved.root}/sample_grid/tiny-" in console.export_text()
-        result = shared_project.run()
+        assert "asset flow_checkpoint" in run("flowmodel", "store")
+        runs = run("flowmodel", "store", "clean", "--yes").splitlines()[:-1]
+        assert len(runs) == 2 and all("artifacts/runs/" in line for line in runs)  # all else is the latest of some asset
+        log = run("dagster", "job", "execute", "-m", "pipelines.definitions", "-j", "quickstart")
+        assert "the finished training is taken as it is" in log and "0 captions encoded" in log
+        assert f"sample grid       {moved.root}/sample_grid/tiny-" in run("flowmodel", "summary")
+        assert not before.exists() and [row.version for row in registered_versions(moved)] == versions
     finally:
-        hidden.rename(shared_project.store.root)
-    assert result.success and metadata(result, "flow_checkpoint")["trained_now"] is False
-    assert metadata(result, "registered_model")["version"] == metadata(again, "registered_model")["version"]
+        hidden.rename(before)
 
 
 def test_a_fresh_training_is_one_even_where_a_finished_one_lies(again, shared_project):

@@ -10,14 +10,15 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
+from flowmodel.locks import run_lock
 from flowmodel.store import PROJECT_ROOT, Store
-from pipelines.stale_runs import end_stale_runs, run_lock
+from pipelines.stale_runs import end_stale_runs
 
 HOLD_LOCK = """
 import sys, time
 from pathlib import Path
 from flowmodel.store import Store
-from pipelines.stale_runs import run_lock
+from flowmodel.locks import run_lock
 with run_lock(Store(Path(sys.argv[1])), sys.argv[2]):
     print("locked", flush=True)
     time.sleep(60)

@@ -38,9 +38,10 @@ def evaluate_and_report(
     with_sweeps: bool = True,
     curves: Curves | None = None,
     log: Callable[[str], None] = lambda _: None,
+    judge: Path | None = None,
 ) -> Evaluation:
     """:func:`evaluate` with its files in `folder`, and the report as `out`. Raises FlowmodelError as that does."""
-    evaluation = evaluate(checkpoint, dataset, folder, cache, config=config, with_sweeps=with_sweeps, log=log)
+    evaluation = evaluate(checkpoint, dataset, folder, cache, config=config, with_sweeps=with_sweeps, log=log, judge=judge)
     log("writing the report")
     animation = animate(checkpoint, load_samples(evaluation.samples), folder / ANIMATION_FILE)
     write_report(out, evaluation, checkpoint, animation, curves)

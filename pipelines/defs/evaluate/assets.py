@@ -34,7 +34,6 @@ def _out(description: str, kinds: set[str]) -> dg.AssetOut:
 # One step for both: the samples are drawn once. Both come before the gate, as somebody who wonders why a model was refused wants
 # to see what it drew.
 @dg.multi_asset(
-    deps=["judge"],
     outs={
         "evaluation": _out("KID, retrieval and copy ratio, each beside what real icons score.", {"pytorch", "json"}),
         "sample_grid": _out("Samples beside the real icons, of trained and of held-out captions.", {"python", "png"}),
@@ -42,7 +41,11 @@ def _out(description: str, kinds: set[str]) -> dg.AssetOut:
 )
 @readable_failures()
 def evaluation(
-    context: dg.AssetExecutionContext, store: StoreResource, flow_checkpoint: Artifact, icon_dataset: IconDataset
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    flow_checkpoint: Artifact,
+    icon_dataset: IconDataset,
+    judge: Artifact,
 ) -> tuple[dg.MaterializeResult[Artifact], dg.MaterializeResult[Artifact]]:
     from PIL import Image
 
@@ -64,7 +67,14 @@ def evaluation(
     tracking = Tracking.of(files)
     curves = training_curves(tracking, checkpoint)
     result = evaluate_and_report(
-        checkpoint, icon_dataset, folder, page, files.root / "features", curves=curves, log=context.log.info
+        checkpoint,
+        icon_dataset,
+        folder,
+        page,
+        files.root / "features",
+        curves=curves,
+        log=context.log.info,
+        judge=judge.path,
     )
     trained = result.report.metrics[Split.TRAIN]
     context.log.info(f"KID {trained.kid:.4g}, right icon nearest among all: {trained.top1_of_all:.1%} of {trained.count}")

@@ -1,0 +1,73 @@
+"""`flowmodel store`: what lies in the store, and what of it nothing needs any more."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from flowmodel.cli.common import console
+from flowmodel.store import Store
+
+if TYPE_CHECKING:
+    from flowmodel.inventory import Registered
+
+app = typer.Typer(help="What lies in the store, how large it is, what refers to it; and how to be rid of the rest.")
+
+
+@app.callback(invoke_without_command=True)
+def show(context: typer.Context) -> None:
+    """What lies in the store, by kind: how much, how large, and what refers to it."""
+    if context.invoked_subcommand is not None:
+        return
+    from flowmodel.inventory import disk_usage, inventory
+
+    store = Store.from_environment()
+    entries = inventory(store, _registered(store))
+    table = Table("", "", "size", "referred to by", caption=str(store.root), caption_justify="left")
+    for kind in dict.fromkeys(entry.kind for entry in entries):
+        of_kind = [entry for entry in entries if entry.kind == kind]
+        for words in dict.fromkeys(entry.referred_by for entry in of_kind):
+            same = [entry for entry in of_kind if entry.referred_by == words]
+            what = same[0].path.relative_to(store.root).as_posix() if len(same) == 1 else f"{len(same)} of them"
+            table.add_row(kind, what, _size(disk_usage(same)), words or "[bold]nothing[/bold]")
+    console.print(table)
+    unused = [entry for entry in entries if not entry.referred_by]
+    console.print(
+        f"{_size(disk_usage(entries))}, of which nothing refers to {_size(disk_usage(unused))}: `flowmodel store clean`"
+    )
+
+
+@app.command()
+def clean(yes: Annotated[bool, typer.Option("--yes", help="Remove it; else it is only shown.")] = False) -> None:
+    """Remove what no record points to: no asset, no registered version, no training that isn't finished."""
+    from flowmodel.inventory import clean as remove
+    from flowmodel.inventory import disk_usage, inventory
+
+    store = Store.from_environment()
+    registered = _registered(store)
+    unused = remove(store, registered) if yes else [e for e in inventory(store, registered) if not e.referred_by]
+    for entry in unused:
+        console.print(f"{_size(disk_usage([entry])):>10}  {entry.path.relative_to(store.root)}", soft_wrap=True)
+    if not unused:
+        console.print("everything here is referred to by something")
+    elif yes:
+        console.print(f"removed: {_size(disk_usage(unused))}")
+    else:
+        console.print(f"nothing refers to these, {_size(disk_usage(unused))}; `flowmodel store clean --yes` removes them")
+
+
+def _registered(store: Store) -> "list[Registered]":
+    """Raises FlowmodelError when MLflow can't be asked: then nobody knows what the versions need."""
+    from flowmodel.inventory import Registered
+    from flowmodel.registry.references import CHECKPOINT_DIGEST, MODEL_NAME, versions_of
+    from flowmodel.registry.tracking import NotFound, Tracking
+
+    try:
+        versions = versions_of(Tracking.of(store), MODEL_NAME)
+    except NotFound:  # no database
+        return []
+    return [Registered(str(v.version), v.tags[CHECKPOINT_DIGEST], v.tags["dataset_digest"]) for v in versions]
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

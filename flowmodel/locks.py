@@ -1,0 +1,97 @@
+"""Who is at work in a store: files that are locked while a process lives, and that the system unlocks however it ends.
+
+Everybody who works also shares a lock of the store's folder, which whoever cleans the store must have alone: so nothing is
+removed under a process that has just begun.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import permission_denied
+from flowmodel.store import Store
+
+try:
+    import fcntl
+except ImportError:  # Windows: no locks, so nobody is ever seen at work, or taken for dead
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def in_use(store: Store) -> Iterator[None]:
+    """Keep `store` from being cleaned; waits for somebody who is cleaning it."""
+    store.root.mkdir(parents=True, exist_ok=True)
+    with _opened(store.root, os.O_RDONLY) as folder:
+        if fcntl is not None:
+            fcntl.flock(folder, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def run_lock(store: Store, run_id: str) -> Iterator[None]:
+    """Hold the lock of run `run_id`, and keep `store` from being cleaned."""
+    path = _path(store, run_id)
+    with in_use(store):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _opened(path, os.O_RDWR | os.O_CREAT) as file:
+            _try_lock(file)
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(store: Store) -> Iterator[None]:
+    """Let nobody begin to work in `store`; raises FlowmodelError where somebody is at work."""
+    with _opened(store.root, os.O_RDONLY) as folder:
+        if fcntl is not None and not _try_lock(folder):
+            runs = [path.stem for path in (store.root / "runs").glob("*.lock") if not has_ended(store, path.stem)]
+            who = f"run {' and run '.join(sorted(runs))}" if runs else "another process"
+            raise FlowmodelError(f"{store.root}: {who} is at work in this store; try again when it has ended")
+        yield
+
+
+def has_ended(store: Store, run_id: str) -> bool:
+    """Whether the process that held the lock of run `run_id` has died; False where there is no such lock."""
+    path = _path(store, run_id)
+    if fcntl is None or not path.exists():
+        return False
+    with _opened(path, os.O_RDONLY) as file:
+        return _try_lock(file)
+
+
+def forget(store: Store, run_id: str) -> None:
+    """Remove the lock that a process has left which died."""
+    _path(store, run_id).unlink(missing_ok=True)
+
+
+def _path(store: Store, run_id: str) -> Path:
+    return store.root / "runs" / f"{run_id}.lock"
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    if fcntl is None:
+        yield -1
+        return
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except PermissionError:
+        raise permission_denied(path, "write" if flags & os.O_CREAT else "read") from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
