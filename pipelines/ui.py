@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from flowmodel.registry.sqlite import correct_addresses
 from flowmodel.store import PROJECT_ROOT, Store
 
 HOST = "127.0.0.1"
@@ -84,6 +85,7 @@ def start_dagster(port: int) -> Server:
 
 def start_mlflow(port: int, store: Store) -> Server:
     store.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
+    correct_addresses(store)  # the server doesn't know that a store can be moved
     where = ["--backend-store-uri", store.mlflow_uri, "--default-artifact-root", str(store.mlflow_artifacts)]
     serving = ["--host", HOST, "--port", str(port), "--workers", "1", "--no-serve-artifacts"]
     quiet = {

@@ -6,10 +6,12 @@ it has been moved to: whoever reads finds them there (:func:`current_path`), and
 """
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
+
+from flowmodel.store import Store
 
 _LOCK_SECONDS = 3.0
 _ARTIFACTS = ("mlflow", "artifacts")
@@ -20,6 +22,28 @@ _ADDRESSES = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
+
+
+def database_of(uri: str) -> Path | None:
+    """The file of MLflow's SQLite database at `uri`; None where that is something else."""
+    scheme, separator, path = uri.partition(":///")
+    return Path(path) if separator and scheme == "sqlite" else None
+
+
+def is_of_the_store(database: Path, store: Store) -> bool:
+    """Does it lie in the store, so that it moves with it? Elsewhere it may be the one of several stores."""
+    return database.resolve().is_relative_to(store.root.resolve())
+
+
+def correct_addresses(store: Store) -> None:
+    """Lead MLflow to the artifacts of a store that was moved, before a server of its own begins to read them.
+
+    Where that can't be done now, because the store can't be written or somebody else writes, whoever writes next does it.
+    """
+    database = database_of(store.mlflow_uri)
+    if database is not None and database.exists() and is_of_the_store(database, store):
+        with suppress(sqlite3.Error, OSError):
+            prepare(database, store.mlflow_artifacts.resolve())
 
 
 def read_only_uri(database: Path) -> str:

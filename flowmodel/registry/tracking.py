@@ -102,13 +102,12 @@ class Tracking:
     @property
     def database(self) -> Path | None:
         """The file of a SQLite database; None where MLflow is something else."""
-        scheme, separator, path = self.uri.partition(":///")
-        return Path(path) if separator and scheme == "sqlite" else None
+        return sqlite.database_of(self.uri)
 
     @property
     def _is_the_store_s(self) -> bool:
-        """Is it a database in the store, which moves with it? Elsewhere it may be the one of several stores."""
-        return self.database is not None and self.database.resolve().is_relative_to(self.store.root.resolve())
+        """Is it a database in the store, which moves with it?"""
+        return self.database is not None and sqlite.is_of_the_store(self.database, self.store)
 
     @property
     def shown_uri(self) -> str:

@@ -7,12 +7,14 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
 import pytest
 from PIL import Image
 
+from flowmodel import files
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.recipes.split import Split
 from flowmodel.registry.champion import registered_versions
@@ -40,8 +42,17 @@ ASSETS = {
 
 
 @pytest.fixture(scope="module")
-def first(shared_project):
-    return shared_project.run()
+def hashed() -> list[str]:
+    """Names of the files that the first run has read for their digests, one each time."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def first(shared_project, hashed):
+    digest_of = files._file_digest
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "_file_digest", lambda file: hashed.append(Path(file.name).name) or digest_of(file))
+        return shared_project.run()
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +75,13 @@ def test_data_versions_are_the_digests_of_the_files(first_versions, shared_proje
     for name, version in first_versions.items():
         artifact = load_artifact(shared_project.store, dg.AssetKey.from_user_string(name))
         assert version == artifact.digest, name
+
+
+def test_the_checkpoint_is_hashed_twice_at_most_and_its_weights_are_logged_once(first, hashed, shared_project):
+    checkpoint = load_artifact(shared_project.store, dg.AssetKey("flow_checkpoint"))
+    assert 1 <= hashed.count(checkpoint.path.name) <= 2
+    logged = [path for path in shared_project.store.mlflow_artifacts.rglob("*") if path.is_file()]
+    assert [path.name for path in logged if path.stat().st_size == checkpoint.path.stat().st_size] == [checkpoint.path.name]
 
 
 def test_every_asset_says_where_it_lies_and_how_large_it_is(first):

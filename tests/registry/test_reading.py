@@ -18,6 +18,7 @@ from flowmodel.model.pretrained import pretrained_weights
 from flowmodel.registry.models import RecordedModel, record_evaluation, register_version
 from flowmodel.registry.references import CHAMPION, MODEL_NAME, checkpoint_of, find_version, resolve_model
 from flowmodel.registry.runs import logged_values
+from flowmodel.registry.sqlite import correct_addresses
 from flowmodel.registry.tracking import NotFound, Tracking
 from flowmodel.store import Store
 from tests.registry.conftest import Candidate
@@ -73,6 +74,14 @@ def test_a_store_that_was_moved_is_read_and_written_where_it_lies_now(crowned, f
     with Tracking.of(moved).as_current():  # MLflow's own functions find everything as well
         assert Path(mlflow.artifacts.download_artifacts("models:/flowmodel/1")).is_relative_to(moved.root)
         assert mlflow.artifacts.load_dict(f"runs:/{recorded.run.run_id}/evaluation/metrics.json") == report
+
+
+def test_mlflow_s_own_server_finds_the_artifacts_of_a_moved_store(crowned, first, store, tmp_path):
+    crowned(store, first)
+    moved = Store(store.root.rename(tmp_path / "moved"))
+    correct_addresses(moved)  # as `make ui` does before it starts the server
+    with Tracking.of(moved).as_current():
+        assert Path(mlflow.artifacts.download_artifacts("models:/flowmodel@champion")).is_relative_to(moved.root)
 
 
 def test_a_copy_of_a_store_leaves_the_original_alone(crowned, first, second, store, tmp_path):
