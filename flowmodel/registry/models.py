@@ -6,12 +6,14 @@ the digest of their checkpoint.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
@@ -115,8 +117,8 @@ def register_version(recorded: RecordedModel, description: str = "") -> tuple[Mo
             return known, False
         try:
             client.get_registered_model(MODEL_NAME)
-        except Exception as error:
-            if getattr(error, "error_code", None) != "RESOURCE_DOES_NOT_EXIST":
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             client.create_registered_model(MODEL_NAME, description="Draws a transparent icon for a caption.")
         with tracking.as_current():  # a database looks the logged model up in the global MLflow
@@ -170,7 +172,8 @@ def _log_model(run: TrainingRun, checkpoint: Checkpoint, tags: Mapping[str, str]
                 save_package(package, checkpoint, MODEL_NAME, logged.model_id, run.run_id)
                 client.log_model_artifacts(logged.model_id, str(package))
         except BaseException:
-            client.finalize_logged_model(logged.model_id, "FAILED")
+            with suppress(MlflowException, OSError):  # perhaps for the same reason
+                client.finalize_logged_model(logged.model_id, "FAILED")
             raise
         client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step)])
         return client.finalize_logged_model(logged.model_id, "READY")

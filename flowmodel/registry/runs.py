@@ -176,13 +176,11 @@ class TrainingRun:
         )
 
     def _dataset(self, dataset: IconDataset, profile: Mapping[str, int]) -> DatasetInput:
-        root, folder = self.tracking.store.root, dataset.folder
         entity = Dataset(
             name=DATASET,
             digest=dataset.digest[:_MAX_DATASET_DIGEST],
             source_type="local",
-            # Relative to the store, which may be moved.
-            source=json.dumps({"uri": str(folder.relative_to(root) if folder.is_relative_to(root) else folder)}),
+            source=json.dumps({"uri": self.tracking.store.relative(dataset.folder)}),
             profile=json.dumps(profile),
         )
         return DatasetInput(entity, [InputTag("mlflow.data.context", "training"), InputTag("sha256", dataset.digest)])
