@@ -64,7 +64,7 @@ def test_a_store_that_was_moved_is_read_and_written_where_it_lies_now(crowned, f
     report = logged_values(Tracking.of(moved), recorded.run.run_id, "evaluation/metrics.json")
     assert report == first.report.as_json() and _tree(moved.root) == before
 
-    other = second(1.0)
+    other = second
     crowned(moved, other)
     assert resolve_model(moved, None).digest == other.checkpoint.digest
     assert resolve_model(moved, "models:/flowmodel/1").digest == first.checkpoint.digest
@@ -87,7 +87,7 @@ def test_mlflow_s_own_server_finds_the_artifacts_of_a_moved_store(crowned, first
 def test_a_copy_of_a_store_leaves_the_original_alone(crowned, first, second, store, tmp_path):
     crowned(store, first)
     backup = Store(Path(shutil.copytree(store.root, tmp_path / "backup")))
-    other = second(1.0)
+    other = second
     crowned(backup, other)
     assert resolve_model(backup, None).path.is_relative_to(backup.root)
     assert resolve_model(store, None).digest == first.checkpoint.digest
