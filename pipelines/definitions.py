@@ -22,4 +22,14 @@ def defs() -> dg.Definitions:
         columns = dg.MetadataValue.table_schema(column_schema(tables[spec.key]))
         return spec.merge_attributes(metadata={"dagster/column_schema": columns})
 
-    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent).map_asset_specs(func=described)
+    found = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    return dg.Definitions(
+        assets=dg.map_asset_specs(described, found.assets or []),
+        asset_checks=found.asset_checks,
+        jobs=found.jobs,
+        schedules=found.schedules,
+        sensors=found.sensors,
+        resources=found.resources,
+        executor=found.executor,
+        loggers=found.loggers,
+    )

@@ -167,6 +167,12 @@ def test_loading_imports_neither_mlflow_nor_the_text_encoder():
     assert done.stdout.strip() == ""
 
 
+def test_loading_warns_of_nothing():
+    code = "from pipelines.definitions import defs; defs()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
 def test_the_instance_settings_are_accepted(tmp_path):
     (tmp_path / "dagster.yaml").write_bytes((PROJECT_ROOT / "dagster.yaml").read_bytes())
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
