@@ -20,8 +20,8 @@ BY_HAND = "choose by hand with `flowmodel champion set`"
 
 @dataclass(frozen=True)
 class Champion:
-    """The model to beat: its version, and how the model compares with it. `comparison` is None where that can't be found out, and
-    `why_not` says why.
+    """The model to beat: its version, empty where not even that is known, and how the model compares with it. `comparison` is
+    None where that can't be found out, and `why_not` says why.
     """
 
     version: str
@@ -57,8 +57,8 @@ def decide(
     if champion is None:
         return decision("champion", "there is no champion, the recipe's rules alone decide")
     if champion.comparison is None:
-        why_not = f"can't be compared with the champion, version {against}: {champion.why_not}"
-        return decision("challenger", f"{why_not}; {BY_HAND}", conclusive=False)
+        whom = f"the champion, version {against}" if against else "the champion"
+        return decision("challenger", f"can't be compared with {whom}: {champion.why_not}; {BY_HAND}", conclusive=False)
     compared = comparison_rules(champion.comparison, gate)
     rules += compared
     if broken := _broken(compared):
