@@ -86,6 +86,16 @@ def permission_denied(path: Path, what: Literal["read", "write"]) -> FlowmodelEr
     return FlowmodelError(f"{path}: permission denied; ask the owner of {path.parent} for the right to {what} there")
 
 
+def require_readable(path: Path, kind: str = "file") -> None:
+    """Raises FlowmodelError when the file is missing or may not be read. safetensors calls missing what it may not read."""
+    try:
+        Path(path).open("rb").close()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise FlowmodelError(f"{path}: no such {kind}") from None
+    except PermissionError:
+        raise permission_denied(Path(path), "read") from None
+
+
 def write_bytes(path: Path, content: bytes) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)

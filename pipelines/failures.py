@@ -10,7 +10,7 @@ from flowmodel.errors import FlowmodelError, Resumable
 
 @contextmanager
 def readable_failures() -> Iterator[None]:
-    """Turn FlowmodelError into `dg.Failure` with the same line; works as a decorator too (not of generators).
+    """Turn FlowmodelError, and a lack of rights, into `dg.Failure` with one line; works as a decorator too (not of generators).
 
     Retrying would not help: the outside world has to change first. A training that a signal has stopped is an interruption for
     Dagster as well: a run that somebody terminates ends as canceled, not as failed.
@@ -23,3 +23,6 @@ def readable_failures() -> Iterator[None]:
         raise dg.Failure(description=str(error), allow_retries=False) from None
     except FlowmodelError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
+    except PermissionError as error:
+        line = f"{error.filename}: permission denied; ask its owner for access"
+        raise dg.Failure(description=line, allow_retries=False) from None

@@ -17,6 +17,7 @@ from flowmodel.files import (
     parquet_metadata,
     read_json,
     read_parquet,
+    require_readable,
     sha256_file,
     sha256_json,
     write_bytes,
@@ -66,6 +67,7 @@ def test_what_belongs_to_somebody_else_is_told_as_such(tmp_path, as_another_user
             (read_json, values),
             (read_parquet, table),
             (parquet_metadata, table),
+            (require_readable, table),
             (lambda path: write_bytes(path, b""), folder / "new"),
             (lambda path: write_bytes(path, b""), folder / "below" / "new"),
         ):

@@ -40,6 +40,9 @@ def main() -> None:
     except FlowmodelError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except PermissionError as error:
+        print(f"error: {error.filename}: permission denied; ask its owner for access", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted; the same command continues from where it has written something", file=sys.stderr)
         sys.exit(130)

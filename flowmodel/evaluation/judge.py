@@ -26,7 +26,7 @@ from flowmodel.evaluation.features import FeatureExtractor, Features, load_extra
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.real_icons import RealIcons
 from flowmodel.evaluation.report import JudgeQuality
-from flowmodel.files import Artifact, atomic_path, sha256_json
+from flowmodel.files import Artifact, atomic_path, require_readable, sha256_json
 from flowmodel.flow.sampling import mixed_seed
 from flowmodel.recipes.schema import Colour
 from flowmodel.recipes.split import Split
@@ -134,6 +134,7 @@ def judge_of(dataset: IconDataset, cache: Path, colour: Colour, log: Callable[[s
 
 
 def _read(path: Path) -> Judge:
+    require_readable(path)
     try:
         with safe_open(path, framework="pt") as file:
             description = json.loads(file.metadata()["judge"])

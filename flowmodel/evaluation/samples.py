@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import atomic_path
+from flowmodel.files import atomic_path, require_readable
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,12 @@ def save_samples(path: Path, samples: Samples) -> Path:
 
 
 def load_samples(path: Path) -> Samples:
-    """Raises FlowmodelError when the file is missing or is something else."""
+    """Raises FlowmodelError when the file is missing, may not be read or is something else."""
+    require_readable(path)
     try:
         with safe_open(path, framework="pt") as file:
             description = json.loads(file.metadata()["samples"])
             texts = {name: tuple(description[name]) for name in _TEXTS}
             return Samples(**texts, rgba_SN4HW=file.get_tensor("rgba"))
-    except (FileNotFoundError, SafetensorError, OSError, KeyError, TypeError, ValueError):
-        raise FlowmodelError(f"{path}: missing, or not the samples of an evaluation; evaluate again") from None
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        raise FlowmodelError(f"{path}: not the samples of an evaluation; evaluate again") from None

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from flowmodel.data.terms import Terms
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import atomic_path, permission_denied, sha256_file
+from flowmodel.files import atomic_path, require_readable, sha256_file
 from flowmodel.recipes import Recipe, parse_recipe
 
 FINAL, BEST = "final.safetensors", "best.safetensors"
@@ -118,18 +118,14 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], header: CheckpointHe
 
 def read_header(path: Path) -> CheckpointHeader:
     """Raises FlowmodelError when `path` is missing, may not be read or is no checkpoint of this project."""
+    require_readable(path, "checkpoint")
     try:
-        if not path.is_file():
-            raise FlowmodelError(f"{path}: no such checkpoint")
-        path.open("rb").close()  # safetensors would say of a file that it may not read that it isn't there
         with safe_open(path, framework="pt") as file:
             values = json.loads(file.metadata()["flowmodel"])
         best = BestSoFar(**values["best"]) if values.get("best") else None
         ids = {"trained_ids": tuple(values["trained_ids"]), "initial_ids": tuple(values.get("initial_ids", ()))}
         terms = tuple(Terms(**each) for each in values.get("terms", ()))
         return CheckpointHeader(**values | ids | {"best": best, "terms": terms})
-    except PermissionError:
-        raise permission_denied(path, "read") from None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         raise FlowmodelError(f"{path}: not a flowmodel checkpoint; give a .safetensors file that a training wrote") from None
 

@@ -171,5 +171,5 @@ def test_sample_grid_is_a_picture_of_both_splits(tiny_evaluation, tiny_training,
 def test_broken_samples_are_named(tmp_path, tiny_training):
     path = tmp_path / "samples.safetensors"
     path.write_bytes(b"nothing")
-    with pytest.raises(FlowmodelError, match=r"samples\.safetensors: missing, or not the samples"):
+    with pytest.raises(FlowmodelError, match=r"samples\.safetensors: not the samples"):
         sample_grid(path, tiny_training.dataset, tmp_path / "grid.png")

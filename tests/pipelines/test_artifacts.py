@@ -97,3 +97,11 @@ def test_a_run_reads_what_it_made_itself_whatever_runs_beside_it(store):
         assert run("first").success
         assert run("alone", "after").success
     assert seen == {"first": ["first"], "second": ["second"], "alone": ["second"]}
+
+
+def test_a_file_of_somebody_else_is_one_clear_line_too(store, as_another_user):
+    _file(store).chmod(0)
+    manager = ArtifactIOManager(store=StoreResource(root=str(store.root)))
+    context = dg.build_input_context(upstream_output=dg.build_output_context(asset_key=KEY), asset_key=KEY)
+    with as_another_user(), pytest.raises(dg.Failure, match="permission denied; ask its owner for access"):
+        manager.load_input(context)
