@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.measure import Comparison, compare, report
 from flowmodel.data.normalize import normalise_icons
-from flowmodel.data.tables import read_ok_icons
 from flowmodel.files import read_parquet
 from flowmodel.images.rgba import pixels
 from flowmodel.store import PROJECT_ROOT
+from flowmodel.tables import read_ok_icons
 
 ICONS = PROJECT_ROOT / "data" / "bundled" / "noto.parquet"
 BATCH = 64

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from flowmodel.data.tables import CAPTION_EMBEDDINGS, CAPTIONS, DUPLICATES, ICONS, NORMALIZED_ICONS, SPLIT_TABLE, Column, Table
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, read_parquet
+from flowmodel.tables import CAPTION_EMBEDDINGS, CAPTIONS, DUPLICATES, ICONS, NORMALIZED_ICONS, SPLIT_TABLE, Column, Table
 from pipelines.sources import icon_sources, icons_key
 
 

@@ -115,8 +115,8 @@ def _pairs(name: str, pairs: "pd.DataFrame", normalised: Path, path: Path) -> di
 
 def splits_summary(path: Path, normalised: Path) -> dict[str, Any]:
     """Icons by split, and by split and group."""
-    from flowmodel.data.tables import read_ok_icons
     from flowmodel.files import read_parquet
+    from flowmodel.tables import read_ok_icons
 
     splits = read_parquet(path).to_pandas()
     icons = read_ok_icons(normalised, ["id", "source", "group"]).merge(splits, left_on="id", right_on="icon_id")

@@ -18,9 +18,9 @@ from flowmodel.data.sources import npm
 from flowmodel.data.sources.config import NpmSource
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.npm_client import fetch_package, read_members
-from flowmodel.data.tables import EMOJI_TEXTS, ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact
+from flowmodel.tables import EMOJI_TEXTS, ICONS
 
 # SHA-512 as the npm registry states it (dist.integrity).
 NOTO = NpmSource(

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from flowmodel.data.emoji_texts import emoji_labels
-from flowmodel.data.tables import CAPTIONS, read_ok_icons
 from flowmodel.files import Artifact
+from flowmodel.tables import CAPTIONS, read_ok_icons
 
 TEMPLATES = ("name", "name_keywords", "name_group", "name_tone", "name_style", "own")
 ENGLISH = "en"

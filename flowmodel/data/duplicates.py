@@ -14,9 +14,9 @@ from PIL import Image
 from scipy.fft import dctn
 
 from flowmodel.data.groups import groups
-from flowmodel.data.tables import DUPLICATES
 from flowmodel.files import Artifact, read_parquet
 from flowmodel.images.rgba import pixels
+from flowmodel.tables import DUPLICATES
 
 # Chosen by looking at pairs: docs/sources.md shows what lies on either side.
 MAX_HASH_DISTANCE = 20  # bits of 192

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_parquet
+from flowmodel.recipes.schema import LANGUAGES
 from flowmodel.store import PROJECT_ROOT
 
 PATH = PROJECT_ROOT / "data" / "bundled" / "emojibase.parquet"
@@ -41,16 +42,10 @@ def unicode_emoji() -> Mapping[str, Emoji]:
 
 @lru_cache(maxsize=4)
 def emoji_labels(language: str) -> Mapping[str, tuple[str, tuple[str, ...]]]:
-    """Name and keywords by icon key in `language`, one of :func:`languages`; raises FlowmodelError for another one."""
-    if language not in languages():
-        raise FlowmodelError(f"language '{language}': emojibase has no names in it; there are {', '.join(languages())}")
+    """Name and keywords by icon key in `language`, one of recipes.schema.LANGUAGES; raises FlowmodelError for another one."""
+    if language not in LANGUAGES:
+        raise FlowmodelError(f"language '{language}': emojibase has no names in it; there are {', '.join(LANGUAGES)}")
     return {row["key"]: (row["name"], tuple(row["keywords"])) for row in _read(language, [])}
-
-
-@cache
-def languages() -> tuple[str, ...]:
-    """The languages that emojibase translates into, sorted: `en`, `de`, `fr`, `ja`, …"""
-    return tuple(sorted(read_parquet(PATH, ["language"])["language"].unique().to_pylist()))
 
 
 def _read(language: str, more: list[str]) -> list[dict[str, Any]]:

@@ -14,10 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from flowmodel.data.tables import ICONS, NORMALIZED_ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, parquet_metadata, sha256_bytes
 from flowmodel.images.decode import open_png
+from flowmodel.tables import ICONS, NORMALIZED_ICONS
 
 # Of a trimmed icon: its longer edge as a share of the square. The rest is the margin that most icon sets draw.
 OPTICAL_SIZE = 7 / 8

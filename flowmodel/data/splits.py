@@ -13,10 +13,10 @@ from pathlib import Path
 from flowmodel.data.duplicates import load_pairs
 from flowmodel.data.groups import T, groups
 from flowmodel.data.normalize import source_order
-from flowmodel.data.tables import SPLIT_TABLE, read_ok_icons
 from flowmodel.files import Artifact, read_parquet
 from flowmodel.recipes.schema import SplitConfig
 from flowmodel.recipes.split import EXCLUDED, Split
+from flowmodel.tables import SPLIT_TABLE, read_ok_icons
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowmodel.data.tables import CAPTION_EMBEDDINGS
 from flowmodel.files import Artifact, read_parquet
 from flowmodel.store import Store
+from flowmodel.tables import CAPTION_EMBEDDINGS
 from flowmodel.text.encoders import load_encoder
 from flowmodel.text.vectors import CaptionVectors
 

@@ -14,9 +14,9 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from flowmodel.content import table_digest
-from flowmodel.data.tables import caption_vectors
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, keep_by_content, permission_denied, read_parquet, write_parquet
+from flowmodel.tables import caption_vectors
 from flowmodel.text.encoded import CaptionEncoder, EncodedText
 
 _CHUNK = 512  # texts of one part, and between two lines of progress

@@ -7,11 +7,11 @@ import yaml
 
 from benchmarks.unseen_style import measure
 from flowmodel.data.prepare import prepare
-from flowmodel.data.tables import read_ok_icons
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.real_icons import RealIcons
 from flowmodel.model.generator import Generator
 from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.tables import read_ok_icons
 
 ICONS = 12
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from flowmodel.data.dataset import FILES, IconDataset, write_dataset
 from flowmodel.data.keys import base_key
-from flowmodel.data.tables import CAPTION_EMBEDDINGS, ICONS
 from flowmodel.files import Artifact, read_parquet, sha256_bytes, write_parquet
 from flowmodel.images.rgba import encode_png
 from flowmodel.store import Store
+from flowmodel.tables import CAPTION_EMBEDDINGS, ICONS
 
 RED = (220, 20, 20, 255)
 GREEN = (20, 160, 60, 255)

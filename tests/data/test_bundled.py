@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from flowmodel.data.tables import ICONS
 from flowmodel.store import PROJECT_ROOT
+from flowmodel.tables import ICONS
 
 BUNDLED = PROJECT_ROOT / "data" / "bundled"
 BUILD = BUNDLED / "build.py"

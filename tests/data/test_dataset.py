@@ -88,7 +88,7 @@ def test_neither_another_way_to_write_parquet_nor_vectors_last_bits_rename_it(
         pq.write_table(table.replace_schema_metadata(metadata), path, compression="gzip", row_group_size=1, use_dictionary=False)
         return path
 
-    for module in ("flowmodel.data.tables", "flowmodel.text.vectors"):
+    for module in ("flowmodel.tables", "flowmodel.text.vectors"):
         monkeypatch.setattr(f"{module}.write_parquet", write)
     monkeypatch.setattr(vectors, "_CHUNK", 2)
     other = _prepare(tmp_path)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from flowmodel.data.normalize import OPTICAL_SIZE, normalise_icons, normalise_picture, source_order
-from flowmodel.data.tables import NORMALIZED_ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import parquet_metadata, read_parquet
 from flowmodel.images.rgba import encode_png, pixels, premultiply, unpremultiply
+from flowmodel.tables import NORMALIZED_ICONS
 from tests.data.helpers import RED, icon_row, plain, write_icons
 
 

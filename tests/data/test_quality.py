@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from flowmodel.data.quality import inspect_embeddings, inspect_icons
-from flowmodel.data.tables import CAPTION_EMBEDDINGS, CAPTIONS
 from flowmodel.files import Artifact, keep_by_content, write_parquet
+from flowmodel.tables import CAPTION_EMBEDDINGS, CAPTIONS
 from flowmodel.text.encoded import EncodedText
 from flowmodel.text.vectors import vectors_table
 from tests.data.helpers import icon_row, write_icons

@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 import yaml
 
-from flowmodel.data.tables import read_ok_icons
 from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.tables import read_ok_icons
 from pipelines.definitions import defs
 
 ICONS = 30

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from flowmodel.data.tables import CAPTIONS
 from flowmodel.files import Artifact, write_parquet
 from flowmodel.store import PROJECT_ROOT
+from flowmodel.tables import CAPTIONS
 from pipelines.contracts import contracts, schema_check
 from pipelines.definitions import OWNERS, defs
 from pipelines.resources import RecipeResource

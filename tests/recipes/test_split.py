@@ -2,9 +2,9 @@
 
 import json
 
-from flowmodel.data.tables import SPLITS
 from flowmodel.recipes.split import EXCLUDED, Split
 from flowmodel.store import PROJECT_ROOT
+from flowmodel.tables import SPLITS
 
 
 def test_a_split_is_its_name_wherever_it_is_written():

@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from flowmodel.data.tables import CAPTIONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import parquet_metadata, sha256_file
 from flowmodel.store import Store
+from flowmodel.tables import CAPTIONS
 from flowmodel.text.embeddings import embed_captions
 from flowmodel.text.encoders import load_encoder
 from flowmodel.text.vectors import CaptionVectors

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowmodel.data.tables import CAPTION_EMBEDDINGS, CAPTIONS, caption_vectors
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import parquet_metadata, read_parquet
 from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.tables import CAPTION_EMBEDDINGS, CAPTIONS, caption_vectors
 from flowmodel.text import embeddings, vectors
 from flowmodel.text.embeddings import embed_captions
 from flowmodel.text.encoders import load_encoder

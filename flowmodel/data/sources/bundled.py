@@ -4,9 +4,9 @@ from pathlib import Path
 
 from flowmodel.data.sources.config import BundledSource, locate
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
-from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
+from flowmodel.tables import ICONS
 
 
 def read(config: BundledSource, context: SourceContext) -> Reading:

@@ -11,9 +11,9 @@ from types import ModuleType
 
 from flowmodel.data.sources.config import SourceConfig
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
-from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, is_of_content, keep_by_content, read_json, sha256_json, write_json
+from flowmodel.tables import ICONS
 
 # Raised when the same source would give other rows than before, so that tables of an earlier release are made anew.
 _FORMAT = 2

@@ -10,10 +10,10 @@ from PIL import Image
 from flowmodel.data.sources.config import FolderSource
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.ingest import read_icons
-from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.images.decode import decode_png
 from flowmodel.images.rgba import encode_png
+from flowmodel.tables import ICONS
 from tests.data.helpers import RED, plain, write_folder
 
 PNG = encode_png(plain(height=6, width=10))

@@ -11,10 +11,10 @@ from flowmodel.data.sources.config import FontSource
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.font import observe
 from flowmodel.data.sources.ingest import read_icons
-from flowmodel.data.tables import read_ok_icons
 from flowmodel.errors import FlowmodelError
 from flowmodel.images.decode import decode_png
 from flowmodel.store import PROJECT_ROOT
+from flowmodel.tables import read_ok_icons
 from tests.data.sources.font_builder import (
     colour_of,
     write_cbdt,

@@ -13,11 +13,11 @@ from flowmodel.data.sources import html_chart
 from flowmodel.data.sources.config import SOURCE, HtmlChartSource
 from flowmodel.data.sources.context import Reading, SourceContext
 from flowmodel.data.sources.ingest import ingest_icons
-from flowmodel.data.tables import ICONS, read_ok_icons
 from flowmodel.errors import FlowmodelError
 from flowmodel.images.decode import decode_png
 from flowmodel.images.rgba import encode_png
 from flowmodel.store import PROJECT_ROOT
+from flowmodel.tables import ICONS, read_ok_icons
 from tests.data.helpers import BLUE, GREEN, RED, plain
 from tests.data.sources.chart_page import Row, chart_page, data_uri
 from tests.data.sources.faulty_server import Answer, FaultyServer, PatientClock

@@ -14,10 +14,10 @@ from flowmodel.data.sources import iconify
 from flowmodel.data.sources.config import IconifySource
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.iconify_svg import Icon, icon_svg, resolve_icons
-from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.images.decode import decode_png
 from flowmodel.images.svg import render_svg
+from flowmodel.tables import ICONS
 from tests.data.sources.packages import put_in_downloads
 from tests.data.sources.registry import Registry
 

@@ -16,10 +16,10 @@ from flowmodel.data.sources.ingest import (
     read_icons,
     source_fingerprint,
 )
-from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import write_bytes
 from flowmodel.images.rgba import encode_png
+from flowmodel.tables import ICONS
 from tests.data.helpers import BLUE, RED, icon_row, plain, write_folder, write_icons
 
 BUNDLED = BundledSource(name="mine", kind="bundled", path="set.parquet")

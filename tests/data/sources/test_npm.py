@@ -7,10 +7,10 @@ import pytest
 from flowmodel.data.sources import npm
 from flowmodel.data.sources.config import NpmSource
 from flowmodel.data.sources.context import SourceContext
-from flowmodel.data.tables import ICONS
 from flowmodel.errors import FlowmodelError
 from flowmodel.images.rgba import encode_png
 from flowmodel.store import PROJECT_ROOT
+from flowmodel.tables import ICONS
 from tests.data.helpers import plain
 from tests.data.sources.packages import put_in_downloads
 

@@ -7,11 +7,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from flowmodel.data import tables
-from flowmodel.data.tables import CAPTIONS, DUPLICATES, EMOJI_TEXTS, ICONS, Table, caption_vectors
+from flowmodel import tables
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_parquet, write_parquet
 from flowmodel.store import PROJECT_ROOT
+from flowmodel.tables import CAPTIONS, DUPLICATES, EMOJI_TEXTS, ICONS, Table, caption_vectors
 from tests.data.helpers import icon_row
 
 CAPTION = {"caption_id": "a/b#name", "icon_id": "a/b", "text": "a cat", "template": "name", "language": "en"}
