@@ -122,9 +122,26 @@ def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | Non
     """Write `table`, with `metadata` (text to text) in the file's schema metadata."""
     table = table.replace_schema_metadata({k: str(v) for k, v in (metadata or {}).items()} or None)
     with atomic_path(path) as temporary:
-        # Most of it is pictures and vectors, which a higher level hardly makes smaller.
-        pq.write_table(table, temporary, compression="zstd", compression_level=3)
+        floats, others = _columns(table.schema)
+        pq.write_table(
+            table,
+            temporary,
+            compression="zstd",
+            compression_level=3,  # most of it is pictures and vectors, which a higher level hardly makes smaller
+            use_dictionary=others,
+            use_byte_stream_split=floats or False,  # their bytes of equal rank stand together: vectors are a quarter smaller
+        )
     return Path(path)
+
+
+def _columns(schema: pa.Schema) -> tuple[list[str], list[str]]:
+    """Parquet's names of the columns of floating point numbers, in lists too, and of all others."""
+    sink = pa.BufferOutputStream()
+    pq.write_metadata(schema, sink)
+    parquet = pq.read_metadata(pa.BufferReader(sink.getvalue())).schema
+    columns = [parquet.column(number) for number in range(len(parquet.names))]
+    floats = [c.path for c in columns if c.physical_type in ("FLOAT", "DOUBLE") or c.logical_type.type == "FLOAT16"]
+    return floats, [c.path for c in columns if c.path not in floats]
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:

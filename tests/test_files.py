@@ -4,6 +4,7 @@ import hashlib
 import os
 import time
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import torch
@@ -130,3 +131,15 @@ def test_a_digest_is_not_remembered_of_a_file_that_may_still_be_changing(tmp_pat
     for content in (b"first", b"other") * 20:
         path.write_bytes(content)
         assert sha256_file(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_vectors_come_back_exactly_and_take_less_room_than_their_numbers(tmp_path):
+    numbers = np.random.default_rng(0).normal(0, 0.05, 40_000)
+    pooled = pa.FixedSizeListArray.from_arrays(pa.array(numbers.astype(np.float32)), 400)
+    tokens = pa.ListArray.from_arrays(
+        np.arange(0, 101, dtype=np.int32), pa.FixedSizeListArray.from_arrays(pa.array(numbers.astype(np.float16)), 400)
+    )
+    table = pa.table({"text": [f"caption {row % 10}" for row in range(100)], "pooled": pooled, "tokens": tokens})
+    path = write_parquet(tmp_path / "vectors.parquet", table)
+    assert read_parquet(path).equals(table)
+    assert path.stat().st_size < 0.95 * (numbers.size * 4 + numbers.size * 2)

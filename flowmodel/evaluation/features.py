@@ -117,5 +117,5 @@ def cached_features(content: str, rgba_N4HW: Tensor, extractor: FeatureExtractor
             return Features(stored["semantic_ND"], stored["layout_ND"])
     features = extractor(rgba_N4HW)
     with atomic_path(path) as temporary:
-        np.savez(temporary, semantic_ND=features.semantic_ND, layout_ND=features.layout_ND)
+        np.savez_compressed(temporary, semantic_ND=features.semantic_ND, layout_ND=features.layout_ND)
     return features

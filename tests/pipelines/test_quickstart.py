@@ -148,6 +148,7 @@ def test_what_we_write_into_a_store_does_not_say_where_the_store_lies(again, sha
     assert [path for path in ours if str(store.root).encode() in path.read_bytes()] == []
 
 
+@pytest.mark.timeout(900)
 def test_a_store_that_was_cleaned_and_moved_goes_on(again, shared_project, tmp_path):
     before, hidden = shared_project.store.root, shared_project.store.root.with_name("hidden")
     moved = Store(shutil.copytree(before, tmp_path / "moved"))
