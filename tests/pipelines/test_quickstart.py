@@ -212,5 +212,5 @@ def test_the_mlflow_run_leads_back_to_dagster(first, shared_project):
     assert metadata(first, "registered_model")["mlflow_run"] == url
     run_id = url.rpartition("/")[2].partition("?")[0]
     tags = Tracking.of(shared_project.store).client.get_run(run_id).data.tags
-    assert tags["dagster_asset_key"] == "flow_checkpoint"
+    assert tags["dagster_asset_key"] == "flow_checkpoint" and tags["entry_point"] == "dagster job quickstart"
     assert shared_project.instance.get_run_by_id(tags["dagster_run_id"]) is not None
