@@ -121,18 +121,6 @@ def versions_of(tracking: "Tracking", name: str, checkpoint_digest: str | None =
                 return sorted(found, key=lambda version: -int(version.version))
 
 
-def aliases_of(tracking: "Tracking", name: str) -> dict[str, str]:
-    """Version by alias; empty where there is no such model. Raises FlowmodelError when MLflow can't be asked."""
-    from flowmodel.registry.tracking import NotFound
-
-    try:
-        with tracking.errors():
-            model = tracking.reader.get_registered_model(name)
-    except NotFound:
-        return {}
-    return {alias: str(number) for alias, number in model.aliases.items()}
-
-
 def checkpoint_of(tracking: "Tracking", version: "ModelVersion") -> Checkpoint:
     """The version's checkpoint: the file where MLflow keeps it, if that is on this machine, else a copy in the store, which is
     named by its digest and fetched once.

@@ -4,7 +4,8 @@ import dagster as dg
 import pytest
 
 from flowmodel.files import read_json, sha256_file
-from flowmodel.registry.references import aliases_of, checkpoint_of, find_version
+from flowmodel.registry.champion import standing_of
+from flowmodel.registry.references import checkpoint_of, find_version
 from flowmodel.registry.tracking import Tracking
 from flowmodel.release.decision import Decision
 from pipelines.artifacts import load_artifact
@@ -61,7 +62,7 @@ def _made(result: dg.ExecuteInProcessResult) -> set[str]:
 
 
 def _aliases(project: Project) -> dict[str, str]:
-    return aliases_of(Tracking.of(project.store), "flowmodel")
+    return standing_of(Tracking.of(project.store)).aliases
 
 
 def test_a_model_that_breaks_a_rule_is_not_registered_but_shows_what_it_drew(refused):

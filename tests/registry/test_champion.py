@@ -7,15 +7,15 @@ import sys
 import pytest
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.registry.champion import ROLLED_BACK, registered_versions, set_champion
-from flowmodel.registry.references import aliases_of, checkpoint_of, find_version
+from flowmodel.registry.champion import ROLLED_BACK, registered_versions, set_champion, standing_of
+from flowmodel.registry.references import checkpoint_of, find_version
 from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
 from tests.registry.conftest import registered_by, with_header
 
 
 def _aliases(store: Store) -> dict[str, str]:
-    return aliases_of(Tracking.of(store), "flowmodel")
+    return standing_of(Tracking.of(store)).aliases
 
 
 def _flowmodel(*arguments: str, store: Store) -> subprocess.CompletedProcess[str]:
@@ -64,7 +64,11 @@ def test_a_decision_of_something_else_registers_nothing(decided, first, second, 
     for candidate, changes, says in (
         (second, {}, "the gate's decision is of another checkpoint"),
         (first, {"report_digest": "of another evaluation"}, "the gate's decision is of another evaluation"),
-        (strict, {**refused.model_dump(include={"checkpoint_digest", "report_digest"})}, "by other rules than its own recipe's"),
+        (
+            strict,
+            {**refused.model_dump(include={"checkpoint_digest", "report_digest"})},
+            "by other rules than those of the recipe",
+        ),
     ):
         with pytest.raises(FlowmodelError, match=says):
             registered_by(store, candidate, decision.model_copy(update=changes))

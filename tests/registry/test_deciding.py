@@ -14,8 +14,8 @@ import pytest
 from flowmodel.data.prepare import prepare
 from flowmodel.errors import FlowmodelError
 from flowmodel.recipes import parse_recipe
-from flowmodel.registry.champion import set_champion
-from flowmodel.registry.references import CHAMPION, MODEL_NAME, aliases_of, checkpoint_of, find_version
+from flowmodel.registry.champion import set_champion, standing_of
+from flowmodel.registry.references import CHAMPION, MODEL_NAME, checkpoint_of, find_version
 from flowmodel.registry.runs import logged_values
 from flowmodel.registry.tracking import Tracking
 from flowmodel.release.decision import Decision
@@ -27,7 +27,7 @@ ON_BY_HAND = "choose by hand with `flowmodel champion set`"
 
 
 def _aliases(store: Store) -> dict[str, str]:
-    return aliases_of(Tracking.of(store), MODEL_NAME)
+    return standing_of(Tracking.of(store)).aliases
 
 
 def _stays_challenger(decision: Decision, says: str) -> None:

@@ -54,7 +54,7 @@ def test_every_hyper_parameter_is_there(run, tiny_recipe, prepared):
     params = run.data.params
     assert params["training.learning_rate"] == str(tiny_recipe.training.learning_rate)
     assert params["network.widths"] == "[16, 32]" and params["data.split.seed"] == "0"
-    assert params["evaluation.gate.max_kid"] == "null" and params["sampling.solver"] == tiny_recipe.sampling.solver
+    assert params["evaluation.gate.on_worse"] == "register" and params["sampling.solver"] == tiny_recipe.sampling.solver
     assert (
         int(params["parameters"]) > 1000
         and params["device"] == "cpu (float32, channels last)"

@@ -15,9 +15,9 @@ from flowmodel.evaluation.run import evaluate
 from flowmodel.model.checkpoint import FINAL, Checkpoint, save_checkpoint
 from flowmodel.recipes import load_recipe, load_selection
 from flowmodel.recipes.split import Split
+from flowmodel.registry.champion import standing_of
 from flowmodel.registry.deciding import decide_on
 from flowmodel.registry.models import record_evaluation
-from flowmodel.registry.references import aliases_of
 from flowmodel.registry.releasing import Registered, register
 from flowmodel.registry.tracking import Tracking
 from flowmodel.release.gate import decide
@@ -164,7 +164,7 @@ def test_a_model_that_knows_a_few_icons_by_heart_does_not_replace_one_that_draws
     assert made.aliases == ("challenger",)
     assert made.decision.reason.startswith("not shown to be as good as the champion, version 1: KID of 64 held-out icons")
     assert {rule.metric for rule in made.decision.rules if rule.kept is False} >= {"kid", "retrieval"}
-    assert aliases_of(Tracking.of(Store(tmp_path / "store")), "flowmodel") == {"champion": "1", "challenger": "2"}
+    assert standing_of(Tracking.of(Store(tmp_path / "store"))).aliases == {"champion": "1", "challenger": "2"}
 
 
 def test_a_model_that_draws_thousands_replaces_one_that_knows_a_few_icons_by_heart(trained, released, tmp_path):
@@ -173,7 +173,7 @@ def test_a_model_that_draws_thousands_replaces_one_that_knows_a_few_icons_by_hea
     assert made.aliases == ("champion",) and made.decision.reason == "nothing is worse than the champion's, version 1"
     kid = next(rule for rule in made.decision.rules if rule.metric == "kid")
     assert kid.high < 0  # better, not merely no worse
-    assert aliases_of(Tracking.of(Store(tmp_path / "store")), "flowmodel") == {"champion": "2"}
+    assert standing_of(Tracking.of(Store(tmp_path / "store"))).aliases == {"champion": "2"}
 
 
 def test_a_model_that_was_trained_too_short_stays_challenger(trained, released):
