@@ -196,6 +196,18 @@ def is_of_content(path: Path, digest: str) -> bool:
         return False
 
 
+def share(copy: Path, original: Path) -> None:
+    """Make `copy` a second name of `original`, whose bytes it has already, where the file system can do that. For files that are
+    only ever replaced, never changed in place.
+    """
+    temporary = copy.with_name(f".{uuid4().hex}")
+    try:
+        os.link(original, temporary)
+        temporary.replace(copy)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+
+
 def sha256_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 

@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.report import METRICS_FILE, EvaluationReport
-from flowmodel.files import sha256_json
+from flowmodel.files import sha256_json, share
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes.split import Split
 from flowmodel.registry.observer import run_of_checkpoint
@@ -171,9 +171,17 @@ def _log_model(run: TrainingRun, checkpoint: Checkpoint, tags: Mapping[str, str]
                 package = Path(folder, "model")
                 save_package(package, checkpoint, MODEL_NAME, logged.model_id, run.run_id)
                 client.log_model_artifacts(logged.model_id, str(package))
+            _share_weights(run.tracking, checkpoint, logged)
         except BaseException:
             with suppress(MlflowException, OSError):  # perhaps for the same reason
                 client.finalize_logged_model(logged.model_id, "FAILED")
             raise
         client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step)])
         return client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _share_weights(tracking: Tracking, checkpoint: Checkpoint, logged: LoggedModel) -> None:
+    """One file for the training's weights and the logged model's, where both lie in the store."""
+    folder, root = tracking.local_path(logged.artifact_location), tracking.store.root.resolve()
+    if folder is not None and folder.resolve().is_relative_to(root) and checkpoint.path.resolve().is_relative_to(root):
+        share(folder / "artifacts" / checkpoint.path.name, checkpoint.path)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from flowmodel import files
 from flowmodel.evaluation.report import EvaluationReport
+from flowmodel.model.checkpoint import FINAL
 from flowmodel.recipes.split import Split
 from flowmodel.registry.champion import registered_versions
 from flowmodel.store import PROJECT_ROOT, Store
@@ -140,6 +141,11 @@ def test_a_second_run_encodes_and_trains_nothing(first, again):
 
 def test_a_second_run_registers_nothing_new(first, again):
     assert metadata(again, "registered_model")["version"] == metadata(first, "registered_model")["version"]
+
+
+def test_the_weights_lie_once_in_the_store_under_two_names(again, shared_project):
+    weights = list(shared_project.store.root.rglob(FINAL))
+    assert len(weights) == 2 and weights[0].samefile(weights[1])
 
 
 def test_what_we_write_into_a_store_does_not_say_where_the_store_lies(again, shared_project):
