@@ -6,6 +6,7 @@ import shutil
 import dagster as dg
 import pytest
 
+from flowmodel.evaluation.judge import judge_of
 from flowmodel.files import Artifact
 from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
@@ -26,6 +27,7 @@ def test_the_report_is_a_file_an_artifact_of_the_run_and_a_link(tiny_training, t
         store=StoreResource(),
         flow_checkpoint=Artifact.of(checkpoint),
         icon_dataset=tiny_training.dataset,
+        judge=judge_of(tiny_training.dataset, tmp_path / "features", tiny_training.recipe.data.colour).artifact,
     )
 
     page = tmp_path / "evaluation" / "tiny" / "report.html"

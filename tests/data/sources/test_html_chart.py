@@ -293,13 +293,13 @@ def test_the_upstream_s_change_is_seen_without_its_page(server: FaultyServer, tm
 
 
 def test_a_table_is_not_made_again_while_the_page_is_the_same(server: FaultyServer, tmp_path: Path) -> None:
-    config, context, out = config_of(server, pause_seconds=0), SourceContext(tmp_path, tmp_path / "dl"), tmp_path / "page.parquet"
+    config, context, out = config_of(server, pause_seconds=0), SourceContext(tmp_path, tmp_path / "dl"), tmp_path / "page"
     server.answers["/"] = page(CHART, etag='"1"')
     assert not ingest_icons(config, context, out).unchanged
     assert ingest_icons(config, context, out).unchanged
     server.answers["/"] = page(chart_page([Row("1F600", "grin", [None, SQUARES["red"], None])]), etag='"2"')
-    assert not ingest_icons(config, context, out).unchanged
-    assert list(ICONS.read(out)["name"]) == ["grin"]
+    again = ingest_icons(config, context, out)
+    assert not again.unchanged and list(ICONS.read(again.artifact.path)["name"]) == ["grin"]
 
 
 def test_a_large_chart_is_read_whole(server: FaultyServer, read: Read) -> None:
