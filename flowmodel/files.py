@@ -200,12 +200,16 @@ def share(copy: Path, original: Path) -> None:
     """Make `copy` a second name of `original`, whose bytes it has already, where the file system can do that. For files that are
     only ever replaced, never changed in place.
     """
-    temporary = copy.with_name(f".{uuid4().hex}")
+    temporary, before = copy.with_name(f".{uuid4().hex}"), _state(original.stat())
     try:
         os.link(original, temporary)
         temporary.replace(copy)
     except OSError:
         temporary.unlink(missing_ok=True)
+    after = _state(original.stat())
+    # A name more is a new time of change, but no new content: the file need not be hashed again.
+    if before in _digests and after[:-1] == before[:-1]:
+        _digests[after] = _digests[before]
 
 
 def sha256_bytes(content: bytes) -> str:
@@ -219,7 +223,7 @@ def sha256_file(path: Path) -> str:
     """
     with Path(path).open("rb") as file:
         began, status = time.time_ns(), os.fstat(file.fileno())
-        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        key = _state(status)
         if (known := _digests.get(key)) is not None:
             return known
         digest = _file_digest(file)
@@ -227,6 +231,11 @@ def sha256_file(path: Path) -> str:
     if began - status.st_ctime_ns > _TICK_NS:
         _digests[key] = digest
     return digest
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    """Tells a file's content from a later one, as far as the file system does; the time of change stands last."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _file_digest(file: BufferedReader) -> str:

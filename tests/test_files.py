@@ -21,6 +21,7 @@ from flowmodel.files import (
     require_readable,
     sha256_file,
     sha256_json,
+    share,
     write_bytes,
     write_json,
     write_parquet,
@@ -124,6 +125,18 @@ def test_a_file_is_hashed_once_a_process_until_it_changes(tmp_path, monkeypatch)
     assert sha256_file(path) == first == hashlib.sha256(b"first").hexdigest() and len(read) == 1
     path.write_bytes(b"other")  # in place, of the same length
     assert sha256_file(path) == hashlib.sha256(b"other").hexdigest() and len(read) == 2
+
+
+def test_a_second_name_is_one_file_and_no_reason_to_hash_it_again(tmp_path, monkeypatch):
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    for path in (original, copy):
+        path.write_bytes(b"the same")
+    time.sleep(0.1)  # a file that has only just changed is not remembered
+    digest = sha256_file(original)
+    share(copy, original)
+    assert copy.stat().st_ino == original.stat().st_ino
+    monkeypatch.setattr(files, "_file_digest", lambda file: pytest.fail("hashed again"))
+    assert sha256_file(copy) == sha256_file(original) == digest
 
 
 def test_a_digest_is_not_remembered_of_a_file_that_may_still_be_changing(tmp_path):
