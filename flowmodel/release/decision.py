@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.evaluation.rules import Rule, number
 from flowmodel.files import Artifact, read_json, sha256_json, write_json
 from flowmodel.recipes.gate import GateConfig
 
@@ -13,34 +14,7 @@ Outcome = Literal["refused", "challenger", "champion"]
 SCHEMA_VERSION: Literal[1] = 1
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Rule(_Value):
-    """One comparison with a limit.
-
-    Attributes:
-        icons: whose score: a split, or what the comparison with the champion is made on.
-        value: of the model; against the champion the difference from the champion's. None where it was not measured.
-        low, high: ends of the difference's 95 % interval; None against the recipe.
-        limit: what the value, or the worse end of its interval, must not pass; None where there is none.
-        kept: None where the rule says nothing, because it is waived or can't be applied.
-        words: all of it as a sentence.
-    """
-
-    metric: str
-    icons: str
-    against: Literal["recipe", "champion"]
-    value: float | None
-    limit: float | None
-    kept: bool | None
-    words: str
-    low: float | None = None
-    high: float | None = None
-
-
-class Decision(_Value):
+class Decision(BaseModel):
     """The outcome for one checkpoint by one report and one gate. It says nothing of any other.
 
     Attributes:
@@ -52,6 +26,8 @@ class Decision(_Value):
         conclusive: False where the comparison could not be made, so that it is worth trying again.
         notes: what a person should know besides.
     """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     schema_version: Literal[1] = SCHEMA_VERSION
     checkpoint_digest: str
@@ -115,7 +91,3 @@ class Decision(_Value):
             return cls.model_validate(values)
         except ValidationError:
             raise FlowmodelError(f"{where}: not a decision of this release's gate; materialize 'gate_decision' again") from None
-
-
-def number(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.4g}"

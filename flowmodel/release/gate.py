@@ -10,10 +10,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flowmodel.evaluation.report import EvaluationReport, Scores
-from flowmodel.recipes.gate import GateConfig, GateRule
+from flowmodel.evaluation.report import EvaluationReport
+from flowmodel.evaluation.rules import Rule, number, recipe_rules
+from flowmodel.recipes.gate import GateConfig
 from flowmodel.release.comparison import Comparison, Difference
-from flowmodel.release.decision import Decision, Outcome, Rule, number
+from flowmodel.release.decision import Decision, Outcome
 
 BY_HAND = "choose by hand with `flowmodel champion set`"
 
@@ -64,50 +65,6 @@ def decide(
     if broken := _broken(compared):
         return decision("challenger", f"not shown to be as good as the champion, version {against}: {broken}")
     return decision("champion", f"nothing is worse than the champion's, version {against}")
-
-
-def recipe_rules(report: EvaluationReport, gate: GateConfig) -> tuple[Rule, ...]:
-    """The report against the recipe's rules. One that is waived says nothing, and repeats the recipe's reason."""
-    return tuple(recipe_rule(report, rule) for rule in gate.rules)
-
-
-def share_of_copies(scores: Scores) -> tuple[str, float | None]:
-    """Which metric says how many of a split's samples are copies, and its value; None where it was not measured.
-
-    `near_share`, because its threshold is calibrated: a model trained on 13 icons until it could draw nothing else had 84 % of
-    near copies for unseen captions, and no copy by the fixed ratio of feature distances. Where the real icons are too few to
-    calibrate it, the larger of the fixed criteria by features and by pixels.
-    """
-    if scores.near_share is not None:
-        return "near_share", scores.near_share
-    fixed = (scores.copy_ratio, scores.copy_ratio_pixels)
-    return "copy_ratio", max((share for share in fixed if share is not None), default=None)
-
-
-def recipe_rule(report: EvaluationReport, rule: GateRule) -> Rule:
-    """One rule of :func:`recipe_rules`."""
-    scores = report.metrics.get(rule.split, Scores())
-    metric, value = share_of_copies(scores) if rule.metric == "near_share" else (rule.metric, scores.get(rule.metric))
-    measured = f"{metric} of {rule.split.label.lower()}: {number(value)}"
-
-    def result(kept: bool | None, words: str) -> Rule:
-        return Rule(
-            metric=rule.metric,
-            icons=rule.split,
-            against="recipe",
-            value=value,
-            limit=rule.limit,
-            kept=kept,
-            words=f"{measured}, {words}",
-        )
-
-    bound = "" if rule.limit is None else f"must be at {'most' if rule.min is None else 'least'} {number(rule.limit)}"
-    if rule.waived is not None:
-        return result(None, f"{bound}{', but ' if bound else ''}the recipe waives that rule, because {rule.waived}")
-    if rule.metric in ("alpha_iou", "alpha_error") and report.settings.colour != "rgba":
-        return result(None, f"{bound}: says nothing, because the model draws no transparency ({report.settings.colour})")
-    kept = value is not None and rule.limit is not None and (value <= rule.limit if rule.min is None else value >= rule.limit)
-    return result(kept, f"{bound}: {'yes' if kept else 'NO'}")
 
 
 def comparison_rules(comparison: Comparison, gate: GateConfig) -> tuple[Rule, ...]:

@@ -10,13 +10,13 @@ from PIL import Image
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.grid import sample_grid
 from flowmodel.evaluation.report import EvaluationReport
+from flowmodel.evaluation.rules import recipe_rules
 from flowmodel.evaluation.run import evaluate
 from flowmodel.evaluation.samples import Samples, load_samples, save_samples
 from flowmodel.files import Artifact, sha256_file
 from flowmodel.model.checkpoint import FINAL, save_checkpoint
 from flowmodel.model.generator import Generator
 from flowmodel.recipes.split import Split
-from flowmodel.release.gate import recipe_rules
 
 
 def test_report_names_everything_that_the_scores_depend_on(tiny_evaluation, tiny_training):

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from flowmodel.evaluation.html.metric_names import number, percent
 from flowmodel.evaluation.report import EvaluationReport
+from flowmodel.evaluation.rules import recipe_rule
 from flowmodel.recipes.schema import Recipe
 from flowmodel.recipes.split import Split
-from flowmodel.release.gate import recipe_rule
 
 # Where words change, as a share of what real icons reach.
 _NEARLY_ALL, _MOST, _SOME = 0.9, 0.5, 0.1
