@@ -15,11 +15,12 @@ from flowmodel.data.prepare import prepare
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_bytes, sha256_file, write_bytes, write_json
 from flowmodel.images import decode
+from flowmodel.model.checkpoint import FINAL, read_header
 from flowmodel.recipes import load_recipe
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.training import loop
 from pipelines.artifacts import load_artifact
-from tests.pipelines.conftest import Project, failure_line, make_project, write_icons
+from tests.pipelines.conftest import RECIPE, Project, failure_line, make_project, write_icons
 
 PREPARED = ["normalized_icons", "captions", "caption_embeddings", "duplicates", "splits", "icon_dataset"]
 
@@ -62,25 +63,28 @@ def test_a_picture_is_decoded_at_most_twice_between_its_source_s_table_and_the_t
 
 
 @pytest.mark.slow
-def test_evaluating_and_preparing_something_else_breaks_no_run_between_its_steps(project, monkeypatch):
-    """While a run is about to train, somebody evaluates the shipped model, and prepares other icons for another recipe."""
+def test_an_evaluation_and_another_training_break_no_run_between_its_steps(project, monkeypatch):
+    """While a run is about to train, two processes evaluate the shipped model, and train another recipe on other icons."""
     # The names that the shipped model knows its icons by.
     sources = {"sources": [{"name": "noto", "kind": "folder", "path": "icons", "licence": "CC0-1.0"}]}
     (project.root / "sources.yaml").write_text(yaml.safe_dump(sources))
     others = project.root / "others"
     write_icons(others / "icons", count=20)
     (others / "sources.yaml").write_text(yaml.safe_dump(sources))
-    report = project.root / "report.html"
-    command = [sys.executable, "-m", "flowmodel", "evaluate", "--model", "pretrained", "--icons", "4", "--no-sweeps"]
-    folder_of, before, during = loop.training_folder, {}, []
+    other = project.write_recipe_as("other", data={"captions": ["name"], "languages": ["de"], "split": {"seed": 7}})
+    report, trained = project.root / "report.html", project.root / "trained"
+    evaluating = ["evaluate", "--model", "pretrained", "--icons", "4", "--no-sweeps", "--out", report]
+    training = ["train", "--recipe", other, "--sources", others / "sources.yaml", "--out", trained]
+    folder_of, before = loop.training_folder, {}
 
     def meanwhile(*arguments):
         before.update(_files(project.store.root))
         environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT)}
-        evaluated = subprocess.run([*command, "--out", str(report)], env=environment, capture_output=True, text=True)
-        assert evaluated.returncode == 0, evaluated.stderr
-        another = _recipe(project, "data.captions=[name]", "data.languages=[de]", "data.split.seed=7")
-        during.append(prepare(another, project.store, others / "sources.yaml"))
+        commands = [[sys.executable, "-m", "flowmodel", *map(str, command)] for command in (evaluating, training)]
+        options = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        at_once = [subprocess.Popen(command, **options) for command in commands]
+        told = [process.communicate()[0] for process in at_once]
+        assert [process.returncode for process in at_once] == [0, 0], told
         return folder_of(*arguments)
 
     monkeypatch.setattr(loop, "training_folder", meanwhile)
@@ -88,9 +92,14 @@ def test_evaluating_and_preparing_something_else_breaks_no_run_between_its_steps
     assert result.success and report.stat().st_size > 10_000
     after = {path: sha256_file(path) for path in before if path.exists()}
     assert after == {path: digest for path, digest in before.items() if path.suffix != ".lock"}
-    (own,) = [load_artifact(project.store, dg.AssetKey("icon_dataset"))]
-    assert own.digest != during[0].digest and len(list(project.store.datasets.iterdir())) == 3
-    assert set(own.ids) != set(during[0].ids)
+    own = load_artifact(project.store, dg.AssetKey("icon_dataset"))
+    made = load_artifact(project.store, dg.AssetKey("flow_checkpoint"))
+    headers = [read_header(path) for path in (made.path, trained / FINAL)]
+    assert [header.step for header in headers] == [RECIPE["training"]["steps"]] * 2
+    datasets = {dataset.digest: dataset for dataset in map(IconDataset.open, project.store.datasets.iterdir())}
+    assert len(datasets) == 3, "the run's, the evaluation's and the other training's"
+    assert headers[0].dataset_digest == own.digest != headers[1].dataset_digest
+    assert set(own.ids) != set(datasets[headers[1].dataset_digest].ids) >= set(headers[1].trained_ids)
 
 
 def test_leftovers_of_the_former_layout_do_no_harm(project):
