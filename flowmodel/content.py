@@ -1,17 +1,21 @@
-"""Digests of what a table holds, whatever its file looks like.
+"""Digests of what a table or a set of tensors holds, whatever its file looks like.
 
 Another release of Arrow or of a compressor writes other bytes for the same table; a digest of the bytes would give every data set
 and every training made of it a new name.
 """
 
 import hashlib
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as types
 
 from flowmodel.errors import FlowmodelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def table_digest(table: pa.Table) -> str:
@@ -30,6 +34,15 @@ def table_digest(table: pa.Table) -> str:
         if column.null_count:
             raise FlowmodelError(f"column '{name}': holds {column.null_count} nulls; every value must be given")
         _add(digest, column.combine_chunks() if column.num_chunks != 1 else column.chunk(0), name)
+    return digest.hexdigest()
+
+
+def tensors_digest(tensors: "Mapping[str, Tensor]") -> str:
+    """SHA-256 of names, types, shapes and values, whatever file holds them; the tensors are on the CPU."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()
 
 

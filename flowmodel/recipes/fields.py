@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -23,9 +24,10 @@ def _sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[Bas
         elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _sections(field.annotation, nested)
         else:
-            for item in get_args(field.annotation):
+            arguments = get_args(field.annotation)
+            for item in arguments:
                 if isinstance(item, type) and issubclass(item, BaseModel):
-                    yield from _sections(item, f"{nested}, each")
+                    yield from _sections(item, f"{nested}, none by default" if NoneType in arguments else f"{nested}, each")
 
 
 def _type(annotation: Any) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args
 
 import yaml
@@ -74,6 +75,8 @@ def _siblings(sections: Sequence[str], kind: object) -> str:
             model = next(network for network in NETWORKS if network.model_fields["kind"].default == kind)
         else:
             model = model.model_fields[section].annotation
+            if NoneType in get_args(model):
+                model = get_args(model)[0]
     return f" (known: {', '.join(model.model_fields)})"
 
 

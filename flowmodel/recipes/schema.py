@@ -23,6 +23,7 @@ LANGUAGES = (
     "pt", "ru", "sv", "th", "uk", "vi", "zh", "zh-hant",
 )
 # fmt: on
+LARGEST = 128  # edge of a picture, in pixels
 ConvolutionKind = Literal["plain", "depthwise_separable"]
 ANYTHING = object()
 _WHY_REMOVED = "no measurement showed a gain (docs/experiments.md, 2026-11-26)"
@@ -286,6 +287,21 @@ class EvaluationConfig(_Section):
     gate: GateConfig = GateConfig()
 
 
+class FinisherConfig(_Section):
+    """flowmodel/nets/finisher.py: a small network that makes drawn pictures sharp, and larger if it is told to."""
+
+    width: Annotated[int, Field(ge=8, multiple_of=8)] = Field(64, description="Channels, at half the picture's resolution.")
+    blocks: Count = Field(5, description="Residual blocks.")
+    scale: Literal[1, 2] = Field(1, description="How many times larger the finished picture's edge is.")
+    steps: Count = Field(2_000, description="Optimizer steps.")
+    batch_size: Count = Field(16, description="Pairs of a drawn and a real icon a step.")
+    learning_rate: Positive = Field(1e-3, description="Peak of AdamW's; a linear rise, then a cosine down to 0.")
+    drawings: Count = Field(2, description="How often each training icon is drawn, from other noise and by another caption.")
+    init: str | None = Field(
+        None, description="Checkpoint whose finisher is the initial one, or `pretrained`: the shipped; empty: the identity."
+    )
+
+
 class Recipe(_Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     description: str = ""
@@ -294,7 +310,21 @@ class Recipe(_Section):
     objective: ObjectiveConfig = ObjectiveConfig()
     training: TrainingConfig = TrainingConfig()
     sampling: SamplingConfig = SamplingConfig()
+    finisher: FinisherConfig | None = None
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _finisher_fits_the_pictures(self) -> "Recipe":
+        if self.finisher and self.data.colour != "rgba":
+            raise ValueError(
+                f"finisher: works on rgba pictures only, and data.colour is {self.data.colour}; leave one of the two out"
+            )
+        if self.finisher and self.data.size * self.finisher.scale > LARGEST:
+            raise ValueError(
+                f"finisher.scale: {self.finisher.scale} times data.size {self.data.size} is more than {LARGEST} pixels; "
+                "choose a smaller one"
+            )
+        return self
 
     @model_validator(mode="after")
     def _network_fits_the_pictures(self) -> "Recipe":

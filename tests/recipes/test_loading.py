@@ -43,6 +43,11 @@ def test_overrides_reach_nested_fields():
         ("objective.times=mixed", ["objective.times: 'mixed' is gone", "choose another value"]),
         ("objective.coupling=ot", ["objective.coupling: 'ot' is gone"]),
         ("objective={contrastive: 0.0, coupling: independent, coupling_condition_weight: 2.0, time_uniform_share: 0.3}", None),
+        ("finisher={}", None),
+        ("finisher=null", None),
+        ("finisher.widht=32", ["finisher.widht: unknown field", "known: width, blocks"]),
+        ("finisher.width=20", ["finisher.width", "multiple of 8", "got 20"]),
+        ("finisher.scale=4", ["finisher.scale", "got 4"]),
         ("training.steps.x=1", ["'steps' is a value, not a section"]),
     ],
 )

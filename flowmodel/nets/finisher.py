@@ -1,0 +1,47 @@
+"""The finisher: one cheap look at a drawn picture that makes its areas flat and its edges sharp, and the picture larger.
+
+Shape suffixes: B batch, C channels of a picture (premultiplied RGBA in [-1, 1]), W width of the features, H/W height and width.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from flowmodel.images.tensors import CHANNELS
+from flowmodel.nets.layers import group_norm, zero_init
+from flowmodel.recipes.schema import FinisherConfig
+
+_STEM = 2  # space-to-depth factor
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm_in, self.norm_out = group_norm(width), group_norm(width)
+        self.conv_in = nn.Conv2d(width, width, 3, padding=1)
+        self.conv_out = zero_init(nn.Conv2d(width, width, 3, padding=1))
+
+    def forward(self, h_BWHW: Tensor) -> Tensor:
+        inner_BWHW = self.conv_in(F.silu(self.norm_in(h_BWHW)))
+        return h_BWHW + self.conv_out(F.silu(self.norm_out(inner_BWHW)))
+
+
+class Finisher(nn.Module):
+    """From a drawn picture to a finished one of `config.scale` times the edge; of any height and width that 2 divides.
+
+    It adds to the picture, each pixel of which is repeated where it is enlarged. Its last layer starts as zeros, so that an
+    untrained one changes nothing: averaged over its pixels the larger picture is the given one.
+    """
+
+    def __init__(self, config: FinisherConfig) -> None:
+        super().__init__()
+        self.scale = config.scale
+        channels = CHANNELS["rgba"]
+        self.stem = nn.Conv2d(channels * _STEM**2, config.width, 3, padding=1)
+        self.blocks = nn.Sequential(*(_Block(config.width) for _ in range(config.blocks)))
+        self.head = zero_init(nn.Conv2d(config.width, channels * (_STEM * config.scale) ** 2, 3, padding=1))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, scale * H, scale * W), not clamped."""
+        h_BWHW = self.blocks(self.stem(F.pixel_unshuffle(x_BCHW, _STEM)))
+        change_BCHW = F.pixel_shuffle(self.head(h_BWHW), _STEM * self.scale)
+        return F.interpolate(x_BCHW, scale_factor=self.scale, mode="nearest") + change_BCHW

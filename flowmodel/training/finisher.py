@@ -1,0 +1,237 @@
+"""Training of a finisher: from what the generator draws of the training icons to what they look like.
+
+Shape suffixes: S drawings of each icon, N icons, B batch, C channels (premultiplied RGBA), H/W height and width.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from flowmodel.content import tensors_digest
+from flowmodel.errors import FlowmodelError, Resumable
+from flowmodel.files import atomic_path, sha256_json
+from flowmodel.flow.sampling import mixed_seed
+from flowmodel.images.tensors import to_unit
+from flowmodel.model.device import DevicePolicy
+from flowmodel.nets.finisher import Finisher
+from flowmodel.recipes.identity import identity
+from flowmodel.recipes.schema import FinisherConfig, TrainingConfig
+from flowmodel.training.icon_set import EpochOrder
+from flowmodel.training.interruption import Interruption
+from flowmodel.training.optimizer import Optimizers
+from flowmodel.training.pairs import Pairs
+from flowmodel.training.schedule import learning_rate
+
+STATE_FILE = "state.safetensors"
+_LINES = 25  # of progress, and points of the curve
+_SAVE_SECONDS = 30.0
+_WARMUP, _GRADIENT_CLIP, _WEIGHT_DECAY = 0.1, 0.5, 0.01  # without clipping it died at twice the learning rate
+
+Log = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainedFinisher:
+    """Attributes:
+    weights: by parameter name, float32 on the CPU.
+    curve: (step, mean loss since the point before), the last one after the last step.
+    """
+
+    weights: dict[str, Tensor]
+    curve: tuple[tuple[int, float], ...]
+
+
+def train_finisher(
+    config: FinisherConfig,
+    pairs: Pairs,
+    policy: DevicePolicy,
+    folder: Path,
+    seed: int = 0,
+    initial: dict[str, Tensor] | None = None,
+    log: Log = lambda line: None,
+) -> TrainedFinisher:
+    """Train for `config.steps`; continue from what `folder` holds of the same training, and begin anew over another's.
+
+    Every random number is a function of `seed` and step, so that on the CPU an interrupted and continued training ends with the
+    same bits.
+
+    Args:
+        folder: of the checkpoint, which is the caller's to remove when the weights are kept elsewhere.
+        initial: weights to begin with, of a finisher of the same width, blocks and scale.
+
+    Raises:
+        Resumable: Ctrl-C or SIGTERM stopped it; a checkpoint has been written.
+        FlowmodelError: the real pictures are not `config.scale` times as large as the drawn ones, the initial weights are of
+            another finisher, or the loss is no longer finite.
+    """
+    drawn, real = tuple(pairs.drawn_SN4HW.shape[-2:]), tuple(pairs.real_N4HW.shape[-2:])
+    if real != tuple(edge * config.scale for edge in drawn):
+        raise FlowmodelError(
+            f"finisher.scale: {config.scale}, but the drawn pictures are {drawn[0]} x {drawn[1]} and the real ones {real[0]} x "
+            f"{real[1]} pixels; draw pairs for this scale"
+        )
+    run = _Run(config, pairs, policy, folder / STATE_FILE, seed, initial, log)
+    run.to_the_end()
+    weights = {name: parameter.detach().cpu() for name, parameter in run.network.named_parameters()}
+    return TrainedFinisher(weights, tuple(run.curve))
+
+
+class _Run:
+    """One call of :func:`train_finisher`: where it stands, and what is due after a step."""
+
+    def __init__(
+        self,
+        config: FinisherConfig,
+        pairs: Pairs,
+        policy: DevicePolicy,
+        file: Path,
+        seed: int,
+        initial: dict[str, Tensor] | None,
+        log: Log,
+    ) -> None:
+        self.config, self.policy, self.file, self.seed, self.log = config, policy, file, seed, log
+        self.training = TrainingConfig(
+            optimizer="adamw",
+            steps=config.steps,
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            warmup_steps=int(_WARMUP * config.steps),
+            final_learning_rate=0.0,
+            weight_decay=_WEIGHT_DECAY,
+            gradient_clip=_GRADIENT_CLIP,
+        )
+        torch.manual_seed(seed)
+        self.network = Finisher(config)
+        if initial is not None:
+            try:
+                self.network.load_state_dict(initial)
+            except RuntimeError:
+                raise FlowmodelError(
+                    f"finisher.init: the weights in {config.init} are of another width, blocks or scale; give the recipe the same"
+                ) from None
+        self.digest = sha256_json([identity(config, {"init"}), seed, pairs.digest, tensors_digest(initial or {})])
+        self.network.to(policy.device, memory_format=policy.memory_format)  # type: ignore[call-overload]
+        self.forward = torch.compile(self.network) if policy.compile else self.network
+        self.optimizers = Optimizers(self.network, self.training, fused=policy.fused_optimizer)
+        self.drawn_SN4HW, self.real_N4HW = pairs.drawn_SN4HW.to(policy.device), pairs.real_N4HW.to(policy.device)
+        self.order = EpochOrder(len(pairs.real_N4HW), config.batch_size, seed)
+        self.generator = torch.Generator()
+        self.curve: list[tuple[int, float]] = []
+        self.losses: list[Tensor] = []
+        self.done = 0
+        self._restore()
+
+    def to_the_end(self) -> None:
+        steps, every = self.config.steps, max(1, self.config.steps // _LINES)
+        saved = began = time.monotonic()
+        first = self.done
+        with Interruption() as interruption:
+            while self.done < steps:
+                self.losses.append(self._step(self.done))
+                self.done += 1
+                if self.done % every == 0 or self.done == steps:
+                    self._note(time.monotonic() - began, self.done - first)
+                if interruption.signal or time.monotonic() - saved > _SAVE_SECONDS:
+                    self._save()
+                    saved = time.monotonic()
+                if interruption.signal:
+                    raise Resumable(
+                        f"{self.file}: {interruption.signal.name} after step {self.done} of {steps} of the finisher; the same "
+                        "command continues",
+                        interruption.signal,
+                    )
+
+    def _step(self, index: int) -> Tensor:
+        """Step number `index`, counted from 0; its loss, on the device, for which nobody waits."""
+        self.generator.manual_seed(mixed_seed(self.seed, index))
+        icons_B = self.order(index)
+        drawing_B = torch.randint(len(self.drawn_SN4HW), (len(icons_B),), generator=self.generator)
+        device = self.real_N4HW.device
+        icons_B, drawing_B = icons_B.to(device), drawing_B.to(device)
+        drawn_BCHW, real_BCHW = self.drawn_SN4HW[drawing_B, icons_B], self.real_N4HW[icons_B]
+        drawn_BCHW, real_BCHW = vary(drawn_BCHW, real_BCHW, self.generator)
+        x_BCHW = to_unit(drawn_BCHW).contiguous(memory_format=self.policy.memory_format)
+        with self.policy.autocast_context():
+            finished_BCHW = self.forward(x_BCHW)
+        loss = finisher_loss(finished_BCHW.float(), to_unit(real_BCHW))
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.training.gradient_clip)
+        self.optimizers.step(learning_rate(index, self.training))
+        return loss.detach()
+
+    def _note(self, seconds: float, steps: int) -> None:
+        """A point of the curve and a line. Here the device is waited for."""
+        loss = torch.stack(self.losses).mean().item()
+        self.losses = []
+        if not torch.tensor(loss).isfinite():
+            raise FlowmodelError(
+                f"{self.file.parent}: the finisher's loss is not finite at step {self.done}; lower finisher.learning_rate (now "
+                f"{self.config.learning_rate:g}) and train again"
+            )
+        self.curve.append((self.done, loss))
+        speed, left = steps * self.config.batch_size / seconds, (self.config.steps - self.done) * seconds / steps
+        self.log(
+            f"finisher: step {self.done:,} of {self.config.steps:,}, loss {loss:.4f}, {speed:,.0f} pictures/s, {left:.0f} s left"
+        )
+
+    def _save(self) -> None:
+        tensors = {f"model.{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"optimizer.{name}": value for name, value in self.optimizers.state().items()}
+        tensors["losses"] = torch.stack(self.losses) if self.losses else torch.zeros(0)
+        state = json.dumps({"digest": self.digest, "step": self.done, "curve": self.curve})
+        with atomic_path(self.file) as temporary:
+            save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary, metadata={"state": state})
+
+    def _restore(self) -> None:
+        """Where the file holds this training; else nothing."""
+        try:
+            with safe_open(self.file, framework="pt") as opened:
+                state = json.loads(opened.metadata()["state"])
+                if state["digest"] != self.digest:
+                    return
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # it is no mapping
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+            return
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+        self.network.load_state_dict(part("model."))
+        self.optimizers.load(part("optimizer."))
+        self.done, self.curve = state["step"], [(step, loss) for step, loss in state["curve"]]
+        self.losses = list(tensors["losses"].to(self.policy.device))
+
+
+def vary(drawn_BCHW: Tensor, real_BCHW: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Both flipped in the same way, and their colors in the same other order, each pair of its own; by `generator`, a CPU one.
+
+    What a finisher repairs has nothing to do with what is drawn, nor in which color.
+    """
+    size, device = len(drawn_BCHW), drawn_BCHW.device
+    flips_2B = torch.rand(2, size, generator=generator).to(device) < 0.5
+    colors_B3 = torch.rand(size, 3, generator=generator).argsort(dim=1)
+    channels_BC = torch.cat([colors_B3, torch.full((size, 1), 3)], dim=1).to(device)
+    pairs_B = torch.arange(size, device=device)[:, None]
+
+    def varied(x_BCHW: Tensor) -> Tensor:
+        for dimension, flip_B in zip((3, 2), flips_2B, strict=True):
+            x_BCHW = torch.where(flip_B[:, None, None, None], x_BCHW.flip(dimension), x_BCHW)
+        return x_BCHW[pairs_B, channels_BC]
+
+    return varied(drawn_BCHW), varied(real_BCHW)
+
+
+def finisher_loss(finished_BCHW: Tensor, real_BCHW: Tensor) -> Tensor:
+    """Mean absolute error, and that of the differences between neighbors to the right and below: flat areas and edges count."""
+    error_BCHW = finished_BCHW - real_BCHW
+    across = error_BCHW.diff(dim=3).abs().mean()
+    down = error_BCHW.diff(dim=2).abs().mean()
+    return F.l1_loss(finished_BCHW, real_BCHW) + across + down
