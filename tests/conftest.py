@@ -1,6 +1,7 @@
 """A small real store and a small real training, made once a test session."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from flowmodel.data.prepare import prepare
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes import Recipe, load_recipe
+from flowmodel.recipes.schema import FinisherConfig
 from flowmodel.store import Store
+from flowmodel.training.finishing import finish
 from flowmodel.training.loop import train, training_folder
 
 # A busy machine may need longer for one example than hypothesis' deadline of 0.2 s.
@@ -107,6 +110,19 @@ def tiny_training(tiny_recipe: Recipe, prepared: Prepared) -> TinyTraining:
     folder = training_folder(prepared.store, tiny_recipe, prepared.dataset)
     result = train(tiny_recipe, prepared.dataset, folder)
     return TinyTraining(tiny_recipe, prepared.store, prepared.dataset, folder, result.checkpoint)
+
+
+FINISHER = FinisherConfig(width=8, blocks=1, steps=12, batch_size=4)
+
+
+@pytest.fixture(scope="session")
+def tiny_finished(tiny_training: TinyTraining, tmp_path_factory: pytest.TempPathFactory) -> TinyTraining:
+    """The tiny training with a finisher of twelve steps, in a folder of its own; treat its files as read-only."""
+    folder = tmp_path_factory.mktemp("finished")
+    generator = Checkpoint.open(Path(shutil.copy(tiny_training.checkpoint.path, folder)))
+    recipe = tiny_training.recipe.model_copy(update={"finisher": FINISHER})
+    checkpoint = finish(recipe, generator, tiny_training.dataset).checkpoint
+    return TinyTraining(recipe, tiny_training.store, tiny_training.dataset, folder, checkpoint)
 
 
 @dataclass(frozen=True)

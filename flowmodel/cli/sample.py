@@ -21,6 +21,10 @@ def sample(
     guidance: Annotated[float | None, typer.Option(min=0, help="Guidance scale; 1 is off; default: the recipe's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    finish: Annotated[
+        bool,
+        typer.Option("--finish/--no-finish", help="Whether the model's finisher, if it has one, sharpens the pictures."),
+    ] = True,
     animate: Annotated[
         bool, typer.Option("--animate", help="Also PROMPT-animated.png in that folder: noise becoming the icons.")
     ] = False,
@@ -43,13 +47,14 @@ def sample(
     # that is given twice has twice as many pictures.
     for prompt, times in Counter(prompts).items():
         asked, stem = [prompt] * (times * count), file_stem(prompt)
-        for number, rgba_CHW in enumerate(generator.sample(asked, seed=seed, steps=steps, guidance=guidance)):
+        for number, rgba_CHW in enumerate(generator.sample(asked, seed, steps, guidance, finish=finish)):
             images.append(to_image(rgba_CHW))
             labels.append(prompt)
             save_image(images[-1], folder / f"{stem}-{number}.png")
         if animate:
-            draw_animation(generator, asked, folder / f"{stem}-animated.png", seed, steps, guidance)
+            draw_animation(generator, asked, folder / f"{stem}-animated.png", seed, steps, guidance, finish=finish)
     save_image(picture_grid(images, columns=count if count > 1 else 8, labels=labels), out)
     nfe = f"{generator.nfe(steps, guidance)} network evaluations a picture"
     pictures = f"{len(images)} picture{'s' if len(images) > 1 else ''}"
-    console.print(f"{pictures} in {folder}/, grid in {out} (model {checkpoint}, {nfe}, seed {seed})")
+    finished = ", finished" if finish and generator.finisher else ""
+    console.print(f"{pictures} in {folder}/, grid in {out} (model {checkpoint}, {nfe}{finished}, seed {seed})")

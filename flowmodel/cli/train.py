@@ -26,13 +26,17 @@ def train(
         Path | None, typer.Option(help="YAML list of icon sources; default: $FLOWMODEL_SOURCES or the pipeline's.")
     ] = None,
 ) -> None:
-    """Train without Dagster and MLflow; leaves OUT/final.safetensors, and OUT/grid.png of what it draws."""
+    """Train without Dagster and MLflow; leaves OUT/final.safetensors, and OUT/grid.png of what it draws.
+
+    Where the recipe has a finisher, OUT/finished.safetensors is the same model with it.
+    """
     from flowmodel.cli.terminal import TerminalObserver
     from flowmodel.data.dataset import IconDataset
-    from flowmodel.data.prepare import prepare
+    from flowmodel.data.prepare import prepare, prepare_targets
     from flowmodel.locks import in_use
     from flowmodel.recipes import load_recipe
     from flowmodel.store import Store
+    from flowmodel.training.finishing import finish
     from flowmodel.training.loop import train as run_training
     from flowmodel.training.processes import made_by_main
 
@@ -43,5 +47,11 @@ def train(
         # Under `accelerate launch` all processes come here.
         folder, is_main = made_by_main(chosen.training.device, lambda: prepare(chosen, store, sources, log=console.print).folder)
         console.quiet = not is_main
+        dataset = IconDataset.open(folder)
         with TerminalObserver(console, out) as observer:
-            run_training(chosen, IconDataset.open(folder), out, [observer] if is_main else [])
+            trained = run_training(chosen, dataset, out, [observer] if is_main else [])
+        if is_main and chosen.finisher:
+            targets = prepare_targets(chosen, store, sources, log=console.print)
+            finished = finish(chosen, trained.checkpoint, dataset, targets, log=console.print)
+            words = "trained" if finished.trained_now else "was already trained"
+            console.print(f"finisher {words}: {finished.checkpoint}", soft_wrap=True)

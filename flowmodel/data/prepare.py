@@ -115,3 +115,16 @@ def prepare(recipe: Recipe, store: Store, sources: Path | None = None, log: Log 
     embeddings = steps.caption_embeddings(captions).artifact
     splits = steps.splits(normalized, steps.duplicates(normalized))
     return steps.dataset(normalized, captions, embeddings, splits)
+
+
+def prepare_targets(
+    recipe: Recipe, store: Store, sources: Path | None = None, log: Log = lambda line: None
+) -> IconDataset | None:
+    """The icons at the size that the recipe's finisher makes; None where that is the size of the data set itself.
+
+    Raises FlowmodelError as :func:`prepare` does.
+    """
+    if recipe.finisher is None or recipe.finisher.scale == 1:
+        return None
+    larger = recipe.data.model_copy(update={"size": recipe.data.size * recipe.finisher.scale})
+    return prepare(recipe.model_copy(update={"data": larger}), store, sources, log)

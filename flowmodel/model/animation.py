@@ -28,12 +28,13 @@ def draw_animation(
     steps: int | None = None,
     guidance: float | None = None,
     columns: int = 4,
+    finish: bool = True,
 ) -> Artifact:
     """Draw `prompts` and write how they came to be, side by side, as an animated PNG.
 
-    Its last frame is what `generator.sample` draws. Raises FlowmodelError as `Generator.trajectory` does.
+    Its last frame is what `generator.sample` draws, finished or not. Raises FlowmodelError as `Generator.trajectory` does.
     """
-    states_SN4HW = generator.trajectory(prompts, seed, steps, guidance).states_SBCHW
+    states_SN4HW = generator.trajectory(prompts, seed, steps, guidance, finish).states_SBCHW
     sheets = [_sheet(states_N4HW, columns) for states_N4HW in between(states_SN4HW)]
     return Artifact.of(write_bytes(path, animated_png(sheets)))
 

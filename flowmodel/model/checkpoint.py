@@ -2,7 +2,8 @@
 
 A step's checkpoint (`step-00001500.safetensors`) holds everything needed to continue: `model.*`, `optimizer.*` and the averaged
 weights `ema0.*` and `ema1.*`. Random numbers and the order of the data need no state, as they are functions of seed and step.
-`final.safetensors` and `best.safetensors` hold averaged weights (`ema.*`) alone. All carry a JSON header that says what they are.
+`final.safetensors` and `best.safetensors` hold averaged weights (`ema.*`) alone; `finished.safetensors` holds those of
+`final.safetensors` and a finisher (`finisher.*`). All carry a JSON header that says what they are.
 """
 
 import json
@@ -22,7 +23,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.files import atomic_path, require_readable, sha256_file
 from flowmodel.recipes import Recipe, parse_recipe
 
-FINAL, BEST = "final.safetensors", "best.safetensors"
+FINAL, BEST, FINISHED = "final.safetensors", "best.safetensors", "finished.safetensors"
 _STEP_FILE = re.compile(r"^step-(\d{8})\.safetensors$")
 
 
@@ -37,13 +38,34 @@ class BestSoFar:
 
 
 @dataclass(frozen=True)
+class FinisherHeader:
+    """What a checkpoint's finisher is.
+
+    Attributes:
+        config: the recipe's section `finisher`.
+        digest: of its tensors.
+        training_digest: names its training: generator, icons and section; an equal one would give the same finisher.
+        curve: (step, mean loss since the point before).
+    """
+
+    config: dict[str, Any]
+    digest: str
+    training_digest: str
+    curve: tuple[tuple[int, float], ...] = ()
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "FinisherHeader":
+        return cls(**values | {"curve": tuple((int(step), float(loss)) for step, loss in values["curve"])})
+
+
+@dataclass(frozen=True)
 class CheckpointHeader:
     """What a checkpoint is of.
 
     `training_digest` names recipe and data: only an equal one may be continued. `ema` is the relative width of averaged weights,
     and None where a checkpoint is to be continued. `best` is None before the first validation. `initial_ids` are the icons that
     the initial weights had been trained on. `terms` are those of all `seen_ids`, sorted; empty in checkpoints of before there was
-    this field.
+    this field. `finisher` is None in a model without one.
     """
 
     step: int
@@ -58,6 +80,7 @@ class CheckpointHeader:
     best: BestSoFar | None = None
     initial_ids: tuple[str, ...] = ()
     terms: tuple[Terms, ...] = ()
+    finisher: FinisherHeader | None = None
 
     @property
     def seen_ids(self) -> tuple[str, ...]:
@@ -125,7 +148,8 @@ def read_header(path: Path) -> CheckpointHeader:
         best = BestSoFar(**values["best"]) if values.get("best") else None
         ids = {"trained_ids": tuple(values["trained_ids"]), "initial_ids": tuple(values.get("initial_ids", ()))}
         terms = tuple(Terms(**each) for each in values.get("terms", ()))
-        return CheckpointHeader(**values | ids | {"best": best, "terms": terms})
+        finisher = FinisherHeader.of(values["finisher"]) if values.get("finisher") else None
+        return CheckpointHeader(**values | ids | {"best": best, "terms": terms, "finisher": finisher})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         raise FlowmodelError(f"{path}: not a flowmodel checkpoint; give a .safetensors file that a training wrote") from None
 

@@ -1,4 +1,4 @@
-"""Prompt to pictures: the trained network, its caption encoder and a solver behind one method.
+"""Prompt to pictures: the trained network, its caption encoder, a solver and the finisher behind one method.
 
 Shape suffixes: N pictures, B batch, H/W height and width.
 """
@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from flowmodel.errors import FlowmodelError
 from flowmodel.flow.sampling import Trajectory, evaluations, sample, sample_trajectory, seeded_noise
 from flowmodel.flow.velocity_model import VelocityModel
-from flowmodel.images.tensors import CHANNELS
+from flowmodel.images.tensors import CHANNELS, from_unit, to_unit
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.device import DevicePolicy
 from flowmodel.nets import TextCondition, build_network, count_parameters
+from flowmodel.nets.finisher import Finisher
 from flowmodel.recipes import parse_recipe
-from flowmodel.recipes.schema import SamplingConfig
+from flowmodel.recipes.schema import FinisherConfig, SamplingConfig
 from flowmodel.text.encoders import CaptionEncoder, load_encoder
 
 
@@ -30,9 +31,13 @@ class Generator:
         recipe: what the model was trained with.
         header: origin of the weights: step, digests, trained icons.
         model: the network, in evaluation mode and on the policy's device, with the meaning of its output.
+        finisher: what makes drawn pictures sharp, or None; in evaluation mode and on the same device.
     """
 
-    def __init__(self, checkpoint: Checkpoint, network: nn.Module, policy: DevicePolicy) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, network: nn.Module, policy: DevicePolicy, finisher: Finisher | None = None
+    ) -> None:
+        self.finisher = finisher
         self.checkpoint, self.recipe, self.header = checkpoint, checkpoint.recipe, checkpoint.header
         self.model = VelocityModel.of(network, self.recipe.objective)
         self._network, self._policy = network, policy
@@ -54,7 +59,17 @@ class Generator:
                 "training by this release"
             ) from None
         network = network.to(policy.device, memory_format=policy.memory_format).eval()  # type: ignore[call-overload]
-        return cls(checkpoint, network, policy)
+        finisher = None
+        if header.finisher:
+            finisher = Finisher(FinisherConfig.model_validate(header.finisher.config))
+            try:
+                finisher.load_state_dict(checkpoint.tensors("finisher."))
+            except RuntimeError:
+                raise FlowmodelError(
+                    f"{checkpoint}: its finisher is not the one that its header describes; train it again"
+                ) from None
+            finisher.to(policy.device, memory_format=policy.memory_format).eval()  # type: ignore[call-overload]
+        return cls(checkpoint, network, policy, finisher)
 
     @property
     def network(self) -> nn.Module:
@@ -83,6 +98,11 @@ class Generator:
     @property
     def parameters(self) -> int:
         return count_parameters(self._network)
+
+    @property
+    def size(self) -> int:
+        """Edge of the pictures that :meth:`sample` gives, in pixels."""
+        return self.recipe.data.size * (self.finisher.scale if self.finisher else 1)
 
     @cached_property
     def _encoder(self) -> CaptionEncoder:
@@ -113,8 +133,9 @@ class Generator:
         guidance: float | None = None,
         solver: str | None = None,
         batch_size: int = 64,
+        finish: bool = True,
     ) -> Tensor:
-        """One picture a prompt: uint8, premultiplied RGBA, (N, 4, H, W).
+        """One picture a prompt: uint8, premultiplied RGBA, (N, 4, H, W); finished, where there is a finisher and `finish` is set.
 
         Picture number i starts from the noise of (seed, i), so the same seed gives the same pictures.
 
@@ -122,10 +143,10 @@ class Generator:
         """
         config = self.sampling(steps, guidance, solver)
         pictures = [
-            self.draw(self.encode(prompts[first : first + batch_size]), config, seed, first)
+            self.draw(self.encode(prompts[first : first + batch_size]), config, seed, first, finish)
             for first in range(0, len(prompts), batch_size)
         ]
-        size = self.recipe.data.size
+        size = self.size if finish else self.recipe.data.size
         return torch.cat(pictures) if pictures else torch.empty(0, CHANNELS["rgba"], size, size, dtype=torch.uint8)
 
     def encode(self, prompts: Sequence[str]) -> TextCondition:
@@ -134,16 +155,37 @@ class Generator:
         tokens = [torch.from_numpy(token_LD) for token_LD in encoded.tokens]
         return TextCondition.from_features(torch.from_numpy(encoded.pooled_BD), tokens).to(self.device)
 
-    def draw(self, text: TextCondition, config: SamplingConfig, seed: int = 0, first: int = 0) -> Tensor:
+    def draw(self, text: TextCondition, config: SamplingConfig, seed: int = 0, first: int = 0, finish: bool = True) -> Tensor:
         """:meth:`sample` for captions that are encoded already; the pictures are number `first`, `first` + 1, … of the seed."""
         with self._policy.autocast_context():
             noise_BCHW = self._noise(len(text), seed, first)
-            return sample(self.model, text, noise_BCHW, config)
+            drawn_B4HW = sample(self.model, text, noise_BCHW, config)
+        return self.finish(drawn_B4HW) if finish else drawn_B4HW
+
+    @torch.no_grad()
+    def finish(self, drawn_N4HW: Tensor, batch_size: int = 64) -> Tensor:
+        """What the finisher makes of drawn pictures, and the pictures themselves where there is none.
+
+        Takes and returns uint8, premultiplied RGBA, on the CPU; of `size` pixels an edge.
+        """
+        if self.finisher is None or not len(drawn_N4HW):
+            return drawn_N4HW
+        finished = []
+        for drawn_B4HW in drawn_N4HW.split(batch_size):
+            x_BCHW = to_unit(drawn_B4HW.to(self.device)).contiguous(memory_format=self._policy.memory_format)
+            with self._policy.autocast_context():
+                finished.append(from_unit(self.finisher(x_BCHW)).cpu())
+        return torch.cat(finished)
 
     def trajectory(
-        self, prompts: Sequence[str], seed: int = 0, steps: int | None = None, guidance: float | None = None
+        self,
+        prompts: Sequence[str],
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        finish: bool = True,
     ) -> Trajectory:
-        """How :meth:`sample` comes to its pictures; all prompts at once.
+        """How :meth:`sample` comes to its pictures; all prompts at once. A finisher makes the last of them.
 
         Raises FlowmodelError for a bad option or a missing caption encoder.
         """
@@ -151,7 +193,18 @@ class Generator:
         text = self.encode(prompts)
         with self._policy.autocast_context():
             noise_BCHW = self._noise(len(text), seed)
-            return sample_trajectory(self.model, text, noise_BCHW, config)
+            drawn = sample_trajectory(self.model, text, noise_BCHW, config)
+        return self._finished(drawn) if finish else drawn
+
+    def _finished(self, drawn: Trajectory) -> Trajectory:
+        """With the finished pictures as last ones; what lies before is enlarged to their size."""
+        factor = self.size // self.recipe.data.size
+
+        def finished(x_SBCHW: Tensor) -> Tensor:
+            before_SBCHW = x_SBCHW[:-1].repeat_interleave(factor, -1).repeat_interleave(factor, -2)
+            return torch.cat([before_SBCHW, self.finish(x_SBCHW[-1])[None]])
+
+        return Trajectory(drawn.times, finished(drawn.states_SBCHW), finished(drawn.estimates_SBCHW))
 
     def _noise(self, count: int, seed: int, first: int = 0) -> Tensor:
         data = self.recipe.data

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from flowmodel.content import tensors_digest
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file, write_bytes
 from flowmodel.model.checkpoint import Checkpoint, save_checkpoint
@@ -35,17 +36,22 @@ def pretrained_weights(folder: Path = FOLDER) -> Checkpoint:
 
 
 def export_weights(checkpoint: Checkpoint, folder: Path, sampling: SamplingConfig | None = None) -> Checkpoint:
-    """Write the averaged weights of the finished training `checkpoint` to `folder` in half precision, and their SHA-256.
+    """Write the averaged weights of the finished training `checkpoint`, and its finisher's, to `folder` in half precision, and
+    their SHA-256.
 
     A weight's error is 5e-4 of it at most, and what is drawn hardly differs (tests/model/test_pretrained.py). `sampling` takes
     the place of the training recipe's: how to draw best is found out afterwards, on validation.
 
     Raises FlowmodelError when `checkpoint` is no finished training.
     """
-    header, weights = checkpoint.header, checkpoint.tensors("ema.")
-    if not weights:
+    header, tensors = checkpoint.header, checkpoint.tensors()
+    weights = {name: tensor for name, tensor in tensors.items() if name.startswith(("ema.", "finisher."))}
+    if not checkpoint.tensors("ema."):
         raise FlowmodelError(f"{checkpoint}: holds no averaged weights; give final.safetensors of a finished training")
-    halves = {f"ema.{name}": tensor.to(torch.float16) for name, tensor in weights.items()}
+    halves = {name: tensor.to(torch.float16) for name, tensor in weights.items()}
+    if header.finisher:
+        own = {name.removeprefix("finisher."): tensor for name, tensor in halves.items() if name.startswith("finisher.")}
+        header = replace(header, finisher=replace(header.finisher, digest=tensors_digest(own)))
     if sampling:
         header = replace(header, recipe=header.recipe | {"sampling": sampling.model_dump(mode="json")})
     exported = save_checkpoint(folder / WEIGHTS_FILE, halves, header)

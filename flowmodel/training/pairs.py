@@ -89,7 +89,7 @@ def draw_pairs(
                 if (kept_B4HW := _kept(file, digest)) is None:
                     choice = torch.Generator().manual_seed(mixed_seed(own_seed, first))
                     _, text = icons.batch(numbers_B, choice)
-                    kept_B4HW = generator.draw(text, generator.sampling(), own_seed, first)
+                    kept_B4HW = generator.draw(text, generator.sampling(), own_seed, first, finish=False)
                     with atomic_path(file) as temporary:
                         save_file({"drawn": kept_B4HW.contiguous()}, temporary, metadata={"digest": digest})
                     done = drawing * len(there_N) + first + len(numbers_B)

@@ -91,6 +91,22 @@ def test_train_leaves_a_checkpoint_and_does_not_repeat_it(prepared, tmp_path):
     assert (tmp_path / "run" / "final.safetensors").exists() and (tmp_path / "run" / "grid.png").exists()
     second = _flowmodel("train", "--recipe", "from_scratch", "--out", tmp_path / "run", *options, store=prepared.store.root)
     assert second.returncode == 0 and "already finished" in second.stdout
+    assert not (tmp_path / "run" / "finished.safetensors").exists()
+    options += ["--set", "finisher={width: 8, blocks: 1, steps: 4, batch_size: 4, drawings: 1}"]
+    for words in ("finisher trained: ", "finisher was already trained: "):
+        finished = _flowmodel("train", "--recipe", "from_scratch", "--out", tmp_path / "run", *options, store=prepared.store.root)
+        assert finished.returncode == 0 and f"{words}{tmp_path / 'run' / 'finished.safetensors'}" in finished.stdout
+        assert "already finished" in finished.stdout
+
+
+def test_sample_says_whether_pictures_are_finished(tiny_finished, tmp_path):
+    for options, words in (
+        ([], "network evaluations a picture, finished, seed"),
+        (["--no-finish"], "evaluations a picture, seed"),
+    ):
+        out = tmp_path / "grid.png"
+        result = _flowmodel("sample", "pizza", "--out", out, "--model", tiny_finished.checkpoint, *options, store=tmp_path)
+        assert result.returncode == 0 and words in result.stdout, result.stderr
 
 
 def test_evaluate_leaves_a_page_and_its_numbers(tiny_training, tmp_path):

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.model.checkpoint import save_checkpoint
 from flowmodel.model.device import DevicePolicy
 from flowmodel.model.generator import Generator
+from flowmodel.nets.finisher import Finisher
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,40 @@ def test_bad_options_and_files_are_named(generator, tmp_path):
         Generator.load(tmp_path / "nothing.safetensors")
     with pytest.raises(FlowmodelError, match="device 'tpu': not available here"):
         DevicePolicy.choose("tpu")
+
+
+def test_a_finisher_changes_the_pictures_and_can_be_left_out(generator, tiny_finished):
+    finishing = Generator.load(tiny_finished.checkpoint, device="cpu")
+    drawn = generator.sample(["red heart", "pizza"], seed=3)
+    finished = finishing.sample(["red heart", "pizza"], seed=3)
+    assert finished.shape == drawn.shape and not torch.equal(finished, drawn)
+    assert torch.equal(finishing.sample(["red heart", "pizza"], seed=3, finish=False), drawn)
+    assert torch.equal(finishing.finish(drawn), finished)
+    assert torch.equal(generator.finish(drawn), drawn)
+
+
+def test_a_trajectory_ends_with_the_finished_pictures(tiny_finished):
+    finishing = Generator.load(tiny_finished.checkpoint, device="cpu")
+    trajectory = finishing.trajectory(["red heart"], seed=3)
+    assert torch.equal(trajectory.states_SBCHW[-1], finishing.sample(["red heart"], seed=3))
+    whole, unfinished = trajectory.states_SBCHW, finishing.trajectory(["red heart"], seed=3, finish=False).states_SBCHW
+    assert torch.equal(whole[:-1], unfinished[:-1]) and not torch.equal(whole[-1], unfinished[-1])
+
+
+def test_a_finisher_of_scale_2_draws_twice_as_large(tiny_finished, tmp_path):
+    config = tiny_finished.recipe.finisher.model_copy(update={"scale": 2})
+    header, weights = tiny_finished.checkpoint.header, Finisher(config).state_dict()
+    tensors = {name: value for name, value in tiny_finished.checkpoint.tensors().items() if name.startswith("ema.")}
+    checkpoint = save_checkpoint(
+        tmp_path / "x2.safetensors",
+        tensors | {f"finisher.{name}": value for name, value in weights.items()},
+        replace(header, finisher=replace(header.finisher, config=config.model_dump(mode="json"))),
+    )
+    larger = Generator.load(checkpoint, device="cpu")
+    drawn, finished = larger.sample(["pizza"], finish=False), larger.sample(["pizza"])
+    assert larger.size == 32 and torch.equal(finished, drawn.repeat_interleave(2, -1).repeat_interleave(2, -2))
+    assert larger.sample([]).shape == (0, 4, 32, 32)
+    assert larger.trajectory(["pizza"]).states_SBCHW.shape[-2:] == (32, 32)
 
 
 def test_another_encoder_is_refused(tiny_training):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from flowmodel.content import tensors_digest
 from flowmodel.data.terms import UNKNOWN, Terms
 from flowmodel.errors import FlowmodelError
 from flowmodel.model.checkpoint import read_header, save_checkpoint
@@ -24,6 +25,13 @@ def test_exported_weights_are_half_as_large_and_draw_the_same(tiny_training, tmp
     assert pretrained_weights(tmp_path).digest == weights.digest
     assert {tensor.dtype for tensor in weights.tensors().values()} == {torch.float16}
     whole, half = (Generator.load(path, "cpu").sample(["red heart", "pizza"]) for path in (tiny_training.checkpoint, weights))
+    assert (whole.int() - half.int()).abs().max() <= 3
+
+
+def test_a_finisher_is_exported_too(tiny_finished, tmp_path):
+    weights = export_weights(tiny_finished.checkpoint, tmp_path)
+    assert weights.header.finisher.digest == tensors_digest(weights.tensors("finisher."))
+    whole, half = (Generator.load(path, "cpu").sample(["red heart", "pizza"]) for path in (tiny_finished.checkpoint, weights))
     assert (whole.int() - half.int()).abs().max() <= 3
 
 

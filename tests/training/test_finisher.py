@@ -18,10 +18,10 @@ from flowmodel.recipes.schema import FinisherConfig
 from flowmodel.recipes.split import Split
 from flowmodel.training.finisher import STATE_FILE, train_finisher, vary
 from flowmodel.training.pairs import BATCH, Pairs, draw_pairs
+from tests.conftest import FINISHER
 
 CPU = DevicePolicy.choose("cpu")
 SMALL = FinisherConfig(width=32, blocks=2, steps=400, learning_rate=3e-3)
-SHORT = FinisherConfig(width=8, blocks=1, steps=12, batch_size=4)
 
 
 def degraded(real_N4HW: torch.Tensor, seed: int) -> torch.Tensor:
@@ -57,7 +57,7 @@ def test_it_restores_pictures_that_it_has_not_seen(real_N4HW, tmp_path):
     assert trained.curve[-1][1] < 0.7 * trained.curve[0][1]
 
 
-def _interrupt_at(step: int) -> Callable[[str], None]:
+def interrupt_at(step: int) -> Callable[[str], None]:
     def log(line: str) -> None:
         if f"step {step} of" in line:
             signal.raise_signal(signal.SIGTERM)
@@ -67,12 +67,12 @@ def _interrupt_at(step: int) -> Callable[[str], None]:
 
 def test_interrupted_and_continued_it_ends_with_the_same_bits(real_N4HW, tmp_path):
     pairs = degraded_pairs(real_N4HW[:16])
-    whole = train_finisher(SHORT, pairs, CPU, tmp_path / "whole")
+    whole = train_finisher(FINISHER, pairs, CPU, tmp_path / "whole")
     with pytest.raises(Resumable, match="SIGTERM after step 5 of 12 of the finisher") as caught:
-        train_finisher(SHORT, pairs, CPU, tmp_path / "stopped", log=_interrupt_at(5))
+        train_finisher(FINISHER, pairs, CPU, tmp_path / "stopped", log=interrupt_at(5))
     assert caught.value.signal == signal.SIGTERM
     lines: list[str] = []
-    continued = train_finisher(SHORT, pairs, CPU, tmp_path / "stopped", log=lines.append)
+    continued = train_finisher(FINISHER, pairs, CPU, tmp_path / "stopped", log=lines.append)
     assert len(lines) == 12 - 5 and continued.curve == whole.curve
     assert all(torch.equal(continued.weights[name], value) for name, value in whole.weights.items())
 
@@ -80,9 +80,13 @@ def test_interrupted_and_continued_it_ends_with_the_same_bits(real_N4HW, tmp_pat
 def test_a_checkpoint_of_another_finisher_is_not_continued(real_N4HW, tmp_path):
     pairs = degraded_pairs(real_N4HW[:16])
     with pytest.raises(Resumable):
-        train_finisher(SHORT, pairs, CPU, tmp_path, log=_interrupt_at(5))
+        train_finisher(FINISHER, pairs, CPU, tmp_path, log=interrupt_at(5))
     assert (tmp_path / STATE_FILE).exists()
-    for config, seed, own in ((SHORT.model_copy(update={"steps": 13}), 0, pairs), (SHORT, 1, pairs), (SHORT, 0, _first(pairs))):
+    for config, seed, own in (
+        (FINISHER.model_copy(update={"steps": 13}), 0, pairs),
+        (FINISHER, 1, pairs),
+        (FINISHER, 0, _first(pairs)),
+    ):
         lines: list[str] = []
         train_finisher(config, own, CPU, tmp_path, seed, log=lines.append)
         assert len(lines) == config.steps
@@ -94,8 +98,8 @@ def _first(pairs: Pairs) -> Pairs:
 
 def test_it_begins_with_the_weights_that_it_is_given(real_N4HW, tmp_path):
     pairs = degraded_pairs(real_N4HW[:16])
-    earlier = train_finisher(SHORT, pairs, CPU, tmp_path / "earlier").weights
-    still = SHORT.model_copy(update={"learning_rate": 1e-30, "init": "earlier.safetensors"})
+    earlier = train_finisher(FINISHER, pairs, CPU, tmp_path / "earlier").weights
+    still = FINISHER.model_copy(update={"learning_rate": 1e-30, "init": "earlier.safetensors"})
     begun = train_finisher(still, pairs, CPU, tmp_path / "later", initial=earlier).weights
     assert all(torch.equal(begun[name], value) for name, value in earlier.items())
     with pytest.raises(FlowmodelError, match=r"finisher.init: the weights in earlier.safetensors are of another width"):
@@ -104,14 +108,14 @@ def test_it_begins_with_the_weights_that_it_is_given(real_N4HW, tmp_path):
 
 def test_a_finisher_of_scale_2_makes_pictures_of_twice_the_edge(real_N4HW, tmp_path):
     small_N4HW = from_unit(F.avg_pool2d(to_unit(real_N4HW[:16]), 2))
-    config = SHORT.model_copy(update={"scale": 2, "steps": 100, "learning_rate": 3e-3})
+    config = FINISHER.model_copy(update={"scale": 2, "steps": 100, "learning_rate": 3e-3})
     trained = train_finisher(config, Pairs(small_N4HW[None], real_N4HW[:16]), CPU, tmp_path)
     network = Finisher(config)
     network.load_state_dict(trained.weights)
     assert network(to_unit(small_N4HW)).shape == (16, 4, 16, 16)
     assert trained.curve[-1][1] < trained.curve[0][1]
     with pytest.raises(FlowmodelError, match=r"finisher.scale: 1, but the drawn pictures are 8 x 8 and the real ones 16 x 16"):
-        train_finisher(SHORT, Pairs(small_N4HW[None], real_N4HW[:16]), CPU, tmp_path)
+        train_finisher(FINISHER, Pairs(small_N4HW[None], real_N4HW[:16]), CPU, tmp_path)
 
 
 def test_drawn_and_real_are_varied_alike():
@@ -128,7 +132,7 @@ def test_drawn_and_real_are_varied_alike():
 
 @pytest.fixture(scope="module")
 def finishing(tiny_recipe):
-    return tiny_recipe.model_copy(update={"finisher": SHORT})
+    return tiny_recipe.model_copy(update={"finisher": FINISHER})
 
 
 def test_only_training_icons_are_drawn_each_several_times(tiny_training, finishing, tmp_path):
@@ -159,7 +163,7 @@ def test_what_was_drawn_before_an_interruption_is_not_drawn_again(tiny_training,
 
 def test_icons_of_another_size_than_the_finisher_makes_are_refused(tiny_training, finishing, tmp_path: Path):
     generator = Generator.load(tiny_training.checkpoint, "cpu")
-    larger = finishing.model_copy(update={"finisher": SHORT.model_copy(update={"scale": 2})})
+    larger = finishing.model_copy(update={"finisher": FINISHER.model_copy(update={"scale": 2})})
     with pytest.raises(FlowmodelError, match="icons of 16 pixels; the generator draws 16, and a finisher of scale 2 makes 32"):
         draw_pairs(generator, tiny_training.dataset, larger, tmp_path)
     with pytest.raises(FlowmodelError, match="recipe 'tiny': has no section finisher"):

@@ -1,0 +1,97 @@
+"""From a finished training to a model with a finisher: draw the training icons, train on them, write both into one file."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from flowmodel.content import tensors_digest
+from flowmodel.data.dataset import IconDataset
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import sha256_json
+from flowmodel.model.checkpoint import FINISHED, Checkpoint, FinisherHeader, save_checkpoint
+from flowmodel.model.device import DevicePolicy
+from flowmodel.model.generator import Generator
+from flowmodel.recipes import Recipe
+from flowmodel.recipes.identity import DEFAULTS, identity
+from flowmodel.training.finisher import train_finisher
+from flowmodel.training.initial import initial_checkpoint
+from flowmodel.training.pairs import draw_pairs
+
+FOLDER = "finisher"  # beside the checkpoint, while there is something to continue
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Attributes:
+    checkpoint: generator and finisher; the generator's own where the recipe has no finisher.
+    trained_now: False where there was nothing to do.
+    """
+
+    checkpoint: Checkpoint
+    trained_now: bool
+
+
+def finish(
+    recipe: Recipe,
+    checkpoint: Checkpoint,
+    dataset: IconDataset,
+    targets: IconDataset | None = None,
+    log: Callable[[str], None] = lambda line: None,
+) -> Finished:
+    """Train the recipe's finisher for the generator in `checkpoint`, and write both as `finished.safetensors` beside it.
+
+    One that is there already and would come out the same is not trained again. Without a section `finisher` the checkpoint is
+    handed on as it is.
+
+    Args:
+        dataset: the icons that the generator was trained on.
+        targets: the same ones as large as the finisher makes them, where it enlarges.
+
+    Raises:
+        Resumable: Ctrl-C or SIGTERM stopped it; the same call continues.
+        FlowmodelError: the pairs can't be drawn, the initial weights don't fit, or the loss is no longer finite.
+    """
+    if recipe.finisher is None:
+        return Finished(checkpoint, trained_now=False)
+    config, training, initial = recipe.finisher, recipe.training, _initial(recipe.finisher.init)
+    digest = sha256_json(
+        {
+            "defaults": DEFAULTS,
+            "generator": checkpoint.digest,
+            "finisher": identity(config, {"init"}),
+            "init": tensors_digest(initial) if initial else None,
+            "seed": training.seed,
+            "data": [dataset.digest, targets.digest if targets else None],
+        }
+    )
+    path, folder = checkpoint.path.with_name(FINISHED), checkpoint.path.with_name(FOLDER)
+    if path.exists() and (there := Checkpoint.open(path)).header.finisher and there.header.finisher.training_digest == digest:
+        shutil.rmtree(folder, ignore_errors=True)  # of a call that was killed in the middle of this
+        return Finished(there, trained_now=False)
+    policy = DevicePolicy.choose(training.device, training.precision, training.compile)
+    pairs = draw_pairs(Generator.load(checkpoint, policy.device), dataset, recipe, folder, targets, log)
+    trained = train_finisher(config, pairs, policy, folder, training.seed, initial, log)
+    header = replace(
+        checkpoint.header,
+        recipe=checkpoint.header.recipe | {"finisher": config.model_dump(mode="json")},
+        finisher=FinisherHeader(config.model_dump(mode="json"), tensors_digest(trained.weights), digest, trained.curve),
+    )
+    tensors = {f"ema.{name}": value for name, value in checkpoint.tensors("ema.").items()}
+    saved = save_checkpoint(path, tensors | {f"finisher.{name}": value for name, value in trained.weights.items()}, header)
+    shutil.rmtree(folder, ignore_errors=True)
+    return Finished(saved, trained_now=True)
+
+
+def _initial(init: str | None) -> dict[str, Tensor] | None:
+    """The finisher's weights in the checkpoint that `finisher.init` names."""
+    if init is None:
+        return None
+    checkpoint = initial_checkpoint(init)
+    weights = checkpoint.tensors("finisher.")
+    if not weights:
+        raise FlowmodelError(
+            f"finisher.init: {checkpoint} holds no finisher; give the finished.safetensors of a training with one"
+        )
+    return {name: tensor.float() for name, tensor in weights.items()}
