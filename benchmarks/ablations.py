@@ -1,8 +1,8 @@
-"""Which switches pay: `python -m benchmarks.ablations --out FOLDER [--quick] [--sources FILE] [--seeds 0 1]`.
+"""Which switches pay: `python -m benchmarks.ablations --out FOLDER [--quick] [--sources FILE] [--seeds 0 1] [--set FIELD=VALUE]`.
 
 One setting is changed at a time. Every variant has each seed and sees equally many pictures, of a sixteenth of the concepts in
 all their styles and skin tones, so that a training of minutes sees each icon often enough to tell variants apart. Ways of
-sampling and widths of the averages are tried on the base's trainings, which costs no other. All are scored by KID and retrieval,
+sampling and widths of the averages are tried on trainings that are there anyway. All are scored by KID and retrieval,
 on trained icons, on those of validation and on unseen ones, and compared with the base of the same seed.
 
 Each training is a process of one thread; its rows are appended to FOLDER/rows.jsonl. The same command goes on where it was ended.
@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
@@ -73,6 +73,9 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "min_noise 0.02": ("objective.min_noise=0.02",),
     "min_noise 0.1": ("objective.min_noise=0.1",),
     "augmentation 0.15": ("training.augmentation.probability=0.15",),
+    "condition dropout 0": ("objective.condition_dropout=0",),
+    "condition dropout 0.05": ("objective.condition_dropout=0.05",),
+    "condition dropout 0.2": ("objective.condition_dropout=0.2",),
     "dropout 0.1": ("network.dropout=0.1",),
     "AdamW": ("training.optimizer=adamw",),
     "learning rate 1e-3": ("training.learning_rate=1.0e-3",),
@@ -82,21 +85,28 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "captions: every template": (f"data.captions=[{', '.join(TEMPLATES)}]",),
     "64 pixels, stem 4": ("data.size=64", "network.stem=4"),
 }
+WITHOUT_GUIDANCE = "euler 8, guidance 1"
 SAMPLINGS: dict[str, dict[str, Any]] = {
     "midpoint 4": {"solver": "midpoint", "steps": 4},
     "heun 4": {"solver": "heun", "steps": 4},
     "euler 16": {"steps": 16},
     "euler 8, time shift 0.7": {"time_shift": 0.7},
-    "euler 8, guidance 1": {"guidance": 1.0},
+    WITHOUT_GUIDANCE: {"guidance": 1.0},
     "euler 8, guidance 3": {"guidance": 3.0},
     "euler 8, guidance 4 up to 0.5": {"guidance": 4.0, "guidance_interval": (0.0, 0.5)},
 }
 EMA_WIDTHS = (0.02, 0.1, 0.15)
+# Rows of the base's training: name, and what is changed.
+DRAWN_ANEW = {f"sampling: {name}": changes for name, changes in SAMPLINGS.items()}
+AVERAGED_ANEW = {f"EMA {width:g}": width for width in EMA_WIDTHS}
+CHOICES = (*VARIANTS, *DRAWN_ANEW, *AVERAGED_ANEW)
 
 
-def variant_recipe(variant: str, seed: int, pictures: int, selection: Path | None = None) -> Recipe:
-    """The recipe of a variant; its icons are those of `selection`, or all."""
-    values = load_recipe("laptop", [*_SETTINGS, *VARIANTS[variant]]).model_dump(mode="json")
+def variant_recipe(
+    variant: str, seed: int, pictures: int, selection: Path | str | None = None, settings: Sequence[str] = ()
+) -> Recipe:
+    """The recipe of a variant; its icons are those of `selection`, or all. `settings` hold for every variant."""
+    values = load_recipe("laptop", [*_SETTINGS, *settings, *VARIANTS[variant]]).model_dump(mode="json")
     values["data"]["selection"] = selection and str(selection)
     values["training"] |= {"seed": seed, "steps": pictures // values["training"]["batch_size"]}
     return parse_recipe(values, where=variant)
@@ -144,21 +154,27 @@ class _Loss(TrainingObserver):
         self.last = {"train_loss": values["train_loss"], "validation_loss": values["loss"]}
 
 
-def run(variant: str, recipe: Recipe, dataset: IconDataset, scorer: Scorer, folder: Path) -> Iterator[Row]:
-    """Rows of a variant; of the base also those of other ways of sampling and other averages."""
+def run(
+    variant: str, recipe: Recipe, dataset: IconDataset, scorer: Scorer, folder: Path, wanted: Container[str] = CHOICES
+) -> Iterator[Row]:
+    """Rows of a variant; of the base also the `wanted` ones of other ways of sampling and other averages."""
     loss, started = _Loss(), time.process_time()
     result = train(recipe, dataset, folder, [loss])
     seconds = time.process_time() - started
     generator = Generator.load(result.checkpoint.path)
     of_all = {"variant": variant, "seed": recipe.training.seed, "pictures": recipe.training.steps * recipe.training.batch_size}
     yield of_all | {"cpu_seconds": seconds} | dict(loss.last) | scorer.score(generator)
+    if not recipe.objective.condition_dropout:  # guidance needs what such a network has never learnt
+        yield of_all | {"variant": f"{variant}, guidance 1"} | scorer.score(generator, SAMPLINGS[WITHOUT_GUIDANCE])
     if variant != BASE:
         return
-    for name, changes in SAMPLINGS.items():
-        yield of_all | {"variant": f"sampling: {name}"} | scorer.score(generator, changes)
-    for width in EMA_WIDTHS:
-        generator.network.load_state_dict(EmaSnapshots(folder / SNAPSHOTS).reconstruct(generator.step, width))
-        yield of_all | {"variant": f"EMA {width:g}"} | scorer.score(generator)
+    for name, changes in DRAWN_ANEW.items():
+        if name in wanted:
+            yield of_all | {"variant": name} | scorer.score(generator, changes)
+    for name, width in AVERAGED_ANEW.items():
+        if name in wanted:
+            generator.network.load_state_dict(EmaSnapshots(folder / SNAPSHOTS).reconstruct(generator.step, width))
+            yield of_all | {"variant": name} | scorer.score(generator)
 
 
 def overall(row: Row) -> tuple[float, float]:
@@ -201,7 +217,10 @@ def main() -> int:
     parser.add_argument("--pictures", type=int, default=16_000, help="that every variant sees")
     parser.add_argument("--share", type=int, default=16, help="one in so many concepts")
     parser.add_argument(
-        "--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS, metavar="NAME", help="beside the base; default: all"
+        "--variants", nargs="+", default=list(CHOICES), choices=CHOICES, metavar="ROW", help="beside the base; default: all"
+    )
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="FIELD=VALUE", help="of every variant's recipe, e.g. network.widths=[24,48,96]"
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trainings at a time, of one thread each")
@@ -213,28 +232,29 @@ def main() -> int:
     store, selection, results = Store.from_environment(), options.out / "selection.txt", options.out / "rows.jsonl"
     if options.only:
         variant, seed, dataset, scored = options.only
-        recipe = variant_recipe(variant, int(seed), pictures, selection)
+        recipe = variant_recipe(variant, int(seed), pictures, selection, options.set)
         scorer = Scorer(IconDataset.open(Path(scored)), store.root / "features")
         folder = options.out / f"{variant.replace(' ', '-').replace(':', '').replace(',', '')}-{seed}"
-        print(json.dumps(list(run(variant, recipe, IconDataset.open(Path(dataset)), scorer, folder))))
+        print(json.dumps(list(run(variant, recipe, IconDataset.open(Path(dataset)), scorer, folder, options.variants))))
         return 0
     datasets: dict[str, IconDataset] = {}
-    variants = dict.fromkeys([BASE, *options.variants])
+    variants = [BASE, *(name for name in options.variants if name in VARIANTS and name != BASE)]
     for variant in variants:
-        recipe = variant_recipe(variant, 0, pictures)
+        recipe = variant_recipe(variant, 0, pictures, settings=options.set)
         same = (other for other in datasets.values() if other.data == recipe.data)
         datasets[variant] = next(same, None) or prepare(recipe, store, options.sources, log=print)
     select(datasets[BASE], options.share, selection)
-    done = _read(results)
+    done = read_rows(results)
     finished = {(row["variant"], row["seed"]) for row in done}
     jobs = [(variant, seed) for seed in options.seeds for variant in variants if (variant, seed) not in finished]
-    command = [sys.executable, "-m", "benchmarks.ablations", "--out", str(options.out), "--pictures", str(pictures), "--only"]
+    command = [sys.executable, "-m", "benchmarks.ablations", "--out", str(options.out), "--pictures", str(pictures)]
+    command += ["--variants", *options.variants] + (["--set", *options.set] if options.set else [])
 
     def work(job: tuple[str, int]) -> None:
         variant, seed = job
         folders = [str(datasets[name].folder) for name in (variant, BASE)]
         one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
-        worker = [*command, variant, str(seed), *folders]
+        worker = [*command, "--only", variant, str(seed), *folders]
         ran = subprocess.run(worker, env=one_thread, stdout=subprocess.PIPE, text=True, check=True, cwd=PROJECT_ROOT)
         rows: list[Row] = json.loads(ran.stdout.splitlines()[-1])
         with results.open("a", encoding="utf-8") as file:
@@ -242,11 +262,11 @@ def main() -> int:
 
     with ThreadPoolExecutor(options.workers) as pool:
         list(pool.map(work, jobs))
-    print_rows(summary(_read(results)), width=260)
+    print_rows(summary(read_rows(results)), width=260)
     return 0
 
 
-def _read(results: Path) -> Sequence[Row]:
+def read_rows(results: Path) -> Sequence[Row]:
     return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
 
 

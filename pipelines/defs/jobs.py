@@ -3,6 +3,8 @@
 No job names a recipe: what is trained, by whatever way, is the deployment's (:class:`pipelines.resources.RecipeResource`).
 """
 
+from functools import partial
+
 import dagster as dg
 
 from pipelines.stale_runs import holding_run_lock
@@ -10,18 +12,16 @@ from pipelines.stale_runs import holding_run_lock
 # Named in the run's configuration, a logger replaces Dagster's own; the event log in the UI keeps everything all the same.
 CONSOLE = {"console": {"config": {"log_level": "INFO"}}}
 
-quickstart = dg.define_asset_job(
-    "quickstart",
-    selection=dg.AssetSelection.all(),
-    description="Everything, from icons to a registered generator; recipe `quickstart`, or the one in FLOWMODEL_RECIPE.",
-    config={"loggers": CONSOLE},
-)
+# One job under two names, by which a list of runs tells who has asked for them: a person, or the schedule.
+_everything = partial(dg.define_asset_job, selection=dg.AssetSelection.all(), config={"loggers": CONSOLE})
 
-retrain = dg.define_asset_job(
+quickstart = _everything(
+    "quickstart",
+    description="Everything, from icons to a registered generator; recipe `quickstart`, or the one in FLOWMODEL_RECIPE.",
+)
+retrain = _everything(
     "retrain",
-    selection=dg.AssetSelection.all(),
     description="The same, by the schedule: sources are read again, and where something has changed a generator is trained.",
-    config={"loggers": CONSOLE},
 )
 
 ingest = dg.define_asset_job(
