@@ -154,12 +154,12 @@ def _memories(store: Store) -> list[tuple[Path, Path]]:
 
 
 def _why_kept(training: Path, registered: list[Registered]) -> str:
-    from flowmodel.model.checkpoint import FINAL
+    from flowmodel.model.checkpoint import FINAL, FINISHED
 
     if not (training / FINAL).exists():
         return "not finished, the same run continues it"
-    digest = sha256_file(training / FINAL)
-    return next((f"version {each.version} of the model" for each in registered if each.checkpoint_digest == digest), "")
+    digests = {sha256_file(path) for path in (training / FINAL, training / FINISHED) if path.exists()}
+    return next((f"version {each.version} of the model" for each in registered if each.checkpoint_digest in digests), "")
 
 
 def _dataset_digest(training: Path) -> str | None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import write_bytes, write_json
+from flowmodel.files import sha256_file, write_bytes, write_json
 from flowmodel.inventory import Registered, clean, disk_usage, inventory
 from flowmodel.locks import alone, in_use, run_lock
-from flowmodel.model.checkpoint import FINAL, save_checkpoint, step_path
+from flowmodel.model.checkpoint import FINAL, FINISHED, save_checkpoint, step_path
 from flowmodel.store import Store
 
 
@@ -82,6 +82,11 @@ def test_a_registered_version_keeps_its_training_and_its_data_set(stored):
     assert stored.removed(Registered("3", stored.checkpoint_digest, stored.dataset_digest)) == set()
     others = stored.everything - {stored.dataset.relative_to(stored.store.root).as_posix()}
     assert stored.removed(Registered("3", "another", stored.dataset_digest)) == others  # trained elsewhere
+
+
+def test_a_registered_version_with_a_finisher_keeps_its_training(stored, tiny_finished):
+    finished = shutil.copy(tiny_finished.checkpoint.path, stored.training / FINISHED)
+    assert stored.removed(Registered("3", sha256_file(finished), stored.dataset_digest)) == set()
 
 
 def test_an_unfinished_training_and_its_data_set_stay(stored, tiny_training):

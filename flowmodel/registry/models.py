@@ -24,7 +24,7 @@ from flowmodel.recipes.split import Split
 from flowmodel.registry.observer import run_of_checkpoint
 from flowmodel.registry.package import save_package
 from flowmodel.registry.references import CHECKPOINT_DIGEST, MODEL_NAME, versions_of
-from flowmodel.registry.runs import EVALUATION, TrainingRun
+from flowmodel.registry.runs import EVALUATION, FINISHER_DIGEST, TrainingRun
 from flowmodel.registry.tracking import Tracking
 
 
@@ -134,11 +134,12 @@ def register_version(recorded: RecordedModel, description: str = "") -> tuple[Mo
 
 
 def model_tags(checkpoint: Checkpoint) -> dict[str, str]:
-    """What a model can be searched by: digests, recipe, size in pixels, styles (the sources of its icons), and the terms of what
-    it was trained on.
+    """What a model can be searched by: digests, that of its finisher too; recipe, size in pixels, styles (the sources of its
+    icons), and the terms of what it was trained on.
     """
     header, recipe, terms = checkpoint.header, checkpoint.recipe, checkpoint.terms
-    return {
+    finisher = {FINISHER_DIGEST: header.finisher.digest} if header.finisher else {}
+    return finisher | {
         CHECKPOINT_DIGEST: checkpoint.digest,
         "dataset_digest": header.dataset_digest,
         "recipe": recipe.name,

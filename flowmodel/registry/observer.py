@@ -97,4 +97,6 @@ def run_of_checkpoint(
     run = TrainingRun.open(tracking, checkpoint.path.parent, header.recipe["name"], tags)
     run.log_parameters(header.recipe | {"trained_icons": len(header.trained_ids)})
     run.log_dataset(dataset, header.trained_ids, header.terms)
+    if header.finisher:
+        run.log_finisher(header.finisher)
     return run

@@ -20,6 +20,7 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.data.manifest import licence_table
 from flowmodel.data.terms import Terms
 from flowmodel.files import read_json, write_json
+from flowmodel.model.checkpoint import FinisherHeader
 from flowmodel.registry.origin import source_tags
 from flowmodel.registry.tracking import NotFound, Tracking
 
@@ -29,6 +30,7 @@ PARENT = "mlflow.parentRunId"  # the tag that nests a run in another
 EVALUATION = "evaluation"
 GRID_KEY = "grid"
 DATASET = "icon_dataset"
+FINISHER_DIGEST = "finisher_digest"
 MANIFEST = "data/manifest.csv"
 LICENCES = "data/licences.csv"
 
@@ -115,6 +117,15 @@ class TrainingRun:
             where |= {"dataset_name": DATASET, "dataset_digest": dataset_digest[:_MAX_DATASET_DIGEST]}
         now = int(time.time() * 1000)
         self._log_batch(metrics=[Metric(name, value, now, step, **where) for name, value in new.items()])
+
+    def log_finisher(self, finisher: FinisherHeader) -> None:
+        """The loss over its training as a curve, and its digest as a tag: once, and again where it was trained anew."""
+        with self.tracking.errors():
+            known = self._run().data.tags.get(FINISHER_DIGEST)
+        if known != finisher.digest:
+            for step, loss in finisher.curve:
+                self.log_metrics({"finisher/loss": loss}, step)
+            self.log_tags({FINISHER_DIGEST: finisher.digest})
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         self._log_batch(tags=[RunTag(name, value) for name, value in tags.items()])

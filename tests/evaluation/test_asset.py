@@ -25,7 +25,7 @@ def test_the_report_is_a_file_an_artifact_of_the_run_and_a_link(tiny_training, t
     scored, grid = evaluation(
         dg.build_asset_context(),
         store=StoreResource(),
-        flow_checkpoint=Artifact.of(checkpoint),
+        finisher=Artifact.of(checkpoint),
         icon_dataset=tiny_training.dataset,
         judge=judge_of(tiny_training.dataset, tmp_path / "features", tiny_training.recipe.data.colour).artifact,
     )

@@ -46,6 +46,7 @@ class Project:
 
     def write_recipe_as(self, name: str, **sections: dict) -> Path:
         recipe = {key: value | sections.get(key, {}) if isinstance(value, dict) else value for key, value in RECIPE.items()}
+        recipe |= {key: section for key, section in sections.items() if key not in RECIPE}
         path = self.root / f"{name}.yaml"
         path.write_text(yaml.safe_dump(recipe))
         return path

@@ -63,6 +63,7 @@ def test_a_change_in_the_middle_requests_only_what_follows_it(daemon):
     assert {key.to_user_string() for key in daemon.tick()} == {
         "icon_dataset",
         "flow_checkpoint",
+        "finisher",
         "judge",
         "evaluation",
         "sample_grid",

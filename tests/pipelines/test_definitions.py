@@ -20,7 +20,7 @@ from pipelines.resources import RecipeResource
 ASSETS_BY_GROUP = {
     "ingest": {"icons/noto"},
     "prepare": {"normalized_icons", "captions", "caption_embeddings", "duplicates", "splits", "icon_dataset"},
-    "train": {"flow_checkpoint"},
+    "train": {"flow_checkpoint", "finisher"},
     "evaluate": {"judge", "evaluation", "sample_grid"},
     "release": {"gate_decision", "registered_model"},
     "compare": {"architecture_comparison"},
@@ -154,9 +154,10 @@ def test_the_ingest_job_reads_every_source_and_nothing_else(graph):
 
 
 def test_training_takes_the_accelerator_pool():
-    (training,) = [a for a in defs().assets if isinstance(a, dg.AssetsDefinition) and dg.AssetKey("flow_checkpoint") in a.keys]
+    keys = {dg.AssetKey("flow_checkpoint"), dg.AssetKey("finisher")}
+    training, finishing = [a for a in defs().assets if isinstance(a, dg.AssetsDefinition) and a.keys & keys]
     (comparison,) = defs().resolve_job_def("compare_architectures").graph.node_defs
-    assert training.op.pool == comparison.pool == "accelerator"
+    assert training.op.pool == finishing.op.pool == comparison.pool == "accelerator"
 
 
 def test_loading_imports_neither_mlflow_nor_the_text_encoder():

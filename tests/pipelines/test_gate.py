@@ -126,7 +126,7 @@ def test_a_refused_model_is_not_registered_by_materializing_the_registry_alone_u
 
 def test_a_decision_about_another_checkpoint_does_not_let_a_model_through(project):
     assert _run(project, {"steps": 20}, WAIVED).success
-    trained = _run(project, {"steps": 21}, STRICT, assets=["flow_checkpoint"])
+    trained = _run(project, {"steps": 21}, STRICT, assets=["flow_checkpoint", "finisher"])
     assert trained.success
     alone = project.run(assets=["registered_model"])
     assert not alone.success

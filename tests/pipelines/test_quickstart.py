@@ -16,7 +16,7 @@ from PIL import Image
 
 from flowmodel import files
 from flowmodel.evaluation.report import EvaluationReport
-from flowmodel.model.checkpoint import FINAL
+from flowmodel.model.checkpoint import FINISHED
 from flowmodel.recipes.split import Split
 from flowmodel.registry.champion import registered_versions
 from flowmodel.store import PROJECT_ROOT, Store
@@ -34,6 +34,7 @@ ASSETS = {
     "splits",
     "icon_dataset",
     "flow_checkpoint",
+    "finisher",
     "judge",
     "evaluation",
     "sample_grid",
@@ -50,6 +51,7 @@ def hashed() -> list[str]:
 
 @pytest.fixture(scope="module")
 def first(shared_project, hashed):
+    shared_project.write_recipe(finisher={"width": 8, "blocks": 1, "steps": 6, "batch_size": 4})
     digest_of = files._file_digest
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "_file_digest", lambda file: hashed.append(Path(file.name).name) or digest_of(file))
@@ -79,7 +81,7 @@ def test_data_versions_are_the_digests_of_the_files(first_versions, shared_proje
 
 
 def test_the_checkpoint_is_hashed_twice_at_most_and_its_weights_are_logged_once(first, hashed, shared_project):
-    checkpoint = load_artifact(shared_project.store, dg.AssetKey("flow_checkpoint"))
+    checkpoint = load_artifact(shared_project.store, dg.AssetKey("finisher"))
     assert 1 <= hashed.count(checkpoint.path.name) <= 2
     logged = [path for path in shared_project.store.mlflow_artifacts.rglob("*") if path.is_file()]
     assert [path.name for path in logged if path.stat().st_size == checkpoint.path.stat().st_size] == [checkpoint.path.name]
@@ -137,6 +139,8 @@ def test_a_second_run_encodes_and_trains_nothing(first, again):
     assert metadata(again, "caption_embeddings")["reused"] == metadata(first, "caption_embeddings")["encoded"] <= 3 * ICONS
     assert metadata(first, "flow_checkpoint")["trained_now"] is True
     assert metadata(again, "flow_checkpoint")["trained_now"] is False
+    assert metadata(first, "finisher")["trained_now"] is True and metadata(first, "finisher")["steps"] == 6
+    assert metadata(again, "finisher")["trained_now"] is False
 
 
 def test_a_second_run_registers_nothing_new(first, again):
@@ -144,7 +148,7 @@ def test_a_second_run_registers_nothing_new(first, again):
 
 
 def test_the_weights_lie_once_in_the_store_under_two_names(again, shared_project):
-    weights = list(shared_project.store.root.rglob(FINAL))
+    weights = list(shared_project.store.root.rglob(FINISHED))
     assert len(weights) == 2 and weights[0].samefile(weights[1])
 
 
@@ -218,5 +222,6 @@ def test_the_mlflow_run_leads_back_to_dagster(first, shared_project):
     assert metadata(first, "registered_model")["mlflow_run"] == url
     run_id = url.rpartition("/")[2].partition("?")[0]
     tags = Tracking.of(shared_project.store).client.get_run(run_id).data.tags
+    assert tags["finisher_digest"] == metadata(first, "finisher")["finisher"]
     assert tags["dagster_asset_key"] == "flow_checkpoint" and tags["entry_point"] == "dagster job quickstart"
     assert shared_project.instance.get_run_by_id(tags["dagster_run_id"]) is not None

@@ -198,6 +198,16 @@ train(recipe, dataset, Path(folder), [MlflowObserver(Tracking.of(Store(Path(stor
 """
 
 
+def test_a_finisher_has_its_curve_and_its_digest_in_the_run_once(store, tiny_finished, prepared, tmp_path):
+    checkpoint = Checkpoint.open(Path(shutil.copy(tiny_finished.checkpoint.path, tmp_path)))
+    finisher = checkpoint.header.finisher
+    for _ in range(2):
+        run = run_of_checkpoint(Tracking.of(store), checkpoint, prepared.dataset)
+    assert _history(store, run.run_id, "finisher/loss") == [step for step, _ in finisher.curve]
+    logged = run.client.get_run(run.run_id).data
+    assert logged.tags["finisher_digest"] == finisher.digest and logged.params["finisher.width"] == "8"
+
+
 @pytest.mark.slow
 def test_after_kill_9_the_same_run_goes_on(store, tiny_recipe, prepared, tmp_path):
     from tests.conftest import TINY

@@ -43,7 +43,7 @@ def _out(description: str, kinds: set[str]) -> dg.AssetOut:
 def evaluation(
     context: dg.AssetExecutionContext,
     store: StoreResource,
-    flow_checkpoint: Artifact,
+    finisher: Artifact,
     icon_dataset: IconDataset,
     judge: Artifact,
 ) -> tuple[dg.MaterializeResult[Artifact], dg.MaterializeResult[Artifact]]:
@@ -60,7 +60,7 @@ def evaluation(
 
     started = time.perf_counter()
     files = store.open()
-    checkpoint = Checkpoint.open(flow_checkpoint.path, flow_checkpoint.digest)
+    checkpoint = Checkpoint.open(finisher.path, finisher.digest)
     training = checkpoint.path.parent.name
     folder = files.file("evaluation", training)
     page = folder / REPORT_FILE

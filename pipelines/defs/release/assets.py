@@ -18,7 +18,7 @@ from pipelines.resources import StoreResource
 def gate_decision(
     context: dg.AssetExecutionContext,
     store: StoreResource,
-    flow_checkpoint: Artifact,
+    finisher: Artifact,
     evaluation: Artifact,
     icon_dataset: IconDataset,
 ) -> dg.MaterializeResult[Artifact]:
@@ -32,7 +32,7 @@ def gate_decision(
     files = store.open()
     decision = decide_on(
         Tracking.of(files),
-        Checkpoint.open(flow_checkpoint.path, flow_checkpoint.digest),
+        Checkpoint.open(finisher.path, finisher.digest),
         EvaluationReport.read(evaluation.path),
         evaluation.digest,
         icon_dataset,
@@ -57,7 +57,7 @@ def gate_decision(
 def registered_model(
     context: dg.AssetExecutionContext,
     store: StoreResource,
-    flow_checkpoint: Artifact,
+    finisher: Artifact,
     evaluation: Artifact,
     sample_grid: Artifact,
     gate_decision: Artifact,
@@ -73,7 +73,7 @@ def registered_model(
     files = store.open()
     registered = register(
         Tracking.of(files),
-        Checkpoint.open(flow_checkpoint.path, flow_checkpoint.digest),
+        Checkpoint.open(finisher.path, finisher.digest),
         EvaluationReport.read(evaluation.path),
         evaluation.digest,
         Decision.read(gate_decision.path),
@@ -87,7 +87,7 @@ def registered_model(
         "run_id": registered.run_id,
         "decision": {"outcome": decision.outcome, "reason": decision.reason, "champion": decision.champion},
         "rules": decision.records,
-        "checkpoint": files.relative(flow_checkpoint.path),
+        "checkpoint": files.relative(finisher.path),
         "metrics": files.relative(evaluation.path),
         "grid": files.relative(sample_grid.path),
     }

@@ -1,4 +1,4 @@
-"""From prepared data to a checkpoint."""
+"""From prepared data to a checkpoint, and to one with a finisher."""
 
 import shutil
 import time
@@ -34,7 +34,6 @@ def flow_checkpoint(
 ) -> dg.MaterializeResult[Artifact]:
     """The trained network. An interrupted training resumes; one that was finished on the same recipe and data is not repeated."""
     from flowmodel.registry.observer import MlflowObserver
-    from flowmodel.registry.origin import ENTRY_POINT
     from flowmodel.registry.tracking import Tracking
     from flowmodel.training.loop import train, training_folder
     from pipelines.progress import ProgressLog
@@ -44,9 +43,7 @@ def flow_checkpoint(
     folder = training_folder(store.open(), chosen, icon_dataset)
     if config.fresh:
         shutil.rmtree(folder, ignore_errors=True)
-    origin = {"dagster_run_id": context.run.run_id, "dagster_asset_key": context.asset_key.to_user_string()}
-    origin[ENTRY_POINT] = f"dagster job {context.run.job_name}"
-    mlflow = MlflowObserver(Tracking.of(store.open()), icon_dataset, origin)
+    mlflow = MlflowObserver(Tracking.of(store.open()), icon_dataset, _origin(context))
     result = train(chosen, icon_dataset, folder, [ProgressLog(context.log), mlflow])
     return materialised(
         Artifact(result.checkpoint.path, result.checkpoint.digest),
@@ -58,3 +55,55 @@ def flow_checkpoint(
         dataset=icon_dataset.digest,
         mlflow_run=dg.MetadataValue.url(mlflow.run.url),
     )
+
+
+@dg.asset(
+    group_name="train",
+    kinds={"pytorch", "mlflow"},
+    pool="accelerator",
+    automation_condition=on_changed_data,
+)
+@readable_failures()
+def finisher(
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    recipe: RecipeResource,
+    flow_checkpoint: Artifact,
+    icon_dataset: IconDataset,
+) -> dg.MaterializeResult[Artifact]:
+    """The same model with a finisher, trained on what it draws; where the recipe has none, the checkpoint as it is."""
+    from flowmodel.data.prepare import prepare_targets
+    from flowmodel.model.checkpoint import Checkpoint
+    from flowmodel.registry.observer import run_of_checkpoint
+    from flowmodel.registry.tracking import Tracking
+    from flowmodel.training.finishing import finish
+
+    started = time.perf_counter()
+    chosen, files = recipe.load(), store.open()
+    checkpoint = Checkpoint.open(flow_checkpoint.path, flow_checkpoint.digest)
+    targets = prepare_targets(chosen, files, log=context.log.info)
+    finished = finish(chosen, checkpoint, icon_dataset, targets, log=context.log.info)
+    run = run_of_checkpoint(Tracking.of(files), finished.checkpoint, icon_dataset, _origin(context))
+    own = finished.checkpoint.header.finisher
+    if own is None:
+        context.log.info(f"recipe {chosen.name} has no finisher: the checkpoint is handed on as it is")
+    return materialised(
+        Artifact(finished.checkpoint.path, finished.checkpoint.digest),
+        started,
+        recipe=chosen.name,
+        finisher=own.digest if own else "none in the recipe",
+        trained_now=finished.trained_now,
+        **({"steps": own.curve[-1][0], "loss": own.curve[-1][1]} if own else {}),
+        mlflow_run=dg.MetadataValue.url(run.url),
+    )
+
+
+def _origin(context: dg.AssetExecutionContext) -> dict[str, str]:
+    """What an MLflow run says about who began it."""
+    from flowmodel.registry.origin import ENTRY_POINT
+
+    return {
+        "dagster_run_id": context.run.run_id,
+        "dagster_asset_key": context.asset_key.to_user_string(),
+        ENTRY_POINT: f"dagster job {context.run.job_name}",
+    }
