@@ -58,7 +58,6 @@ _SETTINGS = (
     f"training.batch_size={BATCH}",
     "training.warmup_steps=50",
     "training.augmentation.probability=0",
-    "training.keep=last",
     "training.keep_snapshots=true",
     "training.validation={every: 1000000, icons: 128, times: 8}",
     "training.grid_every=1000000",

@@ -1,8 +1,8 @@
-"""What `training.keep: best` and `validation.patience` bring: `python -m benchmarks.early_stopping --out FOLDER [--seeds 0 1]`.
+"""What `training.validation.patience` brings: `python -m benchmarks.early_stopping --out FOLDER [--seeds 0 1]`.
 
 A network with random weights learns a few icons until it knows them by heart. On the way validation measures both averages
-24 times, and they are kept after the same steps. So one training tells what its last weights draw, what the best ones draw, and
-what either would have been, had patience ended it. All are scored as in `benchmarks.ablations`.
+24 times, and they are kept after the same steps. So one training tells what its last weights draw, what those of the lowest loss
+draw, and what either would have been, had patience ended it. All are scored as in `benchmarks.ablations`.
 
 The rows of a seed are appended to FOLDER/early_stopping.jsonl; the same command goes on where it was ended.
 """
@@ -67,7 +67,7 @@ def until_patience_ends(measured: Sequence[Measured], patience: int) -> Sequence
 
 
 def measure(recipe: Recipe, dataset: IconDataset, scorer: Scorer, folder: Path) -> Iterator[Row]:
-    """A row for the last and for the best weights, without patience and with each of PATIENCES.
+    """A row for the last weights and for those of the lowest loss, without patience and with each of PATIENCES.
 
     The recipe must keep snapshots after the steps that validation measures.
     """
@@ -109,7 +109,6 @@ def main() -> int:
         parser.error(f"--steps: {options.steps} is not a multiple of {MEASUREMENTS}")
     store, results = Store.from_environment(), options.out / "early_stopping.jsonl"
     settings = [
-        "training.keep=best",
         f"training.ema_snapshots={MEASUREMENTS}",
         f"training.validation.every={options.steps // MEASUREMENTS}",
         *options.set,

@@ -77,7 +77,6 @@ def _with_network(recipe: Recipe, slug: str, network: Mapping[str, Any], colour:
         "log_every": min(training["log_every"], max(1, steps // 10)),
         "checkpoint_every": min(training["checkpoint_every"], max(1, steps // 4)),
         "grid_every": steps,
-        "keep": "last",
         "init": None,  # weights fit one network only
         "validation": training["validation"] | {"every": max(1, steps // _VALIDATIONS), "patience": 0},
     }

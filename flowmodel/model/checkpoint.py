@@ -2,8 +2,8 @@
 
 A step's checkpoint (`step-00001500.safetensors`) holds everything needed to continue: `model.*`, `optimizer.*` and the averaged
 weights `ema0.*` and `ema1.*`. Random numbers and the order of the data need no state, as they are functions of seed and step.
-`final.safetensors` and `best.safetensors` hold averaged weights (`ema.*`) alone; `finished.safetensors` holds those of
-`final.safetensors` and a finisher (`finisher.*`). All carry a JSON header that says what they are.
+`final.safetensors` holds averaged weights (`ema.*`) alone; `finished.safetensors` holds them and a finisher (`finisher.*`). All
+carry a JSON header that says what they are.
 """
 
 import json
@@ -23,7 +23,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.files import atomic_path, require_readable, sha256_file
 from flowmodel.recipes import Recipe, parse_recipe
 
-FINAL, BEST, FINISHED = "final.safetensors", "best.safetensors", "finished.safetensors"
+FINAL, FINISHED = "final.safetensors", "finished.safetensors"
 _STEP_FILE = re.compile(r"^step-(\d{8})\.safetensors$")
 
 
@@ -120,7 +120,9 @@ class Checkpoint:
     @cached_property
     def recipe(self) -> Recipe:
         """What the model was trained with. Raises FlowmodelError when this release can't read the header's recipe."""
-        return parse_recipe(self.header.recipe, where=str(self.path))
+        # A training of before could end with the weights of its lowest validation loss. They are drawn with as any others.
+        training = {name: value for name, value in self.header.recipe.get("training", {}).items() if name != "keep"}
+        return parse_recipe({**self.header.recipe, "training": training}, where=str(self.path))
 
     @property
     def terms(self) -> tuple[Terms, ...]:

@@ -210,6 +210,8 @@ class ValidationConfig(_Section):
 
 
 class TrainingConfig(_Section):
+    removed = {"keep": "last"}
+
     steps: Count = Field(10_000, description="Optimiser steps.")
     batch_size: Count = Field(32, description="Over all processes.")
     accumulate: Count = Field(1, description="Slices of a batch that go through the network one by one: less memory, same steps.")
@@ -225,9 +227,6 @@ class TrainingConfig(_Section):
     ema: EmaWidth = Field(0.05, description="Relative width of the final weights; a third is made of the EMAs' snapshots.")
     ema_snapshots: int = Field(12, ge=2, description="Snapshots of the two EMAs over the training, where ema needs them.")
     keep_snapshots: bool = Field(False, description="Take snapshots in any case, and keep them when the training has ended.")
-    keep: Literal["last", "best"] = Field(
-        "last", description="Which weights become final: the last step's, or validation's best."
-    )
     augmentation: AugmentationConfig = AugmentationConfig()
     validation: ValidationConfig = ValidationConfig()
     seed: int = Field(0, ge=0, description="Of initial weights, order, noise, times and captions.")
@@ -248,8 +247,6 @@ class TrainingConfig(_Section):
             raise ValueError(f"accumulate: {self.accumulate} doesn't divide batch_size {self.batch_size}")
         if self.ema_widths[0] >= self.ema_widths[1]:
             raise ValueError("ema_widths: the first must be smaller than the second")
-        if self.keep == "best" and not self.validation.every:
-            raise ValueError("keep: 'best' needs validation.every above 0")
         return self
 
 

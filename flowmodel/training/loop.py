@@ -21,7 +21,6 @@ from flowmodel.images.grid import picture_grid
 from flowmodel.images.rgba import to_image
 from flowmodel.images.tensors import CHANNELS
 from flowmodel.model.checkpoint import (
-    BEST,
     FINAL,
     BestSoFar,
     Checkpoint,
@@ -132,7 +131,6 @@ class _Run:
         self.state = TrainingState(recipe, dataset, digest)
         if newest:
             self.state.restore(newest)
-            self._require_best()
         # Steps that are done already; validation and snapshots of them too.
         self.done = self.first_step
         self.processes = self.state.processes
@@ -164,19 +162,12 @@ class _Run:
         validation = Validation(self.recipe, dataset, self.state.policy, self.state.data)
         if validation.icons:
             return validation
-        if self.config.keep == "best" or self.config.validation.patience:
+        if self.config.validation.patience:
             raise FlowmodelError(
                 f"{dataset.folder}: no icon of the recipe is held out for validation; raise data.split.validation, or set "
-                "training.keep to last and training.validation.patience to 0"
+                "training.validation.patience to 0"
             )
         return None
-
-    def _require_best(self) -> None:
-        if self.config.keep == "best" and self.state.best and not (self.folder / BEST).exists():
-            raise FlowmodelError(
-                f"{self.folder / BEST}: missing, though the checkpoint beside it tells of it; put it back, or remove the "
-                "folder's checkpoints to begin anew"
-            )
 
     @property
     def _has_stopped_improving(self) -> bool:
@@ -259,19 +250,16 @@ class _Run:
         )
 
     def _validate(self, validation: Validation, done: int) -> None:
-        """Measure both averages; keep the better one's weights if they are the best so far."""
+        """Measure both averages; the better one's loss tells whether the training still improves."""
         self._require_finite(done)
         measured = []
         for average in self.state.averages:
             with self.state.averaged_weights(average) as model:
-                measured.append((validation.measure(model), average))
-        values, average = min(measured, key=lambda pair: pair[0]["loss"])
-        values, width = self.processes.from_main((values, average.relative_width))
+                measured.append((validation.measure(model), average.relative_width))
+        values, width = self.processes.from_main(min(measured, key=lambda pair: pair[0]["loss"]))
         best = self.state.best
         if best is None or values["loss"] < best.loss:
             self.state.best = best = BestSoFar(values["loss"], done, width)
-            if self.config.keep == "best" and self.processes.is_main:
-                self.state.save_average(self.folder / BEST, average.state(), done, width)
         else:
             self.state.best = best = replace(best, measurements_ago=best.measurements_ago + 1)
         self._tell(lambda observer: observer.on_validation(done, values | {"best_loss": best.loss, "ema": width}))
@@ -296,14 +284,11 @@ class _Run:
     def _finish(self, done: int) -> None:
         if self.processes.is_main:
             width = self.config.ema
-            if self.config.keep == "best":
-                (self.folder / BEST).replace(self.folder / FINAL)
-            else:
-                tracked = {average.relative_width: average.state() for average in self.state.averages}
-                if self.snapshot_steps and done not in self.snapshot_steps:
-                    self.snapshots.save(done, self.state.averages)  # validation has ended it between two snapshots
-                weights = tracked.get(width) or self.snapshots.reconstruct(done, width)
-                self.state.save_average(self.folder / FINAL, weights, done, width)
+            tracked = {average.relative_width: average.state() for average in self.state.averages}
+            if self.snapshot_steps and done not in self.snapshot_steps:
+                self.snapshots.save(done, self.state.averages)  # validation has ended it between two snapshots
+            weights = tracked.get(width) or self.snapshots.reconstruct(done, width)
+            self.state.save_average(self.folder / FINAL, weights, done, width)
         self.processes.wait()
 
     def _tell(self, what: Callable[[TrainingObserver], None]) -> None:
@@ -313,7 +298,7 @@ class _Run:
 
 def _snapshot_steps(config: TrainingConfig) -> set[int]:
     """After which steps the averages are kept for a width that is chosen afterwards; none where nobody will read them."""
-    if not config.keep_snapshots and (config.keep == "best" or config.ema in config.ema_widths):
+    if not config.keep_snapshots and config.ema in config.ema_widths:
         return set()
     return {round(config.steps * number / config.ema_snapshots) for number in range(1, config.ema_snapshots + 1)}
 

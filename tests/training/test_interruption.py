@@ -19,7 +19,7 @@ from flowmodel.training.observers import TrainingObserver
 from tests.conftest import TINY
 from tests.training.helpers import ONE_THREAD, changed, worker
 
-LONG = {"steps": 80, "checkpoint_every": 5, "keep": "best"}
+LONG = {"steps": 80, "checkpoint_every": 5}
 OVERRIDES = [*TINY, *(f"training.{name}={value}" for name, value in LONG.items())]
 
 

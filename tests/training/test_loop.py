@@ -11,7 +11,7 @@ from PIL import Image
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_json, sha256_file
-from flowmodel.model.checkpoint import BEST, FINAL, read_header, step_checkpoints, step_path
+from flowmodel.model.checkpoint import FINAL, read_header, step_checkpoints, step_path
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
 from tests.conftest import TINY
@@ -107,17 +107,17 @@ def test_losses_by_time_average_to_the_loss(tiny_recipe, prepared, tmp_path):
     assert validated["train_loss"] > 0
 
 
-def test_the_best_weights_are_kept_where_the_recipe_says_so(tiny_recipe, prepared, tmp_path):
+def test_the_lowest_loss_is_told_and_the_last_weights_are_the_final_ones(tiny_recipe, prepared, tmp_path):
     # Far too fast: after the first measurement the loss rises.
-    recipe = changed(tiny_recipe, training={"keep": "best", "learning_rate": 0.3, "optimizer": "adamw", "warmup_steps": 0})
+    recipe = changed(tiny_recipe, training={"learning_rate": 0.3, "optimizer": "adamw", "warmup_steps": 0})
     recorder = Recorder()
     result = train(recipe, prepared.dataset, tmp_path, [recorder])
     losses = {step: values["loss"] for step, values in recorder.validated.items()}
     best = min(losses, key=losses.__getitem__)
     header = read_header(tmp_path / FINAL)
-    assert header.step == result.steps == best and header.best.loss == losses[best]
-    assert header.ema == recorder.validated[best]["ema"] in recipe.training.ema_widths
-    assert not (tmp_path / BEST).exists()
+    assert header.step == result.steps == 30 and header.ema == recipe.training.ema
+    assert (header.best.step, header.best.loss) == (best, losses[best])
+    assert recorder.validated[30]["best_loss"] == losses[best] and header.best.ema == recorder.validated[best]["ema"]
 
 
 def test_training_ends_early_when_validation_stops_improving(tiny_recipe, prepared, tmp_path):
@@ -127,12 +127,13 @@ def test_training_ends_early_when_validation_stops_improving(tiny_recipe, prepar
     assert result.stopped_early and result.steps == 15 and list(recorder.validated) == [5, 10, 15]
 
 
-def test_nothing_held_out_is_said_where_the_best_is_wanted(tiny_recipe, prepared, tmp_path):
+def test_nothing_held_out_is_said_where_validation_is_to_end_the_training(tiny_recipe, prepared, tmp_path):
     (tmp_path / "one.txt").write_text("1f600\n1f602\n2764\n")
     data = {"selection": str(tmp_path / "one.txt")}
     assert train(changed(tiny_recipe, data=data, training={"steps": 1}), prepared.dataset, tmp_path / "last").steps == 1
+    patient = {"validation": {"every": 10, "patience": 1}}
     with pytest.raises(FlowmodelError, match="no icon of the recipe is held out for validation"):
-        train(changed(tiny_recipe, data=data, training={"keep": "best"}), prepared.dataset, tmp_path / "best")
+        train(changed(tiny_recipe, data=data, training=patient), prepared.dataset, tmp_path / "patient")
 
 
 def test_slices_of_a_batch_give_the_same_training(tiny_recipe, prepared, tmp_path):
@@ -211,7 +212,7 @@ def test_a_broken_checkpoint_is_named(tmp_path, content):
 @pytest.mark.slow
 def test_kill_9_at_any_moment_and_the_same_command_ends_with_the_same_weights(prepared, tmp_path):
     """Killed three times, each time at a random moment after a random step."""
-    overrides = [*TINY, "training.steps=80", "training.checkpoint_every=1", "training.keep_checkpoints=2", "training.keep=best"]
+    overrides = [*TINY, "training.steps=80", "training.checkpoint_every=1", "training.keep_checkpoints=2"]
     subprocess.run(worker(prepared.dataset.folder, tmp_path / "whole", *overrides), check=True, env=ONE_THREAD)
     reached = []
     for _ in range(3):
