@@ -35,10 +35,11 @@ class SeedScores:
 
 
 def over_seeds(seeds: Sequence[SeedScores]) -> tuple[dict[Split, Values], dict[Split, Values]]:
-    """Means, and standard deviations (none of a single seed)."""
+    """Means, and standard deviations (none of a single seed), of what was measured of every seed."""
     mean, deviation = {}, {}
     for split, first in seeds[0].of_split.items():
-        values = {name: [seed.of_split[split][name] for seed in seeds] for name in first}
+        measured = set.intersection(*(set(seed.of_split[split]) for seed in seeds))
+        values = {name: [seed.of_split[split][name] for seed in seeds] for name in first if name in measured}
         mean[split] = {name: float(np.mean(of_seeds)) for name, of_seeds in values.items()}
         deviation[split] = {name: float(np.std(v, ddof=1)) for name, v in values.items() if len(v) > 1}
     return mean, deviation

@@ -69,7 +69,8 @@ class Baselines:
 
     def _real_icons(self, split: Split) -> SplitScores:
         """Distances: one half of the trained icons from the other, and held-out icons from trained ones. Alignment: the icons at
-        half their resolution, the mildest thing that a generator does to them. Memorisation: icons nobody trained on.
+        half their resolution, the mildest thing that a generator does to them. Texture: the icons as they are. Memorisation:
+        icons nobody trained on.
         """
         rows, features = self._rows_of[split], self._real.features
         if split == Split.TRAIN:
@@ -82,6 +83,7 @@ class Baselines:
         scores = (
             fidelity(features[real], features[test])
             | {"vendi": vendi_score(features.semantic_ND[rows])}
+            | self._scorer.texture(self._real.rgba_M4HW[rows])
             | means(self._scorer.alignment(self._extracted(coarse), rows))
             | means(self._scorer.memorisation(self._real_pictures(unseen)))
         )

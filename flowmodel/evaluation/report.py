@@ -31,7 +31,10 @@ class _Sparse(_Part):
 
 
 class Scores(_Sparse):
-    """Every score that there is. Shares and overlaps lie in [0, 1], auth_pct in [0, 100]; of distances 0 is the best."""
+    """Every score that there is. Shares and overlaps lie in [0, 1], auth_pct in [0, 100]; of distances 0 is the best.
+
+    Those of metrics/texture.py are best where they are as of real icons.
+    """
 
     kid: float | None = None
     kid_low: float | None = None
@@ -52,6 +55,12 @@ class Scores(_Sparse):
     clip_similarity: float | None = None
     alpha_iou: float | None = None
     alpha_error: float | None = None
+    flat_share: float | None = None
+    inner_variation: float | None = None
+    edge_sharpness: float | None = None
+    half_transparent: float | None = None
+    color_count: float | None = None
+    finest_band: float | None = None
     near_share: float | None = None
     copy_ratio: float | None = None
     copy_ratio_pixels: float | None = None
@@ -85,6 +94,7 @@ class SplitScores(Scores):
 
 
 BySplit = dict[Split, SplitScores]
+ByTime = dict[float, float]
 
 
 class References(_Sparse):
@@ -210,6 +220,7 @@ class EvaluationReport(_Sparse):
         spread: standard deviations between the seeds; empty of a single seed.
         groups: as `metrics`, by emoji group.
         reference: what other pictures score in place of the samples.
+        prediction_error: by split and t, the error of the predicted picture (training/prediction_error.py).
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION  # files of before there were versions are of the same form
@@ -219,6 +230,7 @@ class EvaluationReport(_Sparse):
     reference: References
     settings: Settings
     sweeps: Sweeps | None = None
+    prediction_error: dict[Split, ByTime] | None = None
 
     def score(self, split: Split, score: str) -> float | None:
         """None where it was not measured. Raises KeyError for a name that is no score's."""

@@ -110,23 +110,25 @@ def evaluate(
     scorer = Scorer(real, train_rows, judged_by, clip)
     seeds = [_score(scorer, Pictures(rgba_N4HW, extractor(rgba_N4HW)), samples, rows_of) for rgba_N4HW in samples.rgba_SN4HW]
     metrics, spread = over_seeds(seeds)
-    loss_of, why_not = losses(generator, dataset)
-    if not loss_of:
-        left_out["loss"] = why_not
-        log(f"without loss: {why_not}")
+    lost = losses(generator, dataset)
+    if lost.why_not:
+        left_out["loss"] = lost.why_not
+        log(f"without loss: {lost.why_not}")
     reference = Baselines(scorer, rows_of, train_rows, extractor, cache).scores()
     if reference.other_vendor is None:
         left_out["other_vendor"] = "no two sources of this data set draw the same thing; add a source to have that row"
     has_sweeps = with_sweeps and config.sweep_icons > 0
     report = EvaluationReport(
         metrics={
-            split: SplitScores(count=len(rows_of[split]), **scores, **loss_of.get(split, {})) for split, scores in metrics.items()
+            split: SplitScores(count=len(rows_of[split]), **scores, **lost.of_split.get(split, {}))
+            for split, scores in metrics.items()
         },
         spread={split: Scores(**deviations) for split, deviations in spread.items()},
         groups=by_group(real, rows_of, seeds),
         reference=reference,
         settings=_settings(generator, dataset, scorer, extractor, config, ids_of, left_out),
         sweeps=sweeps(generator, scorer, extractor, rows_of, config.sweep_icons, config.seeds[0], log) if has_sweeps else None,
+        prediction_error=lost.prediction_error or None,
     )
     return Evaluation(report, report.write(folder / METRICS_FILE), samples_path, real, seeds[0].features)
 

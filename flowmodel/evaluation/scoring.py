@@ -18,6 +18,7 @@ from flowmodel.evaluation.metrics.coverage import NEIGHBOURS, coverage, vendi_sc
 from flowmodel.evaluation.metrics.distances import Products, fd, fd_infinity, kid
 from flowmodel.evaluation.metrics.memorization import Neighbours, calibrate, is_authentic, is_copy, neighbours
 from flowmodel.evaluation.metrics.retrieval import ranks
+from flowmodel.evaluation.metrics.texture import texture
 from flowmodel.evaluation.metrics.transparency import alpha_error, alpha_iou
 from flowmodel.evaluation.real_icons import RealIcons, Rows
 from flowmodel.recipes.split import Split
@@ -72,7 +73,8 @@ class Scorer:
         Without the similarity by CLIP, which takes far longer than the rest, if `with_clip` is False.
         """
         each = self.alignment(pictures, rows_N, with_clip) | self.memorisation(pictures)
-        return fidelity(self.real.features[rows_N], pictures.features) | means(each), each
+        of_set = fidelity(self.real.features[rows_N], pictures.features) | self.texture(pictures.rgba_N4HW)
+        return of_set | means(each), each
 
     def alignment(self, pictures: Pictures, rows_N: Rows, with_clip: bool = True) -> PerIcon:
         """Is the prompted icon found again, among those drawn, those of its source and all? Does the judge find the prompt among
@@ -99,6 +101,13 @@ class Scorer:
             "alpha_iou": alpha_iou(pictures.rgba_N4HW, real.rgba_M4HW[rows_N]),
             "alpha_error": alpha_error(pictures.rgba_N4HW, real.rgba_M4HW[rows_N]),
         }
+
+    def texture(self, rgba_N4HW: Tensor) -> Values:
+        """How clean the pictures are, to be read beside real icons; nothing of transparency where the model draws none."""
+        scores = texture(rgba_N4HW)
+        if self.real.colour != "rgba":
+            scores.pop("half_transparent", None)
+        return scores
 
     def memorisation(self, pictures: Pictures) -> PerIcon:
         """Which pictures are copies of a training icon? Empty where there are hardly any training icons."""

@@ -50,6 +50,13 @@ class VelocityModel:
             return output_BCHW
         return (output_BCHW - x_BCHW) / (1 - per_sample(t_B)).clamp(min=_LEAST_NOISE)
 
+    def predicted_data(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition) -> Tensor:
+        """The picture that the network sees in x_t, an estimate of x_1, in float32: x_t + (1 - t) v, or what it puts out."""
+        output_BCHW = self._output(x_BCHW, t_B, text)
+        if self.prediction == "velocity":
+            return x_BCHW + (1 - per_sample(t_B)) * output_BCHW
+        return output_BCHW
+
     def squared_error(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition, noise_BCHW: Tensor, data_BCHW: Tensor) -> Tensor:
         """|| v - u_t ||^2 at x_t, averaged over channels and pixels: shape (B,), float32.
 

@@ -10,7 +10,8 @@ from flowmodel.recipes.split import Split
 Metric = Literal[
     "kid", "kid_low", "kid_high", "fd", "fd_infinity", "precision", "recall", "density", "coverage", "vendi",
     "top1_of_own", "top1_of_source", "top1_of_all", "top5_of_all", "judge_top1", "judge_top5", "clip_similarity",
-    "alpha_iou", "alpha_error", "near_share", "copy_ratio", "copy_ratio_pixels", "neighbour_ratio", "neighbour_ratio_pixels",
+    "alpha_iou", "alpha_error", "flat_share", "inner_variation", "edge_sharpness", "half_transparent", "color_count",
+    "finest_band", "near_share", "copy_ratio", "copy_ratio_pixels", "neighbour_ratio", "neighbour_ratio_pixels",
     "auth_pct", "loss", "loss_gap",
 ]  # fmt: skip
 Bound = Literal["min", "max"]

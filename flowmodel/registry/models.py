@@ -26,6 +26,7 @@ from flowmodel.registry.package import save_package
 from flowmodel.registry.references import CHECKPOINT_DIGEST, MODEL_NAME, versions_of
 from flowmodel.registry.runs import EVALUATION, FINISHER_DIGEST, TrainingRun
 from flowmodel.registry.tracking import Tracking
+from flowmodel.training.prediction_error import by_name
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,14 @@ def record_evaluation(
     else:
         with tracking.errors():
             tracking.client.set_logged_model_tags(logged.model_id, searched)
-    scores = {EVALUATION: values["metrics"], "reference": values["reference"]}
+    scores = {EVALUATION: values["metrics"] | _errors(report), "reference": values["reference"]}
     run.log_final_metrics(scores, settings.training_steps, logged.model_id, settings.dataset_digest)
     return RecordedModel(run, checkpoint, logged.model_id, searched)
+
+
+def _errors(report: EvaluationReport) -> dict[str, dict[str, float]]:
+    """As a training names them; apart from its own, which are of fewer icons."""
+    return {"prediction_error": by_name(report.prediction_error)} if report.prediction_error else {}
 
 
 def recorded_model(tracking: Tracking, checkpoint: Checkpoint) -> RecordedModel:

@@ -8,11 +8,14 @@ from PIL import Image
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import Resumable
 from flowmodel.model.checkpoint import Checkpoint
+from flowmodel.recipes.split import Split
 from flowmodel.registry.runs import TrainingRun
 from flowmodel.registry.tracking import Tracking
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
+from flowmodel.training.prediction_error import TIMES, ByTime, by_name
 
 _UNLOGGED = ("eta_seconds",)
+_ERRORS = "prediction_error"
 
 
 class MlflowObserver(TrainingObserver):
@@ -28,7 +31,7 @@ class MlflowObserver(TrainingObserver):
         self._tracking, self._dataset, self._tags = tracking, dataset, tags
         self.run: TrainingRun | None = None
         self._system: SystemMetricsMonitor | None = None
-        self._logged_until = self._validated_until = 0
+        self._logged_until = self._validated_until = self._errors_until = 0
         self._logged_grids: set[int] = set()
 
     def on_start(self, start: TrainingStart) -> None:
@@ -49,6 +52,7 @@ class MlflowObserver(TrainingObserver):
         # A resumed training repeats the steps since its last checkpoint; their points are there already.
         self._logged_until = self.run.last_step("training/loss")
         self._validated_until = self.run.last_step("validation/loss")
+        self._errors_until = self.run.last_step(f"{_ERRORS}/{Split.TRAIN}/t{TIMES[0]:g}")
         self._logged_grids = self.run.grid_steps()
         # Load of processor, memory, disk and network, every ten seconds; of GPUs where their library is installed.
         self._system = SystemMetricsMonitor(self.run.run_id, resume_logging=True, tracking_uri=self._tracking.uri)
@@ -61,6 +65,10 @@ class MlflowObserver(TrainingObserver):
     def on_validation(self, step: int, values: dict[str, float]) -> None:
         if self.run and step > self._validated_until:
             self._log("validation", values, step)
+
+    def on_prediction_error(self, step: int, errors: dict[Split, ByTime]) -> None:
+        if self.run and step > self._errors_until:
+            self._log(_ERRORS, by_name(errors), step)
 
     def _log(self, section: str, values: Mapping[str, float], step: int) -> None:
         if self.run:

@@ -10,6 +10,8 @@ from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.device import DevicePolicy
 from flowmodel.nets import Cost
 from flowmodel.recipes import Recipe
+from flowmodel.recipes.split import Split
+from flowmodel.training.prediction_error import ByTime
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class TrainingObserver:
 
     def on_validation(self, step: int, values: dict[str, float]) -> None:
         """Losses of the averaged weights: loss (the best average's), train_loss, best_loss (so far), and the loss by time."""
+
+    def on_prediction_error(self, step: int, errors: dict[Split, ByTime]) -> None:
+        """Of the first average: the error of the predicted picture of trained and of held-out icons, by t."""
 
     def on_grid(self, step: int, grid: Image.Image) -> None:
         """A picture of what the averaged weights draw now."""

@@ -44,12 +44,12 @@ class Validation:
         self._recipe, self._policy = recipe, policy
         self._objective = FlowMatchingObjective(recipe.objective)
         self._times_K = self._objective.time_quantiles(recipe.training.validation.times).to(policy.device)
-        held_out = _choose(dataset.ids_of_split(Split.VALIDATION, recipe.data), recipe.training.validation.icons)
+        held_out = choose(dataset.ids_of_split(Split.VALIDATION, recipe.data), recipe.training.validation.icons)
         self._held_out: _Grid | None = None
         if held_out:
             icon_set = load_icon_set(dataset, recipe.data, policy, held_out)
             self._held_out = self._grid(icon_set, held_out, first_noise=0)
-            trained = _choose(training_set.ids, len(held_out))
+            trained = choose(training_set.ids, len(held_out))
             self._trained = self._grid(training_set, trained, first_noise=len(held_out) * len(self._times_K))
 
     @property
@@ -99,7 +99,7 @@ class Validation:
         return torch.cat(losses).view(icons, times)
 
 
-def _choose(ids: Sequence[str], count: int) -> list[str]:
+def choose(ids: Sequence[str], count: int) -> list[str]:
     """`count` ids at most, the same ones every time."""
     if len(ids) <= count:
         return list(ids)

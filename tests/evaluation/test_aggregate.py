@@ -32,6 +32,14 @@ def test_a_report_has_means_over_the_seeds_and_deviations_between_them(real, row
     assert over_seeds([_seed(real, rows, 0.1, none)])[1] == {Split.TRAIN: {}}
 
 
+def test_what_was_measured_of_one_seed_only_has_no_mean(real, rows):
+    """Of drawings without any opaque inside there is no flat share."""
+    first, second = (_seed(real, rows, 0.1, np.ones(len(rows))) for _ in range(2))
+    first.of_split[Split.TRAIN]["flat_share"] = 0.5
+    for seeds in ([first, second], [second, first]):
+        assert "flat_share" not in over_seeds(seeds)[0][Split.TRAIN]
+
+
 def test_a_group_has_its_own_icons_scores_and_distances_where_it_is_large_enough(real, rows):
     faces_only = (np.arange(len(rows)) < 25).astype(float)
     seeds = [_seed(real, rows, 0.1, faces_only), _seed(real, rows, 0.1, np.ones(len(rows)))]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from flowmodel.evaluation.baselines import Baselines, at_half_resolution
+from flowmodel.evaluation.metrics.texture import texture
 from flowmodel.evaluation.scoring import Scorer
 from flowmodel.recipes.split import Split
 
@@ -29,6 +30,9 @@ def test_floor_ceiling_and_copies_are_in_their_order(real, judge, extractor, row
         assert table.noise[split].kid > table.real[split].kid_high
         assert table.noise[split].top1_of_all < 0.2 and table.copies[split].copy_ratio == 1
         assert table.real[split].copy_ratio < 0.2
+        # Of the icons as they are, not at half their resolution.
+        assert table.real[split].edge_sharpness == pytest.approx(texture(real.rgba_M4HW[rows_of[split]])["edge_sharpness"])
+        assert table.noise[split].color_count > 2 * table.real[split].color_count
     assert table.copies[Split.TRAIN].top1_of_all == 1 > table.copies[Split.UNSEEN_CONCEPT].top1_of_all
 
 

@@ -28,26 +28,28 @@ def _without_validation(dataset, folder):
 
 
 def test_losses_are_measured_and_the_gap_is_their_difference(tiny_training, generator):
-    measured, why_not = losses(generator, tiny_training.dataset)
-    assert (measured, why_not) == losses(generator, tiny_training.dataset) and why_not == ""
-    assert measured["train"]["loss"] > 0 and measured.keys() == {"train", "validation"}
+    lost = losses(generator, tiny_training.dataset)
+    measured = lost.of_split
+    assert lost == losses(generator, tiny_training.dataset) and lost.why_not == ""
+    assert measured["train"]["loss"] > 0 and measured.keys() == lost.prediction_error.keys() == {"train", "validation"}
     assert measured["validation"]["loss_gap"] == measured["validation"]["loss"] - measured["train"]["loss"]
 
 
 def test_another_encoder_or_size_has_no_loss_to_be_compared(tiny_training, generator):
     dataset = tiny_training.dataset
-    measured, why_not = losses(generator, dataclasses.replace(dataset, encoder="other", encoder_digest="0" * 64))
-    assert measured == {} and "'other'" in why_not and "'minilm'" in why_not
+    lost = losses(generator, dataclasses.replace(dataset, encoder="other", encoder_digest="0" * 64))
+    assert lost.of_split == lost.prediction_error == {} and "'other'" in lost.why_not and "'minilm'" in lost.why_not
     larger = dataclasses.replace(dataset, data=dataset.data.model_copy(update={"size": 64}))
-    measured, why_not = losses(generator, larger)
-    assert measured == {} and "16 pixels" in why_not and "64" in why_not
+    lost = losses(generator, larger)
+    assert lost.of_split == lost.prediction_error == {} and "16 pixels" in lost.why_not and "64" in lost.why_not
 
 
 def test_a_data_set_without_held_out_icons_has_no_loss_and_says_so(tiny_training, generator, tmp_path):
     changed = _without_validation(tiny_training.dataset, tmp_path / "d")
     digest = Artifact.of(changed.folder / FILES["splits"]).digest
-    measured, why_not = losses(generator, dataclasses.replace(changed, contents=changed.contents | {"splits": digest}))
-    assert measured == {} and why_not.startswith("no icon is held out for validation")
+    lost = losses(generator, dataclasses.replace(changed, contents=changed.contents | {"splits": digest}))
+    assert lost.of_split == {} and lost.why_not.startswith("no icon is held out for validation")
+    assert lost.prediction_error.keys() == {"train"}  # that needs none
 
 
 def test_a_damaged_data_set_is_an_error_and_not_a_missing_loss(tiny_training, generator, tmp_path):

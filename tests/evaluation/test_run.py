@@ -48,7 +48,10 @@ def test_every_split_is_scored_beside_real_icons_noise_and_copies(tiny_evaluatio
         assert sum(group.count for group in report.groups[split].values()) == 24
         assert report.spread[split].kid > 0
         for row in report.reference.rows.values():
-            assert row[split].measured.keys() == scores.measured.keys() - {"loss", "loss_gap"}
+            # Thirty steps and noise leave hardly an opaque inside.
+            inside = {"flat_share", "inner_variation"}
+            assert row[split].measured.keys() - inside == scores.measured.keys() - inside - {"loss", "loss_gap"}
+        assert inside <= real[split].measured.keys()
         for group in report.groups[split].values():
             assert {"top1_of_all", "judge_top1", "alpha_iou", "copy_ratio", "near_share", "auth_pct"} <= group.measured.keys()
             assert (group.kid is not None) == (group.count >= 20)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from flowmodel.evaluation.features import Features
+from flowmodel.evaluation.metrics.texture import texture
 from flowmodel.evaluation.scoring import Pictures, Scorer, fidelity, means
 
 
@@ -41,6 +42,14 @@ def test_the_icons_themselves_are_perfect_copies(scorer, real, rows):
     assert max(scores["neighbour_ratio"], scores["neighbour_ratio_pixels"]) < 1e-6
     assert scores["kid"] < 0 and scores["fd"] == pytest.approx(0, abs=1e-6)
     assert all(len(values) == len(rows) for values in each.values())
+
+
+def test_texture_is_that_of_the_pictures_and_of_transparency_only_where_the_model_draws_it(scorer, real, rows, judge):
+    pictures = _real_pictures(real, rows)
+    scores, _ = scorer.scores(pictures, rows)
+    assert texture(pictures.rgba_N4HW).items() <= scores.items()
+    opaque = Scorer(dataclasses.replace(real, colour="rgb"), rows, judge)
+    assert "half_transparent" not in opaque.scores(pictures, rows)[0]
 
 
 def test_icons_in_the_wrong_place_are_as_near_as_a_set_and_never_found(scorer, real, rows):

@@ -75,6 +75,9 @@ def test_the_run_has_scores_report_recipe_and_grid_also_without_registering(reco
     metrics = run.client.get_run(run.run_id).data.metrics
     assert metrics["evaluation/train/kid"] == first.report.metrics[Split.TRAIN].kid
     assert "evaluation/unseen_concept/top1_of_all" in metrics and "reference/real/train/kid" in metrics
+    assert metrics["evaluation/train/edge_sharpness"] != metrics["reference/real/train/edge_sharpness"]
+    errors = first.report.prediction_error
+    assert metrics["evaluation/prediction_error/validation/t0.95"] == errors[Split.VALIDATION][0.95]
     assert logged_values(run.tracking, run.run_id, "evaluation/metrics.json") == first.report.as_json()
     assert not run.client.search_registered_models()
 

@@ -66,6 +66,8 @@ def test_curves_and_grids_by_step(run, store):
     assert run.info.status == "FINISHED" and run.info.run_name == "tiny"
     for curve in ("loss", "learning_rate", "images_per_second", "gradient_norm"):
         assert _history(store, run.info.run_id, f"training/{curve}") == [5, 10, 15, 20, 25, 30]
+    for split in ("train", "validation"):
+        assert _history(store, run.info.run_id, f"prediction_error/{split}/t0.95") == [10, 20, 30]
     images = [file.path for file in Tracking.of(store).client.list_artifacts(run.info.run_id, "images")]
     assert sorted(step for path in images for step in (15, 30) if f"grid+step+{step}+" in path and path.endswith(".png")) == [
         15,
@@ -161,6 +163,7 @@ def test_a_stopped_training_says_so_and_continues_in_its_run(store, tiny_recipe,
     assert second.run.run_id == first.run.run_id
     assert second.run.client.get_run(first.run.run_id).info.status == "FINISHED"
     assert _history(store, first.run.run_id) == [5, 10, 15, 20, 25, 30]  # step 15 was done twice, and is there once
+    assert _history(store, first.run.run_id, "prediction_error/train/t0.1") == [10, 20, 30]
 
 
 def test_a_training_that_mlflow_does_not_know_gets_a_run(store, tiny_training, prepared, tmp_path):

@@ -74,6 +74,7 @@ class Line:
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     markers: bool = True
+    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,11 @@ class LineChart:
                 colour = SERIES.get(line.name, _OTHER)
                 if line.low:
                     axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.16, linewidth=0)
-                marker = "o" if line.markers else ""
-                axes.plot(line.x, line.y, color=colour, linewidth=2, label=line.label, marker=marker, markersize=4.5)
+                marker = "o" if line.markers and not line.dashed else ""
+                style = (0, (4, 3)) if line.dashed else "-"
+                axes.plot(
+                    line.x, line.y, color=colour, linewidth=2, linestyle=style, label=line.label, marker=marker, markersize=4.5
+                )
             self._scale(axes)
             if self.marked_x is not None:
                 axes.axvline(self.marked_x, color=INK, linewidth=1, linestyle=(0, (2, 3)), label=self.marked_label, zorder=0)

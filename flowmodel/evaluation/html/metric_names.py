@@ -10,7 +10,7 @@ NOTHING = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"  # as wide as a plus
 
 ROWS = {
-    "real": ("Real", "real icons; where the real picture itself would be perfect, at half its resolution"),
+    "real": ("Real", "real icons; where the real picture itself would be perfect, and is no yardstick, at half its resolution"),
     "noise": ("Noise", "noise: what a model scores that has learnt nothing"),
     "copies": ("Copies", "the training icon whose caption is nearest: what memorising alone would score"),
     "other_vendor": ("Other vendor", "another vendor's drawing of the same thing: what a person's redraw scores"),
@@ -30,6 +30,52 @@ class Metric:
             return NOTHING
         return percent(value) if self.is_share else number(value)
 
+
+# Good is what real icons of the same style have, and what worse ones do depends on what is wrong with them.
+TEXTURE = (
+    Metric(
+        "flat_share",
+        "Flat inside",
+        "neither",
+        True,
+        "share of the inside where nothing changes; lower where it is rough or blurred",
+    ),
+    Metric(
+        "inner_variation",
+        "Variation inside",
+        "neither",
+        False,
+        "mean change from pixel to pixel inside, edges left out; higher where it is rough or blurred",
+    ),
+    Metric(
+        "edge_sharpness",
+        "Edge sharpness",
+        "neither",
+        False,
+        "mean change at the sharpest 5% of the pixels; lower where it is blurred, higher where it is noisy",
+    ),
+    Metric(
+        "half_transparent",
+        "Half-transparent pixels",
+        "neither",
+        True,
+        "share of pixels neither opaque nor transparent; higher where outlines are soft or the ground isn't clean",
+    ),
+    Metric(
+        "color_count",
+        "Colors",
+        "neither",
+        False,
+        "how many colors cover 95% of a picture's visible area; higher where it is rough or blurred",
+    ),
+    Metric(
+        "finest_band",
+        "Finest detail",
+        "neither",
+        False,
+        "strength of the finest wavelet band, diagonals; lower where it is blurred, higher where it is noisy",
+    ),
+)
 
 _METRICS = (
     Metric("kid", "KID", "lower", False, "distance between the drawn and the real set, unbiased at any size; 0 is none"),
@@ -61,6 +107,7 @@ _METRICS = (
         "alpha_iou", "Silhouette overlap", "higher", True, "overlap (IoU) of the drawing's opaque pixels with the real icon's"
     ),
     Metric("alpha_error", "Transparency error", "lower", True, "mean absolute difference of transparency from the real icon's"),
+    *TEXTURE,
     Metric(
         "near_share", "Near copies", "lower", True, "drawings nearer to one training icon than real icons that are new ever are"
     ),

@@ -11,8 +11,8 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.evaluation.html import words
 from flowmodel.evaluation.html.metric_names import ROWS, shown
 from flowmodel.evaluation.html.pictures import Tiles, data_uri
-from flowmodel.evaluation.html.report_charts import Curves, curve_charts, group_charts, guidance_charts, nfe_charts
-from flowmodel.evaluation.html.tables import rulers_of, settings_of, table_of, title_of
+from flowmodel.evaluation.html.report_charts import Curves, curve_charts, error_charts, group_charts, guidance_charts, nfe_charts
+from flowmodel.evaluation.html.tables import rulers_of, settings_of, table_of, texture_rows, title_of
 from flowmodel.evaluation.run import Evaluation, evaluate
 from flowmodel.evaluation.samples import Samples, load_samples
 from flowmodel.evaluation.sweeps import ANSWER_SOLVER, ANSWER_STEPS
@@ -91,6 +91,10 @@ def write_report(
         seed=samples.seeds[0],
         quality=words.quality(report),
         memorisation=words.memorisation(report, recipe),
+        texture=words.texture(report),
+        texture_rows=texture_rows(report),
+        splits=list(report.metrics),
+        errors=error_charts(report),
         warning=words.other_data(report, header.dataset_digest),
         rulers=rulers,
         marked={mark.row for ruler in rulers for mark in ruler.marks},

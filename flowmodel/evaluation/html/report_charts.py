@@ -6,6 +6,7 @@ from flowmodel.evaluation.html.charts import Chart, Line, LineChart, bars
 from flowmodel.evaluation.html.metric_names import metric
 from flowmodel.evaluation.report import ALL, EvaluationReport, SweepRow
 from flowmodel.recipes.split import Split
+from flowmodel.training.prediction_error import error_without_network
 
 # Steps and values by name of the curve.
 Curves = Mapping[str, Sequence[tuple[int, float]]]
@@ -99,6 +100,27 @@ def group_charts(report: EvaluationReport) -> list[Chart]:
             label = "overlap (IoU)" if key == "alpha_iou" else "share of drawings"
             charts.append(bars(f"groups-{key.replace('_', '-')}", named.label, label, values, lambda s: _label(s).lower()))
     return charts
+
+
+def error_charts(report: EvaluationReport) -> list[Chart]:
+    """The error of the predicted picture by t, and that of the noisy one taken for it, where that says something."""
+    errors = report.prediction_error
+    if not errors:
+        return []
+    times = list(next(iter(errors.values())))
+    late = [t for t in times if error_without_network(t) < 1]
+    lines = [Line(split, _label(split).lower(), list(by_time), list(by_time.values())) for split, by_time in errors.items()]
+    lines.append(Line("all", "no network", late, [error_without_network(t) for t in late], dashed=True))
+    chart = LineChart(
+        "Error by t",
+        "t (0 is noise, 1 the picture)",
+        "root mean square",
+        lines,
+        [t for t in times if t not in (0.95, 0.8)],
+        log_y=True,
+        better="lower",
+    )
+    return [chart.draw("prediction-error")]
 
 
 def curve_charts(curves: Curves | None) -> list[Chart]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flowmodel.evaluation.html.metric_names import NOTHING, ROWS, metric, number, shown
+from flowmodel.evaluation.html.metric_names import NOTHING, ROWS, TEXTURE, Metric, metric, number, shown
 from flowmodel.evaluation.report import EvaluationReport, Scores
 from flowmodel.recipes.split import Split
 
@@ -87,6 +87,24 @@ def table_of(report: EvaluationReport, split: Split) -> Table:
         cells = tuple(named.text(scores.get(named.key)) for scores in reference.values())
         rows.append(TableRow(named.label, named.better, named.text(own[named.key]), "; ".join(detail), cells))
     return Table(split, report.metrics[split].count, tuple(ROWS[row][0] for row in reference), tuple(rows))
+
+
+@dataclass(frozen=True)
+class TextureRow:
+    """`pairs` are what the drawings of each split have, and what the same real icons have."""
+
+    metric: Metric
+    pairs: tuple[tuple[str, str], ...]
+
+
+def texture_rows(report: EvaluationReport) -> list[TextureRow]:
+    """Of every split; empty where no texture was measured."""
+    rows = []
+    for named in TEXTURE:
+        both = [(own.get(named.key), report.reference.real[split].get(named.key)) for split, own in report.metrics.items()]
+        if any(drawn is not None for drawn, _ in both):
+            rows.append(TextureRow(named, tuple((named.text(drawn), named.text(real)) for drawn, real in both)))
+    return rows
 
 
 def title_of(key: str) -> str:

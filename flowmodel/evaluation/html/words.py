@@ -7,12 +7,15 @@ from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.evaluation.rules import recipe_rule
 from flowmodel.recipes.schema import Recipe
 from flowmodel.recipes.split import Split
+from flowmodel.training.prediction_error import error_without_network
 
 # Where words change, as a share of what real icons reach.
 _NEARLY_ALL, _MOST, _SOME = 0.9, 0.5, 0.1
 # Copies beyond what real icons that nobody trained on have: from here it is no chance, and here it is the rule.
 _MORE_THAN_CHANCE, _THE_RULE = 0.05, 0.5
 _LOSS_GAP = 1.1
+_MOST_OF_THE_NOISE = 0.8
+_LATE = 0.95  # a time at which little noise is left
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,39 @@ def _verdict(trained: float, unseen: float | None) -> str:
 
 def _in_words(share: float, nearly_all: str, most: str, some: str, hardly: str) -> str:
     return nearly_all if share >= _NEARLY_ALL else most if share >= _MOST else some if share >= _SOME else hardly
+
+
+def texture(report: EvaluationReport) -> Statement:
+    """Is it clean, and does the network still help near the end?"""
+    own, real = report.metrics[Split.TRAIN], report.reference.real[Split.TRAIN]
+    if own.flat_share is None or not real.flat_share:
+        return Statement("Too little of its drawings is opaque to say how clean they are.", _late_error(report))
+    verdict = _in_words(
+        own.flat_share / real.flat_share,
+        "Its drawings are as clean inside as real icons.",
+        "Its drawings are rougher inside than real icons.",
+        "Its drawings are much rougher inside than real icons.",
+        "Hardly any of the inside of its drawings is flat: they look like watercolors.",
+    )
+    inside = (
+        f"Of the inside of its drawings of trained icons {percent(own.flat_share)} is flat, of the same real icons "
+        f"{percent(real.flat_share)}."
+    )
+    return Statement(verdict, (inside, *_late_error(report)))
+
+
+def _late_error(report: EvaluationReport) -> tuple[str, ...]:
+    own = (report.prediction_error or {}).get(Split.TRAIN, {}).get(_LATE)
+    if own is None:
+        return ()
+    without = error_without_network(_LATE)
+    says = (
+        "the network still takes noise away there" if own < _MOST_OF_THE_NOISE * without else "the network is of little use there"
+    )
+    return (
+        f"Near the end, at t = {_LATE:g}, the picture that it predicts is off by {number(own)}, and the noisy one as it is by "
+        f"{number(without)}: {says}.",
+    )
 
 
 def memorisation(report: EvaluationReport, recipe: Recipe) -> Statement:

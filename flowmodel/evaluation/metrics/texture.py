@@ -29,7 +29,7 @@ def texture(rgba_N4HW: Tensor) -> dict[str, float]:
     return inside | {
         "edge_sharpness": edge_sharpness(difference_NHW),
         "half_transparent": half_transparent(rgba_N4HW),
-        "colors": colors(rgba_N4HW),
+        "color_count": color_count(rgba_N4HW),
         "finest_band": finest_band(rgba_N4HW),
     }
 
@@ -70,7 +70,7 @@ def half_transparent(rgba_N4HW: Tensor) -> float:
     return float(((alpha_NHW > 1 - _OPAQUE) & (alpha_NHW < _OPAQUE)).float().mean())
 
 
-def colors(rgba_N4HW: Tensor) -> float:
+def color_count(rgba_N4HW: Tensor) -> float:
     """How many colors cover 95 % of the visible area of a picture, five bits a channel: the mean over the pictures."""
     step_N4HW = (rgba_N4HW.int() >> (8 - _COLOR_BITS)).numpy()
     key_NK = np.ravel_multi_index(tuple(step_N4HW.swapaxes(0, 1)), (1 << _COLOR_BITS,) * 4).reshape(len(rgba_N4HW), -1)

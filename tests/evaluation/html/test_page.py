@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from flowmodel.evaluation.html.metric_names import number
 from flowmodel.evaluation.html.page import write_report
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.evaluation.run import evaluate
@@ -53,6 +54,7 @@ def test_every_section_is_there_and_every_link_leads_to_one(read):
     wanted = [
         "scores",
         "memorisation",
+        "texture",
         "trained",
         "held-out",
         "nearest",
@@ -86,11 +88,22 @@ def test_sweeps_groups_and_curves_are_charts(read, tiny_report):
     for words in (
         "against network evaluations a picture",
         "against guidance scale",
+        "against t (0 is noise",
         "share of drawings",
         "loss against training steps",
     ):
         assert any(words in label for label in spoken), words
     assert len(tiny_report.evaluation.report.sweeps.nfe) >= 5
+
+
+def test_drawn_and_real_texture_stand_side_by_side(read, tiny_report):
+    report = tiny_report.evaluation.report
+    text = " ".join(" ".join(read.text).split())
+    for split, own in report.metrics.items():
+        real = report.reference.real[split]
+        for key in ("edge_sharpness", "color_count"):
+            assert f"{number(own.get(key))} {number(real.get(key))}" in text
+    assert report.prediction_error.keys() == {"train", "validation"}
 
 
 def test_settings_and_what_was_left_out_are_written_down(read, tiny_report):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowmodel.evaluation.html.words import memorisation, other_data, quality
+from flowmodel.evaluation.html.words import memorisation, other_data, quality, texture
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.recipes import load_recipe
 from tests.reports import changed, report_of
@@ -95,3 +95,22 @@ def test_icons_of_the_initial_weights_are_told_apart(report):
     icons = report.settings.training_icons
     said = " ".join(quality(changed(report, {"settings.initial_icons": icons - 1})).sentences)
     assert f"on 1 icons, from weights that {icons - 1:,} others had trained" in said
+
+
+@pytest.mark.parametrize(
+    ("flat", "words"), [(0.05, "watercolors"), (0.2, "much rougher"), (0.4, "rougher inside"), (0.6, "as clean inside")]
+)
+def test_flat_insides_are_judged_by_those_of_the_real_icons(report, flat, words):
+    said = texture(changed(report, {"metrics.train.flat_share": flat, "reference.real.train.flat_share": 0.6}))
+    assert words in said.verdict and "of the same real icons 60%" in said.sentences[0] and len(said.sentences) == 1
+
+
+@pytest.mark.parametrize(("late", "words"), [(0.02, "still takes noise away"), (0.054, "of little use")])
+def test_the_error_near_the_end_is_told_beside_that_of_the_noisy_picture(report, late, words):
+    measured = {"metrics.train.flat_share": 0.5, "reference.real.train.flat_share": 0.6}
+    said = texture(changed(report, measured | {"prediction_error": {"train": {"0.1": 0.2, "0.95": late}}}))
+    assert words in said.sentences[1] and "0.0526" in said.sentences[1]
+
+
+def test_without_an_opaque_inside_nothing_is_said_of_it(report):
+    assert "Too little of its drawings is opaque" in texture(report).verdict

@@ -20,7 +20,7 @@ def _disk(radius: float = 6.0) -> torch.Tensor:
 def test_a_disk_of_one_color_is_flat_and_has_sharp_edges_only():
     measured = texture(_disk())
     assert measured["flat_share"] == 1 and measured["inner_variation"] == 0
-    assert measured["colors"] == 1 and measured["half_transparent"] == 0
+    assert measured["color_count"] == 1 and measured["half_transparent"] == 0
     # At the silhouette red and alpha change at once, to the right, below, or both.
     assert 2 <= measured["edge_sharpness"] <= 4
 
@@ -40,9 +40,9 @@ def test_colors_are_counted_as_far_as_they_cover_the_visible_area():
     rgba_N4HW[:, 3, :10] = 255  # 200 visible pixels, black
     rgba_N4HW[:, 0, :5] = 255  # half of them red
     rgba_N4HW[:, 1, 0, :9] = 255  # 4.5 % yellow: not needed for 95 %
-    assert texture(rgba_N4HW)["colors"] == 2
+    assert texture(rgba_N4HW)["color_count"] == 2
     rgba_N4HW[:, 1, 0, :11] = 255
-    assert texture(rgba_N4HW)["colors"] == 3
+    assert texture(rgba_N4HW)["color_count"] == 3
 
 
 def test_a_checkerboard_is_all_finest_band_and_a_wide_stripe_has_none():
@@ -56,7 +56,7 @@ def test_a_checkerboard_is_all_finest_band_and_a_wide_stripe_has_none():
 def test_a_transparent_picture_has_no_inside_to_judge():
     measured = texture(torch.zeros(2, 4, 8, 8, dtype=torch.uint8))
     assert not {"flat_share", "inner_variation"} & measured.keys()
-    assert measured["colors"] == 0 and measured["edge_sharpness"] == 0
+    assert measured["color_count"] == 0 and measured["edge_sharpness"] == 0
 
 
 def test_nothing_is_measured_of_no_pictures():
