@@ -47,7 +47,7 @@ from flowmodel.training.state import TrainingState
 from flowmodel.training.validation import Validation
 
 GRID_ICONS = 24
-_ERROR_ICONS = 16  # of trained and of held-out ones: four measurements take 1 % of the quickstart's training
+_ERROR_ICONS = 16  # of trained and of held-out ones: four measurements take 0.7 % of the quickstart's training
 SNAPSHOTS = "ema"
 
 # Of the recipe's section `training`: what changes how a training runs, but not what it computes.
