@@ -14,7 +14,7 @@ from flowmodel.files import sha256_file
 from flowmodel.model.checkpoint import FINAL, step_checkpoints
 from flowmodel.training import interruption
 from flowmodel.training.interruption import Interruption
-from flowmodel.training.loop import train
+from flowmodel.training.loop import GRID_ICONS, train
 from flowmodel.training.observers import TrainingObserver
 from tests.conftest import TINY
 from tests.training.helpers import ONE_THREAD, changed, worker
@@ -105,15 +105,12 @@ def test_a_real_lack_of_memory_leaves_a_checkpoint_of_the_step_before(tiny_recip
 @pytest.mark.parametrize(("when", "checkpoint"), [("validation", None), ("grid", 15)])
 def test_a_lack_of_memory_beside_a_step_is_resumable_too(tiny_recipe, prepared, tiny_training, tmp_path, when, checkpoint):
     """What validation would have changed is not known, so the checkpoint before it stands; a grid changes nothing."""
-    at = {"validation": 1, "grid": 2 * 2 + 1}[when]  # two averages, eight icons by eight times: a batch each, twice
-    calls = 0
+    # How many rows the network is given: eight icons by eight times, and the grid's icons with captions and without.
+    rows = {"validation": 8 * 8, "grid": 2 * GRID_ICONS}[when]
 
-    def allocate(module, _):
-        nonlocal calls
-        if type(module).__name__ == "UNet" and not module.training:
-            calls += 1
-            if calls == at:
-                torch.empty(2**60, dtype=torch.uint8)
+    def allocate(module, inputs):
+        if type(module).__name__ == "UNet" and not module.training and len(inputs[0]) == rows:
+            torch.empty(2**60, dtype=torch.uint8)
 
     hook = torch.nn.modules.module.register_module_forward_pre_hook(allocate)
     try:
