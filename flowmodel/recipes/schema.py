@@ -292,7 +292,10 @@ class FinisherConfig(_Section):
     scale: Literal[1, 2] = Field(1, description="How many times larger the finished picture's edge is.")
     steps: Count = Field(2_000, description="Optimizer steps.")
     batch_size: Count = Field(16, description="Pairs of a drawn and a real icon a step.")
-    learning_rate: Positive = Field(1e-3, description="Peak of AdamW's; a linear rise, then a cosine down to 0.")
+    crop: Annotated[int, Field(ge=8, multiple_of=2)] = Field(
+        32, description="Edge of the part of a drawn picture that a step looks at, in pixels; a smaller picture is seen whole."
+    )
+    learning_rate: Positive = Field(2e-3, description="Peak of Muon's; a linear rise, then a cosine down to 0.")
     drawings: Count = Field(2, description="How often each training icon is drawn, from other noise and by another caption.")
     init: str | None = Field(
         None, description="Checkpoint whose finisher is the initial one, or `pretrained`: the shipped; empty: the identity."

@@ -16,12 +16,12 @@ from flowmodel.model.generator import Generator
 from flowmodel.nets.finisher import Finisher
 from flowmodel.recipes.schema import FinisherConfig
 from flowmodel.recipes.split import Split
-from flowmodel.training.finisher import STATE_FILE, train_finisher, vary
+from flowmodel.training.finisher import STATE_FILE, cropped, train_finisher, vary
 from flowmodel.training.pairs import BATCH, Pairs, draw_pairs
 from tests.conftest import FINISHER
 
 CPU = DevicePolicy.choose("cpu")
-SMALL = FinisherConfig(width=32, blocks=2, steps=400, learning_rate=3e-3)
+SMALL = FinisherConfig(width=32, blocks=2, steps=300)
 
 
 def degraded(real_N4HW: torch.Tensor, seed: int) -> torch.Tensor:
@@ -116,6 +116,19 @@ def test_a_finisher_of_scale_2_makes_pictures_of_twice_the_edge(real_N4HW, tmp_p
     assert trained.curve[-1][1] < trained.curve[0][1]
     with pytest.raises(FlowmodelError, match=r"finisher.scale: 1, but the drawn pictures are 8 x 8 and the real ones 16 x 16"):
         train_finisher(FINISHER, Pairs(small_N4HW[None], real_N4HW[:16]), CPU, tmp_path)
+
+
+def test_drawn_and_real_are_cropped_alike():
+    drawn_BCHW = torch.arange(16 * 16).view(1, 1, 16, 16)
+    real_BCHW = drawn_BCHW.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    corners, generator = set(), torch.Generator().manual_seed(0)
+    for _ in range(100):
+        part_BCHW, target_BCHW = cropped(drawn_BCHW, real_BCHW, 8, generator)
+        assert part_BCHW.shape[-2:] == (8, 8) and torch.equal(target_BCHW[:, :, ::2, ::2], part_BCHW)
+        assert target_BCHW.shape[-2:] == (16, 16)
+        corners.add(part_BCHW[0, 0, 0, 0].item())
+    assert corners == {16 * top + left for top in range(0, 9, 2) for left in range(0, 9, 2)}
+    assert torch.equal(cropped(drawn_BCHW, real_BCHW, 32, generator)[1], real_BCHW)
 
 
 def test_drawn_and_real_are_varied_alike():

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from flowmodel.content import tensors_digest
+from flowmodel.data.prepare import prepare_targets
 from flowmodel.errors import FlowmodelError, Resumable
 from flowmodel.files import sha256_file
 from flowmodel.model.checkpoint import FINISHED, Checkpoint
@@ -52,6 +53,17 @@ def test_it_is_trained_once_and_anew_where_the_section_differs(tiny_training, ti
     shutil.copy(tiny_finished.checkpoint.path, tmp_path / "earlier.safetensors")
     later = finish(begun, generator, dataset).checkpoint
     assert later.header.finisher.curve[-1][1] < first.checkpoint.header.finisher.curve[-1][1]
+
+
+def test_one_of_scale_2_learns_from_the_icons_at_twice_the_size(tiny_training, tiny_finished, generator):
+    recipe = tiny_finished.recipe.model_copy(update={"finisher": FINISHER.model_copy(update={"scale": 2})})
+    assert prepare_targets(tiny_finished.recipe, tiny_training.store) is None
+    targets = prepare_targets(recipe, tiny_training.store)
+    assert targets.data.size == 32 and targets.rgba_N4HW.shape[-1] == 32
+    checkpoint = finish(recipe, generator, tiny_training.dataset, targets).checkpoint
+    larger = Generator.load(checkpoint, "cpu")
+    assert larger.size == 32 and larger.sample(["red heart"]).shape == (1, 4, 32, 32)
+    assert larger.sample(["red heart"], finish=False).shape == (1, 4, 16, 16)
 
 
 def test_killed_it_ends_with_the_same_file(tiny_training, tiny_finished, generator, tmp_path):
