@@ -23,8 +23,9 @@ _SPLITS = (Split.TRAIN, Split.UNSEEN_CONCEPT)
 def metrics_table(report: EvaluationReport) -> Table:
     """The scores of trained and unseen captions, each beside what real icons score."""
     settings, metrics, real = report.settings, report.metrics, report.reference.real
+    finisher = f", finisher of {settings.finisher.parameters / 1e6:.2f} M" if settings.finisher else ""
     table = Table(
-        caption=f"{settings.recipe}: {settings.parameters / 1e6:.2f} M parameters, {settings.training_steps} steps, "
+        caption=f"{settings.recipe}: {settings.parameters / 1e6:.2f} M parameters, {settings.training_steps} steps{finisher}, "
         f"{settings.solver} with {settings.network_evaluations} network evaluations, guidance {settings.guidance:g}. "
         "Top-k: the drawn icon is among the k real ones that are most like the sample.",
         caption_justify="left",

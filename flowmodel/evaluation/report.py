@@ -173,6 +173,15 @@ class Thresholds(_Sparse):
     confidence: float
 
 
+class FinisherSettings(_Part):
+    """What finished the pictures: digest of its tensors, steps of its training, parameters, and how much larger it makes them."""
+
+    digest: str
+    steps: int
+    parameters: int
+    scale: int
+
+
 class Settings(SamplingConfig):
     """All that the scores depend on: the solver's settings, and these.
 
@@ -180,6 +189,7 @@ class Settings(SamplingConfig):
         comparison_digest: equal for two models that are scored on the same icons in the same way, and may be compared.
         left_out: by score or reference row, why it could not be measured.
         ema: relative width of the averaged weights.
+        finisher: None where the pictures are scored as the generator draws them.
         training_icons: those of the initial weights included, of which there are `initial_icons`.
         samples: how many pictures were drawn for each split, over all seeds.
     """
@@ -205,6 +215,7 @@ class Settings(SamplingConfig):
     training_icons: int
     initial_icons: int = 0
     parameters: int
+    finisher: FinisherSettings | None = None
     prompt_template: str
     real_icons: int
     samples: dict[Split, int]
@@ -216,7 +227,8 @@ class EvaluationReport(_Sparse):
     """Scores of a checkpoint's samples.
 
     Attributes:
-        metrics: means over the seeds.
+        metrics: means over the seeds; of finished pictures, where the model has a finisher.
+        unfinished: the same drawings as they were before the finisher; None in a model without one.
         spread: standard deviations between the seeds; empty of a single seed.
         groups: as `metrics`, by emoji group.
         reference: what other pictures score in place of the samples.
@@ -229,6 +241,7 @@ class EvaluationReport(_Sparse):
     groups: dict[Split, dict[str, SplitScores]]
     reference: References
     settings: Settings
+    unfinished: BySplit | None = None
     sweeps: Sweeps | None = None
     prediction_error: dict[Split, ByTime] | None = None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
@@ -25,6 +26,7 @@ from flowmodel.evaluation.real_icons import RealIcons, Rows
 from flowmodel.evaluation.report import (
     METRICS_FILE,
     EvaluationReport,
+    FinisherSettings,
     NearCopy,
     Scores,
     Settings,
@@ -35,8 +37,10 @@ from flowmodel.evaluation.samples import Samples, save_samples
 from flowmodel.evaluation.scoring import Pictures, Scorer
 from flowmodel.evaluation.sweeps import sweeps
 from flowmodel.files import Artifact, sha256_json
+from flowmodel.images.tensors import at_size
 from flowmodel.model.checkpoint import Checkpoint, CheckpointHeader
 from flowmodel.model.generator import Generator
+from flowmodel.nets import count_parameters
 from flowmodel.recipes.schema import EvaluationConfig
 from flowmodel.recipes.split import Split
 
@@ -70,6 +74,9 @@ def evaluate(
 ) -> Evaluation:
     """Draw one sample a seed for each trained icon and each held-out one, by its caption, and score them.
 
+    Where the model has a finisher, what is scored, and kept, is finished; an enlarged picture at the size of the real icons. The
+    same pictures before the finisher are scored beside it.
+
     A model that draws rgb or greyscale is compared with the real icons in the same colours, on white; its pictures are opaque,
     and no score speaks of transparency. Scores of models of different colours can't be compared.
 
@@ -94,7 +101,7 @@ def evaluate(
         raise FlowmodelError(f"{checkpoint}: fewer than two of its training icons are in {dataset.folder}; nothing to score")
     rows_of = {split: real.rows(ids) for split, ids in ids_of.items()}
 
-    samples = _draw(generator, real, rows_of, config.seeds, log)
+    samples, unfinished_SN4HW = _draw(generator, real, rows_of, config.seeds, log)
     samples_path = save_samples(folder / SAMPLES_FILE, samples)
     log("scoring")
     train_rows = real.rows(real.known(generator.header.seen_ids))
@@ -110,6 +117,12 @@ def evaluate(
     scorer = Scorer(real, train_rows, judged_by, clip)
     seeds = [_score(scorer, Pictures(rgba_N4HW, extractor(rgba_N4HW)), samples, rows_of) for rgba_N4HW in samples.rgba_SN4HW]
     metrics, spread = over_seeds(seeds)
+    unfinished = None
+    if generator.finisher:
+        log("scoring the pictures before the finisher")
+        before = [_score(scorer, Pictures(x, extractor(x)), samples, rows_of, with_clip=False) for x in unfinished_SN4HW]
+        scores_of = over_seeds(before)[0]
+        unfinished = {split: SplitScores(count=len(rows_of[split]), **scores) for split, scores in scores_of.items()}
     lost = losses(generator, dataset)
     if lost.why_not:
         left_out["loss"] = lost.why_not
@@ -126,6 +139,7 @@ def evaluate(
         spread={split: Scores(**deviations) for split, deviations in spread.items()},
         groups=by_group(real, rows_of, seeds),
         reference=reference,
+        unfinished=unfinished,
         settings=_settings(generator, dataset, scorer, extractor, config, ids_of, left_out),
         sweeps=sweeps(generator, scorer, extractor, rows_of, config.sweep_icons, config.seeds[0], log) if has_sweeps else None,
         prediction_error=lost.prediction_error or None,
@@ -152,23 +166,28 @@ def _choose(real: RealIcons, header: CheckpointHeader, most: int) -> dict[Split,
 
 def _draw(
     generator: Generator, real: RealIcons, rows_of: Mapping[Split, Rows], seeds: Sequence[int], log: Callable[[str], None]
-) -> Samples:
+) -> tuple[Samples, Tensor]:
+    """Finished samples at the size of the real icons, and what they were before: uint8 (S, N, 4, H, W)."""
     rows_N = np.concatenate(list(rows_of.values()))
     prompts = [real.prompts[row] for row in rows_N]
     log(f"drawing {len(rows_N)} icons {len(seeds)} times, {generator.nfe()} network evaluations each")
-    drawn = [generator.sample(prompts, seed=seed) for seed in seeds]
-    return Samples(
+    drawn = [generator.sample(prompts, seed=seed, finish=False) for seed in seeds]
+    finished = [at_size(generator.finish(rgba_N4HW), real.rgba_M4HW.shape[-1]) for rgba_N4HW in drawn]
+    samples = Samples(
         seeds=tuple(seeds),
         ids=tuple(real.ids[row] for row in rows_N),
         splits=tuple(split for split, rows in rows_of.items() for _ in rows),
         prompts=tuple(prompts),
-        rgba_SN4HW=torch.stack(drawn),
+        rgba_SN4HW=torch.stack(finished),
     )
+    return samples, torch.stack(drawn)
 
 
-def _score(scorer: Scorer, drawn: Pictures, samples: Samples, rows_of: Mapping[Split, Rows]) -> SeedScores:
+def _score(
+    scorer: Scorer, drawn: Pictures, samples: Samples, rows_of: Mapping[Split, Rows], with_clip: bool = True
+) -> SeedScores:
     numbers_of = {split: np.array(samples.of_split(split)) for split in rows_of}
-    scored = {split: scorer.scores(drawn[numbers], rows_of[split]) for split, numbers in numbers_of.items()}
+    scored = {split: scorer.scores(drawn[numbers], rows_of[split], with_clip) for split, numbers in numbers_of.items()}
     return SeedScores(
         of_split={split: scores for split, (scores, _) in scored.items()},
         of_icons={split: each for split, (_, each) in scored.items()},
@@ -215,9 +234,19 @@ def _settings(
         training_icons=len(seen),
         initial_icons=len(seen) - len(real.known(header.trained_ids)),
         parameters=generator.parameters,
+        finisher=_finisher(generator),
         prompt_template=real.template,
         real_icons=len(real.ids),
         samples={split: len(ids) * len(config.seeds) for split, ids in ids_of.items()},
         seeds=config.seeds,
         device=generator.device,
+    )
+
+
+def _finisher(generator: Generator) -> FinisherSettings | None:
+    own, network = generator.header.finisher, generator.finisher
+    if own is None or network is None:
+        return None
+    return FinisherSettings(
+        digest=own.digest, steps=own.config["steps"], parameters=count_parameters(network), scale=network.scale
     )

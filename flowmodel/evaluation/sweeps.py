@@ -14,6 +14,7 @@ from flowmodel.evaluation.features import FeatureExtractor
 from flowmodel.evaluation.real_icons import Rows
 from flowmodel.evaluation.report import ALL, AllSplits, GuidanceRow, Scores, StepsRow, Sweeps
 from flowmodel.evaluation.scoring import Pictures, Scorer
+from flowmodel.images.tensors import at_size
 from flowmodel.model.generator import Generator
 from flowmodel.recipes.split import Split
 
@@ -49,7 +50,7 @@ def sweeps(
     def drawn(steps: int, guidance: float, solver: str = own.solver) -> Tensor:
         evaluations = generator.nfe(steps, guidance, solver)
         log(f"sweep: {len(prompts)} icons, {solver}, {steps} steps, guidance {guidance:g}, {evaluations} network evaluations")
-        return generator.sample(prompts, seed, steps, guidance, solver)
+        return at_size(generator.sample(prompts, seed, steps, guidance, solver), scorer.real.rgba_M4HW.shape[-1])
 
     def scored(rgba_N4HW: Tensor) -> dict[Split | AllSplits, Scores]:
         pictures = Pictures(rgba_N4HW, extractor(rgba_N4HW))

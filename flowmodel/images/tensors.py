@@ -4,6 +4,7 @@ Shape suffixes: N icons, 4 channels (premultiplied RGBA), C channels in the mode
 """
 
 import torch
+import torch.nn.functional as F
 
 from flowmodel.recipes.schema import Colour
 
@@ -36,3 +37,11 @@ def from_unit(x_NCHW: torch.Tensor) -> torch.Tensor:
         return torch.cat([torch.minimum(colour_N3HW, alpha_N1HW), alpha_N1HW], dim=1)
     colour_N3HW = bytes_NCHW.expand(-1, 3, -1, -1)
     return torch.cat([colour_N3HW, torch.full_like(colour_N3HW[:, :1], 255)], dim=1)
+
+
+def at_size(rgba_N4HW: torch.Tensor, size: int) -> torch.Tensor:
+    """Premultiplied uint8 pictures at `size` pixels an edge, which divides their own: each the mean of those that it covers."""
+    factor = rgba_N4HW.shape[-1] // size
+    if factor == 1:
+        return rgba_N4HW
+    return F.avg_pool2d(rgba_N4HW.float(), factor).round().to(torch.uint8)

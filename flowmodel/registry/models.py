@@ -87,6 +87,7 @@ def record_evaluation(
         with tracking.errors():
             tracking.client.set_logged_model_tags(logged.model_id, searched)
     scores = {EVALUATION: values["metrics"] | _errors(report), "reference": values["reference"]}
+    scores["unfinished"] = values.get("unfinished", {})
     run.log_final_metrics(scores, settings.training_steps, logged.model_id, settings.dataset_digest)
     return RecordedModel(run, checkpoint, logged.model_id, searched)
 

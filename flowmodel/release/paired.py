@@ -16,6 +16,7 @@ from flowmodel.evaluation.features import FeatureExtractor, load_extractor
 from flowmodel.evaluation.judge import Judge, load_judge
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.real_icons import RealIcons, Rows
+from flowmodel.images.tensors import at_size
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.generator import Generator
 from flowmodel.recipes.schema import EvaluationConfig
@@ -119,7 +120,7 @@ def _drawn(
     labels_M, labels_N = real.labels_M, real.labels_M[rows_N]
     terms, retrieval, judged = [], [], []
     for seed in seeds:
-        features = extractor(generator.sample(prompts, seed=seed))
+        features = extractor(at_size(generator.sample(prompts, seed=seed), real.rgba_M4HW.shape[-1]))
         terms.append(kid_terms(real.features.semantic_ND[rows_N], features.semantic_ND))
         retrieval.append(_earliness(ranks(features.layout_ND, layout_MD, labels_M, labels_N), len(labels_M)))
         judged.append(_earliness(ranks(judge.images(features), captions_MD, labels_M, labels_N), len(labels_M)))

@@ -49,3 +49,13 @@ def tiny_report(tiny_training, tmp_path_factory) -> TinyReport:
     cache = tiny_training.store.root / "features"
     checkpoint, dataset = tiny_training.checkpoint, tiny_training.dataset
     return TinyReport(page, evaluate_and_report(checkpoint, dataset, folder, page, cache, config, curves=CURVES))
+
+
+@pytest.fixture(scope="session")
+def finished_report(tiny_finished, tmp_path_factory) -> TinyReport:
+    """Of the same training with a finisher, on the same icons and from the same noise, without sweeps."""
+    folder = tmp_path_factory.mktemp("finished-report")
+    page, cache = folder / "report.html", tiny_finished.store.root / "features"
+    config = tiny_finished.recipe.evaluation.model_copy(update={"seeds": (5,)})
+    checkpoint, dataset = tiny_finished.checkpoint, tiny_finished.dataset
+    return TinyReport(page, evaluate_and_report(checkpoint, dataset, folder, page, cache, config, with_sweeps=False))

@@ -17,6 +17,8 @@ from flowmodel.files import Artifact, sha256_file
 from flowmodel.model.checkpoint import FINAL, save_checkpoint
 from flowmodel.model.generator import Generator
 from flowmodel.recipes.split import Split
+from tests.conftest import FINISHER
+from tests.finishers import enlarging
 
 
 def test_report_names_everything_that_the_scores_depend_on(tiny_evaluation, tiny_training):
@@ -26,6 +28,27 @@ def test_report_names_everything_that_the_scores_depend_on(tiny_evaluation, tiny
     assert settings.left_out.keys() == {"clip_similarity", "other_vendor"} and len(settings.seeds) == 3
     assert settings.network_evaluations == 4  # 2 Euler steps, with and without caption
     assert EvaluationReport.read(tiny_evaluation.metrics) == tiny_evaluation.report
+
+
+def test_a_model_with_a_finisher_is_scored_with_and_without_it(finished_report, tiny_report, tiny_finished):
+    report, without = finished_report.evaluation.report, tiny_report.evaluation.report
+    assert without.unfinished is None and without.settings.finisher is None
+    for split, scores in report.unfinished.items():
+        assert scores.measured == {n: v for n, v in without.metrics[split].measured.items() if n not in ("loss", "loss_gap")}
+        assert report.metrics[split].kid != scores.kid and report.metrics[split].alpha_error != scores.alpha_error
+    own = tiny_finished.checkpoint.header.finisher
+    assert report.settings.finisher.digest == own.digest and report.settings.finisher.steps == FINISHER.steps
+    assert EvaluationReport.read(finished_report.evaluation.metrics.path) == report
+
+
+def test_enlarged_pictures_are_compared_at_the_size_of_the_icons(tiny_finished, tmp_path):
+    checkpoint = enlarging(tiny_finished.checkpoint, tmp_path / "x2.safetensors")
+    config = tiny_finished.recipe.evaluation.model_copy(update={"seeds": (5,), "max_icons": 4})
+    report = evaluate(checkpoint, tiny_finished.dataset, tmp_path, tiny_finished.store.root / "features", config).report
+    assert report.settings.finisher.scale == 2
+    for split, scores in report.unfinished.items():
+        finished = report.metrics[split]
+        assert scores.measured == pytest.approx({name: finished.get(name) for name in scores.measured}, rel=1e-5)
 
 
 def test_every_split_is_scored_beside_real_icons_noise_and_copies(tiny_evaluation):
@@ -99,7 +122,7 @@ def test_other_seeds_stay_within_the_printed_interval(tiny_training, tiny_evalua
 
 def _draw_real_icons(monkeypatch, real):
     """A generator that has learnt everything by heart: it gives back the icons that are asked for."""
-    monkeypatch.setattr(Generator, "sample", lambda self, prompts, seed: torch.stack(list(real)))
+    monkeypatch.setattr(Generator, "sample", lambda self, prompts, seed, finish: torch.stack(list(real)))
 
 
 def test_a_model_that_draws_the_real_icons_scores_perfectly(tiny_training, tiny_evaluation, monkeypatch, tmp_path):

@@ -7,7 +7,7 @@ from PIL import Image
 
 from flowmodel.images.decode import decode_png
 from flowmodel.images.rgba import encode_png, premultiply, to_image, unpremultiply
-from flowmodel.images.tensors import from_unit, to_unit
+from flowmodel.images.tensors import at_size, from_unit, to_unit
 from tests.data.helpers import plain
 
 PICTURES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6), st.just(4)))
@@ -70,3 +70,9 @@ def test_to_image_has_straight_alpha() -> None:
         image = to_image(picture)
         assert image.mode == "RGBA"
         assert image.getpixel((0, 0)) == (128, 0, 0, 128)
+
+
+def test_a_picture_at_half_its_size_has_the_means_of_four_pixels():
+    rgba_1422 = torch.tensor([0, 2, 4, 6], dtype=torch.uint8).view(1, 1, 2, 2).expand(1, 4, 2, 2)
+    assert at_size(rgba_1422, 1).tolist() == [[[[3]]] * 4]
+    assert at_size(rgba_1422, 2) is rgba_1422

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.model.checkpoint import save_checkpoint
 from flowmodel.model.device import DevicePolicy
 from flowmodel.model.generator import Generator
-from flowmodel.nets.finisher import Finisher
+from tests.finishers import enlarging
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +74,7 @@ def test_a_trajectory_ends_with_the_finished_pictures(tiny_finished):
 
 
 def test_a_finisher_of_scale_2_draws_twice_as_large(tiny_finished, tmp_path):
-    config = tiny_finished.recipe.finisher.model_copy(update={"scale": 2})
-    header, weights = tiny_finished.checkpoint.header, Finisher(config).state_dict()
-    tensors = {name: value for name, value in tiny_finished.checkpoint.tensors().items() if name.startswith("ema.")}
-    checkpoint = save_checkpoint(
-        tmp_path / "x2.safetensors",
-        tensors | {f"finisher.{name}": value for name, value in weights.items()},
-        replace(header, finisher=replace(header.finisher, config=config.model_dump(mode="json"))),
-    )
-    larger = Generator.load(checkpoint, device="cpu")
+    larger = Generator.load(enlarging(tiny_finished.checkpoint, tmp_path / "x2.safetensors"), device="cpu")
     drawn, finished = larger.sample(["pizza"], finish=False), larger.sample(["pizza"])
     assert larger.size == 32 and torch.equal(finished, drawn.repeat_interleave(2, -1).repeat_interleave(2, -2))
     assert larger.sample([]).shape == (0, 4, 32, 32)

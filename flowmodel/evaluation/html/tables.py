@@ -107,6 +107,31 @@ def texture_rows(report: EvaluationReport) -> list[TextureRow]:
     return rows
 
 
+_FINISHED = ("kid", "top1_of_all", "top5_of_all", "alpha_iou", "near_share", "auth_pct")
+
+
+@dataclass(frozen=True)
+class FinisherRow:
+    """`triples` are, for each split, what the drawings have before and after the finisher, and what real icons have."""
+
+    metric: Metric
+    triples: tuple[tuple[str, str, str], ...]
+
+
+def finisher_rows(report: EvaluationReport) -> list[FinisherRow]:
+    """The scores that a finisher may change; empty of a model without one."""
+    before = report.unfinished
+    if before is None:
+        return []
+    rows = []
+    for key in (*_FINISHED, *(named.key for named in TEXTURE)):
+        named, real = metric(key), report.reference.real
+        scores = [(before[split].get(key), own.get(key), real[split].get(key)) for split, own in report.metrics.items()]
+        if any(own is not None for _, own, _ in scores):
+            rows.append(FinisherRow(named, tuple((named.text(a), named.text(b), named.text(c)) for a, b, c in scores)))
+    return rows
+
+
 def title_of(key: str) -> str:
     return f"The reference {ROWS[key][0].lower()}" if key in ROWS else metric(key).label
 

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from flowmodel.evaluation.html.metric_names import number
+from flowmodel.evaluation.html.metric_names import metric, number
 from flowmodel.evaluation.html.page import write_report
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.evaluation.run import evaluate
@@ -66,6 +66,20 @@ def test_every_section_is_there_and_every_link_leads_to_one(read):
         "settings",
     ]
     assert ids == wanted and [attributes["href"] for attributes in read.all("a")] == [f"#{name}" for name in wanted]
+
+
+def test_what_the_finisher_does_is_a_table_of_its_own(finished_report, tiny_report):
+    reader = _Reader()
+    reader.feed(finished_report.html)
+    assert "finisher" in [attributes["id"] for attributes in reader.all("section")]
+    assert "#finisher" in [attributes["href"] for attributes in reader.all("a")]
+    report = finished_report.evaluation.report
+    for split in report.metrics:
+        for key in ("kid", "alpha_iou", "half_transparent"):
+            row = (metric(key).text(scores[split].get(key)) for scores in (report.unfinished, report.metrics))
+            assert '</td><td class="own">'.join(row) in finished_report.html
+    assert finished_report.html.count('<th scope="col">before</th>') == len(report.metrics)
+    assert "What does the finisher do?" not in tiny_report.html
 
 
 def test_no_two_elements_share_an_id_and_every_picture_says_what_it_is(read):
