@@ -1,4 +1,4 @@
-"""From a U-Net for small pictures to one for larger ones with the same weights between stem and head.
+"""From a U-Net for small pictures to one for larger ones that has its weights where they fit.
 
 Shape suffixes: O out channels, I in channels, C picture channels, S stem factor, K kernel edge, W width below the head.
 """
@@ -26,3 +26,27 @@ def enlarge_unet(weights: Mapping[str, Tensor], stem: int, factor: int) -> dict[
         blocks_CSSWKK = weights[name].unflatten(0, (-1, stem, stem))
         enlarged[name] = blocks_CSSWKK.repeat_interleave(factor, 1).repeat_interleave(factor, 2).flatten(0, 2)
     return enlarged
+
+
+def deepen_unet(weights: Mapping[str, Tensor], deeper: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a U-Net with one more level, as wide as the outermost one, outside of those of `weights`: for pictures of twice
+    the edge, with the same stem.
+
+    Unlike :func:`enlarge_unet` it has to learn first how to put pictures in and out, as stem, head and the new level are those
+    of `deeper`. In return no resolution is lost to a larger stem.
+
+    Args:
+        weights: of the smaller U-Net, by parameter name.
+        deeper: of the one with the additional level, as it begins.
+    """
+
+    def inner(name: str) -> str:
+        part, _, rest = name.partition(".")
+        if part not in ("down", "downsample"):  # the way up is counted from the lowest resolution
+            return name
+        level, _, rest = rest.partition(".")
+        return f"{part}.{int(level) + 1}.{rest}"
+
+    outermost = ("stem", "head", "head_norm")
+    moved = {inner(name): tensor for name, tensor in weights.items() if name.partition(".")[0] not in outermost}
+    return {**deeper, **moved}

@@ -1,8 +1,9 @@
 """Weights to begin a training with in place of random ones: the averaged weights of a checkpoint (fine-tuning), named by its
 path, or `pretrained` for those that come with the project.
 
-They mean something only to a network of the same make, which reads the same caption vectors and puts out the same thing. One
-thing may differ: a U-Net for pictures of twice the edge with twice the stem is the same between its stem and its head.
+They mean something only to a network of the same make, which reads the same caption vectors and puts out the same thing. A U-Net
+for pictures of twice the edge may differ in one of two things. With twice the stem it is the same between its stem and its head;
+with one more level outside of the others, as wide as the outermost of them, it is the same in these.
 """
 
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import nn
 from flowmodel.errors import FlowmodelError
 from flowmodel.model.checkpoint import Checkpoint, CheckpointHeader
 from flowmodel.model.pretrained import PRETRAINED, pretrained_weights
-from flowmodel.nets.enlarge import enlarge_unet
+from flowmodel.nets.enlarge import deepen_unet, enlarge_unet
 from flowmodel.recipes import Recipe, parse_recipe
 from flowmodel.recipes.schema import UNetConfig
 
@@ -34,6 +35,8 @@ def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -
     given, wanted = _make(given_recipe, header), _make(own_recipe, own)
     if larger := _enlargement(given_recipe, own_recipe):
         del wanted["network.stem"]
+    if deeper := _is_deeper(given_recipe, own_recipe):
+        del wanted["network.widths"]
     for field, value in wanted.items():
         if given[field] != value:
             raise FlowmodelError(
@@ -42,7 +45,11 @@ def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -
             )
     weights = checkpoint.tensors("ema.")
     try:
-        network.load_state_dict(enlarge_unet(weights, *larger) if larger and weights else weights)
+        if larger and weights:
+            weights = enlarge_unet(weights, *larger)
+        if deeper and weights:
+            weights = deepen_unet(weights, network.state_dict())
+        network.load_state_dict(weights)
     except RuntimeError:
         raise FlowmodelError(
             f"training.init: {checkpoint} holds no averaged weights of a finished training; give its final.safetensors"
@@ -57,6 +64,13 @@ def _enlargement(given: Recipe, own: Recipe) -> tuple[int, int] | None:
     factor, rest = divmod(own.network.stem, given.network.stem)
     is_larger = factor > 1 and rest == 0 and own.data.size == factor * given.data.size
     return (given.network.stem, factor) if is_larger else None
+
+
+def _is_deeper(given: Recipe, own: Recipe) -> bool:
+    """Whether the own network has one more level for pictures of twice the edge."""
+    if not (isinstance(given.network, UNetConfig) and isinstance(own.network, UNetConfig)):
+        return False
+    return own.network.widths == (given.network.widths[0], *given.network.widths) and own.data.size == 2 * given.data.size
 
 
 def _make(recipe: Recipe, header: CheckpointHeader) -> dict[str, object]:

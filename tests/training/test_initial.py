@@ -1,5 +1,7 @@
 """Starting from the weights of another training."""
 
+import re
+
 import pytest
 import torch
 
@@ -73,6 +75,21 @@ def test_pictures_may_be_larger_where_the_stem_is_so_too(fine_tuned, tiny_traini
     )
     with pytest.raises(FlowmodelError, match=r"trained with network\.stem 2, this recipe has 4"):
         train(changed(larger, data={"size": 16}), dataset, tmp_path / "training")
+
+
+def test_pictures_may_be_larger_where_the_network_has_a_level_more(fine_tuned, tiny_training, tmp_path):
+    deeper = changed(fine_tuned, data={"size": 32}, network={"widths": [16, 16, 32]})
+    dataset = prepare(deeper, Store(tmp_path / "store"))
+    own = dict(TrainingState(deeper, dataset, "digest").network.named_parameters())
+    untrained = dict(TrainingState(changed(deeper, training={"init": None}), dataset, "digest").network.named_parameters())
+    weights = tiny_training.checkpoint.tensors("ema.")
+    outer = ("stem", "head", "head_norm", "down.0", "downsample.0", "up.2", "upsample.1")
+    for name, parameter in own.items():
+        is_new = name.startswith(tuple(f"{part}." for part in outer))
+        given = re.sub(r"^(down|downsample)\.(\d)", lambda found: f"{found[1]}.{int(found[2]) - 1}", name)
+        assert torch.equal(parameter, untrained[name] if is_new else weights[given]), name
+    with pytest.raises(FlowmodelError, match=r"trained with network\.widths \[16, 32\], this recipe has \[16, 16, 32\]"):
+        train(changed(deeper, data={"size": 16}), dataset, tmp_path / "training")
 
 
 def test_dropout_may_differ(fine_tuned, prepared, tmp_path):
