@@ -6,6 +6,7 @@ Shape suffixes: B batch, C channels, H/W height and width, K times.
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from flowmodel.flow.path import interpolate
@@ -13,6 +14,9 @@ from flowmodel.flow.times import draw_times, time_quantiles
 from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes.schema import ObjectiveConfig
+
+_SHAPES_STAND = 0.3  # from this t on
+_LEVELS = 3
 
 
 @dataclass(frozen=True)
@@ -44,22 +48,52 @@ class FlowMatchingObjective:
         """Times (K,) that stand for the density that is trained on."""
         return time_quantiles(count, self.config)
 
-    def draw(self, data_BCHW: Tensor, generator: torch.Generator) -> Draw:
-        """Noise, times and dropped captions, from `generator`, which must live on the data's device."""
+    def draw(self, data_BCHW: Tensor, generator: torch.Generator, progress: float = 0.0) -> Draw:
+        """Noise, times and dropped captions, from `generator`, which must live on the data's device.
+
+        `progress` is the share of the training's steps that are done, from 0 to below 1.
+        """
         batch, device = len(data_BCHW), data_BCHW.device
         noise_BCHW = torch.randn(data_BCHW.shape, generator=generator, device=device)
-        t_B = draw_times(batch, self.config, generator)
+        t_B = draw_times(batch, self.config, generator, progress)
         keep_B = torch.rand(batch, generator=generator, device=device) >= self.config.condition_dropout
         return Draw(noise_BCHW, t_B, keep_B)
 
     def loss(self, model: VelocityModel, data_BCHW: Tensor, text: TextCondition, draw: Draw) -> Tensor:
-        """The loss of every sample, shape (B,), averaged over channels and pixels."""
+        """What training minimizes: of every sample, shape (B,), the squared error, and with `gradient_weight` also the error of
+        the differences between neighbors, where a picture can be told from noise.
+        """
+        error_BCHW = self._velocity_error(model, data_BCHW, text, draw)
+        loss_B = error_BCHW.square().mean(dim=(1, 2, 3))
+        if self.config.gradient_weight:
+            loss_B = loss_B + self.config.gradient_weight * (draw.t_B >= _SHAPES_STAND) * gradient_error(error_BCHW)
+        return loss_B
+
+    def squared_error(self, model: VelocityModel, data_BCHW: Tensor, text: TextCondition, draw: Draw) -> Tensor:
+        """|| v - u_t ||^2 of every sample, shape (B,), averaged over channels and pixels."""
+        return self._velocity_error(model, data_BCHW, text, draw).square().mean(dim=(1, 2, 3))
+
+    def _velocity_error(self, model: VelocityModel, data_BCHW: Tensor, text: TextCondition, draw: Draw) -> Tensor:
         x_BCHW = interpolate(draw.noise_BCHW, data_BCHW, draw.t_B).contiguous(memory_format=_memory_format(data_BCHW))
-        return model.squared_error(x_BCHW, draw.t_B, text.keep(draw.keep_B), draw.noise_BCHW, data_BCHW)
+        return model.velocity_error(x_BCHW, draw.t_B, text.keep(draw.keep_B), draw.noise_BCHW, data_BCHW)
 
     def __call__(self, model: VelocityModel, data_BCHW: Tensor, text: TextCondition, generator: torch.Generator) -> Tensor:
         """:meth:`loss` of a fresh :meth:`draw`."""
         return self.loss(model, data_BCHW, text, self.draw(data_BCHW, generator))
+
+
+def gradient_error(error_BCHW: Tensor) -> Tensor:
+    """Mean absolute difference between neighbors, across plus down, of an error and of its means over 2 x 2 and 4 x 4 pixels.
+
+    Shape (B,). Squared errors are lowest for the mean of what a picture may look like, which is soft; absolute ones of the
+    differences leave areas flat (Mathieu et al. 1511.05440, section 3.2, with the exponent 1).
+    """
+    total_B = torch.zeros(len(error_BCHW), device=error_BCHW.device)
+    for level in range(_LEVELS):
+        if level:
+            error_BCHW = F.avg_pool2d(error_BCHW, 2)
+        total_B = total_B + sum(error_BCHW.diff(dim=dim).abs().mean(dim=(1, 2, 3)) for dim in (2, 3))
+    return total_B
 
 
 def _memory_format(x_BCHW: Tensor) -> torch.memory_format:

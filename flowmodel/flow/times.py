@@ -10,13 +10,13 @@ from torch import Tensor
 from flowmodel.recipes.schema import ObjectiveConfig
 
 
-def draw_times(count: int, config: ObjectiveConfig, generator: torch.Generator) -> Tensor:
-    """`count` times of the recipe's density, float32, on the generator's device.
+def draw_times(count: int, config: ObjectiveConfig, generator: torch.Generator, progress: float = 0.0) -> Tensor:
+    """`count` times of the recipe's density, float32, on the generator's device; `progress` is the share of steps done, below 1.
 
     Logit-normal are t = sigmoid(z) with z ~ Normal(mean, std); a mean below 0 puts weight on the noisy half, where shapes are
     decided (Esser et al. 2403.03206, section 3.1).
     """
-    if config.times == "uniform":
+    if config.times == "uniform" or progress >= 1 - config.uniform_tail:
         return torch.rand(count, generator=generator, device=generator.device)
     return torch.sigmoid(config.time_mean + config.time_std * torch.randn(count, generator=generator, device=generator.device))
 

@@ -57,16 +57,15 @@ class VelocityModel:
             return x_BCHW + (1 - per_sample(t_B)) * output_BCHW
         return output_BCHW
 
-    def squared_error(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition, noise_BCHW: Tensor, data_BCHW: Tensor) -> Tensor:
-        """|| v - u_t ||^2 at x_t, averaged over channels and pixels: shape (B,), float32.
+    def velocity_error(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition, noise_BCHW: Tensor, data_BCHW: Tensor) -> Tensor:
+        """v - u_t at x_t, float32.
 
-        Of predicted data it is || output - x_1 ||^2 / (1 - t)^2, with 1 - t not below `min_noise`.
+        Of predicted data it is (output - x_1) / (1 - t), with 1 - t not below `min_noise`.
         """
         output_BCHW = self._output(x_BCHW, t_B, text)
         if self.prediction == "velocity":
-            return (output_BCHW - target_velocity(noise_BCHW, data_BCHW)).square().mean(dim=(1, 2, 3))
-        weight_B = (1 - t_B).clamp(min=self.min_noise) ** -2
-        return weight_B * (output_BCHW - data_BCHW).square().mean(dim=(1, 2, 3))
+            return output_BCHW - target_velocity(noise_BCHW, data_BCHW)
+        return (output_BCHW - data_BCHW) / (1 - per_sample(t_B)).clamp(min=self.min_noise)
 
     def _output(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition) -> Tensor:
         return self.net(x_BCHW, t_B, text).float()

@@ -187,6 +187,12 @@ class ObjectiveConfig(_Section):
     times: Literal["logit_normal", "uniform"] = Field("logit_normal", description="Density of t in training.")
     time_mean: float = Field(-0.8, description="Mean of logit(t); below 0 puts weight on the noisy half.")
     time_std: Positive = Field(1.0, description="Standard deviation of logit(t).")
+    uniform_tail: Fraction = Field(
+        0.0, description="Share of the training's last steps whose times are uniform: the clean end is learned when shapes stand."
+    )
+    gradient_weight: float = Field(
+        0.0, ge=0, description="Weight of the error of differences between neighboring pixels, at t of 0.3 and above; 0 is off."
+    )
     min_noise: Annotated[float, Field(gt=0, le=0.5)] = Field(0.05, description="Floor of 1 - t where v is computed from x.")
     condition_dropout: Fraction = Field(0.1, description="Share of samples trained without caption, for guidance.")
 

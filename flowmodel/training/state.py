@@ -126,7 +126,7 @@ class TrainingState:
         torch.manual_seed(mixed_seed(self.config.seed, index, _DROPOUT + self.processes.index))
         data_BCHW, text = self.data.batch(self._order(index), self._cpu_generator)
         data_BCHW, text = augment(data_BCHW, text, self.config.augmentation, self.recipe.data.colour, self._cpu_generator)
-        draw = self._objective.draw(data_BCHW, self._generator)
+        draw = self._objective.draw(data_BCHW, self._generator, progress=index / self.config.steps)
         losses = []
         slices = self.processes.slices
         for rows in slices:

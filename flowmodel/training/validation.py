@@ -95,7 +95,7 @@ class Validation:
                 keep_B=torch.ones(len(pairs_B), dtype=torch.bool, device=device),
             )
             with self._policy.autocast_context():
-                losses.append(self._objective.loss(model, grid.data_NCHW[icons_B.to(device)], grid.text[icons_B], draw))
+                losses.append(self._objective.squared_error(model, grid.data_NCHW[icons_B.to(device)], grid.text[icons_B], draw))
         return torch.cat(losses).view(icons, times)
 
 

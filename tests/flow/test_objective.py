@@ -93,3 +93,20 @@ def test_slices_of_a_draw_give_the_losses_of_the_whole():
         model = VelocityModel.of(_Answers(data_BCHW[rows] + 0.1), config)
         parts.append(objective.loss(model, data_BCHW[rows], _no_text(3)[rows], draw.rows(rows)))
     assert torch.allclose(torch.cat(parts), whole_B)
+
+
+def test_the_gradient_term_counts_differences_between_neighbors_at_clean_times_only():
+    data_BCHW, config = torch.zeros(2, 4, 8, 8), ObjectiveConfig(gradient_weight=0.5, condition_dropout=0.0)
+    draw = Draw(torch.zeros_like(data_BCHW), torch.tensor([0.2, 0.5]), torch.ones(2, dtype=torch.bool))
+    objective = FlowMatchingObjective(config)
+
+    def terms(error_HW: torch.Tensor) -> torch.Tensor:
+        model = VelocityModel.of(_Answers(data_BCHW + error_HW), config)
+        both = (objective.loss, objective.squared_error)
+        loss_B, squared_B = (measure(model, data_BCHW, _no_text(2), draw) for measure in both)
+        return loss_B - squared_B
+
+    assert torch.equal(terms(torch.ones(8, 8)), torch.zeros(2))
+    # 0.1 a pixel to the right: in units of v at t = 0.5 it is 0.2, and twice and four times that on the pyramid.
+    ramp_HW = 0.1 * torch.arange(8.0).expand(8, 8)
+    assert torch.allclose(terms(ramp_HW), torch.tensor([0.0, 0.5 * (0.2 + 0.4 + 0.8)]))

@@ -33,3 +33,13 @@ def test_quantiles_and_draws_are_of_one_density(config):
 
 def test_uniform_quantiles_are_the_middles_of_equal_steps():
     assert torch.allclose(FlowMatchingObjective(ObjectiveConfig(times="uniform")).time_quantiles(2), torch.tensor([0.25, 0.75]))
+
+
+def test_the_last_steps_draw_uniform_times_where_a_recipe_says_so():
+    config = ObjectiveConfig(uniform_tail=0.4)
+
+    def mean(progress: float) -> float:
+        return draw_times(20_000, config, torch.Generator().manual_seed(0), progress).mean().item()
+
+    assert mean(0.0) == mean(0.59) < 0.36
+    assert mean(0.61) == mean(0.99) == pytest.approx(0.5, abs=0.01)
