@@ -151,10 +151,10 @@ NORMALIZED_ICONS = Table(
 CAPTIONS = Table(
     "captions",
     {
-        "caption_id": Column(TEXT, "icon_id#template, and @language where it is not English", unique=True),
+        "caption_id": Column(TEXT, "icon_id#template, and @language where it is not English, or the color", unique=True),
         "icon_id": Column(TEXT, "the icon that it describes", _ICON_ID),
         "text": Column(TEXT, "the caption", _NOT_EMPTY),
-        "template": Column(TEXT, "name, name_keywords, name_group, name_tone, name_style or own"),
+        "template": Column(TEXT, "name, name_keywords, name_group, name_tone, name_style, own or color"),
         "language": Column(TEXT, "en, de, …; und for own texts", pandera.Check.str_matches(r"^[a-z]{2,3}(-[a-z]+)?$")),
     },
 )

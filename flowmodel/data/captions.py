@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from flowmodel.data.color_captions import color_captions
 from flowmodel.data.emoji_texts import emoji_labels
 from flowmodel.files import Artifact
 from flowmodel.tables import CAPTIONS, read_ok_icons
@@ -47,13 +48,14 @@ def build_captions(
     styles: Mapping[str, str] | None = None,
     templates: Sequence[str] = TEMPLATES,
     languages: Sequence[str] = (ENGLISH,),
+    recolored: bool = False,
 ) -> Artifact:
     """Write the `captions` table of the usable icons: one row an icon, template and language.
 
     `name` in English is always there, whatever is asked for: it is what an icon is called in evaluations. `own` are the texts
     that the source gives, used as they are whatever the languages; an icon without any has none. Other languages have name and
     keywords, of icons that are emoji. `styles` gives the style of each source by name; a source that is not in it is its own
-    style.
+    style. `recolored` adds captions of the copies in other colors (flowmodel/data/color_captions.py).
 
     Raises FlowmodelError when the table can't be read, or emojibase does not have one of `languages`.
     """
@@ -68,6 +70,8 @@ def build_captions(
         for language, names in labels.items():
             if icon["key"] in names:
                 rows += _translated(icon, *names[icon["key"]], language, templates)
+    if recolored:
+        rows += color_captions(normalised, styles or {})
     return CAPTIONS.write(out, rows)
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowmodel.content import table_digest
+from flowmodel.data.color_captions import COLOR
 from flowmodel.data.terms import Terms
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import (
@@ -143,10 +144,19 @@ class IconDataset:
 
     @cached_property
     def captions(self) -> Captions:
-        """Raises FlowmodelError when the vectors of a caption are missing."""
+        """Of the icons as they are. Raises FlowmodelError when the vectors of a caption are missing."""
+        return self._captions(of_copies=False)
+
+    @cached_property
+    def color_captions(self) -> Captions:
+        """Of copies of icons in other colors; none where `data.recolored` was 0. Raises FlowmodelError as `captions` does."""
+        return self._captions(of_copies=True)
+
+    def _captions(self, of_copies: bool) -> Captions:
         from flowmodel.text.vectors import CaptionVectors
 
         table = self._read("captions").to_pandas()
+        table = table[(table["template"] == COLOR) == of_copies].reset_index(drop=True)
         numbers, texts = table["text"].factorize()
         pooled_UD, tokens = CaptionVectors(self.vectors).read(texts.tolist())
         return Captions(table, pooled_UD[numbers], [tokens[number] for number in numbers])

@@ -56,9 +56,14 @@ class Preparation:
         return self._keep("normalized_icons", lambda out: normalise_icons(paths, self.data.size, out, trim))
 
     def captions(self, normalized: Artifact) -> Artifact:
-        """Several captions an icon, by the recipe's templates and languages."""
-        templates, languages = self.data.captions, self.data.languages
-        return self._keep("captions", lambda out: build_captions(normalized.path, out, self._styles, templates, languages))
+        """Several captions an icon, by the recipe's templates and languages; and of its copies in other colors."""
+        data = self.data
+        return self._keep(
+            "captions",
+            lambda out: build_captions(
+                normalized.path, out, self._styles, data.captions, data.languages, recolored=data.recolored > 0
+            ),
+        )
 
     def caption_embeddings(self, captions: Artifact) -> EmbeddingReport:
         """Vectors of every text; one that was encoded before, for whatever data set, is not encoded again."""

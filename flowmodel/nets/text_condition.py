@@ -69,10 +69,23 @@ class TextCondition:
         """The same with the captions taken away where `keep_B` is False (per sample, never per batch)."""
         return replace(self, pooled_BD=self.pooled_BD * keep_B[:, None], mask_BL=self.mask_BL & keep_B[:, None])
 
+    def followed_by(self, other: "TextCondition") -> "TextCondition":
+        """These captions and then the other ones, which have no augmentation yet, padded to the longest of all."""
+        more = other.tokens_BLD.shape[1] - self.tokens_BLD.shape[1]
+        first, second = self._lengthened(max(more, 0)), other._lengthened(max(-more, 0))
+        return TextCondition(
+            torch.cat([first.pooled_BD, second.pooled_BD]),
+            torch.cat([first.tokens_BLD, second.tokens_BLD]),
+            torch.cat([first.mask_BL, second.mask_BL]),
+            torch.cat([first.lengths_B, second.lengths_B]),
+        )
+
     def padded(self, multiple: int) -> "TextCondition":
         """With tokens up to a multiple of `multiple`: a compiled network is compiled anew for every number of them."""
-        missing = -self.tokens_BLD.shape[1] % multiple
-        return replace(self, tokens_BLD=F.pad(self.tokens_BLD, (0, 0, 0, missing)), mask_BL=F.pad(self.mask_BL, (0, missing)))
+        return self._lengthened(-self.tokens_BLD.shape[1] % multiple)
+
+    def _lengthened(self, tokens: int) -> "TextCondition":
+        return replace(self, tokens_BLD=F.pad(self.tokens_BLD, (0, 0, 0, tokens)), mask_BL=F.pad(self.mask_BL, (0, tokens)))
 
     def with_unconditional(self) -> "TextCondition":
         """2B rows: these captions, then as many empty ones (for classifier-free guidance in one batch)."""
@@ -84,3 +97,42 @@ class TextCondition:
             torch.cat([self.lengths_B, self.lengths_B]),
             None if augmentation_BA is None else torch.cat([augmentation_BA, augmentation_BA]),
         )
+
+
+@dataclass(frozen=True)
+class PackedCaptions:
+    """The captions of a whole data set, without any padding: a TextCondition of all would be several times as large.
+
+    Shape suffixes: T captions, S tokens of all of them, one caption's after another's.
+
+    Attributes:
+        pooled_TD: one L2-normalized vector a caption.
+        tokens_SD: token features, float16, as they are stored.
+        first_token_T, lengths_T: where a caption's tokens begin, and how many it has; on the CPU.
+    """
+
+    pooled_TD: Tensor
+    tokens_SD: Tensor
+    first_token_T: Tensor
+    lengths_T: Tensor
+
+    @classmethod
+    def from_features(cls, pooled_TD: Tensor, tokens: Sequence[Tensor], device: torch.device | str) -> "PackedCaptions":
+        """From one (L_i, D) matrix of float16 token features a caption, of any lengths."""
+        lengths_T = torch.tensor([len(token_LD) for token_LD in tokens])
+        tokens_SD = torch.cat(list(tokens)) if tokens else torch.zeros(0, pooled_TD.shape[1], dtype=torch.float16)
+        return cls(pooled_TD.float().to(device), tokens_SD.to(device), lengths_T.cumsum(0) - lengths_T, lengths_T)
+
+    def __len__(self) -> int:
+        return len(self.pooled_TD)
+
+    def __getitem__(self, rows_B: Tensor) -> TextCondition:
+        """The captions at `rows_B`, which lies on the CPU."""
+        device = self.pooled_TD.device
+        lengths_B = self.lengths_T[rows_B]
+        position_L = torch.arange(int(lengths_B.max()) if len(lengths_B) else 0)
+        mask_BL = position_L < lengths_B[:, None]
+        token_BL = (self.first_token_T[rows_B][:, None] + position_L) * mask_BL  # padding is any token, made zero below
+        mask_BL, token_BL = mask_BL.to(device), token_BL.to(device)
+        tokens_BLD = self.tokens_SD[token_BL].float().masked_fill(~mask_BL[..., None], 0.0)
+        return TextCondition(self.pooled_TD[rows_B.to(device)], tokens_BLD, mask_BL, lengths_B)

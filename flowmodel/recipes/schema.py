@@ -89,7 +89,18 @@ class DataConfig(_Section):
         ("en",), min_length=1, description="Of the captions, by emojibase's names: en, de, fr, ja."
     )
     encoder: str = Field("minilm", description="Caption encoder: minilm, ARCHITECTURE/TAG of open_clip's hub, or local-dir:PATH.")
+    recolored: Fraction = Field(
+        0.0, description="Share of each batch that is a hue-turned copy of a suited icon, with the color's word in its caption."
+    )
     split: SplitConfig = SplitConfig()
+
+    @model_validator(mode="after")
+    def _has_colors_and_their_words(self) -> "DataConfig":
+        if self.recolored and self.colour == "greyscale":
+            raise ValueError("recolored: greyscale pictures have no colors to turn; leave one of recolored and colour out")
+        if self.recolored and "en" not in self.languages:
+            raise ValueError("recolored: the words of color are English; add en to languages, or leave recolored out")
+        return self
 
     @field_validator("languages")
     @classmethod
@@ -333,6 +344,16 @@ class Recipe(_Section):
         return self
 
     @model_validator(mode="after")
+    def _batch_holds_both_icons_and_copies(self) -> "Recipe":
+        batch_size, copies = self.training.batch_size, recolored_copies(self)
+        if self.data.recolored and not 0 < copies < batch_size:
+            raise ValueError(
+                f"data.recolored: {self.data.recolored:g} of a training.batch_size of {batch_size} is {copies} copies, and "
+                "each batch needs at least one copy and one icon as it is; choose another share or a larger batch"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _network_fits_the_pictures(self) -> "Recipe":
         if self.data.size % self.network.size_divisor:
             raise ValueError(
@@ -342,3 +363,8 @@ class Recipe(_Section):
         if self.network.kind == "greyscale_cnn" and self.data.colour != "greyscale":
             raise ValueError("network greyscale_cnn draws luminance only: set data.colour to greyscale")
         return self
+
+
+def recolored_copies(recipe: Recipe) -> int:
+    """How many pictures of each batch are icons in another color."""
+    return round(recipe.data.recolored * recipe.training.batch_size)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from flowmodel.data.captions import UNDETERMINED
-from flowmodel.data.dataset import IconDataset
+from flowmodel.data.dataset import Captions, IconDataset
 from flowmodel.errors import FlowmodelError
 from flowmodel.images.tensors import to_unit
 from flowmodel.model.device import DevicePolicy
-from flowmodel.nets.text_condition import TextCondition
+from flowmodel.nets.text_condition import PackedCaptions, TextCondition
 from flowmodel.recipes.schema import Colour, DataConfig
 from flowmodel.recipes.split import Split
 
@@ -36,7 +36,7 @@ class IconSet:
     ids: tuple[str, ...]
     rgba_N4HW: Tensor
     colour: Colour
-    text: TextCondition
+    text: PackedCaptions
     first_caption_N: Tensor
     captions_N: Tensor
 
@@ -87,17 +87,21 @@ def load_icon_set(dataset: IconDataset, data: DataConfig, policy: DevicePolicy, 
         first.append(len(rows))
         count.append(len(own))
         rows += rows_T[own].tolist()
-    tokens = [torch.from_numpy(dataset.captions.tokens[row]) for row in rows]
-    text = TextCondition.from_features(torch.from_numpy(dataset.captions.pooled_TD[rows]), tokens)
     rgba_N4HW = dataset.rgba_N4HW[[dataset.row_of[icon_id] for icon_id in ids]]
     return IconSet(
         ids=tuple(ids),
         rgba_N4HW=rgba_N4HW.to(policy.device).contiguous(memory_format=policy.memory_format),
         colour=data.colour,
-        text=text.to(policy.device),
+        text=packed_captions(dataset.captions, rows, policy.device),
         first_caption_N=torch.tensor(first),
         captions_N=torch.tensor(count),
     )
+
+
+def packed_captions(captions: Captions, rows: Sequence[int], device: str) -> PackedCaptions:
+    """The captions at `rows`, in this order, on the device."""
+    tokens = [torch.from_numpy(captions.tokens[row]) for row in rows]
+    return PackedCaptions.from_features(torch.from_numpy(captions.pooled_TD[list(rows)]), tokens, device)
 
 
 def load_training_set(dataset: IconDataset, data: DataConfig, policy: DevicePolicy) -> IconSet:

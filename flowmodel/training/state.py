@@ -31,8 +31,9 @@ from flowmodel.model.device import DevicePolicy
 from flowmodel.nets import TextCondition, build_network
 from flowmodel.recipes import Recipe
 from flowmodel.training.augmentation import augment
+from flowmodel.training.batches import Batches
 from flowmodel.training.ema import PowerEma
-from flowmodel.training.icon_set import EpochOrder, load_training_set
+from flowmodel.training.icon_set import load_training_set
 from flowmodel.training.initial import load_initial_weights
 from flowmodel.training.optimizer import Optimizers
 from flowmodel.training.processes import Processes
@@ -107,13 +108,13 @@ class TrainingState:
         self.best: BestSoFar | None = None
         self.steps_done: int | None = 0
         self._objective = FlowMatchingObjective(recipe.objective)
-        self._order = EpochOrder(len(self.data), config.batch_size, config.seed)
+        self._batches = Batches(recipe, dataset, self.policy, self.data)
         self._generator = torch.Generator(self.policy.device)
         self._cpu_generator = torch.Generator()
 
     def icons_of_step(self, index: int) -> list[str]:
         """Ids of the icons of step number `index`, counted from 0."""
-        return [self.data.ids[icon] for icon in self._order(index).tolist()]
+        return self._batches.ids(index)
 
     def step(self, index: int) -> StepNumbers:
         """Optimiser step number `index`, counted from 0. Nobody waits for the device."""
@@ -124,7 +125,7 @@ class TrainingState:
         self._cpu_generator.manual_seed(mixed_seed(self.config.seed, index, _CHOICES))
         # Dropout layers draw from the global stream, of each process its own.
         torch.manual_seed(mixed_seed(self.config.seed, index, _DROPOUT + self.processes.index))
-        data_BCHW, text = self.data.batch(self._order(index), self._cpu_generator)
+        data_BCHW, text = self._batches(index, self._cpu_generator)
         data_BCHW, text = augment(data_BCHW, text, self.config.augmentation, self.recipe.data.colour, self._cpu_generator)
         draw = self._objective.draw(data_BCHW, self._generator, progress=index / self.config.steps)
         losses = []
