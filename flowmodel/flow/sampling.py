@@ -36,9 +36,12 @@ def seeded_noise(count: int, size: int, seed: int, first: int = 0, channels: int
     return torch.stack(noise) if noise else torch.empty(0, channels, size, size)
 
 
-def integrate(velocity: Velocity, x: Tensor, config: SamplingConfig, observe: Observer | None = None) -> Tensor:
-    """Carry `x` from noise to data by the recipe's solver."""
-    return solve(velocity, x, time_grid(config.steps, config.time_shift), config.solver, observe)
+def integrate(
+    velocity: Velocity, x: Tensor, config: SamplingConfig, observe: Observer | None = None, start: float = 0.0
+) -> Tensor:
+    """Carry `x` from noise, or from where it is at the time `start`, to data by the recipe's solver: its steps that are left."""
+    times = [start, *(t for t in time_grid(config.steps, config.time_shift) if t > start)]
+    return solve(velocity, x, times, config.solver, observe)
 
 
 def evaluations(config: SamplingConfig) -> int:
@@ -55,13 +58,14 @@ def evaluations(config: SamplingConfig) -> int:
 
 
 @torch.no_grad()
-def sample(model: VelocityModel, text: TextCondition, noise_BCHW: Tensor, config: SamplingConfig) -> Tensor:
+def sample(model: VelocityModel, text: TextCondition, x_BCHW: Tensor, config: SamplingConfig, start: float = 0.0) -> Tensor:
     """Pictures for the captions `text`: uint8, premultiplied RGBA, (B, 4, H, W), on the CPU.
 
-    The network, `text` and `noise_BCHW` are on one device; the network is in evaluation mode.
+    `x_BCHW` is noise, or x_t of the time `start` (SDEdit, Meng et al. 2108.01073). The network, `text` and `x_BCHW` are on one
+    device; the network is in evaluation mode.
     """
     velocity = GuidedVelocity(model, text, config)
-    return from_unit(integrate(velocity, noise_BCHW, config)).cpu()
+    return from_unit(integrate(velocity, x_BCHW, config, start=start)).cpu()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.flow.path import interpolate
 from flowmodel.flow.sampling import Trajectory, evaluations, sample, sample_trajectory, seeded_noise
 from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.tensors import CHANNELS, from_unit, to_unit
@@ -161,6 +162,18 @@ class Generator:
             noise_BCHW = self._noise(len(text), seed, first)
             drawn_B4HW = sample(self.model, text, noise_BCHW, config)
         return self.finish(drawn_B4HW) if finish else drawn_B4HW
+
+    def redraw(
+        self, x_BCHW: Tensor, text: TextCondition, config: SamplingConfig, start: float, seed: int = 0, first: int = 0
+    ) -> Tensor:
+        """The pictures `x_BCHW` with noise as at the time `start`, drawn from there on; unfinished.
+
+        Takes float (B, C, H, W) in [-1, 1] on the network's device, and returns what :meth:`draw` does.
+        """
+        with self._policy.autocast_context():
+            noise_BCHW = self._noise(len(text), seed, first)
+            x_BCHW = interpolate(noise_BCHW, x_BCHW, x_BCHW.new_full((len(text),), start))
+            return sample(self.model, text, x_BCHW, config, start)
 
     @torch.no_grad()
     def finish(self, drawn_N4HW: Tensor, batch_size: int = 64) -> Tensor:

@@ -314,6 +314,11 @@ class FinisherConfig(_Section):
     )
     learning_rate: Positive = Field(2e-3, description="Peak of Muon's; a linear rise, then a cosine down to 0.")
     drawings: Count = Field(2, description="How often each training icon is drawn, from other noise and by another caption.")
+    start: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="Time at which a drawing begins, from the icon with that much noise; 0: from noise alone, for a generator "
+        "that knows its icons by heart. What is drawn of another icon than the real one teaches to blur.",
+    )
     init: str | None = Field(
         None, description="Checkpoint whose finisher is the initial one, or `pretrained`: the shipped; empty: the identity."
     )

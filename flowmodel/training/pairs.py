@@ -48,9 +48,9 @@ def draw_pairs(
 ) -> Pairs:
     """Draw each training icon of `recipe` as often as `recipe.finisher.drawings` says; held-out ones never.
 
-    Each drawing begins with other noise and has another of the icon's captions, by the recipe's templates; both are functions of
-    `recipe.training.seed`. It is sampled as the generator's recipe says. What is drawn is kept in `folder`, so that a call that
-    was interrupted goes on where it was; remove the folder when the pairs are no longer needed.
+    Each drawing begins at `recipe.finisher.start` with other noise, and has another of the icon's captions, by the recipe's
+    templates; both are functions of `recipe.training.seed`. It is sampled as the generator's recipe says. What is drawn is kept
+    in `folder`, so that a call that was interrupted goes on where it was; remove the folder when the pairs are no longer needed.
 
     Args:
         targets: the same icons at `recipe.finisher.scale` times the size; needed where that is not 1. Icons that it lacks are
@@ -76,8 +76,15 @@ def draw_pairs(
         raise FlowmodelError(f"{targets.folder}: has none of the icons to train on; prepare it of the same sources")
     real_N4HW = targets.rgba_N4HW[[targets.row_of[icons.ids[number]] for number in there_N]]
 
-    drawings, seed = recipe.finisher.drawings, recipe.training.seed
-    origin = [generator.checkpoint.digest, dataset.digest, icons.ids, generator.recipe.sampling.model_dump(mode="json"), seed]
+    drawings, start, seed = recipe.finisher.drawings, recipe.finisher.start, recipe.training.seed
+    origin = [
+        generator.checkpoint.digest,
+        dataset.digest,
+        icons.ids,
+        generator.recipe.sampling.model_dump(mode="json"),
+        seed,
+        start,
+    ]
     drawn: list[Tensor] = []
     with Interruption() as interruption:
         for drawing in range(drawings):
@@ -88,8 +95,8 @@ def draw_pairs(
                 file = folder / f"drawing-{drawing}-{first:06d}.safetensors"
                 if (kept_B4HW := _kept(file, digest)) is None:
                     choice = torch.Generator().manual_seed(mixed_seed(own_seed, first))
-                    _, text = icons.batch(numbers_B, choice)
-                    kept_B4HW = generator.draw(text, generator.sampling(), own_seed, first, finish=False)
+                    x_BCHW, text = icons.batch(numbers_B, choice)
+                    kept_B4HW = generator.redraw(x_BCHW, text, generator.sampling(), start, own_seed, first)
                     with atomic_path(file) as temporary:
                         save_file({"drawn": kept_B4HW.contiguous()}, temporary, metadata={"digest": digest})
                     done = drawing * len(there_N) + first + len(numbers_B)

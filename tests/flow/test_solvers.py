@@ -24,6 +24,18 @@ def test_order_of_convergence(solver, order):
         assert math.log2(coarse / fine) == pytest.approx(order, abs=0.15)
 
 
+def test_who_starts_late_takes_the_steps_that_are_left():
+    seen: list[float] = []
+    config = SamplingConfig(solver="euler", steps=4)
+
+    def velocity(x, t):
+        seen.append(t)
+        return torch.ones(1)
+
+    assert integrate(velocity, torch.zeros(1), config, start=0.3).item() == pytest.approx(0.7)
+    assert seen == pytest.approx([0.3, 0.5, 0.75])
+
+
 @pytest.mark.parametrize("solver", ["euler", "midpoint", "heun"])
 def test_a_constant_velocity_is_followed_exactly(solver):
     start, velocity = torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.images.tensors import to_unit
 from flowmodel.model.device import DevicePolicy
 from flowmodel.model.generator import Generator
+from flowmodel.model.pretrained import pretrained_weights
 from tests.finishers import enlarging
 
 
@@ -79,6 +81,15 @@ def test_a_finisher_of_scale_2_draws_twice_as_large(tiny_finished, tmp_path):
     assert larger.size == 32 and torch.equal(finished, drawn.repeat_interleave(2, -1).repeat_interleave(2, -2))
     assert larger.sample([]).shape == (0, 4, 32, 32)
     assert larger.trajectory(["pizza"]).states_SBCHW.shape[-2:] == (32, 32)
+
+
+def test_a_drawing_that_begins_late_stays_near_its_picture_whatever_the_caption(generator):
+    shipped = Generator.load(pretrained_weights(), device="cpu")
+    given = shipped.sample(["red heart, noto style"], seed=3)
+    text, config = shipped.encode(["green apple, noto style"]), shipped.sampling()
+    errors = [(shipped.redraw(to_unit(given), text, config, t).int() - given.int()).abs().float().mean() for t in (0, 0.4, 0.8)]
+    assert errors[0] > 2 * errors[1] > 2 * errors[2]
+    assert torch.equal(shipped.redraw(to_unit(given), text, config, 0.0), shipped.draw(text, config, finish=False))
 
 
 def test_another_encoder_is_refused(tiny_training):

@@ -157,6 +157,13 @@ def test_only_training_icons_are_drawn_each_several_times(tiny_training, finishi
     assert not torch.equal(*pairs.drawn_SN4HW)
 
 
+def test_what_begins_later_is_another_drawing(tiny_training, finishing, tmp_path):
+    generator, dataset = Generator.load(tiny_training.checkpoint, "cpu"), tiny_training.dataset
+    late = finishing.model_copy(update={"finisher": FINISHER.model_copy(update={"start": 0.5, "drawings": 1})})
+    begun_late, whole = (draw_pairs(generator, dataset, recipe, tmp_path) for recipe in (late, finishing))
+    assert not torch.equal(begun_late.drawn_SN4HW[0], whole.drawn_SN4HW[0])
+
+
 def test_what_was_drawn_before_an_interruption_is_not_drawn_again(tiny_training, finishing, tmp_path):
     generator, dataset = Generator.load(tiny_training.checkpoint, "cpu"), tiny_training.dataset
     whole = draw_pairs(generator, dataset, finishing, tmp_path / "whole")
