@@ -34,7 +34,7 @@ class MiniLm:
         self.name = "minilm"
         self.digest = digest
         self.width = WIDTH
-        self._folder = folder
+        self.folder = folder
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> EncodedText:
@@ -63,9 +63,9 @@ class MiniLm:
         from transformers import AutoTokenizer
 
         with _quiet_transformers():
-            tower = HFTextEncoder(str(self._folder), output_dim=self.width, pooler_type="mean_pooler", output_tokens=True)
-            tokenizer = AutoTokenizer.from_pretrained(str(self._folder))
-        _verify_loaded(tower.transformer, self._folder / "model.safetensors")
+            tower = HFTextEncoder(str(self.folder), output_dim=self.width, pooler_type="mean_pooler", output_tokens=True)
+            tokenizer = AutoTokenizer.from_pretrained(str(self.folder))
+        _verify_loaded(tower.transformer, self.folder / "model.safetensors")
         return tower.eval().requires_grad_(False), tokenizer
 
 

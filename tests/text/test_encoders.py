@@ -49,7 +49,7 @@ def test_meaning_is_there(minilm: MiniLm) -> None:
 def test_it_agrees_with_sentence_transformers(minilm: MiniLm) -> None:
     """The library that the weights were published for: same tokens, same pooling."""
     minilm.encode(["its import needs the torchvision shim, too"])
-    peer = pytest.importorskip("sentence_transformers").SentenceTransformer(str(minilm._folder), device="cpu")
+    peer = pytest.importorskip("sentence_transformers").SentenceTransformer(str(minilm.folder), device="cpu")
     texts = ["red heart", "Keycap: #", "flag: Åland Islands, a very long caption about a flag, 日本 👍", ""]
     assert np.allclose(minilm.encode(texts).pooled_BD, peer.encode(texts), atol=1e-5)
 
@@ -110,7 +110,7 @@ def test_a_tower_that_is_not_wholly_loaded_is_never_used(minilm: MiniLm, tmp_pat
     from safetensors.torch import load_file, save_file
 
     folder = tmp_path / "model"
-    shutil.copytree(minilm._folder, folder)
+    shutil.copytree(minilm.folder, folder)
     weights = load_file(folder / "model.safetensors")
     del weights["encoder.layer.3.output.dense.weight"]
     save_file(weights, folder / "model.safetensors", {"format": "pt"})

@@ -1,0 +1,364 @@
+"""A generator of 64 pixels from the shipped weights, where a GPU is lent for nine minutes and nothing else can be reached.
+
+    python -m benchmarks.gpu_drill pack build/drill/pack.zip      # here: icons, captions and encoder in one file
+    benchmarks/gpu_drill.sh build/drill/pack.zip OUT              # there; --rehearse: on any CPU, a thousandth of the steps
+
+The shell script runs the stages train, finish and speed, each a process with a limit of its own. What a stage has found is
+written to OUT as soon as it is there, so that a deadline takes only what comes after it:
+
+    plan.json    speed in the first steps, and how many follow from it
+    generator/   the averaged weights, in half precision, at every checkpoint; finished/: with the finisher
+    curve.jsonl  loss and speed, and the error of the predicted picture by t; grid.png: what the newest average draws
+    samples/     drawings of trained and held-out captions and of PROMPTS, and what the finisher makes of them
+    speed.json   compiled bfloat16 beside float32, and steps beside those of the peers
+    log          what was printed
+
+The same command continues where it was interrupted; checkpoints lie in build/gpu-drill until then.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from PIL import Image
+
+from benchmarks.networks import CHANNELS, TEXT_WIDTH, DiffusersUNet, TorchcfmUNet, captions, is_installed, laptop_unet
+from benchmarks.packing import STRIP, PackedEncoder, pack, strip, unpack
+from benchmarks.train_step import training_step
+from flowmodel.data.dataset import IconDataset
+from flowmodel.data.prepare import prepare
+from flowmodel.errors import FlowmodelError, Resumable
+from flowmodel.files import read_json, write_bytes, write_json
+from flowmodel.images.save import save_image
+from flowmodel.model.checkpoint import FINAL, Checkpoint, read_header, read_tensors, save_checkpoint
+from flowmodel.model.device import DevicePolicy
+from flowmodel.model.generator import Generator
+from flowmodel.model.pretrained import WEIGHTS_FILE, export_weights
+from flowmodel.nets import build_network
+from flowmodel.recipes import Recipe, load_recipe, parse_recipe
+from flowmodel.recipes.split import Split
+from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.training.finishing import finish
+from flowmodel.training.loop import train, training_folder
+from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
+from flowmodel.training.prediction_error import ByTime, by_name
+
+SOURCES = PROJECT_ROOT / "data" / "pretrained" / "sources.yaml"
+WORK = PROJECT_ROOT / "build" / "gpu-drill"
+LARGEST_PACK = 64 * 2**20  # bytes
+SETTINGS = (
+    "data.size=64",
+    "data.captions=[name, name_style]",
+    "data.recolored=0.12",
+    "network.stem=2",
+    "network.widths=[40, 40, 80, 160]",
+    "objective.uniform_tail=0.4",
+    "objective.gradient_weight=0.2",
+    "training.init=pretrained",
+    "training.batch_size=768",
+    "training.warmup_steps=150",
+    "training.precision=auto",
+    "training.augmentation.probability=0.12",
+    "training.validation.every=0",
+    "training.log_every=50",
+    "finisher.steps=3000",
+    "finisher.batch_size=64",
+)
+NOUNS = ("apple", "car", "heart", "umbrella", "house", "fish", "flower", "hat", "star", "key")
+COLORS = ("red", "orange", "yellow", "green", "blue", "purple")
+PROMPTS = tuple(f"{color} {noun}, noto style" for noun in NOUNS for color in COLORS)
+_SPLITS = (Split.TRAIN, Split.VALIDATION, Split.UNSEEN_CONCEPT, Split.UNSEEN_STYLE)
+_TRIAL_STEPS, _TRIAL_LOGS = 80, 4  # the first logged ones hold the compiler's work
+_CHECKPOINTS = 8
+_RESERVE = 45.0  # seconds of the stage train after the last step: compiled code is read again, checkpoints, the start of Python
+_REHEARSED_STEPS = 6  # a thousandth of what one H200 makes in six minutes
+_FEW = 6  # icons of each split
+_SPEED_BATCH, _SPEED_SECONDS = 256, 2.0
+
+
+@dataclass(frozen=True)
+class Drill:
+    """What a stage works on.
+
+    Attributes:
+        recipe: without the number of steps.
+        prompts: that are drawn beside captions of the data set.
+        out: folder of what comes back; `work` is the one of what doesn't.
+    """
+
+    recipe: Recipe
+    prompts: tuple[str, ...]
+    dataset: IconDataset
+    encoder: PackedEncoder
+    out: Path
+    work: Path
+    rehearse: bool
+
+    @classmethod
+    def open(cls, packed: Path, out: Path, work: Path, rehearse: bool) -> "Drill":
+        """Unpack what is not there yet. A rehearsal takes few icons, small batches and a short finisher."""
+        with zipfile.ZipFile(packed) as file:
+            settings = json.loads(file.read("drill.json"))
+        values, prompts = settings["recipe"], tuple(settings["prompts"])
+        device = DevicePolicy.choose(values["training"]["device"]).device
+        dataset, encoder = unpack(packed, Store(work), device)
+        say(f"unpacked {len(dataset.ids):,} icons, and the encoder on {device}")
+        if rehearse:
+            has_copies = set(dataset.color_captions.table["icon_id"])
+            of_splits = (sorted(dataset.ids_of_split(split), key=lambda own: own not in has_copies) for split in _SPLITS)
+            ids = [icon_id for of_split in of_splits for icon_id in of_split[:_FEW]]
+            few = write_bytes(work / "few.txt", "\n".join(icon_id.partition("/")[2] for icon_id in ids).encode())
+            values["data"]["selection"] = str(few)
+            values["training"] |= {"batch_size": 8, "log_every": 2}
+            values["finisher"] |= {"steps": 4, "batch_size": 4, "drawings": 1}
+            prompts = prompts[:_FEW]
+        return cls(parse_recipe(values, where=str(packed)), prompts, dataset, encoder, out, work, rehearse)
+
+    def with_steps(self, steps: int, **training: Any) -> Recipe:
+        """The recipe, with its checkpoints and grids."""
+        every = max(1, steps // _CHECKPOINTS)
+        given = {"steps": steps, "grid_every": every, "checkpoint_every": every} | training
+        values = self.recipe.model_dump(mode="json")
+        return parse_recipe(values | {"training": values["training"] | given}, where="drill")
+
+
+class Recorder(TrainingObserver):
+    """Writes to `out` what is known so far."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+
+    def on_start(self, start: TrainingStart) -> None:
+        say(f"training {len(start.trained_ids):,} icons, {start.cost}, on {start.policy}, from step {start.first_step}")
+
+    def on_log(self, step: int, values: dict[str, float]) -> None:
+        self._append({"step": step} | values)
+        say(f"step {step}, loss {values['loss']:.4f}, {values['images_per_second']:,.0f} images/s")
+
+    def on_prediction_error(self, step: int, errors: dict[Split, ByTime]) -> None:
+        self._append({"step": step} | by_name(errors))
+
+    def on_grid(self, step: int, grid: Image.Image) -> None:
+        save_image(grid, self.out / "grid.png")
+
+    def on_checkpoint(self, step: int, path: Path) -> None:
+        """The average of now as a model to draw with."""
+        header = read_header(path)
+        average = {f"ema.{name}": tensor for name, tensor in read_tensors(path, "ema0.").items()}
+        width = header.recipe["training"]["ema_widths"][0]
+        saved = save_checkpoint(path.with_name("average.safetensors"), average, replace(header, ema=width))
+        export_weights(saved, self.out / "generator")
+
+    def on_end(self, result: TrainingResult) -> None:
+        export_weights(result.checkpoint, self.out / "generator")
+        say(f"trained {result.steps} steps, of which this call took {result.seconds:.0f} s")
+
+    def _append(self, row: dict[str, float]) -> None:
+        with (self.out / "curve.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+class _Speeds(TrainingObserver):
+    def __init__(self) -> None:
+        self.images_per_second: list[float] = []
+
+    def on_log(self, step: int, values: dict[str, float]) -> None:
+        self.images_per_second.append(values["images_per_second"])
+
+
+def train_stage(drill: Drill, seconds: float) -> None:
+    """Train as many steps as fit into what `seconds` leave; the learning rate ends its decay with them."""
+    plan = drill.out / "plan.json"
+    if not plan.exists():
+        speed = _measured_speed(drill)
+        left = seconds - time.monotonic() + BEGAN - _RESERVE
+        steps = _REHEARSED_STEPS if drill.rehearse else max(1, round(left * speed / drill.recipe.training.batch_size))
+        write_json(plan, {"images_per_second": speed, "seconds": left, "steps": steps})
+        say(f"{speed:,.0f} images/s: {steps:,} steps in {left:.0f} s")
+    recipe = drill.with_steps(read_json(plan)["steps"])
+    folder = training_folder(Store(drill.work), recipe, drill.dataset)
+    try:
+        train(recipe, drill.dataset, folder, [Recorder(drill.out)])
+    except Resumable as cut:
+        say(f"{cut}; what is trained until then is exported")
+
+
+def _measured_speed(drill: Drill) -> float:
+    """Pictures a second, from a training of a few steps that is thrown away."""
+    steps = 4 if drill.rehearse else _TRIAL_STEPS
+    recipe, speeds = drill.with_steps(steps, log_every=steps // _TRIAL_LOGS), _Speeds()
+    folder = drill.work / "trial"
+    shutil.rmtree(folder, ignore_errors=True)
+    train(recipe, drill.dataset, folder, [speeds])
+    shutil.rmtree(folder)
+    return median(speeds.images_per_second[1:])
+
+
+def finish_stage(drill: Drill) -> None:
+    """Samples, the finisher, and what it makes of them."""
+    generator = Generator.load(drill.out / "generator" / WEIGHTS_FILE, drill.recipe.training.device, drill.encoder)
+    texts = dict(_texts(drill))
+    write_json(drill.out / "samples" / "texts.json", texts)
+    drawn = {group: generator.sample(own, batch_size=512, finish=False) for group, own in texts.items()}
+    _write_samples(drill.out, "drawn", drawn)
+    say("drew the samples")
+    # Compiling a finisher takes as long as training it.
+    recipe = drill.recipe.model_copy(update={"training": drill.recipe.training.model_copy(update={"compile": "off"})})
+    folder = drill.work / "finishing"
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = Checkpoint.open(Path(shutil.copy(generator.checkpoint.path, folder / FINAL)))
+    finished = finish(recipe, checkpoint, drill.dataset, log=say)
+    exported = export_weights(finished.checkpoint, drill.out / "finished")
+    finisher = Generator.load(exported, drill.recipe.training.device, drill.encoder)
+    _write_samples(drill.out, "finished", {group: finisher.finish(drawn_N4HW) for group, drawn_N4HW in drawn.items()})
+    say("finished the samples")
+
+
+def _texts(drill: Drill) -> Iterator[tuple[str, list[str]]]:
+    """Name of a group, and what is drawn for it: a caption with the style of icons all over a split, and the prompts."""
+    table = drill.dataset.captions.table
+    names = table[table["template"] == drill.recipe.data.captions[-1]]
+    text_of = dict(zip(names["icon_id"], names["text"], strict=True))
+    for split in _SPLITS:
+        if ids := drill.dataset.ids_of_split(split, drill.recipe.data):
+            yield split.value, [text_of[icon_id] for icon_id in ids[:: -(-len(ids) // STRIP)]]
+    yield "prompts", list(drill.prompts)
+
+
+def _write_samples(out: Path, name: str, pictures: dict[str, torch.Tensor]) -> None:
+    for group, rgba_N4HW in pictures.items():
+        write_bytes(out / "samples" / f"{group}-{name}.webp", strip(rgba_N4HW.numpy()))
+
+
+def speed_stage(out: Path, device: str, rehearse: bool) -> None:
+    """How far bfloat16 is from float32, and training steps of our networks and the peers', plain ones first.
+
+    Last comes what once brought a driver down: whatever follows such an error in the same process fails too.
+    """
+    found: dict[str, Any] = {}
+
+    def note(name: str, measure: Callable[[], float]) -> None:
+        try:
+            found[name] = measure()
+        except Exception as error:  # every kind; the next one is measured all the same
+            found[name] = f"failed: {error}".splitlines()[0]
+        write_json(out / "speed.json", found)
+        say(f"{name}: {found[name]}")
+
+    batch, seconds = (2, 0.1) if rehearse else (_SPEED_BATCH, _SPEED_SECONDS)
+    policy = DevicePolicy.choose(device)
+    weights = Checkpoint.open(out / "generator" / WEIGHTS_FILE)
+    size = weights.recipe.data.size
+
+    def own() -> torch.nn.Module:
+        network = build_network(weights.recipe.network, TEXT_WIDTH, CHANNELS)
+        network.load_state_dict(weights.tensors("ema."))
+        return network
+
+    note("bfloat16 against float32, relative", lambda: _parity(own().eval(), policy, size, batch))
+    peers = {
+        "diffusers UNet2DConditionModel": ("diffusers", lambda: DiffusersUNet(size)),
+        "torchcfm UNetModel": ("torchcfm", lambda: TorchcfmUNet(size)),
+    }
+    installed = {name: build for name, (package, build) in peers.items() if is_installed(package)}
+    networks: dict[str, Callable[[], torch.nn.Module]] = {"this drill's": own} | installed | {"laptop": laptop_unet}
+    for compiled in (False, True) if policy.compile else (False,):
+        chosen = replace(policy, compile=compiled)
+        for name, build in networks.items():
+            words = f"images/s, {name}, {chosen}"
+            note(words, lambda build=build, chosen=chosen: _images_per_second(build(), chosen, size, batch, seconds))  # type: ignore[misc]
+
+
+@torch.no_grad()
+def _parity(network: torch.nn.Module, policy: DevicePolicy, size: int, batch: int) -> float:
+    """Norm of the difference of what the network puts out in the policy's precision, as a share of its norm in float32."""
+    network = network.to(policy.device, memory_format=policy.memory_format)  # type: ignore[call-overload]
+    torch.manual_seed(0)
+    x_BCHW = torch.randn(batch, CHANNELS, size, size).to(policy.device).contiguous(memory_format=policy.memory_format)
+    t_B, text = torch.rand(batch).to(policy.device), captions(batch, policy.device)
+    exact_BCHW = network(x_BCHW, t_B, text)
+    with torch.autocast(policy.device, dtype=torch.bfloat16):
+        forward = torch.compile(network) if policy.compile else network
+        rounded_BCHW = forward(x_BCHW, t_B, text).float()
+    return float((rounded_BCHW - exact_BCHW).norm() / exact_BCHW.norm())
+
+
+def _images_per_second(network: torch.nn.Module, policy: DevicePolicy, size: int, batch: int, seconds: float) -> float:
+    step, steps = training_step(network, policy, size, batch), 0
+    for _ in range(3):
+        step()
+    began = time.perf_counter()
+    while (passed := time.perf_counter() - began) < seconds or not steps:
+        step()
+        steps += 1
+    return steps * batch / passed
+
+
+def pack_drill(out: Path, sources: Path, settings: Sequence[str]) -> None:
+    """Prepare the icons and pack them, with the recipe and PROMPTS.
+
+    Raises FlowmodelError when a source can't be read, or the pack is larger than what can be carried.
+    """
+    recipe = load_recipe("pretrained", [*SETTINGS, *settings])
+    dataset = prepare(recipe, Store.from_environment(), sources, log=say)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pack(dataset, out, PROMPTS)
+    with zipfile.ZipFile(out, "a") as file:
+        file.writestr("drill.json", json.dumps({"recipe": recipe.model_dump(mode="json"), "prompts": PROMPTS}))
+    size = out.stat().st_size
+    say(f"{out}: {len(dataset.ids):,} icons in {size / 2**20:.1f} MiB")
+    if size > LARGEST_PACK:
+        raise FlowmodelError(f"{out}: larger than {LARGEST_PACK / 2**20:.0f} MiB; give fewer sources, or smaller pictures")
+
+
+BEGAN = time.monotonic()
+
+
+def say(line: str) -> None:
+    print(f"{time.monotonic() - BEGAN:6.1f} s  {line}", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    packing = commands.add_parser("pack", help="prepare icons and pack them")
+    packing.add_argument("pack", type=Path, metavar="FILE")
+    packing.add_argument("--sources", type=Path, default=SOURCES)
+    packing.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="in place of the recipe's")
+    for name in ("train", "finish", "speed"):
+        stage = commands.add_parser(name, help="a stage, as benchmarks/gpu_drill.sh runs it")
+        stage.add_argument("pack", type=Path)
+        stage.add_argument("out", type=Path)
+        stage.add_argument("--work", type=Path, default=WORK)
+        stage.add_argument("--rehearse", action="store_true")
+        stage.add_argument("--seconds", type=float, default=330.0, help="of the stage train")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "pack":
+            pack_drill(options.pack, options.sources, options.set)
+        elif options.command == "speed":
+            speed_stage(options.out, "auto", options.rehearse)
+        else:
+            options.out.mkdir(parents=True, exist_ok=True)
+            drill = Drill.open(options.pack, options.out, options.work, options.rehearse)
+            if options.command == "train":
+                train_stage(drill, options.seconds)
+            else:
+                finish_stage(drill)
+    except FlowmodelError as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""A prepared data set and its caption encoder in a few dozen megabytes, to be carried to a machine that reaches nothing else.
+
+Pictures lie below each other in lossless WebP strips, which find what neighbors share. The encoder is MiniLM's transformer with
+the rows of its vocabulary that the captions use, its weights cut to eight bits of mantissa: caption vectors are off by less
+than a percent. So unpack into a store of its own, lest others take its vectors for the encoder's. Every digest of the data set
+is checked.
+
+Shape suffixes: N icons, 4 channels, H = W = size, S icons of one strip, L tokens, D the encoder's width.
+"""
+
+import io
+import json
+import lzma
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from flowmodel.data.dataset import DESCRIPTION, FILES, IconDataset
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import read_parquet, write_json, write_parquet
+from flowmodel.images.rgba import pixels
+from flowmodel.store import Store
+from flowmodel.text.encoded import EncodedText
+from flowmodel.text.minilm import MAX_TOKENS, MiniLm, load_minilm
+from flowmodel.text.torchvision_shim import let_torchvision_import
+from flowmodel.text.vectors import CaptionVectors
+
+STRIP = 127  # pictures: WebP's edges end at 16,383 pixels, and icons at 128
+_DROPPED_BITS = 2  # of a half's ten bits of mantissa; with three some vectors are off by 1.2 percent
+_BATCH = 512
+
+
+@dataclass
+class PackedEncoder:
+    """MiniLM for texts whose tokens are known beforehand; stands where flowmodel.text.minilm.MiniLm does.
+
+    Attributes:
+        name, digest, width: of the encoder that it was made of.
+        ids: tokens of every text that it can encode, numbered by the vocabulary that is left.
+    """
+
+    name: str
+    digest: str
+    width: int
+    ids: dict[str, list[int]]
+    model: torch.nn.Module
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> EncodedText:
+        """Raises FlowmodelError for a text that was not packed."""
+        if unknown := [text for text in texts if text not in self.ids]:
+            raise FlowmodelError(f"'{unknown[0]}': not among the packed texts; pack again with it")
+        device = next(self.model.parameters()).device
+        pooled_BD = np.zeros((len(texts), self.width), np.float32)
+        tokens: list[NDArray[np.float16]] = [np.zeros((0, 0), np.float16)] * len(texts)
+        by_length = sorted(range(len(texts)), key=lambda i: len(self.ids[texts[i]]))
+        for start in range(0, len(texts), _BATCH):
+            batch = by_length[start : start + _BATCH]
+            lengths = [len(self.ids[texts[i]]) for i in batch]
+            ids_BL = torch.zeros((len(batch), max(lengths)), dtype=torch.long)
+            for row, i in enumerate(batch):
+                ids_BL[row, : lengths[row]] = torch.tensor(self.ids[texts[i]])
+            mask_BL = (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).to(device)
+            tokens_BLD = self.model(input_ids=ids_BL.to(device), attention_mask=mask_BL.long()).last_hidden_state
+            mean_BD = (tokens_BLD * mask_BL[..., None]).sum(1) / mask_BL.sum(1, keepdim=True)
+            mean_BD = torch.nn.functional.normalize(mean_BD, dim=-1)
+            for row, i in enumerate(batch):
+                pooled_BD[i] = mean_BD[row].cpu().numpy()
+                tokens[i] = tokens_BLD[row, : lengths[row]].half().cpu().numpy()
+        return EncodedText(pooled_BD, tokens)
+
+
+def pack(dataset: IconDataset, out: Path, texts: Sequence[str] = ()) -> None:
+    """Write `dataset`, and what encodes its captions and `texts`, to the file `out`.
+
+    Raises FlowmodelError when its encoder is another one than MiniLM.
+    """
+    encoder = load_minilm()
+    if dataset.encoder_digest != encoder.digest:
+        raise FlowmodelError(f"{dataset.folder}: has vectors of '{dataset.encoder}', and only minilm can be packed")
+    icons = read_parquet(dataset.folder / FILES["icons"])
+    icons = icons.filter(pc.equal(icons["status"], "ok"))  # the others have no picture, and no part in the data set
+    every_text = sorted({*read_parquet(dataset.folder / FILES["captions"], ["text"])["text"].to_pylist(), *texts})
+    with zipfile.ZipFile(out, "w") as file:
+        file.write(dataset.folder / DESCRIPTION, DESCRIPTION)
+        for name in FILES:
+            table = icons.drop_columns("rgba") if name == "icons" else read_parquet(dataset.folder / FILES[name])
+            buffer = io.BytesIO()
+            pq.write_table(table, buffer, compression="zstd", compression_level=19)
+            file.writestr(FILES[name], buffer.getvalue())
+        rgba_N4HW = pixels(icons["rgba"], dataset.data.size)
+        for first in range(0, len(rgba_N4HW), STRIP):
+            file.writestr(f"icons/{first:06d}.webp", strip(rgba_N4HW[first : first + STRIP]))
+        for name, content in _packed_encoder(encoder, every_text).items():
+            file.writestr(f"encoder/{name}", content)
+
+
+def strip(rgba_S4HW: NDArray[np.uint8]) -> bytes:
+    """At most STRIP pictures, premultiplied, below each other as lossless WebP."""
+    size = rgba_S4HW.shape[-1]
+    picture = Image.fromarray(np.ascontiguousarray(rgba_S4HW.transpose(0, 2, 3, 1)).reshape(-1, size, 4))
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", lossless=True, exact=True, quality=70, method=4)
+    return buffer.getvalue()
+
+
+def _packed_encoder(encoder: MiniLm, texts: Sequence[str]) -> dict[str, bytes]:
+    let_torchvision_import()
+    from safetensors.torch import load_file
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(encoder.folder))
+    ids = tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
+    used = sorted({0, *(token for each in ids for token in each)})
+    number = {token: row for row, token in enumerate(used)}
+    weights = load_file(encoder.folder / "model.safetensors")
+    config = json.loads((encoder.folder / "config.json").read_text()) | {"vocab_size": len(used), "pad_token_id": 0}
+    shapes, halves = {}, []
+    for name, tensor in sorted(weights.items()):
+        if "pooler" in name or not tensor.is_floating_point():
+            continue
+        rows = tensor[used] if name == "embeddings.word_embeddings.weight" else tensor
+        shapes[name] = list(rows.shape)
+        bits = rows.half().numpy().view(np.uint16).astype(np.uint32).ravel()
+        rounding = 1 << (_DROPPED_BITS - 1)
+        halves.append((((bits + rounding) >> _DROPPED_BITS) << _DROPPED_BITS).astype(np.uint16))
+    every = np.concatenate(halves)
+    # High bytes and low ones apart: the high ones are alike, the low ones have six bits each.
+    planes = (every >> 8).astype(np.uint8).tobytes() + _packed_low_bytes((every & 0xFF).astype(np.uint8))
+    description = {
+        "name": encoder.name,
+        "digest": encoder.digest,
+        "width": encoder.width,
+        "config": config,
+        "shapes": shapes,
+        "texts": list(texts),
+        "ids": [[number[token] for token in each] for each in ids],
+    }
+    return {"weights.xz": lzma.compress(planes), "encoder.json.xz": lzma.compress(json.dumps(description).encode())}
+
+
+def _packed_low_bytes(low: NDArray[np.uint8]) -> bytes:
+    return np.packbits(np.unpackbits(low[:, None], axis=1)[:, : 8 - _DROPPED_BITS].ravel()).tobytes()
+
+
+def _unpacked_low_bytes(packed: bytes, count: int) -> NDArray[np.uint16]:
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8))[: count * (8 - _DROPPED_BITS)].reshape(count, -1)
+    return np.packbits(bits, axis=1)[:, 0].astype(np.uint16)
+
+
+def unpack(packed: Path, store: Store, device: str) -> tuple[IconDataset, PackedEncoder]:
+    """Put the data set into `store`, with the vectors of its captions, which are computed on `device`; what is there stays.
+
+    Raises FlowmodelError when a table's content is not what it was.
+    """
+    with zipfile.ZipFile(packed) as file:
+        description = json.loads(file.read(DESCRIPTION))
+        folder = store.datasets / description["digest"][:16]
+        encoder = _unpacked_encoder(file, device)
+        if not (folder / DESCRIPTION).is_file():
+            _unpack_tables(file, description, folder)
+    dataset = IconDataset.open(folder)
+    CaptionVectors(dataset.vectors).fill(encoder, read_parquet(folder / FILES["captions"], ["text"])["text"].to_pylist())
+    _ = dataset.icons, dataset.splits, dataset.captions  # compares their content with its digest
+    return dataset, encoder
+
+
+def _unpack_tables(file: zipfile.ZipFile, description: dict[str, Any], folder: Path) -> None:
+    strips = [np.asarray(Image.open(io.BytesIO(file.read(n)))) for n in sorted(file.namelist()) if n.startswith("icons/")]
+    size = description["data"]["size"]
+    rgba_N4HW = np.concatenate(strips).reshape(-1, size, size, 4).transpose(0, 3, 1, 2)
+    for name in FILES:
+        table = pq.read_table(io.BytesIO(file.read(FILES[name])))
+        if name == "icons":
+            rows = pa.array([np.ascontiguousarray(each).tobytes() for each in rgba_N4HW], pa.large_binary())
+            table = table.add_column(table.schema.get_field_index("sha256"), "rgba", rows)
+        metadata = {key.decode(): text.decode() for key, text in (table.schema.metadata or {}).items()}
+        write_parquet(folder / FILES[name], table, metadata)
+    write_json(folder / DESCRIPTION, description)
+
+
+def _unpacked_encoder(file: zipfile.ZipFile, device: str) -> PackedEncoder:
+    let_torchvision_import()
+    from transformers import BertConfig, BertModel
+
+    described = json.loads(lzma.decompress(file.read("encoder/encoder.json.xz")))
+    planes = lzma.decompress(file.read("encoder/weights.xz"))
+    sizes = {name: int(np.prod(shape)) for name, shape in described["shapes"].items()}
+    count = sum(sizes.values())
+    bits = (np.frombuffer(planes[:count], np.uint8).astype(np.uint16) << 8) | _unpacked_low_bytes(planes[count:], count)
+    values = torch.from_numpy(bits.view(np.float16).copy()).float()
+    split = dict(zip(sizes, values.split(list(sizes.values())), strict=True))
+    weights = {name: split[name].view(described["shapes"][name]) for name in sizes}
+    model = BertModel(BertConfig(**described["config"]), add_pooling_layer=False)
+    model.load_state_dict(weights)
+    ids = dict(zip(described["texts"], described["ids"], strict=True))
+    return PackedEncoder(described["name"], described["digest"], described["width"], ids, model.eval().to(device))

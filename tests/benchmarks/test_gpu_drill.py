@@ -1,0 +1,99 @@
+"""The whole drill on the CPU, as it is run where a GPU is: the shell script, its stages and what they leave."""
+
+import csv
+import json
+import os
+import subprocess
+
+import pytest
+import yaml
+from PIL import Image
+
+from benchmarks.gpu_drill import PROMPTS, main, pack_drill
+from flowmodel.errors import FlowmodelError
+from flowmodel.model.checkpoint import Checkpoint
+from flowmodel.model.generator import Generator
+from flowmodel.model.pretrained import pretrained_weights
+from flowmodel.store import PROJECT_ROOT
+from flowmodel.tables import read_ok_icons
+
+ICONS = 48
+SMALL = ("data.split={validation: 0.2, unseen_concept: 0.2}", "finisher.width=8", "finisher.blocks=1", "sampling.steps=2")
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """Some of the bundled icons, packed with the settings of the real drill but for those in SMALL."""
+    folder = tmp_path_factory.mktemp("drill")
+    (icons := folder / "icons").mkdir()
+    table = read_ok_icons(PROJECT_ROOT / "data" / "bundled" / "noto.parquet", ["key", "name", "png"])
+    with (icons / "captions.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "name"])
+        for icon in table.iloc[:: len(table) // ICONS].itertuples():  # some of them things that can have other colors
+            (icons / f"{icon.key}.png").write_bytes(icon.png)
+            writer.writerow([f"{icon.key}.png", icon.name])
+    sources = folder / "sources.yaml"
+    sources.write_text(yaml.safe_dump({"sources": [{"name": "few", "kind": "folder", "path": str(icons), "style": "few"}]}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLOWMODEL_STORE", str(folder / "store"))
+        pack_drill(folder / "pack.zip", sources, SMALL)
+    return folder / "pack.zip"
+
+
+@pytest.fixture(scope="module")
+def rehearsed(packed, tmp_path_factory):
+    """What a person gets who types the command, without a GPU or a store of prepared icons."""
+    folder = tmp_path_factory.mktemp("there")
+    work = {"DRILL_WORK": str(folder / "work"), "CUDA_VISIBLE_DEVICES": "", "FLOWMODEL_STORE": str(folder / "none")}
+    command = [PROJECT_ROOT / "benchmarks" / "gpu_drill.sh", packed, folder / "out", "--rehearse"]
+    ran = subprocess.run(command, env=os.environ | work, capture_output=True, text=True, timeout=500)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "ended with" not in ran.stdout, ran.stdout
+    return folder
+
+
+def test_it_brings_back_weights_that_began_with_the_shipped_ones_and_a_finisher(rehearsed):
+    out = rehearsed / "out"
+    generator, finished = (Checkpoint.open(out / name / "flowmodel.safetensors") for name in ("generator", "finished"))
+    assert generator.header.initial_ids == pretrained_weights().header.seen_ids
+    assert generator.header.step == finished.header.step == json.loads((out / "plan.json").read_text())["steps"]
+    assert generator.header.finisher is None and finished.header.finisher.config["width"] == 8
+    assert Generator.load(finished, "cpu").sample(["grinning face"]).shape == (1, 4, 64, 64)
+    assert all(path.stat().st_size < 16 * 2**20 for path in out.rglob("*"))
+
+
+def test_it_brings_back_the_curve_samples_speed_and_log(rehearsed):
+    out = rehearsed / "out"
+    rows = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
+    steps = json.loads((out / "plan.json").read_text())["steps"]
+    assert (
+        [row["step"] for row in rows if "loss" in row][-1] == [row["step"] for row in rows if "train/t0.95" in row][-1] == steps
+    )
+    texts = json.loads((out / "samples" / "texts.json").read_text())
+    assert texts["prompts"] == list(PROMPTS[: len(texts["prompts"])]) and {"train", "validation", "unseen_concept"} < set(texts)
+    for group, own in texts.items():
+        drawn, finished = (Image.open(out / "samples" / f"{group}-{name}.webp") for name in ("drawn", "finished"))
+        assert drawn.size == finished.size == (64, 64 * len(own))
+        assert drawn.tobytes() != finished.tobytes()
+    speed = json.loads((out / "speed.json").read_text())
+    assert 0 < speed.pop("bfloat16 against float32, relative") < 0.1
+    assert len(speed) >= 2 and all(float(images) > 0 for images in speed.values())
+    assert "finished the samples" in (out / "log").read_text()
+
+
+def test_the_same_call_again_finds_everything_done(packed, rehearsed, capsys):
+    out = rehearsed / "out"
+    before = {name: (out / name / "SHA256SUMS").read_text() for name in ("generator", "finished")}
+    for stage in ("train", "finish"):
+        assert main([stage, str(packed), str(out), "--work", str(rehearsed / "work"), "--rehearse"]) == 0
+    printed = capsys.readouterr().out
+    assert "trained 6 steps" in printed and "step 6" not in printed and "finisher: step" not in printed
+    assert {name: (out / name / "SHA256SUMS").read_text() for name in before} == before
+
+
+def test_a_pack_that_is_too_large_to_be_carried_is_refused(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.gpu_drill.LARGEST_PACK", 2**20)
+    monkeypatch.setenv("FLOWMODEL_STORE", str(packed.parent / "store"))
+    with pytest.raises(FlowmodelError, match=r"pack\.zip: larger than 1 MiB"):
+        pack_drill(tmp_path / "pack.zip", packed.parent / "sources.yaml", SMALL)
