@@ -130,9 +130,10 @@ class PackedCaptions:
         """The captions at `rows_B`, which lies on the CPU."""
         device = self.pooled_TD.device
         lengths_B = self.lengths_T[rows_B]
-        position_L = torch.arange(int(lengths_B.max()) if len(lengths_B) else 0)
-        mask_BL = position_L < lengths_B[:, None]
-        token_BL = (self.first_token_T[rows_B][:, None] + position_L) * mask_BL  # padding is any token, made zero below
-        mask_BL, token_BL = mask_BL.to(device), token_BL.to(device)
+        # Only these few numbers go to the device, which makes the table of B x L places itself: nobody waits for it.
+        position_L = torch.arange(int(lengths_B.max()) if len(lengths_B) else 0, device=device)
+        mask_BL = position_L < lengths_B.to(device)[:, None]
+        first_token_B = self.first_token_T[rows_B].to(device)
+        token_BL = (first_token_B[:, None] + position_L) * mask_BL  # padding is any token, made zero below
         tokens_BLD = self.tokens_SD[token_BL].float().masked_fill(~mask_BL[..., None], 0.0)
         return TextCondition(self.pooled_TD[rows_B.to(device)], tokens_BLD, mask_BL, lengths_B)
