@@ -28,7 +28,10 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import FeatureExtractor, cached_features, load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.files import sha256_json
+from flowmodel.images.grid import picture_grid
 from flowmodel.images.recolor import CHROMATIC, OPAQUE, PROTOTYPES, angle, color_statistics, lightness_chroma_hue, recolored
+from flowmodel.images.rgba import to_image
+from flowmodel.images.save import save_image
 from flowmodel.images.tensors import from_unit, to_unit
 from flowmodel.model.generator import Generator
 from flowmodel.registry.references import resolve_model
@@ -183,6 +186,7 @@ def main() -> int:
     parser.add_argument("--source", default="noto", help="of the real icons that stand beside")
     parser.add_argument("--seeds", type=int, default=3, help="drawings of each pair")
     parser.add_argument("--sources", type=Path, default=SOURCES, help="the icons among which things are looked for")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="also draw the held-out pairs there, from one seed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     options = parser.parse_args()
     store = Store.from_environment()
@@ -195,6 +199,10 @@ def main() -> int:
     tables = measure(generator, things, options.style, options.source, options.seeds)
     for rows in tables:
         print_rows(rows, width=140)
+    if options.picture:
+        drawn = draw(generator, HELD_OUT, options.style, seeds=1)
+        images, labels = [to_image(rgba_4HW) for rgba_4HW in drawn.rgba_N4HW], [" ".join(pair) for pair in drawn.pairs]
+        save_image(picture_grid(images, columns=10, labels=labels), options.picture)
     write_json(options.json, tables)
     return 0
 

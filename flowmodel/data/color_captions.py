@@ -46,9 +46,10 @@ def without_color_words(name: str) -> str:
 def is_held_out(thing: str, color: str) -> bool:
     """Whether the pair is never trained, so that it can be asked for later. `thing` is a name without words of color.
 
-    It is a function of the two words alone: the same pairs are held out of every set, style and training.
+    It is a function of the two names alone, however they are capitalized: the same pairs are held out of every set, style and
+    training.
     """
-    return int(hashlib.sha256(f"{thing}|{color}".encode()).hexdigest(), 16) % _HELD_OUT_OF == 0
+    return int(hashlib.sha256(f"{thing.lower()}|{color}".encode()).hexdigest(), 16) % _HELD_OUT_OF == 0
 
 
 def color_captions(normalized: Path, styles: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
