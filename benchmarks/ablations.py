@@ -12,11 +12,9 @@ import argparse
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -24,7 +22,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from benchmarks.measure import print_rows
+from benchmarks.measure import Row, print_rows, read_rows, run_jobs
 from flowmodel.data.captions import TEMPLATES
 from flowmodel.data.dataset import IconDataset
 from flowmodel.data.keys import base_key
@@ -43,8 +41,6 @@ from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.training.loop import SNAPSHOTS, train
 from flowmodel.training.observers import TrainingObserver
 from flowmodel.training.post_hoc_ema import EmaSnapshots
-
-Row = dict[str, Any]
 
 ICONS = 300  # that are drawn of each split, at most
 BATCH = 32
@@ -249,24 +245,12 @@ def main() -> int:
     command = [sys.executable, "-m", "benchmarks.ablations", "--out", str(options.out), "--pictures", str(pictures)]
     command += ["--variants", *options.variants] + (["--set", *options.set] if options.set else [])
 
-    def work(job: tuple[str, int]) -> None:
-        variant, seed = job
-        folders = [str(datasets[name].folder) for name in (variant, BASE)]
-        one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
-        worker = [*command, "--only", variant, str(seed), *folders]
-        ran = subprocess.run(worker, env=one_thread, stdout=subprocess.PIPE, text=True, check=True, cwd=PROJECT_ROOT)
-        rows: list[Row] = json.loads(ran.stdout.splitlines()[-1])
-        with results.open("a", encoding="utf-8") as file:
-            file.write("".join(json.dumps(row) + "\n" for row in rows))
+    def worker(variant: str, seed: int) -> list[str]:
+        return [*command, "--only", variant, str(seed), *(str(datasets[name].folder) for name in (variant, BASE))]
 
-    with ThreadPoolExecutor(options.workers) as pool:
-        list(pool.map(work, jobs))
+    run_jobs([worker(*job) for job in jobs], results, options.workers)
     print_rows(summary(read_rows(results)), width=260)
     return 0
-
-
-def read_rows(results: Path) -> Sequence[Row]:
-    return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.ablations import BASE, BATCH, Row, Scorer, read_rows, variant_recipe
-from benchmarks.measure import print_rows
+from benchmarks.ablations import BASE, BATCH, Scorer, variant_recipe
+from benchmarks.measure import Row, print_rows, read_rows
 from flowmodel.data.dataset import IconDataset
 from flowmodel.data.prepare import prepare
 from flowmodel.model.generator import Generator

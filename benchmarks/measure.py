@@ -1,14 +1,22 @@
-"""Timing of interleaved runs, and the table that a benchmark prints."""
+"""Timing of interleaved runs, rows that processes make side by side, and the table that a benchmark prints."""
 
 import json
+import os
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from flowmodel.store import PROJECT_ROOT
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,28 @@ def report(comparisons: Sequence[Comparison], json_file: Path | None) -> int:
             console.print(f"{c.what}: {c.remark}")
     write_json(json_file, [asdict(c) for c in comparisons])
     return 0 if all(c.kept for c in comparisons) else 1
+
+
+def run_jobs(commands: Sequence[Sequence[str]], results: Path, workers: int) -> None:
+    """Run `commands`, `workers` at a time and of one thread each, and append to `results` the rows that each one's last line is.
+
+    A command prints them as a list in JSON, and has none appended if it fails, which raises CalledProcessError.
+    """
+
+    def run(command: Sequence[str]) -> None:
+        one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+        ran = subprocess.run(command, env=one_thread, stdout=subprocess.PIPE, text=True, check=True, cwd=PROJECT_ROOT)
+        rows: list[Row] = json.loads(ran.stdout.splitlines()[-1])
+        with results.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(row) + "\n" for row in rows))
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(run, commands))
+
+
+def read_rows(results: Path) -> list[Row]:
+    """What :func:`run_jobs` has appended so far."""
+    return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], width: int) -> None:
