@@ -35,7 +35,6 @@ from benchmarks.networks import CHANNELS, TEXT_WIDTH, DiffusersUNet, TorchcfmUNe
 from benchmarks.packing import STRIP, PackedEncoder, pack, strip, unpack
 from benchmarks.train_step import training_step
 from flowmodel.data.dataset import IconDataset
-from flowmodel.data.prepare import prepare
 from flowmodel.errors import FlowmodelError, Resumable
 from flowmodel.files import read_json, write_bytes, write_json
 from flowmodel.images.save import save_image
@@ -308,6 +307,8 @@ def pack_drill(out: Path, sources: Path, settings: Sequence[str]) -> None:
 
     Raises FlowmodelError when a source can't be read, or the pack is larger than what can be carried.
     """
+    from flowmodel.data.prepare import prepare  # with all that sources need, which the machine of the other stages lacks
+
     recipe = load_recipe("pretrained", [*SETTINGS, *settings])
     dataset = prepare(recipe, Store.from_environment(), sources, log=say)
     out.parent.mkdir(parents=True, exist_ok=True)

