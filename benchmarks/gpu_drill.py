@@ -78,7 +78,7 @@ PROMPTS = tuple(f"{color} {noun}, noto style" for noun in NOUNS for color in COL
 _SPLITS = (Split.TRAIN, Split.VALIDATION, Split.UNSEEN_CONCEPT, Split.UNSEEN_STYLE)
 _TRIAL_STEPS, _TRIAL_LOGS = 80, 4  # the first logged ones hold the compiler's work
 _CHECKPOINTS = 8
-_RESERVE = 45.0  # seconds of the stage train after the last step: compiled code is read again, checkpoints, the start of Python
+_RESERVE = 30.0  # seconds of the stage train for checkpoints and grids; what the trial has compiled is used again
 _REHEARSED_STEPS = 6  # a thousandth of what one H200 makes in six minutes
 _FEW = 6  # icons of each split
 _SPEED_BATCH, _SPEED_SECONDS = 256, 2.0
@@ -105,6 +105,8 @@ class Drill:
     @classmethod
     def open(cls, packed: Path, out: Path, work: Path, rehearse: bool) -> "Drill":
         """Unpack what is not there yet. A rehearsal takes few icons, small batches and a short finisher."""
+        if not zipfile.is_zipfile(packed):
+            raise FlowmodelError(f"{packed}: no pack; make one with python -m benchmarks.gpu_drill pack {packed}")
         with zipfile.ZipFile(packed) as file:
             settings = json.loads(file.read("drill.json"))
         values, prompts = settings["recipe"], tuple(settings["prompts"])

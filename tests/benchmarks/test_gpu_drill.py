@@ -133,3 +133,8 @@ def test_a_pack_that_is_too_large_to_be_carried_is_refused(packed, tmp_path, mon
     monkeypatch.setenv("FLOWMODEL_STORE", str(packed.parent / "store"))
     with pytest.raises(FlowmodelError, match=r"pack\.zip: larger than 1 MiB"):
         pack_drill(tmp_path / "pack.zip", packed.parent / "sources.yaml", SMALL)
+
+
+def test_what_is_no_pack_is_told_in_a_line(tmp_path, capsys):
+    assert main(["train", str(tmp_path / "pack.zip"), str(tmp_path / "out"), "--work", str(tmp_path)]) == 1
+    assert "pack.zip: no pack; make one with python -m benchmarks.gpu_drill pack" in capsys.readouterr().out
