@@ -49,6 +49,8 @@ def evaluate(
         config = config.model_copy(update={"max_icons": icons})
     # Nothing but the page, the numbers and the cached features is kept.
     with in_use(store), Stages(console) as stages, tempfile.TemporaryDirectory(prefix="flowmodel-") as folder:
+        # Copies in other colors are trained on, never scored; their captions would take minutes to encode.
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"recolored": 0.0})})
         dataset = prepare(recipe, store, sources, log=stages)
         curves = training_curves(Tracking.of(store), checkpoint)
         evaluation = evaluate_and_report(

@@ -10,8 +10,7 @@ from safetensors.torch import load_file
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
-from flowmodel.model.checkpoint import FINAL, read_header, save_checkpoint, step_checkpoints
-from flowmodel.model.pretrained import pretrained_weights
+from flowmodel.model.checkpoint import FINAL, Checkpoint, read_header, save_checkpoint, step_checkpoints
 from flowmodel.training.loop import train
 from flowmodel.training.observers import TrainingObserver
 
@@ -111,13 +110,15 @@ def test_a_checkpoint_of_somebody_else_is_no_damaged_one(tiny_training, tmp_path
         read_header(path)
 
 
-def test_a_switch_that_was_removed_may_stand_in_a_header_where_it_was_off(tmp_path):
-    shipped = pretrained_weights()
-    assert {"contrastive", "coupling"} <= shipped.header.recipe["objective"].keys()
-    assert not hasattr(shipped.recipe.objective, "contrastive") and shipped.recipe.sampling.steps == 16
+def test_a_switch_that_was_removed_may_stand_in_a_header_where_it_was_off(tmp_path, tiny_training):
+    header = tiny_training.checkpoint.header
 
-    recipe = shipped.header.recipe | {"objective": shipped.header.recipe["objective"] | {"contrastive": 0.05}}
-    switched_on = save_checkpoint(tmp_path / "on.safetensors", {}, replace(shipped.header, recipe=recipe))
+    def saved(name: str, **switches: object) -> Checkpoint:
+        recipe = header.recipe | {"objective": header.recipe["objective"] | switches}
+        return save_checkpoint(tmp_path / name, {}, replace(header, recipe=recipe))
+
+    assert saved("off.safetensors", contrastive=0.0, coupling="independent").recipe == tiny_training.recipe
+    switched_on = saved("on.safetensors", contrastive=0.05)
     with pytest.raises(FlowmodelError, match=r"^\S*on\.safetensors: objective\.contrastive: 0\.05 is gone: [^\n]*$"):
         _ = switched_on.recipe
 
