@@ -54,6 +54,10 @@ _OF_ALL = (
     "training.device=cpu",
     "training.precision=float32",
     "finisher=null",
+    # What the recipes have taken up since is an idea here.
+    "objective.gradient_weight=0",
+    "objective.uniform_tail=0",
+    "data.recolored=0",
 )
 IDEAS: dict[str, tuple[str, ...]] = {
     BASE: (),

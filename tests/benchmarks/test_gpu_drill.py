@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -64,6 +66,7 @@ def rehearsed(packed, tmp_path_factory):
         (lacking / f"{package}.py").write_text("raise ImportError(f'{__name__} is not there')")
     work = {"DRILL_WORK": str(folder / "work"), "CUDA_VISIBLE_DEVICES": "", "FLOWMODEL_STORE": str(folder / "none")}
     work["PYTHONPATH"] = os.pathsep.join([str(lacking), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    work["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     command = [PROJECT_ROOT / "benchmarks" / "gpu_drill.sh", packed, folder / "out", "--rehearse"]
     ran = subprocess.run(command, env=os.environ | work, capture_output=True, text=True, timeout=500)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -85,7 +85,7 @@ def test_only_what_is_asked_for_is_made_and_the_name_always(tmp_path: Path) -> N
 def test_every_recipe_uses_the_source_s_own_texts_as_they_are_in_whatever_language(
     tmp_path: Path, name: str, language: str
 ) -> None:
-    data = load_recipe(name, [f"data.languages=[{language}]"]).data
+    data = load_recipe(name, [f"data.languages=[{language}]", "data.recolored=0"]).data  # words of color are English
     rows = [icon_row("a", captions=["Ein Stern;  von mir, GEZEICHNET"])]
     own = captions(tmp_path, rows, templates=data.captions, languages=data.languages)["test/a#own-0"]
     assert (own["text"], own["template"], own["language"]) == ("Ein Stern;  von mir, GEZEICHNET", "own", "und")

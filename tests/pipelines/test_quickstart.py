@@ -172,7 +172,7 @@ def test_a_store_that_was_cleaned_and_moved_goes_on(again, shared_project, tmp_p
 
     before.rename(hidden)
     try:
-        assert "asset flow_checkpoint" in run("flowmodel", "store")
+        assert "asset finisher" in run("flowmodel", "store")
         runs = run("flowmodel", "store", "clean", "--yes").splitlines()[:-1]
         assert len(runs) == 2 and all("artifacts/runs/" in line for line in runs)  # all else is the latest of some asset
         log = run("dagster", "job", "execute", "-m", "pipelines.definitions", "-j", "quickstart")
