@@ -44,7 +44,7 @@ from flowmodel.nets import count_parameters
 from flowmodel.recipes.schema import EvaluationConfig
 from flowmodel.recipes.split import Split
 
-SAMPLES_FILE = "samples.safetensors"
+SAMPLES_FILE = "samples.npz"
 
 _CHOICE_SEED = 20_231_204  # of the choice of icons, whatever the seeds of the samples
 
@@ -80,7 +80,7 @@ def evaluate(
     A model that draws rgb or greyscale is compared with the real icons in the same colours, on white; its pictures are opaque,
     and no score speaks of transparency. Scores of models of different colours can't be compared.
 
-    Writes `folder/metrics.json` and `folder/samples.safetensors`. Features of the real icons are kept in `cache`.
+    Writes `folder/metrics.json` and `folder/samples.npz`. Features of the real icons are kept in `cache`.
 
     Args:
         config: in place of the recipe's own.

@@ -188,14 +188,14 @@ def test_sample_grid_is_a_picture_of_both_splits(tiny_evaluation, tiny_training,
         whole = np.asarray(grid)
     samples = load_samples(tiny_evaluation.samples)
     only = Samples(samples.seeds, samples.ids[:24], samples.splits[:24], samples.prompts[:24], samples.rgba_SN4HW[:, :24])
-    trained = sample_grid(save_samples(tmp_path / "s.safetensors", only), tiny_training.dataset, tmp_path / "g.png")
+    trained = sample_grid(save_samples(tmp_path / "s.npz", only), tiny_training.dataset, tmp_path / "g.png")
     with Image.open(trained.path) as grid:
         assert grid.height < whole.shape[0] and grid.width == whole.shape[1]
     assert trained == Artifact.of(tmp_path / "g.png")
 
 
 def test_broken_samples_are_named(tmp_path, tiny_training):
-    path = tmp_path / "samples.safetensors"
+    path = tmp_path / "samples.npz"
     path.write_bytes(b"nothing")
-    with pytest.raises(FlowmodelError, match=r"samples\.safetensors: not the samples"):
+    with pytest.raises(FlowmodelError, match=r"samples\.npz: not the samples"):
         sample_grid(path, tiny_training.dataset, tmp_path / "grid.png")
