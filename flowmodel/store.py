@@ -1,10 +1,11 @@
-"""Where generated things lie: one folder, `data/store` of the project, or wherever FLOWMODEL_STORE points."""
+"""Where generated things lie: one folder, `data/store` of the checkout, or wherever FLOWMODEL_STORE points."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+IS_CHECKOUT = (PROJECT_ROOT / "pyproject.toml").is_file()  # else this is an installed package
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,9 @@ class Store:
 
     @classmethod
     def from_environment(cls) -> "Store":
-        return cls(Path(os.environ.get("FLOWMODEL_STORE") or PROJECT_ROOT / "data" / "store").resolve())
+        """FLOWMODEL_STORE where it is set, else `data/store` of the checkout; of the current folder where flowmodel is installed."""
+        home = PROJECT_ROOT if IS_CHECKOUT else Path.cwd()
+        return cls(Path(os.environ.get("FLOWMODEL_STORE") or home / "data" / "store").resolve())
 
     def file(self, asset: str, name: str) -> Path:
         """Path of a file that the asset named `asset` writes."""

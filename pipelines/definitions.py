@@ -1,10 +1,12 @@
-"""The code location. Everything under `pipelines/defs` is found by itself; `[tool.dg]` in pyproject.toml says where it is."""
+"""The code location. Everything under `pipelines/defs` is found by itself."""
 
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 
 import dagster as dg
 
+import pipelines.defs
 from pipelines.contracts import column_schema, contracts
 
 OWNERS = ["team:icons"]
@@ -22,7 +24,10 @@ def defs() -> dg.Definitions:
         columns = dg.MetadataValue.table_schema(column_schema(tables[spec.key]))
         return spec.merge_attributes(metadata={"dagster/column_schema": columns})
 
-    found = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    # By the module: dg.load_from_defs_folder wants pyproject.toml, which an installed package doesn't have. It too silences these.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        found = dg.ComponentTree.from_module(pipelines.defs, Path(__file__).parent.parent).build_defs()
     return dg.Definitions(
         assets=dg.map_asset_specs(described, found.assets or []),
         asset_checks=found.asset_checks,

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from flowmodel.registry.sqlite import correct_addresses
-from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
 
 HOST = "127.0.0.1"
 POLITE_SECONDS = 20
@@ -29,7 +29,11 @@ class Server:
     def __init__(self, name: str, port: int, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self.name, self.port = name, port
         self._process = subprocess.Popen(
-            command, cwd=PROJECT_ROOT, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, start_new_session=True
+            command,
+            cwd=PROJECT_ROOT if IS_CHECKOUT else None,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def has_ended(self) -> bool:
@@ -80,7 +84,8 @@ def free_port(wanted: int) -> int:
 def start_dagster(port: int) -> Server:
     quiet = ["--log-level", "error", "--code-server-log-level", "error"]  # it would warn that dagster.yaml lies elsewhere
     command = [sys.executable, "-W", "ignore", "-m", "dagster", "dev", "--host", HOST, "--port", str(port), *quiet]
-    return Server("Dagster", port, command)
+    what = [] if IS_CHECKOUT else ["-m", "pipelines.definitions"]  # a checkout has workspace.yaml
+    return Server("Dagster", port, [*command, *what])
 
 
 def start_mlflow(port: int, store: Store) -> Server:

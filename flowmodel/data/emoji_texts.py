@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_parquet
 from flowmodel.recipes.schema import LANGUAGES
-from flowmodel.store import PROJECT_ROOT
+from flowmodel.shipped import shipped
 
-PATH = PROJECT_ROOT / "data" / "bundled" / "emojibase.parquet"
+PATH = shipped("bundled/emojibase.parquet")
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file, write_bytes
 from flowmodel.model.checkpoint import Checkpoint, save_checkpoint
 from flowmodel.recipes.schema import SamplingConfig
-from flowmodel.store import PROJECT_ROOT
+from flowmodel.shipped import shipped
 
 PRETRAINED = "pretrained"  # what a person writes for them in place of a path
-FOLDER = PROJECT_ROOT / "data" / "pretrained"
+FOLDER = shipped("pretrained")
 WEIGHTS_FILE, DIGEST_FILE = "flowmodel.safetensors", "SHA256SUMS"
 
 
@@ -25,12 +25,14 @@ def pretrained_weights(folder: Path = FOLDER) -> Checkpoint:
     weights, sums = folder / WEIGHTS_FILE, folder / DIGEST_FILE
     if not weights.is_file() or not sums.is_file():
         missing = sums if weights.is_file() else weights
-        raise FlowmodelError(f"{missing}: missing; the weights come with the project's sources, so restore it from there")
+        raise FlowmodelError(
+            f"{missing}: missing; the weights come with the project, so restore it from a checkout, or install flowmodel again"
+        )
     stated, found = sums.read_text(encoding="utf-8").partition(" ")[0], sha256_file(weights)
     if found != stated:
         raise FlowmodelError(
             f"{weights}: has SHA-256 {found[:12]}…, but {DIGEST_FILE} states {stated[:12]}…; it is damaged or was changed, "
-            "so restore both from the project's sources"
+            "so restore both from a checkout, or install flowmodel again"
         )
     return Checkpoint.open(weights, digest=found)
 

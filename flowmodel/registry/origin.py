@@ -7,7 +7,7 @@ from pathlib import Path
 from mlflow.tracking.context.git_context import GitRunContext
 from mlflow.tracking.context.registry import resolve_tags
 
-from flowmodel.store import PROJECT_ROOT
+from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT
 
 ENTRY_POINT = "entry_point"
 
@@ -17,7 +17,8 @@ def source_tags() -> dict[str, str]:
     # MLflow would look for the repository of the program, and put its address, perhaps with a password, into the run.
     tags: dict[str, str] = resolve_tags(ignore=[GitRunContext])  # type: ignore[list-item]  # it wants classes
     tags[ENTRY_POINT] = Path(sys.argv[0]).name or "python"
-    if (commit := _git("rev-parse", "HEAD")) is not None:
+    # An installed package may lie in an environment inside somebody else's repository.
+    if IS_CHECKOUT and (commit := _git("rev-parse", "HEAD")) is not None:
         is_dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
         tags |= {"mlflow.source.git.commit": commit, "git_commit": commit, "git_dirty": str(is_dirty).lower()}
     return tags

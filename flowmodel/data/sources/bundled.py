@@ -6,6 +6,7 @@ from flowmodel.data.sources.config import BundledSource, locate
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
+from flowmodel.shipped import shipped
 from flowmodel.tables import ICONS
 
 
@@ -32,7 +33,7 @@ def observe(config: BundledSource, context: SourceContext) -> Observation:
 
 
 def _existing(config: BundledSource, context: SourceContext) -> Path:
-    path = locate(config.path, context.root)
+    path = locate(config.path, context.root) if config.path else shipped("bundled/noto.parquet")
     if not path.is_file():
         raise FlowmodelError(f"{path}: no such file; correct its path in sources.yaml (it starts at that file's folder)")
     return path

@@ -45,10 +45,14 @@ class _Drawn(BaseSource):
 
 
 class BundledSource(BaseSource):
-    """An icons table that comes with the project."""
+    """An icons table: the Noto icons that come with flowmodel, or another one."""
 
     kind: Literal["bundled"]
-    path: str = Field(min_length=1, description="Parquet file; relative paths start at the folder of sources.yaml.")
+    path: str = Field(
+        "",
+        description="Parquet file; relative paths start at the folder of sources.yaml; where empty, the Noto icons that come with "
+        "flowmodel.",
+    )
 
 
 class FolderSource(_Drawn):
