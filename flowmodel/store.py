@@ -16,7 +16,7 @@ class Store:
 
     @classmethod
     def from_environment(cls) -> "Store":
-        """FLOWMODEL_STORE where it is set, else `data/store` of the checkout; of the current folder where flowmodel is installed."""
+        """FLOWMODEL_STORE where it is set, else `data/store` of the checkout; of an installed package, of the current folder."""
         home = PROJECT_ROOT if IS_CHECKOUT else Path.cwd()
         return cls(Path(os.environ.get("FLOWMODEL_STORE") or home / "data" / "store").resolve())
 

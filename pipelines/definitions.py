@@ -24,7 +24,7 @@ def defs() -> dg.Definitions:
         columns = dg.MetadataValue.table_schema(column_schema(tables[spec.key]))
         return spec.merge_attributes(metadata={"dagster/column_schema": columns})
 
-    # By the module: dg.load_from_defs_folder wants pyproject.toml, which an installed package doesn't have. It too silences these.
+    # By the module: dg.load_from_defs_folder, which is silent as well, wants the pyproject.toml of a checkout.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
         found = dg.ComponentTree.from_module(pipelines.defs, Path(__file__).parent.parent).build_defs()

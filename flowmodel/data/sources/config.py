@@ -50,8 +50,8 @@ class BundledSource(BaseSource):
     kind: Literal["bundled"]
     path: str = Field(
         "",
-        description="Parquet file; relative paths start at the folder of sources.yaml; where empty, the Noto icons that come with "
-        "flowmodel.",
+        description="Parquet file; relative paths start at the folder of sources.yaml. Where empty, the Noto icons that come "
+        "with flowmodel.",
     )
 
 
