@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.recipes.schema import NETWORKS, Recipe
+from flowmodel.settings_yaml import load_yaml
 
 _HERE = Path(str(files("flowmodel.recipes")))
 
@@ -26,7 +27,7 @@ def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else _HERE / f"{name}.yaml"
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FlowmodelError(
             f"recipe '{name}': no such recipe; there are {', '.join(recipe_names())}, or give a .yaml file"
@@ -92,7 +93,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
             raise FlowmodelError(f"--set {override}: '{section}' is a value, not a section")
         target = nested
     try:
-        target[last] = yaml.safe_load(text)
+        target[last] = load_yaml(text)
     except yaml.YAMLError:
         raise FlowmodelError(f"--set {override}: '{text}' is not a YAML value") from None
 

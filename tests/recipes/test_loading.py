@@ -17,6 +17,14 @@ def test_overrides_reach_nested_fields():
     assert recipe.training.steps == 7 and recipe.network.widths == (16, 32) and recipe.data.selection is None
 
 
+def test_off_and_no_are_words_not_booleans(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\ntraining:\n  compile: off\nevaluation:\n  clip: off\n")
+    for recipe in (load_recipe(str(file)), load_recipe("from_scratch", ["training.compile=off", "evaluation.clip=off"])):
+        assert recipe.training.compile == "off" and recipe.evaluation.clip == "off"
+    assert load_recipe("from_scratch", ["training.keep_snapshots=true"]).training.keep_snapshots is True
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from flowmodel.data.sources.config import SOURCE, SourceConfig
 from flowmodel.errors import FlowmodelError
+from flowmodel.settings_yaml import load_yaml
 from flowmodel.store import PROJECT_ROOT
 
 # By kind.
@@ -26,7 +27,7 @@ def load_sources(path: Path) -> list[SourceConfig]:
     Raises FlowmodelError naming the file, the entry and the field.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = load_yaml(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FlowmodelError(f"{path}: no such file; it lists the icon sources") from None
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
