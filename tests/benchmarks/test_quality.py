@@ -1,14 +1,18 @@
 """The arena: what its rows are, how many steps fit into minutes, and what is concluded."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from benchmarks.ablations import BASE, SPLITS
 from benchmarks.quality import IDEAS, SETTINGS, Speed, leaderboard, measured_speed, recipe_of, run, table
 from flowmodel.errors import FlowmodelError
+from flowmodel.images.tensors import CHANNELS
 from flowmodel.model.pretrained import pretrained_weights
+from flowmodel.nets import build_network
 from flowmodel.recipes.schema import EvaluationConfig, FinisherConfig
+from flowmodel.training.initial import load_initial_weights
 from tests.training.helpers import changed
 
 
@@ -27,11 +31,15 @@ def test_an_idea_changes_what_it_says_and_nothing_else(setting, idea):
     assert changed_fields == {override.split("=")[0] for override in IDEAS[idea]}
 
 
-def test_settings_that_begin_with_the_shipped_weights_have_their_network():
-    shipped = pretrained_weights().recipe
-    for name in ("shipped32", "shipped64"):
+def test_settings_that_begin_with_the_shipped_weights_can_load_them():
+    shipped = pretrained_weights()
+    for name in ("quickstart", "shipped64"):
         recipe = recipe_of(SETTINGS[name], BASE)
-        assert recipe.training.init == "pretrained" and recipe.network.widths == shipped.network.widths
+        assert (recipe.training.init, recipe.data.size) == ("pretrained", shipped.recipe.data.size)
+        network = build_network(recipe.network, shipped.header.text_width, CHANNELS[recipe.data.colour])
+        own = replace(shipped.header, recipe=recipe.model_dump(mode="json"))
+        assert load_initial_weights(network, "pretrained", own).step == shipped.header.step
+        assert recipe.training.batch_size == 32  # a step of 768 would be a large part of the minutes
     assert recipe_of(SETTINGS["scratch"], BASE).training.init is None
 
 
