@@ -26,8 +26,8 @@ Row = Mapping[str, Any] | tuple[Any, ...]  # by column, or in the order of the c
 TEXT, TEXTS = pa.string(), pa.list_(pa.string())
 _NOT_EMPTY = pandera.Check.str_length(min_value=1)
 _SHA256 = pandera.Check.str_matches(r"^[0-9a-f]{64}$")
-# `source/hexcode`, or `source/slug` where there is no code point.
-_ICON_ID = pandera.Check.str_matches(r"^[a-z0-9_-]+/[a-z0-9][a-z0-9_-]*$")
+# `source/hexcode`, or `source/slug` where there is no code point: letters and digits of any script.
+_ICON_ID = pandera.Check.str_matches(r"^[a-z0-9_-]+/[^\s/\\#@%-][^\s/\\#@%]*$")
 
 
 @dataclass(frozen=True)

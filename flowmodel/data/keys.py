@@ -2,11 +2,20 @@
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import PurePosixPath
+
+from flowmodel.files import sha256_bytes
 
 SKIN_TONES = {"1f3fb": "light", "1f3fc": "medium-light", "1f3fd": "medium", "1f3fe": "medium-dark", "1f3ff": "dark"}
 
-_HEXCODE = re.compile(r"(?:emoji_u|u\+?)?([0-9a-f]{4,6}(?:[-_][0-9a-f]{4,6})*)")
+_PREFIX = "(?:emoji_u|u\\+?)"
+# Twemoji's files leave out leading zeros: `a9` is the copyright sign, `23-20e3` the keycap.
+_HEXCODE = re.compile(rf"({_PREFIX})?([0-9a-f]{{2,6}}(?:[-_][0-9a-f]{{2,6}})*)")
+_SHORT = ("a9", "ae")
 _VARIATION_SELECTOR = "fe0f"
+_KEYCAP = 0x20E3
 
 
 def normalise_hexcode(hexcode: str) -> str:
@@ -17,18 +26,37 @@ def normalise_hexcode(hexcode: str) -> str:
 def parse_hexcode(stem: str) -> tuple[str, str] | None:
     """Key and character of a file stem like `1f600`, `u1f600` or `emoji_u1f469_200d_1f680`; None where it isn't one.
 
-    Words and numbers can look like hexadecimal ("face", "2024"): only what begins with a symbol counts, and keycaps.
+    Words and numbers can look like hexadecimal ("face", "2024"): only what begins with a symbol counts, and keycaps. A number
+    may still be one that somebody counts with: :func:`code_point_stems` says where it is none.
     """
     match = _HEXCODE.fullmatch(stem.lower())
     if match is None:
         return None
-    points = [int(part, 16) for part in re.split(r"[-_]", match[1])]
+    parts = re.split(r"[-_]", match[2])
+    points = [int(part, 16) for part in parts]
+    is_keycap = points[-1] == _KEYCAP and len(points) > 1
+    if any(len(part) < 4 for part in parts) and not is_keycap and match[2] not in _SHORT:
+        return None
     if max(points) > 0x10FFFF or any(0xD800 <= point <= 0xDFFF for point in points):
         return None
-    char = "".join(map(chr, points))
-    if not _is_symbol(points[0]) and points[-1] != 0x20E3:
+    if not _is_symbol(points[0]) and not is_keycap:
         return None
-    return normalise_hexcode(match[1]), char
+    return normalise_hexcode("-".join(part.zfill(4) for part in parts)), "".join(map(chr, points))
+
+
+def code_point_stems(stems: Collection[str]) -> set[str]:
+    """Those of one source's file stems that are code points.
+
+    `1f600`, `u2764`, `emoji_u2764` and `23-20e3` are nothing else. A plain number of four digits, such as `2702`, may be an
+    article's: it is a code point only where all files of the source are named by one, and one of them beyond doubt.
+    """
+    found = {stem for stem in stems if parse_hexcode(stem)}
+    certain = {stem for stem in found if _is_certain(stem)}
+    return found if certain and len(found) == len(set(stems)) else certain
+
+
+def _is_certain(stem: str) -> bool:
+    return re.fullmatch(r"[0-9a-f]{2,4}", stem.lower()) is None
 
 
 def _is_symbol(point: int) -> bool:
@@ -37,9 +65,53 @@ def _is_symbol(point: int) -> bool:
 
 
 def slug(text: str) -> str:
-    """`Big Red Café.v2` to `big-red-cafe-v2`; empty where nothing is left."""
-    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9_]+", "-", ascii_text.lower()).strip("-_")
+    """`Big Red Café.v2` to `big-red-café-v2`: letters, digits and marks of every script; empty where nothing is left."""
+    kept = ""
+    for char in unicodedata.normalize("NFC", text.lower()):
+        category = unicodedata.category(char)
+        is_mark = category in ("Mn", "Mc") and kept[-1:] not in ("", "-", "_") and not 0xFE00 <= ord(char) <= 0xFE0F
+        kept += char if category[0] in "LN" or is_mark or char == "_" else "-"
+    return re.sub("-+", "-", kept).strip("-_")
+
+
+def ascii_slug(text: str) -> str:
+    """`flag: Åland Islands` to `flag-aland-islands`, as sets of icons call their files."""
+    return slug(unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode())
+
+
+def distinct_keys(files: Sequence[str], taken: Collection[str] = ()) -> list[str]:
+    """A key for each of the different `files` (paths with `/`), in their order, none of them twice or among `taken`.
+
+    It is the file's name without its ending (`icon-2702` for a number that would be an emoji's key); where several would have
+    that, the path without ending, then with it, and at last a digest of the path behind it. Which file comes first doesn't
+    matter.
+    """
+    paths = [PurePosixPath(file) for file in files]
+    stems = [_word(path.stem) for path in paths]
+    ways = (
+        stems,
+        [_word(str(path.with_suffix(""))) if path.name else "" for path in paths],
+        [_word(str(path)) for path in paths],
+        [
+            f"{stem or 'icon'}-{sha256_bytes(file.encode(errors='surrogatepass'))[:12]}"
+            for stem, file in zip(stems, files, strict=True)
+        ],
+    )
+    keys: dict[int, str] = {}
+    for wanted in ways:
+        count = Counter(wanted[i] for i in range(len(files)) if i not in keys)
+        others = {*taken, *keys.values()}
+        keys |= {i: key for i, key in enumerate(wanted) if i not in keys and key and count[key] == 1 and key not in others}
+    return [keys[i] for i in range(len(files))]
+
+
+def _word(text: str) -> str:
+    found = slug(text)
+    return found if parse_hexcode(found) is None else f"icon-{found}"
+
+
+def _digest(text: str) -> str:
+    return sha256_bytes(text.encode(errors="surrogatepass"))[:12]
 
 
 def base_key(key: str) -> str:

@@ -1,6 +1,19 @@
-import pytest
+from random import Random
 
-from flowmodel.data.keys import base_key, normalise_hexcode, parse_hexcode, skin_tone, slug
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowmodel.data.keys import (
+    ascii_slug,
+    base_key,
+    code_point_stems,
+    distinct_keys,
+    normalise_hexcode,
+    parse_hexcode,
+    skin_tone,
+    slug,
+)
 
 
 @pytest.mark.parametrize(
@@ -12,6 +25,8 @@ from flowmodel.data.keys import base_key, normalise_hexcode, parse_hexcode, skin
         ("emoji_u1f469_200d_1f680", "1f469-200d-1f680", "👩‍🚀"),
         ("2764-fe0f", "2764", "❤️"),
         ("0023-fe0f-20e3", "0023-20e3", "#️⃣"),
+        ("a9", "00a9", "©"),  # Twemoji's own names
+        ("23-20e3", "0023-20e3", "#\u20e3"),
         ("1fae9", "1fae9", "\U0001fae9"),  # newer than some Pythons' Unicode tables
     ],
 )
@@ -20,7 +35,7 @@ def test_hexcodes_are_recognised(stem: str, key: str, char: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "stem", ["face", "decade", "2024", "0001", "cafe-2000", "d83d-de00", "fe0f", "110000", "heart", "1f600-x", ""]
+    "stem", ["face", "decade", "2024", "0001", "cafe-2000", "d83d-de00", "fe0f", "110000", "heart", "1f600-x", "2a", "23-40", ""]
 )
 def test_words_and_numbers_are_not_hexcodes(stem: str) -> None:
     assert parse_hexcode(stem) is None
@@ -32,7 +47,14 @@ def test_variation_selectors_and_case_do_not_matter() -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("Big Red Café.v2", "big-red-cafe-v2"), ("--a__b--", "a__b"), ("日本", ""), ("flag: Åland", "flag-aland")],
+    [
+        ("Big Red Café.v2", "big-red-café-v2"),
+        ("--a__b--", "a__b"),
+        ("日本", "日本"),
+        ("cafe\u0301", "café"),
+        ("ดวงดี!", "ดวงดี"),
+        ("★", ""),
+    ],
 )
 def test_slug(text: str, expected: str) -> None:
     assert slug(text) == expected
@@ -50,3 +72,22 @@ def test_slug(text: str, expected: str) -> None:
 )
 def test_skin_tones(key: str, base: str, tone: str) -> None:
     assert (base_key(key), skin_tone(key)) == (base, tone)
+
+
+def test_names_of_sets_are_matched_without_accents() -> None:
+    assert ascii_slug("flag: Åland Islands") == "flag-aland-islands"
+
+
+def test_four_digits_are_code_points_only_among_their_like() -> None:
+    assert code_point_stems({"2708", "2615"}) == set()
+    assert code_point_stems({"2708", "1f600", "lamp"}) == {"1f600"}
+    assert code_point_stems({"2708", "1f600", "a9"}) == {"2708", "1f600", "a9"}
+
+
+@given(st.lists(st.text("aB-_/. é日+2708", min_size=1, max_size=9), unique=True, max_size=12), st.randoms())
+def test_no_two_files_share_a_key_and_their_order_does_not_matter(files: list[str], random: Random) -> None:
+    keys = dict(zip(files, distinct_keys(files), strict=True))
+    assert len(set(keys.values())) == len(files)
+    assert all(key and parse_hexcode(key) is None for key in keys.values())
+    random.shuffle(files)
+    assert dict(zip(files, distinct_keys(files), strict=True)) == keys

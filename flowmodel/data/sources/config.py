@@ -61,6 +61,11 @@ class FolderSource(_Drawn):
     kind: Literal["folder"]
     path: str = Field(min_length=1, description="The folder; relative paths start at the folder of sources.yaml.")
     captions: str = Field("", description="Name of the captions file in it; where empty, the first usual name that is there.")
+    encoding: str = Field("", description="Encoding of the captions file, as Python calls it; where empty, it is found out.")
+    code_points: bool | None = Field(
+        None, description="Whether the files' names are code points; where empty, those that can be nothing else are."
+    )
+    follow_links: bool = Field(False, description="Whether links may lead out of the folder, as those of a hub's cache do.")
 
 
 class NpmSource(_Drawn):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flowmodel.data.emoji_texts import unicode_emoji
-from flowmodel.data.keys import SKIN_TONES, normalise_hexcode, parse_hexcode, skin_tone, slug
+from flowmodel.data.keys import SKIN_TONES, ascii_slug, normalise_hexcode, parse_hexcode, skin_tone, slug
 from flowmodel.data.sources.config import IconifySource
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
 from flowmodel.data.sources.iconify_svg import Icon, icon_svg, resolve_icons
@@ -114,7 +114,7 @@ def _keys(icons: Mapping[str, Icon | ValueError], chars: Mapping[str, Any], is_e
     taken: set[str] = set()
     code_points = dict(_code_points(icons, chars))
     if is_emoji:
-        by_name = {slug(emoji.name): (key, emoji.char) for key, emoji in unicode_emoji().items()}
+        by_name = {ascii_slug(emoji.name): (key, emoji.char) for key, emoji in unicode_emoji().items()}
         found = ((name, _known_by_name(name, by_name)) for name in icons if name not in code_points)
         code_points |= {name: match for name, match in found if match}
     for name in icons:

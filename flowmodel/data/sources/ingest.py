@@ -16,7 +16,7 @@ from flowmodel.files import Artifact, is_of_content, keep_by_content, read_json,
 from flowmodel.tables import ICONS
 
 # Raised when the same source would give other rows than before, so that tables of an earlier release are made anew.
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True)

@@ -25,19 +25,21 @@ def icon_row(
     origin: str = "",
     redistributable: bool = True,
     svg_pixels: int = 256,
+    notes: str = "",
 ) -> dict[str, Any]:
     """The row of the picture `content`, whose format must be the one that the name `file` ends in.
 
     PNG bytes are kept as they are; what else Pillow or resvg can draw becomes PNG. A picture that can't be used, or a
     ValueError in place of its bytes, gives a quarantined row that says why. `licence`, `origin` and `redistributable` are what
-    the source itself says; the entry in sources.yaml has the last word.
+    the source itself says; the entry in sources.yaml has the last word. `notes` is what the source has to tell about the picture.
     """
-    png, width, height, notes, reason = b"", 0, 0, "", ""
+    png, width, height, reason = b"", 0, 0, ""
     try:
         if isinstance(content, ValueError):
             raise content
         opened = open_picture(content, file, svg_pixels)
-        png, width, height, notes = opened.png, opened.width, opened.height, opened.notes
+        png, width, height = opened.png, opened.width, opened.height
+        notes = ", ".join(filter(None, (notes, opened.notes)))
     except ValueError as error:
         reason = f"{file}: {error}"
     if not name and not reason:

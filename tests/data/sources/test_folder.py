@@ -120,7 +120,7 @@ def test_bad_pictures_are_quarantined_with_file_and_reason_and_the_rest_goes_on(
     assert reasons["text"] == "text.png: not a PNG picture"
     assert reasons["missing"] == "missing.png: no such file"
     assert reasons["outside"] == "../outside.png: lies outside the source's folder"
-    assert reasons["link"] == "link.png: lies outside the source's folder"
+    assert reasons["link"].startswith("link.png: is a link that leads out of the source's folder; set follow_links: true")
     assert reasons["folder"] == "folder.png: no such file"
     assert "can't be read (File name too long)" in reasons["l" * 300]
     assert reasons["nameless"] == "nameless.png: has no name"
@@ -144,7 +144,6 @@ def test_an_absolute_path_outside_is_quarantined(tmp_path: Path) -> None:
         ("file,name,keywords\n", "lists no pictures"),
         ("file,name,keywords\na.png,a,\n,b,\n", "line 3: column 'file' is empty"),
         ("file,name,keywords\n\na.png,heart,love,red\n", "line 3: 4 values for 3 columns; put texts with commas in quotes"),
-        ("file,name,keywords\na b.png,a,\na-b.png,b,\n", "'a-b.png' and 'a b.png' both give the key 'a-b'; rename"),
     ],
 )
 def test_unusable_captions_are_one_clear_line(tmp_path: Path, captions: str, complaint: str) -> None:
@@ -160,18 +159,9 @@ def test_a_missing_captions_file_is_named(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
-def test_captions_in_another_encoding_are_refused_and_a_byte_order_mark_is_not(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "icons", "", {"a.png": PNG})
-    (folder / "captions.csv").write_bytes("file,name,keywords\na.png,café,\n".encode("latin-1"))
-    with pytest.raises(FlowmodelError, match="not in UTF-8"):
-        read_folder(tmp_path)
-    (folder / "captions.csv").write_bytes("file,name,keywords\na.png,café,\n".encode("utf-8-sig"))
-    assert read_folder(tmp_path)["name"].tolist() == ["café"]
-
-
 def test_names_without_ascii_letters_still_get_distinct_keys(tmp_path: Path) -> None:
     icons = read(tmp_path, "file,name,keywords\n日本.png,japan,\n中国.png,china,\n", {"日本.png": PNG, "中国.png": PNG})
-    assert len(icons) == 2
+    assert icons.index.tolist() == ["日本", "中国"]
     assert set(icons["status"]) == {"ok"}
 
 
@@ -185,3 +175,152 @@ def test_pictures_that_no_line_names_are_left_out_and_told(tmp_path: Path) -> No
     assert read_folder(tmp_path, log=log.append).index.tolist() == ["a", "d"]
     (line,) = [line for line in log if "left out" in line]
     assert line.endswith("captions.csv: pictures of the folder that no line names are left out: 3 (b.PNG, c.webp, more/e.svg)")
+
+
+def tell(tmp_path: Path, config: FolderSource = CONFIG) -> tuple[pd.DataFrame, str]:
+    """The icons, and everything that was logged."""
+    log: list[str] = []
+    return read_folder(tmp_path, config, log.append), "\n".join(log)
+
+
+def test_files_of_one_name_in_several_folders_or_formats_are_different_icons(tmp_path: Path) -> None:
+    names = ["thin/bell.png", "bold/bell.png", "bell.svgx.png", "sun.png", "sun.webp", "c+.png", "c-.png"]
+    for name in names:
+        (tmp_path / "icons" / name).parent.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(plain())
+        picture.save(tmp_path / "icons" / name)
+    lines = "".join(f"{name},icon {number}\n" for number, name in enumerate(names))
+    (tmp_path / "icons" / "captions.csv").write_text("file,name\n" + lines)
+    icons = read_folder(tmp_path)
+    assert set(icons["status"]) == {"ok"}
+    assert icons["name"].tolist() == [f"icon {number}" for number in range(len(names))]
+    assert icons.index.tolist()[:5] == ["thin-bell", "bold-bell", "bell-svgx", "sun-png", "sun-webp"]
+    assert all(key.startswith("c-") for key in icons.index[5:])
+
+
+def test_several_lines_about_one_picture_are_several_captions_of_one_icon(tmp_path: Path) -> None:
+    lines = "file_name,text\na.png,a blue kite\nb.png,a drum\n./a.png,something that flies\na.png,a blue kite\n"
+    icons = read(tmp_path, lines, {"a.png": PNG, "b.png": PNG}, "metadata.csv")
+    assert icons.index.tolist() == ["a", "b"]
+    assert list(icons.loc["a", "captions"]) == ["a blue kite", "something that flies"]
+    assert icons.loc["a", "name"] == "a blue kite"
+
+
+def test_lines_about_one_picture_that_contradict_each_other_are_named(tmp_path: Path) -> None:
+    lines = "file,name,licence\na.png,kite,MIT\na.png,flier,CC0-1.0\n"
+    with pytest.raises(FlowmodelError, match=r"line 3: licence of 'a\.png' is 'CC0-1\.0', and 'MIT' in .*line 2"):
+        read(tmp_path, lines, {"a.png": PNG})
+
+
+@pytest.mark.parametrize(
+    ("written", "there"),
+    [
+        ("Zoe\u0308.png", "Zo\u00eb.png"),
+        ("Zo\u00eb.png", "Zoe\u0308.png"),
+        ("KITE.png", "kite.PNG"),
+        ("kite", "kite.webp"),
+        ("set\\\\kite.png", "set/kite.png"),
+        ("./set/../set/kite.png", "set/kite.png"),
+        ("back\\\\slash.png", "back\\slash.png"),
+    ],
+)
+def test_a_file_is_found_however_its_name_is_written(tmp_path: Path, written: str, there: str) -> None:
+    path = tmp_path / "icons" / there
+    path.parent.mkdir(parents=True)
+    Image.fromarray(plain()).save(path, path.suffix[1:])
+    (tmp_path / "icons" / "captions.jsonl").write_text(f'{{"file": "{written}", "name": "kite"}}\n', encoding="utf-8")
+    icons = read_folder(tmp_path)
+    assert (icons["status"].tolist(), icons["reason"].tolist()) == (["ok"], [""])
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("kites.png", "no such file; did you mean 'set/kite.png'?"),
+        ("kite.png", "no such file; did you mean 'set/kite.png'?"),
+        ("set/kite.gif", "no such file; did you mean 'set/kite.png'?"),
+        ("DRUM.png", "may be Drum.png or drum.png; write the name exactly"),
+        ("../set/kite.png", "lies outside the source's folder"),
+        ("xyz.png", "no such file"),
+    ],
+)
+def test_a_name_that_is_not_sure_is_asked_about(tmp_path: Path, written: str, reason: str) -> None:
+    (tmp_path / "icons" / "set").mkdir(parents=True)
+    for name in ("set/kite.png", "drum.png", "Drum.png"):
+        (tmp_path / "icons" / name).write_bytes(PNG)
+    (tmp_path / "icons" / "captions.csv").write_text(f"file,name\n{written},thing\n")
+    assert read_folder(tmp_path)["reason"].tolist() == [f"{written}: {reason}"]
+
+
+def test_links_out_of_the_folder_are_followed_where_the_entry_says_so(tmp_path: Path) -> None:
+    blobs = tmp_path / "blobs"
+    blobs.mkdir()
+    (blobs / "3f2a").write_bytes(PNG)
+    (tmp_path / "icons").mkdir()
+    (tmp_path / "icons" / "kite.png").symlink_to("../blobs/3f2a")
+    (tmp_path / "icons" / "gone.png").symlink_to("../blobs/nothing")
+    (tmp_path / "icons" / "captions.csv").write_text("file,name\nkite.png,kite\ngone.png,gone\n../blobs/3f2a,blob\n")
+    assert "set follow_links: true" in read_folder(tmp_path).loc["kite", "reason"]
+    icons = read_folder(tmp_path, CONFIG.model_copy(update={"follow_links": True}))
+    assert icons["status"].tolist() == ["ok", "quarantined", "quarantined"]
+    assert icons["reason"].tolist()[1:] == ["gone.png: is a link to nothing", "../blobs/3f2a: lies outside the source's folder"]
+
+
+def test_a_number_is_a_code_point_only_where_nothing_else_is_meant(tmp_path: Path) -> None:
+    numbers = "file,name\n2708.png,lamp\n2615.png,table\n"
+    icons = read(tmp_path, numbers, dict.fromkeys(("2708.png", "2615.png"), PNG))
+    assert (icons.index.tolist(), icons["char"].tolist()) == (["icon-2708", "icon-2615"], ["", ""])
+    told = CONFIG.model_copy(update={"code_points": True})
+    assert read_folder(tmp_path, told)["char"].tolist() == ["✈", "☕"]
+    assert "set code_points: true" in tell(tmp_path)[1]
+
+    (tmp_path / "icons" / "captions.csv").write_text(numbers + "1f40c.png,\n23-20e3.png,\na9.png,\n")
+    for name in ("1f40c.png", "23-20e3.png", "a9.png"):
+        (tmp_path / "icons" / name).write_bytes(PNG)
+    icons = read_folder(tmp_path)
+    assert icons.index.tolist() == ["2708", "2615", "1f40c", "0023-20e3", "00a9"]
+    assert icons["name"].tolist() == ["lamp", "table", "snail", "keycap: #", "copyright"]
+    assert read_folder(tmp_path, CONFIG.model_copy(update={"code_points": False}))["char"].tolist() == [""] * 5
+
+
+def test_text_files_beside_the_pictures_are_captions(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "icons", "", dict.fromkeys(("one.png", "two.png"), PNG))
+    (folder / "captions.csv").unlink()
+    (folder / "one.txt").write_text("a paper kite, folded\n\n a toy \n", encoding="utf-8")
+    icons, log = tell(tmp_path)
+    assert list(icons.loc["one", "captions"]) == ["a paper kite, folded", "a toy"]
+    assert icons["name"].tolist() == ["a paper kite, folded", "two"]
+    assert "1 pictures have their captions from text files" in log and "two.png is 'two'" in log
+
+
+def test_without_any_captions_icons_are_called_as_their_files_are_and_that_is_said(tmp_path: Path) -> None:
+    files = ["ArrowLeft_24px.png", "shopping-cart@2x.png", "1f40c.png", "Müll eimer.png"]
+    folder = write_folder(tmp_path / "icons", "", dict.fromkeys(files, PNG))
+    (folder / "captions.csv").unlink()
+    (folder / "shopping-cart@2x.webp").write_bytes(b"worse")
+    icons, log = tell(tmp_path)
+    assert sorted(icons["name"]) == ["Müll eimer", "arrow left", "shopping cart", "snail"]
+    assert "no captions file, so 4 pictures are called as their files are" in log
+    assert "without shopping-cart@2x.webp" in log
+
+
+def test_a_captions_file_in_a_folder_names_files_of_that_folder(tmp_path: Path) -> None:
+    for part, text in (("train", "red kite"), ("test", "green kite")):
+        (tmp_path / "icons" / part).mkdir(parents=True)
+        (tmp_path / "icons" / part / "metadata.csv").write_text(f"file_name,text\nkite.png,{text}\n")
+        (tmp_path / "icons" / part / "kite.png").write_bytes(PNG)
+    icons, log = tell(tmp_path)
+    assert icons["name"].to_dict() == {"test-kite": "green kite", "train-kite": "red kite"}
+    assert icons["notes"].tolist() == ["of the folder 'test'", "of the folder 'train'"]
+    assert "test/metadata.csv, train/metadata.csv" in log
+    one = CONFIG.model_copy(update={"captions": "train/metadata.csv"})
+    assert read_folder(tmp_path, one)["name"].to_dict() == {"kite": "red kite"}
+
+
+def test_one_icon_in_several_formats_with_the_same_texts_is_one_icon(tmp_path: Path) -> None:
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><rect width="1" height="1"/></svg>'
+    lines = "file,name\nkite.png,kite\nkite.svg,kite\nkite.webp,kite\n"
+    write_folder(tmp_path / "icons", lines, {"kite.png": PNG, "kite.svg": svg, "kite.webp": b"x"})
+    icons, log = tell(tmp_path)
+    assert icons.index.tolist() == ["kite"] and icons.loc["kite", "width"] == 256
+    assert log.count("kite.png") == 1

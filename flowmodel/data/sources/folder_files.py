@@ -1,0 +1,149 @@
+"""Which file of a folder a name means, as people write it down: in another Unicode form, other case, other slashes."""
+
+import difflib
+import os
+import posixpath
+import stat
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from flowmodel.images.decode import ENDINGS, MAX_BYTES
+
+# Of one icon in several formats the first is taken: drawings before pictures without loss before others.
+FORMATS = tuple(ending for ending in (".svg", ".svgz", ".png", ".webp", ".avif") if ending in ENDINGS)
+_SUGGESTED = 2000  # names that are compared for a suggestion; more would take minutes
+
+
+class FolderFiles:
+    """The files in a folder and in folders in it; hidden ones are listed by nobody, but found when they are named."""
+
+    def __init__(self, folder: Path, follow_links: bool = False) -> None:
+        """With `follow_links`, links may lead out of the folder."""
+        self.folder, self.follow_links = folder, follow_links
+        self._inside = folder.resolve()
+
+    def pictures(self) -> list[str]:
+        """Paths, relative and with `/`, of everything that is a picture by its name, sorted."""
+        return [file for file in self._files if file.lower().endswith(ENDINGS)]
+
+    def named(self, *names: str) -> list[str]:
+        """Paths of the files with one of these names, whatever their case, in whatever folder; sorted."""
+        return [file for file in self._files if posixpath.basename(file).lower() in names]
+
+    def find(self, name: str, base: str = "") -> str | ValueError:
+        """The path, relative to the folder, of the file that a table in its folder `base` calls `name`; or why there is none.
+
+        Tried as it stands first; then Unicode's normal form, case, kind of slash and a missing ending don't matter, as long as
+        one file is meant.
+        """
+        plain = name.strip().replace("\\", "/")
+        wanted = [posixpath.normpath(posixpath.join(base, plain)), posixpath.normpath(plain)]
+        if posixpath.isabs(plain):
+            inside = Path(plain).is_relative_to(self.folder.absolute()) and Path(plain).relative_to(self.folder.absolute())
+            wanted = [inside.as_posix()] if inside else wanted
+        for path in dict.fromkeys((posixpath.normpath(posixpath.join(base, name.strip())), *wanted)):
+            if not _leads_out(path) and self._is_file(path):
+                return path
+        if all(_leads_out(path) for path in wanted):
+            return ValueError("lies outside the source's folder")
+        for path in wanted:
+            if found := self._by_folded.get(_folded(path), []) or self._by_stem.get(_folded(path), []):
+                if len(found) > 1:
+                    return ValueError(f"may be {' or '.join(found[:3])}; write the name exactly")
+                return found[0]
+        near = self._near(wanted[0])
+        return ValueError(f"no such file; did you mean '{near}'?" if near else "no such file")
+
+    def read(self, path: str) -> bytes | ValueError:
+        """The file's bytes, or why they can't be had: not there, outside of the folder, too large."""
+        try:
+            place = self.folder / path
+            if not self.follow_links and not place.resolve().is_relative_to(self._inside):
+                if _leads_out(path):
+                    return ValueError("lies outside the source's folder")
+                return ValueError("is a link that leads out of the source's folder; set follow_links: true if it is meant to")
+            if not place.is_file():
+                return ValueError("is a link to nothing" if place.is_symlink() else "no such file")
+            if place.stat().st_size > MAX_BYTES:
+                return ValueError(f"larger than {MAX_BYTES // 2**20} MiB")
+            return place.read_bytes()
+        except ValueError as error:  # a name with a null byte
+            return ValueError(f"can't be read ({error})")
+        except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links
+            return ValueError(f"can't be read ({getattr(error, 'strerror', None) or 'a circle of links'})")
+
+    def _is_file(self, path: str) -> bool:
+        """Whether something is there that can be read, or of which reading tells why it can't be."""
+        try:
+            return not stat.S_ISDIR(os.lstat(self.folder / path).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except (OSError, ValueError):
+            return True
+
+    @cached_property
+    def _files(self) -> list[str]:
+        return sorted(_walk(self.folder, self.follow_links))
+
+    @cached_property
+    def _by_folded(self) -> dict[str, list[str]]:
+        found = defaultdict(list)
+        for file in self._files:
+            found[_folded(file)].append(file)
+        return dict(found)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[str]]:
+        """By path without ending: the best format of those in which the icon is there."""
+        found = defaultdict(list)
+        for file in self.pictures():
+            found[_folded(posixpath.splitext(file)[0])].append(file)
+        return {
+            stem: [best_format(files)] if len(set(map(_without_ending, files))) == 1 else files for stem, files in found.items()
+        }
+
+    def _near(self, path: str) -> str:
+        """A file whose name is like the last part of `path`, in whatever folder; empty for none."""
+        names = {_folded(posixpath.basename(file)): file for file in reversed(self.pictures())}
+        wanted = _folded(posixpath.basename(path))
+        if wanted in names:
+            return names[wanted]
+        same_stem = [file for name, file in names.items() if posixpath.splitext(name)[0] == posixpath.splitext(wanted)[0]]
+        if same_stem:
+            return same_stem[0]
+        near = difflib.get_close_matches(wanted, list(names)[:_SUGGESTED], n=1, cutoff=0.75)
+        return names[near[0]] if near else ""
+
+
+def best_format(files: list[str]) -> str:
+    """Of the same icon in several formats."""
+    order: dict[str, int] = {ending: place for place, ending in enumerate(FORMATS)}
+    return min(files, key=lambda file: (order.get(PurePosixPath(file).suffix.lower(), len(order)), file))
+
+
+def _walk(folder: Path, follow_links: bool) -> Iterator[str]:
+    seen: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=follow_links):
+        real = os.path.realpath(place)
+        if real in seen:  # a circle of links
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inside = PurePosixPath(Path(place).relative_to(folder).as_posix())
+        yield from ((inside / name).as_posix() for name in files if not name.startswith("."))
+
+
+def _without_ending(file: str) -> str:
+    return posixpath.splitext(file)[0]
+
+
+def _leads_out(path: str) -> bool:
+    return posixpath.isabs(path) or path == ".." or path.startswith("../")
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFKD", path).casefold())

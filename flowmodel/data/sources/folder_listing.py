@@ -1,0 +1,206 @@
+"""What a folder source consists of: which pictures, and what a table, text files or the files' names say about each."""
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+
+from flowmodel.data.sources.caption_tables import SUFFIXES, CaptionTable, Entry, read_caption_table
+from flowmodel.data.sources.config import FolderSource
+from flowmodel.data.sources.folder_files import FolderFiles, best_format
+from flowmodel.errors import FlowmodelError
+
+CAPTION_FILES = ("captions.csv", "captions.jsonl", "metadata.csv", "metadata.jsonl")
+
+_TEXT_ENDINGS = (".txt", ".caption")
+_SIZE = re.compile(r"(@\d+x|[-_ ](\d+x\d+|\d+(px|dp|w)))+$", re.IGNORECASE)
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class ListedPicture:
+    """One icon: its file, as a path in the folder or as it was written down where there is no such file, and its texts."""
+
+    entry: Entry
+    missing: ValueError | None = None
+    notes: str = ""
+    named_by_file: bool = False
+
+    @property
+    def file(self) -> str:
+        return self.entry.file
+
+
+@dataclass
+class Listing:
+    """The icons of a folder, each file once; `where` they were listed, and what a person should know about it.
+
+    `other_formats` are files that show one of the icons in a worse format.
+    """
+
+    where: Path
+    pictures: list[ListedPicture]
+    other_formats: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def list_pictures(config: FolderSource, files: FolderFiles) -> Listing:
+    """Every icon of the folder: those of its captions file; without one, every picture, called as its text file or name says.
+
+    Lines about the same file become one icon with several captions, and so do lines with the same texts about one icon in
+    several formats. Raises FlowmodelError when there is no such folder, no picture, or a table that can't be read.
+    """
+    if not files.folder.is_dir():
+        raise FlowmodelError(
+            f"{files.folder}: no such folder; correct its path in sources.yaml (it starts at that file's folder)"
+        )
+    if tables := _captions_files(config, files):
+        listing = _from_tables(tables, config, files)
+    elif pictures := files.pictures():
+        listing = _without_table(pictures, files)
+    else:
+        raise FlowmodelError(
+            f"{files.folder}: no captions file ({', '.join(CAPTION_FILES)}) and no picture; "
+            "write captions.csv with the columns file, name, keywords"
+        )
+    if listing.other_formats:
+        without = _some(listing.other_formats)
+        listing.remarks.append(f"{listing.where}: of icons in several formats the best one is taken, without {without}")
+    return listing
+
+
+def _captions_files(config: FolderSource, files: FolderFiles) -> list[str]:
+    """The captions file that the entry names or that lies in the folder, else those in folders in it."""
+    if config.captions:
+        if Path(config.captions).suffix.lower() not in SUFFIXES:
+            raise FlowmodelError(
+                f"source '{config.name}': captions: '{config.captions}' must end in one of {', '.join(SUFFIXES)}"
+            )
+        found = files.find(config.captions)
+        return [config.captions if isinstance(found, ValueError) else found]
+    there = files.named(*CAPTION_FILES)
+    for name in CAPTION_FILES:
+        if top := [file for file in there if file.lower() == name]:
+            return top[:1]
+    return [next(of_folder) for _, of_folder in groupby(there, posixpath.dirname)]
+
+
+def _from_tables(names: Sequence[str], config: FolderSource, files: FolderFiles) -> Listing:
+    tables = [read_caption_table(files.folder / name, config.encoding) for name in names]
+    listing = Listing(files.folder / names[0] if len(names) == 1 else files.folder, [])
+    by_file: dict[str, ListedPicture] = {}
+    for name, table in zip(names, tables, strict=True):
+        listing.remarks += table.remarks
+        for picture in _resolved(table, posixpath.dirname(name), files):
+            known = by_file.get(picture.file)
+            by_file[picture.file] = _joined(known, picture) if known else picture
+    if len(names) > 1:
+        listing.remarks.append(
+            f"{files.folder}: read the captions files {_some(names)}; the recipe's own splits say which icons are trained on"
+        )
+    listing.pictures, listing.other_formats = _one_format(list(by_file.values()))
+    return listing
+
+
+def _resolved(table: CaptionTable, folder: str, files: FolderFiles) -> Iterator[ListedPicture]:
+    for entry in table.entries:
+        found = files.find(entry.file, folder)
+        where = replace(entry, line=f"{table.path}: {entry.line}")
+        split = folder.rpartition("/")[2]
+        notes = f"of the folder '{split}'" if split in ("train", "test", "validation", "valid", "val") else ""
+        if isinstance(found, ValueError):
+            yield ListedPicture(where, found, notes)
+        else:
+            yield ListedPicture(replace(where, file=found), None, notes)
+
+
+def _joined(one: ListedPicture, other: ListedPicture) -> ListedPicture:
+    """What two lines say about one file. Raises FlowmodelError where they contradict each other."""
+    a, b = one.entry, other.entry
+    for column in ("group", "licence"):
+        said = getattr(a, column), getattr(b, column)
+        if all(said) and said[0] != said[1]:
+            raise FlowmodelError(
+                f"{b.line}: {column} of '{a.file}' is '{said[1]}', and '{said[0]}' in {a.line}; keep one of them"
+            )
+    another = (b.name,) if b.name and b.name != a.name and a.name else ()
+    captions = tuple(dict.fromkeys((*a.captions, *another, *b.captions)))
+    keywords = tuple(dict.fromkeys((*a.keywords, *b.keywords)))
+    entry = replace(
+        a, name=a.name or b.name, captions=captions, keywords=keywords, group=a.group or b.group, licence=a.licence or b.licence
+    )
+    return replace(one, entry=entry)
+
+
+def _one_format(pictures: list[ListedPicture]) -> tuple[list[ListedPicture], list[str]]:
+    """Without those that show an icon in a worse format and have the same texts; and their files."""
+    by_icon: dict[tuple[object, ...], list[str]] = {}
+    for picture in pictures:
+        if picture.missing is None:
+            by_icon.setdefault(_texts_of(picture), []).append(picture.file)
+    left_out = {file for of_icon in by_icon.values() for file in of_icon if file != best_format(of_icon)}
+    return [picture for picture in pictures if picture.file not in left_out], sorted(left_out)
+
+
+def _texts_of(picture: ListedPicture) -> tuple[object, ...]:
+    entry = picture.entry
+    return posixpath.splitext(entry.file)[0], entry.name, entry.captions, entry.keywords
+
+
+def _without_table(pictures: list[str], files: FolderFiles) -> Listing:
+    of_stem: dict[str, list[str]] = {}
+    for file in pictures:
+        of_stem.setdefault(posixpath.splitext(file)[0], []).append(file)
+    listing = Listing(files.folder, [])
+    described = 0
+    for stem, formats in of_stem.items():
+        file = best_format(formats)
+        captions = _beside(stem, files)
+        described += bool(captions)
+        name = "" if captions else name_of_file(file)
+        listing.pictures.append(
+            ListedPicture(Entry(file, name, captions=captions, line=str(files.folder / file)), named_by_file=not captions)
+        )
+    named = len(listing.pictures) - described
+    if described:
+        listing.remarks.append(f"{files.folder}: {described:,} pictures have their captions from text files beside them")
+    if named:
+        examples = [f"{p.file} is '{p.entry.name}'" for p in listing.pictures if p.entry.name]
+        listing.remarks.append(
+            f"{files.folder}: no captions {'for' if described else 'file, so'} {named:,} pictures"
+            f"{', which' if described else ''} are called as their files are ({_some(examples)}); captions.csv with the columns "
+            "file, name, keywords says it better"
+        )
+    listing.other_formats = sorted(set(pictures) - {picture.file for picture in listing.pictures})
+    return listing
+
+
+def _beside(stem: str, files: FolderFiles) -> tuple[str, ...]:
+    """The captions in the text file beside a picture, one a line; none where there is no such file."""
+    for ending in _TEXT_ENDINGS:
+        path = files.folder / (stem + ending)
+        if path.is_file():
+            content = files.read(stem + ending)
+            if isinstance(content, ValueError):
+                raise FlowmodelError(f"{path}: {content}")
+            try:
+                text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+            except UnicodeDecodeError as error:
+                problem = f"not in UTF-8 ({error.reason} at byte {error.start})"
+                raise FlowmodelError(f"{path}: {problem}; save it as UTF-8") from None
+            return tuple(plain for line in text.split("\n") if (plain := " ".join(line.split())))
+    return ()
+
+
+def name_of_file(file: str) -> str:
+    """What a file's name says of its picture: `arrows/ArrowLeft_24px.png` is `arrow left`; empty where it says nothing."""
+    stem = _SIZE.sub("", posixpath.splitext(posixpath.basename(file))[0].encode(errors="replace").decode())
+    stem = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", stem)
+    words = re.sub(r"[-_.\s]+", " ", stem).strip()
+    return words.lower() if words.isascii() else words
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
