@@ -1,7 +1,8 @@
-"""Open a picture file of unknown honesty: PNG, WebP, JPEG, GIF or SVG in, straight RGBA out, or a short reason why not."""
+"""Open a picture file of unknown honesty: SVG, PNG, WebP, JPEG and others in, straight RGBA out, or a short reason why not."""
 
 import io
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -17,9 +18,28 @@ MAX_EDGE = 4096
 MAX_BYTES = 16 * 2**20
 
 # By the ending of a file's name.
-_FORMATS = {".png": "PNG", ".webp": "WEBP", ".jpg": "JPEG", ".jpeg": "JPEG", ".gif": "GIF", ".svg": "SVG"}
+_FORMATS = {
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".gif": "GIF",
+    ".svg": "SVG",
+    ".svgz": "SVG",
+    ".avif": "AVIF",
+    ".apng": "PNG",
+    ".jfif": "JPEG",
+    ".jpe": "JPEG",
+    ".bmp": "BMP",
+    ".ico": "ICO",
+    ".icns": "ICNS",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
 ENDINGS = tuple(_FORMATS)
-_RASTER = ("PNG", "WEBP", "JPEG", "GIF")
+_RASTER = tuple(sorted(set(_FORMATS.values()) - {"SVG"}))
+_GZIP = b"\x1f\x8b"
+_LOOKED_AT = 100  # frames of an animation whose first ones are empty
 _ORIENTATION = 0x0112  # EXIF tag
 
 # Pillow warns of large pictures, for which our own limit is lower, and of damaged EXIF blocks, which are no reason to lose the
@@ -57,7 +77,8 @@ def open_picture(content: bytes, file: str, svg_pixels: int = 256) -> OpenedPict
         raise ValueError("empty file")
     if len(content) > MAX_BYTES:
         raise ValueError(f"larger than {MAX_BYTES // 2**20} MiB")
-    if suffix == ".svg":
+    if _FORMATS[suffix] == "SVG":
+        content = _unpacked(content) if content.startswith(_GZIP) else content
         png, notes = render_svg(content, svg_pixels)
         width, height = Image.open(io.BytesIO(png), formats=("PNG",)).size
         return OpenedPicture(png, width, height, notes)
@@ -96,7 +117,10 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bool]:
     try:
         frames = getattr(picture, "n_frames", 1) if expected != "JPEG" else 1
         if frames > 1:
-            notes.append(f"first of {frames} frames")
+            shown = _first_shown(picture, frames)
+            notes.append(
+                f"frame {shown + 1} of {frames}, the first that shows something" if shown else f"first of {frames} frames"
+            )
         turned = picture.getexif().get(_ORIENTATION, 1) != 1
         if turned:
             notes.append("turned upright as its EXIF data says")
@@ -107,6 +131,26 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bool]:
         return picture if picture.mode == "RGBA" else picture.convert("RGBA"), ", ".join(notes), frames == 1 and not turned
     except Exception as error:
         raise ValueError(f"corrupt {expected} ({_first_line(error)})") from None
+
+
+def _first_shown(picture: Image.Image, frames: int) -> int:
+    """Number of the first frame that isn't empty, to which `picture` is brought; 0 where all are."""
+    for number in range(min(frames, _LOOKED_AT)):
+        picture.seek(number)
+        if picture.convert("RGBA").getchannel("A").getbbox():
+            return number
+    picture.seek(0)
+    return 0
+
+
+def _unpacked(content: bytes) -> bytes:
+    try:
+        unpacked = zlib.decompressobj(wbits=31).decompress(content, MAX_BYTES + 1)
+    except zlib.error as error:
+        raise ValueError(f"corrupt gzip ({error})") from None
+    if len(unpacked) > MAX_BYTES:
+        raise ValueError(f"larger than {MAX_BYTES // 2**20} MiB when unpacked")
+    return unpacked
 
 
 def _high_byte(picture: Image.Image) -> Image.Image:

@@ -1,4 +1,5 @@
 import contextlib
+import gzip
 import io
 import struct
 import zlib
@@ -159,7 +160,7 @@ def test_cmyk_and_16_bit_colour_keep_their_colours() -> None:
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
-        ("x.bmp", b"BM", "is no picture by its name; the ending must be one of .png, .webp"),
+        ("x.psd", b"8BPS", "is no picture by its name; the ending must be one of .png, .webp"),
         ("x", b"", "is no picture by its name"),
         ("x.png", b"", "empty file"),
         ("x.webp", encode_png(plain()), "is a PNG picture, not the WEBP that its name says"),
@@ -171,3 +172,43 @@ def test_cmyk_and_16_bit_colour_keep_their_colours() -> None:
 def test_what_is_not_what_its_name_says_is_a_value_error(file: str, content: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         open_picture(content, file)
+
+
+@pytest.mark.parametrize(
+    ("ending", "name"),
+    [
+        (".bmp", "BMP"),
+        (".ico", "ICO"),
+        (".icns", "ICNS"),
+        (".tif", "TIFF"),
+        (".tiff", "TIFF"),
+        (".jfif", "JPEG"),
+        (".avif", "AVIF"),
+    ],
+)
+def test_more_of_pillows_formats_are_read(ending: str, name: str) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(plain((20, 160, 60, 255), 32, 32)).convert("RGB" if name in ("BMP", "JPEG") else "RGBA").save(buffer, name)
+    opened = open_picture(buffer.getvalue(), f"leaf{ending}")
+    assert np.abs(decode_png(opened.png)[16, 16].astype(int) - (20, 160, 60, 255)).max() <= 8
+    with pytest.raises(ValueError, match=f"is a {name} picture, not the GIF that its name says"):
+        open_picture(buffer.getvalue(), "leaf.gif")
+
+
+def test_packed_svg_is_unpacked_within_limits() -> None:
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><rect width="1" height="1" fill="#14a03c"/></svg>'
+    for name in ("leaf.svgz", "leaf.svg"):
+        assert decode_png(open_picture(gzip.compress(svg), name, 8).png)[4, 4].tolist() == [20, 160, 60, 255]
+    with pytest.raises(ValueError, match="larger than 16 MiB when unpacked"):
+        open_picture(gzip.compress(bytes(MAX_BYTES + 1)), "bomb.svgz")
+    with pytest.raises(ValueError, match="corrupt gzip"):
+        open_picture(b"\x1f\x8bnothing", "leaf.svgz")
+
+
+def test_an_animation_that_begins_empty_is_its_first_frame_that_shows_something() -> None:
+    empty, leaf, other = (Image.fromarray(plain(colour)) for colour in ((0, 0, 0, 0), (20, 160, 60, 255), (200, 0, 0, 255)))
+    buffer = io.BytesIO()
+    empty.save(buffer, "GIF", save_all=True, append_images=[leaf, other], disposal=2)
+    opened = open_picture(buffer.getvalue(), "leaf.gif")
+    assert decode_png(opened.png)[4, 4].tolist() == [20, 160, 60, 255]
+    assert opened.notes == "frame 2 of 3, the first that shows something"
