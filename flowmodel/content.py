@@ -9,16 +9,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.types as types
 
 from flowmodel.errors import FlowmodelError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a digest of tensors needs no pyarrow, and one of a table comes after it
+    import pyarrow as pa
     from torch import Tensor
 
 
-def table_digest(table: pa.Table) -> str:
+def table_digest(table: "pa.Table") -> str:
     """SHA-256 of the values in `table` by column, with their kinds, and of its text metadata.
 
     The order of the rows counts, that of the columns doesn't. Raises FlowmodelError for a column with nulls or of a kind that no
@@ -46,7 +45,10 @@ def tensors_digest(tensors: "Mapping[str, Tensor]") -> str:
     return digest.hexdigest()
 
 
-def _add(digest: Any, array: pa.Array, name: str) -> None:
+def _add(digest: Any, array: "pa.Array", name: str) -> None:
+    import pyarrow as pa
+    import pyarrow.types as types
+
     kind = array.type
     if types.is_string(kind) or types.is_large_string(kind) or types.is_binary(kind) or types.is_large_binary(kind):
         is_text = types.is_string(kind) or types.is_large_string(kind)
@@ -69,7 +71,7 @@ def _add(digest: Any, array: pa.Array, name: str) -> None:
         raise FlowmodelError(f"column '{name}': {kind} is no kind of value that a table of this project has")
 
 
-def _offsets(array: pa.LargeBinaryArray) -> np.ndarray:
+def _offsets(array: "pa.LargeBinaryArray") -> np.ndarray:
     """Where each value begins in the array's bytes, and where the last one ends."""
     buffer = array.buffers()[1]
     return np.frombuffer(buffer, np.int64)[array.offset : array.offset + len(array) + 1] if buffer else np.zeros(1, np.int64)

@@ -14,14 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from flowmodel.content import table_digest
 from flowmodel.errors import FlowmodelError
+
+if TYPE_CHECKING:  # drawing needs no tables: pyarrow is imported where one is read or written
+    import pyarrow as pa
 
 _TICK_NS = 20_000_000
 _digests: dict[tuple[int, ...], str] = {}
@@ -41,7 +40,11 @@ class Artifact:
     def of(cls, path: Path) -> "Artifact":
         """Raises FlowmodelError when a table can't be read."""
         path = Path(path)
-        return cls(path, table_digest(read_parquet(path)) if path.suffix == ".parquet" else sha256_file(path))
+        if path.suffix != ".parquet":
+            return cls(path, sha256_file(path))
+        from flowmodel.content import table_digest
+
+        return cls(path, table_digest(read_parquet(path)))
 
 
 @contextmanager
@@ -118,8 +121,10 @@ def read_json(path: Path) -> Any:
         raise FlowmodelError(f"{path}: not valid JSON ({error}); remove it and make it again") from None
 
 
-def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | None = None) -> Path:
+def write_parquet(path: Path, table: "pa.Table", metadata: Mapping[str, str] | None = None) -> Path:
     """Write `table`, with `metadata` (text to text) in the file's schema metadata."""
+    import pyarrow.parquet as pq
+
     table = table.replace_schema_metadata({k: str(v) for k, v in (metadata or {}).items()} or None)
     with atomic_path(path) as temporary:
         floats, others = _columns(table.schema)
@@ -134,8 +139,11 @@ def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | Non
     return Path(path)
 
 
-def _columns(schema: pa.Schema) -> tuple[list[str], list[str]]:
+def _columns(schema: "pa.Schema") -> tuple[list[str], list[str]]:
     """Parquet's names of the columns of floating point numbers, in lists too, and of all others."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     sink = pa.BufferOutputStream()
     pq.write_metadata(schema, sink)
     parquet = pq.read_metadata(pa.BufferReader(sink.getvalue())).schema
@@ -144,8 +152,11 @@ def _columns(schema: pa.Schema) -> tuple[list[str], list[str]]:
     return floats, [c.path for c in columns if c.path not in floats]
 
 
-def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+def read_parquet(path: Path, columns: list[str] | None = None) -> "pa.Table":
     """Raises FlowmodelError when the file is missing, is not Parquet or lacks one of `columns`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         table = pq.read_table(path, columns=columns)
     except FileNotFoundError:
@@ -161,6 +172,9 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
 
 def parquet_metadata(path: Path) -> dict[str, str]:
     """The text metadata that :func:`write_parquet` stored; raises FlowmodelError when the file can't be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         raw = pq.read_schema(path).metadata or {}
     except PermissionError:

@@ -1,11 +1,17 @@
 """Where generated things lie: one folder, `data/store` of the checkout, or wherever FLOWMODEL_STORE points."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 IS_CHECKOUT = (PROJECT_ROOT / "pyproject.toml").is_file()  # else this is an installed package
+
+
+def shown_uri(uri: str) -> str:
+    """An address of MLflow without a password."""
+    return re.sub(r"//[^/@]*@", "//", uri)
 
 
 @dataclass(frozen=True)

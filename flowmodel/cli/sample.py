@@ -33,7 +33,6 @@ def sample(
     from flowmodel.images.grid import picture_grid
     from flowmodel.images.rgba import to_image
     from flowmodel.images.save import file_stem, save_image
-    from flowmodel.model.animation import draw_animation
     from flowmodel.model.generator import Generator
     from flowmodel.store import Store
 
@@ -52,6 +51,8 @@ def sample(
             labels.append(prompt)
             save_image(images[-1], folder / f"{stem}-{number}.png")
         if animate:
+            from flowmodel.model.animation import draw_animation
+
             draw_animation(generator, asked, folder / f"{stem}-animated.png", seed, steps, guidance, finish=finish)
     save_image(picture_grid(images, columns=count if count > 1 else 8, labels=labels), out)
     nfe = f"{generator.nfe(steps, guidance)} network evaluations a picture"

@@ -1,14 +1,18 @@
 """What the last pipeline run has made, for someone who looks at a terminal."""
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.table import Table
 
 from flowmodel.cli import common
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.files import read_json
 from flowmodel.recipes.split import Split
 from flowmodel.store import Store
+
+if TYPE_CHECKING:
+    from flowmodel.evaluation.report import EvaluationReport
 
 _ROWS = (
     ("KID (lower is better)", "kid", "{:.4f}"),
@@ -20,7 +24,7 @@ _ROWS = (
 _SPLITS = (Split.TRAIN, Split.UNSEEN_CONCEPT)
 
 
-def metrics_table(report: EvaluationReport) -> Table:
+def metrics_table(report: "EvaluationReport") -> Table:
     """The scores of trained and unseen captions, each beside what real icons score."""
     settings, metrics, real = report.settings, report.metrics, report.reference.real
     finisher = f", finisher of {settings.finisher.parameters / 1e6:.2f} M" if settings.finisher else ""
@@ -43,6 +47,8 @@ def metrics_table(report: EvaluationReport) -> Table:
 
 def print_summary(store: Store, console: Console) -> None:
     """Raises FlowmodelError when no pipeline run has come to its end in `store`."""
+    from flowmodel.evaluation.report import EvaluationReport
+
     released = store.released
     if not released.exists():
         raise FlowmodelError(f"{released}: nothing is registered in this store yet; run: make quickstart")

@@ -5,12 +5,14 @@ or go out; everything between is premultiplied, so that the colour of a transpar
 """
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _COLOUR, _ALPHA = np.meshgrid(np.arange(256, dtype=np.uint32), np.arange(256, dtype=np.uint32))
 # Result by (alpha, colour): looking it up is several times faster than dividing.
@@ -40,7 +42,7 @@ def _look_up(table: NDArray[np.uint8], rgba_HW4: NDArray[np.uint8]) -> NDArray[n
     return out_HW4
 
 
-def pixels(rgba: pa.ChunkedArray, size: int) -> NDArray[np.uint8]:
+def pixels(rgba: "pa.ChunkedArray", size: int) -> NDArray[np.uint8]:
     """The column `rgba` of usable normalized icons as one array of its own, uint8 (N, 4, size, size)."""
     pictures = [np.frombuffer(value.as_buffer(), np.uint8) for value in rgba]
     return np.stack(pictures).reshape(-1, 4, size, size) if pictures else np.zeros((0, 4, size, size), np.uint8)

@@ -1,6 +1,7 @@
-"""From what a person writes after `--model` to a checkpoint file. MLflow is imported only where the registry is asked.
+"""From what a person writes after `--model` to a checkpoint file.
 
-A look-up asks for one version of one model, whatever else lies on the server, and writes nothing there.
+MLflow is imported only where its database alone doesn't answer. A look-up asks for one version of one model, whatever else lies
+on the server, and writes nothing there.
 """
 
 import atexit
@@ -14,7 +15,8 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.files import atomic_path, sha256_file
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.pretrained import PRETRAINED, pretrained_weights
-from flowmodel.store import Store
+from flowmodel.registry.lookup import has_model, registered_checkpoint
+from flowmodel.store import Store, shown_uri
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -56,6 +58,10 @@ def resolve_model(store: Store, reference: str | None) -> Checkpoint:
 
 
 def _from_registry(store: Store, name: str, alias: str | None, number: str | None) -> Checkpoint:
+    if has_model(store, name) is False:
+        raise _nothing(shown_uri(store.mlflow_uri), name)
+    if (known := registered_checkpoint(store, name, alias, number)) is not None:
+        return known
     from flowmodel.registry.tracking import Tracking
 
     tracking = Tracking.of(store)
@@ -74,8 +80,7 @@ def find_version(tracking: "Tracking", name: str, *, alias: str | None = None, n
 
     from flowmodel.registry.tracking import NotFound
 
-    words = "no model is registered yet; run `make quickstart`" if name == MODEL_NAME else f"no model '{name}' is registered"
-    nothing = NothingRegistered(f"MLflow store {tracking.shown_uri}: {words}, or give the path of a checkpoint")
+    nothing = _nothing(tracking.shown_uri, name)
     try:
         client = tracking.reader
     except NotFound:
@@ -99,6 +104,11 @@ def find_version(tracking: "Tracking", name: str, *, alias: str | None = None, n
     known += [f"models:/{name}@{each}" for each in sorted(aliases)]
     wanted = f"models:/{name}@{alias}" if alias else f"models:/{name}/{number}"
     raise NotFound(f"model '{wanted}': not in MLflow store {tracking.shown_uri}; there are {', '.join(known) or 'no versions'}")
+
+
+def _nothing(shown: str, name: str) -> NothingRegistered:
+    words = "no model is registered yet; run `make quickstart`" if name == MODEL_NAME else f"no model '{name}' is registered"
+    return NothingRegistered(f"MLflow store {shown}: {words}, or give the path of a checkpoint")
 
 
 def versions_of(tracking: "Tracking", name: str, checkpoint_digest: str | None = None) -> "list[ModelVersion]":

@@ -56,9 +56,14 @@ def read_only_uri(database: Path) -> str:
 
 def require_readable(database: Path) -> None:
     """Raises sqlite3.Error within seconds where MLflow would try for minutes. Writes nothing, takes no lock of a writer."""
-    path = str(database).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_LOCK_SECONDS)) as connection:
+    with closing(sqlite3.connect(read_only(database), uri=True, timeout=_LOCK_SECONDS)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
+def read_only(database: Path) -> str:
+    """SQLite's own address of the file, opened so that nothing can be written."""
+    path = str(database).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+    return f"file:{path}?mode=ro"
 
 
 def prepare(database: Path, artifacts: Path | None = None) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.registry import sqlite
-from flowmodel.store import Store
+from flowmodel.store import Store, shown_uri
 
 EXPERIMENT = "flowmodel"
 
@@ -112,7 +111,7 @@ class Tracking:
     @property
     def shown_uri(self) -> str:
         """Without a password."""
-        return re.sub(r"//[^/@]*@", "//", self.uri)
+        return shown_uri(self.uri)
 
     @property
     def ui_address(self) -> str:

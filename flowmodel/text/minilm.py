@@ -104,7 +104,7 @@ class Tower(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.words = nn.Embedding(_WORDS, WIDTH)
+        self.words = nn.Embedding.from_pretrained(torch.empty(_WORDS, WIDTH))  # half of all weights need not be drawn at random
         self.positions = nn.Embedding(_POSITIONS, WIDTH)
         self.segments = nn.Embedding(2, WIDTH)  # of pairs of texts; here there is only the first of two
         self.norm = nn.LayerNorm(WIDTH, eps=_EPSILON)

@@ -1,0 +1,60 @@
+"""A registered model as MLflow's SQLite file has it, read without MLflow: importing that takes longer than drawing an icon.
+
+Only what is certain is answered here. Where anything is unusual (another schema, a locked file, artifacts that are gone), MLflow
+is asked, which finds out what is wrong.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import yaml
+
+from flowmodel.model.checkpoint import Checkpoint
+from flowmodel.registry.sqlite import current_path, database_of, is_of_the_store, local_path, read_only
+from flowmodel.store import Store
+
+_LOCK_SECONDS = 0.2
+_VERSION = "SELECT coalesce(nullif(storage_location, ''), source) FROM model_versions WHERE name = ? AND version = "
+_BY_ALIAS = _VERSION + "(SELECT version FROM registered_model_aliases WHERE name = model_versions.name AND alias = ?)"
+
+
+def has_model(store: Store, name: str) -> bool | None:
+    """Whether a model `name` is registered in the SQLite file that `store` has for MLflow; None where MLflow is to be asked."""
+    database = database_of(store.mlflow_uri)
+    if database is None:
+        return None
+    try:
+        database.stat()
+        return bool(_rows(database, "SELECT 1 FROM registered_models WHERE name = ?", name))
+    except FileNotFoundError:
+        return False
+    except (sqlite3.Error, OSError):
+        return None
+
+
+def registered_checkpoint(store: Store, name: str, alias: str | None, number: str | None) -> Checkpoint | None:
+    """The checkpoint of the version with that alias or number; None where MLflow is to be asked.
+
+    Raises FlowmodelError when what lies there is no checkpoint of this project.
+    """
+    database = database_of(store.mlflow_uri)
+    if database is None:
+        return None
+    try:
+        found = _rows(database, _BY_ALIAS, name, alias) if alias else _rows(database, _VERSION + "?", name, str(number))
+        [(address,)] = found
+        is_own = is_of_the_store(database, store)
+        folder = current_path(address, store.mlflow_artifacts.resolve()) if is_own else local_path(address)
+        assert folder is not None
+        description = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+        path = folder / description["flavors"]["python_function"]["artifacts"]["checkpoint"]["path"]
+        path.open("rb").close()
+    except (sqlite3.Error, ValueError, AssertionError, OSError, yaml.YAMLError, KeyError, TypeError):
+        return None
+    return Checkpoint.open(path)
+
+
+def _rows(database: Path, query: str, *values: str) -> list[tuple[str]]:
+    with closing(sqlite3.connect(read_only(database), uri=True, timeout=_LOCK_SECONDS)) as connection:
+        return connection.execute(query, values).fetchall()
