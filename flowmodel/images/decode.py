@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from flowmodel.images.rgba import encode_png
-from flowmodel.images.svg import render_svg
+from flowmodel.images.svg.render import render_svg
 
 # An icon is small; a larger picture is a mistake or a decompression bomb.
 MAX_EDGE = 4096

@@ -16,7 +16,7 @@ from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.iconify_svg import Icon, icon_svg, resolve_icons
 from flowmodel.errors import FlowmodelError
 from flowmodel.images.decode import decode_png
-from flowmodel.images.svg import render_svg
+from flowmodel.images.svg.render import render_svg
 from flowmodel.tables import ICONS
 from tests.data.sources.packages import put_in_downloads
 from tests.data.sources.registry import Registry
@@ -196,7 +196,7 @@ def test_an_icon_that_can_not_be_drawn_is_quarantined_and_the_rest_goes_on(conte
     icons = read(context, data)
     assert icons.index[icons["status"] == "ok"].tolist() == ["good"]
     reasons = icons["reason"].to_dict()
-    assert reasons["unclosed"].startswith("unclosed.svg: corrupt SVG (mismatched tag")
+    assert reasons["unclosed"].startswith("unclosed.svg: corrupt SVG (Opening and ending tag mismatch")
     assert reasons["empty"] == "empty.svg: has no drawing (body)"
     assert reasons["flat"] == "flat.svg: its size is 16 x 0"
     assert reasons["wordy"] == "wordy.svg: its width is no number: 'wide'"

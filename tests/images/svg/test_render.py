@@ -17,12 +17,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from flowmodel.images import svg
 from flowmodel.images.decode import decode_png, open_picture
-from flowmodel.images.svg import render_svg
+from flowmodel.images.svg import render
+from flowmodel.images.svg.render import render_svg
 
 NS = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 SQUARE = f'<svg {NS} viewBox="0 0 2 2"><rect width="1" height="1" fill="#f00"/></svg>'
+
+# Something to see in every view box.
+GROUND = '<rect x="-99" y="-99" width="999" height="999"/><rect width="100%" height="100%"/>'
 
 
 def svg_of(body: str, attributes: str = 'viewBox="0 0 2 2"') -> bytes:
@@ -31,7 +34,7 @@ def svg_of(body: str, attributes: str = 'viewBox="0 0 2 2"') -> bytes:
 
 def size(attributes: str, pixels: int = 64) -> tuple[int, int]:
     """Width and height."""
-    height, width = decode_png(render_svg(svg_of("<path/>", attributes), pixels)[0]).shape[:2]
+    height, width = decode_png(render_svg(svg_of(GROUND, attributes), pixels)[0]).shape[:2]
     return width, height
 
 
@@ -51,7 +54,7 @@ def test_a_picture_has_its_colours_and_a_transparent_ground() -> None:
         ('width="10" height="20"', (32, 64)),
         ('width="2in" height="1in" viewBox="0 0 1 1"', (64, 32)),
         ('width="100%" height="100%" viewBox="0 0 4 2"', (64, 32)),
-        ('width="100%" height="100000000" viewBox="0 0 10 1"', (1, 64)),
+        ('width="100%" height="1000" viewBox="0 0 10 1"', (1, 64)),
         ('viewBox="0 0 1 100000000"', (1, 64)),
         ("", (64, 64)),
     ],
@@ -91,11 +94,9 @@ def test_what_may_stand_before_the_picture_does_not_matter(start: str) -> None:
     ("content", "reason"),
     [
         (b"", "corrupt SVG"),
-        (b"\x89PNG\r\n", "not an SVG picture in UTF-8"),
+        (b"\x89PNG\r\n", "not an SVG picture: it does not start with an element"),
         (b"<html></html>", "not an SVG picture: its outermost element is <html>"),
         (SQUARE.encode()[:-9], "corrupt SVG"),
-        (SQUARE.encode("utf-16"), "not an SVG picture in UTF-8"),
-        (b'<!DOCTYPE svg [<!ENTITY a "x">]>' + SQUARE.encode(), "declares XML entities"),
         (svg_of("&undeclared;"), "corrupt SVG"),
         (svg_of('<image href="/etc/passwd"/>'), r"shows another file \(/etc/passwd\); embed it"),
         (svg_of('<image xlink:href="file:///etc/passwd"/>'), "shows another file"),
@@ -113,9 +114,10 @@ def test_no_file_of_the_machine_is_shown_through_a_picture_in_the_picture(tmp_pa
     Image.new("RGB", (4, 4), "red").save(tmp_path / "secret.png")
     inner = svg_of(f'<image href="{tmp_path / "secret.png"}" width="2" height="2"/>')
     outer = svg_of(f'<image href="data:image/svg+xml;base64,{base64.b64encode(inner).decode()}" width="2" height="2"/>')
-    assert not decode_png(render_svg(outer, 16)[0]).any()
+    with pytest.raises(ValueError, match="shows another file"):
+        render_svg(outer, 16)
     rule = f'rect {{ fill: url("file://{tmp_path / "secret.png"}") }}'
-    style = svg_of(f'<style>{rule}</style><rect width="2" height="2" fill="none"/>')
+    style = svg_of(f'<style>{rule}</style><rect width="2" height="2" fill="none"/><circle r="1" fill="#00f"/>')
     assert not (decode_png(render_svg(style, 16)[0])[..., 0] > 0).any()
 
 
@@ -127,9 +129,9 @@ def test_an_embedded_picture_is_shown() -> None:
 
 
 def test_text_is_not_drawn_and_the_note_says_so() -> None:
-    png, note = render_svg(svg_of('<text y="2" font-size="2">A</text>'), 16)
-    assert note == "text in it is not drawn"
-    assert not decode_png(png).any()
+    assert render_svg(svg_of('<path d="M0 0h1v1"/><text y="2" font-size="2">A</text>'), 16)[1] == "text in it is not drawn"
+    with pytest.raises(ValueError, match=r"shows nothing when it is drawn \(it is text, which is not drawn"):
+        render_svg(svg_of('<text y="2" font-size="2">A</text>'), 16)
     assert render_svg(SQUARE.encode(), 16)[1] == ""
 
 
@@ -170,7 +172,7 @@ def test_a_picture_made_to_exhaust_stack_or_memory_gives_a_picture_or_a_reason_a
 
 
 def test_a_picture_that_takes_for_ever_is_given_up_and_the_next_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(svg, "DRAW_SECONDS", 1.0)
+    monkeypatch.setattr(render, "DRAW_SECONDS", 1.0)
     noise = '<filter id="f"><feTurbulence baseFrequency=".5" numOctaves="100000000"/></filter>'
     endless = f'{noise}<rect filter="url(#f)" width="2" height="2"/>'
     started = time.monotonic()
@@ -207,7 +209,7 @@ def test_a_forked_process_does_not_disturb_the_pictures_of_the_first() -> None:
 
 SCRIPT = f"""
 import psutil
-from flowmodel.images.svg import render_svg
+from flowmodel.images.svg.render import render_svg
 print(len(render_svg({SQUARE.encode()!r}, 16)[0]), *[worker.pid for worker in psutil.Process().children()], flush=True)
 """
 

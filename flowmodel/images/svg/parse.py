@@ -1,0 +1,167 @@
+"""Bytes of an SVG file to a tree, as an XML parser of a browser would read them."""
+
+import gzip
+import io
+import re
+import zlib
+from typing import TypeAlias
+
+from lxml import etree
+
+SVG = "http://www.w3.org/2000/svg"
+XHTML = "http://www.w3.org/1999/xhtml"
+_XLINK = "http://www.w3.org/1999/xlink"
+_XML = "http://www.w3.org/XML/1998/namespace"
+
+ANIMATIONS = ("animate", "animateTransform", "animateMotion", "animateColor", "set")
+
+# A file of icons is small; `.svgz` may unpack to more than memory holds.
+_MAX_BYTES = 32 * 2**20
+_REFERRING = ("image", "feImage", "use")
+_WRONG = re.compile(rb"^(<\?xml[^>]{0,200}?)\s+encoding\s*=\s*[\"'](?:utf-?(?:16|32)|ucs-?[24])(?:le|be)?[\"']", re.IGNORECASE)
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
+
+Element: TypeAlias = etree._Element
+
+
+def parse_svg(content: bytes) -> Element:
+    """The outermost element of `content`, without comments, programs' own elements, scripts and `xlink:`.
+
+    Any encoding that the file declares is read, entities that it defines itself are put in place, and where it names no
+    namespaces, as markup cut out of a web page, they are SVG's. Raises ValueError with a short reason: not SVG, not well-formed,
+    entities that grow without bound or lie outside of the file, or showing another file.
+    """
+    root = _tree(_unpacked(content))
+    if local(root) != "svg":
+        raise ValueError(f"not an SVG picture: its outermost element is <{local(root)[:40]}>")
+    _normalize(root)
+    return root
+
+
+def local(element: Element) -> str:
+    """An element's name without its namespace."""
+    return str(element.tag).rpartition("}")[2]
+
+
+def is_svg(element: Element) -> bool:
+    """Whether the element is one of SVG's, as opposed to HTML's inside of a `foreignObject`."""
+    return str(element.tag).startswith(f"{{{SVG}}}")
+
+
+def _unpacked(content: bytes) -> bytes:
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            with gzip.open(io.BytesIO(content)) as file:
+                content = file.read(_MAX_BYTES + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"corrupt SVG (compressed: {error})") from None
+        if len(content) > _MAX_BYTES:
+            raise ValueError(f"corrupt SVG (unpacks to more than {_MAX_BYTES // 2**20} MiB)")
+    if content.startswith(_UTF_16):
+        return content
+    # Spaces in front of the declaration are against the rules, and of no consequence; so is a wrong "utf-16" in it.
+    return _WRONG.sub(rb"\1", content.removeprefix(b"\xef\xbb\xbf").lstrip(), count=1)
+
+
+def _parser(recover: bool) -> etree.XMLParser:
+    # Not `huge_tree`: its limits are what stops bombs of entities and of depth.
+    return etree.XMLParser(
+        resolve_entities="internal",
+        no_network=True,
+        load_dtd=False,
+        attribute_defaults=False,
+        remove_comments=True,
+        remove_pis=True,
+        strip_cdata=True,
+        huge_tree=False,
+        recover=recover,
+    )
+
+
+def _tree(content: bytes) -> Element:
+    if not content:
+        raise ValueError("corrupt SVG (no element found)")
+    if not content.startswith((b"<", *_UTF_16)):
+        raise ValueError("not an SVG picture: it does not start with an element")
+    parser = _parser(recover=False)
+    try:
+        root = etree.fromstring(content, parser)
+    except etree.XMLSyntaxError as error:
+        root = _without_namespaces(content, parser, error)
+    except (ValueError, LookupError) as error:  # an encoding that nobody knows
+        raise ValueError(f"corrupt SVG ({_short(error)})") from None
+    if root is None:
+        raise ValueError("corrupt SVG (no element found)")
+    internal = root.getroottree().docinfo.internalDTD
+    for entity in internal.iterentities() if internal is not None else ():
+        if entity.system_url:
+            raise ValueError(f"declares an entity that lies outside of it ({str(entity.system_url)[:60]}); save it as plain SVG")
+    return root
+
+
+def _without_namespaces(content: bytes, parser: etree.XMLParser, error: etree.XMLSyntaxError) -> Element:
+    """The tree of a file whose only mistake are prefixes that it doesn't declare, which markup of web pages may leave out."""
+    problems = list(parser.error_log)
+    if problems and all(problem.domain_name == "NAMESPACE" for problem in problems):
+        root = etree.fromstring(content, _parser(recover=True))
+        if root is not None:
+            return root
+    entities = [problem for problem in problems if "ntity" in problem.message]
+    if entities and b"<!ENTITY" in content:
+        why = _short(entities[0].message)
+        raise ValueError(f"declares XML entities that lie outside of it or grow without bound ({why}); save it as plain SVG")
+    raise ValueError(f"corrupt SVG ({_short(error)})")
+
+
+def _normalize(root: Element) -> None:
+    bare = not is_svg(root)
+    for element in list(root.iter()):
+        tag = element.tag
+        if not isinstance(tag, str):  # an entity that wasn't put in place
+            _remove(element)
+            continue
+        if bare and "}" not in tag:
+            element.tag = f"{{{SVG}}}{tag}"
+        elif not tag.startswith((f"{{{SVG}}}", f"{{{XHTML}}}")):
+            _remove(element)  # what a drawing program tells itself
+            continue
+        if local(element) == "script":
+            _remove(element)
+            continue
+        _normalize_attributes(element)
+        if is_svg(element) and local(element) in _REFERRING:
+            _check_reference(element)
+
+
+def _normalize_attributes(element: Element) -> None:
+    for name in list(element.attrib):
+        namespace, _, bare = str(name).rpartition("}")
+        prefix, _, prefixed = bare.rpartition(":")  # of a prefix that isn't declared
+        if namespace == f"{{{_XLINK}" or prefix == "xlink":
+            value = element.attrib.pop(name)
+            if (prefixed or bare) == "href" and "href" not in element.attrib:
+                element.set("href", value)
+        elif (namespace and namespace != f"{{{_XML}") or prefix:
+            del element.attrib[name]
+
+
+def _check_reference(element: Element) -> None:
+    target = (element.get("href") or "").strip()
+    if target and not target.startswith(("#", "data:")):
+        raise ValueError(f"shows another file ({target[:60]}); embed it")
+
+
+def _remove(element: Element) -> None:
+    parent = element.getparent()
+    if parent is not None:
+        previous, tail = element.getprevious(), element.tail or ""
+        if previous is not None:
+            previous.tail = (previous.tail or "") + tail
+        else:
+            parent.text = (parent.text or "") + tail
+        parent.remove(element)
+
+
+def _short(error: object) -> str:
+    text = error.msg if isinstance(error, etree.XMLSyntaxError) and error.msg else str(error)
+    return (text.splitlines() or [type(error).__name__])[0][:120]

@@ -1,0 +1,91 @@
+"""SVG to PNG, for pictures that nobody has looked at."""
+
+import atexit
+import base64
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from flowmodel.images.svg import worker
+
+# No icon takes a second to draw; the limit allows for a busy machine.
+DRAW_SECONDS = 20.0
+
+
+def render_svg(svg: bytes, pixels: int) -> tuple[bytes, str]:
+    """PNG bytes of `svg`, its longer edge `pixels` long, and notes for the person who looks at it (empty for none).
+
+    Drawn as a browser shows it on a light page, an animation at its end, and in a process of its own: safe to call from several
+    threads, which then draw side by side. No system fonts are used, so that a set looks the same on every machine; text is
+    therefore not drawn, and a note says so.
+    Raises ValueError with a short reason: not SVG, not well-formed, with entities that grow without bound or lie outside of it,
+    showing another file (which resvg would read from this machine), made to exhaust time, memory or stack; and where the picture
+    would lack a paint that a browser shows, or shows nothing.
+    """
+    try:
+        worker = _idle.pop()
+    except IndexError:
+        worker = _Worker()
+    answer = worker.draw(svg, pixels)  # on an error the worker is gone
+    _idle.append(worker)
+    if "reason" in answer:
+        raise ValueError(answer["reason"])
+    return base64.b64decode(answer["png"]), answer["notes"]
+
+
+class _Worker:
+    """A running worker.py; drawing is one request at a time."""
+
+    def __init__(self) -> None:
+        if importlib.util.find_spec("resvg_py") is None:  # or its absence would look like a crash
+            raise ImportError("resvg_py is not installed")
+        self._process = subprocess.Popen(
+            # -P: the script's folder, with modules named like others', stays out of the import path.
+            [sys.executable, "-P", str(Path(worker.__file__))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="ascii",
+        )
+
+    def draw(self, svg: bytes, pixels: int) -> dict[str, str]:
+        """What worker.py answers; raises ValueError when the process had to end."""
+        requests, answers = self._process.stdin, self._process.stdout
+        assert requests is not None and answers is not None
+        timer = threading.Timer(DRAW_SECONDS, self._process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            print(json.dumps([base64.b64encode(svg).decode(), pixels]), file=requests, flush=True)
+            answer: dict[str, str] = json.loads(answers.readline())
+            return answer
+        except (OSError, json.JSONDecodeError):  # the answer is empty or half a line where the process died
+            self.end()
+            if timer.finished.is_set():
+                raise ValueError(f"takes longer than {DRAW_SECONDS:.0f} s to draw") from None
+            raise ValueError("makes the renderer crash; it is nested too deep or far too large") from None
+        finally:
+            timer.cancel()
+
+    def end(self) -> None:
+        with suppress(OSError), self._process:  # something may still be in its buffer
+            self._process.kill()
+
+
+_idle: list[_Worker] = []
+
+
+@atexit.register
+def _end_idle() -> None:
+    while _idle:
+        _idle.pop().end()
+
+
+if hasattr(os, "register_at_fork"):
+    # Two processes must not talk to one worker.
+    os.register_at_fork(after_in_child=_idle.clear)

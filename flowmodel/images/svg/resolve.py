@@ -1,0 +1,110 @@
+"""The list of steps from a file's bytes to SVG that any renderer draws as a browser does, and what gets lost on the way."""
+
+import base64
+import binascii
+import re
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+from flowmodel.images.svg.boxes import view_box
+from flowmodel.images.svg.cascade import apply_styles
+from flowmodel.images.svg.effects import Effect
+from flowmodel.images.svg.html_paint import draw_html
+from flowmodel.images.svg.moments import at_moment, moments
+from flowmodel.images.svg.parse import Element, is_svg, local, parse_svg
+from flowmodel.images.svg.smil import take_smil
+
+_MAX_NESTING = 3  # of pictures in pictures
+_SHAPES = frozenset(["path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "image", "text"])
+_REFERENCE = re.compile(r"url\(\s*['\"]?#([^'\")]+)['\"]?\s*\)")
+
+
+@dataclass
+class Resolved:
+    """A picture without style sheets, variables, HTML and animations.
+
+    Attributes:
+        root: its tree, at the first instant of its animations.
+        effects: of its animations.
+        lost: paints that a browser shows and that this picture lacks, in few words each.
+        notes: what else a person may want to know.
+    """
+
+    root: Element
+    effects: Sequence[Effect] = ()
+    lost: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def texts(self) -> list[str]:
+        """The picture as SVG, at every moment of its animations that may be shown."""
+        texts = []
+        for time in moments(self.effects):
+            with at_moment(self.effects, time):
+                texts.append(etree.tostring(self.root, encoding="unicode", with_tail=False))
+        return texts
+
+
+def resolve(content: bytes, nesting: int = 0) -> Resolved:
+    """Read the bytes of a file and bring it to what a renderer knows.
+
+    Raises ValueError as :func:`flowmodel.images.svg.parse.parse_svg` does.
+    """
+    root = parse_svg(content)
+    notes: list[str] = []
+    if any(local(element) == "text" and "".join(element.itertext()).strip() for element in root.iter() if is_svg(element)):
+        notes.append("text in it is not drawn")
+    _resolve_embedded(root, nesting)
+    lost = draw_html(root)
+    styles = apply_styles(root, view_box(root))
+    effects = [*styles.effects, *take_smil(root)]
+    if any(effect.begins for effect in effects):
+        notes.append("a moment of its animation" if len(moments(effects)) > 1 else "the end of its animation")
+    if _refers_nowhere(root):
+        notes.append("refers to a part that is not in it")
+    return Resolved(root, effects, [*lost, *styles.lost], [*notes, *sorted(styles.notes)])
+
+
+def why_empty(root: Element) -> str:
+    """Why a picture of `root` may show nothing, in few words; empty for no idea."""
+    shapes = [element for element in root.iter() if is_svg(element) and local(element) in _SHAPES]
+    if not shapes:
+        return "it holds no shapes"
+    if all(local(shape) == "text" for shape in shapes):
+        return "it is text, which is not drawn"
+    used = {(element.get("href") or "")[1:] for element in root.iter() if local(element) == "use"}
+    if all(any(local(above) == "symbol" and above.get("id") not in used for above in shape.iterancestors()) for shape in shapes):
+        return "it is a sprite: symbols that nothing uses; save each as a file of its own"
+    return ""
+
+
+def _refers_nowhere(root: Element) -> bool:
+    ids = {element.get("id") for element in root.iter()}
+    for element in root.iter():
+        href = element.get("href") or ""
+        if href.startswith("#") and local(element) != "a" and href[1:] not in ids:
+            return True
+        for value in element.attrib.values():
+            if "url(" in value and any(target not in ids for target in _REFERENCE.findall(value)):
+                return True
+    return False
+
+
+def _resolve_embedded(root: Element, nesting: int) -> None:
+    """Pictures inside, where they are SVG: the renderer would draw them as they are."""
+    for element in root.iter():
+        href = (element.get("href") or "").lstrip()
+        if local(element) not in ("image", "feImage") or not href[:20].lower().startswith("data:image/svg+xml"):
+            continue
+        if nesting >= _MAX_NESTING:
+            raise ValueError("pictures in pictures in pictures")
+        head, _, body = href.partition(",")
+        body = urllib.parse.unquote(body)
+        try:
+            content = base64.b64decode(body) if ";base64" in head else body.encode()
+        except binascii.Error:
+            continue
+        text = resolve(content, nesting + 1).texts()[0]
+        element.set("href", f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}")

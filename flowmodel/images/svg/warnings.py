@@ -1,0 +1,21 @@
+"""What resvg says while it draws, for the person who looks at the icon."""
+
+import re
+
+_WARNING = re.compile(r"^Warning \(in [^)]*\): (.*)$", re.MULTILINE)
+# Fonts are left out on purpose, and a note says so already; shapes without a size are drawn by nobody.
+_EXPECTED = re.compile(r"No fonts provided|No match for .* font-family|Skipped\.$|cannot be filled$")
+_UNREAD = re.compile(r"Failed to parse ([\w:-]+) value")
+_PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\d+(?:\.\d+)?")
+
+
+def notes_of(log: str) -> list[str]:
+    """Notes for the warnings in `log`, each once and without what is particular to one picture, so that they can be counted."""
+    notes = []
+    for warning in _WARNING.findall(log):
+        if _EXPECTED.search(warning):
+            continue
+        unread = _UNREAD.search(warning)
+        what = f"not understood: {unread[1]}" if unread else f"the renderer says: {_PARTICULAR.sub('…', warning)[:80]}"
+        notes.append(what)
+    return list(dict.fromkeys(notes))

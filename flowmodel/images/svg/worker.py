@@ -1,0 +1,92 @@
+"""Draws SVG in a process of its own: `python worker.py`, a request a line on stdin, an answer a line on stdout, in JSON.
+
+resvg is safe Rust, but a picture of ten kilobytes can still overflow its stack, ask for a terabyte or take for ever, and it
+holds Python's lock while it draws; so may a style sheet. Here that ends one process that can be started again.
+
+A request is the file in base 64 and the pixels of its longer edge. An answer has a `reason`, or `png` in base 64 and `notes`.
+"""
+
+import base64
+import io
+import json
+import os
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+_STACK_BYTES = 512 * 2**20  # enough for the deepest nesting that resvg accepts; only what is used takes memory
+_MEMORY_BYTES = 2 * 2**30
+_MUCH = 0.998  # of the most that an endless animation ever shows: a moment with that much will do
+
+
+def main() -> None:
+    answers = os.dup(1)
+    warnings = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
+    os.dup2(warnings.fileno(), 1)  # where resvg writes them, and what must not get between the answers
+    os.dup2(warnings.fileno(), 2)
+    if sys.platform == "linux":  # macOS takes the call and ignores it; Windows has none
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    # The script runs by its path, wherever the package lies. Last, so that nothing there hides a library.
+    sys.path.append(str(Path(__file__).resolve().parents[3]))
+    threading.stack_size(_STACK_BYTES)
+    threading.Thread(target=_serve, args=(answers, warnings)).start()
+
+
+def _serve(answers: int, warnings: IO[bytes]) -> None:
+    with open(answers, "w", encoding="ascii") as lines:
+        for request in sys.stdin:
+            content, pixels = json.loads(request)
+            try:
+                answer = _answer(base64.b64decode(content), pixels, warnings)
+            except ValueError as error:
+                answer = {"reason": str(error)}
+            except BaseException as error:  # a panic in Rust is no Exception
+                answer = {"reason": f"corrupt SVG ({(str(error).splitlines() or [type(error).__name__])[0][:120]})"}
+            print(json.dumps(answer), file=lines, flush=True)
+
+
+def _answer(content: bytes, pixels: int, warnings: IO[bytes]) -> dict[str, Any]:
+    from flowmodel.images.svg.resolve import resolve, why_empty
+    from flowmodel.images.svg.warnings import notes_of
+
+    picture = resolve(content)
+    if picture.lost:
+        raise ValueError(f"loses its paint: {', '.join(dict.fromkeys(picture.lost))}, which can't be drawn")
+    warnings.seek(0)
+    warnings.truncate()
+    drawn = [_draw(text, pixels) for text in picture.texts()]
+    warnings.seek(0)
+    notes = [*picture.notes, *notes_of(warnings.read().decode(errors="replace"))]
+    seen = [visible for _, visible in drawn]
+    if not max(seen):
+        why = "; ".join(filter(None, [why_empty(picture.root), *notes]))
+        raise ValueError(f"shows nothing when it is drawn{f' ({why})' if why else ''}")
+    png = next(png for png, visible in drawn if visible >= _MUCH * max(seen))
+    return {"png": base64.b64encode(png).decode(), "notes": ", ".join(notes)}
+
+
+def _draw(text: str, pixels: int) -> tuple[bytes, float]:
+    """PNG bytes, and how much of the picture is not transparent."""
+    import resvg_py
+    from PIL import Image, ImageStat
+
+    # Given both edges, resvg fits the picture into the square; it then can't grow along its other edge. Its own
+    # default of 0 dpi makes nothing of sizes in millimeters; CSS says 96.
+    try:
+        png = bytes(
+            resvg_py.svg_to_bytes(
+                svg_string=text, skip_system_fonts=True, dpi=96.0, width=pixels, height=pixels, log_information=True
+            )
+        )
+    except ValueError as error:
+        raise ValueError(f"corrupt SVG ({(str(error).splitlines() or ['no message'])[0][:120]})") from None
+    with Image.open(io.BytesIO(png)) as picture:
+        return png, float(ImageStat.Stat(picture.convert("RGBA").getchannel("A")).sum[0])
+
+
+if __name__ == "__main__":
+    main()
