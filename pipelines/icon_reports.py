@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL import Image
 
+    from flowmodel.text.readability import Readability
+
 CONTACT_SHEET = 96
 SHOWN_PAIRS = 24
 LISTED = 100
@@ -125,6 +127,16 @@ def splits_summary(path: Path, normalised: Path) -> dict[str, Any]:
         "icons by split": _table(splits["split"].value_counts().rename("icons").reset_index()),
         "by source": _table(_counted(icons, "source")),
         "by group": _table(_counted(icons, "group")),
+    }
+
+
+def unread_counts(readability: "Readability") -> dict[str, int]:
+    """How many texts the caption encoder can't take in, by what is wrong with them."""
+    return {
+        "unknown to the encoder": len(readability.unknown),
+        "partly unknown to the encoder": len(readability.partly),
+        "cut by the encoder": len(readability.cut),
+        "not told apart by the encoder": sum(map(len, readability.alike)),
     }
 
 

@@ -40,6 +40,8 @@ def sample(
         raise FlowmodelError(f"--out {out}: the grid is a PNG; give a name that ends in .png")
     checkpoint = resolve(Store.from_environment(), model)
     generator = Generator.load(checkpoint, device)
+    for line in generator.readability(prompts).lines():
+        console.print(f"note: {line}", soft_wrap=True, markup=False)
     folder = out.with_suffix("")
     images, labels = [], []
     # Prompt by prompt, so that a picture depends on its own prompt, its number and the seed, not on the other prompts. A prompt

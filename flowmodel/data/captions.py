@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from flowmodel.data.color_captions import color_captions
-from flowmodel.data.emoji_texts import emoji_labels
 from flowmodel.files import Artifact
 from flowmodel.tables import CAPTIONS, read_ok_icons
+from flowmodel.text.emoji_names import name_emoji
+from flowmodel.text.emoji_texts import emoji_labels
 
 TEMPLATES = ("name", "name_keywords", "name_group", "name_tone", "name_style", "own")
 ENGLISH = "en"
@@ -55,7 +56,8 @@ def build_captions(
     `name` in English is always there, whatever is asked for: it is what an icon is called in evaluations. `own` are the texts
     that the source gives, used as they are whatever the languages; an icon without any has none. Other languages have name and
     keywords, of icons that are emoji. `styles` gives the style of each source by name; a source that is not in it is its own
-    style. `recolored` adds captions of the copies in other colors (flowmodel/data/color_captions.py).
+    style. `recolored` adds captions of the copies in other colors (flowmodel/data/color_captions.py). An emoji in a text becomes
+    its name, as it does in prompts.
 
     Raises FlowmodelError when the table can't be read, or emojibase does not have one of `languages`.
     """
@@ -72,7 +74,7 @@ def build_captions(
                 rows += _translated(icon, *names[icon["key"]], language, templates)
     if recolored:
         rows += color_captions(normalised, styles or {})
-    return CAPTIONS.write(out, rows)
+    return CAPTIONS.write(out, [(*row[:2], name_emoji(row[2]), *row[3:]) for row in rows])
 
 
 def _english(icon: Mapping[Any, Any], style: str, templates: Sequence[str]) -> Iterator[tuple[str, ...]]:

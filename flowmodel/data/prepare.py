@@ -70,7 +70,8 @@ class Preparation:
         reports: list[EmbeddingReport] = []
 
         def embed(out: Path) -> Artifact:
-            reports.append(embed_captions(captions.path, self.data.encoder, self.store, out, self.log))
+            forced = self.data.force_languages
+            reports.append(embed_captions(captions.path, self.data.encoder, self.store, out, self.log, forced))
             return reports[-1].artifact
 
         artifact = self._keep("caption_embeddings", embed)

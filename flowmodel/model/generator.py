@@ -21,7 +21,9 @@ from flowmodel.nets import TextCondition, build_network, count_parameters
 from flowmodel.nets.finisher import Finisher
 from flowmodel.recipes import parse_recipe
 from flowmodel.recipes.schema import FinisherConfig, SamplingConfig
+from flowmodel.text.emoji_names import name_emoji
 from flowmodel.text.encoders import CaptionEncoder, load_encoder
+from flowmodel.text.readability import Readability, inspect_texts
 
 
 class Generator:
@@ -123,6 +125,10 @@ class Generator:
             )
         return encoder
 
+    def readability(self, prompts: Sequence[str]) -> Readability:
+        """What the caption encoder can't take in of `prompts`; raises FlowmodelError when it is missing."""
+        return inspect_texts(self._encoder, ((prompt, name_emoji(prompt)) for prompt in prompts))
+
     def sampling(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> SamplingConfig:
         """The recipe's way of sampling, with what is given here in its place. Raises FlowmodelError for a bad value."""
         given = {"steps": steps, "guidance": guidance, "solver": solver}
@@ -160,7 +166,7 @@ class Generator:
 
     def encode(self, prompts: Sequence[str]) -> TextCondition:
         """The captions as the network takes them, on its device. Raises FlowmodelError when the caption encoder is missing."""
-        encoded = self._encoder.encode(prompts)
+        encoded = self._encoder.encode([name_emoji(prompt) for prompt in prompts])
         tokens = [torch.from_numpy(token_LD) for token_LD in encoded.tokens]
         return TextCondition.from_features(torch.from_numpy(encoded.pooled_BD), tokens).to(self.device)
 

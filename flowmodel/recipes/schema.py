@@ -88,6 +88,7 @@ class DataConfig(_Section):
     languages: tuple[str, ...] = Field(
         ("en",), min_length=1, description="Of the captions, by emojibase's names: en, de, fr, ja."
     )
+    force_languages: bool = Field(False, description="Take also languages that the encoder turns into unknown tokens.")
     encoder: str = Field("minilm", description="Caption encoder: minilm, ARCHITECTURE/TAG of open_clip's hub, or local-dir:PATH.")
     recolored: Fraction = Field(
         0.0, description="Share of each batch that is a hue-turned copy of a suited icon, with the color's word in its caption."

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
-from flowmodel.text.encoded import EncodedText
+from flowmodel.text.encoded import EncodedText, TokenizedText
 from flowmodel.text.torchvision_shim import let_torchvision_import
 
 LOCAL, HUB = "local-dir:", "hf-hub:"
@@ -57,6 +57,23 @@ class ClipTower:
                 tokens.append(tokens_BLD[row, :length].numpy().astype(np.float16))
         return EncodedText(pooled_BD, tokens)
 
+    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """What is taken in of `texts`, in their order, without encoding them.
+
+        Tokenizers of CLIP know every byte, so that nothing is unknown to them; that doesn't mean that they were trained on it.
+        """
+        tokenizer = self._tokenizer
+        inner = getattr(tokenizer, "tokenizer", None)  # open_clip's cover of a tokenizer of transformers
+        unknown = getattr(inner, "unk_token_id", None)
+        padding = (getattr(inner, "pad_token_id", None) or 0) if inner is not None else 0
+        found = []
+        for start in range(0, len(texts), _BATCH):
+            for ids in tokenizer(list(texts[start : start + _BATCH])).tolist():
+                marked = len(ids) - ids.count(padding) if ids[-1] == padding else len(ids)
+                strange = ids.count(unknown) if unknown is not None and unknown != padding else 0
+                found.append(TokenizedText(tuple(ids), strange, max(0, marked - 2), ids[-1] != padding))
+        return found
+
     def _read_width(self) -> int:
         import open_clip
 
@@ -71,8 +88,14 @@ class ClipTower:
             model = open_clip.create_model(
                 self._architecture, pretrained=self._tag, force_custom_text=True, require_pretrained=True, device="cpu"
             )
-            tokenizer = open_clip.get_tokenizer(self._architecture)
-        return model.eval().requires_grad_(False), tokenizer
+        return model.eval().requires_grad_(False), self._tokenizer
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        import open_clip
+
+        with _hub(network=not self.name.startswith(LOCAL)), _readable(self.name, "its tokenizer can't be had"):
+            return open_clip.get_tokenizer(self._architecture)
 
     @cached_property
     def _tower(self) -> tuple[Any, Any]:

@@ -19,6 +19,23 @@ class EncodedText:
     tokens: list[NDArray[np.float16]]  # (L_i, D) each, start and end markers included, padding not
 
 
+@dataclass(frozen=True)
+class TokenizedText:
+    """What an encoder takes in of a text.
+
+    Attributes:
+        ids: numbers of its tokens. Texts with the same ones have the same vectors.
+        unknown: how many of them stand for something that the encoder has no token for.
+        words: how many say something: without markers and padding.
+        cut: whether the text is longer than what the encoder takes in.
+    """
+
+    ids: tuple[int, ...]
+    unknown: int
+    words: int
+    cut: bool
+
+
 class CaptionEncoder(Protocol):
     """Text to one pooled vector and one vector a token.
 
@@ -34,4 +51,8 @@ class CaptionEncoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> EncodedText:
         """Encode `texts` on the CPU; the result has their order, and no text's vectors depend on the others."""
+        ...
+
+    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """What is taken in of `texts`, in their order, without encoding them."""
         ...

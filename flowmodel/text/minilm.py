@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
-from flowmodel.text.encoded import EncodedText
+from flowmodel.text.encoded import EncodedText, TokenizedText
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -59,6 +59,14 @@ class MiniLm:
                 pooled_BD[i] = nn.functional.normalize(own_LD.mean(0), dim=-1).numpy()
                 tokens[i] = own_LD.numpy().astype(np.float16)
         return EncodedText(pooled_BD, tokens)
+
+    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """What is taken in of `texts`, in their order, without encoding them."""
+        unknown, markers = self.tokenizer.token_to_id("[UNK]") or 0, 2
+        return [
+            TokenizedText(tuple(found.ids), found.ids.count(unknown), len(found.ids) - markers, bool(found.overflowing))
+            for found in self.tokenizer.encode_batch(list(texts))
+        ]
 
     @cached_property
     def tower(self) -> "Tower":

@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from flowmodel.data.emoji_texts import unicode_emoji
 from flowmodel.data.keys import code_point_stems, distinct_keys, parse_hexcode
 from flowmodel.data.sources.config import FolderSource, locate
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
@@ -17,6 +16,7 @@ from flowmodel.data.sources.folder_listing import ListedPicture, Listing, list_p
 from flowmodel.data.sources.parallel import rows_of
 from flowmodel.data.sources.rows import icon_row
 from flowmodel.files import sha256_bytes
+from flowmodel.text.emoji_texts import unicode_emoji
 
 
 def read(config: FolderSource, context: SourceContext) -> Reading:

@@ -6,13 +6,13 @@ from typing import Any
 
 import uharfbuzz as hb
 
-from flowmodel.data.emoji_texts import Emoji, unicode_emoji
 from flowmodel.data.keys import skin_tone
 from flowmodel.data.sources.config import FontSource, locate
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
 from flowmodel.data.sources.font_strikes import ColourFont, damage_told, font_version, open_colour_font
 from flowmodel.data.sources.rows import icon_row
 from flowmodel.errors import FlowmodelError
+from flowmodel.text.emoji_texts import Emoji, unicode_emoji
 
 USUAL_PLACES = (
     "/System/Library/Fonts/Apple Color Emoji.ttc",

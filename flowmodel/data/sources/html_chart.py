@@ -14,7 +14,6 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from filelock import FileLock, Timeout
 
-from flowmodel.data.emoji_texts import unicode_emoji
 from flowmodel.data.keys import normalise_hexcode, parse_hexcode, slug
 from flowmodel.data.sources.config import HtmlChartSource
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
@@ -25,6 +24,7 @@ from flowmodel.data.sources.web_network import Clock, FetchError
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_bytes
 from flowmodel.images.decode import MAX_BYTES
+from flowmodel.text.emoji_texts import unicode_emoji
 
 _EXTENSIONS = {
     "image/png": ".png",

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flowmodel.data.emoji_texts import unicode_emoji
 from flowmodel.data.keys import SKIN_TONES, ascii_slug, normalise_hexcode, parse_hexcode, skin_tone, slug
 from flowmodel.data.sources.config import IconifySource
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
@@ -17,6 +16,7 @@ from flowmodel.data.sources.iconify_svg import Icon, icon_svg, resolve_icons
 from flowmodel.data.sources.npm_client import Package, fetch_package, latest_version, read_members
 from flowmodel.data.sources.parallel import icon_rows
 from flowmodel.errors import FlowmodelError
+from flowmodel.text.emoji_texts import unicode_emoji
 
 _FILES = ("icons.json", "info.json", "metadata.json", "chars.json")
 _BLACK = "#000000"

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from flowmodel.data.emoji_texts import unicode_emoji
 from flowmodel.data.keys import normalise_hexcode, skin_tone, slug
 from flowmodel.data.sources.config import NpmSource
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
 from flowmodel.data.sources.npm_client import Package, fetch_package, latest_version, read_members
 from flowmodel.data.sources.parallel import icon_rows
 from flowmodel.errors import FlowmodelError
+from flowmodel.text.emoji_texts import unicode_emoji
 
 _OPENMOJI = "openmoji"
 # Licence of the pictures (the package's own licence is often that of its code), and whether they may be passed on.

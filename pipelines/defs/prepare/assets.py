@@ -13,7 +13,7 @@ from flowmodel.data.sources.config import SourceConfig
 from flowmodel.files import Artifact
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
-from pipelines.icon_reports import duplicates_summary, icons_summary, splits_summary
+from pipelines.icon_reports import duplicates_summary, icons_summary, splits_summary, unread_counts
 from pipelines.reporting import materialised, table
 from pipelines.resources import RecipeResource, StoreResource
 from pipelines.sources import icon_sources, icons_key, preparation
@@ -68,6 +68,7 @@ def caption_embeddings(
     report = preparation(store, recipe, context.log).caption_embeddings(captions)
     context.log.info(f"{report.encoded} texts encoded, {report.reused} reused")
     counts = {"dagster/row_count": report.encoded + report.reused, "encoded": report.encoded, "reused": report.reused}
+    counts |= unread_counts(report.readability)
     return materialised(report.artifact, started, **counts, **parquet_metadata(report.artifact.path))
 
 

@@ -1,10 +1,11 @@
-"""Do the prepared pictures decode, does no look-alike leak, and has every caption its vectors?"""
+"""Do the prepared pictures decode, does no look-alike leak, has every caption its vectors, and is it told from others?"""
 
 import dagster as dg
 
 from flowmodel.files import Artifact
 from pipelines.checking import decodes, reasons
 from pipelines.failures import readable_failures
+from pipelines.icon_reports import unread_counts
 from pipelines.resources import StoreResource
 
 normalized_icons_decode = decodes(dg.AssetKey("normalized_icons"))
@@ -50,4 +51,25 @@ def finite_and_complete(store: StoreResource, caption_embeddings: Artifact, capt
         passed=not bad,
         description=f"{quality.encoded} texts encoded, {len(quality.missing)} missing, {len(quality.broken)} broken.",
         metadata={"encoded": quality.encoded, "reasons": reasons(bad)},
+    )
+
+
+@dg.asset_check(
+    asset="caption_embeddings",
+    additional_ins={"captions": dg.AssetIn("captions")},
+    description="The encoder reads every text, and tells texts of different icons apart.",
+)
+@readable_failures()
+def told_apart(caption_embeddings: Artifact, captions: Artifact) -> dg.AssetCheckResult:
+    from flowmodel.files import parquet_metadata
+    from flowmodel.text.embeddings import inspect_captions
+    from flowmodel.text.encoders import load_encoder
+
+    readability = inspect_captions(load_encoder(parquet_metadata(caption_embeddings.path)["encoder"]), captions.path)
+    lines = readability.lines()
+    return dg.AssetCheckResult(
+        passed=not readability.lost,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(lines) or f"{readability.texts} texts, all of them read and told apart.",
+        metadata=unread_counts(readability),
     )

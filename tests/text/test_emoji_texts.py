@@ -1,7 +1,7 @@
-from flowmodel.data.emoji_texts import PATH, emoji_labels, unicode_emoji
 from flowmodel.data.keys import base_key
 from flowmodel.files import read_parquet
 from flowmodel.recipes.schema import LANGUAGES
+from flowmodel.text.emoji_texts import PATH, emoji_labels, unicode_emoji
 
 
 def test_every_emoji_of_unicode_17_is_there_in_every_language() -> None:

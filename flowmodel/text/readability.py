@@ -1,0 +1,95 @@
+"""What an encoder can't take in of captions: unknown signs, texts that it cuts, different texts that are one to it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.text.encoded import CaptionEncoder
+
+# Of a language's texts that may hold an unknown token. What an alphabet lets an encoder read has none, and what it doesn't, four
+# in ten and more (docs/sources.md).
+MOST_UNKNOWN = 0.1
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Readability:
+    """Texts, each once, by what is wrong with them.
+
+    Attributes:
+        texts: how many there are.
+        unknown: of unknown tokens alone, so that they are all the same to the encoder.
+        partly: with unknown tokens among others.
+        cut: longer than what the encoder takes in.
+        alike: groups of different texts about different things that the encoder can't tell apart.
+    """
+
+    texts: int
+    unknown: list[str] = field(default_factory=list)
+    partly: list[str] = field(default_factory=list)
+    cut: list[str] = field(default_factory=list)
+    alike: list[list[str]] = field(default_factory=list)
+
+    @property
+    def lost(self) -> bool:
+        """Whether there is a text that says nothing, or the same as another one."""
+        return bool(self.unknown or self.alike)
+
+    def lines(self) -> list[str]:
+        """In words, with examples; none where everything is read."""
+        told = [
+            (len(self.unknown), "consist of nothing that the encoder knows, and are all the same to it", self.unknown),
+            (len(self.partly), "hold something that the encoder doesn't know", self.partly),
+            (len(self.cut), "are longer than what the encoder takes in, and are cut", self.cut),
+            (
+                sum(map(len, self.alike)),
+                "can't be told apart by the encoder from another icon's text",
+                [" = ".join(group[:_SHOWN]) for group in self.alike],
+            ),
+        ]
+        return [f"{count:,} of {self.texts:,} texts {what}: {_some(texts)}" for count, what, texts in told if count]
+
+
+def inspect_texts(encoder: CaptionEncoder, pairs: Iterable[tuple[str, str]]) -> Readability:
+    """What `encoder` takes in of texts; each of `pairs` is what it is about, by any name, and a text."""
+    about: dict[str, set[str]] = defaultdict(set)
+    for thing, text in pairs:
+        about[text].add(thing)
+    texts = sorted(about)
+    by_ids: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    found = Readability(len(texts))
+    for text, tokens in zip(texts, encoder.tokenize(texts), strict=True):
+        if tokens.unknown >= tokens.words:
+            found.unknown.append(text)
+        elif tokens.unknown:
+            found.partly.append(text)
+        if tokens.cut:
+            found.cut.append(text)
+        by_ids[tokens.ids].append(text)
+    for same in by_ids.values():
+        if len(same) > 1 and len({frozenset(about[text]) for text in same}) > 1:
+            found.alike.append(same)
+    return found
+
+
+def require_languages(encoder: CaptionEncoder, pairs: Iterable[tuple[str, str]]) -> None:
+    """Raises FlowmodelError where `encoder` doesn't read a language; each of `pairs` is a language and a text in it."""
+    texts: dict[str, set[str]] = defaultdict(set)
+    for language, text in pairs:
+        texts[language].add(text)
+    strange: Counter[str] = Counter()
+    for language, of_language in texts.items():
+        strange[language] = sum(tokens.unknown > 0 for tokens in encoder.tokenize(sorted(of_language)))
+    refused = {name: count / len(texts[name]) for name, count in strange.items() if count > MOST_UNKNOWN * len(texts[name])}
+    if refused:
+        told = ", ".join(f"'{language}' ({share:.0%} of its texts)" for language, share in sorted(refused.items()))
+        raise FlowmodelError(
+            f"data.languages: encoder '{encoder.name}' has no tokens for much of {told}, so that different texts become the "
+            "same; leave it out, choose an encoder for it (docs/sources.md), or set data.force_languages=true"
+        )
+
+
+def _some(texts: list[str]) -> str:
+    shown = ", ".join(f"'{text if len(text) <= 60 else text[:59] + '…'}'" for text in texts[:_SHOWN])
+    return shown + (", ..." if len(texts) > _SHOWN else "")
