@@ -5,7 +5,7 @@ Whose pictures these are, a page doesn't say: they count as not redistributable 
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -14,7 +14,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from filelock import FileLock, Timeout
 
-from flowmodel.data.keys import normalise_hexcode, parse_hexcode, slug
+from flowmodel.data.keys import code_point_stems, normalise_hexcode, parse_hexcode, slug
 from flowmodel.data.sources.config import HtmlChartSource
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
 from flowmodel.data.sources.html_pages import ImagePage, ListedImage, parse_chart, parse_images
@@ -38,6 +38,7 @@ _EXTENSIONS = {
 _UNSAID = ("", "application/octet-stream", "binary/octet-stream")
 _LOG_EVERY = 100
 _LONGEST_CAPTION = 300
+_STANDS_FOR = 3  # captions of one picture that a page shows in place of others
 
 
 @dataclass
@@ -183,9 +184,19 @@ def _image_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pi
         raise FlowmodelError(
             f"source '{config.name}': {config.url}: the selector '{config.item}' finds no picture; correct 'item' in sources.yaml"
         )
+    for src in [src for src, told in captions.items() if len(told) >= _STANDS_FOR]:
+        few = ", ".join(captions.pop(src)[:3])
+        context.log(f"{src[:80]}: left out, as it stands for other pictures until they are loaded ({few}, ...)")
+    if not captions:
+        raise FlowmodelError(
+            f"source '{config.name}': {config.url}: shows one picture for all captions; the page loads its pictures by a script "
+            "that is not understood"
+        )
+    shown = _at_most(config, context, list(captions.items()))
+    code_points = code_point_stems({_stem(src) for src, _ in shown})
     drafts, taken = [], set[str]()
-    for src, told in _at_most(config, context, list(captions.items())):
-        key, char = _image_key(src, told)
+    for src, told in shown:
+        key, char = _image_key(src, told, code_points)
         if key in taken:
             key, char = f"{key}-{sha256_bytes(src.encode())[:8]}", ""
         taken.add(key)
@@ -258,17 +269,20 @@ def _at_most(config: HtmlChartSource, context: SourceContext, items: list[Any]) 
     return items[: config.max_icons]
 
 
-def _image_key(src: str, captions: list[str]) -> tuple[str, str]:
+def _image_key(src: str, captions: list[str], code_points: Collection[str]) -> tuple[str, str]:
     """Key and character: a code point in the file's name or as caption, else the file's name, else the caption."""
-    is_data = src[:5].lower() == "data:"
-    stem = "" if is_data else PurePosixPath(unquote(src.partition("?")[0])).stem
-    if parsed := parse_hexcode(stem):
+    stem = _stem(src)
+    if stem in code_points and (parsed := parse_hexcode(stem)):
         return parsed
     for caption in captions:
         if key := _emoji_key(caption):
             return key, unicode_emoji()[key].char
     text = slug(stem) or slug(captions[0] if captions else "")[:80]
-    return text or f"icon-{sha256_bytes(src.encode())[:12]}", ""
+    return f"icon-{text or sha256_bytes(src.encode())[:12]}" if not text or parse_hexcode(text) else text, ""
+
+
+def _stem(src: str) -> str:
+    return "" if src[:5].lower() == "data:" else PurePosixPath(unquote(src.partition("?")[0])).stem
 
 
 def _emoji_key(text: str) -> str:

@@ -18,6 +18,11 @@ from flowmodel.data.keys import normalise_hexcode, slug
 _OTHER_COLUMNS = {"№", "#", "no", "no.", "count", "code", "browser", "cldr short name", "short name", "name", "other keywords"}
 _CODE_POINT = re.compile(r"U\+([0-9A-Fa-f]{1,6})\b")
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
+# Where scripts find the address of a picture that is loaded when it comes into view.
+_LAZY = ("data-src", "data-lazy-src", "data-original", "data-lazy", "data-url")
+_LAZY_SETS = ("data-srcset", "data-lazy-srcset", "srcset")
+_CANDIDATE = re.compile(r"\s*,*\s*([^\s,]\S*[^\s,]|[^\s,])(?:\s+(\d+(?:\.\d+)?)[wx])?\s*(?:,|$)")
+_STAND_IN = 400  # characters of a data URI: a transparent pixel has about 80
 _UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")
 
 
@@ -202,10 +207,39 @@ def _span(cell: LexborNode) -> int:
 
 
 def _source(picture: LexborNode | None, base: str) -> str:
-    src = (picture.attributes.get("src") or "").strip() if picture is not None else ""
-    if not src or src[:5].lower() == "data:":
-        return src
-    return _join(base, src).partition("#")[0] or src  # an address that is none: whoever fetches it says so
+    """The address of a picture, as a browser would come to it that has scrolled to it; empty where there is none."""
+    if picture is None:
+        return ""
+    given = {name: (value or "").strip() for name, value in picture.attributes.items()}
+    later = [given[name] for name in _LAZY if given.get(name)]
+    sets = [given[name] for name in _LAZY_SETS if given.get(name)]
+    parent = picture.parent
+    if parent is not None and parent.tag == "picture":
+        for source in parent.css("source"):
+            sets += [value for name in _LAZY_SETS if (value := (source.attributes.get(name) or "").strip())]
+    src = given.get("src", "")
+    largest = [address for text in sets if (address := _largest(text))]
+    # Where something stands for the picture until it is needed, src is that.
+    ordered = [*later, *([] if _is_stand_in(src) else [src]), *largest, src]
+    found = next((address for address in ordered if address), "")
+    if not found or found[:5].lower() == "data:":
+        return found
+    return _join(base, found).partition("#")[0] or found  # an address that is none: whoever fetches it says so
+
+
+def _is_stand_in(src: str) -> bool:
+    """Whether `src` is a picture of a few bytes in the page itself."""
+    return not src or (src[:5].lower() == "data:" and len(src) < _STAND_IN)
+
+
+def _largest(srcset: str) -> str:
+    """The address with the greatest width or density of a `srcset`; empty where there is none."""
+    best, address = -1.0, ""
+    for match in _CANDIDATE.finditer(srcset):
+        size = float(match[2]) if match[2] else 1.0
+        if size > best:
+            best, address = size, match[1]
+    return address
 
 
 def _parse(content: bytes, charset: str) -> LexborHTMLParser:

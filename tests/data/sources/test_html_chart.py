@@ -368,3 +368,44 @@ def test_a_chart_of_the_whole_bundled_set_comes_through_every_fault(server: Faul
     icons = table(read())
     assert set(icons["status"]) == {"ok"} and sum("trying again" in line for line in log) == 3
     assert icons.loc[bundled["key"], "png"].tolist() == bundled["png"].tolist()
+
+
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        f'<img src="{PIXEL}" data-src="/art/%s.png" alt="a %s kite">',
+        '<img src="/wait.gif" data-original="/art/%s.png" alt="a %s kite">',
+        '<img srcset="/small.png 1x, /art/%s.png 2x" alt="a %s kite">',
+        f'<img src="{PIXEL}" data-srcset="/art/%s.png 640w, /small.png 64w" alt="a %s kite">',
+        f'<picture><source srcset="/art/%s.png"><img src="{PIXEL}" alt="a %s kite"></picture>',
+    ],
+)
+def test_pictures_that_are_loaded_later_are_the_real_ones(server: FaultyServer, read: Read, image: str) -> None:
+    server.answers["/"] = page("".join(image % (name, name) for name in SQUARES))
+    server.answers |= {f"/art/{name}.png": picture(name) for name in SQUARES}
+    icons = table(read(layout="images"))
+    assert icons["name"].to_dict() == {name: f"a {name} kite" for name in sorted(SQUARES)}
+    assert [decode_png(icons.loc[name, "png"])[0, 0].tolist() for name in ("red", "green", "blue")] == [
+        list(RED),
+        list(GREEN),
+        list(BLUE),
+    ]
+
+
+def test_one_picture_with_many_captions_is_left_out_and_told(server: FaultyServer, read: Read, log: list[str]) -> None:
+    waiting = "".join(f'<img src="/wait.png" alt="thing {number}">' for number in range(4))
+    server.answers |= {"/": page(waiting + "<img src=/art/red.png alt=red>"), "/art/red.png": picture("red")}
+    assert list(table(read(layout="images")).index) == ["red"]
+    assert any("/wait.png: left out, as it stands for other pictures" in line for line in log)
+    server.answers["/"] = page(waiting)
+    with pytest.raises(FlowmodelError, match="shows one picture for all captions"):
+        read(layout="images")
+
+
+def test_numbers_on_a_page_are_no_code_points(server: FaultyServer, read: Read) -> None:
+    server.answers["/"] = page("<img src=/2708.png alt=lamp><img src=/2615.png alt=table>")
+    server.answers |= {"/2708.png": picture("red"), "/2615.png": picture("blue")}
+    assert table(read(layout="images"))["name"].to_dict() == {"icon-2615": "table", "icon-2708": "lamp"}

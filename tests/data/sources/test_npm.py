@@ -123,7 +123,7 @@ def test_openmoji_is_drawn_from_its_svg_and_its_own_numbers_become_slugs(context
         "package/black/svg/2654.svg": SVG,
     }
     icons = read(context, files, "openmoji", svg_pixels=32)
-    assert icons.index.tolist() == ["1f600", "2764", "goldfish", "goldfish-e001", "icon-e002", "1f1e6", "2654"]
+    assert icons.index.tolist() == ["1f600", "2764", "goldfish", "goldfish-e001", "日本", "1f1e6", "2654"]
     assert icons["char"].tolist()[1:4] == ["❤️", "", ""]
     assert list(icons.loc["goldfish", ["name", "group", "subgroup"]]) == ["goldfish", "extras-openmoji", "brand"]
     assert list(icons["keywords"]["goldfish"]) == ["one", "fish", "two"]
