@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from flowmodel.images.color_profile import to_srgb
+from flowmodel.images.png_chunks import read_chunks, transparent_16, transparent_value
 from flowmodel.images.rgba import encode_png
 from flowmodel.images.svg.render import render_svg
 
@@ -66,9 +68,9 @@ class OpenedPicture:
 def open_picture(content: bytes, file: str, svg_pixels: int = 256) -> OpenedPicture:
     """Decode `content`, whose format must be the one that the name `file` ends in.
 
-    Rotates as EXIF says, takes the first frame of an animation, the high byte of 16-bit grey, converts palettes and CMYK; an
-    SVG's longer edge becomes `svg_pixels`. Raises ValueError with a short reason: unknown or wrong extension, empty, too large,
-    truncated or corrupt.
+    Rotates as EXIF says, takes the first frame of an animation that shows something, the high byte of 16 bits, converts palettes,
+    CMYK and, as their profiles say, the colors of other spaces to sRGB; an SVG's longer edge becomes `svg_pixels`. Raises
+    ValueError with a short reason: unknown or wrong extension, empty, too large, truncated or corrupt.
     """
     suffix = PurePosixPath(file.replace("\\", "/")).suffix.lower()
     if suffix not in _FORMATS:
@@ -82,9 +84,8 @@ def open_picture(content: bytes, file: str, svg_pixels: int = 256) -> OpenedPict
         png, notes = render_svg(content, svg_pixels)
         width, height = Image.open(io.BytesIO(png), formats=("PNG",)).size
         return OpenedPicture(png, width, height, notes)
-    picture, notes, plain = _decode(content, _FORMATS[suffix])
-    png = content if plain and suffix == ".png" else encode_png(np.asarray(picture))
-    return OpenedPicture(png, picture.width, picture.height, notes)
+    picture, notes, own = _decode(content, _FORMATS[suffix])
+    return OpenedPicture(own or encode_png(np.asarray(picture)), picture.width, picture.height, notes)
 
 
 def open_png(png: bytes) -> Image.Image:
@@ -99,7 +100,10 @@ def decode_png(png: bytes) -> NDArray[np.uint8]:
     return np.array(open_png(png))
 
 
-def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bool]:
+def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bytes | None]:
+    """Mode RGBA, notes, and the bytes of a PNG that is just this picture, None where there are none."""
+    chunks = read_chunks(content)
+    content = chunks.content
     try:
         picture: Image.Image = Image.open(io.BytesIO(content), formats=_RASTER)
     except Image.DecompressionBombError:
@@ -113,7 +117,7 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bool]:
         raise ValueError(f"is a {picture.format} picture, not the {expected} that its name says")
     if max(picture.size) > MAX_EDGE:
         raise ValueError(f"larger than {MAX_EDGE} x {MAX_EDGE} pixels: {picture.width} x {picture.height}")
-    notes = []
+    notes = chunks.dropped
     try:
         frames = getattr(picture, "n_frames", 1) if expected != "JPEG" else 1
         if frames > 1:
@@ -121,6 +125,9 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bool]:
             notes.append(
                 f"frame {shown + 1} of {frames}, the first that shows something" if shown else f"first of {frames} frames"
             )
+        if (alpha := transparent_16(chunks)) is not None:
+            picture = picture.convert("RGBA")
+            picture.putalpha(alpha)
         turned = picture.getexif().get(_ORIENTATION, 1) != 1
         if turned:
             notes.append("turned upright as its EXIF data says")
@@ -128,7 +135,13 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bool]:
         if picture.mode.startswith("I"):
             picture = _high_byte(picture)
         picture.load()
-        return picture if picture.mode == "RGBA" else picture.convert("RGBA"), ", ".join(notes), frames == 1 and not turned
+        if (value := transparent_value(chunks, picture)) is not None:
+            picture.info["transparency"] = value
+        picture, of_colors = to_srgb(picture, chunks.extras)
+        notes += [of_colors] if of_colors else []
+        rgba = picture if picture.mode == "RGBA" else picture.convert("RGBA")
+        is_plain = expected == "PNG" and frames == 1 and not turned and value is None and alpha is None and not of_colors
+        return rgba, ", ".join(notes), content if is_plain else None
     except Exception as error:
         raise ValueError(f"corrupt {expected} ({_first_line(error)})") from None
 
@@ -158,7 +171,9 @@ def _high_byte(picture: Image.Image) -> Image.Image:
     grey_HW = np.asarray(picture)
     alpha_HW = np.where(grey_HW == picture.info.get("transparency", -1), 0, 255).astype(np.uint8)
     high_HW = (grey_HW >> 8).astype(np.uint8)
-    return Image.merge("LA", (Image.fromarray(high_HW), Image.fromarray(alpha_HW)))
+    merged = Image.merge("LA", (Image.fromarray(high_HW), Image.fromarray(alpha_HW)))
+    merged.info = picture.info
+    return merged
 
 
 def _first_line(error: Exception) -> str:

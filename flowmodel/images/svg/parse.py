@@ -1,9 +1,6 @@
 """Bytes of an SVG file to a tree, as an XML parser of a browser would read them."""
 
-import gzip
-import io
 import re
-import zlib
 from typing import TypeAlias
 
 from lxml import etree
@@ -15,8 +12,6 @@ _XML = "http://www.w3.org/XML/1998/namespace"
 
 ANIMATIONS = ("animate", "animateTransform", "animateMotion", "animateColor", "set")
 
-# A file of icons is small; `.svgz` may unpack to more than memory holds.
-_MAX_BYTES = 32 * 2**20
 _REFERRING = ("image", "feImage", "use")
 _WRONG = re.compile(rb"^(<\?xml[^>]{0,200}?)\s+encoding\s*=\s*[\"'](?:utf-?(?:16|32)|ucs-?[24])(?:le|be)?[\"']", re.IGNORECASE)
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
@@ -31,7 +26,7 @@ def parse_svg(content: bytes) -> Element:
     namespaces, as markup cut out of a web page, they are SVG's. Raises ValueError with a short reason: not SVG, not well-formed,
     entities that grow without bound or lie outside of the file, or showing another file.
     """
-    root = _tree(_unpacked(content))
+    root = _tree(_trimmed(content))
     if local(root) != "svg":
         raise ValueError(f"not an SVG picture: its outermost element is <{local(root)[:40]}>")
     _normalize(root)
@@ -48,15 +43,7 @@ def is_svg(element: Element) -> bool:
     return str(element.tag).startswith(f"{{{SVG}}}")
 
 
-def _unpacked(content: bytes) -> bytes:
-    if content.startswith(b"\x1f\x8b"):
-        try:
-            with gzip.open(io.BytesIO(content)) as file:
-                content = file.read(_MAX_BYTES + 1)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"corrupt SVG (compressed: {error})") from None
-        if len(content) > _MAX_BYTES:
-            raise ValueError(f"corrupt SVG (unpacks to more than {_MAX_BYTES // 2**20} MiB)")
+def _trimmed(content: bytes) -> bytes:
     if content.startswith(_UTF_16):
         return content
     # Spaces in front of the declaration are against the rules, and of no consequence; so is a wrong "utf-16" in it.
