@@ -17,6 +17,7 @@ from flowmodel.cli.store import app as store_app
 from flowmodel.cli.summary import summary
 from flowmodel.cli.train import train
 from flowmodel.errors import FlowmodelError, Resumable
+from flowmodel.extras import missing_extra
 
 app = typer.Typer(
     help="A small text-to-icon generator: train it on captioned icons, then type a prompt.",
@@ -39,6 +40,11 @@ def main() -> None:
         sys.exit(os.EX_TEMPFAIL)
     except FlowmodelError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if (line := missing_extra(error)) is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
     except PermissionError as error:
         print(f"error: {error.filename}: permission denied; ask its owner for access", file=sys.stderr)

