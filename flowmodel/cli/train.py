@@ -25,6 +25,7 @@ def train(
     sources: Annotated[
         Path | None, typer.Option(help="YAML list of icon sources; default: $FLOWMODEL_SOURCES or the pipeline's.")
     ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Read all sources anew, also those that look unchanged.")] = False,
 ) -> None:
     """Train without Dagster and MLflow; leaves OUT/final.safetensors, and OUT/grid.png of what it draws.
 
@@ -43,15 +44,19 @@ def train(
     given = {"training.device": device, "training.init": init}
     chosen = load_recipe(recipe, [*(set_ or []), *(f"{field}={value}" for field, value in given.items() if value)])
     store = Store.from_environment()
+
+    def log(line: str) -> None:
+        console.print(line, soft_wrap=True, markup=False)
+
     with in_use(store):
         # Under `accelerate launch` all processes come here.
-        folder, is_main = made_by_main(chosen.training.device, lambda: prepare(chosen, store, sources, log=console.print).folder)
+        folder, is_main = made_by_main(chosen.training.device, lambda: prepare(chosen, store, sources, log, again).folder)
         console.quiet = not is_main
         dataset = IconDataset.open(folder)
         with TerminalObserver(console, out) as observer:
             trained = run_training(chosen, dataset, out, [observer] if is_main else [])
         if is_main and chosen.finisher:
-            targets = prepare_targets(chosen, store, sources, log=console.print)
-            finished = finish(chosen, trained.checkpoint, dataset, targets, log=console.print)
+            targets = prepare_targets(chosen, store, sources, log=log)
+            finished = finish(chosen, trained.checkpoint, dataset, targets, log=log)
             words = "trained" if finished.trained_now else "was already trained"
             console.print(f"finisher {words}: {finished.checkpoint}", soft_wrap=True)

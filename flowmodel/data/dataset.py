@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from flowmodel.content import table_digest
 from flowmodel.data.color_captions import COLOR
+from flowmodel.data.quality import grouped_reasons, inspect_icons
 from flowmodel.data.terms import Terms
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import (
@@ -46,6 +47,7 @@ DESCRIPTION = "dataset.json"
 FILES = {name: f"{name}.parquet" for name in ("icons", "captions", "splits")}
 
 _FORMAT = 1
+_REASONS = 5
 _PREFIX = 16  # characters of the digest that name the folder
 # What became of a picture is told where it was normalized; another release of a decoder may say it in other words.
 _TOLD_ELSEWHERE = ["status", "reason", "notes"]
@@ -214,7 +216,7 @@ def write_dataset(store: Store, data: DataConfig, files: Mapping[str, Artifact],
     """
     icons = _usable(read_parquet(files["icons"].path))
     if not len(icons):
-        raise FlowmodelError(f"{files['icons'].path}: no usable icon (every one is quarantined); see the column 'reason'")
+        raise FlowmodelError(f"no usable icon: {_why(files['icons'].path)}")
     contents = {name: files[name].digest for name in FILES} | {"icons": table_digest(icons)}
     encoder = parquet_metadata(embeddings.path)
     selected = _selected(data.selection)
@@ -257,6 +259,14 @@ def write_dataset(store: Store, data: DataConfig, files: Mapping[str, Artifact],
 def _usable(icons: pa.Table) -> pa.Table:
     """Of normalized icons what a data set is made of."""
     return icons.filter(pc.equal(icons["status"], "ok")).drop_columns(_TOLD_ELSEWHERE).replace_schema_metadata(None)
+
+
+def _why(icons: Path) -> str:
+    reasons = grouped_reasons(inspect_icons(icons).quarantined)
+    return (
+        "; ".join(f"{len(ids):,} x {reason} ({ids[0]})" for reason, ids in list(reasons.items())[:_REASONS])
+        or "there are no icons"
+    )
 
 
 def _selected(selection: str | None) -> tuple[str, ...] | None:

@@ -12,11 +12,12 @@ from flowmodel.data.captions import build_captions
 from flowmodel.data.dataset import IconDataset, write_dataset
 from flowmodel.data.duplicates import find_duplicates
 from flowmodel.data.normalize import normalise_icons
+from flowmodel.data.quality import split_line, usable_lines
 from flowmodel.data.sources.config import SourceConfig
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.ingest import Ingested, ingest_icons
 from flowmodel.data.sources.loading import load_sources, sources_file
-from flowmodel.data.splits import assign_splits
+from flowmodel.data.splits import assign_splits, load_splits
 from flowmodel.files import Artifact, keep_by_content
 from flowmodel.recipes import Recipe
 from flowmodel.recipes.schema import DataConfig
@@ -45,9 +46,9 @@ class Preparation:
         listed = (sources or sources_file()).resolve()
         return cls(store, data, load_sources(listed), SourceContext(listed.parent, store.downloads, log), log)
 
-    def icons(self, source: SourceConfig) -> Ingested:
-        """The source's icons as they came; a source that has not changed is not read again."""
-        return ingest_icons(source, self.context, self.store.icons(source.name))
+    def icons(self, source: SourceConfig, again: bool = False) -> Ingested:
+        """The source's icons as they came; a source that has not changed is not read again, unless `again`."""
+        return ingest_icons(source, self.context, self.store.icons(source.name), again)
 
     def normalized_icons(self, tables: Mapping[str, Artifact]) -> Artifact:
         """Every source's icons in one table, as pixels of the recipe's size; `tables` are those of the sources, by name."""
@@ -100,26 +101,31 @@ class Preparation:
         return keep_by_content(self.store.step(asset), write)
 
 
-def prepare(recipe: Recipe, store: Store, sources: Path | None = None, log: Log = lambda line: None) -> IconDataset:
-    """Take every step for the sources listed in the YAML file `sources`; `log` gets a line a step.
+def prepare(
+    recipe: Recipe, store: Store, sources: Path | None = None, log: Log = lambda line: None, again: bool = False
+) -> IconDataset:
+    """Take every step for the sources listed in the YAML file `sources`; `log` gets a line a step, and what is left out and why.
 
-    Sources that have not changed are not read again, and texts that were ever encoded in `store` are not encoded again. Raises
-    FlowmodelError when a source, the encoder or a file of the store can't be read.
+    Sources that have not changed are not read again unless `again`, and texts that were ever encoded in `store` are not encoded
+    again. Raises FlowmodelError when a source, the encoder or a file of the store can't be read.
     """
     steps = Preparation.of(store, recipe.data, sources, log)
     tables: dict[str, Artifact] = {}
     for source in steps.sources:
         log(f"reading icons of '{source.name}'")
-        ingested = steps.icons(source)
+        ingested = steps.icons(source, again)
         if not ingested.complete:
-            log("not everything could be fetched; what is missing is quarantined, and the next run tries it again")
+            log("not everything could be had; what is missing is set aside, and the next run tries it again")
         tables[source.name] = ingested.artifact
     log(f"normalizing to {recipe.data.size} x {recipe.data.size} pixels")
     normalized = steps.normalized_icons(tables)
+    for line in usable_lines(normalized.path):
+        log(line)
     captions = steps.captions(normalized)
     log(f"embedding captions with '{recipe.data.encoder}'")
     embeddings = steps.caption_embeddings(captions).artifact
     splits = steps.splits(normalized, steps.duplicates(normalized))
+    log(split_line(load_splits(splits.path)))
     return steps.dataset(normalized, captions, embeddings, splits)
 
 

@@ -1,12 +1,22 @@
 """Questions about finished tables that their schema can't answer. Pure functions; the pipeline makes blocking checks of them."""
 
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from flowmodel.files import read_parquet
+from flowmodel.recipes.split import Split
 from flowmodel.text.vectors import CaptionVectors
+
+_FILE = re.compile(r"^(?:https?://\S+|.{1,400}?\.[a-z0-9]{2,5}): ", re.IGNORECASE)
+_VARIABLE = re.compile(
+    r"(?<=\()[^()]*\d[^()]*(?=\))|(?<=')[^']*(?='(?:\W|$))|(?<=line )\d+|(?<=column )\d+|(?<=pixels: )\d+ x \d+"
+)
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -53,3 +63,33 @@ def inspect_embeddings(captions: Path, embeddings: Path, vectors: Path) -> Embed
             if not len(tokens_LD) or not np.isfinite(pooled_D).all() or not np.isfinite(tokens_LD).all()
         ],
     )
+
+
+def grouped_reasons(quarantined: Mapping[str, str]) -> dict[str, list[str]]:
+    """Ids by why they were set aside, the most frequent reason first; what differs from file to file is left out of a reason."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for icon_id, reason in sorted(quarantined.items()):
+        groups[_VARIABLE.sub("…", _FILE.sub("", reason))].append(icon_id)
+    return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))
+
+
+def usable_lines(path: Path) -> list[str]:
+    """How many of the icons or normalized icons at `path` can be used, and why the others can't.
+
+    Raises FlowmodelError when the table can't be read.
+    """
+    found = inspect_icons(path)
+    lines = [f"{found.ok:,} of {found.ok + len(found.quarantined):,} icons are usable"]
+    if found.quarantined:
+        lines[0] += f", {len(found.quarantined):,} are set aside:"
+    for reason, ids in grouped_reasons(found.quarantined).items():
+        lines.append(f"  {len(ids):,} x {reason} ({', '.join(ids[:_SHOWN])}{', ...' if len(ids) > _SHOWN else ''})")
+    return lines
+
+
+def split_line(splits: Mapping[str, str]) -> str:
+    """How many icons are trained on, and how many are held out, by split; `splits` is a split by icon id."""
+    counts = Counter(splits.values())
+    trained = counts.pop(str(Split.TRAIN), 0)
+    held_out = ", ".join(f"{count:,} {split}" for split, count in sorted(counts.items()))
+    return f"{trained:,} of {len(splits):,} icons are to train on" + (f"; held out: {held_out}" if held_out else "")

@@ -3,6 +3,7 @@
 Shape suffixes: N icons, T captions, B batch, C channels, H/W height and width.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,7 +72,7 @@ def load_icon_set(dataset: IconDataset, data: DataConfig, policy: DevicePolicy, 
     Raises FlowmodelError when there is none, or the data set lacks one.
     """
     if not ids:
-        raise FlowmodelError(f"{dataset.folder}: no icon to train on; data.selection '{data.selection}' leaves none")
+        raise FlowmodelError(_none_left(dataset, data))
     if missing := [icon_id for icon_id in ids if icon_id not in dataset.row_of]:
         raise FlowmodelError(f"{dataset.folder}: has no icon '{missing[0]}'; prepare the data set that the recipe asks for")
     captions = dataset.captions.table
@@ -95,6 +96,17 @@ def load_icon_set(dataset: IconDataset, data: DataConfig, policy: DevicePolicy, 
         text=packed_captions(dataset.captions, rows, policy.device),
         first_caption_N=torch.tensor(first),
         captions_N=torch.tensor(count),
+    )
+
+
+def _none_left(dataset: IconDataset, data: DataConfig) -> str:
+    splits = Counter(dataset.splits.values())
+    if trained := splits[Split.TRAIN]:
+        return f"data.selection '{data.selection}' names none of the {trained:,} icons to train on; correct it or leave it out"
+    counts = ", ".join(f"{count:,} {split}" for split, count in sorted(splits.items()))
+    return (
+        f"no icon to train on: the split holds out all of them ({counts}); add icons, or set data.split.validation=0 and "
+        "data.split.unseen_concept=0"
     )
 
 

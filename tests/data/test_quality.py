@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flowmodel.data.quality import inspect_embeddings, inspect_icons
+from flowmodel.data.quality import grouped_reasons, inspect_embeddings, inspect_icons, split_line, usable_lines
 from flowmodel.files import Artifact, keep_by_content, write_parquet
 from flowmodel.tables import CAPTION_EMBEDDINGS, CAPTIONS
 from flowmodel.text.encoded import EncodedText
@@ -60,3 +60,28 @@ def test_a_text_without_a_token_is_broken(tmp_path, captions):
         tokens[0] = tokens[0][:0]
 
     assert inspect_embeddings(captions, *_embeddings(tmp_path, spoil=spoil)).broken == ["apple"]
+
+
+def test_reasons_are_grouped_without_what_differs_from_file_to_file(tmp_path):
+    reasons = {
+        "m/a": "a.png: no such file",
+        "m/b": "set: two/b.v2.png: no such file",
+        "m/c": "c.svg: corrupt SVG (mismatched tag: line 3, column 9)",
+        "m/d": "d.svg: corrupt SVG (mismatched tag: line 12, column 1)",
+        "m/e": "e.svg: corrupt SVG (mismatched tag: line 2, column 4)",
+        "m/f": "f.png: no such file; did you mean 'F1.png'?",
+        "m/g": "g.png: no such file; did you mean 'G2.png'?",
+        "m/h": "shows nothing: every pixel is transparent",
+    }
+    groups = grouped_reasons(reasons)
+    assert [len(ids) for ids in groups.values()] == [3, 2, 2, 1]
+    assert groups["no such file"] == ["m/a", "m/b"]
+    assert "shows nothing: every pixel is transparent" in groups
+    rows = [icon_row(key[2:], source="m", status="quarantined", reason=reason) for key, reason in reasons.items()]
+    lines = usable_lines(write_icons(tmp_path / "i.parquet", [*rows, icon_row("z", source="m")]))
+    assert lines[0] == "1 of 9 icons are usable, 8 are set aside:"
+    assert lines[1].startswith("  3 x corrupt SVG (") and lines[1].endswith("(m/c, m/d, m/e)")
+
+
+def test_a_split_is_told_in_one_line():
+    assert split_line({"a": "train", "b": "train", "c": "validation"}) == "2 of 3 icons are to train on; held out: 1 validation"

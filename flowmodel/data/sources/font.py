@@ -12,6 +12,7 @@ from flowmodel.data.sources.context import Observation, Reading, SourceContext
 from flowmodel.data.sources.font_strikes import ColourFont, damage_told, font_version, open_colour_font
 from flowmodel.data.sources.rows import icon_row
 from flowmodel.errors import FlowmodelError
+from flowmodel.files import sha256_file
 from flowmodel.text.emoji_texts import Emoji, unicode_emoji
 
 USUAL_PLACES = (
@@ -58,11 +59,10 @@ def read(config: FontSource, context: SourceContext) -> Reading:
 
 
 def observe(config: FontSource, context: SourceContext) -> Observation:
-    """Path, size and time of change of the file; raises FlowmodelError when there is none, or it is no font."""
+    """Path and content of the file; raises FlowmodelError when there is none, or it is no font."""
     path = _locate(config, context)
     version = font_version(path)
-    status = path.stat()
-    return Observation([str(path), status.st_size, status.st_mtime_ns, version], version or f"{status.st_size:,} bytes")
+    return Observation([str(path), sha256_file(path)], version or f"{path.stat().st_size:,} bytes")
 
 
 def _locate(config: FontSource, context: SourceContext) -> Path:

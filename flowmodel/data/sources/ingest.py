@@ -11,6 +11,7 @@ from types import ModuleType
 
 from flowmodel.data.sources.config import SourceConfig
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
+from flowmodel.data.sources.rows import is_curable
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, is_of_content, keep_by_content, read_json, sha256_json, write_json
 from flowmodel.tables import ICONS
@@ -95,21 +96,22 @@ def is_current(config: SourceConfig, observation: Observation, folder: Path) -> 
     return _current(config, observation, folder) is not None
 
 
-def ingest_icons(config: SourceConfig, context: SourceContext, folder: Path) -> Ingested:
-    """Write the source's table, sorted by id, into `folder`, unless a current one is there.
+def ingest_icons(config: SourceConfig, context: SourceContext, folder: Path, again: bool = False) -> Ingested:
+    """Write the source's table, sorted by id, into `folder`, unless a current one is there and it isn't to be read `again`.
 
     It is named by its content. What was observed is remembered in a file named by the fingerprint, so that two lists whose
     entries of one name differ don't disturb each other. Raises FlowmodelError as :func:`read_icons` does.
     """
     observation = observe_source(config, context)
-    if artifact := _current(config, observation, folder):
+    if not again and (artifact := _current(config, observation, folder)):
         return Ingested(artifact, observation.version, unchanged=True)
     reading = read_icons(config, context)
     rows = sorted(reading.rows, key=itemgetter("id"))
     artifact = keep_by_content(folder, lambda out: ICONS.write(out, rows, {"source": config.name}))
-    if reading.complete:  # else the next run tries again what could not be fetched
+    complete = reading.complete and not any(is_curable(row["reason"]) for row in rows)
+    if complete:  # else the next run tries again what could not be had
         write_json(_memory(config, observation, folder), {"table": artifact.path.name, "digest": artifact.digest})
-    return Ingested(artifact, observation.version, unchanged=False, complete=reading.complete)
+    return Ingested(artifact, observation.version, unchanged=False, complete=complete)
 
 
 def _current(config: SourceConfig, observation: Observation, folder: Path) -> Artifact | None:

@@ -15,6 +15,19 @@ from flowmodel.store import PROJECT_ROOT
 # By kind.
 MODELS = {model.model_fields["kind"].annotation.__args__[0]: model for model in get_args(get_args(SourceConfig)[0])}
 
+# What a value must be that has a pattern, by field.
+_WANTED = {
+    "name": "of lower-case letters, digits, - and _, such as my-icons",
+    "version": "one exact version, such as 16.0.0",
+    "integrity": "what the registry shows: sha512- and 88 characters",
+    "package": "openmoji or emoji-datasource-google, -twitter, -facebook or -apple (for other icons there is kind iconify)",
+    "set": "the prefix of an Iconify set in lower-case letters, such as fluent-emoji-flat",
+    "colour": "# and six hexadecimal digits, such as #1a73e8",
+    "color": "# and six hexadecimal digits, such as #1a73e8",
+    "url": "an address that begins with http:// or https:// and has no spaces",
+    "contact": "an address in plain ASCII, such as you@example.org",
+}
+
 
 def sources_file() -> Path:
     """The list of icon sources: the file that FLOWMODEL_SOURCES names, else `pipelines/sources.yaml`."""
@@ -66,4 +79,6 @@ def _problem(item: Any, kind: str) -> str:
         return f"{field}: unknown field of kind {kind} (known: {', '.join(MODELS[kind].model_fields)})"
     if item["type"] == "missing":
         return f"{field}: missing, kind {kind} needs it"
+    if item["type"] in ("string_pattern_mismatch", "string_type", "literal_error") and field in _WANTED:
+        return f"{field}: must be {_WANTED[field]}, got {item['input']!r}"
     return f"{field}: {item['msg']}, got {item['input']!r}"

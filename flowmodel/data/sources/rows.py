@@ -8,6 +8,9 @@ from flowmodel.data.sources.config import BaseSource
 from flowmodel.files import sha256_bytes
 from flowmodel.images.decode import open_picture
 
+# A file system that is away, a permission, a busy machine.
+_CURABLE = ("can't be read (", "to draw", "makes the renderer crash")
+
 
 def icon_row(
     config: BaseSource,
@@ -67,3 +70,8 @@ def icon_row(
         "reason": reason,
         "notes": notes,
     }
+
+
+def is_curable(reason: str) -> bool:
+    """Whether a picture that was set aside for `reason` may be usable another time without having changed."""
+    return any(words in reason for words in _CURABLE)

@@ -13,6 +13,12 @@ from pipelines.resources import StoreResource
 from pipelines.sources import icon_sources, icons_key, source_context
 
 
+class ReadAgain(dg.Config):
+    """Of one run: `again` reads a source also where it looks unchanged."""
+
+    again: bool = False
+
+
 def build_icons(source: SourceConfig) -> dg.AssetsDefinition:
     @dg.asset(
         key=icons_key(source),
@@ -22,18 +28,16 @@ def build_icons(source: SourceConfig) -> dg.AssetsDefinition:
         metadata={name: str(value) for name, value in source.model_dump(exclude_defaults=True).items()},
     )
     @readable_failures()
-    def icons(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[Artifact]:
+    def icons(context: dg.AssetExecutionContext, config: ReadAgain, store: StoreResource) -> dg.MaterializeResult[Artifact]:
         from flowmodel.data.sources.ingest import ingest_icons
 
         started = time.perf_counter()
         place = store.open()
-        ingested = ingest_icons(source, source_context(place, context.log), place.icons(source.name))
+        ingested = ingest_icons(source, source_context(place, context.log), place.icons(source.name), config.again)
         if ingested.unchanged:
             context.log.info("nothing has changed since it was read last; nothing was read")
         if not ingested.complete:
-            context.log.warning(
-                "not everything could be fetched; what is missing is quarantined, and the next run tries it again"
-            )
+            context.log.warning("not everything could be had; what is missing is set aside, and the next run tries it again")
         return materialised(
             ingested.artifact,
             started,

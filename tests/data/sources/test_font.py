@@ -152,8 +152,15 @@ def test_a_new_version_of_the_font_is_seen_without_reading_it(tmp_path: Path) ->
     config, context = FontSource(name="font", kind="font", path=str(path)), SourceContext(tmp_path, tmp_path)
     before = observe(config, context)
     assert before.version == "Version 1.5" and observe(config, context) == before
-    os.utime(path, ns=(1, 1))
-    assert observe(config, context).fingerprint != before.fingerprint
+    status = path.stat()
+    path.write_bytes(
+        path.read_bytes()
+        .replace(b"Version 1.5", b"Version 1.6")
+        .replace("Version 1.5".encode("utf-16-be"), "Version 1.6".encode("utf-16-be"))
+    )
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = observe(config, context)
+    assert after.version == "Version 1.6" and after.fingerprint != before.fingerprint
 
 
 def test_without_a_font_it_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

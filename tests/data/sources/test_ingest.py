@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from flowmodel.data.sources import folder
 from flowmodel.data.sources.config import BundledSource, FolderSource
@@ -18,6 +19,7 @@ from flowmodel.data.sources.ingest import (
 )
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import write_bytes
+from flowmodel.images.decode import decode_png
 from flowmodel.images.rgba import encode_png
 from flowmodel.tables import ICONS
 from tests.data.helpers import BLUE, RED, icon_row, plain, write_folder, write_icons
@@ -56,9 +58,10 @@ def test_what_has_not_changed_is_not_read_again(context: SourceContext) -> None:
     assert (first.unchanged, again.unchanged) == (False, True)
     assert first.artifact == again.artifact
 
-    os.utime(place / "a.png", ns=(1, 1))  # touched: read again, but the table is the same
-    touched = ingest_icons(FOLDER, context, out)
-    assert not touched.unchanged and touched.artifact == first.artifact
+    os.utime(place / "a.png", ns=(1, 1))  # touched, but the same
+    assert ingest_icons(FOLDER, context, out).unchanged
+    forced = ingest_icons(FOLDER, context, out, again=True)
+    assert not forced.unchanged and forced.artifact == first.artifact
 
     first.artifact.path.write_bytes(b"x")
     assert not is_current(FOLDER, observe_source(FOLDER, context), out)
@@ -121,3 +124,37 @@ def test_many_sources_are_observed_at_once_and_none_waits_for_one_that_hangs(
     assert found["mine"] == observe_source(BUNDLED, context)
     assert str(found["slow"]) == "source 'slow': not observed within 0.5 s"
     assert isinstance(found["absent"], FlowmodelError) and "absent.parquet: no such file" in str(found["absent"])
+
+
+def test_an_edit_of_the_same_size_and_time_is_read(context: SourceContext) -> None:
+    place = write_folder(context.root / "icons", "file,name\na.bmp,a\n", {"a.bmp": b""})
+    for color in (RED, BLUE):
+        Image.fromarray(plain(color)).convert("RGB").save(place / "a.bmp")
+        os.utime(place / "a.bmp", ns=(1, 1))
+        ingested = ingest_icons(FOLDER, context, context.root / "out")
+        assert not ingested.unchanged
+        (png,) = ICONS.read(ingested.artifact.path)["png"]
+        assert tuple(decode_png(png)[0, 0]) == color
+
+
+def test_repaired_links_and_permissions_are_noticed(context: SourceContext, as_another_user) -> None:
+    out = context.root / "out"
+    place = write_folder(context.root / "icons", "file,name\na.png,a\nb.png,b\n", {"b.png": encode_png(plain())})
+    (place / "a.png").symlink_to("later.png")
+    (place / "b.png").chmod(0)
+    out.mkdir(mode=0o777)
+    out.chmod(0o777)
+
+    def reasons() -> list[str]:
+        with as_another_user():
+            return ICONS.read(ingest_icons(FOLDER, context, out).artifact.path)["reason"].tolist()
+
+    assert reasons() == ["a.png: is a link to nothing", "b.png: can't be read (Permission denied)"]
+    with as_another_user():
+        again = ingest_icons(FOLDER, context, out)
+    assert not again.unchanged and not again.complete, "what may be cured is looked at each time"
+    (place / "later.png").write_bytes(encode_png(plain()))
+    (place / "b.png").chmod(0o644)
+    assert reasons() == ["", ""]
+    with as_another_user():
+        assert ingest_icons(FOLDER, context, out).unchanged

@@ -44,7 +44,10 @@ def test_there_is_a_model_for_each_kind() -> None:
         (f"sources: [{NOTO}, {{name: x, kind: folder}}]", r"sources\[1\] \('x'\): path: missing, kind folder needs it"),
         ("sources: [{name: x, kind: zip, path: p}]", r"\('x'\): kind: 'zip' is unknown; there are bundled, folder"),
         ("sources: [{name: x, kind: [npm]}]", r"\('x'\): kind: '\['npm'\]' is unknown"),
-        ("sources: [{name: Big X, kind: folder, path: p}]", r"name: .*got 'Big X'"),
+        (
+            "sources: [{name: Big X, kind: folder, path: p}]",
+            r"name: must be of lower-case letters, .* such as my-icons, got 'Big X'$",
+        ),
         ("sources: [{name: 5, kind: folder, path: p}]", r"sources\[0\]: name: .*got 5"),
         (
             "sources: [{name: x, kind: folder, path: p, licens: MIT}]",
@@ -66,7 +69,7 @@ def test_wrong_sources_are_one_clear_line(tmp_path: Path, text: str, complaint: 
     with pytest.raises(FlowmodelError, match=complaint) as caught:
         load_sources(listing(tmp_path, text))
     assert "sources.yaml" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "pattern" not in str(caught.value)
 
 
 def test_a_missing_sources_file_is_named(tmp_path: Path) -> None:
