@@ -56,21 +56,21 @@ _SETTINGS = (
     "training.augmentation.probability=0",
     "training.keep_snapshots=true",
     "training.validation={every: 1000000, icons: 128, times: 8}",
-    "training.grid_every=1000000",
+    "training.sample_every=1000000",
     "training.checkpoint_every=100",
     "training.device=cpu",
 )
 VARIANTS: dict[str, tuple[str, ...]] = {
     BASE: (),
     "velocity prediction": ("objective.prediction=velocity",),
-    "time mean 0": ("objective.time_mean=0",),
-    "uniform times": ("objective.times=uniform",),
+    "time mean 0": ("objective.logit_mean=0",),
+    "uniform times": ("objective.time_distribution=uniform",),
     "min_noise 0.02": ("objective.min_noise=0.02",),
     "min_noise 0.1": ("objective.min_noise=0.1",),
     "augmentation 0.15": ("training.augmentation.probability=0.15",),
-    "condition dropout 0": ("objective.condition_dropout=0",),
-    "condition dropout 0.05": ("objective.condition_dropout=0.05",),
-    "condition dropout 0.2": ("objective.condition_dropout=0.2",),
+    "condition dropout 0": ("objective.cond_dropout=0",),
+    "condition dropout 0.05": ("objective.cond_dropout=0.05",),
+    "condition dropout 0.2": ("objective.cond_dropout=0.2",),
     "dropout 0.1": ("network.dropout=0.1",),
     "AdamW": ("training.optimizer=adamw",),
     "learning rate 1e-3": ("training.learning_rate=1.0e-3",),
@@ -78,7 +78,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "batch 64": ("training.batch_size=64",),
     "captions: style only": ("data.captions=[name_style]",),
     "captions: every template": (f"data.captions=[{', '.join(TEMPLATES)}]",),
-    "64 pixels, stem 4": ("data.size=64", "network.stem=4"),
+    "64 pixels, stem 4": ("data.size=64", "network.patch_size=4"),
 }
 WITHOUT_GUIDANCE = "euler 8, guidance 1"
 SAMPLINGS: dict[str, dict[str, Any]] = {
@@ -159,7 +159,7 @@ def run(
     generator = Generator.load(result.checkpoint.path)
     of_all = {"variant": variant, "seed": recipe.training.seed, "pictures": recipe.training.steps * recipe.training.batch_size}
     yield of_all | {"cpu_seconds": seconds} | dict(loss.last) | scorer.score(generator)
-    if not recipe.objective.condition_dropout:  # guidance needs what such a network has never learnt
+    if not recipe.objective.cond_dropout:  # guidance needs what such a network has never learned
         yield of_all | {"variant": f"{variant}, guidance 1"} | scorer.score(generator, SAMPLINGS[WITHOUT_GUIDANCE])
     if variant != BASE:
         return
@@ -215,7 +215,7 @@ def main() -> int:
         "--variants", nargs="+", default=list(CHOICES), choices=CHOICES, metavar="ROW", help="beside the base; default: all"
     )
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="FIELD=VALUE", help="of every variant's recipe, e.g. network.widths=[24,48,96]"
+        "--set", nargs="+", default=[], metavar="FIELD=VALUE", help="of every variant's recipe, e.g. network.channels=[24,48,96]"
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trainings at a time, of one thread each")

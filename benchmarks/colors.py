@@ -1,7 +1,7 @@
 """Does a model draw things in the color that is asked for? `python -m benchmarks.colors [--model PATH|pretrained]`.
 
 Two lists of prompts. HELD_OUT are pairs of thing and color that no training with `data.recolored` sees, of things that no set
-draws in that color: in each drawing the mean hue is measured, and the thing is looked for, in grey, among all real icons in grey.
+draws in that color: in each drawing the mean hue is measured, and the thing is looked for, in gray, among all real icons in gray.
 EVERYDAY are ten things in six colors, whether they are held out or not. Beside them stand the real icons, as they are and turned
 to the color, which tell what the scores are worth.
 
@@ -84,7 +84,7 @@ def _asked(colors: Sequence[str]) -> Tensor:
 
 @dataclass(frozen=True)
 class Things:
-    """Real icons in grey, to look for a thing whatever its color; what differs in words of color alone is the same thing."""
+    """Real icons in gray, to look for a thing whatever its color; what differs in words of color alone is the same thing."""
 
     dataset: IconDataset
     names_M: np.ndarray
@@ -94,8 +94,8 @@ class Things:
     @classmethod
     def load(cls, dataset: IconDataset, extractor: FeatureExtractor, cache: Path) -> "Things":
         """Raises FlowmodelError when a prepared file can't be read."""
-        content = sha256_json([dataset.pixels_digest, "greyscale"])
-        features = cached_features(content, _in_grey(dataset.rgba_N4HW), extractor, cache)
+        content = sha256_json([dataset.pixels_digest, "grayscale"])
+        features = cached_features(content, _in_gray(dataset.rgba_N4HW), extractor, cache)
         names = [without_color_words(name) for name in dataset.icons["name"]]
         return cls(dataset, np.array(names), features.layout_ND, extractor)
 
@@ -113,13 +113,13 @@ class Things:
         return self.dataset.rgba_N4HW[rows]
 
     def ranks(self, rgba_N4HW: Tensor, pairs: Sequence[Pair]) -> np.ndarray:
-        """How many other things look more like each picture, in grey, than the right thing does."""
-        layout_ND = self.extractor(_in_grey(rgba_N4HW)).layout_ND
+        """How many other things look more like each picture, in gray, than the right thing does."""
+        layout_ND = self.extractor(_in_gray(rgba_N4HW)).layout_ND
         return ranks(layout_ND, self.layout_MD, self.names_M, np.array([thing for _, thing in pairs]))
 
 
-def _in_grey(rgba_N4HW: Tensor) -> Tensor:
-    return torch.cat([from_unit(to_unit(part_N4HW, "greyscale")) for part_N4HW in rgba_N4HW.split(512)])
+def _in_gray(rgba_N4HW: Tensor) -> Tensor:
+    return torch.cat([from_unit(to_unit(part_N4HW, "grayscale")) for part_N4HW in rgba_N4HW.split(512)])
 
 
 @dataclass(frozen=True)

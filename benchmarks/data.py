@@ -1,6 +1,6 @@
 """How fast icons become tensors and captions become vectors: `python -m benchmarks.data [--quick] [--json FILE]`.
 
-- normalise and write: the icons table of 64-pixel PNGs to `normalized_icons`, against Pillow decoding the same bytes; kept at
+- normalize and write: the icons table of 64-pixel PNGs to `normalized_icons`, against Pillow decoding the same bytes; kept at
   that size, and halved, where every picture is scaled (no limit)
 - embed: MiniLM, against sentence-transformers on the same captions (`pip install -e '.[bench]'`; left out without it)
 - load: normalized icons from disk to a uint8 batch that is ready, against a torch DataLoader that decodes the PNGs
@@ -18,7 +18,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.measure import Comparison, compare, report
-from flowmodel.data.normalize import normalise_icons
+from flowmodel.data.normalize import normalize_icons
 from flowmodel.files import read_parquet
 from flowmodel.images.rgba import pixels
 from flowmodel.store import PROJECT_ROOT
@@ -28,7 +28,7 @@ ICONS = PROJECT_ROOT / "data" / "bundled" / "noto.parquet"
 BATCH = 64
 
 
-def normalise_and_write(folder: Path, repeats: int, size: int = 64, limit: float | None = 2.5) -> Comparison:
+def normalize_and_write(folder: Path, repeats: int, size: int = 64, limit: float | None = 2.5) -> Comparison:
     pngs = read_ok_icons(ICONS, ["png"])["png"].tolist()
 
     def pillow() -> None:
@@ -36,9 +36,9 @@ def normalise_and_write(folder: Path, repeats: int, size: int = 64, limit: float
             Image.open(io.BytesIO(png)).convert("RGBA").load()
 
     def ours() -> None:
-        normalise_icons({"noto": ICONS}, size, folder / "normalised.parquet")
+        normalize_icons({"noto": ICONS}, size, folder / "normalized.parquet")
 
-    what = f"normalise and write, 64 to {size} px" if size != 64 else "normalise and write, 64 px"
+    what = f"normalize and write, 64 to {size} px" if size != 64 else "normalize and write, 64 px"
     return compare(what, ours, "Pillow, decoding only", pillow, len(pngs), repeats, limit)
 
 
@@ -55,11 +55,11 @@ class _Pngs(Dataset[torch.Tensor]):
 
 
 def load_an_epoch(folder: Path, repeats: int) -> Comparison:
-    normalised = normalise_icons({"noto": ICONS}, 64, folder / "normalised.parquet")
+    normalized = normalize_icons({"noto": ICONS}, 64, folder / "normalized.parquet")
     pngs = read_ok_icons(ICONS, ["png"])["png"].tolist()
 
     def ours() -> None:
-        rgba_N4HW = torch.from_numpy(pixels(read_parquet(normalised.path, ["rgba"])["rgba"], 64))
+        rgba_N4HW = torch.from_numpy(pixels(read_parquet(normalized.path, ["rgba"])["rgba"], 64))
         for rows_B in torch.randperm(len(rgba_N4HW)).split(BATCH):
             rgba_N4HW[rows_B]
 
@@ -77,7 +77,7 @@ def main() -> int:
     options = parser.parse_args()
     repeats = 3 if options.quick else 9
     with tempfile.TemporaryDirectory() as folder:
-        comparisons = [normalise_and_write(Path(folder), repeats), normalise_and_write(Path(folder), repeats, 32, None)]
+        comparisons = [normalize_and_write(Path(folder), repeats), normalize_and_write(Path(folder), repeats, 32, None)]
         comparisons.append(load_an_epoch(Path(folder), repeats))
     try:
         from benchmarks.embeddings import compare_embeddings

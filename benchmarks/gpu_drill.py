@@ -58,11 +58,11 @@ SETTINGS = (
     "data.size=64",
     "data.captions=[name, name_style]",
     "data.recolored=0.12",
-    "network.stem=2",
-    "network.widths=[40, 40, 80, 160]",
+    "network.patch_size=2",
+    "network.channels=[40, 40, 80, 160]",
     "objective.uniform_tail=0.4",
     "objective.gradient_weight=0.2",
-    "training.init=pretrained",
+    "training.init_from=pretrained",
     "training.batch_size=768",
     "training.warmup_steps=150",
     "training.precision=auto",
@@ -127,7 +127,7 @@ class Drill:
     def with_steps(self, steps: int, **training: Any) -> Recipe:
         """The recipe, with its checkpoints and grids."""
         every = max(1, steps // _CHECKPOINTS)
-        given = {"steps": steps, "grid_every": every, "checkpoint_every": every} | training
+        given = {"steps": steps, "sample_every": every, "checkpoint_every": every} | training
         values = self.recipe.model_dump(mode="json")
         return parse_recipe(values | {"training": values["training"] | given}, where="drill")
 

@@ -38,7 +38,7 @@ def _measure_here(name: str, size: int, batch: int, device: str, precision: Prec
     """MiB of some training steps in this process, which has done nothing else yet."""
     policy = DevicePolicy.choose(device, precision, "off")
     # Another network's step first: PyTorch loads its kernels with it.
-    training_step(laptop_unet(widths=(40,), attention_levels=1), policy, 8, 1)()
+    training_step(laptop_unet(channels=(40,), attention_levels=1), policy, 8, 1)()
     before = _peak_mib(policy.device)
     step = training_step(_build(name, size), policy, size, batch)
     for _ in range(_STEPS):

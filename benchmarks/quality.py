@@ -49,7 +49,7 @@ from flowmodel.training.state import TrainingState
 
 _OF_ALL = (
     "training.validation.every=0",
-    "training.grid_every=1000000",
+    "training.sample_every=1000000",
     "training.checkpoint_every=100",
     "training.device=cpu",
     "training.precision=float32",
@@ -66,14 +66,14 @@ IDEAS: dict[str, tuple[str, ...]] = {
     "uniform tail 0.2": ("objective.uniform_tail=0.2",),
     "uniform tail 0.4": ("objective.uniform_tail=0.4",),
     "gradients 0.2, uniform tail 0.4": ("objective.gradient_weight=0.2", "objective.uniform_tail=0.4"),
-    "time mean 0": ("objective.time_mean=0",),
+    "time mean 0": ("objective.logit_mean=0",),
     "min_noise 0.02": ("objective.min_noise=0.02",),
     "sampling later": ("sampling.time_shift=0.5",),
-    "finisher": ("finisher={width: 48, blocks: 5, batch_size: 8, drawings: 1}",),
+    "finisher": ("finisher={channels: 48, blocks: 5, batch_size: 8, drawings: 1}",),
 }
 _FINISHER_SHARE = 0.3  # of the minutes, where an idea has one; with drawing what it learns from
 _TRIAL_STEPS, _WARM_UP = 6, 2
-_SCORES = {"kid": "kid", "top1": "top1_of_all", "top5": "top5_of_all"} | {
+_SCORES = {"kid": "kid", "top1": "retrieval_top1_all", "top5": "retrieval_top5_all"} | {
     name: name for name in ("flat_share", "inner_variation", "edge_sharpness", "half_transparent", "color_count", "finest_band")
 }
 _SHOWN = ("kid", "top1", "top5", "flat_share", "edge_sharpness", "half_transparent")
@@ -98,7 +98,7 @@ class Setting:
 
 # As the quickstart goes on from the shipped weights: what a large GPU takes at a time would be ten steps here.
 _GOES_ON = (
-    "training.init=pretrained",
+    "training.init_from=pretrained",
     "training.batch_size=32",
     "training.learning_rate=5.0e-4",
     "training.warmup_steps=20",

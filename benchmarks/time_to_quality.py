@@ -1,10 +1,10 @@
-"""What networks have learnt after equal times: `python -m benchmarks.time_to_quality [--quick] [--json FILE] [--picture FILE]`.
+"""What networks have learned after equal times: `python -m benchmarks.time_to_quality [--quick] [--json FILE] [--picture FILE]`.
 
-The same icons, captions, objective, optimiser and random numbers for all; each trains for `--minutes` of its own, in turns of
+The same icons, captions, objective, optimizer and random numbers for all; each trains for `--minutes` of its own, in turns of
 some seconds, so that a machine that grows slower does so for all of them. Measured are the loss on held-out icons over time, and
 how often the real icon is the nearest one to what a network draws for its caption.
 
-A loss can be compared only between networks of one colour, so the greyscale CNN has a companion: our U-Net on the same grey
+A loss can be compared only between networks of one color, so the grayscale CNN has a companion: our U-Net on the same gray
 pictures.
 """
 
@@ -41,7 +41,7 @@ from flowmodel.store import Store
 from flowmodel.training.state import TrainingState
 from flowmodel.training.validation import Validation
 
-OURS, OURS_GREY, CNN = "ours", "ours, grey", "greyscale CNN"
+OURS, OURS_GRAY, CNN = "ours", "ours, gray", "grayscale CNN"
 TURN_SECONDS = 10.0
 TRIALS = 3  # turns that measure the speed before
 POINTS = 6  # of the loss over time
@@ -78,7 +78,7 @@ class Contestant:
     def draw(self, icons_N: Tensor) -> Tensor:
         """What the wider average draws for the first captions of these training icons."""
         recipe, data = self.state.recipe, self.state.data
-        noise_NCHW = seeded_noise(len(icons_N), recipe.data.size, seed=0, channels=CHANNELS[recipe.data.colour])
+        noise_NCHW = seeded_noise(len(icons_N), recipe.data.size, seed=0, channels=CHANNELS[recipe.data.color])
         with self.state.averaged_weights(self.state.averages[1]) as model:
             return torch.cat(
                 [
@@ -88,14 +88,14 @@ class Contestant:
             )
 
     def real(self) -> Tensor:
-        """The training icons as they would look if they were drawn without fault in this colour."""
+        """The training icons as they would look if they were drawn without fault in this color."""
         return from_unit(self.state.data.pictures(torch.arange(len(self.state.data)))).cpu()
 
 
 @dataclass(frozen=True)
 class Result:
     name: str
-    colour: str
+    color: str
     parameters: int
     steps: int
     seconds: float
@@ -106,9 +106,9 @@ class Result:
     curve: list[tuple[float, float, float]]
 
 
-def _recipe(network: Mapping[str, Any] | None, colour: str, size: int, steps: int) -> Recipe:
+def _recipe(network: Mapping[str, Any] | None, color: str, size: int, steps: int) -> Recipe:
     values = load_recipe("laptop").model_dump(mode="json")
-    values["data"] |= {"size": size, "colour": colour}
+    values["data"] |= {"size": size, "color": color}
     values["network"] = dict(network) if network else values["network"]
     values["training"] |= {
         "steps": steps,
@@ -122,8 +122,8 @@ def _recipe(network: Mapping[str, Any] | None, colour: str, size: int, steps: in
 
 def _entries(size: int) -> dict[str, tuple[Callable[[int], Recipe], Callable[[int, int], nn.Module] | None]]:
     """Recipe by number of steps, and another network than the recipe's where there is one."""
-    dit = load_recipe("dit").network.model_dump(mode="json") | {"patch": size // 8}
-    cnn = load_recipe("greyscale_cnn").network.model_dump(mode="json")
+    dit = load_recipe("dit").network.model_dump(mode="json") | {"patch_size": size // 8}
+    cnn = load_recipe("grayscale_cnn").network.model_dump(mode="json")
     entries: dict[str, tuple[Callable[[int], Recipe], Callable[[int, int], nn.Module] | None]] = {
         OURS: (partial(_recipe, None, "rgba", size), None)
     }
@@ -131,8 +131,8 @@ def _entries(size: int) -> dict[str, tuple[Callable[[int], Recipe], Callable[[in
         entries["diffusers U-Net"] = (partial(_recipe, None, "rgba", size), partial(DiffusersUNet, size))
     entries |= {
         "DiT": (partial(_recipe, dit, "rgba", size), None),
-        OURS_GREY: (partial(_recipe, None, "greyscale", size), None),
-        CNN: (partial(_recipe, cnn, "greyscale", size), None),
+        OURS_GRAY: (partial(_recipe, None, "grayscale", size), None),
+        CNN: (partial(_recipe, cnn, "grayscale", size), None),
     }
     return entries
 
@@ -187,7 +187,7 @@ def score(contestant: Contestant, extractor: FeatureExtractor, samples: int) -> 
     ranks_N = ranks(fake, real, labels_M.numpy(), labels_N)
     result = Result(
         name=contestant.name,
-        colour=contestant.state.recipe.data.colour,
+        color=contestant.state.recipe.data.color,
         parameters=count_parameters(contestant.state.network),
         steps=contestant.steps,
         seconds=contestant.seconds,
@@ -202,13 +202,13 @@ def score(contestant: Contestant, extractor: FeatureExtractor, samples: int) -> 
 
 def _table(results: list[Result], size: int, device: str) -> Table:
     table = Table(
-        *("network", "colour", "parameters", "steps", "seconds", "validation loss", "training loss", "top-1", "top-5"),
+        *("network", "color", "parameters", "steps", "seconds", "validation loss", "training loss", "top-1", "top-5"),
         title=f"{size} x {size}, {device}; top-k: the right icon is among the k nearest of all that were trained on",
     )
     for r in results:
         losses = (f"{r.validation_loss:.4f}", f"{r.train_loss:.4f}")
         numbers = (f"{r.parameters / 1e6:.2f} M", f"{r.steps}", f"{r.seconds:.0f}", *losses, f"{r.top1:.1%}", f"{r.top5:.1%}")
-        table.add_row(r.name, r.colour, *numbers)
+        table.add_row(r.name, r.color, *numbers)
     return table
 
 
@@ -216,9 +216,9 @@ def _ours_wins(results: list[Result]) -> bool:
     by_name = {result.name: result for result in results}
     return all(
         by_name[mine].validation_loss < other.validation_loss and by_name[mine].top1 > other.top1
-        for mine, colour in ((OURS, "rgba"), (OURS_GREY, "greyscale"))
+        for mine, color in ((OURS, "rgba"), (OURS_GRAY, "grayscale"))
         for other in results
-        if other.colour == colour and other.name != mine
+        if other.color == color and other.name != mine
     )
 
 

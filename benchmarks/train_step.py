@@ -82,10 +82,10 @@ def measure(size: int, policy: DevicePolicy, precision: str, repeats: int) -> li
     builders: dict[str, tuple[Callable[[], nn.Module], tuple[DevicePolicy, ...]]] = {
         OURS: (laptop_unet, (policy,)),
         "ours, depthwise separable": (
-            lambda: laptop_unet(convolution="depthwise_separable", widths=(96, 160, 240), head_width=16),
+            lambda: laptop_unet(convolution="depthwise_separable", channels=(96, 160, 240), head_dim=16),
             (policy,),
         ),
-        "ours, stem 4": (lambda: laptop_unet(stem=4, widths=(80, 160)), (policy,)),
+        "ours, stem 4": (lambda: laptop_unet(patch_size=4, channels=(80, 160)), (policy,)),
     }
     if is_installed("diffusers"):
         builders["diffusers UNet2DConditionModel"] = (lambda: DiffusersUNet(size), (policy, contiguous))

@@ -17,6 +17,10 @@ if TYPE_CHECKING:  # a digest of tensors needs no pyarrow, and one of a table co
     from torch import Tensor
 
 
+# Old names of columns by the current ones. A digest is of the old ones, so that a new name renames no data set.
+FORMER_COLUMNS = {"license": "licence"}
+
+
 def table_digest(table: "pa.Table") -> str:
     """SHA-256 of the values in `table` by column, with their kinds, and of its text metadata.
 
@@ -29,7 +33,7 @@ def table_digest(table: "pa.Table") -> str:
             digest.update(b"%b=%b\n" % (key, text))
     for name in sorted(table.column_names):
         column = table[name]
-        digest.update(f"{name}:{len(column)}\n".encode())
+        digest.update(f"{FORMER_COLUMNS.get(name, name)}:{len(column)}\n".encode())
         if column.null_count:
             raise FlowmodelError(f"column '{name}': holds {column.null_count} nulls; every value must be given")
         _add(digest, column.combine_chunks() if column.num_chunks != 1 else column.chunk(0), name)

@@ -153,12 +153,22 @@ def _columns(schema: "pa.Schema") -> tuple[list[str], list[str]]:
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> "pa.Table":
-    """Raises FlowmodelError when the file is missing, is not Parquet or lacks one of `columns`."""
+    """The table, with the current names of columns that an earlier release wrote by another one.
+
+    Raises FlowmodelError when the file is missing, is not Parquet or lacks one of `columns`.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from flowmodel.content import FORMER_COLUMNS
+
     try:
-        table = pq.read_table(path, columns=columns)
+        there = pq.read_schema(path).names
+        named = {name: FORMER_COLUMNS[name] for name in FORMER_COLUMNS if name not in there and FORMER_COLUMNS[name] in there}
+        table = pq.read_table(path, columns=columns and [named.get(name, name) for name in columns])
+        current = {former: name for name, former in named.items()}
+        renamed = table.rename_columns([current.get(name, name) for name in table.column_names])
+        table = renamed.replace_schema_metadata(table.schema.metadata)
     except FileNotFoundError:
         raise FlowmodelError(f"{path}: no such file") from None
     except PermissionError:

@@ -129,7 +129,7 @@ ICONS = Table(
         "width": Column(pa.int64(), "pixels", pandera.Check.ge(0)),
         "height": Column(pa.int64(), "pixels", pandera.Check.ge(0)),
         "sha256": Column(TEXT, "of png", _SHA256),
-        "licence": Column(TEXT, "of the picture, as an SPDX identifier where there is one"),
+        "license": Column(TEXT, "of the picture, as an SPDX identifier where there is one"),
         "redistributable": Column(pa.bool_(), "whether the picture may be passed on"),
         "origin": Column(TEXT, "where the picture comes from"),
         "status": Column(TEXT, "ok or quarantined", pandera.Check.isin(STATUSES)),

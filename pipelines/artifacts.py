@@ -42,15 +42,15 @@ def load_artifact(store: Store, key: dg.AssetKey, run_id: str | None = None) -> 
     if not record.exists():
         record = _record(store, key)
     if not record.exists():
-        raise FlowmodelError(f"asset '{name}': never materialised in {store.root}; materialise '{name}' first")
+        raise FlowmodelError(f"asset '{name}': never materialized in {store.root}; materialize '{name}' first")
     values = read_json(record)
     artifact = Artifact(store.locate(values["path"]), values["digest"])
     if not artifact.path.exists():
-        raise FlowmodelError(f"{artifact.path}: the file of asset '{name}' is gone; materialise '{name}' again")
+        raise FlowmodelError(f"{artifact.path}: the file of asset '{name}' is gone; materialize '{name}' again")
     if artifact.path.is_dir():
         return IconDataset.open(artifact.path)  # its digest is checked file by file, when they are read
     if not is_of_content(artifact.path, artifact.digest):
-        raise FlowmodelError(f"{artifact.path}: changed since asset '{name}' wrote it; materialise '{name}' again")
+        raise FlowmodelError(f"{artifact.path}: changed since asset '{name}' wrote it; materialize '{name}' again")
     return artifact
 
 

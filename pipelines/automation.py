@@ -4,7 +4,7 @@ import dagster as dg
 
 _Condition = dg.AutomationCondition
 
-# Not `eager()`: that fires whenever something upstream was materialised, also when its content is what it was before.
+# Not `eager()`: that fires whenever something upstream was materialized, also when its content is what it was before.
 # `will_be_requested` carries the request down to the registry, so that one run makes everything and a training never starts on
 # new tensors with old captions. `executed_with_root_target` leaves alone what that run has yet to do itself.
 on_changed_data = (

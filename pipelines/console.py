@@ -27,7 +27,7 @@ def _step_name(key: str) -> str:
 
 
 class _Relevant(logging.Filter):
-    """Lets pass what assets say, what was materialised, failed checks and errors; not the engine's own events."""
+    """Lets pass what assets say, what was materialized, failed checks and errors; not the engine's own events."""
 
     def __init__(self, level: int) -> None:
         super().__init__()

@@ -21,11 +21,11 @@ LISTED = 100
 
 
 def icons_summary(path: Path) -> dict[str, Any]:
-    """Counts, groups, licences, what was set aside and why, and a contact sheet of the icons table at `path`."""
-    from flowmodel.data.manifest import licence_table
+    """Counts, groups, licenses, what was set aside and why, and a contact sheet of the icons table at `path`."""
+    from flowmodel.data.manifest import license_table
     from flowmodel.files import read_parquet
 
-    columns = ["id", "source", "group", "licence", "redistributable", "origin", "status", "reason", "notes", "skin_tone"]
+    columns = ["id", "source", "group", "license", "redistributable", "origin", "status", "reason", "notes", "skin_tone"]
     icons = read_parquet(path, columns).to_pandas()
     usable = icons["status"] == "ok"
     by_group = icons.assign(ok=usable, with_tone=usable & (icons["skin_tone"] != "")).groupby(["source", "group"], sort=True)
@@ -37,7 +37,7 @@ def icons_summary(path: Path) -> dict[str, Any]:
         "dagster/row_count": len(icons),
         "quarantined": len(quarantined),
         "icons by group": _table(counts.drop(columns="all")),
-        "licences": _table(licence_table(icons)),
+        "licenses": _table(license_table(icons)),
         "quarantine": _table(quarantined.head(LISTED)) if len(quarantined) else dg.MetadataValue.md("nothing"),
         **({"notes": _table(noted.value_counts().rename("icons").reset_index())} if len(noted) else {}),
         **_contact_sheet(path),
@@ -83,7 +83,7 @@ class _Shown:
         return str(self._rows.at[icon_id, "name"])
 
 
-def duplicates_summary(path: Path, normalised: Path) -> dict[str, Any]:
+def duplicates_summary(path: Path, normalized: Path) -> dict[str, Any]:
     """How many pairs and clusters there are, and pictures of pairs, from the most alike to the least."""
     from flowmodel.files import read_parquet
 
@@ -96,17 +96,17 @@ def duplicates_summary(path: Path, normalised: Path) -> dict[str, Any]:
         "similar pairs": len(near),
         "clusters": pairs["cluster"].nunique(),
         **({"largest clusters": _table(largest)} if len(largest) else {}),
-        **_pairs("similar", near.iloc[:: max(1, len(near) // SHOWN_PAIRS)].head(SHOWN_PAIRS), normalised, path),
-        **_pairs("identical", pairs[pairs["identical"]].head(SHOWN_PAIRS), normalised, path),
+        **_pairs("similar", near.iloc[:: max(1, len(near) // SHOWN_PAIRS)].head(SHOWN_PAIRS), normalized, path),
+        **_pairs("identical", pairs[pairs["identical"]].head(SHOWN_PAIRS), normalized, path),
     }
 
 
-def _pairs(name: str, pairs: "pd.DataFrame", normalised: Path, path: Path) -> dict[str, dg.MetadataValue]:
+def _pairs(name: str, pairs: "pd.DataFrame", normalized: Path, path: Path) -> dict[str, dg.MetadataValue]:
     from flowmodel.images.grid import comparison_grid
 
     if pairs.empty:
         return {name: dg.MetadataValue.md("none")}
-    shown = _Shown(normalised)
+    shown = _Shown(normalized)
     images, labels = [], []
     for a, b, distance in pairs[["icon_a", "icon_b", "pixel_distance"]].itertuples(index=False):
         images.append((shown[a], shown[b]))
@@ -115,13 +115,13 @@ def _pairs(name: str, pairs: "pd.DataFrame", normalised: Path, path: Path) -> di
     return pictures(name, sheet, path.with_suffix(f".{name}.png"))
 
 
-def splits_summary(path: Path, normalised: Path) -> dict[str, Any]:
+def splits_summary(path: Path, normalized: Path) -> dict[str, Any]:
     """Icons by split, and by split and group."""
     from flowmodel.files import read_parquet
     from flowmodel.tables import read_ok_icons
 
     splits = read_parquet(path).to_pandas()
-    icons = read_ok_icons(normalised, ["id", "source", "group"]).merge(splits, left_on="id", right_on="icon_id")
+    icons = read_ok_icons(normalized, ["id", "source", "group"]).merge(splits, left_on="id", right_on="icon_id")
     return {
         "dagster/row_count": len(splits),
         "icons by split": _table(splits["split"].value_counts().rename("icons").reset_index()),

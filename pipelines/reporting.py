@@ -1,4 +1,4 @@
-"""What a materialisation says about itself in the Dagster UI."""
+"""What a materialization says about itself in the Dagster UI."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ MAX_INLINE = 30_000  # characters of a picture in the event log
 T = TypeVar("T", Artifact, IconDataset)
 
 
-def materialised(artifact: T, started: float, asset: str | None = None, **metadata: Any) -> dg.MaterializeResult[T]:
+def materialized(artifact: T, started: float, asset: str | None = None, **metadata: Any) -> dg.MaterializeResult[T]:
     """The result of an asset: `artifact` goes to those downstream, its digest is the data version.
 
     `started` is `time.perf_counter()` of when the asset began; `asset` its key, where one step makes several.
@@ -79,8 +79,8 @@ def metrics_table(report: "EvaluationReport") -> dg.MetadataValue:
     """Every metric of an evaluation report, beside what real icons score."""
     rows = []
     for split, scores in report.metrics.items():
-        floor = report.reference.real[split].measured
+        real_scores = report.baselines.real[split].measured
         for name, value in scores.measured.items():
-            real = f"{floor[name]:.4g}" if name in floor else ""
+            real = f"{real_scores[name]:.4g}" if name in real_scores else ""
             rows.append({"icons": str(split), "metric": name, "samples score": f"{value:.4g}", "real icons score": real})
     return table(rows)

@@ -46,7 +46,7 @@ class _LockingExecutor(dg.Executor):
 
 
 def end_stale_runs(instance: dg.DagsterInstance, store: Store) -> list[str]:
-    """Report the runs that have died as cancelled; returns their ids."""
+    """Report the runs that have died as canceled; returns their ids."""
     dead = [run for run in instance.get_runs(dg.RunsFilter(statuses=_ALIVE)) if has_ended(store, run.run_id)]
     for run in dead:
         instance.report_run_canceled(run, "The run's process no longer exists; start it again, and a training continues.")
@@ -58,7 +58,7 @@ def main() -> int:
     if os.environ.get("DAGSTER_HOME"):
         with dg.DagsterInstance.get() as instance:
             for run_id in end_stale_runs(instance, Store.from_environment()):
-                print(f"run {run_id[:8]} of an earlier process that was killed is marked as cancelled")
+                print(f"run {run_id[:8]} of an earlier process that was killed is marked as canceled")
     return 0
 
 

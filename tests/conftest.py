@@ -28,16 +28,16 @@ settings.load_profile("patient")
 TINY = (
     "name=tiny",
     "data.size=16",
-    "network.stem=2",
-    "network.widths=[16, 32]",
-    "network.blocks=1",
-    "network.embedding_width=32",
+    "network.patch_size=2",
+    "network.channels=[16, 32]",
+    "network.blocks_per_level=1",
+    "network.embedding_dim=32",
     "training.steps=30",
     "training.batch_size=8",
     "training.warmup_steps=5",
     "training.log_every=5",
     "training.checkpoint_every=10",
-    "training.grid_every=15",
+    "training.sample_every=15",
     "training.ema_snapshots=3",
     "training.validation.every=10",
     "training.validation.icons=8",
@@ -47,7 +47,7 @@ TINY = (
     "evaluation.max_icons=24",
     "evaluation.sweep_icons=4",
     # Thirty steps keep no threshold.
-    "evaluation.gate.rules=[{metric: near_share, split: unseen_concept, waived: thirty steps learn nothing}]",
+    "evaluation.gate.rules=[{metric: near_copy_rate, split: unseen_concept, waived: thirty steps learn nothing}]",
 )
 
 
@@ -112,7 +112,7 @@ def tiny_training(tiny_recipe: Recipe, prepared: Prepared) -> TinyTraining:
     return TinyTraining(tiny_recipe, prepared.store, prepared.dataset, folder, result.checkpoint)
 
 
-FINISHER = FinisherConfig(width=8, blocks=1, steps=12, batch_size=4)
+FINISHER = FinisherConfig(channels=8, blocks=1, steps=12, batch_size=4)
 
 
 @pytest.fixture(scope="session")

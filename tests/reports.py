@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flowmodel.evaluation.report import EvaluationReport
+from flowmodel.evaluation.report import SCHEMA_VERSION, EvaluationReport
 from flowmodel.files import read_json
 from flowmodel.store import PROJECT_ROOT
 
@@ -15,10 +15,11 @@ def report_of(metrics: ScoresBySplit, real: ScoresBySplit | None = None, noise: 
     values = read_json(PROJECT_ROOT / "data" / "pretrained" / "metrics.json")
     return EvaluationReport.parse(
         {
+            "schema_version": SCHEMA_VERSION,
             "metrics": _counted(metrics),
-            "spread": {},
-            "groups": {},
-            "reference": {"real": _counted(real or {}), "noise": _counted(noise or {})},
+            "std": {},
+            "by_group": {},
+            "baselines": {"real": _counted(real or {}), "noise": _counted(noise or {})},
             "settings": values["settings"] | settings,
         },
         "test",

@@ -13,7 +13,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from flowmodel.data.keys import normalise_hexcode
+from flowmodel.data.keys import normalize_hexcode
 from flowmodel.data.sources import npm
 from flowmodel.data.sources.config import NpmSource
 from flowmodel.data.sources.context import SourceContext
@@ -51,7 +51,7 @@ def build_texts(context: SourceContext, out: Path) -> Artifact:
             rows.append(
                 {
                     "language": language,
-                    "key": normalise_hexcode(entry["hexcode"]),
+                    "key": normalize_hexcode(entry["hexcode"]),
                     "char": entry["emoji"],
                     "name": entry["label"].lower() if language == "en" else entry["label"],
                     "keywords": entry.get("tags", []),

@@ -7,6 +7,7 @@ exits with 75. Heavy imports happen inside the commands, so that
 
 import os
 import sys
+import warnings
 
 import typer
 
@@ -33,6 +34,7 @@ app.add_typer(store_app, name="store")
 
 def main() -> None:
     """Entry point of the `flowmodel` command."""
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # without a file of the library and its code
     try:
         app()
     except Resumable as error:

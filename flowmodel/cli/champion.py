@@ -41,7 +41,7 @@ def list_() -> None:
         decision = f"{row.tags.get(DECISION, '-')}: {row.tags.get(REASON, '-')}"
         if ROLLED_BACK in row.tags:
             decision += f" (rolled back {row.tags[ROLLED_BACK]})"
-        scores = (row.tags.get(name, "-") for name in ("recipe", "kid", "top1_of_all"))
+        scores = (row.tags.get(name, "-") for name in ("recipe", "kid", "retrieval_top1_all"))
         table.add_row(row.version, ", ".join(row.aliases) or "-", row.registered, *scores, decision)
     console.print(table)
 

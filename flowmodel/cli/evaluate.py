@@ -17,7 +17,7 @@ def evaluate(
     ] = None,
     out: Annotated[Path, typer.Option(help="The report, one HTML file.", dir_okay=False)] = Path("report.html"),
     json: Annotated[
-        Path | None, typer.Option("--json", help="Also metrics, reference and settings as JSON.", dir_okay=False)
+        Path | None, typer.Option("--json", help="Also metrics, baselines and settings as JSON.", dir_okay=False)
     ] = None,
     icons: Annotated[int | None, typer.Option(min=2, help="Icons a split, at most; default: the recipe's.")] = None,
     sweeps: Annotated[bool, typer.Option(help="Also try other numbers of steps and other guidance.")] = True,

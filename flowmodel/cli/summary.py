@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 _ROWS = (
     ("KID (lower is better)", "kid", "{:.4f}"),
-    ("top-1 among those drawn", "top1_of_own", "{:.1%}"),
-    ("top-1 among all icons", "top1_of_all", "{:.1%}"),
-    ("top-5 among all icons", "top5_of_all", "{:.1%}"),
-    ("near copies of a training icon", "near_share", "{:.1%}"),
+    ("top-1 among those drawn", "retrieval_top1_split", "{:.1%}"),
+    ("top-1 among all icons", "retrieval_top1_all", "{:.1%}"),
+    ("top-5 among all icons", "retrieval_top5_all", "{:.1%}"),
+    ("near copies of a training icon", "near_copy_rate", "{:.1%}"),
 )
 _SPLITS = (Split.TRAIN, Split.UNSEEN_CONCEPT)
 
 
 def metrics_table(report: "EvaluationReport") -> Table:
     """The scores of trained and unseen captions, each beside what real icons score."""
-    settings, metrics, real = report.settings, report.metrics, report.reference.real
+    settings, metrics, real = report.settings, report.metrics, report.baselines.real
     finisher = f", finisher of {settings.finisher.parameters / 1e6:.2f} M" if settings.finisher else ""
     table = Table(
         caption=f"{settings.recipe}: {settings.parameters / 1e6:.2f} M parameters, {settings.training_steps} steps{finisher}, "

@@ -41,7 +41,7 @@ def train(
     from flowmodel.training.loop import train as run_training
     from flowmodel.training.processes import made_by_main
 
-    given = {"training.device": device, "training.init": init}
+    given = {"training.device": device, "training.init_from": init}
     chosen = load_recipe(recipe, [*(set_ or []), *(f"{field}={value}" for field, value in given.items() if value)])
     store = Store.from_environment()
 

@@ -23,8 +23,8 @@ from flowmodel.training.observers import TrainingObserver
 
 ASSET = "architecture_comparison"
 NOTE = (
-    "KID, top-1 and alpha IoU are of trained icons; KID and top-1 of an RGB or greyscale network are against the real icons in "
-    "those colours on white. Validation losses can be compared within one colour only: they are means over channels."
+    "KID, top-1 and alpha IoU are of trained icons; KID and top-1 of an RGB or grayscale network are against the real icons in "
+    "those colors on white. Validation losses can be compared within one color only: they are means over channels."
 )
 
 
@@ -100,7 +100,7 @@ def _train_and_score(
     row = Row(
         slug=variant.slug,
         network=variant.words,
-        colour=variant.recipe.data.colour,
+        color=variant.recipe.data.color,
         parameters=cost.parameters,
         forward_flops=cost.forward_flops,
         images_per_second=median(speeds) if speeds else None,
@@ -108,7 +108,7 @@ def _train_and_score(
         kid=report.required(Split.TRAIN, "kid"),
         kid_low=report.required(Split.TRAIN, "kid_low"),
         kid_high=report.required(Split.TRAIN, "kid_high"),
-        top1=report.required(Split.TRAIN, "top1_of_all"),
+        top1=report.required(Split.TRAIN, "retrieval_top1_all"),
         alpha_iou=report.score(Split.TRAIN, "alpha_iou"),
         run_url=recorded.url,
     )

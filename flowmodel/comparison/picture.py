@@ -10,7 +10,7 @@ from flowmodel.comparison.row import Row
 from flowmodel.data.dataset import IconDataset
 from flowmodel.evaluation.grid import over_groups
 from flowmodel.evaluation.samples import load_samples
-from flowmodel.images.grid import labelled_rows
+from flowmodel.images.grid import labeled_rows
 from flowmodel.images.rgba import to_image
 from flowmodel.recipes.split import Split
 
@@ -38,7 +38,7 @@ def comparison_picture(
         f"recipe {settings['recipe']}, {settings['size']} x {settings['size']} pixels, captions of trained icons, seed "
         f"{settings['seeds'][0]}, {settings['solver']} with {settings['solver_steps']} steps, guidance {settings['guidance']:g}"
     )
-    return labelled_rows(lines, [first.prompts[number] for number in numbers], title, subtitle)
+    return labeled_rows(lines, [first.prompts[number] for number in numbers], title, subtitle)
 
 
 def _facts(row: Row) -> list[str]:

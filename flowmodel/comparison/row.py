@@ -15,7 +15,7 @@ class Row:
 
     slug: str
     network: str
-    colour: str
+    color: str
     parameters: int
     forward_flops: int
     images_per_second: float | None
@@ -32,7 +32,7 @@ class Row:
         """For tables that people read."""
         return {
             "network": self.network,
-            "colour": self.colour,
+            "color": self.color,
             "parameters": f"{self.parameters / 1e6:.2f} M",
             "GFLOP a picture": f"{self.forward_flops / 1e9:.3f}",
             "images/s": _shown(self.images_per_second, ".0f"),

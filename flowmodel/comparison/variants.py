@@ -1,6 +1,6 @@
 """The five networks that are compared, each with the recipe that trains it.
 
-All of them are derived from one recipe with a U-Net: the same icons, captions, objective, optimiser, steps and batch.
+All of them are derived from one recipe with a U-Net: the same icons, captions, objective, optimizer, steps and batch.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.images.tensors import CHANNELS
 from flowmodel.nets import Cost, build_network, count_parameters, network_cost
 from flowmodel.recipes import Recipe, parse_recipe
-from flowmodel.recipes.schema import DiTConfig, GreyscaleCnnConfig, UNetConfig
+from flowmodel.recipes.schema import DiTConfig, GrayscaleCnnConfig, UNetConfig
 
 _DIT_DEPTH = 6
 _DIT_PATCHES = 8  # along an edge: 64 tokens, about as many positions as the U-Net attends to
@@ -31,8 +31,8 @@ class Variant:
 
     def cost(self, text_width: int) -> Cost:
         data = self.recipe.data
-        network = build_network(self.recipe.network, text_width, CHANNELS[data.colour])
-        return network_cost(network, CHANNELS[data.colour], data.size, text_width)
+        network = build_network(self.recipe.network, text_width, CHANNELS[data.color])
+        return network_cost(network, CHANNELS[data.color], data.size, text_width)
 
 
 def variants(recipe: Recipe, steps: int, seeds: int, text_width: int) -> tuple[Variant, ...]:
@@ -54,30 +54,30 @@ def variants(recipe: Recipe, steps: int, seeds: int, text_width: int) -> tuple[V
         )
     without_attention = unet.model_copy(update={"attention_levels": 0})
     networks: tuple[tuple[str, str, Any, str], ...] = (
-        ("greyscale-cnn", "Greyscale CNN, 3 layers", GreyscaleCnnConfig(), "greyscale"),
+        ("grayscale-cnn", "Grayscale CNN, 3 layers", GrayscaleCnnConfig(), "grayscale"),
         ("unet-rgb", "U-Net in RGB, no alpha", unet, "rgb"),
         ("unet-rgba", "U-Net in RGBA", unet, "rgba"),
         ("unet-no-attention", "U-Net without attention", without_attention, "rgba"),
         ("dit", "DiT, a transformer", _dit_like(unet, recipe.data.size, text_width), "rgba"),
     )
     return tuple(
-        Variant(slug, words, _with_network(recipe, slug, network.model_dump(mode="json"), colour, steps, seeds))
-        for slug, words, network, colour in networks
+        Variant(slug, words, _with_network(recipe, slug, network.model_dump(mode="json"), color, steps, seeds))
+        for slug, words, network, color in networks
     )
 
 
-def _with_network(recipe: Recipe, slug: str, network: Mapping[str, Any], colour: str, steps: int, seeds: int) -> Recipe:
+def _with_network(recipe: Recipe, slug: str, network: Mapping[str, Any], color: str, steps: int, seeds: int) -> Recipe:
     values = recipe.model_dump(mode="json")
     training = values["training"]
     values |= {"name": f"{recipe.name}-{slug}", "description": "", "network": network}
-    values["data"]["colour"] = colour
+    values["data"]["color"] = color
     values["training"] = training | {
         "steps": steps,
         "warmup_steps": min(training["warmup_steps"], steps // 10),
         "log_every": min(training["log_every"], max(1, steps // 10)),
         "checkpoint_every": min(training["checkpoint_every"], max(1, steps // 4)),
-        "grid_every": steps,
-        "init": None,  # weights fit one network only
+        "sample_every": steps,
+        "init_from": None,  # weights fit one network only
         "validation": training["validation"] | {"every": max(1, steps // _VALIDATIONS), "patience": 0},
     }
     # Nothing here is registered, so nothing is asked of it.
@@ -94,11 +94,11 @@ def _dit_like(unet: UNetConfig, size: int, text_width: int) -> DiTConfig:
 
     wanted = parameters(unet)
     common = {
-        "patch": max(1, size // _DIT_PATCHES),
+        "patch_size": max(1, size // _DIT_PATCHES),
         "depth": _DIT_DEPTH,
-        "head_width": unet.head_width,
-        "embedding_width": unet.embedding_width,
+        "head_dim": unet.head_dim,
+        "embedding_dim": unet.embedding_dim,
     }
-    widths = (heads * unet.head_width for heads in range(1, _MOST_HEADS + 1) if heads * unet.head_width % 4 == 0)
+    widths = (heads * unet.head_dim for heads in range(1, _MOST_HEADS + 1) if heads * unet.head_dim % 4 == 0)
     candidates = [DiTConfig.model_validate(common | {"width": width}) for width in widths]
     return min(candidates, key=lambda config: abs(parameters(config) - wanted))

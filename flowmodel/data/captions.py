@@ -1,4 +1,4 @@
-"""Several captions an icon: a single text for each would invite the model to memorise it."""
+"""Several captions an icon: a single text for each would invite the model to memorize it."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ def caption_texts(name: str, keywords: Iterable[str], group: str, tone: str, sty
 
 
 def build_captions(
-    normalised: Path,
+    normalized: Path,
     out: Path,
     styles: Mapping[str, str] | None = None,
     templates: Sequence[str] = TEMPLATES,
@@ -61,7 +61,7 @@ def build_captions(
 
     Raises FlowmodelError when the table can't be read, or emojibase does not have one of `languages`.
     """
-    icons = read_ok_icons(normalised, ["id", "source", "key", "name", "keywords", "captions", "group", "skin_tone"])
+    icons = read_ok_icons(normalized, ["id", "source", "key", "name", "keywords", "captions", "group", "skin_tone"])
     labels = {language: emoji_labels(language) for language in languages if language != ENGLISH}
     rows: list[tuple[str, ...]] = []
     for icon in icons.to_dict("records"):
@@ -73,7 +73,7 @@ def build_captions(
             if icon["key"] in names:
                 rows += _translated(icon, *names[icon["key"]], language, templates)
     if recolored:
-        rows += color_captions(normalised, styles or {})
+        rows += color_captions(normalized, styles or {})
     return CAPTIONS.write(out, [(*row[:2], name_emoji(row[2]), *row[3:]) for row in rows])
 
 

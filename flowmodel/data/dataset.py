@@ -119,7 +119,7 @@ class IconDataset:
 
     @property
     def icons(self) -> "pd.DataFrame":
-        """The usable icons, in the order of `ids`: id, source, key, name, group, licence and so on, without pictures."""
+        """The usable icons, in the order of `ids`: id, source, key, name, group, license and so on, without pictures."""
         return self._icons_and_pixels[0]
 
     @cached_property

@@ -27,7 +27,7 @@ _BLOCK = 512
 _SILENCE = 8.0  # of a cosine coefficient; a difference of 0.02 in every pixel moves one by about 1
 
 
-def find_duplicates(normalised: Path, out: Path) -> Artifact:
+def find_duplicates(normalized: Path, out: Path) -> Artifact:
     """Write the `duplicates` table: a row a pair of usable icons that look alike.
 
     A perceptual hash (signs of the lowest 8 x 8 cosine frequencies, as in Zauner 2010, of the picture on white, on black and of
@@ -36,7 +36,7 @@ def find_duplicates(normalised: Path, out: Path) -> Artifact:
 
     Raises FlowmodelError when the table is missing or unreadable.
     """
-    icons = read_parquet(normalised, ["id", "rgba", "sha256", "width", "status"])
+    icons = read_parquet(normalized, ["id", "rgba", "sha256", "width", "status"])
     icons = icons.filter(pc.equal(icons["status"], "ok"))
     reduced_NSS4 = _reduce(pixels(icons["rgba"], max(icons["width"].to_pylist(), default=1)))
     a_P, b_P, hash_P, pixel_P = _similar_pairs(reduced_NSS4)
@@ -64,9 +64,9 @@ def load_pairs(path: Path) -> list[tuple[str, str]]:
 def perceptual_hash(reduced_NSS4: NDArray[np.float32]) -> NDArray[np.uint64]:
     """192 bits a picture (premultiplied RGBA, 0 to 1), shape (N, 3): on white, on black, and its alpha."""
     alpha_NSS = reduced_NSS4[..., 3]
-    grey_NSS = reduced_NSS4[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)  # luma, ITU-R BT.601
+    gray_NSS = reduced_NSS4[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)  # luma, ITU-R BT.601
     words = []
-    for plane_NSS in (grey_NSS + 1 - alpha_NSS, grey_NSS, alpha_NSS):
+    for plane_NSS in (gray_NSS + 1 - alpha_NSS, gray_NSS, alpha_NSS):
         low_N64 = dctn(plane_NSS, axes=(1, 2))[:, :8, :8].reshape(-1, 64)
         low_N64[:, 0] = 0  # the mean says how bright, not what
         # Flat and symmetric planes have many frequencies near zero, whose signs are noise.

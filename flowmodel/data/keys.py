@@ -18,7 +18,7 @@ _VARIATION_SELECTOR = "fe0f"
 _KEYCAP = 0x20E3
 
 
-def normalise_hexcode(hexcode: str) -> str:
+def normalize_hexcode(hexcode: str) -> str:
     """`1F469-200D-2764-FE0F` to `1f469-200d-2764`."""
     return "-".join(part for part in re.split(r"[-_]", hexcode.lower()) if part != _VARIATION_SELECTOR)
 
@@ -41,7 +41,7 @@ def parse_hexcode(stem: str) -> tuple[str, str] | None:
         return None
     if not _is_symbol(points[0]) and not is_keycap:
         return None
-    return normalise_hexcode("-".join(part.zfill(4) for part in parts)), "".join(map(chr, points))
+    return normalize_hexcode("-".join(part.zfill(4) for part in parts)), "".join(map(chr, points))
 
 
 def code_point_stems(stems: Collection[str]) -> set[str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from flowmodel.data.terms import Terms
 
 _TERMS = [field.name for field in fields(Terms)]
-COLUMNS = ("id", "source", "name", "licence", "redistributable", "origin", "sha256")
+COLUMNS = ("id", "source", "name", "license", "redistributable", "origin", "sha256")
 
 
 def icon_manifest(icons: pd.DataFrame, splits: Mapping[str, str], ids: Collection[str] | None = None) -> pd.DataFrame:
@@ -19,8 +19,8 @@ def icon_manifest(icons: pd.DataFrame, splits: Mapping[str, str], ids: Collectio
     return manifest.assign(split=manifest["id"].map(splits))
 
 
-def licence_table(manifest: pd.DataFrame, others: Collection[Terms] = ()) -> pd.DataFrame:
-    """Icons by source and licence: source, licence, redistributable, origin, icons. Works on an icons table too.
+def license_table(manifest: pd.DataFrame, others: Collection[Terms] = ()) -> pd.DataFrame:
+    """Icons by source and license: source, license, redistributable, origin, icons. Works on an icons table too.
 
     Terms among `others` that no icon has get a row with 0 icons.
     """

@@ -1,4 +1,4 @@
-"""Bring icons of any size and mode to one square size, without distortion and independent of invisible colour.
+"""Bring icons of any size and mode to one square size, without distortion and independent of invisible color.
 
 Shape suffixes: H, W pixels, N = the wanted edge, 4 channels (red, green, blue, alpha).
 """
@@ -29,7 +29,7 @@ _Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 @dataclass(frozen=True)
-class NormalisedPicture:
+class NormalizedPicture:
     """A picture of the wanted size.
 
     Attributes:
@@ -41,11 +41,11 @@ class NormalisedPicture:
     notes: str = ""
 
 
-def normalise_picture(png: bytes, size: int, trim: bool = False) -> NormalisedPicture:
-    """The picture fitted into a square of `size` pixels, centred, the rest transparent; with `trim`, its visible part.
+def normalize_picture(png: bytes, size: int, trim: bool = False) -> NormalizedPicture:
+    """The picture fitted into a square of `size` pixels, centerd, the rest transparent; with `trim`, its visible part.
 
-    Averaged in premultiplied sRGB (area average when shrinking, bilinear when enlarging), so that colour under transparent
-    pixels never bleeds in (Porter and Duff 1984); docs/sources.md shows what linear light would change. Normalising the result
+    Averaged in premultiplied sRGB (area average when shrinking, bilinear when enlarging), so that color under transparent
+    pixels never bleeds in (Porter and Duff 1984); docs/sources.md shows what linear light would change. Normalizing the result
     again changes nothing. Raises ValueError with a short reason when `png` can't be decoded or shows nothing.
     """
     straight = open_png(png)
@@ -56,10 +56,10 @@ def normalise_picture(png: bytes, size: int, trim: bool = False) -> NormalisedPi
     if trim:
         edge = max(1, round(size * OPTICAL_SIZE))
         if picture.size == (size, size) and abs(_longer(box) - edge) <= _SOFT:
-            return NormalisedPicture(np.asarray(picture))
+            return NormalizedPicture(np.asarray(picture))
         picture, fitted = _trimmed(picture, edge)
     elif picture.size == (size, size):
-        return NormalisedPicture(np.asarray(picture))
+        return NormalizedPicture(np.asarray(picture))
     else:
         fitted = _fitted(picture, size)
     notes = f"enlarged from {picture.width} x {picture.height}" if max(fitted.size) > max(picture.size) else ""
@@ -68,7 +68,7 @@ def normalise_picture(png: bytes, size: int, trim: bool = False) -> NormalisedPi
     canvas_NN4[top : top + fitted.height, left : left + fitted.width] = np.asarray(fitted)
     if not canvas_NN4[..., 3].any():
         raise ValueError("shows nothing: every pixel is transparent")
-    return NormalisedPicture(canvas_NN4, notes)
+    return NormalizedPicture(canvas_NN4, notes)
 
 
 def _fitted(picture: Image.Image, edge: int) -> Image.Image:
@@ -102,7 +102,7 @@ def _longer(box: _Box) -> int:
     return max(box[2] - box[0], box[3] - box[1])
 
 
-def normalise_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Collection[str] = ()) -> Artifact:
+def normalize_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Collection[str] = ()) -> Artifact:
     """Join the `icons` tables of the sources and bring every usable picture to `size` x `size` pixels.
 
     Writes the table `normalized_icons`, in which pictures are pixels, ready to be a tensor. Rows are sorted by id; the order of
@@ -123,25 +123,25 @@ def normalise_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Coll
         )
     # One after another: Pillow's decoders hold the interpreter's lock, and threads only wait for each other.
     columns = (icons[name].tolist() for name in ("source", "png", "status", "reason", "notes"))
-    changed = [_normalise_row(*row, size=size, trim=trim) for row in zip(*columns, strict=True)]
+    changed = [_normalize_row(*row, size=size, trim=trim) for row in zip(*columns, strict=True)]
     icons[list(_CHANGED)] = pd.DataFrame(changed, columns=_CHANGED)
     icons["height"] = icons["width"]
     metadata = {"size": str(size), "sources": json.dumps(list(tables))}
     return NORMALIZED_ICONS.write(out, icons.drop(columns="png"), metadata)
 
 
-def source_order(normalised: Path) -> list[str]:
-    """The sources of a normalised table in the order of sources.yaml; empty for a table that doesn't say."""
-    return list(json.loads(parquet_metadata(normalised).get("sources", "[]")))
+def source_order(normalized: Path) -> list[str]:
+    """The sources of a normalized table in the order of sources.yaml; empty for a table that doesn't say."""
+    return list(json.loads(parquet_metadata(normalized).get("sources", "[]")))
 
 
-def _normalise_row(
+def _normalize_row(
     source: str, png: bytes, status: str, reason: str, notes: str, *, size: int, trim: Collection[str]
 ) -> tuple[bytes, int, str, str, str, str]:
     """The new values of the columns _CHANGED."""
     if status == "ok":
         try:
-            normal = normalise_picture(png, size, source in trim)
+            normal = normalize_picture(png, size, source in trim)
         except ValueError as error:
             status, reason = "quarantined", str(error)
         else:

@@ -11,7 +11,7 @@ from pathlib import Path
 from flowmodel.data.captions import build_captions
 from flowmodel.data.dataset import IconDataset, write_dataset
 from flowmodel.data.duplicates import find_duplicates
-from flowmodel.data.normalize import normalise_icons
+from flowmodel.data.normalize import normalize_icons
 from flowmodel.data.quality import split_line, usable_lines
 from flowmodel.data.sources.config import SourceConfig
 from flowmodel.data.sources.context import SourceContext
@@ -54,7 +54,7 @@ class Preparation:
         """Every source's icons in one table, as pixels of the recipe's size; `tables` are those of the sources, by name."""
         paths = {source.name: tables[source.name].path for source in self.sources}
         trim = [source.name for source in self.sources if source.trim]
-        return self._keep("normalized_icons", lambda out: normalise_icons(paths, self.data.size, out, trim))
+        return self._keep("normalized_icons", lambda out: normalize_icons(paths, self.data.size, out, trim))
 
     def captions(self, normalized: Artifact) -> Artifact:
         """Several captions an icon, by the recipe's templates and languages; and of its copies in other colors."""

@@ -36,7 +36,7 @@ class Icon:
 
 
 def assign_splits(
-    normalised: Path, duplicates: Path, config: SplitConfig, out: Path, styles: Mapping[str, str] | None = None
+    normalized: Path, duplicates: Path, config: SplitConfig, out: Path, styles: Mapping[str, str] | None = None
 ) -> Artifact:
     """Give every usable icon a split and write the `splits` table.
 
@@ -44,10 +44,10 @@ def assign_splits(
 
     Raises FlowmodelError when a table is missing or unreadable.
     """
-    table = read_ok_icons(normalised, ["id", "source", "base_key", "skin_tone"])
+    table = read_ok_icons(normalized, ["id", "source", "base_key", "skin_tone"])
     table["style"] = table["source"].map(lambda source: (styles or {}).get(source, source))
     icons = [Icon(*values) for values in zip(*(table[column] for column in table), strict=True)]
-    order = source_order(normalised) or sorted(set(table["source"]))
+    order = source_order(normalized) or sorted(set(table["source"]))
     split_of = split_icons(icons, order, load_pairs(duplicates), config)
     rows = [{"icon_id": icon.id, "split": split_of[icon.id]} for icon in icons]
     return SPLIT_TABLE.write(out, rows, {"seed": str(config.seed)})
@@ -117,22 +117,22 @@ class _Decided:
         remaining = [icon for icon in trained if wanted[icon.id] == Split.TRAIN]
         wanted |= dict.fromkeys(self._unseen_tones(remaining), Split.UNSEEN_TONE)
         for icon in icons:
-            neighbours = {self.split_of.get(other, EXCLUDED) for other in self.alike[icon.id]} - {EXCLUDED}
-            self.split_of[icon.id] = wanted[icon.id] if neighbours <= {wanted[icon.id]} else EXCLUDED
+            neighbors = {self.split_of.get(other, EXCLUDED) for other in self.alike[icon.id]} - {EXCLUDED}
+            self.split_of[icon.id] = wanted[icon.id] if neighbors <= {wanted[icon.id]} else EXCLUDED
         self.shown |= {icon.concept for icon in trained if self.split_of[icon.id] == Split.TRAIN}
 
     def _decide_concepts(self, icons: Sequence[Icon]) -> None:
         """Concepts that are new join those that they look like, or else are placed by the hash of their group."""
         group_of = self._groups({icon.id: icon.concept for icon in icons})
-        neighbours = defaultdict(set)
+        neighbors = defaultdict(set)
         for icon in icons:
             if icon.concept in self.concepts:
-                neighbours[group_of[icon.concept]].add(self.concepts[icon.concept])
-            neighbours[group_of[icon.concept]] |= {self._side(other) for other in self.alike[icon.id]} - {EXCLUDED}
+                neighbors[group_of[icon.concept]].add(self.concepts[icon.concept])
+            neighbors[group_of[icon.concept]] |= {self._side(other) for other in self.alike[icon.id]} - {EXCLUDED}
         for concept, group in group_of.items():
             own = self._place(group)
             # Where a group looks like several, no choice is right; the icons in question will be excluded.
-            self.concepts.setdefault(concept, own if len(neighbours[group]) != 1 else next(iter(neighbours[group])))
+            self.concepts.setdefault(concept, own if len(neighbors[group]) != 1 else next(iter(neighbors[group])))
 
     def _side(self, icon_id: str) -> str:
         split = self.split_of.get(icon_id, EXCLUDED)

@@ -2,7 +2,11 @@
 begins with its weights.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from flowmodel.recipes.renamed import with_current_names
 
 
 @dataclass(frozen=True, order=True)
@@ -10,9 +14,14 @@ class Terms:
     """Of a source's icons, as the icons table (tables.ICONS) has them."""
 
     source: str
-    licence: str
+    license: str
     redistributable: bool
     origin: str
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Terms":
+        """From a checkpoint's header; those of earlier releases spell it `licence`."""
+        return cls(**with_current_names(values, {"licence": "license"}))
 
-UNKNOWN = Terms(source="unknown", licence="unknown", redistributable=False, origin="unknown")
+
+UNKNOWN = Terms(source="unknown", license="unknown", redistributable=False, origin="unknown")

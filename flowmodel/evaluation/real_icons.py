@@ -18,7 +18,7 @@ from flowmodel.evaluation.captions import Captions
 from flowmodel.evaluation.features import FeatureExtractor, Features, cached_features
 from flowmodel.files import sha256_json
 from flowmodel.images.tensors import from_unit, to_unit
-from flowmodel.recipes.schema import Colour
+from flowmodel.recipes.schema import Color
 
 Rows = NDArray[np.integer]
 
@@ -28,15 +28,15 @@ class RealIcons:
     """Icon number i is `ids[i]`, `prompts[i]` and so on.
 
     Attributes:
-        colour: rgba; or rgb or greyscale, of a model that draws no transparency: then the icons lie on white, are opaque, and
-            grey ones have lost their hue, so that they are what the model was trained on.
+        color: rgba; or rgb or grayscale, of a model that draws no transparency: then the icons lie on white, are opaque, and
+            gray ones have lost their hue, so that they are what the model was trained on.
         template: of the prompts, by which samples of the icons are asked for.
         prompts_MD: their vectors by the data set's caption encoder, of length 1.
         pixel_labels_M: one number for icons that look exactly alike.
         labels_M: one number for icons that a sample can't tell apart: they look exactly alike, or have the same prompt.
     """
 
-    colour: Colour
+    color: Color
     ids: tuple[str, ...]
     rgba_M4HW: Tensor
     features: Features
@@ -52,19 +52,19 @@ class RealIcons:
     labels_M: NDArray[np.int64]
 
     @classmethod
-    def load(cls, dataset: IconDataset, extractor: FeatureExtractor, cache: Path, colour: Colour = "rgba") -> "RealIcons":
+    def load(cls, dataset: IconDataset, extractor: FeatureExtractor, cache: Path, color: Color = "rgba") -> "RealIcons":
         """Raises FlowmodelError when a prepared file can't be read."""
         rgba_M4HW, content = dataset.rgba_N4HW, dataset.pixels_digest
-        if colour != "rgba":
-            rgba_M4HW = from_unit(to_unit(rgba_M4HW, colour))
-            content = sha256_json([content, colour])
+        if color != "rgba":
+            rgba_M4HW = from_unit(to_unit(rgba_M4HW, color))
+            content = sha256_json([content, color])
         features = cached_features(content, rgba_M4HW, extractor, cache)
         icons, ids = dataset.icons, dataset.ids
         captions = Captions.load(dataset)
         template, prompts, prompts_MD = captions.prompts(ids, several_sources=icons["source"].nunique() > 1)
         _, pixel_labels_M = np.unique(rgba_M4HW.flatten(1).numpy(), axis=0, return_inverse=True)
         return cls(
-            colour=colour,
+            color=color,
             ids=ids,
             rgba_M4HW=rgba_M4HW,
             features=features,

@@ -10,12 +10,13 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.evaluation.report_migration import with_current_form
 from flowmodel.files import Artifact, read_json, write_json
-from flowmodel.recipes.schema import Colour, SamplingConfig
+from flowmodel.recipes.schema import Color, SamplingConfig
 from flowmodel.recipes.split import Split
 
 METRICS_FILE = "metrics.json"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 AllSplits = Literal["all"]
 ALL: AllSplits = "all"  # splits together: a distance between sets wants as many pictures as there are
 
@@ -31,7 +32,7 @@ class _Sparse(_Part):
 
 
 class Scores(_Sparse):
-    """Every score that there is. Shares and overlaps lie in [0, 1], auth_pct in [0, 100]; of distances 0 is the best.
+    """Every score that there is. Rates and overlaps lie in [0, 1]; the best distance is 0.
 
     Those of metrics/texture.py are best where they are as of real icons.
     """
@@ -46,12 +47,12 @@ class Scores(_Sparse):
     density: float | None = None
     coverage: float | None = None
     vendi: float | None = None
-    top1_of_own: float | None = None
-    top1_of_source: float | None = None
-    top1_of_all: float | None = None
-    top5_of_all: float | None = None
-    judge_top1: float | None = None
-    judge_top5: float | None = None
+    retrieval_top1_split: float | None = None
+    retrieval_top1_source: float | None = None
+    retrieval_top1_all: float | None = None
+    retrieval_top5_all: float | None = None
+    caption_probe_top1: float | None = None
+    caption_probe_top5: float | None = None
     clip_similarity: float | None = None
     alpha_iou: float | None = None
     alpha_error: float | None = None
@@ -61,12 +62,12 @@ class Scores(_Sparse):
     half_transparent: float | None = None
     color_count: float | None = None
     finest_band: float | None = None
-    near_share: float | None = None
-    copy_ratio: float | None = None
-    copy_ratio_pixels: float | None = None
-    neighbour_ratio: float | None = None
-    neighbour_ratio_pixels: float | None = None
-    auth_pct: float | None = None
+    near_copy_rate: float | None = None
+    copy_rate: float | None = None
+    copy_rate_pixels: float | None = None
+    neighbor_ratio: float | None = None
+    neighbor_ratio_pixels: float | None = None
+    authentic_rate: float | None = None
     loss: float | None = None
     loss_gap: float | None = None
 
@@ -97,7 +98,7 @@ BySplit = dict[Split, SplitScores]
 ByTime = dict[float, float]
 
 
-class References(_Sparse):
+class BaselineScores(_Sparse):
     """What other pictures score in place of the samples (baselines.py); None where there are no such pictures."""
 
     real: BySplit
@@ -143,14 +144,16 @@ class Sweeps(_Part):
     guidance: tuple[GuidanceRow, ...]
 
 
-class JudgeQuality(_Part):
-    """How often the judge finds the captions of `count` real icons: first or among five, among those of the split and of all."""
+class ProbeQuality(_Part):
+    """How often the caption probe ranks the captions of `count` real icons first, or among the first five, of those of the
+    split and of all.
+    """
 
     count: float
-    top1_of_own: float
-    top5_of_own: float
-    top1_of_all: float
-    top5_of_all: float
+    retrieval_top1_split: float
+    retrieval_top5_split: float
+    retrieval_top1_all: float
+    retrieval_top5_all: float
 
 
 class NearCopy(_Part):
@@ -167,9 +170,9 @@ class NearCopy(_Part):
 class Thresholds(_Sparse):
     """Of the scores that compare with a constant."""
 
-    copy_ratio: float
-    near: NearCopy | None = None
-    neighbours: int
+    copy_distance_ratio: float
+    near_copy: NearCopy | None = None
+    neighbors: int
     confidence: float
 
 
@@ -187,7 +190,7 @@ class Settings(SamplingConfig):
 
     Attributes:
         comparison_digest: equal for two models that are scored on the same icons in the same way, and may be compared.
-        left_out: by score or reference row, why it could not be measured.
+        left_out: by score or baseline, why it could not be measured.
         ema: relative width of the averaged weights.
         finisher: None where the pictures are scored as the generator draws them.
         training_icons: those of the initial weights included, of which there are `initial_icons`.
@@ -197,7 +200,7 @@ class Settings(SamplingConfig):
     model_config = ConfigDict(extra="ignore", frozen=True)  # a solver's setting that is no more doesn't spoil an old report
 
     recipe: str
-    colour: Colour = "rgba"
+    color: Color = "rgba"
     checkpoint_digest: str
     dataset_digest: str
     comparison_digest: str
@@ -206,8 +209,8 @@ class Settings(SamplingConfig):
     clip: str | None = None
     clip_digest: str | None = None
     left_out: dict[str, str] = Field({})
-    judge_digest: str
-    judge_quality: dict[Split, JudgeQuality]
+    caption_probe_digest: str
+    caption_probe_quality: dict[Split, ProbeQuality]
     thresholds: Thresholds
     network_evaluations: int
     ema: float
@@ -229,17 +232,17 @@ class EvaluationReport(_Sparse):
     Attributes:
         metrics: means over the seeds; of finished pictures, where the model has a finisher.
         unfinished: the same drawings as they were before the finisher; None in a model without one.
-        spread: standard deviations between the seeds; empty of a single seed.
-        groups: as `metrics`, by emoji group.
-        reference: what other pictures score in place of the samples.
+        std: standard deviations between the seeds; empty of a single seed.
+        by_group: as `metrics`, for each emoji group.
+        baselines: what other pictures score in place of the samples.
         prediction_error: by split and t, the error of the predicted picture (training/prediction_error.py).
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION  # files of before there were versions are of the same form
+    schema_version: Literal[2] = SCHEMA_VERSION
     metrics: BySplit
-    spread: dict[Split, Scores]
-    groups: dict[Split, dict[str, SplitScores]]
-    reference: References
+    std: dict[Split, Scores]
+    by_group: dict[Split, dict[str, SplitScores]]
+    baselines: BaselineScores
     settings: Settings
     unfinished: BySplit | None = None
     sweeps: Sweeps | None = None
@@ -259,10 +262,12 @@ class EvaluationReport(_Sparse):
     @classmethod
     def parse(cls, values: Any, where: Path | str) -> "EvaluationReport":
         """Raises FlowmodelError that names `where` and the first field when `values` are no report, or one of another form."""
-        version = values.get("schema_version", SCHEMA_VERSION) if isinstance(values, Mapping) else SCHEMA_VERSION
+        if isinstance(values, Mapping):
+            values = with_current_form(values)
+        version = values.get("schema_version") if isinstance(values, Mapping) else SCHEMA_VERSION
         if version != SCHEMA_VERSION:
             raise FlowmodelError(
-                f"{where}: schema_version is {version!r}, and this release reads {SCHEMA_VERSION}; evaluate the model again"
+                f"{where}: schema_version is {version!r}, and this release reads 1 and {SCHEMA_VERSION}; evaluate the model again"
             )
         try:
             return cls.model_validate(values)

@@ -39,22 +39,22 @@ def recipe_rules(report: EvaluationReport, gate: GateConfig) -> tuple[Rule, ...]
 
 
 def share_of_copies(scores: Scores) -> tuple[str, float | None]:
-    """Which metric says how many of a split's samples are copies, and its value; None where it was not measured.
+    """The metric that tells how many of a split's samples are copies, and its value; None where it was not measured.
 
-    `near_share`, because its threshold is calibrated: a model trained on 13 icons until it could draw nothing else had 84 % of
-    near copies for unseen captions, and no copy by the fixed ratio of feature distances. Where the real icons are too few to
-    calibrate it, the larger of the fixed criteria by features and by pixels.
+    It is `near_copy_rate`, whose threshold is calibrated: a model trained on 13 icons until it could draw nothing else had 84 %
+    near copies for unseen captions, but no copies by the fixed ratio of feature distances. Where there are too few real icons to
+    calibrate it, it is the larger of the two fixed criteria, by features and by pixels.
     """
-    if scores.near_share is not None:
-        return "near_share", scores.near_share
-    fixed = (scores.copy_ratio, scores.copy_ratio_pixels)
-    return "copy_ratio", max((share for share in fixed if share is not None), default=None)
+    if scores.near_copy_rate is not None:
+        return "near_copy_rate", scores.near_copy_rate
+    fixed = (scores.copy_rate, scores.copy_rate_pixels)
+    return "copy_rate", max((share for share in fixed if share is not None), default=None)
 
 
 def recipe_rule(report: EvaluationReport, rule: GateRule) -> Rule:
     """One rule of :func:`recipe_rules`."""
     scores = report.metrics.get(rule.split, Scores())
-    metric, value = share_of_copies(scores) if rule.metric == "near_share" else (rule.metric, scores.get(rule.metric))
+    metric, value = share_of_copies(scores) if rule.metric == "near_copy_rate" else (rule.metric, scores.get(rule.metric))
     measured = f"{metric} of {rule.split.label.lower()}: {number(value)}"
 
     def result(kept: bool | None, words: str) -> Rule:
@@ -71,8 +71,8 @@ def recipe_rule(report: EvaluationReport, rule: GateRule) -> Rule:
     bound = "" if rule.limit is None else f"must be at {'most' if rule.min is None else 'least'} {number(rule.limit)}"
     if rule.waived is not None:
         return result(None, f"{bound}{', but ' if bound else ''}the recipe waives that rule, because {rule.waived}")
-    if rule.metric in ("alpha_iou", "alpha_error") and report.settings.colour != "rgba":
-        return result(None, f"{bound}: says nothing, because the model draws no transparency ({report.settings.colour})")
+    if rule.metric in ("alpha_iou", "alpha_error") and report.settings.color != "rgba":
+        return result(None, f"{bound}: says nothing, because the model draws no transparency ({report.settings.color})")
     kept = value is not None and rule.limit is not None and (value <= rule.limit if rule.min is None else value >= rule.limit)
     return result(kept, f"{bound}: {'yes' if kept else 'NO'}")
 

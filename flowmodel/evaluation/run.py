@@ -15,11 +15,11 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.aggregate import SeedScores, by_group, over_seeds
 from flowmodel.evaluation.baselines import Baselines
+from flowmodel.evaluation.caption_probe import load_caption_probe, read_caption_probe
 from flowmodel.evaluation.clip import load_clip
 from flowmodel.evaluation.features import FeatureExtractor, Features, load_extractor
-from flowmodel.evaluation.judge import load_judge, read_judge
 from flowmodel.evaluation.losses import losses
-from flowmodel.evaluation.metrics.coverage import NEIGHBOURS
+from flowmodel.evaluation.metrics.coverage import NEIGHBORS
 from flowmodel.evaluation.metrics.distances import CONFIDENCE
 from flowmodel.evaluation.metrics.memorization import COPY_THRESHOLD
 from flowmodel.evaluation.real_icons import RealIcons, Rows
@@ -70,22 +70,22 @@ def evaluate(
     config: EvaluationConfig | None = None,
     with_sweeps: bool = False,
     log: Callable[[str], None] = lambda _: None,
-    judge: Path | None = None,
+    probe: Path | None = None,
 ) -> Evaluation:
     """Draw one sample a seed for each trained icon and each held-out one, by its caption, and score them.
 
     Where the model has a finisher, what is scored, and kept, is finished; an enlarged picture at the size of the real icons. The
     same pictures before the finisher are scored beside it.
 
-    A model that draws rgb or greyscale is compared with the real icons in the same colours, on white; its pictures are opaque,
-    and no score speaks of transparency. Scores of models of different colours can't be compared.
+    A model that draws rgb or grayscale is compared with the real icons in the same colors, on white; its pictures are opaque,
+    and no score speaks of transparency. Scores of models of different colors can't be compared.
 
     Writes `folder/metrics.json` and `folder/samples.npz`. Features of the real icons are kept in `cache`.
 
     Args:
         config: in place of the recipe's own.
         with_sweeps: also score other numbers of steps and other guidance, on fewer icons (sweeps.py).
-        judge: file of the data set's judge; without it the one in `cache`, which is trained the first time.
+        probe: file of the data set's caption probe; without it the one in `cache`, which is trained the first time.
 
     Raises:
         FlowmodelError: the checkpoint is unreadable, an encoder or feature package is missing, or no icon is left to score.
@@ -94,8 +94,8 @@ def evaluate(
     config = config or generator.recipe.evaluation
     extractor = load_extractor()
     log("features of the real icons")
-    colour = generator.recipe.data.colour
-    real = RealIcons.load(dataset, extractor, cache, colour)
+    color = generator.recipe.data.color
+    real = RealIcons.load(dataset, extractor, cache, color)
     ids_of = _choose(real, generator.header, config.max_icons)
     if len(ids_of.get(Split.TRAIN, [])) < 2:
         raise FlowmodelError(f"{checkpoint}: fewer than two of its training icons are in {dataset.folder}; nothing to score")
@@ -105,18 +105,18 @@ def evaluate(
     samples_path = save_samples(folder / SAMPLES_FILE, samples)
     log("scoring")
     train_rows = real.rows(real.known(generator.header.seen_ids))
-    if judge is not None:
-        judged_by = read_judge(judge, dataset, real, extractor)
+    if probe is not None:
+        caption_probe = read_caption_probe(probe, dataset, real, extractor)
     else:
-        judged_by = load_judge(dataset, real, extractor, cache, log=log)
+        caption_probe = load_caption_probe(dataset, real, extractor, cache, log=log)
     clip, why_not = load_clip(config.clip, dataset.encoder, generator.device)
     left_out = {}
     if clip is None:
         left_out["clip_similarity"] = why_not
         log(f"without clip_similarity: {why_not}")
-    scorer = Scorer(real, train_rows, judged_by, clip)
+    scorer = Scorer(real, train_rows, caption_probe, clip)
     seeds = [_score(scorer, Pictures(rgba_N4HW, extractor(rgba_N4HW)), samples, rows_of) for rgba_N4HW in samples.rgba_SN4HW]
-    metrics, spread = over_seeds(seeds)
+    metrics, std = over_seeds(seeds)
     unfinished = None
     if generator.finisher:
         log("scoring the pictures before the finisher")
@@ -127,8 +127,8 @@ def evaluate(
     if lost.why_not:
         left_out["loss"] = lost.why_not
         log(f"without loss: {lost.why_not}")
-    reference = Baselines(scorer, rows_of, train_rows, extractor, cache).scores()
-    if reference.other_vendor is None:
+    baselines = Baselines(scorer, rows_of, train_rows, extractor, cache).scores()
+    if baselines.other_vendor is None:
         left_out["other_vendor"] = "no two sources of this data set draw the same thing; add a source to have that row"
     has_sweeps = with_sweeps and config.sweep_icons > 0
     report = EvaluationReport(
@@ -136,9 +136,9 @@ def evaluate(
             split: SplitScores(count=len(rows_of[split]), **scores, **lost.of_split.get(split, {}))
             for split, scores in metrics.items()
         },
-        spread={split: Scores(**deviations) for split, deviations in spread.items()},
-        groups=by_group(real, rows_of, seeds),
-        reference=reference,
+        std={split: Scores(**deviations) for split, deviations in std.items()},
+        by_group=by_group(real, rows_of, seeds),
+        baselines=baselines,
         unfinished=unfinished,
         settings=_settings(generator, dataset, scorer, extractor, config, ids_of, left_out),
         sweeps=sweeps(generator, scorer, extractor, rows_of, config.sweep_icons, config.seeds[0], log) if has_sweeps else None,
@@ -205,12 +205,12 @@ def _settings(
     ids_of: Mapping[Split, list[str]],
     left_out: dict[str, str],
 ) -> Settings:
-    real, judge, clip, header = scorer.real, scorer.judge, scorer.clip, generator.header
+    real, probe, clip, header = scorer.real, scorer.probe, scorer.clip, generator.header
     seen = real.known(header.seen_ids)
-    compared = [dataset.digest, extractor.digest, judge.artifact.digest, config.seeds, real.template, ids_of, real.colour]
+    compared = [dataset.digest, extractor.digest, probe.artifact.digest, config.seeds, real.template, ids_of, real.color]
     return Settings(
         recipe=generator.recipe.name,
-        colour=real.colour,
+        color=real.color,
         checkpoint_digest=generator.checkpoint.digest,
         dataset_digest=dataset.digest,
         comparison_digest=sha256_json(compared),
@@ -219,12 +219,12 @@ def _settings(
         clip=clip.name if clip else None,
         clip_digest=clip.digest if clip else None,
         left_out=left_out,
-        judge_digest=judge.artifact.digest,
-        judge_quality=judge.quality,
+        caption_probe_digest=probe.artifact.digest,
+        caption_probe_quality=probe.quality,
         thresholds=Thresholds(
-            copy_ratio=COPY_THRESHOLD,
-            near=NearCopy(**asdict(scorer.threshold)) if scorer.threshold else None,
-            neighbours=NEIGHBOURS,
+            copy_distance_ratio=COPY_THRESHOLD,
+            near_copy=NearCopy(**asdict(scorer.threshold)) if scorer.threshold else None,
+            neighbors=NEIGHBORS,
             confidence=CONFIDENCE,
         ),
         **generator.sampling().model_dump(),

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flowmodel.evaluation.caption_probe import CaptionProbe
 from flowmodel.evaluation.clip import Clip
 from flowmodel.evaluation.features import Features
-from flowmodel.evaluation.judge import Judge
-from flowmodel.evaluation.metrics.coverage import NEIGHBOURS, coverage, vendi_score
+from flowmodel.evaluation.metrics.coverage import NEIGHBORS, coverage, vendi_score
 from flowmodel.evaluation.metrics.distances import Products, fd, fd_infinity, kid
-from flowmodel.evaluation.metrics.memorization import Neighbours, calibrate, is_authentic, is_copy, neighbours
+from flowmodel.evaluation.metrics.memorization import Neighbors, calibrate, is_authentic, is_copy, neighbors
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.metrics.texture import texture
 from flowmodel.evaluation.metrics.transparency import alpha_error, alpha_iou
@@ -52,19 +52,19 @@ class Scorer:
     """Scores pictures against the real icons.
 
     Attributes:
-        real, judge, clip: what it scores by; without `clip` there is no similarity of pictures and captions by it.
+        real, probe, clip: what it scores by; without `clip` there is no similarity of pictures and captions by it.
         threshold: of near copies, calibrated on real icons of the split `validation`; None where there are too few.
     """
 
-    def __init__(self, real: RealIcons, train_rows: Rows, judge: Judge, clip: Clip | None = None) -> None:
+    def __init__(self, real: RealIcons, train_rows: Rows, probe: CaptionProbe, clip: Clip | None = None) -> None:
         """`train_rows` are the icons that the model was trained on."""
         self.real = real
         self.clip = clip
-        self.judge, self._captions_MD = judge, judge.captions(real.prompts_MD)
+        self.probe, self._captions_MD = probe, probe.captions(real.prompts_MD)
         self._train = real.distinct(train_rows)
         self._train_pixels = _pixels(real.rgba_M4HW[self._train])
         held_out = np.setdiff1d(real.rows(real.of_split(Split.VALIDATION)), train_rows)
-        near = self._neighbours(Pictures(real.rgba_M4HW[held_out], real.features[held_out])) if len(held_out) else None
+        near = self._neighbors(Pictures(real.rgba_M4HW[held_out], real.features[held_out])) if len(held_out) else None
         self.threshold = calibrate(*near) if near else None
 
     def scores(self, pictures: Pictures, rows_N: Rows, with_clip: bool = True) -> tuple[Values, PerIcon]:
@@ -72,30 +72,30 @@ class Scorer:
 
         Without the similarity by CLIP, which takes far longer than the rest, if `with_clip` is False.
         """
-        each = self.alignment(pictures, rows_N, with_clip) | self.memorisation(pictures)
+        each = self.alignment(pictures, rows_N, with_clip) | self.memorization(pictures)
         of_set = fidelity(self.real.features[rows_N], pictures.features) | self.texture(pictures.rgba_N4HW)
         return of_set | means(each), each
 
     def alignment(self, pictures: Pictures, rows_N: Rows, with_clip: bool = True) -> PerIcon:
-        """Is the prompted icon found again, among those drawn, those of its source and all? Does the judge find the prompt among
+        """Is the prompted icon found again, among those drawn, those of its source and all? Does the probe find the prompt among
         all icons' prompts, and how near does CLIP see it? Is the silhouette the icon's, where the model draws one?
         """
         real = self.real
         layout_ND, layout_MD, labels_N = pictures.features.layout_ND, real.features.layout_ND, real.labels_M[rows_N]
-        judged_ND = self.judge.images(pictures.features)
+        probed_ND = self.probe.images(pictures.features)
         sources_M = np.array(real.sources)
         of_source_NM = sources_M[rows_N][:, None] == sources_M
         of_own_N = ranks(layout_ND, layout_MD[rows_N], labels_N, labels_N)
         of_source_N = ranks(layout_ND, layout_MD, real.labels_M, labels_N, pictures.own_rows, of_source_NM)
         of_all_N = ranks(layout_ND, layout_MD, real.labels_M, labels_N, pictures.own_rows)
-        judged_N = ranks(judged_ND, self._captions_MD, real.labels_M, labels_N)
-        hits = {"top1_of_own": of_own_N < 1, "top1_of_source": of_source_N < 1}
+        probed_N = ranks(probed_ND, self._captions_MD, real.labels_M, labels_N)
+        hits = {"retrieval_top1_split": of_own_N < 1, "retrieval_top1_source": of_source_N < 1}
         for k in (1, 5):
-            hits |= {f"top{k}_of_all": of_all_N < k, f"judge_top{k}": judged_N < k}
+            hits |= {f"retrieval_top{k}_all": of_all_N < k, f"caption_probe_top{k}": probed_N < k}
         scores = {name: hit_N.astype(float) for name, hit_N in hits.items()}
         if self.clip and with_clip:
             scores["clip_similarity"] = self.clip.similarity(pictures.rgba_N4HW, [real.prompts[row] for row in rows_N])
-        if real.colour != "rgba":
+        if real.color != "rgba":
             return scores
         return scores | {
             "alpha_iou": alpha_iou(pictures.rgba_N4HW, real.rgba_M4HW[rows_N]),
@@ -105,38 +105,38 @@ class Scorer:
     def texture(self, rgba_N4HW: Tensor) -> Values:
         """How clean the pictures are, to be read beside real icons; nothing of transparency where the model draws none."""
         scores = texture(rgba_N4HW)
-        if self.real.colour != "rgba":
+        if self.real.color != "rgba":
             scores.pop("half_transparent", None)
         return scores
 
-    def memorisation(self, pictures: Pictures) -> PerIcon:
+    def memorization(self, pictures: Pictures) -> PerIcon:
         """Which pictures are copies of a training icon? Empty where there are hardly any training icons."""
-        near = self._neighbours(pictures)
+        near = self._neighbors(pictures)
         if near is None:
             return {}
         in_features, in_pixels = near
-        flags = {"copy_ratio": is_copy(in_features), "copy_ratio_pixels": is_copy(in_pixels)}
+        flags = {"copy_rate": is_copy(in_features), "copy_rate_pixels": is_copy(in_pixels)}
         if self.threshold:
-            flags["near_share"] = self.threshold.flags(in_features, in_pixels)
+            flags["near_copy_rate"] = self.threshold.flags(in_features, in_pixels)
         authentic_N = is_authentic(in_features, self._among_trained)
         return {name: flag_N.astype(float) for name, flag_N in flags.items()} | {
-            "neighbour_ratio": in_features.ratio_N,
-            "neighbour_ratio_pixels": in_pixels.ratio_N,
-            "auth_pct": 100.0 * authentic_N,
+            "neighbor_ratio": in_features.ratio_N,
+            "neighbor_ratio_pixels": in_pixels.ratio_N,
+            "authentic_rate": authentic_N.astype(float),
         }
 
     @cached_property
-    def _among_trained(self) -> Neighbours:
+    def _among_trained(self) -> Neighbors:
         layout_MD = self.real.features.layout_ND[self._train]
-        return neighbours(layout_MD, layout_MD, np.arange(len(layout_MD)))
+        return neighbors(layout_MD, layout_MD, np.arange(len(layout_MD)))
 
-    def _neighbours(self, pictures: Pictures) -> tuple[Neighbours, Neighbours] | None:
+    def _neighbors(self, pictures: Pictures) -> tuple[Neighbors, Neighbors] | None:
         """The nearest training icons by features and by pixels; None where there are hardly any."""
         if len(self._train) < _FEWEST:
             return None
         layout_MD, itself = self.real.features.layout_ND[self._train], self._itself(pictures)
-        in_features = neighbours(pictures.features.layout_ND, layout_MD, itself)
-        return in_features, neighbours(_pixels(pictures.rgba_N4HW), self._train_pixels, itself)
+        in_features = neighbors(pictures.features.layout_ND, layout_MD, itself)
+        return in_features, neighbors(_pixels(pictures.rgba_N4HW), self._train_pixels, itself)
 
     def _itself(self, pictures: Pictures) -> Rows | None:
         """Which training icon each picture is itself; -1 where none."""
@@ -165,7 +165,7 @@ def fidelity(real: Features, fake: Features) -> Values:
         "fd_infinity": fd_infinity(products),
         "vendi": vendi_score(fake.semantic_ND),
     }
-    if min(len(real), len(fake)) > NEIGHBOURS:
+    if min(len(real), len(fake)) > NEIGHBORS:
         scores |= asdict(coverage(_directions(real.semantic_ND), _directions(fake.semantic_ND)))
     return scores
 

@@ -56,7 +56,7 @@ class FlowMatchingObjective:
         batch, device = len(data_BCHW), data_BCHW.device
         noise_BCHW = torch.randn(data_BCHW.shape, generator=generator, device=device)
         t_B = draw_times(batch, self.config, generator, progress)
-        keep_B = torch.rand(batch, generator=generator, device=device) >= self.config.condition_dropout
+        keep_B = torch.rand(batch, generator=generator, device=device) >= self.config.cond_dropout
         return Draw(noise_BCHW, t_B, keep_B)
 
     def loss(self, model: VelocityModel, data_BCHW: Tensor, text: TextCondition, draw: Draw) -> Tensor:

@@ -26,7 +26,7 @@ def seeded_noise(count: int, size: int, seed: int, first: int = 0, channels: int
     """Noise (count, channels, size, size) for the pictures number `first`, `first` + 1, … of `seed`.
 
     Drawn on the CPU, picture by picture, and always as four channels: a seed and a number mean the same noise on every device,
-    in every batch and for every colour.
+    in every batch and for every color.
     """
     generator = torch.Generator()
     noise = [

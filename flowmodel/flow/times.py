@@ -16,14 +16,14 @@ def draw_times(count: int, config: ObjectiveConfig, generator: torch.Generator, 
     Logit-normal are t = sigmoid(z) with z ~ Normal(mean, std); a mean below 0 puts weight on the noisy half, where shapes are
     decided (Esser et al. 2403.03206, section 3.1).
     """
-    if config.times == "uniform" or progress >= 1 - config.uniform_tail:
+    if config.time_distribution == "uniform" or progress >= 1 - config.uniform_tail:
         return torch.rand(count, generator=generator, device=generator.device)
-    return torch.sigmoid(config.time_mean + config.time_std * torch.randn(count, generator=generator, device=generator.device))
+    return torch.sigmoid(config.logit_mean + config.logit_std * torch.randn(count, generator=generator, device=generator.device))
 
 
 def time_quantiles(count: int, config: ObjectiveConfig) -> Tensor:
     """The middles of `count` equal shares of the recipe's density, ascending."""
     shares_K = (torch.arange(count, dtype=torch.float64) + 0.5) / count
-    if config.times == "logit_normal":
-        shares_K = torch.sigmoid(config.time_mean + config.time_std * torch.special.ndtri(shares_K))
+    if config.time_distribution == "logit_normal":
+        shares_K = torch.sigmoid(config.logit_mean + config.logit_std * torch.special.ndtri(shares_K))
     return shares_K.float()

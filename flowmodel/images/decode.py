@@ -167,10 +167,10 @@ def _unpacked(content: bytes) -> bytes:
 
 
 def _high_byte(picture: Image.Image) -> Image.Image:
-    """16-bit grey as 8 bits, as Pillow does for colour: by itself it would clip, and forget which grey is transparent."""
-    grey_HW = np.asarray(picture)
-    alpha_HW = np.where(grey_HW == picture.info.get("transparency", -1), 0, 255).astype(np.uint8)
-    high_HW = (grey_HW >> 8).astype(np.uint8)
+    """16-bit gray as 8 bits, as Pillow does for color: by itself it would clip, and forget which gray is transparent."""
+    gray_HW = np.asarray(picture)
+    alpha_HW = np.where(gray_HW == picture.info.get("transparency", -1), 0, 255).astype(np.uint8)
+    high_HW = (gray_HW >> 8).astype(np.uint8)
     merged = Image.merge("LA", (Image.fromarray(high_HW), Image.fromarray(alpha_HW)))
     merged.info = picture.info
     return merged

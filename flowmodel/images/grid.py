@@ -31,7 +31,7 @@ def comparison_grid(
     return _lay_out([list(pair) for pair in pairs], columns, labels, cell)
 
 
-def labelled_rows(
+def labeled_rows(
     rows: Sequence[tuple[str, Sequence[str], Sequence[Image.Image]]],
     captions: Sequence[str],
     title: str,
@@ -111,7 +111,7 @@ def _on_checkerboard(image: Image.Image, cell: int) -> Image.Image:
     for row in range(0, cell, square):
         for column in range(row // square % 2 * square, cell, 2 * square):
             draw.rectangle((column, row, column + square - 1, row + square - 1), fill=_SQUARES[1])
-    # Scaled premultiplied, or dark colour under transparent pixels would fringe the edges.
+    # Scaled premultiplied, or dark color under transparent pixels would fringe the edges.
     scaled = image.convert("RGBA").convert("RGBa").resize((cell, cell), Image.Resampling.BICUBIC).convert("RGBA")
     ground.paste(scaled, mask=scaled.getchannel("A"))
     return ground

@@ -79,7 +79,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes, bool]]:
 def transparent_value(png: PngChunks, picture: Image.Image) -> int | tuple[int, int, int] | None:
     """The color of `picture` (mode L or RGB) that its tRNS makes transparent, in the picture's own 8 bits; None for none.
 
-    Pillow leaves a grey of 2 or 4 bits as it stands in the file. Colors of 16 bits lose half of what is compared: see
+    Pillow leaves a gray of 2 or 4 bits as it stands in the file. Colors of 16 bits lose half of what is compared: see
     :func:`transparent_16`.
     """
     value = png.extras.get(b"tRNS", b"")

@@ -59,7 +59,7 @@ _TURNED, _TURNED_EDGE = math.radians(55), math.radians(8)  # how far from it a h
 _SPREAD_KEPT = 0.6  # of the differences of hue within the dominant color: it ends up narrower, nearer to the word
 _LIGHTNESS_TAKEN = 0.75  # of the way to the prototype's lightness
 _BROWN_CHROMA_LOST = 0.35  # brown is a dull orange
-_GREY_CHROMA = 0.02  # the less chroma a pixel has, the less it turns: half at this one
+_GRAY_CHROMA = 0.02  # the less chroma a pixel has, the less it turns: half at this one
 _GAMUT_STEPS = 3  # passes that take away the chroma which sRGB lacks
 
 
@@ -148,7 +148,7 @@ def recolored(rgba_N4HW: Tensor, statistics: ColorStatistics, colors: Sequence[s
 
     Takes and returns premultiplied uint8 (N, 4, H, W) on one device; alpha stays, and no color is above it. Hues near the
     dominant one are turned to the word's and keep some of their differences; lightness goes most of the way to the word's, but
-    not where it is black or white; other colors, and grey, stay what they are.
+    not where it is black or white; other colors, and gray, stay what they are.
     """
     device = rgba_N4HW.device
     prototypes = [PROTOTYPES[color] for color in colors]
@@ -158,7 +158,7 @@ def recolored(rgba_N4HW: Tensor, statistics: ColorStatistics, colors: Sequence[s
     lightness_NHW, chroma_NHW, hue_NHW = lightness_chroma_hue(rgba_N4HW)
 
     off_NHW = angle(hue_NHW - statistics.hue_N[:, None, None])
-    share_NHW = torch.sigmoid((_TURNED - off_NHW.abs()) / _TURNED_EDGE) * (chroma_NHW / (chroma_NHW + _GREY_CHROMA))
+    share_NHW = torch.sigmoid((_TURNED - off_NHW.abs()) / _TURNED_EDGE) * (chroma_NHW / (chroma_NHW + _GRAY_CHROMA))
     turn_NHW = target_hue_N11 + off_NHW * _SPREAD_KEPT - hue_NHW
     turned_NHW = hue_NHW + share_NHW * (turn_NHW - 2 * math.pi * torch.round(turn_NHW / (2 * math.pi)))
     lighter_N11 = target_lightness_N11 - statistics.lightness_N[:, None, None]

@@ -1,7 +1,7 @@
 """RGBA pictures: straight and premultiplied alpha, and PNG bytes.
 
 Shape suffixes: H, W pixels, N pictures, 4 channels (red, green, blue, alpha). Straight alpha exists only in PNGs that come in
-or go out; everything between is premultiplied, so that the colour of a transparent pixel can't matter.
+or go out; everything between is premultiplied, so that the color of a transparent pixel can't matter.
 """
 
 import io
@@ -14,23 +14,23 @@ from PIL import Image
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_COLOUR, _ALPHA = np.meshgrid(np.arange(256, dtype=np.uint32), np.arange(256, dtype=np.uint32))
-# Result by (alpha, colour): looking it up is several times faster than dividing.
-_TIMES_ALPHA = ((_COLOUR * _ALPHA + 127) // 255).astype(np.uint8).ravel()
+_COLOR, _ALPHA = np.meshgrid(np.arange(256, dtype=np.uint32), np.arange(256, dtype=np.uint32))
+# Result by (alpha, color): looking it up is several times faster than dividing.
+_TIMES_ALPHA = ((_COLOR * _ALPHA + 127) // 255).astype(np.uint8).ravel()
 _BY_ALPHA = (
-    np.where(_ALPHA > 0, np.minimum((_COLOUR * 255 + _ALPHA // 2) // np.maximum(_ALPHA, 1), 255), 0).astype(np.uint8).ravel()
+    np.where(_ALPHA > 0, np.minimum((_COLOR * 255 + _ALPHA // 2) // np.maximum(_ALPHA, 1), 255), 0).astype(np.uint8).ravel()
 )
 
 
 def premultiply(rgba_HW4: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Multiply colour by alpha, rounded. Takes and returns uint8 (..., 4)."""
+    """Multiply color by alpha, rounded. Takes and returns uint8 (..., 4)."""
     return _look_up(_TIMES_ALPHA, rgba_HW4)
 
 
 def unpremultiply(rgba_HW4: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Divide colour by alpha, rounded; a fully transparent pixel becomes 0, 0, 0, 0. Takes and returns uint8 (..., 4).
+    """Divide color by alpha, rounded; a fully transparent pixel becomes 0, 0, 0, 0. Takes and returns uint8 (..., 4).
 
-    ``premultiply(unpremultiply(p)) == p`` for every valid p (no colour above its alpha). Pillow's own conversion truncates,
+    ``premultiply(unpremultiply(p)) == p`` for every valid p (no color above its alpha). Pillow's own conversion truncates,
     so that pictures would darken a little each time they go to disk and back.
     """
     return _look_up(_BY_ALPHA, rgba_HW4)

@@ -6,37 +6,37 @@ Shape suffixes: N icons, 4 channels (premultiplied RGBA), C channels in the mode
 import torch
 import torch.nn.functional as F
 
-from flowmodel.recipes.schema import Colour
+from flowmodel.recipes.schema import Color
 
-# Of a picture in the model, by the recipe's data.colour.
-CHANNELS: dict[Colour, int] = {"rgba": 4, "rgb": 3, "greyscale": 1}
+# Of a picture in the model, by the recipe's data.color.
+CHANNELS: dict[Color, int] = {"rgba": 4, "rgb": 3, "grayscale": 1}
 
 _LUMA = (0.2126, 0.7152, 0.0722)  # of red, green and blue, ITU-R BT.709
 
 
-def to_unit(rgba_N4HW: torch.Tensor, colour: Colour = "rgba") -> torch.Tensor:
+def to_unit(rgba_N4HW: torch.Tensor, color: Color = "rgba") -> torch.Tensor:
     """Premultiplied uint8 to the model's float32 in [-1, 1], (N, C, H, W); any device.
 
-    C is 4 for "rgba", 3 for "rgb" and 1 for "greyscale"; the latter two lie on white, and grey is the luma of Rec. 709.
+    C is 4 for "rgba", 3 for "rgb" and 1 for "grayscale"; the latter two lie on white, and gray is the luma of Rec. 709.
     """
     x_N4HW = rgba_N4HW.to(torch.float32) / 127.5 - 1.0
-    if colour == "rgba":
+    if color == "rgba":
         return x_N4HW
-    rgb_N3HW = x_N4HW[:, :3] - x_N4HW[:, 3:] + 1.0  # premultiplied colour plus what of the white ground shows through
-    return rgb_N3HW if colour == "rgb" else torch.einsum("nchw,c->nhw", rgb_N3HW, rgb_N3HW.new_tensor(_LUMA))[:, None]
+    rgb_N3HW = x_N4HW[:, :3] - x_N4HW[:, 3:] + 1.0  # premultiplied color plus what of the white ground shows through
+    return rgb_N3HW if color == "rgb" else torch.einsum("nchw,c->nhw", rgb_N3HW, rgb_N3HW.new_tensor(_LUMA))[:, None]
 
 
 def from_unit(x_NCHW: torch.Tensor) -> torch.Tensor:
-    """The model's floats, of any colour, to premultiplied uint8 (N, 4, H, W): rounded, clamped, and no colour above its alpha.
+    """The model's floats, of any color, to premultiplied uint8 (N, 4, H, W): rounded, clamped, and no color above its alpha.
 
-    A network may put out any colour; above its alpha a premultiplied one has no meaning. Three channels, and one, are opaque.
+    A network may put out any color; above its alpha a premultiplied one has no meaning. Three channels, and one, are opaque.
     """
     bytes_NCHW = ((x_NCHW.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
     if bytes_NCHW.shape[1] == CHANNELS["rgba"]:
-        colour_N3HW, alpha_N1HW = bytes_NCHW[:, :3], bytes_NCHW[:, 3:]
-        return torch.cat([torch.minimum(colour_N3HW, alpha_N1HW), alpha_N1HW], dim=1)
-    colour_N3HW = bytes_NCHW.expand(-1, 3, -1, -1)
-    return torch.cat([colour_N3HW, torch.full_like(colour_N3HW[:, :1], 255)], dim=1)
+        color_N3HW, alpha_N1HW = bytes_NCHW[:, :3], bytes_NCHW[:, 3:]
+        return torch.cat([torch.minimum(color_N3HW, alpha_N1HW), alpha_N1HW], dim=1)
+    color_N3HW = bytes_NCHW.expand(-1, 3, -1, -1)
+    return torch.cat([color_N3HW, torch.full_like(color_N3HW[:, :1], 255)], dim=1)
 
 
 def at_size(rgba_N4HW: torch.Tensor, size: int) -> torch.Tensor:

@@ -149,7 +149,7 @@ def read_header(path: Path) -> CheckpointHeader:
             values = json.loads(file.metadata()["flowmodel"])
         best = BestSoFar(**values["best"]) if values.get("best") else None
         ids = {"trained_ids": tuple(values["trained_ids"]), "initial_ids": tuple(values.get("initial_ids", ()))}
-        terms = tuple(Terms(**each) for each in values.get("terms", ()))
+        terms = tuple(Terms.of(each) for each in values.get("terms", ()))
         finisher = FinisherHeader.of(values["finisher"]) if values.get("finisher") else None
         return CheckpointHeader(**values | ids | {"best": best, "terms": terms, "finisher": finisher})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):

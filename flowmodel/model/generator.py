@@ -61,7 +61,7 @@ class Generator:
         recipe, header = checkpoint.recipe, checkpoint.header
         # Compiling takes longer than drawing.
         policy = DevicePolicy.choose(device, compile="off")
-        network = build_network(recipe.network, header.text_width, CHANNELS[recipe.data.colour])
+        network = build_network(recipe.network, header.text_width, CHANNELS[recipe.data.color])
         try:
             network.load_state_dict(checkpoint.tensors("ema."))
         except RuntimeError:
@@ -235,4 +235,4 @@ class Generator:
 
     def _noise(self, count: int, seed: int, first: int = 0) -> Tensor:
         data = self.recipe.data
-        return seeded_noise(count, data.size, seed, first, CHANNELS[data.colour]).to(self.device)
+        return seeded_noise(count, data.size, seed, first, CHANNELS[data.color]).to(self.device)

@@ -7,10 +7,10 @@ from torch import nn
 
 from flowmodel.nets.cost import Cost, count_parameters, network_cost
 from flowmodel.nets.dit import DiT
-from flowmodel.nets.greyscale_cnn import GreyscaleCnn
+from flowmodel.nets.grayscale_cnn import GrayscaleCnn
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.nets.unet import UNet
-from flowmodel.recipes.schema import DiTConfig, GreyscaleCnnConfig, NetworkConfig, UNetConfig
+from flowmodel.recipes.schema import DiTConfig, GrayscaleCnnConfig, NetworkConfig, UNetConfig
 
 __all__ = ["Cost", "TextCondition", "build_network", "count_parameters", "network_cost"]
 
@@ -22,5 +22,5 @@ def build_network(config: NetworkConfig, text_width: int, channels: int = 4) -> 
             return UNet(config, text_width, channels)
         case DiTConfig():
             return DiT(config, text_width, channels)
-        case GreyscaleCnnConfig():
-            return GreyscaleCnn(config, text_width, channels)
+        case GrayscaleCnnConfig():
+            return GrayscaleCnn(config, text_width, channels)

@@ -23,7 +23,7 @@ class Conditioning(nn.Module):
         self.time = nn.Sequential(
             TimeEmbedding(_TIME_FEATURES), nn.Linear(_TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width)
         )
-        self.pooled_scale = text_width**0.5  # an L2-normalised vector has entries of about 1 / sqrt(D)
+        self.pooled_scale = text_width**0.5  # an L2-normalized vector has entries of about 1 / sqrt(D)
         self.pooled = nn.Linear(text_width, width)
         self.augmentation = zero_init(nn.Linear(AUGMENTATION_WIDTH, width, bias=False))
         self.tokens = nn.Sequential(nn.Linear(text_width, width), nn.LayerNorm(width))

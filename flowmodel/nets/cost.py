@@ -13,7 +13,7 @@ from flowmodel.nets.text_condition import TextCondition
 @dataclass(frozen=True)
 class Cost:
     """Attributes:
-    parameters: numbers that are learnt.
+    parameters: numbers that are learned.
     forward_flops: floating-point operations of one evaluation for one picture; a multiply-add counts two. Matrix products,
         convolutions and attention are counted, which are nearly all of them.
     """

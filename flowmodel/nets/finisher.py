@@ -36,9 +36,9 @@ class Finisher(nn.Module):
         super().__init__()
         self.scale = config.scale
         channels = CHANNELS["rgba"]
-        self.stem = nn.Conv2d(channels * _STEM**2, config.width, 3, padding=1)
-        self.blocks = nn.Sequential(*(_Block(config.width) for _ in range(config.blocks)))
-        self.head = zero_init(nn.Conv2d(config.width, channels * (_STEM * config.scale) ** 2, 3, padding=1))
+        self.stem = nn.Conv2d(channels * _STEM**2, config.channels, 3, padding=1)
+        self.blocks = nn.Sequential(*(_Block(config.channels) for _ in range(config.blocks)))
+        self.head = zero_init(nn.Conv2d(config.channels, channels * (_STEM * config.scale) ** 2, 3, padding=1))
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, scale * H, scale * W), not clamped."""

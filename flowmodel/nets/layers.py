@@ -57,12 +57,12 @@ class ResidualBlock(nn.Module):
     """Two 3x3 convolutions; time and caption come in as scale and shift (adaptive GroupNorm, Dhariwal & Nichol 2105.05233)."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, embedding_width: int, dropout: float, kind: ConvolutionKind = "plain"
+        self, in_channels: int, out_channels: int, embedding_dim: int, dropout: float, kind: ConvolutionKind = "plain"
     ) -> None:
         super().__init__()
         self.norm_in = group_norm(in_channels)
         self.conv_in = convolution(in_channels, out_channels, kind)
-        self.scale_shift = nn.Linear(embedding_width, 2 * out_channels)
+        self.scale_shift = nn.Linear(embedding_dim, 2 * out_channels)
         self.norm_out = group_norm(out_channels)
         self.dropout = nn.Dropout(dropout)
         self.conv_out = convolution(out_channels, out_channels, kind)
@@ -76,11 +76,11 @@ class ResidualBlock(nn.Module):
         return self.skip(x_BCHW) + self.conv_out(self.dropout(h_BCHW))
 
 
-def attend(q_BSC: Tensor, k_BLC: Tensor, v_BLC: Tensor, head_width: int, mask_BL: Tensor | None = None) -> Tensor:
-    """Attention of S positions to L others in heads of `head_width` channels; only to those where `mask_BL` is True."""
+def attend(q_BSC: Tensor, k_BLC: Tensor, v_BLC: Tensor, head_dim: int, mask_BL: Tensor | None = None) -> Tensor:
+    """Attention of S positions to L others in heads of `head_dim` channels; only to those where `mask_BL` is True."""
 
     def heads(x_BSC: Tensor) -> Tensor:
-        return x_BSC.unflatten(-1, (-1, head_width)).transpose(1, 2)  # B N S K
+        return x_BSC.unflatten(-1, (-1, head_dim)).transpose(1, 2)  # B N S K
 
     mask_B11L = None if mask_BL is None else mask_BL[:, None, None]
     y_BNSK = F.scaled_dot_product_attention(heads(q_BSC), heads(k_BLC), heads(v_BLC), attn_mask=mask_B11L)
@@ -90,9 +90,9 @@ def attend(q_BSC: Tensor, k_BLC: Tensor, v_BLC: Tensor, head_width: int, mask_BL
 class TextAttention(nn.Module):
     """Self-attention over positions, then cross-attention from positions to caption tokens, each as a residual branch."""
 
-    def __init__(self, channels: int, context_width: int, head_width: int) -> None:
+    def __init__(self, channels: int, context_width: int, head_dim: int) -> None:
         super().__init__()
-        self.head_width = head_width
+        self.head_dim = head_dim
         self.norm_self = group_norm(channels)
         self.qkv_self = nn.Linear(channels, 3 * channels)
         self.out_self = zero_init(nn.Linear(channels, channels))
@@ -112,8 +112,8 @@ class TextAttention(nn.Module):
             return h_BSC.mT.unflatten(2, size)
 
         q_BSC, k_BSC, v_BSC = self.qkv_self(positions(self.norm_self(x_BCHW))).chunk(3, dim=-1)
-        x_BCHW = x_BCHW + picture(self.out_self(attend(q_BSC, k_BSC, v_BSC, self.head_width)))
+        x_BCHW = x_BCHW + picture(self.out_self(attend(q_BSC, k_BSC, v_BSC, self.head_dim)))
 
         q_BSC = self.q_cross(positions(self.norm_cross(x_BCHW)))
         k_BLC, v_BLC = self.kv_cross(context_BLE).chunk(2, dim=-1)
-        return x_BCHW + picture(self.out_cross(attend(q_BSC, k_BLC, v_BLC, self.head_width, mask_BL)))
+        return x_BCHW + picture(self.out_cross(attend(q_BSC, k_BLC, v_BLC, self.head_dim, mask_BL)))

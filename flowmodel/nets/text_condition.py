@@ -19,7 +19,7 @@ class TextCondition:
     """Pooled and token features of a batch of captions.
 
     Attributes:
-        pooled_BD: one L2-normalised vector a caption; zeros say "no caption".
+        pooled_BD: one L2-normalized vector a caption; zeros say "no caption".
         tokens_BLD: token features, padded to the longest caption.
         mask_BL: True where there is a token. A row of False says "no caption".
         lengths_B: tokens of each caption, on the CPU: what is asked of them must not wait for the device.

@@ -21,8 +21,8 @@ class _Stage(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, attention: bool, config: UNetConfig) -> None:
         super().__init__()
-        self.block = ResidualBlock(in_channels, out_channels, config.embedding_width, config.dropout, config.convolution)
-        self.attention = TextAttention(out_channels, config.embedding_width, config.head_width) if attention else None
+        self.block = ResidualBlock(in_channels, out_channels, config.embedding_dim, config.dropout, config.convolution)
+        self.attention = TextAttention(out_channels, config.embedding_dim, config.head_dim) if attention else None
 
     def forward(self, x_BCHW: Tensor, embedding_BE: Tensor, context_BLE: Tensor, mask_BL: Tensor) -> Tensor:
         x_BCHW = self.block(x_BCHW, embedding_BE)
@@ -36,22 +36,22 @@ class UNet(nn.Module):
 
     def __init__(self, config: UNetConfig, text_width: int, channels: int) -> None:
         super().__init__()
-        self.stem_factor = config.stem
-        self.conditioning = Conditioning(text_width, config.embedding_width)
+        self.stem_factor = config.patch_size
+        self.conditioning = Conditioning(text_width, config.embedding_dim)
 
-        widths, last = config.widths, len(config.widths) - 1
+        widths, last = config.channels, len(config.channels) - 1
 
         def attends(level: int) -> bool:
             return level > last - config.attention_levels
 
-        self.stem = nn.Conv2d(channels * config.stem**2, widths[0], 3, padding=1)
+        self.stem = nn.Conv2d(channels * config.patch_size**2, widths[0], 3, padding=1)
         self.down = nn.ModuleList()
         self.downsample = nn.ModuleList()
         skips = [width_in := widths[0]]
         for level, width in enumerate(widths):
             stages = nn.ModuleList()
-            for block in range(config.blocks):
-                stages.append(_Stage(width_in, width, attends(level) and block == config.blocks - 1, config))
+            for block in range(config.blocks_per_level):
+                stages.append(_Stage(width_in, width, attends(level) and block == config.blocks_per_level - 1, config))
                 skips.append(width_in := width)
             self.down.append(stages)
             if level < last:
@@ -66,15 +66,15 @@ class UNet(nn.Module):
         self.upsample = nn.ModuleList()
         for level, width in reversed(list(enumerate(widths))):
             stages = nn.ModuleList()
-            for block in range(config.blocks + 1):
-                stages.append(_Stage(width_in + skips.pop(), width, attends(level) and block == config.blocks, config))
+            for block in range(config.blocks_per_level + 1):
+                stages.append(_Stage(width_in + skips.pop(), width, attends(level) and block == config.blocks_per_level, config))
                 width_in = width
             self.up.append(stages)
             if level > 0:
                 self.upsample.append(nn.Conv2d(width_in, width_in, 3, padding=1))
 
         self.head_norm = group_norm(width_in)
-        self.head = zero_init(nn.Conv2d(width_in, channels * config.stem**2, 3, padding=1))
+        self.head = zero_init(nn.Conv2d(width_in, channels * config.patch_size**2, 3, padding=1))
 
     def forward(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition) -> Tensor:
         """Args:

@@ -4,24 +4,26 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from flowmodel.recipes.renamed import PERCENT, SCORES
 from flowmodel.recipes.split import Split
 
 # Every score of a report. Recipes don't import evaluation/report.py; tests/recipes/test_gate.py holds the two lists together.
 Metric = Literal[
     "kid", "kid_low", "kid_high", "fd", "fd_infinity", "precision", "recall", "density", "coverage", "vendi",
-    "top1_of_own", "top1_of_source", "top1_of_all", "top5_of_all", "judge_top1", "judge_top5", "clip_similarity",
+    "retrieval_top1_split", "retrieval_top1_source", "retrieval_top1_all", "retrieval_top5_all", "caption_probe_top1",
+    "caption_probe_top5", "clip_similarity",
     "alpha_iou", "alpha_error", "flat_share", "inner_variation", "edge_sharpness", "half_transparent", "color_count",
-    "finest_band", "near_share", "copy_ratio", "copy_ratio_pixels", "neighbour_ratio", "neighbour_ratio_pixels",
-    "auth_pct", "loss", "loss_gap",
+    "finest_band", "near_copy_rate", "copy_rate", "copy_rate_pixels", "neighbor_ratio", "neighbor_ratio_pixels",
+    "authentic_rate", "loss", "loss_gap",
 ]  # fmt: skip
 Bound = Literal["min", "max"]
 
 # Recipes of before there were rules had four thresholds with names of their own.
 _FORMER: dict[str, tuple[Metric, Split, Bound]] = {
     "max_kid": ("kid", Split.TRAIN, "max"),
-    "min_top1": ("top1_of_all", Split.TRAIN, "min"),
+    "min_top1": ("retrieval_top1_all", Split.TRAIN, "min"),
     "min_alpha_iou": ("alpha_iou", Split.TRAIN, "min"),
-    "max_copy_ratio": ("near_share", Split.UNSEEN_CONCEPT, "max"),
+    "max_copy_ratio": ("near_copy_rate", Split.UNSEEN_CONCEPT, "max"),
 }
 _FORMER_FIELDS = {*_FORMER, "waived", "compared", "top1_tolerance"}
 
@@ -46,6 +48,14 @@ class GateRule(_Section):
         """None only where the rule is waived."""
         return self.max if self.min is None else self.min
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_metric(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or (former := values.get("metric")) not in SCORES:
+            return values
+        of_percent = {b: values[b] / 100 for b in ("min", "max") if former in PERCENT and isinstance(values.get(b), int | float)}
+        return values | of_percent | {"metric": SCORES[former]}
+
     @model_validator(mode="after")
     def _has_one_limit(self) -> "GateRule":
         if self.min is not None and self.max is not None:
@@ -59,7 +69,7 @@ class GateConfig(_Section):
     """What a model must keep to be registered, and what it must keep to replace the champion (docs/deployment.md)."""
 
     rules: tuple[GateRule, ...] = Field(
-        (), description="Who breaks one is not registered. Each: {metric, split, min or max, waived: reason}."
+        (), description="A model that breaks one is not registered. Each: {metric, split, min or max, waived: reason}."
     )
     tolerance: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         0.1,

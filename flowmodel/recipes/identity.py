@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from flowmodel.recipes.renamed import with_former_names
+
 # Raised when a default value changes: a recipe that leaves the field out then means something else.
 DEFAULTS = 1
 
@@ -12,7 +14,8 @@ DEFAULTS = 1
 def identity(section: BaseModel, ignore: Collection[str] = ()) -> dict[str, Any]:
     """The fields of `section`, without those in `ignore`, that are not at their defaults, as JSON values; and a network's kind.
 
-    A field that a later release adds, with a default that does what was done before, therefore renames nothing.
+    A field that a later release adds, with a default that does what was done before, therefore renames nothing. Nor does a
+    new name for a field: what is hashed has the name and the value that the field had first.
     """
     values: dict[str, Any] = {}
     for name, field in type(section).model_fields.items():
@@ -22,4 +25,4 @@ def identity(section: BaseModel, ignore: Collection[str] = ()) -> dict[str, Any]
                 values[name] = own
         elif name == "kind" or (name not in ignore and value != field.default):
             values[name] = section.model_dump(mode="json", include={name})[name]
-    return values
+    return with_former_names(values, getattr(type(section), "renamed", {}), getattr(type(section), "renamed_values", {}))

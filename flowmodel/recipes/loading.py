@@ -10,7 +10,8 @@ import yaml
 from pydantic import ValidationError
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.recipes.schema import NETWORKS, Recipe
+from flowmodel.recipes.renamed import RECIPES, SCORES, warn_renamed, with_current_names
+from flowmodel.recipes.schema import NETWORKS, Recipe, network_kind
 from flowmodel.settings_yaml import load_yaml
 
 _HERE = Path(str(files("flowmodel.recipes")))
@@ -25,6 +26,9 @@ def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
 
     Raises FlowmodelError when there is no such recipe, or a field is unknown or has a wrong value.
     """
+    if name in RECIPES:
+        warn_renamed(f"recipe '{name}'", f"'{RECIPES[name]}'")
+        name = RECIPES[name]
     path = Path(name) if name.endswith((".yaml", ".yml")) else _HERE / f"{name}.yaml"
     try:
         values = load_yaml(path.read_text(encoding="utf-8"))
@@ -36,9 +40,13 @@ def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
         raise FlowmodelError(f"{path}: not valid YAML ({str(error).replace(chr(10), ' ')})") from None
     if not isinstance(values, dict):
         raise FlowmodelError(f"{path}: a recipe is a mapping of sections, not {type(values).__name__}")
+    values = _with_current_names(values, str(path))
     for override in overrides:
         _apply(values, override)
-    return parse_recipe(values, where=str(path))
+    for number, metric in enumerate(_gate_metrics(values)):
+        if metric in SCORES:
+            warn_renamed(f"{path}: evaluation.gate.rules.{number}.metric: {metric}", SCORES[metric])
+    return parse_recipe(_with_current_names(values, str(path)), where=str(path))
 
 
 def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
@@ -48,7 +56,7 @@ def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
     except ValidationError as error:
         problems = []
         for item in error.errors():
-            # A network's fields are reported below its kind, which is no field: network.unet.widths.
+            # A network's fields are reported below its kind, which is no field: network.unet.channels.
             kind = item["loc"][1] if item["loc"][:1] == ("network",) and len(item["loc"]) > 1 else None
             path = [str(part) for part in item["loc"] if part is not kind]
             field = ".".join(path) or "recipe"
@@ -68,6 +76,11 @@ def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
 
 
 def _siblings(sections: Sequence[str], kind: object) -> str:
+    return f" (known: {', '.join(_model_of(sections, kind).model_fields)})"
+
+
+def _model_of(sections: Sequence[str], kind: object) -> Any:
+    """The class of a section, by the path to it; `kind` is the network's."""
     model: Any = Recipe
     for section in sections:
         if section.isdigit():  # of a list of rules
@@ -78,7 +91,40 @@ def _siblings(sections: Sequence[str], kind: object) -> str:
             model = model.model_fields[section].annotation
             if NoneType in get_args(model):
                 model = get_args(model)[0]
-    return f" (known: {', '.join(model.model_fields)})"
+    return model
+
+
+def _section_of(values: Mapping[str, Any], section: str) -> Any:
+    """The class of a section of the recipe; None where there is no such section or no such network."""
+    if section != "network":
+        return _model_of([section], None) if section in Recipe.model_fields else None
+    network = values.get(section)
+    kind = network_kind(network if isinstance(network, dict) else {})
+    return next((model for model in NETWORKS if model.model_fields["kind"].default == kind), None)
+
+
+def _with_current_names(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`values` of a recipe with the current names of their fields; a warning names each field that has an old one."""
+    current = dict(values)
+    for section, fields in values.items():
+        renamed = getattr(_section_of(values, section), "renamed", {})
+        if not isinstance(fields, dict) or not renamed.keys() & fields.keys():
+            continue
+        for old in fields:
+            if old in renamed:
+                warn_renamed(f"{where}: {section}.{old}", f"{section}.{renamed[old]}")
+        try:
+            current[section] = with_current_names(fields, renamed)
+        except ValueError as error:
+            raise FlowmodelError(f"{where}: {section}.{error}") from None
+    return current
+
+
+def _gate_metrics(values: Any) -> list[Any]:
+    """The metrics of the gate's rules, as far as they can be found; what is wrong with a rule, validation says."""
+    for section in ("evaluation", "gate", "rules"):
+        values = values.get(section) if isinstance(values, dict) else None
+    return [rule.get("metric") if isinstance(rule, dict) else None for rule in values] if isinstance(values, list) else []
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -92,6 +138,10 @@ def _apply(values: dict[str, Any], override: str) -> None:
         if not isinstance(nested, dict):
             raise FlowmodelError(f"--set {override}: '{section}' is a value, not a section")
         target = nested
+    renamed = getattr(_section_of(values, sections[0]), "renamed", {}) if len(sections) == 1 else {}
+    if last in renamed:
+        warn_renamed(f"--set {override}: {path}", f"{sections[0]}.{renamed[last]}")
+        last = renamed[last]
     try:
         target[last] = load_yaml(text)
     except yaml.YAMLError:

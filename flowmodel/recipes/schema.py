@@ -1,4 +1,4 @@
-"""What a recipe may say. Field descriptions are shown in docs/recipes.md and in Dagster's Launchpad."""
+"""What a recipe may say. docs/recipes.md lists every field with its description."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from flowmodel.recipes.gate import GateConfig
+from flowmodel.recipes.renamed import with_current_names
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -13,7 +14,7 @@ Count = Annotated[int, Field(ge=1)]
 EmaWidth = Annotated[float, Field(gt=0, lt=0.28)]
 
 Prediction = Literal["velocity", "data"]
-Colour = Literal["rgba", "rgb", "greyscale"]
+Color = Literal["rgba", "rgb", "grayscale"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Switch = Literal["auto", "on", "off"]
 # That emojibase translates into (data/bundled/emojibase.parquet).
@@ -34,23 +35,29 @@ CaptionTemplate = Literal["name", "name_keywords", "name_group", "name_tone", "n
 class _Section(BaseModel):
     """A part of a recipe.
 
-    Switches for which no measurement spoke are removed. Checkpoints of before still name them; what was off is dropped.
+    Earlier releases had other names for some fields, and switches that no measurement spoke for. Recipes, checkpoints and data
+    sets written by them are still read: old names become the current ones, and a removed switch is dropped where it was off.
 
     Attributes:
-        removed: fields of before, each with the value that was off; ANYTHING where another field was the switch.
-        removed_values: values of before, of fields that are still there.
+        renamed: current names by the old ones (recipes/renamed.py).
+        renamed_values: for a field, by its current name, current values by the old ones.
+        removed: fields that are gone, each with the value that was off; ANYTHING where another field was the switch.
+        removed_values: values that are gone, of fields that are still there.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    renamed: ClassVar[Mapping[str, str]] = {}
+    renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     removed: ClassVar[Mapping[str, Any]] = {}
     removed_values: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_what_was_removed(cls, values: Any) -> Any:
+    def _read_older_forms(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
+        values = with_current_names(values, cls.renamed, cls.renamed_values)
         for name, off in cls.removed.items():
             if off is not ANYTHING and values.get(name, off) != off:
                 raise ValueError(f"{name}: {values[name]!r} is gone: {_WHY_REMOVED}; leave the field out")
@@ -77,8 +84,11 @@ class SplitConfig(_Section):
 
 
 class DataConfig(_Section):
+    renamed = {"colour": "color"}
+    renamed_values = {"color": {"greyscale": "grayscale"}}
+
     size: Literal[16, 32, 64, 128] = Field(64, description="Edge of the square pictures, in pixels.")
-    colour: Colour = Field("rgba", description="rgb and greyscale: on white, without transparency.")
+    color: Color = Field("rgba", description="rgb and grayscale: on white, without transparency.")
     selection: str | None = Field(None, description="Name of a list in recipes/selections, or its path; empty: every icon.")
     captions: tuple[CaptionTemplate, ...] = Field(
         ("name", "name_keywords", "name_style", "own"),
@@ -97,8 +107,8 @@ class DataConfig(_Section):
 
     @model_validator(mode="after")
     def _has_colors_and_their_words(self) -> "DataConfig":
-        if self.recolored and self.colour == "greyscale":
-            raise ValueError("recolored: greyscale pictures have no colors to turn; leave one of recolored and colour out")
+        if self.recolored and self.color == "grayscale":
+            raise ValueError("recolored: grayscale pictures have no colors to turn; leave one of recolored and color out")
         if self.recolored and "en" not in self.languages:
             raise ValueError("recolored: the words of color are English; add en to languages, or leave recolored out")
         return self
@@ -115,34 +125,45 @@ class DataConfig(_Section):
 class UNetConfig(_Section):
     """flowmodel/nets/unet.py"""
 
+    renamed = {
+        "stem": "patch_size",
+        "widths": "channels",
+        "blocks": "blocks_per_level",
+        "head_width": "head_dim",
+        "embedding_width": "embedding_dim",
+    }
+
     kind: Literal["unet"] = "unet"
-    stem: Literal[1, 2, 4] = Field(2, description="Space-to-depth factor before the first layer.")
-    widths: tuple[Count, ...] = Field((64, 96), min_length=1, description="Channels by level, halving the resolution between.")
-    blocks: Count = Field(2, description="Residual blocks a level on the way down; one more on the way up.")
+    patch_size: Literal[1, 2, 4] = Field(2, description="Edge of the patches that become channels before the first layer.")
+    channels: tuple[Count, ...] = Field((64, 96), min_length=1, description="By level, halving the resolution between.")
+    blocks_per_level: Count = Field(2, description="Residual blocks per level on the way down; one more on the way up.")
     attention_levels: int = Field(2, ge=0, description="How many of the lowest resolutions attend to themselves and the caption.")
-    head_width: Count = Field(32, description="Channels of one attention head.")
-    embedding_width: Count = Field(256, description="Width of the time and caption embedding.")
+    head_dim: Count = Field(32, description="Channels of one attention head.")
+    embedding_dim: Count = Field(256, description="Width of the time and caption embedding.")
     convolution: ConvolutionKind = Field("plain", description="Of the residual blocks.")
     dropout: Fraction = Field(0.0, description="Of features in the residual branches, in training.")
 
     @property
     def size_divisor(self) -> int:
         """What the pictures' edge must be divisible by."""
-        return self.stem * 2 ** (len(self.widths) - 1)
+        return self.patch_size * 2 ** (len(self.channels) - 1)
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "UNetConfig":
-        for width in self.widths:
-            if width % self.head_width:
-                raise ValueError(f"widths: {width} is not a multiple of head_width {self.head_width}")
+        for width in self.channels:
+            if width % self.head_dim:
+                raise ValueError(f"channels: {width} is not a multiple of head_dim {self.head_dim}")
         return self
 
 
-class GreyscaleCnnConfig(_Section):
-    """flowmodel/nets/greyscale_cnn.py"""
+class GrayscaleCnnConfig(_Section):
+    """flowmodel/nets/grayscale_cnn.py"""
 
-    kind: Literal["greyscale_cnn"] = "greyscale_cnn"
-    width: Count = Field(64, description="Feature maps of each layer.")
+    renamed = {"width": "channels"}
+    renamed_values = {"kind": {"greyscale_cnn": "grayscale_cnn"}}
+
+    kind: Literal["grayscale_cnn"] = "grayscale_cnn"
+    channels: Count = Field(64, description="Feature maps of each layer.")
     layers: Count = Field(3, description="3x3 convolutions with ReLU, before the one that gives the picture.")
 
     @property
@@ -153,52 +174,62 @@ class GreyscaleCnnConfig(_Section):
 class DiTConfig(_Section):
     """flowmodel/nets/dit.py"""
 
+    renamed = {"patch": "patch_size", "head_width": "head_dim", "embedding_width": "embedding_dim"}
+
     kind: Literal["dit"] = "dit"
-    patch: Literal[1, 2, 4, 8, 16] = Field(8, description="Edge of a patch in pixels; each is one token.")
+    patch_size: Literal[1, 2, 4, 8, 16] = Field(8, description="Edge of a patch in pixels; each is one token.")
     width: Count = Field(192, description="Width of a token.")
     depth: Count = Field(6, description="Transformer blocks.")
-    head_width: Count = Field(32, description="Channels of one attention head.")
+    head_dim: Count = Field(32, description="Channels of one attention head.")
     mlp_ratio: Positive = Field(4.0, description="Hidden width of a block's MLP, in widths.")
-    embedding_width: Count = Field(128, description="Width of the time and caption embedding.")
+    embedding_dim: Count = Field(128, description="Width of the time and caption embedding.")
     dropout: Fraction = Field(0.0, description="Of features in the residual branches, in training.")
 
     @property
     def size_divisor(self) -> int:
-        return self.patch
+        return self.patch_size
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "DiTConfig":
-        if self.width % self.head_width or self.width % 4:
-            raise ValueError(f"width: {self.width} is not a multiple of 4 and of head_width {self.head_width}")
+        if self.width % self.head_dim or self.width % 4:
+            raise ValueError(f"width: {self.width} is not a multiple of 4 and of head_dim {self.head_dim}")
         return self
 
 
-NETWORKS = (UNetConfig, GreyscaleCnnConfig, DiTConfig)
+NETWORKS = (UNetConfig, GrayscaleCnnConfig, DiTConfig)
 
 
-def _network_kind(values: Any) -> str:
-    return str(values.get("kind", "unet") if isinstance(values, dict) else getattr(values, "kind", ""))
+def network_kind(values: Any) -> str:
+    """The kind that the section `network` asks for, by its current name."""
+    kind = str(values.get("kind", "unet") if isinstance(values, dict) else getattr(values, "kind", ""))
+    return GrayscaleCnnConfig.renamed_values["kind"].get(kind, kind)
 
 
 NetworkConfig = Annotated[
-    Annotated[UNetConfig, Tag("unet")] | Annotated[GreyscaleCnnConfig, Tag("greyscale_cnn")] | Annotated[DiTConfig, Tag("dit")],
-    Discriminator(_network_kind),
+    Annotated[UNetConfig, Tag("unet")] | Annotated[GrayscaleCnnConfig, Tag("grayscale_cnn")] | Annotated[DiTConfig, Tag("dit")],
+    Discriminator(network_kind),
 ]
 
 
 class ObjectiveConfig(_Section):
+    renamed = {
+        "times": "time_distribution",
+        "time_mean": "logit_mean",
+        "time_std": "logit_std",
+        "condition_dropout": "cond_dropout",
+    }
     removed = {
         "contrastive": 0,
         "coupling": "independent",
         "coupling_condition_weight": ANYTHING,
         "time_uniform_share": ANYTHING,
     }
-    removed_values = {"times": "mixed"}
+    removed_values = {"time_distribution": "mixed"}
 
     prediction: Prediction = Field("data", description="What the network puts out: v or a clean picture x.")
-    times: Literal["logit_normal", "uniform"] = Field("logit_normal", description="Density of t in training.")
-    time_mean: float = Field(-0.8, description="Mean of logit(t); below 0 puts weight on the noisy half.")
-    time_std: Positive = Field(1.0, description="Standard deviation of logit(t).")
+    time_distribution: Literal["logit_normal", "uniform"] = Field("logit_normal", description="Density of t in training.")
+    logit_mean: float = Field(-0.8, description="Mean of logit(t); below 0 puts weight on the noisy half.")
+    logit_std: Positive = Field(1.0, description="Standard deviation of logit(t).")
     uniform_tail: Fraction = Field(
         0.0, description="Share of the training's last steps whose times are uniform: the clean end is learned when shapes stand."
     )
@@ -206,7 +237,7 @@ class ObjectiveConfig(_Section):
         0.0, ge=0, description="Weight of the error of differences between neighboring pixels, at t of 0.3 and above; 0 is off."
     )
     min_noise: Annotated[float, Field(gt=0, le=0.5)] = Field(0.05, description="Floor of 1 - t where v is computed from x.")
-    condition_dropout: Fraction = Field(0.1, description="Share of samples trained without caption, for guidance.")
+    cond_dropout: Fraction = Field(0.1, description="Share of samples trained without caption, for guidance.")
 
 
 class AugmentationConfig(_Section):
@@ -228,17 +259,26 @@ class ValidationConfig(_Section):
 
 
 class TrainingConfig(_Section):
+    renamed = {
+        "accumulate": "grad_accum_steps",
+        "final_learning_rate": "final_lr_frac",
+        "gradient_clip": "grad_clip_norm",
+        "init": "init_from",
+        "grid_every": "sample_every",
+    }
     removed = {"keep": "last"}
 
-    steps: Count = Field(10_000, description="Optimiser steps.")
+    steps: Count = Field(10_000, description="Optimizer steps.")
     batch_size: Count = Field(32, description="Over all processes.")
-    accumulate: Count = Field(1, description="Slices of a batch that go through the network one by one: less memory, same steps.")
+    grad_accum_steps: Count = Field(
+        1, description="Micro-batches that a batch is split into, with accumulated gradients: less memory, same steps."
+    )
     optimizer: Literal["adamw", "muon"] = Field("muon", description="muon: for weight matrices; AdamW for everything else.")
     learning_rate: Positive = Field(1e-3, description="Peak; Muon's updates are scaled to the size of AdamW's.")
     warmup_steps: int = Field(200, ge=0, description="Linear rise to the peak.")
-    final_learning_rate: Fraction = Field(0.02, description="End of the cosine decay, as a share of learning_rate.")
+    final_lr_frac: Fraction = Field(0.02, description="End of the cosine decay, as a fraction of learning_rate.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled, of all parameters.")
-    gradient_clip: Positive = Field(1.0, description="Largest norm of the gradient.")
+    grad_clip_norm: Positive = Field(1.0, description="Largest norm of the gradient.")
     ema_widths: tuple[EmaWidth, EmaWidth] = Field(
         (0.05, 0.1), description="Relative widths of the two power-function EMAs that are kept (EDM2)."
     )
@@ -248,21 +288,21 @@ class TrainingConfig(_Section):
     augmentation: AugmentationConfig = AugmentationConfig()
     validation: ValidationConfig = ValidationConfig()
     seed: int = Field(0, ge=0, description="Of initial weights, order, noise, times and captions.")
-    init: str | None = Field(
+    init_from: str | None = Field(
         None, description="Checkpoint whose averaged weights are the initial ones, or `pretrained`: the shipped; empty: random."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: the best that there is.")
     precision: Precision = Field("auto", description="auto: bfloat16 on CUDA, float32 elsewhere.")
     compile: Switch = Field("auto", description="torch.compile; auto: on CUDA only.")
     log_every: Count = Field(20, description="Steps between two lines of progress.")
-    grid_every: Count = Field(1_000, description="Steps between two sample grids.")
+    sample_every: Count = Field(1_000, description="Steps between two grids of samples.")
     checkpoint_every: Count = Field(500, description="Steps between two checkpoints.")
     keep_checkpoints: Count = Field(2, description="How many of the newest are kept.")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "TrainingConfig":
-        if self.batch_size % self.accumulate:
-            raise ValueError(f"accumulate: {self.accumulate} doesn't divide batch_size {self.batch_size}")
+        if self.batch_size % self.grad_accum_steps:
+            raise ValueError(f"grad_accum_steps: {self.grad_accum_steps} doesn't divide batch_size {self.batch_size}")
         if self.ema_widths[0] >= self.ema_widths[1]:
             raise ValueError("ema_widths: the first must be smaller than the second")
         return self
@@ -305,7 +345,9 @@ class EvaluationConfig(_Section):
 class FinisherConfig(_Section):
     """flowmodel/nets/finisher.py: a small network that makes drawn pictures sharp, and larger if it is told to."""
 
-    width: Annotated[int, Field(ge=8, multiple_of=8)] = Field(64, description="Channels, at half the picture's resolution.")
+    renamed = {"width": "channels", "init": "init_from"}
+
+    channels: Annotated[int, Field(ge=8, multiple_of=8)] = Field(64, description="Channels, at half the picture's resolution.")
     blocks: Count = Field(5, description="Residual blocks.")
     scale: Literal[1, 2] = Field(1, description="How many times larger the finished picture's edge is.")
     steps: Count = Field(2_000, description="Optimizer steps.")
@@ -320,7 +362,7 @@ class FinisherConfig(_Section):
         description="Time at which a drawing begins, from the icon with that much noise; 0: from noise alone, for a generator "
         "that knows its icons by heart. What is drawn of another icon than the real one teaches to blur.",
     )
-    init: str | None = Field(
+    init_from: str | None = Field(
         None, description="Checkpoint whose finisher is the initial one, or `pretrained`: the shipped; empty: the identity."
     )
 
@@ -338,9 +380,9 @@ class Recipe(_Section):
 
     @model_validator(mode="after")
     def _finisher_fits_the_pictures(self) -> "Recipe":
-        if self.finisher and self.data.colour != "rgba":
+        if self.finisher and self.data.color != "rgba":
             raise ValueError(
-                f"finisher: works on rgba pictures only, and data.colour is {self.data.colour}; leave one of the two out"
+                f"finisher: works on rgba pictures only, and data.color is {self.data.color}; leave one of the two out"
             )
         if self.finisher and self.data.size * self.finisher.scale > LARGEST:
             raise ValueError(
@@ -364,10 +406,10 @@ class Recipe(_Section):
         if self.data.size % self.network.size_divisor:
             raise ValueError(
                 f"data.size {self.data.size} can't be divided by {self.network.size_divisor}, as the network needs: "
-                "choose a smaller network.stem or network.patch, or fewer network.widths"
+                "choose a smaller network.patch_size, or fewer network.channels"
             )
-        if self.network.kind == "greyscale_cnn" and self.data.colour != "greyscale":
-            raise ValueError("network greyscale_cnn draws luminance only: set data.colour to greyscale")
+        if self.network.kind == "grayscale_cnn" and self.data.color != "grayscale":
+            raise ValueError("network grayscale_cnn draws luminance only: set data.color to grayscale")
         return self
 
 

@@ -78,7 +78,7 @@ def record_evaluation(
     run.log_picture(grid, f"{EVALUATION}/sample_grid.png")
     if page is not None:
         run.log_file(page, EVALUATION)
-    found = {name: f"{report.required(Split.TRAIN, name):.4g}" for name in ("kid", "top1_of_all")}
+    found = {name: f"{report.required(Split.TRAIN, name):.4g}" for name in ("kid", "retrieval_top1_all")}
     searched = model_tags(checkpoint) | found
     logged = _logged_model(tracking, checkpoint)
     if logged is None:
@@ -86,7 +86,7 @@ def record_evaluation(
     else:
         with tracking.errors():
             tracking.client.set_logged_model_tags(logged.model_id, searched)
-    scores = {EVALUATION: values["metrics"] | _errors(report), "reference": values["reference"]}
+    scores = {EVALUATION: values["metrics"] | _errors(report), "baselines": values["baselines"]}
     scores["unfinished"] = values.get("unfinished", {})
     run.log_final_metrics(scores, settings.training_steps, logged.model_id, settings.dataset_digest)
     return RecordedModel(run, checkpoint, logged.model_id, searched)
@@ -153,7 +153,7 @@ def model_tags(checkpoint: Checkpoint) -> dict[str, str]:
         "recipe_digest": sha256_json(header.recipe),
         "size": str(recipe.data.size),
         "styles": ", ".join(sorted({icon_id.partition("/")[0] for icon_id in header.seen_ids})),
-        "licenses": ", ".join(sorted({each.licence for each in terms if each.licence})) or "unknown",
+        "licenses": ", ".join(sorted({each.license for each in terms if each.license})) or "unknown",
         "redistributable": str(bool(terms) and all(each.redistributable for each in terms)).lower(),
     }
 

@@ -17,7 +17,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from PIL import Image
 
 from flowmodel.data.dataset import IconDataset
-from flowmodel.data.manifest import licence_table
+from flowmodel.data.manifest import license_table
 from flowmodel.data.terms import Terms
 from flowmodel.files import read_json, write_json
 from flowmodel.model.checkpoint import FinisherHeader
@@ -32,7 +32,7 @@ GRID_KEY = "grid"
 DATASET = "icon_dataset"
 FINISHER_DIGEST = "finisher_digest"
 MANIFEST = "data/manifest.csv"
-LICENCES = "data/licences.csv"
+LICENSES = "data/licenses.csv"
 
 _MAX_DATASET_DIGEST = 36  # MLflow's limit; a SHA-256 has 64 digits
 _GRID_STEP = re.compile(rf"{GRID_KEY}[+%]step[+%](\d+)[+%]")
@@ -166,23 +166,23 @@ class TrainingRun:
             self.client.log_image(self.run_id, picture, artifact_file=name)
 
     def log_dataset(self, dataset: IconDataset, trained_ids: tuple[str, ...], terms: tuple[Terms, ...] = ()) -> None:
-        """The data set, under the digest that is its data version in Dagster; and which icon came from where under which licence,
-        as `data/manifest.csv`, `data/licences.csv` and tags.
+        """The data set, under the digest that is its data version in Dagster; and which icon came from where under which license,
+        as `data/manifest.csv`, `data/licenses.csv` and tags.
 
         `terms` are those of everything that has shaped the weights, also of what the initial ones had been trained on.
         MLflow keeps 36 characters of a digest; the whole one is in the dataset's tag `sha256`.
         """
         logged = self._dataset(dataset, {"icons": len(trained_ids)})
         manifest = dataset.manifest(trained_ids)
-        licences = licence_table(manifest, terms)
+        licenses = license_table(manifest, terms)
         with self.tracking.errors():
             self.client.log_inputs(self.run_id, datasets=[logged])
             self.client.log_text(self.run_id, manifest.to_csv(index=False), MANIFEST)
-            self.client.log_text(self.run_id, licences.to_csv(index=False), LICENCES)
+            self.client.log_text(self.run_id, licenses.to_csv(index=False), LICENSES)
         self.log_tags(
             {
-                "licences": ", ".join(sorted(set(licences["licence"]) - {""})) or "unknown",
-                "redistributable": str(bool(licences["redistributable"].all())).lower(),
+                "licenses": ", ".join(sorted(set(licenses["license"]) - {""})) or "unknown",
+                "redistributable": str(bool(licenses["redistributable"].all())).lower(),
             }
         )
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
+from flowmodel.evaluation.caption_probe import CaptionProbe, load_caption_probe
 from flowmodel.evaluation.features import FeatureExtractor, load_extractor
-from flowmodel.evaluation.judge import Judge, load_judge
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.real_icons import RealIcons, Rows
 from flowmodel.images.tensors import at_size
@@ -36,7 +36,7 @@ class _Drawn:
 
     terms_NN: NDArray[np.float64]
     retrieval_N: Vector
-    judge_N: Vector
+    probe_N: Vector
 
     @property
     def kid(self) -> float:
@@ -54,11 +54,11 @@ def compare(
     """Score both models on held-out icons of `dataset` that neither has seen, and bound the differences.
 
     Three scores: KID; and how early the right icon comes, among all real icons ordered by likeness to the drawing, and among all
-    captions ordered by the judge. A rank counts as 1 - log(1 + rank) / log(1 + M): 1 where the right one is first, 0 where it is
+    captions ordered by the probe. A rank counts as 1 - log(1 + rank) / log(1 + M): 1 where the right one is first, 0 where it is
     last; unlike a share of hits it also tells two weak models apart, and two strong ones.
 
     Args:
-        cache: folder of the real icons' features and the judge.
+        cache: folder of the real icons' features and the probe.
         config: seeds, and how many icons at most.
 
     Raises:
@@ -66,23 +66,23 @@ def compare(
             caption encoder is not installed.
     """
     new, old = challenger.recipe.data, champion.recipe.data
-    if new.colour != old.colour:
-        raise FlowmodelError(f"it draws {new.colour}, the champion {old.colour}, and scores of different colors say nothing")
+    if new.color != old.color:
+        raise FlowmodelError(f"it draws {new.color}, the champion {old.color}, and scores of different colors say nothing")
     if new.size != old.size:
         raise FlowmodelError(f"it draws {new.size} pixels, the champion {old.size}, and scores of different sizes say nothing")
     extractor = load_extractor()
-    real = RealIcons.load(dataset, extractor, cache, new.colour)
+    real = RealIcons.load(dataset, extractor, cache, new.color)
     rows_N = unseen_by(real, {*challenger.header.seen_ids, *champion.header.seen_ids}, config.max_icons)
     if len(rows_N) < FEWEST:
         raise FlowmodelError(f"only {len(rows_N)} held-out icons are left that neither has seen, and {FEWEST} are needed")
-    judge = load_judge(dataset, real, extractor, cache, log=log)
+    probe = load_caption_probe(dataset, real, extractor, cache, log=log)
     log(f"challenger and champion draw {len(rows_N)} icons that neither has seen, {len(config.seeds)} times each")
-    first, second = (_drawn(model, real, rows_N, judge, extractor, config.seeds) for model in (challenger, champion))
+    first, second = (_drawn(model, real, rows_N, probe, extractor, config.seeds) for model in (challenger, champion))
     terms_NN = first.terms_NN - second.terms_NN
     kid_bounds = interval(len(rows_N), lambda weights_RN: mean_of_pairs(terms_NN, weights_RN))
     pairs = {
         ("retrieval", "retrieval by features"): (first.retrieval_N, second.retrieval_N),
-        ("judge", "retrieval by the judge"): (first.judge_N, second.judge_N),
+        ("caption_probe", "retrieval by the caption probe"): (first.probe_N, second.probe_N),
     }
     return Comparison(
         len(rows_N),
@@ -112,19 +112,24 @@ def unseen_by(real: RealIcons, seen: Iterable[str], most: int) -> Rows:
 
 
 def _drawn(
-    checkpoint: Checkpoint, real: RealIcons, rows_N: Rows, judge: Judge, extractor: FeatureExtractor, seeds: tuple[int, ...]
+    checkpoint: Checkpoint,
+    real: RealIcons,
+    rows_N: Rows,
+    probe: CaptionProbe,
+    extractor: FeatureExtractor,
+    seeds: tuple[int, ...],
 ) -> _Drawn:
     generator = Generator.load(checkpoint)
     prompts = [real.prompts[row] for row in rows_N]
-    layout_MD, captions_MD = real.features.layout_ND, judge.captions(real.prompts_MD)
+    layout_MD, captions_MD = real.features.layout_ND, probe.captions(real.prompts_MD)
     labels_M, labels_N = real.labels_M, real.labels_M[rows_N]
-    terms, retrieval, judged = [], [], []
+    terms, retrieval, probed = [], [], []
     for seed in seeds:
         features = extractor(at_size(generator.sample(prompts, seed=seed), real.rgba_M4HW.shape[-1]))
         terms.append(kid_terms(real.features.semantic_ND[rows_N], features.semantic_ND))
         retrieval.append(_earliness(ranks(features.layout_ND, layout_MD, labels_M, labels_N), len(labels_M)))
-        judged.append(_earliness(ranks(judge.images(features), captions_MD, labels_M, labels_N), len(labels_M)))
-    return _Drawn(np.mean(terms, axis=0), np.mean(retrieval, axis=0), np.mean(judged, axis=0))
+        probed.append(_earliness(ranks(probe.images(features), captions_MD, labels_M, labels_N), len(labels_M)))
+    return _Drawn(np.mean(terms, axis=0), np.mean(retrieval, axis=0), np.mean(probed, axis=0))
 
 
 def _earliness(ranks_N: NDArray[np.integer], candidates: int) -> Vector:

@@ -137,7 +137,7 @@ def _known(name: str) -> tuple[str, str]:
         return architecture, tag
     near = difflib.get_close_matches(name, ["minilm", *sorted(listed)], n=3, cutoff=0.4)
     raise FlowmodelError(
-        f"encoder '{name}': no such caption encoder; there are minilm (offline), local-dir:PATH, hf-hub:ORGANISATION/NAME and "
+        f"encoder '{name}': no such caption encoder; there are minilm (offline), local-dir:PATH, hf-hub:ORGANIZATION/NAME and "
         f"ARCHITECTURE/TAG of open_clip{', for example ' + ', '.join(near) if near else ''}"
     )
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 class EncodedText:
     """Text i is `pooled_BD[i]` and `tokens[i]`."""
 
-    pooled_BD: NDArray[np.float32]  # L2-normalised
+    pooled_BD: NDArray[np.float32]  # L2-normalized
     tokens: list[NDArray[np.float16]]  # (L_i, D) each, start and end markers included, padding not
 
 

@@ -4,7 +4,7 @@
 |---|---|
 | `minilm` | all-MiniLM-L6-v2 from the Python package index: the default, works offline |
 | `ViT-B-32/laion2b_s34b_b79k` | ARCHITECTURE/TAG: any of open_clip's pretrained models, from its hub |
-| `hf-hub:ORGANISATION/NAME` | any open_clip model on the Hugging Face hub |
+| `hf-hub:ORGANIZATION/NAME` | any open_clip model on the Hugging Face hub |
 | `local-dir:PATH` | a folder with `open_clip_config.json` and the weights |
 """
 

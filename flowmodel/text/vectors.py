@@ -75,7 +75,7 @@ class CaptionVectors:
         return np.stack(pooled_U) if pooled_U else np.zeros((0, 0), np.float32), list(tokens_U)
 
     def _missing(self, texts: Collection[str]) -> list[str]:
-        """Without those that there are; texts of similar length, which share a batch, are neighbours."""
+        """Without those that there are; texts of similar length, which share a batch, are neighbors."""
         for path in sorted(set(self._folder.glob("[!.]*.parquet")) - self._known_parts):
             self._known_parts.add(path)
             try:

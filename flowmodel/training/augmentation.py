@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from flowmodel.nets.text_condition import TextCondition
-from flowmodel.recipes.schema import AugmentationConfig, Colour
+from flowmodel.recipes.schema import AugmentationConfig, Color
 
-_GROUND = {"rgba": -1.0, "rgb": 1.0, "greyscale": 1.0}  # transparent, or white
+_GROUND = {"rgba": -1.0, "rgb": 1.0, "grayscale": 1.0}  # transparent, or white
 
 
 def augment(
-    x_BCHW: Tensor, text: TextCondition, config: AugmentationConfig, colour: Colour, generator: torch.Generator
+    x_BCHW: Tensor, text: TextCondition, config: AugmentationConfig, color: Color, generator: torch.Generator
 ) -> tuple[Tensor, TextCondition]:
     """Scale, stretch and shift a random share of the pictures; the condition says by how much (Karras et al. 2206.00364,
     appendix F.2). A label of zeros, which is also what sampling gives, says that a picture is where it belongs.
@@ -33,7 +33,7 @@ def augment(
     label_BA[moved_M] = moves_BA[moved_M]
     if len(moved_M):
         rows_M = moved_M.to(device)
-        x_BCHW = x_BCHW.index_copy(0, rows_M, _move(x_BCHW[rows_M], moves_BA[moved_M].to(device), _GROUND[colour]).to(x_BCHW))
+        x_BCHW = x_BCHW.index_copy(0, rows_M, _move(x_BCHW[rows_M], moves_BA[moved_M].to(device), _GROUND[color]).to(x_BCHW))
     return x_BCHW, replace(text, augmentation_BA=label_BA.to(device))
 
 

@@ -35,7 +35,7 @@ class PowerEma:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after optimiser step number `step`, counted from 1."""
+        """Take in the weights after optimizer step number `step`, counted from 1."""
         torch._foreach_lerp_(self._averages, self._parameters, 1 - decay_of(step, self._exponent))
 
     def state(self) -> dict[str, Tensor]:

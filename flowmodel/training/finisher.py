@@ -104,9 +104,9 @@ class _Run:
             batch_size=config.batch_size,
             learning_rate=config.learning_rate,
             warmup_steps=int(_WARMUP * config.steps),
-            final_learning_rate=0.0,
+            final_lr_frac=0.0,
             weight_decay=_WEIGHT_DECAY,
-            gradient_clip=_GRADIENT_CLIP,
+            grad_clip_norm=_GRADIENT_CLIP,
         )
         torch.manual_seed(seed)
         self.network = Finisher(config)
@@ -115,9 +115,9 @@ class _Run:
                 self.network.load_state_dict(initial)
             except RuntimeError:
                 raise FlowmodelError(
-                    f"finisher.init: the weights in {config.init} are of another width, blocks or scale; give the recipe the same"
+                    f"finisher.init_from: {config.init_from} has other channels, blocks or scale; give the recipe the same"
                 ) from None
-        self.digest = sha256_json([identity(config, {"init"}), seed, pairs.digest, tensors_digest(initial or {})])
+        self.digest = sha256_json([identity(config, {"init_from"}), seed, pairs.digest, tensors_digest(initial or {})])
         self.network.to(policy.device, memory_format=policy.memory_format)  # type: ignore[call-overload]
         self.forward = torch.compile(self.network) if policy.compile else self.network
         self.optimizers = Optimizers(self.network, self.training, fused=policy.fused_optimizer)
@@ -164,7 +164,7 @@ class _Run:
             finished_BCHW = self.forward(x_BCHW)
         loss = finisher_loss(finished_BCHW.float(), to_unit(real_BCHW))
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.training.gradient_clip)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.training.grad_clip_norm)
         self.optimizers.step(learning_rate(index, self.training))
         return loss.detach()
 

@@ -55,12 +55,12 @@ def finish(
     """
     if recipe.finisher is None:
         return Finished(checkpoint, trained_now=False)
-    config, training, initial = recipe.finisher, recipe.training, _initial(recipe.finisher.init)
+    config, training, initial = recipe.finisher, recipe.training, _initial(recipe.finisher.init_from)
     digest = sha256_json(
         {
             "defaults": DEFAULTS,
             "generator": checkpoint.digest,
-            "finisher": identity(config, {"init"}),
+            "finisher": identity(config, {"init_from"}),
             "init": tensors_digest(initial) if initial else None,
             "seed": training.seed,
             "data": [dataset.digest, targets.digest if targets else None],
@@ -85,13 +85,13 @@ def finish(
 
 
 def _initial(init: str | None) -> dict[str, Tensor] | None:
-    """The finisher's weights in the checkpoint that `finisher.init` names."""
+    """The finisher's weights in the checkpoint that `finisher.init_from` names."""
     if init is None:
         return None
     checkpoint = initial_checkpoint(init)
     weights = checkpoint.tensors("finisher.")
     if not weights:
         raise FlowmodelError(
-            f"finisher.init: {checkpoint} holds no finisher; give the finished.safetensors of a training with one"
+            f"finisher.init_from: {checkpoint} holds no finisher; give the finished.safetensors of a training with one"
         )
     return {name: tensor.float() for name, tensor in weights.items()}

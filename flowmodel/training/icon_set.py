@@ -17,7 +17,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.images.tensors import to_unit
 from flowmodel.model.device import DevicePolicy
 from flowmodel.nets.text_condition import PackedCaptions, TextCondition
-from flowmodel.recipes.schema import Colour, DataConfig
+from flowmodel.recipes.schema import Color, DataConfig
 from flowmodel.recipes.split import Split
 
 
@@ -28,7 +28,7 @@ class IconSet:
     Attributes:
         ids: icon ids, in the order of the pictures.
         rgba_N4HW: uint8, premultiplied, on the device.
-        colour: what pictures are made of them.
+        color: what pictures are made of them.
         text: features of every caption of every icon (T of them), on the device.
         first_caption_N, captions_N: an icon's captions are the rows first .. first + captions of `text`; on the CPU, so that
             choosing among them doesn't wait for the device.
@@ -36,7 +36,7 @@ class IconSet:
 
     ids: tuple[str, ...]
     rgba_N4HW: Tensor
-    colour: Colour
+    color: Color
     text: PackedCaptions
     first_caption_N: Tensor
     captions_N: Tensor
@@ -47,7 +47,7 @@ class IconSet:
     def pictures(self, icons_B: Tensor) -> Tensor:
         """The icons number `icons_B`, float32 (B, C, H, W) in [-1, 1]."""
         rgba_N4HW = self.rgba_N4HW
-        x_BCHW = to_unit(rgba_N4HW[icons_B.to(rgba_N4HW.device)], self.colour)
+        x_BCHW = to_unit(rgba_N4HW[icons_B.to(rgba_N4HW.device)], self.color)
         return x_BCHW.contiguous(memory_format=_memory_format(rgba_N4HW))
 
     def first_captions(self, icons_B: Tensor) -> TextCondition:
@@ -92,7 +92,7 @@ def load_icon_set(dataset: IconDataset, data: DataConfig, policy: DevicePolicy, 
     return IconSet(
         ids=tuple(ids),
         rgba_N4HW=rgba_N4HW.to(policy.device).contiguous(memory_format=policy.memory_format),
-        colour=data.colour,
+        color=data.color,
         text=packed_captions(dataset.captions, rows, policy.device),
         first_caption_N=torch.tensor(first),
         captions_N=torch.tensor(count),

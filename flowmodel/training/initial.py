@@ -27,21 +27,21 @@ def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -
     """Put the averaged weights of the checkpoint into `network`, which is about to be trained as `own` says.
 
     Returns what the checkpoint is of. Raises FlowmodelError when it is missing or holds none, or they are of another network,
-    encoder, colour or prediction.
+    encoder, color or prediction.
     """
     checkpoint = initial_checkpoint(init)
     header = checkpoint.header
     given_recipe, own_recipe = checkpoint.recipe, parse_recipe(own.recipe, where="this recipe")
     given, wanted = _make(given_recipe, header), _make(own_recipe, own)
     if larger := _enlargement(given_recipe, own_recipe):
-        del wanted["network.stem"]
+        del wanted["network.patch_size"]
     if deeper := _is_deeper(given_recipe, own_recipe):
-        del wanted["network.widths"]
+        del wanted["network.channels"]
     for field, value in wanted.items():
         if given[field] != value:
             raise FlowmodelError(
-                f"training.init: the weights in {checkpoint} were trained with {field} {given[field]}, this recipe has {value}; "
-                "give the recipe the same, or start from other weights"
+                f"training.init_from: the weights in {checkpoint} were trained with {field} {given[field]}, this recipe has "
+                f"{value}; give the recipe the same, or start from other weights"
             )
     weights = checkpoint.tensors("ema.")
     try:
@@ -52,7 +52,7 @@ def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -
         network.load_state_dict(weights)
     except RuntimeError:
         raise FlowmodelError(
-            f"training.init: {checkpoint} holds no averaged weights of a finished training; give its final.safetensors"
+            f"training.init_from: {checkpoint} holds no averaged weights of a finished training; give its final.safetensors"
         ) from None
     return header
 
@@ -61,16 +61,16 @@ def _enlargement(given: Recipe, own: Recipe) -> tuple[int, int] | None:
     """The given network's stem, and how many times larger the own one's and the own pictures are; None where they are not."""
     if not (isinstance(given.network, UNetConfig) and isinstance(own.network, UNetConfig)):
         return None
-    factor, rest = divmod(own.network.stem, given.network.stem)
+    factor, rest = divmod(own.network.patch_size, given.network.patch_size)
     is_larger = factor > 1 and rest == 0 and own.data.size == factor * given.data.size
-    return (given.network.stem, factor) if is_larger else None
+    return (given.network.patch_size, factor) if is_larger else None
 
 
 def _is_deeper(given: Recipe, own: Recipe) -> bool:
     """Whether the own network has one more level for pictures of twice the edge."""
     if not (isinstance(given.network, UNetConfig) and isinstance(own.network, UNetConfig)):
         return False
-    return own.network.widths == (given.network.widths[0], *given.network.widths) and own.data.size == 2 * given.data.size
+    return own.network.channels == (given.network.channels[0], *given.network.channels) and own.data.size == 2 * given.data.size
 
 
 def _make(recipe: Recipe, header: CheckpointHeader) -> dict[str, object]:
@@ -78,7 +78,7 @@ def _make(recipe: Recipe, header: CheckpointHeader) -> dict[str, object]:
     network = recipe.network.model_dump(mode="json", exclude={"dropout"})
     return {
         **{f"network.{name}": value for name, value in network.items()},
-        "data.colour": recipe.data.colour,
+        "data.color": recipe.data.color,
         "data.encoder": f"{header.encoder} ({header.encoder_digest[:12]}…)",
         "objective.prediction": recipe.objective.prediction,
     }

@@ -53,13 +53,13 @@ SNAPSHOTS = "ema"
 # Of the recipe's section `training`: what changes how a training runs, but not what it computes.
 _BOOKKEEPING = (
     "log_every",
-    "grid_every",
+    "sample_every",
     "checkpoint_every",
     "keep_checkpoints",
     "keep_snapshots",
     "device",
     "compile",
-    "accumulate",
+    "grad_accum_steps",
 )
 
 
@@ -73,7 +73,7 @@ def training_digest(recipe: Recipe, dataset: IconDataset) -> str:
     recipe_of = {section: identity(getattr(recipe, section), ignore.get(section, ())) for section in shaping}
     # What is selected, and what the initial weights are; not where that is written.
     selected = {"selected": dataset.selected_by(recipe.data)}
-    initial = {"init": initial_checkpoint(recipe.training.init).digest} if recipe.training.init else {}
+    initial = {"init": initial_checkpoint(recipe.training.init_from).digest} if recipe.training.init_from else {}
     return sha256_json({"defaults": DEFAULTS, "recipe": recipe_of, "data": dataset.digest} | selected | initial)
 
 
@@ -146,11 +146,11 @@ class _Run:
         self.prediction_error = (
             PredictionError(dataset, recipe.data, self.state.policy, self.state.data, _ERROR_ICONS) if observers else None
         )
-        self.error_every = self.config.validation.every or self.config.grid_every
+        self.error_every = self.config.validation.every or self.config.sample_every
         start = TrainingStart(
             recipe=recipe,
             folder=folder,
-            cost=network_cost(self.state.network, CHANNELS[recipe.data.colour], recipe.data.size, self.state.header.text_width),
+            cost=network_cost(self.state.network, CHANNELS[recipe.data.color], recipe.data.size, self.state.header.text_width),
             policy=self.state.policy,
             processes=self.processes.count,
             dataset_digest=dataset.digest,
@@ -192,7 +192,7 @@ class _Run:
                 self._save_after_lack_of_memory(error)
                 raise Resumable(
                     f"{self.folder}: out of memory after step {self.done} on {self.state.policy.device}; continue with a larger "
-                    f"training.accumulate (now {self.config.accumulate}; it doesn't change the result)"
+                    f"training.grad_accum_steps (now {self.config.grad_accum_steps}; it doesn't change the result)"
                 ) from error
         self._finish(self.done)
         return self._has_stopped_improving
@@ -220,7 +220,7 @@ class _Run:
                 )
             if done % config.checkpoint_every == 0 and not is_last:
                 self._checkpoint(done)
-            if self.observers and (done % config.grid_every == 0 or is_last):
+            if self.observers and (done % config.sample_every == 0 or is_last):
                 self._draw(done)
 
     def _save_after_lack_of_memory(self, error: BaseException) -> None:
@@ -327,7 +327,7 @@ def _grid(state: TrainingState) -> Image.Image:
     """What the first average draws for the first captions of some training icons, the same ones every time."""
     recipe, data, device = state.recipe, state.data, state.policy.device
     icons_N = torch.linspace(0, len(data) - 1, min(GRID_ICONS, len(data))).long()
-    noise_NCHW = seeded_noise(len(icons_N), recipe.data.size, seed=0, channels=CHANNELS[recipe.data.colour]).to(device)
+    noise_NCHW = seeded_noise(len(icons_N), recipe.data.size, seed=0, channels=CHANNELS[recipe.data.color]).to(device)
     with state.averaged_weights(state.averages[0]) as model, state.policy.autocast_context():
         rgba_NCHW = sample(model, data.first_captions(icons_N), noise_NCHW, recipe.sampling)
     return picture_grid([to_image(rgba_CHW) for rgba_CHW in rgba_NCHW], columns=8)

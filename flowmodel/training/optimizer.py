@@ -1,4 +1,4 @@
-"""Optimisers: Muon for weight matrices, AdamW for everything else, or AdamW for all.
+"""Optimizers: Muon for weight matrices, AdamW for everything else, or AdamW for all.
 
 On small budgets Muon needs less than half of AdamW's steps here (docs/experiments.md).
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from flowmodel.recipes.schema import TrainingConfig
 
-_LEAST_EDGE = 16  # smaller ones have no spectrum worth equalising
+_LEAST_EDGE = 16  # smaller ones have no spectrum worth equalizing
 
 
 def orthogonalise(matrices_GRC: Tensor, iterations: int = 5) -> Tensor:
@@ -63,7 +63,7 @@ class Muon(torch.optim.Optimizer):
 
 
 class Optimizers:
-    """The optimisers of a network as one: stepped together, saved and restored by parameter name."""
+    """The optimizers of a network as one: stepped together, saved and restored by parameter name."""
 
     def __init__(self, network: nn.Module, config: TrainingConfig, fused: bool) -> None:
         self._fused = fused

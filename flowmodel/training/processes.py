@@ -43,19 +43,19 @@ def made_by_main(device: str, make: Callable[[], T]) -> tuple[T, bool]:
 class Processes:
     """Raises FlowmodelError when the batch can't be shared equally."""
 
-    def __init__(self, policy: DevicePolicy, batch_size: int, accumulate: int) -> None:
+    def __init__(self, policy: DevicePolicy, batch_size: int, grad_accum_steps: int) -> None:
         # The state is one for the whole interpreter, and would refuse a second training on another device.
         AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
         # Precision is the policy's business, whatever the launcher's configuration says.
         self._accelerator = Accelerator(cpu=policy.device == "cpu", mixed_precision="no")
-        if batch_size % (self.count * accumulate):
+        if batch_size % (self.count * grad_accum_steps):
             raise FlowmodelError(
-                f"training.batch_size {batch_size}: can't be shared by {self.count} processes x training.accumulate "
-                f"{accumulate}; choose a multiple of {self.count * accumulate}"
+                f"training.batch_size {batch_size}: can't be shared by {self.count} processes x training.grad_accum_steps "
+                f"{grad_accum_steps}; choose a multiple of {self.count * grad_accum_steps}"
             )
-        size = batch_size // (self.count * accumulate)
-        first = self._accelerator.process_index * size * accumulate
-        self.slices = [slice(first + i * size, first + (i + 1) * size) for i in range(accumulate)]
+        size = batch_size // (self.count * grad_accum_steps)
+        first = self._accelerator.process_index * size * grad_accum_steps
+        self.slices = [slice(first + i * size, first + (i + 1) * size) for i in range(grad_accum_steps)]
 
     @property
     def count(self) -> int:

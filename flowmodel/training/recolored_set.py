@@ -47,7 +47,7 @@ def load_recolored_set(dataset: IconDataset, data: DataConfig, policy: DevicePol
     return IconSet(
         ids=tuple(f"{icon_id} in {color}" for color, icon_id in copies),
         rgba_N4HW=torch.cat(list(_copies(rgba_N4HW, numbers_of))).contiguous(memory_format=policy.memory_format),
-        colour=data.colour,
+        color=data.color,
         text=packed_captions(captions, [row for copy in copies for row in rows_of[copy]], policy.device),
         first_caption_N=captions_N.cumsum(0) - captions_N,
         captions_N=captions_N,

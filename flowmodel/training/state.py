@@ -56,10 +56,10 @@ class StepNumbers:
 
 
 class TrainingState:
-    """Network, optimiser, averaged weights and data of one training.
+    """Network, optimizer, averaged weights and data of one training.
 
     Attributes:
-        steps_done: optimiser steps behind the weights; None while a step changes them: what is saved then would be neither the
+        steps_done: optimizer steps behind the weights; None while a step changes them: what is saved then would be neither the
             old nor the new state.
     """
 
@@ -74,7 +74,7 @@ class TrainingState:
         config = recipe.training
         self.recipe, self.config = recipe, config
         self.policy = DevicePolicy.choose(config.device, config.precision, config.compile)
-        self.processes = Processes(self.policy, config.batch_size, config.accumulate)
+        self.processes = Processes(self.policy, config.batch_size, config.grad_accum_steps)
         if self.processes.device.type != self.policy.device:  # the launcher was told to stay on the CPU
             self.policy = DevicePolicy.choose(self.processes.device.type, config.precision, config.compile)
         self.policy = replace(self.policy, device=str(self.processes.device))
@@ -92,12 +92,12 @@ class TrainingState:
         )
         torch.manual_seed(config.seed)
         build = build or partial(build_network, recipe.network)
-        self.network = build(dataset.text_width, CHANNELS[recipe.data.colour]).to(
+        self.network = build(dataset.text_width, CHANNELS[recipe.data.color]).to(
             self.policy.device,
             memory_format=self.policy.memory_format,  # type: ignore[call-overload]  # missing in torch's stub
         )
-        if config.init:
-            initial = load_initial_weights(self.network, config.init, self.header)
+        if config.init_from:
+            initial = load_initial_weights(self.network, config.init_from, self.header)
             terms = tuple(sorted({*self.header.terms, *(initial.terms or [UNKNOWN])}))
             self.header = replace(self.header, initial_ids=initial.seen_ids, terms=terms)
         self._shared = self.processes.share(self.network)
@@ -117,7 +117,7 @@ class TrainingState:
         return self._batches.ids(index)
 
     def step(self, index: int) -> StepNumbers:
-        """Optimiser step number `index`, counted from 0. Nobody waits for the device."""
+        """Optimizer step number `index`, counted from 0. Nobody waits for the device."""
         # Every random number of a step is a function of (seed, index). So there is no generator state to store, and a
         # continued training draws exactly what an uninterrupted one would have drawn.
         # The streams differ, lest a noise depend on which caption was chosen.
@@ -126,7 +126,7 @@ class TrainingState:
         # Dropout layers draw from the global stream, of each process its own.
         torch.manual_seed(mixed_seed(self.config.seed, index, _DROPOUT + self.processes.index))
         data_BCHW, text = self._batches(index, self._cpu_generator)
-        data_BCHW, text = augment(data_BCHW, text, self.config.augmentation, self.recipe.data.colour, self._cpu_generator)
+        data_BCHW, text = augment(data_BCHW, text, self.config.augmentation, self.recipe.data.color, self._cpu_generator)
         draw = self._objective.draw(data_BCHW, self._generator, progress=index / self.config.steps)
         losses = []
         slices = self.processes.slices
@@ -137,7 +137,7 @@ class TrainingState:
                     loss_B = self._objective.loss(self._model, data_BCHW[rows], self._captions(text, rows), draw.rows(rows))
                 (loss_B.mean() / len(slices)).backward()
             losses.append(loss_B.detach())
-        gradient_norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
+        gradient_norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.grad_clip_norm)
         self.steps_done = None
         self.optimizers.step(learning_rate(index, self.config))
         for average in self.averages:

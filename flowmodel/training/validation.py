@@ -38,7 +38,7 @@ class _Grid:
 
 
 class Validation:
-    """Measures a network on held-out icons and on icons that are trained on; the gap between them tells memorising."""
+    """Measures a network on held-out icons and on icons that are trained on; the gap between them tells memorizing."""
 
     def __init__(self, recipe: Recipe, dataset: IconDataset, policy: DevicePolicy, training_set: IconSet) -> None:
         self._recipe, self._policy = recipe, policy
@@ -86,7 +86,7 @@ class Validation:
                 self._recipe.data.size,
                 _SEED,
                 first=grid.first_noise + first,
-                channels=CHANNELS[self._recipe.data.colour],
+                channels=CHANNELS[self._recipe.data.color],
             )
             device = self._policy.device
             draw = Draw(

@@ -48,10 +48,10 @@ def test_the_base_is_scored_with_every_way_of_sampling_and_every_average(tiny_re
 
 
 def test_settings_hold_for_every_variant_and_a_variant_s_own_come_after_them():
-    narrow = ["network.widths=[40, 80]", "objective.condition_dropout=0.3"]
+    narrow = ["network.channels=[40, 80]", "objective.cond_dropout=0.3"]
     base, other = (variant_recipe(name, 0, 320, settings=narrow) for name in (BASE, "condition dropout 0.2"))
-    assert base.network.widths == other.network.widths == (40, 80)
-    assert (base.objective.condition_dropout, other.objective.condition_dropout) == (0.3, 0.2)
+    assert base.network.channels == other.network.channels == (40, 80)
+    assert (base.objective.cond_dropout, other.objective.cond_dropout) == (0.3, 0.2)
 
 
 def test_a_network_that_has_never_been_without_a_caption_is_drawn_without_guidance_too(
@@ -60,7 +60,7 @@ def test_a_network_that_has_never_been_without_a_caption_is_drawn_without_guidan
     monkeypatch.setattr("benchmarks.ablations.ICONS", 8)
     monkeypatch.setattr("benchmarks.ablations._SIZE", 16)
     scorer = Scorer(prepared.dataset, prepared.store.root / "features")
-    recipe = changed(tiny_recipe, objective={"condition_dropout": 0})
+    recipe = changed(tiny_recipe, objective={"cond_dropout": 0})
     guided, without = run("condition dropout 0", recipe, prepared.dataset, scorer, tmp_path)
     assert (guided["variant"], without["variant"]) == ("condition dropout 0", "condition dropout 0, guidance 1")
     assert guided["train_kid"] != without["train_kid"]

@@ -13,7 +13,7 @@ from flowmodel.model.generator import Generator
 from flowmodel.store import Store
 from tests.data.helpers import with_icons
 
-RED, BLUE, GREY, BLACK = (220, 40, 30), (40, 90, 220), (120, 120, 120), (0, 0, 0)
+RED, BLUE, GRAY, BLACK = (220, 40, 30), (40, 90, 220), (120, 120, 120), (0, 0, 0)
 
 
 def picture(inside: tuple[int, int, int], outline: tuple[int, int, int] | None = None) -> Tensor:
@@ -37,7 +37,7 @@ def test_the_pairs_are_held_out_of_forty_different_things():
         (RED, BLUE, "red", True),
         (BLUE, RED, "red", False),
         (BLUE, BLACK, "blue", True),
-        (GREY, RED, "red", False),
+        (GRAY, RED, "red", False),
     ],
 )
 def test_the_mean_hue_is_that_of_the_inside(inside, outline, color, expected):
@@ -56,9 +56,9 @@ def test_an_empty_picture_has_no_color():
 
 
 def test_most_pixels_are_more_than_half_of_those_that_have_a_color():
-    mixed_14HW = picture(GREY)
+    mixed_14HW = picture(GRAY)
     mixed_14HW[0, :3, 3] = torch.tensor(BLUE, dtype=torch.uint8)[:, None] * (mixed_14HW[0, 3:, 3] > 0)
-    assert most_pixels_are_right(mixed_14HW, ["blue"]).all(), "grey pixels have no say"
+    assert most_pixels_are_right(mixed_14HW, ["blue"]).all(), "gray pixels have no say"
     mixed_14HW[0, :3, 4:6] = torch.tensor(RED, dtype=torch.uint8)[:, None, None] * (mixed_14HW[0, 3:, 4:6] > 0)
     assert not most_pixels_are_right(mixed_14HW, ["blue"]).any() and most_pixels_are_right(mixed_14HW, ["red"]).all()
 

@@ -34,7 +34,7 @@ LACKING = (
     "uharfbuzz",
     "fontTools",
 )
-SMALL = ("data.split={validation: 0.2, unseen_concept: 0.2}", "finisher.width=8", "finisher.blocks=1", "sampling.steps=2")
+SMALL = ("data.split={validation: 0.2, unseen_concept: 0.2}", "finisher.channels=8", "finisher.blocks=1", "sampling.steps=2")
 
 
 @pytest.fixture(scope="module")

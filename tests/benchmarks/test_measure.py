@@ -16,7 +16,7 @@ def test_runs_take_turns_after_a_warm_up_that_does_not_count():
     assert all(seconds >= 0 for column in times.values() for seconds in column)
 
 
-def test_the_ratio_is_that_of_neighbours_so_that_a_slow_spell_does_not_count():
+def test_the_ratio_is_that_of_neighbors_so_that_a_slow_spell_does_not_count():
     assert median_ratio([2.0, 20.0, 2.0], [1.0, 10.0, 1.0]) == 2.0
 
 

@@ -29,6 +29,6 @@ def test_a_peer_gives_a_picture_and_gradients(build):
 
 def test_variants_of_ours_keep_the_size():
     ours = count_parameters(laptop_unet())
-    depthwise = laptop_unet(convolution="depthwise_separable", widths=(96, 160, 240), head_width=16)
+    depthwise = laptop_unet(convolution="depthwise_separable", channels=(96, 160, 240), head_dim=16)
     assert count_parameters(depthwise) == pytest.approx(ours, rel=0.05)
-    assert count_parameters(laptop_unet(stem=4, widths=(80, 160))) == pytest.approx(ours, rel=0.05)
+    assert count_parameters(laptop_unet(patch_size=4, channels=(80, 160))) == pytest.approx(ours, rel=0.05)

@@ -35,18 +35,18 @@ def test_settings_that_begin_with_the_shipped_weights_can_load_them():
     shipped = pretrained_weights()
     for name in ("quickstart", "shipped64"):
         recipe = recipe_of(SETTINGS[name], BASE)
-        assert (recipe.training.init, recipe.data.size) == ("pretrained", shipped.recipe.data.size)
-        network = build_network(recipe.network, shipped.header.text_width, CHANNELS[recipe.data.colour])
+        assert (recipe.training.init_from, recipe.data.size) == ("pretrained", shipped.recipe.data.size)
+        network = build_network(recipe.network, shipped.header.text_width, CHANNELS[recipe.data.color])
         own = replace(shipped.header, recipe=recipe.model_dump(mode="json"))
         assert load_initial_weights(network, "pretrained", own).step == shipped.header.step
         assert recipe.training.batch_size == 32  # a step of 768 would be a large part of the minutes
-    assert recipe_of(SETTINGS["scratch"], BASE).training.init is None
+    assert recipe_of(SETTINGS["scratch"], BASE).training.init_from is None
 
 
 def test_a_training_gets_the_steps_that_fit_into_its_minutes_and_a_finisher_its_share(tiny_recipe, prepared):
     speed = Speed(step=0.5, finisher_step=0.1)
     assert speed.fitted(tiny_recipe, prepared.dataset, minutes=3).training.steps == 360
-    with_finisher = tiny_recipe.model_copy(update={"finisher": FinisherConfig(width=8, drawings=1)})
+    with_finisher = tiny_recipe.model_copy(update={"finisher": FinisherConfig(channels=8, drawings=1)})
     fitted = speed.fitted(with_finisher, prepared.dataset, minutes=200)
     assert fitted.training.steps == 16_800
     drawing = len(prepared.dataset.ids_of_split("train", tiny_recipe.data)) * 4 * 0.5 / 3 / 8  # 4 evaluations
@@ -56,7 +56,7 @@ def test_a_training_gets_the_steps_that_fit_into_its_minutes_and_a_finisher_its_
 
 
 def test_a_row_is_what_a_real_training_and_evaluation_give(tiny_recipe, prepared, tmp_path):
-    recipe = tiny_recipe.model_copy(update={"finisher": FinisherConfig(width=8, blocks=1, batch_size=4, drawings=1)})
+    recipe = tiny_recipe.model_copy(update={"finisher": FinisherConfig(channels=8, blocks=1, batch_size=4, drawings=1)})
     dataset = prepared.dataset
     speed = measured_speed(recipe, dataset, tmp_path / "speed")
     assert speed.step > 0 and speed.finisher_step > 0

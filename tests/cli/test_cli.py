@@ -92,7 +92,7 @@ def test_train_leaves_a_checkpoint_and_does_not_repeat_it(prepared, tmp_path):
     second = _flowmodel("train", "--recipe", "from_scratch", "--out", tmp_path / "run", *options, store=prepared.store.root)
     assert second.returncode == 0 and "already finished" in second.stdout
     assert not (tmp_path / "run" / "finished.safetensors").exists()
-    options += ["--set", "finisher={width: 8, blocks: 1, steps: 4, batch_size: 4, drawings: 1}"]
+    options += ["--set", "finisher={channels: 8, blocks: 1, steps: 4, batch_size: 4, drawings: 1}"]
     for words in ("finisher trained: ", "finisher was already trained: "):
         finished = _flowmodel("train", "--recipe", "from_scratch", "--out", tmp_path / "run", *options, store=prepared.store.root)
         assert finished.returncode == 0 and f"{words}{tmp_path / 'run' / 'finished.safetensors'}" in finished.stdout
@@ -117,7 +117,7 @@ def test_evaluate_leaves_a_page_and_its_numbers(tiny_training, tmp_path):
     assert result.returncode == 0, result.stderr
     assert f"report {out}, metrics {numbers}" in result.stdout and out.read_text().startswith("<!doctype html>")
     values = read_json(numbers)
-    assert {"metrics", "reference", "settings"} <= values.keys() and values["settings"]["seeds"] == [7, 8, 9]
+    assert {"metrics", "baselines", "settings"} <= values.keys() and values["settings"]["seeds"] == [7, 8, 9]
     assert values["metrics"]["train"]["count"] == 8
 
 

@@ -21,16 +21,16 @@ def chosen(recipe):
 
 
 def test_they_are_the_five_of_the_story_in_its_order(chosen):
-    assert list(chosen) == ["greyscale-cnn", "unet-rgb", "unet-rgba", "unet-no-attention", "dit"]
-    assert [v.recipe.data.colour for v in chosen.values()] == ["greyscale", "rgb", "rgba", "rgba", "rgba"]
+    assert list(chosen) == ["grayscale-cnn", "unet-rgb", "unet-rgba", "unet-no-attention", "dit"]
+    assert [v.recipe.data.color for v in chosen.values()] == ["grayscale", "rgb", "rgba", "rgba", "rgba"]
     assert chosen["unet-no-attention"].recipe.network.attention_levels == 0
-    assert chosen["greyscale-cnn"].recipe.network.layers == 3 and chosen["dit"].recipe.network.kind == "dit"
+    assert chosen["grayscale-cnn"].recipe.network.layers == 3 and chosen["dit"].recipe.network.kind == "dit"
 
 
-def test_nothing_but_network_and_colour_tells_them_apart(chosen):
+def test_nothing_but_network_and_color_tells_them_apart(chosen):
     def rest(variant):
         values = variant.recipe.model_dump(exclude={"name", "network"})
-        del values["data"]["colour"]
+        del values["data"]["color"]
         return values
 
     first, *others = (rest(variant) for variant in chosen.values())

@@ -20,9 +20,9 @@ GREEN = (20, 160, 60, 255)
 BLUE = (30, 60, 200, 255)
 
 
-def plain(colour: Sequence[int] = RED, height: int = 8, width: int = 8) -> NDArray[np.uint8]:
-    """A straight RGBA picture of one colour."""
-    return np.full((height, width, 4), colour, np.uint8)
+def plain(color: Sequence[int] = RED, height: int = 8, width: int = 8) -> NDArray[np.uint8]:
+    """A straight RGBA picture of one color."""
+    return np.full((height, width, 4), color, np.uint8)
 
 
 def icon_row(key: str, *, source: str = "test", png: bytes | None = None, **fields: Any) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def icon_row(key: str, *, source: str = "test", png: bytes | None = None, **fiel
         "width": 8,
         "height": 8,
         "sha256": sha256_bytes(png),
-        "licence": "",
+        "license": "",
         "redistributable": True,
         "origin": "",
         "status": "ok",

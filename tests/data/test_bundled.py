@@ -42,7 +42,7 @@ def test_each_picture_has_the_digest_that_it_names(noto: pd.DataFrame) -> None:
     assert all(hashlib.sha256(png).hexdigest() == digest for png, digest in zip(noto["png"], noto["sha256"], strict=True))
 
 
-def test_readme_names_the_digest_and_licences() -> None:
+def test_readme_names_the_digest_and_licenses() -> None:
     readme = (BUNDLED / "README.md").read_text(encoding="utf-8")
     for name in ("noto.parquet", "emojibase.parquet"):
         assert hashlib.sha256((BUNDLED / name).read_bytes()).hexdigest() in readme, name

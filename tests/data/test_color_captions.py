@@ -6,7 +6,7 @@ import pytest
 
 from flowmodel.data.captions import TEMPLATES, build_captions
 from flowmodel.data.color_captions import COLOR, color_of, is_held_out, without_color_words
-from flowmodel.data.normalize import normalise_icons
+from flowmodel.data.normalize import normalize_icons
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_parquet
 from flowmodel.images.recolor import PROTOTYPES
@@ -17,12 +17,12 @@ from tests.data.helpers import BLUE, GREEN, RED, icon_row, plain, write_icons
 
 
 def captions(tmp_path: Path, rows: list[dict], **options: object) -> list[dict]:
-    normalized = normalise_icons({"test": write_icons(tmp_path / "i.parquet", rows)}, 16, tmp_path / "n.parquet").path
+    normalized = normalize_icons({"test": write_icons(tmp_path / "i.parquet", rows)}, 16, tmp_path / "n.parquet").path
     return read_parquet(build_captions(normalized, tmp_path / "c.parquet", **options).path).to_pylist()
 
 
-def of(key: str, colour=BLUE, **fields: object) -> dict:
-    return icon_row(key, png=encode_png(plain(colour)), **fields)
+def of(key: str, color=BLUE, **fields: object) -> dict:
+    return icon_row(key, png=encode_png(plain(color)), **fields)
 
 
 def colored(tmp_path: Path, *rows: dict) -> dict[str, dict]:
@@ -75,15 +75,15 @@ def test_only_things_are_turned(tmp_path: Path, name: str, fields: dict, suited:
 def test_only_pictures_of_mostly_one_color_are_turned(tmp_path: Path) -> None:
     half = plain(RED)
     half[4:] = GREEN
-    grey = plain((120, 120, 120, 255))
-    grey[:2] = RED
-    rows = [icon_row(key, png=encode_png(picture)) for key, picture in (("half", half), ("grey", grey))]
+    gray = plain((120, 120, 120, 255))
+    gray[:2] = RED
+    rows = [icon_row(key, png=encode_png(picture)) for key, picture in (("half", half), ("gray", gray))]
     assert not colored(tmp_path, *rows)
     assert colored(tmp_path, of("whole", RED))
 
 
 def test_what_is_quarantined_has_no_copies(tmp_path: Path) -> None:
-    assert not colored(tmp_path, icon_row("q", status="quarantined", reason="x"), of("grey", (9, 9, 9, 255)))
+    assert not colored(tmp_path, icon_row("q", status="quarantined", reason="x"), of("gray", (9, 9, 9, 255)))
 
 
 def test_the_other_captions_are_the_same_and_without_the_field_there_are_none_of_copies(tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ def test_words_of_color_leave_a_name_wherever_they_stand() -> None:
 
 
 def test_a_recipe_that_asks_for_what_cannot_be_is_refused_with_its_field() -> None:
-    with pytest.raises(ValueError, match="recolored: greyscale pictures have no colors to turn"):
-        DataConfig(recolored=0.1, colour="greyscale")
+    with pytest.raises(ValueError, match="recolored: grayscale pictures have no colors to turn"):
+        DataConfig(recolored=0.1, color="grayscale")
     with pytest.raises(ValueError, match="recolored: the words of color are English; add en"):
         DataConfig(recolored=0.1, languages=("de",))
     for share in (0.01, 0.999):

@@ -9,7 +9,7 @@ import pytest
 from pydantic import Field, create_model
 
 from flowmodel.data.dataset import DESCRIPTION, FILES, IconDataset, write_dataset
-from flowmodel.data.normalize import normalise_icons
+from flowmodel.data.normalize import normalize_icons
 from flowmodel.data.prepare import Preparation
 from flowmodel.data.sources.config import BundledSource
 from flowmodel.data.sources.context import SourceContext
@@ -28,8 +28,8 @@ DATA = DataConfig(size=16, selection=None)
 
 def _prepare(root: Path, data: DataConfig = DATA, level: int = 6, **changed: bytes) -> IconDataset:
     """Three icons; `level` is that of their PNGs' compression, `changed` are other pictures by key."""
-    colours = {"a": RED, "b": GREEN, "c": BLUE}
-    pngs = {key: encode_png(plain((*colour[:3], 100), 40, 40), level) for key, colour in colours.items()}
+    colors = {"a": RED, "b": GREEN, "c": BLUE}
+    pngs = {key: encode_png(plain((*color[:3], 100), 40, 40), level) for key, color in colors.items()}
     rows = [icon_row(key, png=png) for key, png in (pngs | changed).items()]
     rows.append(icon_row("q", status="quarantined", reason=f"whatever a decoder said at level {level}"))
     write_icons(root / "set.parquet", rows)
@@ -102,7 +102,7 @@ def test_a_pixel_or_a_setting_renames_it(dataset: IconDataset, tmp_path: Path) -
     picture[:8, :8, 0] += 8
     others = [
         _prepare(tmp_path / "1", a=encode_png(picture)),
-        _prepare(tmp_path / "2", DATA.model_copy(update={"colour": "rgb"})),
+        _prepare(tmp_path / "2", DATA.model_copy(update={"color": "rgb"})),
         _prepare(tmp_path / "3", DATA.model_copy(update={"captions": ("name",)})),
     ]
     assert len({dataset.digest, *(other.digest for other in others)}) == 4
@@ -208,6 +208,6 @@ def test_what_is_no_data_set_is_one_clear_line(dataset: IconDataset, tmp_path: P
 
 def test_no_usable_icon_is_one_clear_line(tmp_path: Path) -> None:
     rows = [icon_row("q", status="quarantined", reason="x", png=b"")]
-    normalized = normalise_icons({"test": write_icons(tmp_path / "i.parquet", rows)}, 16, tmp_path / "n.parquet")
+    normalized = normalize_icons({"test": write_icons(tmp_path / "i.parquet", rows)}, 16, tmp_path / "n.parquet")
     with pytest.raises(FlowmodelError, match="no usable icon"):
         write_dataset(Store(tmp_path), DATA, dict.fromkeys(FILES, normalized), normalized)

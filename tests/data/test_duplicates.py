@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from flowmodel.data.duplicates import find_duplicates, load_pairs
-from flowmodel.data.normalize import normalise_icons
+from flowmodel.data.normalize import normalize_icons
 from flowmodel.files import read_parquet
 from flowmodel.images.rgba import encode_png
 from tests.data.helpers import icon_row, plain, write_icons
@@ -30,7 +30,7 @@ def found(tmp_path: Path, pictures: dict[str, NDArray[np.uint8]], size: int = 64
 
 
 def normalized(tmp_path: Path, rows: list[dict], size: int = 64) -> Path:
-    return normalise_icons({"test": write_icons(tmp_path / "i.parquet", rows)}, size, tmp_path / "n.parquet").path
+    return normalize_icons({"test": write_icons(tmp_path / "i.parquet", rows)}, size, tmp_path / "n.parquet").path
 
 
 def test_copies_are_identical_and_redrawn_ones_similar(tmp_path: Path) -> None:
@@ -45,9 +45,9 @@ def test_copies_are_identical_and_redrawn_ones_similar(tmp_path: Path) -> None:
     assert (pairs.loc[pairs["identical"], "pixel_distance"] == 0).all()
 
 
-def test_other_skin_other_expression_and_other_plain_colours_are_not_alike(tmp_path: Path) -> None:
+def test_other_skin_other_expression_and_other_plain_colors_are_not_alike(tmp_path: Path) -> None:
     pictures = {"a": face(), "b": face(skin=(120, 80, 50)), "c": face(mouth=4)}
-    pictures |= {"red": plain(), "blue": plain((20, 20, 220, 255)), "grey": plain((128, 128, 128, 255))}
+    pictures |= {"red": plain(), "blue": plain((20, 20, 220, 255)), "gray": plain((128, 128, 128, 255))}
     assert found(tmp_path, pictures).empty
 
 

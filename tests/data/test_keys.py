@@ -9,7 +9,7 @@ from flowmodel.data.keys import (
     base_key,
     code_point_stems,
     distinct_keys,
-    normalise_hexcode,
+    normalize_hexcode,
     parse_hexcode,
     skin_tone,
     slug,
@@ -30,7 +30,7 @@ from flowmodel.data.keys import (
         ("1fae9", "1fae9", "\U0001fae9"),  # newer than some Pythons' Unicode tables
     ],
 )
-def test_hexcodes_are_recognised(stem: str, key: str, char: str) -> None:
+def test_hexcodes_are_recognized(stem: str, key: str, char: str) -> None:
     assert parse_hexcode(stem) == (key, char)
 
 
@@ -42,7 +42,7 @@ def test_words_and_numbers_are_not_hexcodes(stem: str) -> None:
 
 
 def test_variation_selectors_and_case_do_not_matter() -> None:
-    assert normalise_hexcode("1F469-200D-2764-FE0F-200D-1F468") == "1f469-200d-2764-200d-1f468"
+    assert normalize_hexcode("1F469-200D-2764-FE0F-200D-1F468") == "1f469-200d-2764-200d-1f468"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Where icons come from and under which terms."""
 
-from flowmodel.data.manifest import icon_terms, licence_table
+from flowmodel.data.manifest import icon_terms, license_table
 from flowmodel.data.terms import UNKNOWN, Terms
 from tests.conftest import Prepared
 
@@ -8,14 +8,14 @@ from tests.conftest import Prepared
 def test_every_icon_is_listed_with_its_terms_and_split(prepared: Prepared) -> None:
     manifest = prepared.dataset.manifest()
     assert dict(zip(manifest["id"], manifest["split"], strict=True)) == prepared.dataset.splits
-    assert set(manifest["licence"]) == {"Apache-2.0"} and manifest["redistributable"].all()
+    assert set(manifest["license"]) == {"Apache-2.0"} and manifest["redistributable"].all()
 
     some = prepared.dataset.manifest(["noto/2764", "noto/nowhere"])
     assert some["name"].tolist() == ["red heart"]
 
 
-def test_licences_are_counted_by_source(prepared: Prepared) -> None:
-    (row,) = licence_table(prepared.dataset.manifest()).to_dict("records")
+def test_licenses_are_counted_by_source(prepared: Prepared) -> None:
+    (row,) = license_table(prepared.dataset.manifest()).to_dict("records")
     assert (row["source"], row["origin"], row["icons"]) == ("noto", "emoji-datasource-google 16.0.0", 1911)
 
 
@@ -23,5 +23,5 @@ def test_terms_that_no_icon_of_the_set_has_are_listed_without_icons(prepared: Pr
     manifest = prepared.dataset.manifest()
     (own,) = icon_terms(manifest)
     assert own == Terms("noto", "Apache-2.0", True, "emoji-datasource-google 16.0.0")
-    table = licence_table(manifest, [own, UNKNOWN])
+    table = license_table(manifest, [own, UNKNOWN])
     assert table[["source", "icons"]].to_numpy().tolist() == [["noto", 1911], ["unknown", 0]]

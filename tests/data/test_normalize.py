@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flowmodel.data.normalize import OPTICAL_SIZE, normalise_icons, normalise_picture, source_order
+from flowmodel.data.normalize import OPTICAL_SIZE, normalize_icons, normalize_picture, source_order
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import parquet_metadata, read_parquet
 from flowmodel.images.rgba import encode_png, pixels, premultiply, unpremultiply
@@ -16,7 +16,7 @@ from tests.data.helpers import RED, icon_row, plain, write_icons
 
 
 def straight(png: bytes, size: int, trim: bool = False) -> np.ndarray:
-    return unpremultiply(normalise_picture(png, size, trim).premultiplied_NN4)
+    return unpremultiply(normalize_picture(png, size, trim).premultiplied_NN4)
 
 
 PICTURES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(4)))
@@ -24,7 +24,7 @@ SIZES = st.sampled_from([4, 8, 16])
 
 
 @given(PICTURES, SIZES, st.integers(0, 2**32 - 1))
-def test_colour_under_transparent_pixels_does_not_matter(rgba_HW4: np.ndarray, size: int, seed: int) -> None:
+def test_color_under_transparent_pixels_does_not_matter(rgba_HW4: np.ndarray, size: int, seed: int) -> None:
     rgba_HW4[::2, :, 3] = 0
     rgba_HW4[-1, -1, 3] = 255
     other_HW4 = rgba_HW4.copy()
@@ -35,14 +35,14 @@ def test_colour_under_transparent_pixels_does_not_matter(rgba_HW4: np.ndarray, s
 
 
 @given(PICTURES, SIZES)
-def test_the_result_is_square_valid_and_stays_the_same_when_normalised_again(rgba_HW4: np.ndarray, size: int) -> None:
+def test_the_result_is_square_valid_and_stays_the_same_when_normalized_again(rgba_HW4: np.ndarray, size: int) -> None:
     rgba_HW4[..., 3] |= 128
-    normalised = straight(encode_png(rgba_HW4), size)
-    assert normalised.shape == (size, size, 4)
-    premultiplied = premultiply(normalised)
+    normalized = straight(encode_png(rgba_HW4), size)
+    assert normalized.shape == (size, size, 4)
+    premultiplied = premultiply(normalized)
     assert (premultiplied[..., :3] <= premultiplied[..., 3:]).all()
-    assert np.array_equal(unpremultiply(premultiplied), normalised)
-    assert np.array_equal(straight(encode_png(normalised), size), normalised)
+    assert np.array_equal(unpremultiply(premultiplied), normalized)
+    assert np.array_equal(straight(encode_png(normalized), size), normalized)
 
 
 @given(hnp.arrays(np.uint8, (16, 16, 4)))
@@ -52,24 +52,24 @@ def test_halving_is_the_mean_of_premultiplied_pixels(rgba_HW4: np.ndarray) -> No
     assert np.abs(premultiply(straight(encode_png(rgba_HW4), 8)) - mean).max() <= 1
 
 
-def test_a_wide_picture_is_centred_not_stretched() -> None:
-    normalised = straight(encode_png(plain(height=8, width=16)), 8)
-    assert np.array_equal(np.unique(np.nonzero(normalised[..., 3])[0]), [2, 3, 4, 5])
-    assert (normalised[2:6] == RED).all()
-    assert not normalised[[0, 1, 6, 7]].any()
+def test_a_wide_picture_is_centerd_not_stretched() -> None:
+    normalized = straight(encode_png(plain(height=8, width=16)), 8)
+    assert np.array_equal(np.unique(np.nonzero(normalized[..., 3])[0]), [2, 3, 4, 5])
+    assert (normalized[2:6] == RED).all()
+    assert not normalized[[0, 1, 6, 7]].any()
 
 
 def test_a_sliver_keeps_at_least_one_pixel() -> None:
-    normalised = straight(encode_png(plain(height=1, width=64)), 16)
-    assert (normalised[..., 3] == 255).sum() == 16
+    normalized = straight(encode_png(plain(height=1, width=64)), 16)
+    assert (normalized[..., 3] == 255).sum() == 16
 
 
 def test_enlarging_does_not_bleed_or_overshoot() -> None:
     picture = plain((0, 255, 0, 0))
     picture[2:6, 2:6] = RED
-    normalised = straight(encode_png(picture), 32)
-    visible = normalised[..., 3] > 32
-    assert (np.abs(normalised[visible][:, :3].astype(int) - RED[:3]) <= 4).all()
+    normalized = straight(encode_png(picture), 32)
+    visible = normalized[..., 3] > 32
+    assert (np.abs(normalized[visible][:, :3].astype(int) - RED[:3]) <= 4).all()
 
 
 def test_a_picture_that_shows_nothing_is_refused() -> None:
@@ -82,7 +82,7 @@ def test_tables_are_joined_sorted_and_quarantined(tmp_path: Path) -> None:
     two = write_icons(
         tmp_path / "2.parquet", [icon_row("c", source="y"), icon_row("d", source="y", status="quarantined", reason="why")]
     )
-    artifact = normalise_icons({"z": one, "y": two}, 16, tmp_path / "n.parquet")
+    artifact = normalize_icons({"z": one, "y": two}, 16, tmp_path / "n.parquet")
     icons = NORMALIZED_ICONS.read(artifact.path)
     assert icons["id"].tolist() == ["y/c", "y/d", "z/a", "z/b"]
     assert icons["status"].tolist() == ["ok", "quarantined", "quarantined", "ok"]
@@ -91,20 +91,20 @@ def test_tables_are_joined_sorted_and_quarantined(tmp_path: Path) -> None:
     assert [len(rgba) for rgba in icons["rgba"]] == [4 * 16 * 16, 0, 0, 4 * 16 * 16]
     assert parquet_metadata(artifact.path)["size"] == "16"
     assert source_order(artifact.path) == ["z", "y"]
-    assert normalise_icons({"z": one, "y": two}, 16, tmp_path / "again.parquet").digest == artifact.digest
-    other_order = NORMALIZED_ICONS.read(normalise_icons({"y": two, "z": one}, 16, tmp_path / "other.parquet").path)
+    assert normalize_icons({"z": one, "y": two}, 16, tmp_path / "again.parquet").digest == artifact.digest
+    other_order = NORMALIZED_ICONS.read(normalize_icons({"y": two, "z": one}, 16, tmp_path / "other.parquet").path)
     assert other_order["id"].tolist() == icons["id"].tolist()
 
 
 def test_the_same_id_twice_is_refused(tmp_path: Path) -> None:
     path = write_icons(tmp_path / "1.parquet", [icon_row("a")])
     with pytest.raises(FlowmodelError, match="icon 'test/a' comes from more than one source"):
-        normalise_icons({"one": path, "two": path}, 16, tmp_path / "n.parquet")
+        normalize_icons({"one": path, "two": path}, 16, tmp_path / "n.parquet")
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(FlowmodelError, match=r"nowhere\.parquet: no such file"):
-        normalise_icons({"test": tmp_path / "nowhere.parquet"}, 16, tmp_path / "n.parquet")
+        normalize_icons({"test": tmp_path / "nowhere.parquet"}, 16, tmp_path / "n.parquet")
 
 
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(4))), st.integers(0, 9), SIZES)
@@ -123,10 +123,10 @@ SPECKS = hnp.arrays(np.uint8, st.tuples(st.integers(1, 90), st.integers(1, 90), 
 
 @settings(max_examples=300, deadline=None)
 @given(SPECKS, st.sampled_from([4, 8, 16, 64]), st.booleans())
-def test_specks_that_fade_away_do_not_make_normalising_twice_another_thing(rgba_HW4: np.ndarray, size: int, trim: bool) -> None:
+def test_specks_that_fade_away_do_not_make_normalizing_twice_another_thing(rgba_HW4: np.ndarray, size: int, trim: bool) -> None:
     with contextlib.suppress(ValueError):  # nothing is seen of it
-        normalised = straight(encode_png(rgba_HW4), size, trim)
-        assert np.array_equal(straight(encode_png(normalised), size, trim), normalised)
+        normalized = straight(encode_png(rgba_HW4), size, trim)
+        assert np.array_equal(straight(encode_png(normalized), size, trim), normalized)
 
 
 def test_a_speck_in_the_corner_does_not_make_the_icon_small() -> None:
@@ -150,7 +150,7 @@ def test_a_picture_of_the_right_size_keeps_its_pixels_and_enlarging_is_noted(tmp
     path = write_icons(
         tmp_path / "1.parquet", [icon_row("a", png=encode_png(half)), icon_row("b", png=encode_png(plain(width=4)))]
     )
-    table = normalise_icons({"test": path}, 16, tmp_path / "n.parquet").path
+    table = normalize_icons({"test": path}, 16, tmp_path / "n.parquet").path
     icons = NORMALIZED_ICONS.read(table)
     rgba_N4HW = pixels(read_parquet(table)["rgba"], 16)
     assert np.array_equal(rgba_N4HW[0], premultiply(half).transpose(2, 0, 1))
@@ -165,5 +165,5 @@ def test_the_same_pixels_have_the_same_digest_whatever_the_encoder(tmp_path: Pat
     shown[:4, :, :3] = 0
     rows = [icon_row("a", png=encode_png(hidden, 1)), icon_row("b", png=encode_png(shown, 9))]
     path = write_icons(tmp_path / "1.parquet", rows)
-    icons = NORMALIZED_ICONS.read(normalise_icons({"test": path}, 16, tmp_path / "n.parquet").path)
+    icons = NORMALIZED_ICONS.read(normalize_icons({"test": path}, 16, tmp_path / "n.parquet").path)
     assert rows[0]["png"] != rows[1]["png"] and icons["sha256"].nunique() == icons["rgba"].nunique() == 1

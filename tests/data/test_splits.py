@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flowmodel.data.duplicates import find_duplicates
 from flowmodel.data.keys import base_key, skin_tone
-from flowmodel.data.normalize import normalise_icons
+from flowmodel.data.normalize import normalize_icons
 from flowmodel.data.splits import Icon, assign_splits, leaks, load_splits, split_icons
 from flowmodel.errors import FlowmodelError
 from flowmodel.images.rgba import encode_png
@@ -150,7 +150,7 @@ def test_the_table_follows_sources_and_pictures_and_leaves_out_quarantined_icons
         tmp_path / "1.parquet", [icon_row(key, source="z") for key in KEYS[:100]] + [icon_row("x", source="z", png=same)]
     )
     two = write_icons(tmp_path / "2.parquet", [icon_row("y", source="a", png=same), icon_row("q", source="a", png=b"")])
-    table = normalise_icons({"z": one, "a": two}, 16, tmp_path / "n.parquet").path
+    table = normalize_icons({"z": one, "a": two}, 16, tmp_path / "n.parquet").path
     pairs = find_duplicates(table, tmp_path / "d.parquet").path
     splits = load_splits(assign_splits(table, pairs, CONFIG, tmp_path / "s.parquet").path)
     assert len(splits) == 102 and splits["a/y"] == splits["z/x"] and "a/q" not in splits

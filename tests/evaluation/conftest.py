@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from flowmodel.evaluation.caption_probe import CaptionProbe, load_caption_probe
 from flowmodel.evaluation.features import FeatureExtractor, load_extractor
 from flowmodel.evaluation.html.page import evaluate_and_report
-from flowmodel.evaluation.judge import Judge, load_judge
 from flowmodel.evaluation.real_icons import RealIcons
 from flowmodel.evaluation.run import Evaluation
 
@@ -36,8 +36,8 @@ def real(prepared, extractor) -> RealIcons:
 
 
 @pytest.fixture(scope="session")
-def judge(prepared, real, extractor) -> Judge:
-    return load_judge(prepared.dataset, real, extractor, prepared.store.root / "features")
+def probe(prepared, real, extractor) -> CaptionProbe:
+    return load_caption_probe(prepared.dataset, real, extractor, prepared.store.root / "features")
 
 
 @pytest.fixture(scope="session")

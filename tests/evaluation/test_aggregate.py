@@ -10,8 +10,8 @@ from flowmodel.recipes.split import Split
 def _seed(real, rows, kid: float, hits: np.ndarray) -> SeedScores:
     """As if the real icons at `rows` had been drawn."""
     return SeedScores(
-        of_split={Split.TRAIN: {"kid": kid, "top1_of_all": float(hits.mean())}},
-        of_icons={Split.TRAIN: {"top1_of_all": hits}},
+        of_split={Split.TRAIN: {"kid": kid, "retrieval_top1_all": float(hits.mean())}},
+        of_icons={Split.TRAIN: {"retrieval_top1_all": hits}},
         features=real.features[rows],
         numbers_of={Split.TRAIN: np.arange(len(rows))},
     )
@@ -27,8 +27,8 @@ def rows(real):
 def test_a_report_has_means_over_the_seeds_and_deviations_between_them(real, rows):
     none, all_ = np.zeros(len(rows)), np.ones(len(rows))
     mean, deviation = over_seeds([_seed(real, rows, 0.1, none), _seed(real, rows, 0.3, all_)])
-    assert mean[Split.TRAIN] == pytest.approx({"kid": 0.2, "top1_of_all": 0.5})
-    assert deviation[Split.TRAIN] == pytest.approx({"kid": 0.02**0.5, "top1_of_all": 0.5**0.5})
+    assert mean[Split.TRAIN] == pytest.approx({"kid": 0.2, "retrieval_top1_all": 0.5})
+    assert deviation[Split.TRAIN] == pytest.approx({"kid": 0.02**0.5, "retrieval_top1_all": 0.5**0.5})
     assert over_seeds([_seed(real, rows, 0.1, none)])[1] == {Split.TRAIN: {}}
 
 
@@ -45,5 +45,5 @@ def test_a_group_has_its_own_icons_scores_and_distances_where_it_is_large_enough
     seeds = [_seed(real, rows, 0.1, faces_only), _seed(real, rows, 0.1, np.ones(len(rows)))]
     table = by_group(real, {Split.TRAIN: rows}, seeds)[Split.TRAIN]
     faces, flags = table["smileys-emotion"], table["flags"]
-    assert (faces.count, faces.top1_of_all, flags.count, flags.top1_of_all) == (25, 1.0, 3, 0.5)
+    assert (faces.count, faces.retrieval_top1_all, flags.count, flags.retrieval_top1_all) == (25, 1.0, 3, 0.5)
     assert flags.kid is None and faces.fd == pytest.approx(0, abs=1e-3) and faces.coverage == 1

@@ -6,7 +6,7 @@ import shutil
 import dagster as dg
 import pytest
 
-from flowmodel.evaluation.judge import judge_of
+from flowmodel.evaluation.caption_probe import caption_probe_of
 from flowmodel.files import Artifact
 from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
@@ -27,14 +27,14 @@ def test_the_report_is_a_file_an_artifact_of_the_run_and_a_link(tiny_training, t
         store=StoreResource(),
         finisher=Artifact.of(checkpoint),
         icon_dataset=tiny_training.dataset,
-        judge=judge_of(tiny_training.dataset, tmp_path / "features", tiny_training.recipe.data.colour).artifact,
+        caption_probe=caption_probe_of(tiny_training.dataset, tmp_path / "features", tiny_training.recipe.data.color).artifact,
     )
 
     page = tmp_path / "evaluation" / "tiny" / "report.html"
     assert scored.metadata["report_file"].value == grid.metadata["report_file"].value == str(page)
     text = page.read_text(encoding="utf-8")
     assert "Quality against guidance" in text and "made without sweeps" not in text and "Noise becoming icons" in text
-    assert {"metrics", "reference", "settings", "sweeps"} <= json.loads(scored.value.path.read_text()).keys()
+    assert {"metrics", "baselines", "settings", "sweeps"} <= json.loads(scored.value.path.read_text()).keys()
 
     run_id = json.loads((checkpoint.parent / "mlflow_run.json").read_text())["run_id"]
     logged = {artifact.path for artifact in Tracking.of(Store(tmp_path)).client.list_artifacts(run_id, "evaluation")}

@@ -13,37 +13,37 @@ from flowmodel.recipes.split import Split
 
 @pytest.fixture(scope="module")
 def rows_of(real):
-    """25 icons of each, from all over the set: neighbours in it look alike."""
+    """25 icons of each, from all over the set: neighbors in it look alike."""
     of_split = {split: real.of_split(split) for split in (Split.TRAIN, Split.UNSEEN_CONCEPT)}
     return {split: real.rows(ids[:: len(ids) // 25][:25]) for split, ids in of_split.items()}
 
 
-def _table(real, judge, extractor, rows_of, cache):
+def _table(real, probe, extractor, rows_of, cache):
     train_rows = rows_of[Split.TRAIN]
-    return Baselines(Scorer(real, train_rows, judge), rows_of, train_rows, extractor, cache).scores()
+    return Baselines(Scorer(real, train_rows, probe), rows_of, train_rows, extractor, cache).scores()
 
 
-def test_floor_ceiling_and_copies_are_in_their_order(real, judge, extractor, rows_of, tmp_path):
-    table = _table(real, judge, extractor, rows_of, tmp_path)
+def test_noise_real_icons_and_copies_are_in_their_order(real, probe, extractor, rows_of, tmp_path):
+    table = _table(real, probe, extractor, rows_of, tmp_path)
     assert list(table.rows) == ["real", "noise", "copies"]  # one source redraws nothing
     for split in rows_of:
         assert table.noise[split].kid > table.real[split].kid_high
-        assert table.noise[split].top1_of_all < 0.2 and table.copies[split].copy_ratio == 1
-        assert table.real[split].copy_ratio < 0.2
+        assert table.noise[split].retrieval_top1_all < 0.2 and table.copies[split].copy_rate == 1
+        assert table.real[split].copy_rate < 0.2
         # Of the icons as they are, not at half their resolution.
         assert table.real[split].edge_sharpness == pytest.approx(texture(real.rgba_M4HW[rows_of[split]])["edge_sharpness"])
         assert table.noise[split].color_count > 2 * table.real[split].color_count
-    assert table.copies[Split.TRAIN].top1_of_all == 1 > table.copies[Split.UNSEEN_CONCEPT].top1_of_all
+    assert table.copies[Split.TRAIN].retrieval_top1_all == 1 > table.copies[Split.UNSEEN_CONCEPT].retrieval_top1_all
 
 
-def test_another_vendors_redraw_is_scored_where_there_is_one(real, judge, extractor, rows_of, tmp_path):
+def test_another_vendors_redraw_is_scored_where_there_is_one(real, probe, extractor, rows_of, tmp_path):
     """Every second icon is said to be the other vendor's drawing of the one before."""
     count = len(real.ids)
     keys = tuple(str(row // 2) for row in range(count))
     sources = tuple(("noto", "other")[row % 2] for row in range(count))
     two = dataclasses.replace(real, keys=keys, sources=sources)
-    redrawn = _table(two, judge, extractor, rows_of, tmp_path).other_vendor[Split.TRAIN]
-    assert 20 <= redrawn.count <= 25 and redrawn.top1_of_all < 1
+    redrawn = _table(two, probe, extractor, rows_of, tmp_path).other_vendor[Split.TRAIN]
+    assert 20 <= redrawn.count <= 25 and redrawn.retrieval_top1_all < 1
 
 
 def test_halving_the_resolution_is_mild(real):
@@ -54,5 +54,5 @@ def test_halving_the_resolution_is_mild(real):
     assert 0 < difference < 30 and at_half_resolution(icons).dtype == torch.uint8
 
 
-def test_references_are_the_same_again(real, judge, extractor, rows_of, tmp_path):
-    assert _table(real, judge, extractor, rows_of, tmp_path) == _table(real, judge, extractor, rows_of, tmp_path)
+def test_baselines_are_the_same_again(real, probe, extractor, rows_of, tmp_path):
+    assert _table(real, probe, extractor, rows_of, tmp_path) == _table(real, probe, extractor, rows_of, tmp_path)

@@ -46,7 +46,7 @@ def test_opaque_pictures_score_what_open_clip_says_of_them(name, model):
     np.testing.assert_allclose(clip.similarity(pictures, PROMPTS), np.maximum(expected, 0), atol=1e-5)
 
 
-def test_what_is_transparent_is_seen_on_white_black_and_grey(name):
+def test_what_is_transparent_is_seen_on_white_black_and_gray(name):
     clip, _ = load_clip(name, "minilm")
     clear = torch.zeros(1, 4, 32, 32, dtype=torch.uint8)
     on_each = []
@@ -54,7 +54,7 @@ def test_what_is_transparent_is_seen_on_white_black_and_grey(name):
         flat = torch.full((1, 4, 32, 32), round(255 * background), dtype=torch.uint8)
         flat[:, 3] = 255
         on_each.append(clip.similarity(flat, PROMPTS[:1])[0])
-    assert clip.similarity(clear, PROMPTS[:1])[0] == pytest.approx(np.mean(on_each), abs=1e-3)  # grey is 127.5
+    assert clip.similarity(clear, PROMPTS[:1])[0] == pytest.approx(np.mean(on_each), abs=1e-3)  # gray is 127.5
 
 
 def test_a_data_set_encoded_by_a_clip_is_judged_by_it(name):

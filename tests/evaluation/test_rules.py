@@ -6,8 +6,8 @@ from flowmodel.recipes.gate import GateConfig
 from tests.reports import report_of
 
 
-def _report(colour: str = "rgba", **unseen: float) -> EvaluationReport:
-    return report_of({"train": {"kid": 0.1}, "unseen_concept": {"kid": 0.4} | unseen}, colour=colour)
+def _report(color: str = "rgba", **unseen: float) -> EvaluationReport:
+    return report_of({"train": {"kid": 0.1}, "unseen_concept": {"kid": 0.4} | unseen}, color=color)
 
 
 def _judged(report: EvaluationReport, **rule) -> Rule:
@@ -22,15 +22,15 @@ def test_a_waived_limit_is_told_and_not_asked_for():
 
 
 def test_a_model_that_draws_no_transparency_is_not_asked_for_silhouettes():
-    rule = _judged(_report(colour="rgb"), metric="alpha_iou", split="train", min=0.5)
+    rule = _judged(_report(color="rgb"), metric="alpha_iou", split="train", min=0.5)
     assert rule.kept is None and "draws no transparency (rgb)" in rule.words
     assert _judged(_report(), metric="alpha_iou", split="train", min=0.5).kept is False
 
 
 def test_copies_are_told_by_the_calibrated_threshold_and_without_one_by_the_stricter_fixed_criterion():
-    assert share_of_copies(Scores(near_share=0.8, copy_ratio=0.0, copy_ratio_pixels=0.4)) == ("near_share", 0.8)
-    assert share_of_copies(Scores(copy_ratio=0.0, copy_ratio_pixels=0.4)) == ("copy_ratio", 0.4)
-    assert share_of_copies(Scores(kid=1.0)) == ("copy_ratio", None)
-    few_icons = _report(copy_ratio=0.4)
-    rule = _judged(few_icons, metric="near_share", split="unseen_concept", max=0.3)
+    assert share_of_copies(Scores(near_copy_rate=0.8, copy_rate=0.0, copy_rate_pixels=0.4)) == ("near_copy_rate", 0.8)
+    assert share_of_copies(Scores(copy_rate=0.0, copy_rate_pixels=0.4)) == ("copy_rate", 0.4)
+    assert share_of_copies(Scores(kid=1.0)) == ("copy_rate", None)
+    few_icons = _report(copy_rate=0.4)
+    rule = _judged(few_icons, metric="near_copy_rate", split="unseen_concept", max=0.3)
     assert rule.kept is False and rule.value == 0.4

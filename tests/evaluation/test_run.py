@@ -53,43 +53,57 @@ def test_enlarged_pictures_are_compared_at_the_size_of_the_icons(tiny_finished, 
 
 def test_every_split_is_scored_beside_real_icons_noise_and_copies(tiny_evaluation):
     report = tiny_evaluation.report
-    metrics, real = report.metrics, report.reference.real
+    metrics, real = report.metrics, report.baselines.real
     assert list(metrics) == [
         "train",
         "validation",
         "unseen_concept",
     ]  # one source has one style
-    assert metrics.keys() == report.spread.keys() == report.groups.keys()
-    assert report.reference.rows.keys() == {"real", "noise", "copies"}
+    assert metrics.keys() == report.std.keys() == report.by_group.keys()
+    assert report.baselines.rows.keys() == {"real", "noise", "copies"}
     for split, scores in metrics.items():
         assert scores.count == 24
         assert scores.kid_low < scores.kid < scores.kid_high
         assert scores.kid > real[split].kid and scores.fd > real[split].fd  # 30 steps draw nothing yet
-        for share in ("top1_of_own", "top1_of_all", "top5_of_all", "copy_ratio", "alpha_iou", "alpha_error"):
+        for share in (
+            "retrieval_top1_split",
+            "retrieval_top1_all",
+            "retrieval_top5_all",
+            "copy_rate",
+            "alpha_iou",
+            "alpha_error",
+        ):
             assert 0 <= scores.get(share) <= 1
-        assert scores.top1_of_all <= scores.top5_of_all
-        assert sum(group.count for group in report.groups[split].values()) == 24
-        assert report.spread[split].kid > 0
-        for row in report.reference.rows.values():
+        assert scores.retrieval_top1_all <= scores.retrieval_top5_all
+        assert sum(group.count for group in report.by_group[split].values()) == 24
+        assert report.std[split].kid > 0
+        for row in report.baselines.rows.values():
             # Thirty steps and noise leave hardly an opaque inside.
             inside = {"flat_share", "inner_variation"}
             assert row[split].measured.keys() - inside == scores.measured.keys() - inside - {"loss", "loss_gap"}
         assert inside <= real[split].measured.keys()
-        for group in report.groups[split].values():
-            assert {"top1_of_all", "judge_top1", "alpha_iou", "copy_ratio", "near_share", "auth_pct"} <= group.measured.keys()
+        for group in report.by_group[split].values():
+            assert {
+                "retrieval_top1_all",
+                "caption_probe_top1",
+                "alpha_iou",
+                "copy_rate",
+                "near_copy_rate",
+                "authentic_rate",
+            } <= group.measured.keys()
             assert (group.kid is not None) == (group.count >= 20)
-    assert real[Split.TRAIN].top1_of_own > 0.8 and real[Split.UNSEEN_CONCEPT].copy_ratio < 0.1
+    assert real[Split.TRAIN].retrieval_top1_split > 0.8 and real[Split.UNSEEN_CONCEPT].copy_rate < 0.1
 
 
 def test_copies_of_training_icons_are_found_out_and_noise_is_nothing(tiny_evaluation):
-    reference = tiny_evaluation.report.reference
-    copies = reference.copies[Split.TRAIN]
-    assert copies.top1_of_all == copies.alpha_iou == copies.copy_ratio == 1.0 and copies.alpha_error == 0
-    assert copies.kid < reference.real[Split.TRAIN].kid_high
-    for split, scores in reference.noise.items():
-        assert scores.copy_ratio == 0 and scores.top1_of_all < 0.2
-        assert scores.kid > reference.copies[split].kid
-        assert reference.copies[split].copy_ratio == 1.0
+    baselines = tiny_evaluation.report.baselines
+    copies = baselines.copies[Split.TRAIN]
+    assert copies.retrieval_top1_all == copies.alpha_iou == copies.copy_rate == 1.0 and copies.alpha_error == 0
+    assert copies.kid < baselines.real[Split.TRAIN].kid_high
+    for split, scores in baselines.noise.items():
+        assert scores.copy_rate == 0 and scores.retrieval_top1_all < 0.2
+        assert scores.kid > baselines.copies[split].kid
+        assert baselines.copies[split].copy_rate == 1.0
 
 
 def test_samples_are_of_the_named_icons_and_the_same_again(tiny_evaluation, tiny_training):
@@ -121,7 +135,7 @@ def test_other_seeds_stay_within_the_printed_interval(tiny_training, tiny_evalua
 
 
 def _draw_real_icons(monkeypatch, real):
-    """A generator that has learnt everything by heart: it gives back the icons that are asked for."""
+    """A generator that has learned everything by heart: it gives back the icons that are asked for."""
     monkeypatch.setattr(Generator, "sample", lambda self, prompts, seed, finish: torch.stack(list(real)))
 
 
@@ -132,9 +146,9 @@ def test_a_model_that_draws_the_real_icons_scores_perfectly(tiny_training, tiny_
     cache = tiny_training.store.root / "features"
     report = evaluate(tiny_training.checkpoint, tiny_training.dataset, tmp_path, cache).report
     for split, scores in report.metrics.items():
-        assert scores.top1_of_own == scores.top1_of_all == scores.alpha_iou == 1.0 and scores.kid < 0
-        assert scores.copy_ratio == (1.0 if split == Split.TRAIN else report.reference.real[split].copy_ratio)
-        assert max(report.spread[split].measured.values()) < 1e-9
+        assert scores.retrieval_top1_split == scores.retrieval_top1_all == scores.alpha_iou == 1.0 and scores.kid < 0
+        assert scores.copy_rate == (1.0 if split == Split.TRAIN else report.baselines.real[split].copy_rate)
+        assert max(report.std[split].measured.values()) < 1e-9
     assert report.settings.comparison_digest == tiny_evaluation.report.settings.comparison_digest
 
 

@@ -17,8 +17,8 @@ def rows(real):
 
 
 @pytest.fixture(scope="module")
-def scorer(real, rows, judge) -> Scorer:
-    return Scorer(real, rows, judge)
+def scorer(real, rows, probe) -> Scorer:
+    return Scorer(real, rows, probe)
 
 
 def _real_pictures(real, rows) -> Pictures:
@@ -28,48 +28,48 @@ def _real_pictures(real, rows) -> Pictures:
 def test_the_icons_themselves_are_perfect_copies(scorer, real, rows):
     scores, each = scorer.scores(_real_pictures(real, rows), rows)
     ones = (
-        "top1_of_own",
-        "top1_of_source",
-        "top1_of_all",
-        "top5_of_all",
+        "retrieval_top1_split",
+        "retrieval_top1_source",
+        "retrieval_top1_all",
+        "retrieval_top5_all",
         "alpha_iou",
-        "copy_ratio",
-        "copy_ratio_pixels",
-        "near_share",
+        "copy_rate",
+        "copy_rate_pixels",
+        "near_copy_rate",
     )
     assert [scores[name] for name in (*ones, "precision", "recall", "coverage")] == [1.0] * 11
-    assert scores["auth_pct"] == scores["alpha_error"] == 0
-    assert max(scores["neighbour_ratio"], scores["neighbour_ratio_pixels"]) < 1e-6
+    assert scores["authentic_rate"] == scores["alpha_error"] == 0
+    assert max(scores["neighbor_ratio"], scores["neighbor_ratio_pixels"]) < 1e-6
     assert scores["kid"] < 0 and scores["fd"] == pytest.approx(0, abs=1e-6)
     assert all(len(values) == len(rows) for values in each.values())
 
 
-def test_texture_is_that_of_the_pictures_and_of_transparency_only_where_the_model_draws_it(scorer, real, rows, judge):
+def test_texture_is_that_of_the_pictures_and_of_transparency_only_where_the_model_draws_it(scorer, real, rows, probe):
     pictures = _real_pictures(real, rows)
     scores, _ = scorer.scores(pictures, rows)
     assert texture(pictures.rgba_N4HW).items() <= scores.items()
-    opaque = Scorer(dataclasses.replace(real, colour="rgb"), rows, judge)
+    opaque = Scorer(dataclasses.replace(real, color="rgb"), rows, probe)
     assert "half_transparent" not in opaque.scores(pictures, rows)[0]
 
 
 def test_icons_in_the_wrong_place_are_as_near_as_a_set_and_never_found(scorer, real, rows):
     right, _ = scorer.scores(_real_pictures(real, rows), rows)
     wrong, _ = scorer.scores(_real_pictures(real, np.roll(rows, 1)), rows)
-    assert wrong["kid"] == pytest.approx(right["kid"]) and wrong["copy_ratio"] == 1
-    assert wrong["top1_of_own"] < 0.1 and wrong["judge_top1"] < 0.1 and wrong["alpha_iou"] < 0.95
+    assert wrong["kid"] == pytest.approx(right["kid"]) and wrong["copy_rate"] == 1
+    assert wrong["retrieval_top1_split"] < 0.1 and wrong["caption_probe_top1"] < 0.1 and wrong["alpha_iou"] < 0.95
 
 
-def test_among_its_source_a_picture_is_only_mistaken_for_icons_of_that_source(real, rows, judge):
+def test_among_its_source_a_picture_is_only_mistaken_for_icons_of_that_source(real, rows, probe):
     sources = np.array(real.sources, dtype=object)
     sources[rows[:20]], sources[rows[20:40]] = "first", "second"
-    scorer = Scorer(dataclasses.replace(real, sources=tuple(sources)), rows, judge)
+    scorer = Scorer(dataclasses.replace(real, sources=tuple(sources)), rows, probe)
     right = np.arange(20)
     wrong = np.roll(right, 1)
-    of_own = scorer.alignment(_real_pictures(real, rows[:20]), rows[:20])["top1_of_source"]
+    of_own = scorer.alignment(_real_pictures(real, rows[:20]), rows[:20])["retrieval_top1_source"]
     of_others = scorer.alignment(_real_pictures(real, rows[20:40]), rows[:20])
-    mixed_up = scorer.alignment(_real_pictures(real, rows[wrong]), rows[right])["top1_of_source"]
+    mixed_up = scorer.alignment(_real_pictures(real, rows[wrong]), rows[right])["retrieval_top1_source"]
     assert of_own.all() and mixed_up.mean() < 0.1
-    assert of_others["top1_of_all"].mean() <= of_others["top1_of_source"].mean()
+    assert of_others["retrieval_top1_all"].mean() <= of_others["retrieval_top1_source"].mean()
 
 
 def test_half_copied_and_half_noise_scores_half(scorer, real, rows, extractor):
@@ -77,15 +77,15 @@ def test_half_copied_and_half_noise_scores_half(scorer, real, rows, extractor):
     noise[:, :3] = torch.minimum(noise[:, :3], noise[:, 3:])
     rgba_N4HW = torch.cat([real.rgba_M4HW[rows[:30]], noise])
     scores, _ = scorer.scores(Pictures(rgba_N4HW, extractor(rgba_N4HW)), rows)
-    assert scores["copy_ratio"] == scores["copy_ratio_pixels"] == pytest.approx(0.5, abs=0.02)
-    assert scores["top1_of_all"] == pytest.approx(0.5, abs=0.05) and scores["precision"] == pytest.approx(0.5, abs=0.1)
-    assert 40 <= scores["auth_pct"] <= 50
+    assert scores["copy_rate"] == scores["copy_rate_pixels"] == pytest.approx(0.5, abs=0.02)
+    assert scores["retrieval_top1_all"] == pytest.approx(0.5, abs=0.05) and scores["precision"] == pytest.approx(0.5, abs=0.1)
+    assert 0.4 <= scores["authentic_rate"] <= 0.5
 
 
 def test_an_icon_is_never_found_by_itself(scorer, real, rows):
     themselves = dataclasses.replace(_real_pictures(real, rows), own_rows=rows)
-    each = scorer.memorisation(themselves)
-    assert each["copy_ratio"].mean() < 0.2 and each["neighbour_ratio"].min() > 0
+    each = scorer.memorization(themselves)
+    assert each["copy_rate"].mean() < 0.2 and each["neighbor_ratio"].min() > 0
 
 
 def test_pictures_are_chosen_with_their_features_and_rows(real, rows):
@@ -104,6 +104,6 @@ def test_small_sets_have_only_the_scores_that_they_can_have():
     assert means({"a": np.array([0.0, 1.0]), "b": np.array([])}) == {"a": 0.5}
 
 
-def test_with_hardly_any_training_icons_nothing_is_said_of_copies(real, rows, judge):
-    scores, _ = Scorer(real, rows[:2], judge).scores(_real_pictures(real, rows), rows)
-    assert "copy_ratio" not in scores and "top1_of_all" in scores
+def test_with_hardly_any_training_icons_nothing_is_said_of_copies(real, rows, probe):
+    scores, _ = Scorer(real, rows[:2], probe).scores(_real_pictures(real, rows), rows)
+    assert "copy_rate" not in scores and "retrieval_top1_all" in scores

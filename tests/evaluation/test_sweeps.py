@@ -44,6 +44,6 @@ def test_every_row_has_scores_of_all_and_of_each_split(tiny_report):
     for rows in _both(tiny_report):
         for row in rows:
             assert row.scores.keys() == {"all", "train", "unseen_concept"}
-            assert all(0 <= scores.top1_of_all <= 1 for scores in row.scores.values())
+            assert all(0 <= scores.retrieval_top1_all <= 1 for scores in row.scores.values())
             of_all = row.scores["all"]
             assert of_all.kid_low < of_all.kid < of_all.kid_high

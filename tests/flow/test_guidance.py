@@ -14,9 +14,11 @@ from flowmodel.recipes.schema import SamplingConfig, UNetConfig
 @pytest.fixture(scope="module")
 def network() -> torch.nn.Module:
     torch.manual_seed(0)
-    net = build_network(UNetConfig(stem=2, widths=(16, 16), blocks=1, head_width=8, embedding_width=16), text_width=6)
+    net = build_network(
+        UNetConfig(patch_size=2, channels=(16, 16), blocks_per_level=1, head_dim=8, embedding_dim=16), text_width=6
+    )
     for parameter in net.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)  # away from the zero-initialised output
+        torch.nn.init.normal_(parameter, std=0.1)  # away from the zero-initialized output
     return net.eval()
 
 

@@ -49,7 +49,7 @@ def test_a_predicted_velocity_is_the_output():
 @pytest.mark.parametrize("prediction", ["velocity", "data"])
 def test_the_loss_is_the_squared_error_of_the_velocity_that_solvers_follow(prediction):
     _, data_BCHW = _noise_and_data()
-    config = ObjectiveConfig(prediction=prediction, condition_dropout=0.0, min_noise=1e-3)
+    config = ObjectiveConfig(prediction=prediction, cond_dropout=0.0, min_noise=1e-3)
     objective, right_BCHW = FlowMatchingObjective(config), data_BCHW
     draw = objective.draw(data_BCHW, torch.Generator().manual_seed(1))
     if prediction == "velocity":
@@ -72,7 +72,7 @@ def test_the_cleanest_samples_count_no_more_than_the_least_noise_allows():
 
 
 def test_captions_are_dropped_per_sample():
-    data_BCHW, config = torch.zeros(4000, 4, 1, 1), ObjectiveConfig(condition_dropout=0.1)
+    data_BCHW, config = torch.zeros(4000, 4, 1, 1), ObjectiveConfig(cond_dropout=0.1)
     net = _Answers(data_BCHW)
     text = TextCondition.from_features(torch.ones(4000, 5), [torch.ones(2, 5)] * 4000)
     FlowMatchingObjective(config)(VelocityModel.of(net, config), data_BCHW, text, torch.Generator().manual_seed(0))
@@ -96,7 +96,7 @@ def test_slices_of_a_draw_give_the_losses_of_the_whole():
 
 
 def test_the_gradient_term_counts_differences_between_neighbors_at_clean_times_only():
-    data_BCHW, config = torch.zeros(2, 4, 8, 8), ObjectiveConfig(gradient_weight=0.5, condition_dropout=0.0)
+    data_BCHW, config = torch.zeros(2, 4, 8, 8), ObjectiveConfig(gradient_weight=0.5, cond_dropout=0.0)
     draw = Draw(torch.zeros_like(data_BCHW), torch.tensor([0.2, 0.5]), torch.ones(2, dtype=torch.bool))
     objective = FlowMatchingObjective(config)
 

@@ -8,15 +8,15 @@ from flowmodel.flow.times import draw_times
 from flowmodel.recipes.schema import ObjectiveConfig
 
 DENSITIES = [
-    ObjectiveConfig(times="uniform"),
-    ObjectiveConfig(times="logit_normal", time_mean=-0.8, time_std=1.0),
-    ObjectiveConfig(times="logit_normal", time_mean=0.5, time_std=0.4),
+    ObjectiveConfig(time_distribution="uniform"),
+    ObjectiveConfig(time_distribution="logit_normal", logit_mean=-0.8, logit_std=1.0),
+    ObjectiveConfig(time_distribution="logit_normal", logit_mean=0.5, logit_std=0.4),
 ]
 
 
 def test_a_negative_mean_looks_at_noisier_times():
     noisy_B, even_B = (
-        draw_times(4000, ObjectiveConfig(time_mean=mean, time_std=1.0), torch.Generator().manual_seed(0)) for mean in (-0.8, 0)
+        draw_times(4000, ObjectiveConfig(logit_mean=mean, logit_std=1.0), torch.Generator().manual_seed(0)) for mean in (-0.8, 0)
     )
     assert ((noisy_B > 0) & (noisy_B < 1)).all()
     assert noisy_B.median() < 0.35 < 0.47 < even_B.median() < 0.53
@@ -32,7 +32,9 @@ def test_quantiles_and_draws_are_of_one_density(config):
 
 
 def test_uniform_quantiles_are_the_middles_of_equal_steps():
-    assert torch.allclose(FlowMatchingObjective(ObjectiveConfig(times="uniform")).time_quantiles(2), torch.tensor([0.25, 0.75]))
+    assert torch.allclose(
+        FlowMatchingObjective(ObjectiveConfig(time_distribution="uniform")).time_quantiles(2), torch.tensor([0.25, 0.75])
+    )
 
 
 def test_the_last_steps_draw_uniform_times_where_a_recipe_says_so():

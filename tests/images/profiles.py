@@ -44,7 +44,7 @@ def embedded(profile: bytes) -> bytes:
 
 
 def profile(exponent: float, space: bytes = b"RGB ") -> bytes:
-    """An ICC profile of Display P3's primaries, or of grey, with a power function as its curve."""
+    """An ICC profile of Display P3's primaries, or of gray, with a power function as its curve."""
 
     def number(value: float) -> bytes:
         return struct.pack(">i", round(value * 65_536))

@@ -9,7 +9,7 @@ from flowmodel.images.decode import decode_png, open_picture
 from tests.images.profiles import P3, chunk, embedded, gamma, of_color, png, primaries, profile
 
 RGB = (200, 60, 90)
-GREY = bytes([100]) * 8
+GRAY = bytes([100]) * 8
 
 
 def jpeg(icc: bytes) -> bytes:
@@ -38,8 +38,8 @@ PICTURES: dict[str, tuple[str, bytes, tuple[int, ...], str]] = {
     "cICP of Display P3": ("x.png", of_color(*RGB, extras=(chunk(b"cICP", bytes([12, 13, 0, 1])),)), (217, 42, 88), CONVERTED),
     "cICP of sRGB": ("x.png", of_color(*RGB, extras=(chunk(b"cICP", bytes([1, 13, 0, 1])), gamma(1.0))), (200, 60, 90), ""),
     "profile": ("x.png", of_color(*RGB, extras=(embedded(profile(2.2)),)), (219, 37, 87), APPLIED),
-    "profile of grey": ("x.png", png(8, 0, GREY, embedded(profile(1.0, b"GRAY"))), (168, 168, 168), APPLIED),
-    "profile of colors, grey": ("x.png", png(8, 0, GREY, embedded(profile(1.0))), (168, 168, 168), APPLIED),
+    "profile of gray": ("x.png", png(8, 0, GRAY, embedded(profile(1.0, b"GRAY"))), (168, 168, 168), APPLIED),
+    "profile of colors, gray": ("x.png", png(8, 0, GRAY, embedded(profile(1.0))), (168, 168, 168), APPLIED),
     "palette": ("x.png", png(8, 3, bytes(8), embedded(profile(1.8)), chunk(b"PLTE", bytes(RGB))), (228, 63, 108), APPLIED),
     "JPEG": ("x.jpg", jpeg(profile(2.2)), (219, 37, 86), APPLIED),
     "WebP": ("x.webp", webp(profile(2.2)), (219, 37, 87), APPLIED),
@@ -49,7 +49,7 @@ PICTURES: dict[str, tuple[str, bytes, tuple[int, ...], str]] = {
         (200, 60, 90),
         "its color profile is damaged and was ignored",
     ),
-    "profile of grey, colors": (
+    "profile of gray, colors": (
         "x.png",
         of_color(*RGB, extras=(embedded(profile(1.0, b"GRAY")),)),
         (200, 60, 90),

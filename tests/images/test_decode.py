@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from flowmodel.data.normalize import normalise_picture
+from flowmodel.data.normalize import normalize_picture
 from flowmodel.images.decode import MAX_BYTES, decode_png, open_picture
 from flowmodel.images.rgba import encode_png
 from tests.data.helpers import RED, plain
@@ -56,12 +56,12 @@ def test_palette_transparency_is_kept() -> None:
     assert decode_png(png_of(image, transparency=1))[0, :, 3].tolist() == [255, 0]
 
 
-def test_16_bit_grey_keeps_its_high_byte() -> None:
-    grey = np.array([[0, 128 << 8, 65535]], np.uint16)
-    assert decode_png(png_of(Image.fromarray(grey)))[0, :, 0].tolist() == [0, 128, 255]
+def test_16_bit_gray_keeps_its_high_byte() -> None:
+    gray = np.array([[0, 128 << 8, 65535]], np.uint16)
+    assert decode_png(png_of(Image.fromarray(gray)))[0, :, 0].tolist() == [0, 128, 255]
 
 
-def test_16_bit_grey_keeps_its_transparent_grey() -> None:
+def test_16_bit_gray_keeps_its_transparent_gray() -> None:
     header, row = struct.pack(">IIBBBBB", 3, 1, 16, 0, 0, 0, 0), b"\0" + struct.pack(">3H", 0, 0xFFFE, 0xFFFF)
     parts = ((b"IHDR", header), (b"tRNS", struct.pack(">H", 0xFFFF)), (b"IDAT", zlib.compress(row)), (b"IEND", b""))
     png = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
@@ -118,7 +118,7 @@ def test_any_decodable_picture_becomes_square_premultiplied_rgba(
     opened = open_picture(saved(image, ending), f"picture{ending}")
     assert decode_png(opened.png).shape == rgba_HW4.shape == (opened.height, opened.width, 4)
     with contextlib.suppress(ValueError):  # nothing but transparent pixels
-        normal = normalise_picture(opened.png, size, trim).premultiplied_NN4
+        normal = normalize_picture(opened.png, size, trim).premultiplied_NN4
         assert normal.shape == (size, size, 4) and normal.dtype == np.uint8
         assert (normal[..., :3] <= normal[..., 3:]).all()
 
@@ -137,7 +137,7 @@ def test_exif_rotation_is_applied_and_noted(ending: str) -> None:
 
 @pytest.mark.parametrize("ending", [".gif", ".webp", ".png"])
 def test_an_animation_gives_its_first_frame_and_says_so(ending: str) -> None:
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "green")]
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue", "green")]
     opened = open_picture(saved(frames[0], ending, save_all=True, append_images=frames[1:]), f"x{ending}")
     assert decode_png(opened.png)[4, 4, 0] > 240 and decode_png(opened.png)[4, 4, 2] < 16
     assert opened.notes == "first of 3 frames"
@@ -148,7 +148,7 @@ def test_a_plain_png_is_kept_byte_for_byte() -> None:
     assert open_picture(png, "x.png").png == png
 
 
-def test_cmyk_and_16_bit_colour_keep_their_colours() -> None:
+def test_cmyk_and_16_bit_color_keep_their_colors() -> None:
     cmyk = open_picture(saved(Image.new("RGB", (8, 8), RED[:3]).convert("CMYK"), ".jpg", quality=95), "x.jpg")
     assert np.abs(decode_png(cmyk.png)[4, 4].astype(int) - RED).max() <= 4
     row = b"\0" + struct.pack(">4H", 0xDC12, 0x1434, 0x1456, 0x8078) * 2
@@ -206,7 +206,7 @@ def test_packed_svg_is_unpacked_within_limits() -> None:
 
 
 def test_an_animation_that_begins_empty_is_its_first_frame_that_shows_something() -> None:
-    empty, leaf, other = (Image.fromarray(plain(colour)) for colour in ((0, 0, 0, 0), (20, 160, 60, 255), (200, 0, 0, 255)))
+    empty, leaf, other = (Image.fromarray(plain(color)) for color in ((0, 0, 0, 0), (20, 160, 60, 255), (200, 0, 0, 255)))
     buffer = io.BytesIO()
     empty.save(buffer, "GIF", save_all=True, append_images=[leaf, other], disposal=2)
     opened = open_picture(buffer.getvalue(), "leaf.gif")

@@ -25,13 +25,13 @@ def test_fewer_pictures_than_columns_leave_no_empty_columns() -> None:
 
 
 def test_labels_take_room_and_long_ones_stay_inside() -> None:
-    plain_grid, labelled = (
+    plain_grid, labeled = (
         picture_grid([RED], 1, cell=60),
         picture_grid([RED], 1, ["a very long caption indeed, with keywords"], cell=60),
     )
-    assert labelled.height > plain_grid.height
-    assert labelled.width == plain_grid.width
-    below = np.asarray(labelled)[72:]
+    assert labeled.height > plain_grid.height
+    assert labeled.width == plain_grid.width
+    below = np.asarray(labeled)[72:]
     assert below.min() < 200
     assert below[:, :8].min() == 255
     assert below[:, -8:].min() == 255

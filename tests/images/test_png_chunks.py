@@ -17,9 +17,9 @@ def pixel(content: bytes) -> list[int]:
 @pytest.mark.parametrize(
     ("depth", "row", "value"), [(1, b"\xff", 1), (2, b"\xaa\xaa", 2), (4, b"\x99" * 4, 9), (8, b"\x99" * 8, 0x99)]
 )
-def test_the_transparent_grey_is_transparent_at_every_depth(depth: int, row: bytes, value: int) -> None:
-    def with_transparent(grey: int) -> bytes:
-        return png(depth, 0, row, chunk(b"tRNS", struct.pack(">H", grey)))
+def test_the_transparent_gray_is_transparent_at_every_depth(depth: int, row: bytes, value: int) -> None:
+    def with_transparent(gray: int) -> bytes:
+        return png(depth, 0, row, chunk(b"tRNS", struct.pack(">H", gray)))
 
     assert pixel(with_transparent(value))[3] == 0
     assert pixel(with_transparent(0)) == [255 * value // (2**depth - 1)] * 3 + [255]

@@ -20,7 +20,7 @@ from flowmodel.images.recolor import (
     to_oklab,
 )
 
-BLUE, RED, GREEN, GREY, BLACK, WHITE = (
+BLUE, RED, GREEN, GRAY, BLACK, WHITE = (
     (40, 90, 220),
     (220, 40, 30),
     (30, 160, 60),
@@ -62,7 +62,7 @@ def test_every_color_comes_back_from_oklab(rgb):
 
 
 def test_statistics_tell_the_dominant_color_and_how_much_of_the_picture_it_is():
-    statistics = color_statistics(picture((BLUE, 3), (RED, 1), (GREY, 2)))
+    statistics = color_statistics(picture((BLUE, 3), (RED, 1), (GRAY, 2)))
     of_blue = color_statistics(picture((BLUE, 1)))
     torch.testing.assert_close(statistics.hue_N, of_blue.hue_N)
     torch.testing.assert_close(statistics.lightness_N, of_blue.lightness_N)
@@ -74,7 +74,7 @@ def test_statistics_tell_the_dominant_color_and_how_much_of_the_picture_it_is():
 
 
 def test_a_picture_without_any_color_or_any_pixel_has_statistics_too():
-    statistics = color_statistics(torch.cat([picture((GREY, 8)), picture()]))
+    statistics = color_statistics(torch.cat([picture((GRAY, 8)), picture()]))
     assert statistics.chromatic_N.tolist() == statistics.concentration_N.tolist() == [0, 0]
     assert statistics.hue_N.isfinite().all() and statistics.lightness_N.isfinite().all()
 
@@ -82,7 +82,7 @@ def test_a_picture_without_any_color_or_any_pixel_has_statistics_too():
 @pytest.mark.parametrize("color", PROTOTYPES)
 @pytest.mark.parametrize("own", [BLUE, RED, GREEN])
 def test_the_color_gets_the_hue_of_the_word(own, color):
-    blue_14HW = picture((own, 6), (GREY, 1))
+    blue_14HW = picture((own, 6), (GRAY, 1))
     turned_14HW = recolored(blue_14HW, color_statistics(blue_14HW), [color])
     off = math.degrees(angle(torch.tensor(math.radians(hue_of(turned_14HW) - PROTOTYPES[color].hue))).item())
     assert abs(off) < 20, "sRGB does not have every hue at every lightness"
@@ -106,8 +106,8 @@ def test_blue_becomes_red_and_the_pictures_of_a_batch_do_not_touch_each_other():
     torch.testing.assert_close(green_as_purple_14HW[0, :, 5], both_24HW[1, :, 5], atol=2, rtol=0)  # the third color stays
 
 
-def test_transparent_grey_black_and_white_pixels_and_alpha_stay():
-    blue_14HW = picture((BLUE, 3), (GREY, 1), (BLACK, 1), (WHITE, 1))
+def test_transparent_gray_black_and_white_pixels_and_alpha_stay():
+    blue_14HW = picture((BLUE, 3), (GRAY, 1), (BLACK, 1), (WHITE, 1))
     turned_14HW = recolored(blue_14HW, color_statistics(blue_14HW), ["yellow"])
     assert torch.equal(turned_14HW[:, 3], blue_14HW[:, 3])
     assert not turned_14HW[0, :, 6:].any(), "transparent"

@@ -14,16 +14,16 @@ PICTURES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6), 
 
 
 def every_valid_pixel() -> np.ndarray:
-    """All 32,896 pairs of a premultiplied colour and an alpha that is not below it."""
-    alpha, colour = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
-    keep = colour <= alpha
-    return np.stack([colour[keep]] * 3 + [alpha[keep]], axis=-1).astype(np.uint8)
+    """All 32,896 pairs of a premultiplied color and an alpha that is not below it."""
+    alpha, color = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
+    keep = color <= alpha
+    return np.stack([color[keep]] * 3 + [alpha[keep]], axis=-1).astype(np.uint8)
 
 
 def test_premultiply_rounds_to_nearest() -> None:
-    alpha, colour = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
-    straight = np.stack([colour] * 3 + [alpha], axis=-1).astype(np.uint8)
-    assert np.array_equal(premultiply(straight)[..., 0], np.rint(colour * alpha / 255))
+    alpha, color = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
+    straight = np.stack([color] * 3 + [alpha], axis=-1).astype(np.uint8)
+    assert np.array_equal(premultiply(straight)[..., 0], np.rint(color * alpha / 255))
     assert np.array_equal(premultiply(straight)[..., 3], alpha)
 
 

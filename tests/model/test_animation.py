@@ -18,12 +18,12 @@ def test_states_between_two_steps_lie_on_a_line():
 
 
 def test_an_animation_keeps_transparency_and_every_frame():
-    colours = [(255, 0, 0, 255), (0, 255, 0, 0), (0, 0, 255, 128)]
-    with Image.open(io.BytesIO(animated_png([Image.new("RGBA", (4, 4), colour) for colour in colours]))) as frames:
+    colors = [(255, 0, 0, 255), (0, 255, 0, 0), (0, 0, 255, 128)]
+    with Image.open(io.BytesIO(animated_png([Image.new("RGBA", (4, 4), color) for color in colors]))) as frames:
         assert frames.n_frames == 3 and frames.info["loop"] == 0
-        for number, colour in enumerate(colours):
+        for number, color in enumerate(colors):
             frames.seek(number)
-            assert frames.convert("RGBA").getpixel((0, 0)) == colour  # nothing of the frame before is left
+            assert frames.convert("RGBA").getpixel((0, 0)) == color  # nothing of the frame before is left
         assert frames.info["duration"] == PAUSE_MILLISECONDS
 
 

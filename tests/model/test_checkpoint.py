@@ -52,7 +52,7 @@ def test_a_missing_tensor_is_named(folder, tiny_recipe, prepared, part):
         train(tiny_recipe, prepared.dataset, folder)
 
 
-def test_all_that_is_left_of_another_optimiser_is_named(folder, tiny_recipe, prepared):
+def test_all_that_is_left_of_another_optimizer_is_named(folder, tiny_recipe, prepared):
     def to_adamw(tensors):
         for name in [name for name in tensors if name.startswith("optimizer.momentum/")]:
             tensors[name.replace("momentum", "exp_avg")] = tensors.pop(name)

@@ -70,7 +70,7 @@ def test_a_training_starts_from_them_by_name_and_remembers_their_icons(
 ):
     weights = export_weights(tiny_training.checkpoint, tmp_path / "shipped")
     monkeypatch.setattr(initial, "pretrained_weights", lambda: pretrained_weights(tmp_path / "shipped"))
-    recipe = changed(tiny_recipe, training={"init": "pretrained", "steps": 2, "seed": 7})
+    recipe = changed(tiny_recipe, training={"init_from": "pretrained", "steps": 2, "seed": 7})
     header = train(recipe, prepared.dataset, tmp_path / "run").checkpoint.header
     assert header.initial_ids == tuple(sorted(weights.header.trained_ids))
     assert set(header.seen_ids) == {*header.trained_ids, *header.initial_ids}
@@ -78,12 +78,12 @@ def test_a_training_starts_from_them_by_name_and_remembers_their_icons(
 
 def test_the_terms_of_what_they_were_trained_on_stay_with_what_starts_from_them(tiny_recipe, tiny_training, prepared, tmp_path):
     own = tiny_training.checkpoint.header.terms
-    assert [(terms.source, terms.licence) for terms in own] == [("noto", "Apache-2.0")]
+    assert [(terms.source, terms.license) for terms in own] == [("noto", "Apache-2.0")]
     theirs = Terms("acme", "proprietary", False, "Acme 1.0")
     for given, inherited in (((theirs,), theirs), ((), UNKNOWN)):
         header = replace(tiny_training.checkpoint.header, terms=given)
         weights = save_checkpoint(tmp_path / f"{len(given)}.safetensors", load_file(tiny_training.checkpoint.path), header)
-        state = TrainingState(changed(tiny_recipe, training={"init": str(weights)}), prepared.dataset, "digest")
+        state = TrainingState(changed(tiny_recipe, training={"init_from": str(weights)}), prepared.dataset, "digest")
         assert set(state.header.terms) == {*own, inherited}
         assert read_header(state.save(tmp_path / "step.safetensors", 1).path).terms == state.header.terms
 
@@ -93,17 +93,17 @@ def test_the_shipped_weights_name_the_terms_that_their_card_names():
     terms = pretrained_weights().header.terms
     assert {each.source for each in terms} == {"fluent", "noto", "twemoji"} and all(each.redistributable for each in terms)
     for each in terms:
-        named = (*each.origin.split(), each.licence)
+        named = (*each.origin.split(), each.license)
         assert any(all(word in line for word in named) for line in card.splitlines()), named
 
 
-@pytest.mark.parametrize("name", [name for name in recipe_names() if load_recipe(name).training.init])
+@pytest.mark.parametrize("name", [name for name in recipe_names() if load_recipe(name).training.init_from])
 def test_a_recipe_that_starts_from_them_fits_them(name):
     header, recipe = pretrained_weights().header, load_recipe(name)
     own = replace(header, recipe=recipe.model_dump(mode="json"))
     network = build_network(recipe.network, header.text_width)
-    assert initial.load_initial_weights(network, recipe.training.init, own) == header
-    assert load_recipe(name, ["training.init=null"]).training.init is None
+    assert initial.load_initial_weights(network, recipe.training.init_from, own) == header
+    assert load_recipe(name, ["training.init_from=null"]).training.init_from is None
 
 
 def test_the_shipped_ones_are_whole_small_and_draw():

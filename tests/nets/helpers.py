@@ -4,18 +4,18 @@ import torch
 from torch import nn
 
 from flowmodel.nets import TextCondition, build_network
-from flowmodel.recipes.schema import DiTConfig, GreyscaleCnnConfig, NetworkConfig, UNetConfig
+from flowmodel.recipes.schema import DiTConfig, GrayscaleCnnConfig, NetworkConfig, UNetConfig
 
 TEXT_WIDTH = 6
 NETWORKS: dict[str, NetworkConfig] = {
-    "unet": UNetConfig(stem=2, widths=(8, 16), blocks=1, head_width=8, embedding_width=16),
-    "dit": DiTConfig(patch=4, width=16, depth=2, head_width=8, embedding_width=16),
-    "greyscale_cnn": GreyscaleCnnConfig(width=8),
+    "unet": UNetConfig(patch_size=2, channels=(8, 16), blocks_per_level=1, head_dim=8, embedding_dim=16),
+    "dit": DiTConfig(patch_size=4, width=16, depth=2, head_dim=8, embedding_dim=16),
+    "grayscale_cnn": GrayscaleCnnConfig(channels=8),
 }
 
 
 def channels_of(kind: str) -> int:
-    return 1 if kind == "greyscale_cnn" else 4
+    return 1 if kind == "grayscale_cnn" else 4
 
 
 def text_of(*lengths: int) -> TextCondition:
@@ -32,7 +32,7 @@ def network_of(kind: str) -> nn.Module:
 
 
 def perturbed(kind: str) -> nn.Module:
-    """Away from the zeros of its initialisation, as after some training."""
+    """Away from the zeros of its initialization, as after some training."""
     network = network_of(kind)
     for parameter in network.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)

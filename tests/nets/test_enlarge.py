@@ -12,11 +12,11 @@ from flowmodel.recipes.schema import UNetConfig
 @pytest.mark.parametrize(("stem", "factor", "channels"), [(1, 2, 4), (2, 2, 4), (1, 4, 3), (2, 2, 1)])
 def test_it_does_to_the_averaged_picture_what_the_small_one_does(stem, factor, channels):
     torch.manual_seed(0)
-    config = UNetConfig(stem=stem, widths=(16, 32), blocks=1, head_width=8, embedding_width=16)
+    config = UNetConfig(patch_size=stem, channels=(16, 32), blocks_per_level=1, head_dim=8, embedding_dim=16)
     small = build_network(config, text_width=6, channels=channels)
     for parameter in small.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
-    large = build_network(config.model_copy(update={"stem": stem * factor}), text_width=6, channels=channels)
+    large = build_network(config.model_copy(update={"patch_size": stem * factor}), text_width=6, channels=channels)
     large.load_state_dict(enlarge_unet(small.state_dict(), stem, factor))
 
     text = TextCondition.from_features(torch.randn(2, 6), [torch.randn(length, 6) for length in (3, 5)])

@@ -26,7 +26,7 @@ def test_an_untrained_one_of_scale_2_enlarges_by_repeating_pixels():
 
 @pytest.mark.parametrize("scale", [1, 2])
 def test_every_parameter_takes_part(scale):
-    network = Finisher(FinisherConfig(width=8, blocks=1, scale=scale))
+    network = Finisher(FinisherConfig(channels=8, blocks=1, scale=scale))
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     network(_picture(8, 8)).square().sum().backward()

@@ -15,7 +15,7 @@ from tests.nets.helpers import NETWORKS, TEXT_WIDTH, network_of, noisy, perturbe
 
 
 @pytest.mark.parametrize("kind", ["unet", "dit"])
-def test_the_output_is_zero_at_initialisation(kind):
+def test_the_output_is_zero_at_initialization(kind):
     output_BCHW = network_of(kind)(noisy(kind, 2), torch.tensor([0.1, 0.9]), text_of(3, 5))
     assert torch.equal(output_BCHW, torch.zeros_like(noisy(kind, 2)))
 
@@ -38,9 +38,9 @@ def test_what_stands_in_padded_tokens_does_not_matter(kind):
 def test_the_output_depends_on_caption_and_time_after_a_training_step(kind):
     network, data_BCHW, text = network_of(kind), noisy(kind, 4).clamp(-1, 1), text_of(2, 3, 4, 5)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
-    config = ObjectiveConfig(condition_dropout=0.0)
+    config = ObjectiveConfig(cond_dropout=0.0)
     objective, model = FlowMatchingObjective(config), VelocityModel.of(network, config)
-    # In the first step only the zero-initialised output gets a gradient, in the second what lies before it.
+    # In the first step only the zero-initialized output gets a gradient, in the second what lies before it.
     for step in range(2):
         objective(model, data_BCHW, text, torch.Generator().manual_seed(step)).mean().backward()
         optimizer.step()
@@ -94,7 +94,7 @@ class _OneAttention(nn.Module):
 
     def forward(self, x_BCHW: torch.Tensor, t_B: torch.Tensor, text: TextCondition) -> torch.Tensor:
         q_BSC = self.query(x_BCHW.flatten(2).mT)
-        return attend(q_BSC, q_BSC, q_BSC, head_width=4)
+        return attend(q_BSC, q_BSC, q_BSC, head_dim=4)
 
 
 def test_cost_of_a_convolution_is_the_one_counted_by_hand():

@@ -9,7 +9,7 @@ from flowmodel.nets import TextCondition, build_network, count_parameters
 from flowmodel.recipes import load_recipe
 from flowmodel.recipes.schema import UNetConfig
 
-SMALL = UNetConfig(stem=2, widths=(16, 32), blocks=1, head_width=8, embedding_width=16)
+SMALL = UNetConfig(patch_size=2, channels=(16, 32), blocks_per_level=1, head_dim=8, embedding_dim=16)
 
 
 def _text(*lengths: int) -> TextCondition:
@@ -30,7 +30,9 @@ def _perturbed(config: UNetConfig = SMALL) -> torch.nn.Module:
 @pytest.mark.parametrize("stem", [1, 2, 4])
 @pytest.mark.parametrize("widths", [(16,), (16, 24, 32)])
 def test_output_has_the_input_s_shape_and_starts_at_zero(stem, widths):
-    net = build_network(UNetConfig(stem=stem, widths=widths, blocks=1, head_width=8, embedding_width=16), text_width=6)
+    net = build_network(
+        UNetConfig(patch_size=stem, channels=widths, blocks_per_level=1, head_dim=8, embedding_dim=16), text_width=6
+    )
     output_BCHW = net(torch.randn(2, 4, 32, 32), torch.rand(2), _text(3, 5))
     assert torch.equal(output_BCHW, torch.zeros(2, 4, 32, 32))
 

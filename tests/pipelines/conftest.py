@@ -18,8 +18,15 @@ ICONS = 30
 RECIPE = {
     "name": "tiny",
     "data": {"size": 16, "split": {"validation": 0.1, "unseen_concept": 0.2}},
-    "network": {"stem": 2, "widths": [16], "blocks": 1, "attention_levels": 1, "head_width": 8, "embedding_width": 32},
-    "training": {"steps": 20, "batch_size": 8, "warmup_steps": 5, "log_every": 5, "grid_every": 20, "checkpoint_every": 5},
+    "network": {
+        "patch_size": 2,
+        "channels": [16],
+        "blocks_per_level": 1,
+        "attention_levels": 1,
+        "head_dim": 8,
+        "embedding_dim": 32,
+    },
+    "training": {"steps": 20, "batch_size": 8, "warmup_steps": 5, "log_every": 5, "sample_every": 20, "checkpoint_every": 5},
     "sampling": {"steps": 2},
     "evaluation": {"max_icons": 16},
 }
@@ -66,7 +73,7 @@ class Project:
         )
 
     def data_versions(self) -> dict[str, str]:
-        """Latest data version of every asset that was ever materialised."""
+        """Latest data version of every asset that was ever materialized."""
         records = self.instance.get_asset_records(self.instance.all_asset_keys())
         latest = (record.asset_entry.last_materialization.asset_materialization for record in records)
         return {event.asset_key.to_user_string(): event.tags["dagster/data_version"] for event in latest}
@@ -100,7 +107,7 @@ def make_project(root: Path, patch: pytest.MonkeyPatch, instance: dg.DagsterInst
     project = Project(root, instance)
     write_icons(project.icons)
     project.write_recipe()
-    sources = {"sources": [{"name": "mine", "kind": "folder", "path": str(project.icons), "licence": "CC0-1.0"}]}
+    sources = {"sources": [{"name": "mine", "kind": "folder", "path": str(project.icons), "license": "CC0-1.0"}]}
     (root / "sources.yaml").write_text(yaml.safe_dump(sources))
     patch.setenv("FLOWMODEL_STORE", str(project.store.root))
     patch.setenv("FLOWMODEL_SOURCES", str(root / "sources.yaml"))

@@ -40,9 +40,9 @@ def test_a_store_can_be_moved(store, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda store: _file(store).unlink(), "is gone; materialise 'icons/noto' again"),
+        (lambda store: _file(store).unlink(), "is gone; materialize 'icons/noto' again"),
         (lambda store: _file(store).write_bytes(b"others"), "changed since asset 'icons/noto' wrote it"),
-        (lambda store: (store.root / "artifacts" / "icons" / "noto.json").unlink(), "never materialised"),
+        (lambda store: (store.root / "artifacts" / "icons" / "noto.json").unlink(), "never materialized"),
     ],
 )
 def test_a_missing_or_changed_file_is_one_clear_line(store, damage, says):

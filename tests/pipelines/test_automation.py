@@ -25,7 +25,7 @@ class Daemon:
         self._cursor = result.cursor
         return {key for key in self._made if result.get_num_requested(key)}
 
-    def materialise(self, asset: str | dg.AssetKey, version: str) -> None:
+    def materialize(self, asset: str | dg.AssetKey, version: str) -> None:
         event = dg.AssetMaterialization(asset_key=_key(asset), tags={"dagster/data_version": version})
         self.instance.report_runless_asset_event(event)
 
@@ -39,32 +39,32 @@ def daemon():
     """Everything was made once, and the daemon has seen it."""
     with dg.instance_for_test() as instance:
         daemon = Daemon(instance)
-        daemon.materialise(SOURCE, "1")
+        daemon.materialize(SOURCE, "1")
         for key in daemon.downstream:
-            daemon.materialise(key, "1")
+            daemon.materialize(key, "1")
         assert daemon.tick() == set()
         yield daemon
 
 
-def test_icons_materialised_unchanged_request_nothing(daemon):
-    daemon.materialise(SOURCE, "1")
+def test_icons_materialized_unchanged_request_nothing(daemon):
+    daemon.materialize(SOURCE, "1")
     assert daemon.tick() == set()
     assert daemon.tick() == set()
 
 
 def test_changed_icons_request_everything_downstream_at_once_and_once_only(daemon):
-    daemon.materialise(SOURCE, "2")
+    daemon.materialize(SOURCE, "2")
     assert daemon.tick() == daemon.downstream
     assert daemon.tick() == set()
 
 
 def test_a_change_in_the_middle_requests_only_what_follows_it(daemon):
-    daemon.materialise("splits", "2")
+    daemon.materialize("splits", "2")
     assert {key.to_user_string() for key in daemon.tick()} == {
         "icon_dataset",
         "flow_checkpoint",
         "finisher",
-        "judge",
+        "caption_probe",
         "evaluation",
         "sample_grid",
         "gate_decision",
@@ -73,20 +73,20 @@ def test_a_change_in_the_middle_requests_only_what_follows_it(daemon):
 
 
 def test_what_the_requested_run_makes_does_not_request_again(daemon):
-    daemon.materialise(SOURCE, "2")
+    daemon.materialize(SOURCE, "2")
     daemon.tick()
     for key in daemon.downstream:
-        daemon.materialise(key, "2")
+        daemon.materialize(key, "2")
     assert daemon.tick() == set()
 
 
 def test_a_second_change_requests_again(daemon):
-    daemon.materialise(SOURCE, "2")
+    daemon.materialize(SOURCE, "2")
     daemon.tick()
     for key in daemon.downstream:
-        daemon.materialise(key, "2")
+        daemon.materialize(key, "2")
     daemon.tick()
-    daemon.materialise(SOURCE, "3")
+    daemon.materialize(SOURCE, "3")
     assert daemon.tick() == daemon.downstream
 
 
@@ -94,5 +94,5 @@ def test_an_empty_store_is_not_filled_without_asking():
     with dg.instance_for_test() as instance:
         daemon = Daemon(instance)
         assert daemon.tick() == set()
-        daemon.materialise(SOURCE, "1")
+        daemon.materialize(SOURCE, "1")
         assert daemon.tick() == daemon.downstream, "the first icons are a change"

@@ -69,12 +69,12 @@ def test_a_file_that_was_changed_behind_dagsters_back_is_one_line(project):
     table.write_bytes(b"something else")
     result = project.run(assets=["normalized_icons"])
     assert not result.success
-    assert "changed since asset 'icons/mine' wrote it; materialise 'icons/mine' again" in failure_line(result, "normalized_icons")
+    assert "changed since asset 'icons/mine' wrote it; materialize 'icons/mine' again" in failure_line(result, "normalized_icons")
 
 
 @pytest.mark.slow
 def test_the_gate_keeps_a_bad_model_out_of_the_registry_but_shows_what_it_draws(project):
-    project.write_recipe(evaluation={"gate": {"rules": [{"metric": "top1_of_all", "split": "train", "min": 1.0}]}})
+    project.write_recipe(evaluation={"gate": {"rules": [{"metric": "retrieval_top1_all", "split": "train", "min": 1.0}]}})
     result = project.run()
     assert not result.success
     check = _checks(result)["gate_decision:meets_thresholds"]

@@ -11,7 +11,7 @@ from tests.pipelines.conftest import metadata
 
 pytestmark = pytest.mark.slow
 
-NETWORKS = ["Greyscale CNN, 3 layers", "U-Net in RGB, no alpha", "U-Net in RGBA", "U-Net without attention", "DiT, a transformer"]
+NETWORKS = ["Grayscale CNN, 3 layers", "U-Net in RGB, no alpha", "U-Net in RGBA", "U-Net without attention", "DiT, a transformer"]
 OPS = {"architecture_comparison": {"config": {"steps": 10}}}
 
 
@@ -55,7 +55,7 @@ def test_the_table_has_a_row_a_network_in_dagster_and_on_disk(shown, shared_proj
     for row in rows.values():
         assert row["parameters"] > 1000 and row["forward_flops"] > 1e5 and row["images_per_second"] > 0
         assert row["kid_low"] <= row["kid"] <= row["kid_high"] and 0 <= row["top1"] <= 1
-    assert [slug for slug, row in rows.items() if row["alpha_iou"] is None] == ["greyscale-cnn", "unet-rgb"]
+    assert [slug for slug, row in rows.items() if row["alpha_iou"] is None] == ["grayscale-cnn", "unet-rgb"]
 
 
 def test_the_picture_shows_real_icons_and_a_row_a_network_of_the_same_captions(shown):
@@ -63,8 +63,8 @@ def test_the_picture_shows_real_icons_and_a_row_a_network_of_the_same_captions(s
     with Image.open(shown["drawn file"]) as picture:
         assert picture.width > 1000 and picture.height > 6 * 100
         pixels = np.asarray(picture.convert("RGB")).astype(int)
-    colourful = (pixels.max(axis=2) - pixels.min(axis=2) > 60).any(axis=1)
-    assert colourful[: len(colourful) // 3].any()  # the real icons stand on top
+    colorful = (pixels.max(axis=2) - pixels.min(axis=2) > 60).any(axis=1)
+    assert colorful[: len(colorful) // 3].any()  # the real icons stand on top
 
 
 def test_every_network_is_an_mlflow_run_nested_in_the_comparison_s(compared, shown, shared_project):
@@ -77,7 +77,7 @@ def test_every_network_is_an_mlflow_run_nested_in_the_comparison_s(compared, sho
     assert len(children) == 5
     for child in children:
         assert child.info.status == "FINISHED" and child.data.params["training.steps"] == "10"
-        assert {"training/loss", "evaluation/train/kid", "evaluation/train/top1_of_all"} <= child.data.metrics.keys()
+        assert {"training/loss", "evaluation/train/kid", "evaluation/train/retrieval_top1_all"} <= child.data.metrics.keys()
 
 
 def test_a_second_comparison_trains_nothing_and_says_the_same(compared, shown, shared_project, config):
@@ -88,7 +88,7 @@ def test_a_second_comparison_trains_nothing_and_says_the_same(compared, shown, s
 
 
 def test_a_recipe_without_unet_fails_in_one_clear_line(shared_project, compared):
-    recipe = {"name": "dit", "overrides": ["data.size=16", "network.patch=4"]}
+    recipe = {"name": "dit", "overrides": ["data.size=16", "network.patch_size=4"]}
     config = {"ops": OPS, "resources": {"recipe": {"config": recipe}}}
     result = shared_project.run("compare_architectures", config=config)
     (failure,) = result.get_step_failure_events()

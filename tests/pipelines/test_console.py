@@ -22,7 +22,7 @@ def _run(capsys, *assets, checks=()) -> list[str]:
     return [line.partition("  ")[2] or line for line in capsys.readouterr().out.splitlines()]  # without the time
 
 
-def test_messages_and_materialisations_and_nothing_else(capsys):
+def test_messages_and_materializations_and_nothing_else(capsys):
     @dg.asset(key=["icons", "noto"])
     def icons(context: dg.AssetExecutionContext):
         context.log.debug("not this")

@@ -66,7 +66,7 @@ def test_a_picture_is_decoded_at_most_twice_between_its_source_s_table_and_the_t
 def test_an_evaluation_and_another_training_break_no_run_between_its_steps(project, monkeypatch):
     """While a run is about to train, two processes evaluate the shipped model, and train another recipe on other icons."""
     # The names that the shipped model knows its icons by.
-    sources = {"sources": [{"name": "noto", "kind": "folder", "path": "icons", "licence": "CC0-1.0"}]}
+    sources = {"sources": [{"name": "noto", "kind": "folder", "path": "icons", "license": "CC0-1.0"}]}
     (project.root / "sources.yaml").write_text(yaml.safe_dump(sources))
     others = project.root / "others"
     write_icons(others / "icons", count=20)
@@ -116,7 +116,7 @@ def test_leftovers_of_the_former_layout_do_no_harm(project):
         digest = sha256_file(write_bytes(project.store.root / file, f"{asset} as it was".encode()))
         write_json(project.store.root / "artifacts" / f"{asset}.json", {"path": file, "digest": digest})
     alone = project.run(assets=["flow_checkpoint"])
-    assert "asset 'icon_dataset': never materialised" in failure_line(alone, "flow_checkpoint")
+    assert "asset 'icon_dataset': never materialized" in failure_line(alone, "flow_checkpoint")
     assert project.run(assets=["icons/mine", *PREPARED]).success
     assert all((project.store.root / file).read_bytes() == f"{asset} as it was".encode() for file, asset in old.items())
 

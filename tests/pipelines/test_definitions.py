@@ -21,7 +21,7 @@ ASSETS_BY_GROUP = {
     "ingest": {"icons/noto"},
     "prepare": {"normalized_icons", "captions", "caption_embeddings", "duplicates", "splits", "icon_dataset"},
     "train": {"flow_checkpoint", "finisher"},
-    "evaluate": {"judge", "evaluation", "sample_grid"},
+    "evaluate": {"caption_probe", "evaluation", "sample_grid"},
     "release": {"gate_decision", "registered_model"},
     "compare": {"architecture_comparison"},
 }
@@ -130,10 +130,10 @@ def test_the_comparison_has_a_job_of_its_own_that_makes_no_asset_of_the_deployme
     assert graph.get(COMPARISON).automation_condition is None and not graph.get(COMPARISON).parent_keys
 
 
-def test_who_judges_is_an_input_of_what_is_judged():
+def test_the_caption_probe_is_an_input_of_the_evaluation():
     (evaluation,) = [a for a in defs().assets if isinstance(a, dg.AssetsDefinition) and dg.AssetKey("evaluation") in a.keys]
-    assert evaluation.keys_by_input_name["judge"] == dg.AssetKey("judge")
-    assert not evaluation.op.input_dict["judge"].dagster_type.is_nothing
+    assert evaluation.keys_by_input_name["caption_probe"] == dg.AssetKey("caption_probe")
+    assert not evaluation.op.input_dict["caption_probe"].dagster_type.is_nothing
 
 
 def test_the_gate_comes_before_the_registry(graph):

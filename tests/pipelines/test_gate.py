@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 
 GOOD, BAD = {"steps": 300, "learning_rate": 3e-3}, {"steps": 1}  # trainings
 DATA = {"size": 16, "split": {"validation": 0.05, "unseen_concept": 0.7}}  # nothing is compared on fewer than 16 held-out icons
-STRICT = {"rules": [{"metric": "top1_of_all", "split": "train", "min": 1.1}]}  # more than can be
-WAIVED = {"rules": [{"metric": "near_share", "split": "unseen_concept", "waived": "thirty icons"}]}
+STRICT = {"rules": [{"metric": "retrieval_top1_all", "split": "train", "min": 1.1}]}  # more than can be
+WAIVED = {"rules": [{"metric": "near_copy_rate", "split": "unseen_concept", "waived": "thirty icons"}]}
 FRESH = {"ops": {"flow_checkpoint": {"config": {"fresh": True}}}}
 
 
@@ -69,7 +69,7 @@ def test_a_model_that_breaks_a_rule_is_not_registered_but_shows_what_it_drew(ref
     check = _check(refused, "meets_thresholds")
     assert not refused.success and not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
     assert {"evaluation", "sample_grid", "gate_decision"} <= _made(refused) and "registered_model" not in _made(refused)
-    assert check.description.startswith("refused: not good enough to be registered: top1_of_all of trained icons: ")
+    assert check.description.startswith("refused: not good enough to be registered: retrieval_top1_all of trained icons: ")
 
 
 def test_numbers_rules_and_outcome_stand_in_the_decision_and_its_checks(refused):
@@ -77,7 +77,7 @@ def test_numbers_rules_and_outcome_stand_in_the_decision_and_its_checks(refused)
     assert (shown["outcome"], shown["compared_with"]) == ("refused", "no champion")
     for records in (shown["rules"].records, _check(refused, "meets_thresholds").metadata["rules"].value.records):
         (row,) = (record.data for record in records)
-        assert (row["metric"], row["icons"], row["limit"], row["outcome"]) == ("top1_of_all", "train", "1.1", "BROKEN")
+        assert (row["metric"], row["icons"], row["limit"], row["outcome"]) == ("retrieval_top1_all", "train", "1.1", "BROKEN")
 
 
 def test_another_recipe_does_not_let_the_same_checkpoint_through(refused_again, shared_project):
@@ -120,7 +120,7 @@ def test_a_refused_model_is_not_registered_by_materializing_the_registry_alone_u
     _run(project, {"steps": 20}, STRICT)
     alone = _run(project, {"steps": 20}, WAIVED, assets=["registered_model"])
     assert not alone.success
-    assert "not good enough to be registered: top1_of_all of trained icons" in failure_line(alone, "registered_model")
+    assert "not good enough to be registered: retrieval_top1_all of trained icons" in failure_line(alone, "registered_model")
     assert Tracking.of(project.store).client.search_registered_models() == []
 
 

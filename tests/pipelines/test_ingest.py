@@ -26,9 +26,9 @@ def three_sources(project):
     """`mine` and `other` are folders; `absent` is a file that isn't there yet."""
     write_folder_source(project.root / "other", count=10)
     entries = [
-        {"name": "mine", "kind": "folder", "path": str(project.icons), "licence": "CC0-1.0"},
+        {"name": "mine", "kind": "folder", "path": str(project.icons), "license": "CC0-1.0"},
         {"name": "absent", "kind": "bundled", "path": str(project.root / "absent.parquet")},
-        {"name": "other", "kind": "folder", "path": str(project.root / "other"), "licence": "MIT", "redistributable": False},
+        {"name": "other", "kind": "folder", "path": str(project.root / "other"), "license": "MIT", "redistributable": False},
     ]
     (project.root / "sources.yaml").write_text(yaml.safe_dump({"sources": entries}))
     return project
@@ -56,15 +56,15 @@ def test_one_failing_source_stops_no_other_and_says_why_and_a_second_run_reads_o
     }
 
 
-def test_the_ui_gets_groups_licences_quarantine_and_a_contact_sheet(three_sources):
+def test_the_ui_gets_groups_licenses_quarantine_and_a_contact_sheet(three_sources):
     broken = min(three_sources.icons.glob("*.png"))
     broken.write_bytes(b"")
     shown = metadata(three_sources.run("ingest", assets=["icons/mine"]), "icons/mine")
     assert (shown["dagster/row_count"], shown["quarantined"]) == (ICONS, 1)
     groups = [record.data for record in shown["icons by group"].records]
     assert sum(group["ok"] for group in groups) == ICONS - 1 and sum(group["quarantined"] for group in groups) == 1
-    (licence,) = [record.data for record in shown["licences"].records]
-    assert (licence["licence"], licence["redistributable"], licence["icons"]) == ("CC0-1.0", "yes", ICONS)
+    (license,) = [record.data for record in shown["licenses"].records]
+    assert (license["license"], license["redistributable"], license["icons"]) == ("CC0-1.0", "yes", ICONS)
     (set_aside,) = [record.data for record in shown["quarantine"].records]
     assert set_aside == {"id": f"mine/{broken.stem}", "reason": f"{broken.name}: empty file"}
     assert shown["preview"].startswith("![picture](data:image/webp;base64,") and Path(shown["preview file"]).exists()

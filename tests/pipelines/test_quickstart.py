@@ -35,7 +35,7 @@ ASSETS = {
     "icon_dataset",
     "flow_checkpoint",
     "finisher",
-    "judge",
+    "caption_probe",
     "evaluation",
     "sample_grid",
     "gate_decision",
@@ -51,7 +51,7 @@ def hashed() -> list[str]:
 
 @pytest.fixture(scope="module")
 def first(shared_project, hashed):
-    shared_project.write_recipe(finisher={"width": 8, "blocks": 1, "steps": 6, "batch_size": 4})
+    shared_project.write_recipe(finisher={"channels": 8, "blocks": 1, "steps": 6, "batch_size": 4})
     digest_of = files._file_digest
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "_file_digest", lambda file: hashed.append(Path(file.name).name) or digest_of(file))
@@ -124,7 +124,7 @@ def test_the_evaluation_shows_its_metrics(first, shared_project):
     report = EvaluationReport.read(load_artifact(shared_project.store, dg.AssetKey("evaluation")).path)
     shown = metadata(first, "evaluation")
     assert shown["train kid"] == pytest.approx(report.metrics[Split.TRAIN].kid)
-    assert {"kid", "top1_of_all", "copy_ratio"} <= {record.data["metric"] for record in shown["metrics"].records}
+    assert {"kid", "retrieval_top1_all", "copy_rate"} <= {record.data["metric"] for record in shown["metrics"].records}
 
 
 def test_a_second_run_changes_no_data_version(again, first_versions, shared_project):

@@ -67,7 +67,7 @@ def _started_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
     return instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
 
 
-def test_a_killed_run_is_cancelled_and_a_living_one_is_not(instance, tmp_path):
+def test_a_killed_run_is_canceled_and_a_living_one_is_not(instance, tmp_path):
     store, killed = Store(tmp_path), _started_run(instance)
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD_LOCK, str(tmp_path), killed.run_id], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True

@@ -29,9 +29,9 @@ def test_a_rule_may_be_about_any_score_of_the_report():
 
 def test_rules_may_be_about_held_out_icons():
     rule = load_recipe(
-        "laptop", ["evaluation.gate.rules=[{metric: judge_top5, split: unseen_style, min: 0.2}]"]
+        "laptop", ["evaluation.gate.rules=[{metric: caption_probe_top5, split: unseen_style, min: 0.2}]"]
     ).evaluation.gate.rules
-    assert rule == (GateRule(metric="judge_top5", split=Split.UNSEEN_STYLE, min=0.2),)
+    assert rule == (GateRule(metric="caption_probe_top5", split=Split.UNSEEN_STYLE, min=0.2),)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_the_names_of_former_releases_are_read_as_rules():
     gate = GateConfig.model_validate(FORMER)
     assert gate == GateConfig(
         rules=(
-            GateRule(metric="top1_of_all", split=Split.TRAIN, min=0.1),
+            GateRule(metric="retrieval_top1_all", split=Split.TRAIN, min=0.1),
             GateRule(metric="alpha_iou", split=Split.TRAIN, min=0.3),
-            GateRule(metric="near_share", split=Split.UNSEEN_CONCEPT, waived="thirty icons"),
+            GateRule(metric="near_copy_rate", split=Split.UNSEEN_CONCEPT, waived="thirty icons"),
         ),
         on_worse="fail",
     )
@@ -71,7 +71,7 @@ def test_the_shipped_weights_header_is_read_as_the_recipe_that_trained_them():
 @pytest.mark.parametrize(
     ("former", "words"),
     [
-        ("min_top1=0.9", "min_top1: of a former release; write rules: [{metric: top1_of_all, split: train, min: 0.9}]"),
+        ("min_top1=0.9", "min_top1: of a former release; write rules: [{metric: retrieval_top1_all, split: train, min: 0.9}]"),
         ("waived={max_kid: none}", "waived: of a former release; write the reason as waived into the rule"),
         ("compared=[train]", "compared: of a former release; remove it"),
     ],

@@ -4,10 +4,11 @@ from pydantic import Field, create_model
 
 from flowmodel.files import sha256_json
 from flowmodel.recipes.identity import DEFAULTS, identity
+from flowmodel.recipes.renamed import with_former_names
 from flowmodel.recipes.schema import (
     DataConfig,
     DiTConfig,
-    GreyscaleCnnConfig,
+    GrayscaleCnnConfig,
     ObjectiveConfig,
     SplitConfig,
     TrainingConfig,
@@ -21,7 +22,7 @@ def test_only_what_differs_from_the_defaults_and_a_network_s_kind_count():
     assert identity(UNetConfig()) == {"kind": "unet"}
     assert identity(DiTConfig(depth=2)) == {"kind": "dit", "depth": 2}
     assert identity(DataConfig(size=32, encoder="x"), ignore={"encoder"}) == {"size": 32}
-    networks = [UNetConfig(), DiTConfig(), GreyscaleCnnConfig()]
+    networks = [UNetConfig(), DiTConfig(), GrayscaleCnnConfig()]
     assert len({str(identity(network)) for network in networks}) == 3
 
 
@@ -31,9 +32,19 @@ def test_a_new_field_with_its_default_renames_nothing_and_another_value_does():
     assert identity(larger(size=32, trim_alpha=True)) != identity(DataConfig(size=32))
 
 
+def test_a_renamed_field_renames_nothing():
+    narrow = UNetConfig(patch_size=4, channels=(32,), blocks_per_level=1)
+    assert identity(narrow) == {"kind": "unet", "stem": 4, "widths": [32], "blocks": 1}
+    assert identity(GrayscaleCnnConfig(channels=8)) == {"kind": "greyscale_cnn", "width": 8}
+    assert identity(DataConfig(color="grayscale")) == {"colour": "greyscale"}
+    assert identity(TrainingConfig(grad_clip_norm=2.0, final_lr_frac=0.1)) == {"gradient_clip": 2.0, "final_learning_rate": 0.1}
+
+
 def _defaults() -> dict:
-    sections = (DataConfig, UNetConfig, DiTConfig, GreyscaleCnnConfig, ObjectiveConfig, TrainingConfig)
-    return {section.__name__: section().model_dump(mode="json") for section in sections}
+    sections = (DataConfig, UNetConfig, DiTConfig, GrayscaleCnnConfig, ObjectiveConfig, TrainingConfig)
+    names = (section.__name__.replace("Grayscale", "Greyscale") for section in sections)
+    former = (with_former_names(s().model_dump(mode="json"), s.renamed, s.renamed_values) for s in sections)
+    return dict(zip(names, former, strict=True))
 
 
 def test_a_default_that_changes_must_rename_what_was_made_with_the_old_one():

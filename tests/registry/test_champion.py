@@ -58,7 +58,9 @@ def test_what_made_a_version_champion_stays_readable_when_it_is_met_again(regist
 
 def test_a_decision_of_something_else_registers_nothing(decided, first, second, store, tmp_path):
     decision = decided(first)
-    strict = with_header(first, tmp_path / "strict", gate={"rules": [{"metric": "top1_of_all", "split": "train", "min": 1.0}]})
+    strict = with_header(
+        first, tmp_path / "strict", gate={"rules": [{"metric": "retrieval_top1_all", "split": "train", "min": 1.0}]}
+    )
     refused = decided(strict)
     assert refused.outcome == "refused"
     for candidate, changes, says in (

@@ -46,7 +46,7 @@ def test_a_decision_is_readable_in_the_run_and_registers_nothing(decided, first,
 
 
 def test_the_gate_is_that_of_the_recipe_that_trained_the_checkpoint(decided, first, tmp_path):
-    strict = {"rules": [{"metric": "top1_of_all", "split": "train", "min": 1.0}]}
+    strict = {"rules": [{"metric": "retrieval_top1_all", "split": "train", "min": 1.0}]}
     decision = decided(with_header(first, tmp_path / "strict", gate=strict))
     assert decision.outcome == "refused" and decision.gate.rules[0].min == 1.0
     assert decided(first).outcome == "champion"
@@ -122,7 +122,7 @@ def test_other_colors_are_no_reason_to_replace_the_champion(
     decided, registered, first, second, store, tiny_recipe, prepared, tmp_path
 ):
     values = tiny_recipe.model_dump(mode="json")
-    values["data"]["colour"] = "rgb"
+    values["data"]["color"] = "rgb"
     values["training"] |= {"steps": 2}
     recipe = parse_recipe(values, "test")
     opaque = train(recipe, prepare(recipe, prepared.store), tmp_path / "opaque").checkpoint

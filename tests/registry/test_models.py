@@ -74,8 +74,8 @@ def test_the_run_has_scores_report_recipe_and_grid_also_without_registering(reco
     assert {"recipe.yaml", "evaluation/metrics.json", "evaluation/sample_grid.png"} <= files
     metrics = run.client.get_run(run.run_id).data.metrics
     assert metrics["evaluation/train/kid"] == first.report.metrics[Split.TRAIN].kid
-    assert "evaluation/unseen_concept/top1_of_all" in metrics and "reference/real/train/kid" in metrics
-    assert metrics["evaluation/train/edge_sharpness"] != metrics["reference/real/train/edge_sharpness"]
+    assert "evaluation/unseen_concept/retrieval_top1_all" in metrics and "baselines/real/train/kid" in metrics
+    assert metrics["evaluation/train/edge_sharpness"] != metrics["baselines/real/train/edge_sharpness"]
     errors = first.report.prediction_error
     assert metrics["evaluation/prediction_error/validation/t0.95"] == errors[Split.VALIDATION][0.95]
     assert logged_values(run.tracking, run.run_id, "evaluation/metrics.json") == first.report.as_json()
@@ -119,7 +119,9 @@ def test_the_weights_are_uploaded_once_whatever_follows(recorded, registered, fi
 
 
 def test_a_refused_model_has_its_logged_model_and_no_version(recorded, registered, first, store, tmp_path):
-    strict = with_header(first, tmp_path / "strict", gate={"rules": [{"metric": "top1_of_all", "split": "train", "min": 1.0}]})
+    strict = with_header(
+        first, tmp_path / "strict", gate={"rules": [{"metric": "retrieval_top1_all", "split": "train", "min": 1.0}]}
+    )
     with pytest.raises(FlowmodelError, match="not good enough"):
         registered(strict)
     tracking = Tracking.of(store)

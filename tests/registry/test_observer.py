@@ -18,7 +18,7 @@ from flowmodel.files import read_json
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.observer import MlflowObserver, run_of_checkpoint
 from flowmodel.registry.origin import ENTRY_POINT
-from flowmodel.registry.runs import LICENCES, MANIFEST, RUN_FILE, TrainingRun
+from flowmodel.registry.runs import LICENSES, MANIFEST, RUN_FILE, TrainingRun
 from flowmodel.registry.tracking import Tracking
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.training.loop import train
@@ -53,7 +53,7 @@ def _history(store: Store, run_id: str, metric: str = "training/loss") -> list[i
 def test_every_hyper_parameter_is_there(run, tiny_recipe, prepared):
     params = run.data.params
     assert params["training.learning_rate"] == str(tiny_recipe.training.learning_rate)
-    assert params["network.widths"] == "[16, 32]" and params["data.split.seed"] == "0"
+    assert params["network.channels"] == "[16, 32]" and params["data.split.seed"] == "0"
     assert params["evaluation.gate.on_worse"] == "register" and params["sampling.solver"] == tiny_recipe.sampling.solver
     assert (
         int(params["parameters"]) > 1000
@@ -98,15 +98,15 @@ def test_the_data_set_is_an_input_with_its_digest(run, prepared):
     assert tags["mlflow.data.context"] == "training" and len(tags["sha256"]) == 64
 
 
-def test_the_licence_of_every_icon_travels_with_the_run(run, store, prepared):
+def test_the_license_of_every_icon_travels_with_the_run(run, store, prepared):
     client = Tracking.of(store).client
     manifest = pd.read_csv(client.download_artifacts(run.info.run_id, MANIFEST), keep_default_na=False)
     assert len(manifest) == int(run.data.params["trained_icons"]) and manifest["id"].is_unique
-    assert set(manifest["split"]) == {"train"} and set(manifest["licence"]) == {"Apache-2.0"}
-    (terms,) = pd.read_csv(client.download_artifacts(run.info.run_id, LICENCES)).to_dict("records")
-    assert (terms["source"], terms["licence"], terms["redistributable"]) == ("noto", "Apache-2.0", True)
+    assert set(manifest["split"]) == {"train"} and set(manifest["license"]) == {"Apache-2.0"}
+    (terms,) = pd.read_csv(client.download_artifacts(run.info.run_id, LICENSES)).to_dict("records")
+    assert (terms["source"], terms["license"], terms["redistributable"]) == ("noto", "Apache-2.0", True)
     assert (terms["origin"], terms["icons"]) == ("emoji-datasource-google 16.0.0", len(manifest))
-    assert (run.data.tags["licences"], run.data.tags["redistributable"]) == ("Apache-2.0", "true")
+    assert (run.data.tags["licenses"], run.data.tags["redistributable"]) == ("Apache-2.0", "true")
 
 
 def test_one_icon_that_may_not_be_passed_on_marks_the_whole_run(store, prepared, tmp_path):
@@ -114,22 +114,22 @@ def test_one_icon_that_may_not_be_passed_on_marks_the_whole_run(store, prepared,
 
     def one_of_apple(icons):
         frame = icons.to_pandas()
-        frame.loc[frame["id"] == trained[0], ["licence", "redistributable"]] = ["proprietary (Apple)", False]
+        frame.loc[frame["id"] == trained[0], ["license", "redistributable"]] = ["proprietary (Apple)", False]
         return pa.Table.from_pandas(frame, schema=icons.schema, preserve_index=False)
 
     dataset = with_icons(prepared.dataset, one_of_apple, Store(tmp_path / "store"))
     training = TrainingRun.open(Tracking.of(store), tmp_path, "with-apple")
     training.log_dataset(dataset, tuple(trained))
     tags = training.client.get_run(training.run_id).data.tags
-    assert (tags["licences"], tags["redistributable"]) == ("Apache-2.0, proprietary (Apple)", "false")
+    assert (tags["licenses"], tags["redistributable"]) == ("Apache-2.0, proprietary (Apple)", "false")
 
 
 def test_what_the_initial_weights_had_been_trained_on_marks_the_run_too(store, prepared, tmp_path):
     training = TrainingRun.open(Tracking.of(store), tmp_path, "fine-tuned")
     training.log_dataset(prepared.dataset, ("noto/2764",), (Terms("acme", "proprietary", False, "Acme 1.0"),))
     tags = training.client.get_run(training.run_id).data.tags
-    assert (tags["licences"], tags["redistributable"]) == ("Apache-2.0, proprietary", "false")
-    table = pd.read_csv(training.client.download_artifacts(training.run_id, LICENCES))
+    assert (tags["licenses"], tags["redistributable"]) == ("Apache-2.0, proprietary", "false")
+    table = pd.read_csv(training.client.download_artifacts(training.run_id, LICENSES))
     assert table[["source", "icons"]].to_numpy().tolist() == [["noto", 1], ["acme", 0]]
 
 
@@ -208,7 +208,7 @@ def test_a_finisher_has_its_curve_and_its_digest_in_the_run_once(store, tiny_fin
         run = run_of_checkpoint(Tracking.of(store), checkpoint, prepared.dataset)
     assert _history(store, run.run_id, "finisher/loss") == [step for step, _ in finisher.curve]
     logged = run.client.get_run(run.run_id).data
-    assert logged.tags["finisher_digest"] == finisher.digest and logged.params["finisher.width"] == "8"
+    assert logged.tags["finisher_digest"] == finisher.digest and logged.params["finisher.channels"] == "8"
 
 
 @pytest.mark.slow

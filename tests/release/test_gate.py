@@ -12,13 +12,20 @@ from flowmodel.release.gate import Champion, comparison_rules, decide
 from tests.reports import changed, report_of
 
 DIGEST = "d" * 64
-EQUAL = {"kid": (0.5, 0.5, 0.0, 0.0), "retrieval": (0.6, 0.6, 0.0, 0.0), "judge": (0.7, 0.7, 0.0, 0.0)}
+EQUAL = {"kid": (0.5, 0.5, 0.0, 0.0), "retrieval": (0.6, 0.6, 0.0, 0.0), "caption_probe": (0.7, 0.7, 0.0, 0.0)}
 
 
-def _report(unseen: dict | None = None, colour: str = "rgba", **trained: float) -> EvaluationReport:
-    train = {"kid": 0.10, "kid_low": 0.08, "kid_high": 0.12, "top1_of_all": 0.97, "judge_top1": 0.90, "alpha_iou": 0.8} | trained
-    held_out = {"kid": 0.40, "top1_of_all": 0.20, "near_share": 0.05} | (unseen or {})
-    return report_of({"train": train, "unseen_concept": held_out}, colour=colour)
+def _report(unseen: dict | None = None, color: str = "rgba", **trained: float) -> EvaluationReport:
+    train = {
+        "kid": 0.10,
+        "kid_low": 0.08,
+        "kid_high": 0.12,
+        "retrieval_top1_all": 0.97,
+        "caption_probe_top1": 0.90,
+        "alpha_iou": 0.8,
+    } | trained
+    held_out = {"kid": 0.40, "retrieval_top1_all": 0.20, "near_copy_rate": 0.05} | (unseen or {})
+    return report_of({"train": train, "unseen_concept": held_out}, color=color)
 
 
 def _gate(*rules: tuple, **fields) -> GateConfig:
@@ -37,7 +44,7 @@ def _decide(report: EvaluationReport, gate: GateConfig, champion: Champion | Non
 
 
 def test_without_rules_and_champion_everything_passes():
-    decision = _decide(_report(kid=99, top1_of_all=0), GateConfig())
+    decision = _decide(_report(kid=99, retrieval_top1_all=0), GateConfig())
     assert decision.outcome == "champion" and decision.reason.startswith("there is no champion") and decision.rules == ()
 
 
@@ -46,16 +53,16 @@ def test_without_rules_and_champion_everything_passes():
     [
         (("kid", "train", "max", 0.10), "champion"),
         (("kid", "train", "max", 0.09), "refused"),
-        (("top1_of_all", "train", "min", 0.97), "champion"),
-        (("top1_of_all", "train", "min", 0.98), "refused"),
-        (("near_share", "unseen_concept", "max", 0.05), "champion"),
-        (("near_share", "unseen_concept", "max", 0.04), "refused"),
+        (("retrieval_top1_all", "train", "min", 0.97), "champion"),
+        (("retrieval_top1_all", "train", "min", 0.98), "refused"),
+        (("near_copy_rate", "unseen_concept", "max", 0.05), "champion"),
+        (("near_copy_rate", "unseen_concept", "max", 0.04), "refused"),
         (("kid", "unseen_concept", "max", 0.39), "refused"),
         (("kid_high", "train", "max", 0.11), "refused"),
     ],
 )
 def test_a_rule_is_kept_up_to_its_limit_and_one_that_is_broken_is_enough(rule, outcome):
-    harmless = ("judge_top1", "train", "min", 0.1)
+    harmless = ("caption_probe_top1", "train", "min", 0.1)
     decision = _decide(_report(), _gate(harmless, rule))
     assert decision.outcome == outcome
     first, second = decision.rules
@@ -66,15 +73,15 @@ def test_a_rule_is_kept_up_to_its_limit_and_one_that_is_broken_is_enough(rule, o
 
 def test_what_was_not_measured_breaks_a_rule():
     report = changed(_report(), {"metrics.unseen_concept": None})
-    decision = _decide(report, _gate(("near_share", "unseen_concept", "max", 0.5)))
+    decision = _decide(report, _gate(("near_copy_rate", "unseen_concept", "max", 0.5)))
     assert decision.outcome == "refused" and "unseen concepts: not measured" in decision.reason
 
 
 def test_a_waiver_is_said_with_its_reason_in_the_decision():
-    decision = _decide(_report({"near_share": 1.0}), load_recipe("quickstart").evaluation.gate)
-    (waived,) = (rule for rule in decision.rules if rule.metric == "near_share")
+    decision = _decide(_report({"near_copy_rate": 1.0}), load_recipe("quickstart").evaluation.gate)
+    (waived,) = (rule for rule in decision.rules if rule.metric == "near_copy_rate")
     assert decision.outcome == "champion" and waived.kept is None and waived.value == 1.0
-    assert "the recipe waives that rule, because this recipe is meant to memorise its 200 icons" in waived.words
+    assert "the recipe waives that rule, because this recipe is meant to memorize its 200 icons" in waived.words
     assert waived.words in decision.lines
 
 
@@ -83,7 +90,7 @@ def test_a_model_that_is_shown_to_be_worse_in_nothing_replaces_the_champion():
     assert (decision.outcome, decision.champion) == ("champion", "7")
     assert decision.reason == "nothing is worse than the champion's, version 7"
     assert [(rule.metric, rule.against, rule.kept) for rule in decision.rules] == [
-        (metric, "champion", True) for metric in ("kid", "retrieval", "judge")
+        (metric, "champion", True) for metric in ("kid", "retrieval", "caption_probe")
     ]
 
 
@@ -96,7 +103,7 @@ def test_a_model_that_is_shown_to_be_worse_in_nothing_replaces_the_champion():
         ({"kid": (0.01, -0.01, 0.0, 0.02)}, "challenger"),  # the champion's is as good as can be
         ({"retrieval": (0.6, 0.6, -0.1, 0.1)}, "champion"),
         ({"retrieval": (0.6, 0.6, -0.11, 0.2)}, "challenger"),
-        ({"judge": (0.4, 0.7, -0.4, -0.2)}, "challenger"),
+        ({"caption_probe": (0.4, 0.7, -0.4, -0.2)}, "challenger"),
     ],
 )
 def test_the_worse_end_of_the_interval_must_lie_within_the_tolerance(scores, outcome):
@@ -108,13 +115,13 @@ def test_the_worse_end_of_the_interval_must_lie_within_the_tolerance(scores, out
 
 
 def test_the_recipe_says_how_much_worse_is_tolerated():
-    slightly_worse = _champion(judge=(0.68, 0.7, -0.05, 0.01))
+    slightly_worse = _champion(caption_probe=(0.68, 0.7, -0.05, 0.01))
     assert _decide(_report(), GateConfig(tolerance=0.05), slightly_worse).outcome == "champion"
     assert _decide(_report(), GateConfig(tolerance=0.04), slightly_worse).outcome == "challenger"
 
 
 def test_rules_come_before_the_champion():
-    decision = _decide(_report(), _gate(("top1_of_all", "train", "min", 0.99)), _champion(kid=(0.1, 5.0, -5.0, -4.0)))
+    decision = _decide(_report(), _gate(("retrieval_top1_all", "train", "min", 0.99)), _champion(kid=(0.1, 5.0, -5.0, -4.0)))
     assert decision.outcome == "refused" and all(rule.against == "recipe" for rule in decision.rules)
 
 
@@ -130,7 +137,7 @@ def test_a_decision_can_be_read_as_table_and_markdown():
     gate = GateConfig(
         rules=[
             {"metric": "kid", "split": "train", "max": 1.0},
-            {"metric": "top1_of_all", "split": "train", "waived": "a test"},
+            {"metric": "retrieval_top1_all", "split": "train", "waived": "a test"},
         ]
     )
     decision = _decide(_report(kid=0.5), gate, _champion(kid=(0.9, 0.5, 0.2, 0.6)))
@@ -138,7 +145,7 @@ def test_a_decision_can_be_read_as_table_and_markdown():
     assert rows["recipe", "kid"] | {"in words": ""} == {
         "against": "recipe", "metric": "kid", "icons": "train", "value": "0.5", "limit": "1", "outcome": "kept", "in words": ""
     }  # fmt: skip
-    assert rows["recipe", "top1_of_all"]["outcome"] == "says nothing"
+    assert rows["recipe", "retrieval_top1_all"]["outcome"] == "says nothing"
     assert rows["champion", "kid"]["outcome"] == "BROKEN" and rows["champion", "kid"]["value"] == "0.4 (0.2 to 0.6)"
     lines = decision.markdown.splitlines()
     assert lines[0].startswith("**challenger**: not shown to be as good as the champion") and len(lines) == 4 + len(

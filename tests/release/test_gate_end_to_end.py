@@ -27,17 +27,17 @@ from flowmodel.training.loop import train
 pytestmark = pytest.mark.slow
 
 FEW, ALL = 16, 0  # icons to train on (13 of the 16, as 3 are held out), or all
-NO_COPIES = [{"metric": "near_share", "split": "unseen_concept", "max": 0.3}]  # as in the recipe `laptop`
+NO_COPIES = [{"metric": "near_copy_rate", "split": "unseen_concept", "max": 0.3}]  # as in the recipe `laptop`
 SETTINGS = (
     "data.size=16",
-    "network.stem=2",
-    "network.widths=[32, 64]",
-    "network.blocks=1",
-    "network.embedding_width=64",
+    "network.patch_size=2",
+    "network.channels=[32, 64]",
+    "network.blocks_per_level=1",
+    "network.embedding_dim=64",
     "training.batch_size=16",
     "training.warmup_steps=10",
     "training.checkpoint_every=1000",
-    "training.grid_every=1000",
+    "training.sample_every=1000",
     "training.ema_snapshots=4",
     "training.validation.every=0",
     "training.device=cpu",
@@ -119,22 +119,22 @@ def _judged_by(model: Model, rules: list[dict[str, Any]], folder: Path) -> Model
 STEPS = 300
 
 
-def test_a_model_trained_to_memorise_is_flagged_and_not_registered(trained, released, tmp_path):
+def test_a_model_trained_to_memorize_is_flagged_and_not_registered(trained, released, tmp_path):
     model = trained(FEW, STEPS)
-    unseen, real = (rows[Split.UNSEEN_CONCEPT] for rows in (model.report.metrics, model.report.reference.real))
-    assert unseen.near_share > 0.5 > 2 * real.near_share
-    assert unseen.auth_pct < 20
+    unseen, real = (rows[Split.UNSEEN_CONCEPT] for rows in (model.report.metrics, model.report.baselines.real))
+    assert unseen.near_copy_rate > 0.5 > 2 * real.near_copy_rate
+    assert unseen.authentic_rate < 0.2
     assert model.report.score(Split.VALIDATION, "loss") > 10 * model.report.score(Split.TRAIN, "loss")
-    with pytest.raises(FlowmodelError, match=r"near_share of unseen concepts: 0.*must be at most 0\.3: NO"):
+    with pytest.raises(FlowmodelError, match=r"near_copy_rate of unseen concepts: 0.*must be at most 0\.3: NO"):
         released(_judged_by(model, NO_COPIES, tmp_path))
     assert Tracking.of(Store(tmp_path / "store")).client.search_registered_models() == []
 
 
 def test_real_icons_that_nobody_trained_on_are_not_flagged(trained):
     report = trained(FEW, STEPS).report
-    real = report.reference.real
+    real = report.baselines.real
     for split in (Split.VALIDATION, Split.UNSEEN_CONCEPT):
-        assert real[split].near_share < 0.2 and real[split].copy_ratio == 0 and real[split].auth_pct > 50
+        assert real[split].near_copy_rate < 0.2 and real[split].copy_rate == 0 and real[split].authentic_rate > 0.5
     drawn_by_a_person = report.model_copy(update={"metrics": report.metrics | {Split.UNSEEN_CONCEPT: real[Split.UNSEEN_CONCEPT]}})
     gate = load_recipe("laptop").evaluation.gate.model_validate({"rules": NO_COPIES})
     decision = decide(drawn_by_a_person, "d" * 64, gate, None)
@@ -151,14 +151,14 @@ def test_a_random_model_is_refused_by_the_quickstart_s_gate(trained, scored, rel
     gate = load_recipe("quickstart").evaluation.gate.model_dump(mode="json")
     recipe = template.header.recipe | {"evaluation": template.header.recipe["evaluation"] | {"gate": gate}}
     model = scored(save_checkpoint(tmp_path / FINAL, tensors, replace(template.header, step=0, recipe=recipe)))
-    with pytest.raises(FlowmodelError, match=r"top1_of_all of trained icons: .*must be at least 0\.8: NO"):
+    with pytest.raises(FlowmodelError, match=r"retrieval_top1_all of trained icons: .*must be at least 0\.8: NO"):
         released(model)
 
 
 def test_a_model_that_knows_a_few_icons_by_heart_does_not_replace_one_that_draws_thousands(trained, released, tmp_path):
     generalist, memorizer = trained(ALL, STEPS), trained(FEW, STEPS)
     # On its own training icons it would have won.
-    assert memorizer.report.score(Split.TRAIN, "top1_of_all") > generalist.report.score(Split.TRAIN, "top1_of_all")
+    assert memorizer.report.score(Split.TRAIN, "retrieval_top1_all") > generalist.report.score(Split.TRAIN, "retrieval_top1_all")
     assert released(generalist).aliases == ("champion",)
     made = released(memorizer)
     assert made.aliases == ("challenger",)

@@ -109,7 +109,7 @@ def test_with_too_few_icons_left_nothing_is_compared(compared, changed, real, ti
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        ({"colour": "rgb"}, "draws rgba, the champion rgb"),
+        ({"color": "rgb"}, "draws rgba, the champion rgb"),
         ({"size": 32}, "draws 16 pixels, the champion 32"),
     ],
 )

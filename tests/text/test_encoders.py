@@ -26,7 +26,7 @@ def test_the_encoder_says_what_it_is(minilm: MiniLm) -> None:
     assert (minilm.name, minilm.digest, minilm.width) == ("minilm", MINILM_DIGEST, 384)
 
 
-def test_vectors_are_normalised_and_every_token_is_kept(minilm: MiniLm) -> None:
+def test_vectors_are_normalized_and_every_token_is_kept(minilm: MiniLm) -> None:
     encoded = minilm.encode(["red heart", "a", "person riding a bicycle up a mountain, bike, cyclist"])
     assert encoded.pooled_BD.shape == (3, 384)
     assert encoded.pooled_BD.dtype == np.float32
@@ -35,7 +35,7 @@ def test_vectors_are_normalised_and_every_token_is_kept(minilm: MiniLm) -> None:
     assert {tokens.dtype for tokens in encoded.tokens} == {np.dtype(np.float16)}
 
 
-def test_pooled_is_the_normalised_mean_of_the_tokens(minilm: MiniLm) -> None:
+def test_pooled_is_the_normalized_mean_of_the_tokens(minilm: MiniLm) -> None:
     encoded = minilm.encode(["red heart", "fire engine with a very long ladder"])
     for pooled, tokens in zip(encoded.pooled_BD, encoded.tokens, strict=True):
         mean = tokens.astype(np.float32).mean(axis=0)

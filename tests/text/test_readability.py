@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from flowmodel.data.captions import build_captions
-from flowmodel.data.normalize import normalise_icons
+from flowmodel.data.normalize import normalize_icons
 from flowmodel.errors import FlowmodelError
 from flowmodel.store import Store
 from flowmodel.tables import CAPTIONS
@@ -66,7 +66,7 @@ def test_languages_with_an_alphabet_that_the_encoder_knows_are_taken() -> None:
 
 def test_emoji_in_names_and_own_captions_become_their_names(tmp_path: Path) -> None:
     rows = [icon_row("a", name="🐌", captions=["a 🐌 in the ☔️"]), icon_row("b", name="🪁")]
-    table = normalise_icons({"test": write_icons(tmp_path / "i.parquet", rows)}, 16, tmp_path / "n.parquet").path
+    table = normalize_icons({"test": write_icons(tmp_path / "i.parquet", rows)}, 16, tmp_path / "n.parquet").path
     captions = CAPTIONS.read(build_captions(table, tmp_path / "c.parquet").path)
     assert captions.set_index("caption_id")["text"].loc[["test/a#name", "test/b#name", "test/a#own-0"]].tolist() == [
         "snail",

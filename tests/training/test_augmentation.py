@@ -9,8 +9,8 @@ from flowmodel.nets import TextCondition
 from flowmodel.recipes.schema import AugmentationConfig
 from flowmodel.training.augmentation import _move, augment
 
-GROUND = {"rgba": -1.0, "rgb": 1.0, "greyscale": 1.0}
-CHANNELS = {"rgba": 4, "rgb": 3, "greyscale": 1}
+GROUND = {"rgba": -1.0, "rgb": 1.0, "grayscale": 1.0}
+CHANNELS = {"rgba": 4, "rgb": 3, "grayscale": 1}
 
 
 def _text(batch: int) -> TextCondition:
@@ -21,8 +21,8 @@ def _pictures(batch: int, channels: int = 4) -> torch.Tensor:
     return torch.rand(batch, channels, 16, 16, generator=torch.Generator().manual_seed(7)) * 2 - 1
 
 
-def _augmented(x_BCHW: torch.Tensor, config: AugmentationConfig, colour="rgba", seed: int = 0):
-    moved_BCHW, text = augment(x_BCHW, _text(len(x_BCHW)), config, colour, torch.Generator().manual_seed(seed))
+def _augmented(x_BCHW: torch.Tensor, config: AugmentationConfig, color="rgba", seed: int = 0):
+    moved_BCHW, text = augment(x_BCHW, _text(len(x_BCHW)), config, color, torch.Generator().manual_seed(seed))
     return moved_BCHW, text.augmentation_BA
 
 
@@ -37,7 +37,7 @@ def test_a_label_of_zeros_means_an_untouched_picture_and_any_other_a_moved_one()
 
 def test_labels_are_as_wide_as_the_recipe_says():
     config = AugmentationConfig(probability=1.0, scale=0.4, aspect=0.2, translation=0.1)
-    _, label_BA = _augmented(_pictures(4000, channels=1), config, "greyscale")
+    _, label_BA = _augmented(_pictures(4000, channels=1), config, "grayscale")
     assert torch.allclose(label_BA.std(dim=0), torch.tensor([0.4, 0.2, 0.1, 0.1]), rtol=0.05)
     assert label_BA.mean(dim=0).abs().max() < 0.02
 
@@ -55,17 +55,17 @@ def test_what_is_moved_depends_on_the_generator_alone():
     assert not torch.equal(first[1], other[1])
 
 
-@pytest.mark.parametrize("colour", ["rgba", "rgb", "greyscale"])
-def test_what_comes_into_the_picture_is_ground(colour):
-    blank_BCHW = torch.full((32, CHANNELS[colour], 16, 16), GROUND[colour])
-    moved_BCHW, _ = _augmented(blank_BCHW, AugmentationConfig(probability=1.0, translation=0.5, scale=1.0), colour)
+@pytest.mark.parametrize("color", ["rgba", "rgb", "grayscale"])
+def test_what_comes_into_the_picture_is_ground(color):
+    blank_BCHW = torch.full((32, CHANNELS[color], 16, 16), GROUND[color])
+    moved_BCHW, _ = _augmented(blank_BCHW, AugmentationConfig(probability=1.0, translation=0.5, scale=1.0), color)
     assert torch.equal(moved_BCHW, blank_BCHW)
     # A full picture made half as large, or shifted by half: the rest is ground.
-    full_BCHW = torch.full((2, CHANNELS[colour], 16, 16), 0.5)
+    full_BCHW = torch.full((2, CHANNELS[color], 16, 16), 0.5)
     moves_BA = torch.tensor([[-1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.5, 0.0]])
-    small_CHW, right_CHW = _move(full_BCHW, moves_BA, GROUND[colour])
-    assert (small_CHW[:, :3] == GROUND[colour]).all() and torch.allclose(small_CHW[:, 5:11, 5:11], torch.tensor(0.5))
-    assert (right_CHW[:, :, :8] == GROUND[colour]).all() and torch.allclose(right_CHW[:, :, 8:], torch.tensor(0.5))
+    small_CHW, right_CHW = _move(full_BCHW, moves_BA, GROUND[color])
+    assert (small_CHW[:, :3] == GROUND[color]).all() and torch.allclose(small_CHW[:, 5:11, 5:11], torch.tensor(0.5))
+    assert (right_CHW[:, :, :8] == GROUND[color]).all() and torch.allclose(right_CHW[:, :, 8:], torch.tensor(0.5))
 
 
 @given(right=st.integers(-4, 4), down=st.integers(-4, 4))
@@ -90,8 +90,8 @@ def test_scale_and_aspect_are_powers_of_two_of_the_size():
     assert extent(wide) == (16, 4)
 
 
-def test_premultiplied_colours_stay_below_their_alpha():
+def test_premultiplied_colors_stay_below_their_alpha():
     alpha_B1HW = torch.rand(16, 1, 16, 16, generator=torch.Generator().manual_seed(3))
-    colour_B3HW = alpha_B1HW * torch.rand(16, 3, 16, 16, generator=torch.Generator().manual_seed(4))
-    moved_BCHW, _ = _augmented(torch.cat([colour_B3HW, alpha_B1HW], dim=1) * 2 - 1, AugmentationConfig(probability=1.0))
+    color_B3HW = alpha_B1HW * torch.rand(16, 3, 16, 16, generator=torch.Generator().manual_seed(4))
+    moved_BCHW, _ = _augmented(torch.cat([color_B3HW, alpha_B1HW], dim=1) * 2 - 1, AugmentationConfig(probability=1.0))
     assert (moved_BCHW[:, :3] <= moved_BCHW[:, 3:] + 1e-6).all()

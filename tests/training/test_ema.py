@@ -22,7 +22,7 @@ def test_average_weighs_step_t_by_t_to_the_gamma():
         weights.append(step ** exponent_of(0.1))
         average.update(step)
     expected = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
-    # The recursion is a discretisation of the integral: close, not equal.
+    # The recursion is a discretization of the integral: close, not equal.
     assert torch.allclose(average.state()["weight"].double(), expected, atol=0.01)
 
 

@@ -21,7 +21,7 @@ from flowmodel.training.pairs import BATCH, Pairs, draw_pairs
 from tests.conftest import FINISHER
 
 CPU = DevicePolicy.choose("cpu")
-SMALL = FinisherConfig(width=32, blocks=2, steps=300)
+SMALL = FinisherConfig(channels=32, blocks=2, steps=300)
 
 
 def degraded(real_N4HW: torch.Tensor, seed: int) -> torch.Tensor:
@@ -99,10 +99,10 @@ def _first(pairs: Pairs) -> Pairs:
 def test_it_begins_with_the_weights_that_it_is_given(real_N4HW, tmp_path):
     pairs = degraded_pairs(real_N4HW[:16])
     earlier = train_finisher(FINISHER, pairs, CPU, tmp_path / "earlier").weights
-    still = FINISHER.model_copy(update={"learning_rate": 1e-30, "init": "earlier.safetensors"})
+    still = FINISHER.model_copy(update={"learning_rate": 1e-30, "init_from": "earlier.safetensors"})
     begun = train_finisher(still, pairs, CPU, tmp_path / "later", initial=earlier).weights
     assert all(torch.equal(begun[name], value) for name, value in earlier.items())
-    with pytest.raises(FlowmodelError, match=r"finisher.init: the weights in earlier.safetensors are of another width"):
+    with pytest.raises(FlowmodelError, match=r"finisher.init_from: earlier.safetensors has other channels"):
         train_finisher(still.model_copy(update={"width": 16}), pairs, CPU, tmp_path / "wider", initial=earlier)
 
 

@@ -49,7 +49,9 @@ def test_it_is_trained_once_and_anew_where_the_section_differs(tiny_training, ti
     assert first.checkpoint.digest == again.checkpoint.digest == tiny_finished.checkpoint.digest
     longer = recipe.model_copy(update={"finisher": FINISHER.model_copy(update={"steps": 14})})
     assert finish(longer, generator, dataset).trained_now
-    begun = recipe.model_copy(update={"finisher": FINISHER.model_copy(update={"init": str(tmp_path / "earlier.safetensors")})})
+    begun = recipe.model_copy(
+        update={"finisher": FINISHER.model_copy(update={"init_from": str(tmp_path / "earlier.safetensors")})}
+    )
     shutil.copy(tiny_finished.checkpoint.path, tmp_path / "earlier.safetensors")
     later = finish(begun, generator, dataset).checkpoint
     assert later.header.finisher.curve[-1][1] < first.checkpoint.header.finisher.curve[-1][1]
@@ -77,6 +79,6 @@ def test_killed_it_ends_with_the_same_file(tiny_training, tiny_finished, generat
 
 
 def test_initial_weights_without_a_finisher_are_named(tiny_training, tiny_finished, generator):
-    config = FINISHER.model_copy(update={"init": str(tiny_training.checkpoint.path)})
-    with pytest.raises(FlowmodelError, match=r"finisher\.init: .*final\.safetensors holds no finisher"):
+    config = FINISHER.model_copy(update={"init_from": str(tiny_training.checkpoint.path)})
+    with pytest.raises(FlowmodelError, match=r"finisher\.init_from: .*final\.safetensors holds no finisher"):
         finish(tiny_finished.recipe.model_copy(update={"finisher": config}), generator, tiny_training.dataset)

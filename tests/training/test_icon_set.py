@@ -8,7 +8,7 @@ import torch
 from flowmodel.data.captions import build_captions
 from flowmodel.data.dataset import write_dataset
 from flowmodel.data.duplicates import find_duplicates
-from flowmodel.data.normalize import normalise_icons
+from flowmodel.data.normalize import normalize_icons
 from flowmodel.data.splits import assign_splits
 from flowmodel.model.device import DevicePolicy
 from flowmodel.recipes.schema import DataConfig, SplitConfig
@@ -22,12 +22,12 @@ def test_an_icon_without_a_caption_in_the_recipe_s_languages_is_trained_on_with_
     store = Store(tmp_path)
     rows = [icon_row("1f600", name="grinning face"), icon_row("mine", name="my logo"), icon_row("own", captions=["Mein Stern"])]
     data = DataConfig(size=16, languages=("de",), captions=("name", "own"), split=SplitConfig(validation=0, unseen_concept=0))
-    normalised = normalise_icons({"test": write_icons(tmp_path / "i.parquet", rows)}, 16, tmp_path / "n.parquet")
-    captions = build_captions(normalised.path, tmp_path / "c.parquet", {}, data.captions, data.languages)
+    normalized = normalize_icons({"test": write_icons(tmp_path / "i.parquet", rows)}, 16, tmp_path / "n.parquet")
+    captions = build_captions(normalized.path, tmp_path / "c.parquet", {}, data.captions, data.languages)
     embeddings = embed_captions(captions.path, "minilm", store, tmp_path / "e.parquet").artifact
-    pairs = find_duplicates(normalised.path, tmp_path / "d.parquet")
-    splits = assign_splits(normalised.path, pairs.path, data.split, tmp_path / "s.parquet")
-    files = {"icons": normalised, "captions": captions, "splits": splits}
+    pairs = find_duplicates(normalized.path, tmp_path / "d.parquet")
+    splits = assign_splits(normalized.path, pairs.path, data.split, tmp_path / "s.parquet")
+    files = {"icons": normalized, "captions": captions, "splits": splits}
     dataset = write_dataset(store, data, files, embeddings)
 
     icons = load_icon_set(dataset, data, DevicePolicy.choose("cpu"), ["test/1f600", "test/mine", "test/own"])

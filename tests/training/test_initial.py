@@ -17,7 +17,7 @@ from tests.training.helpers import changed
 @pytest.fixture
 def fine_tuned(tiny_recipe, tiny_training):
     """A recipe that starts from the tiny training's weights."""
-    return changed(tiny_recipe, training={"init": str(tiny_training.checkpoint.path), "steps": 5, "learning_rate": 1e-4})
+    return changed(tiny_recipe, training={"init_from": str(tiny_training.checkpoint.path), "steps": 5, "learning_rate": 1e-4})
 
 
 def test_it_begins_with_the_averaged_weights(fine_tuned, tiny_training, prepared):
@@ -28,7 +28,7 @@ def test_it_begins_with_the_averaged_weights(fine_tuned, tiny_training, prepared
 
 
 def test_it_learns_on_from_where_the_other_has_ended(fine_tuned, prepared, tmp_path):
-    scratch = changed(fine_tuned, training={"init": None})
+    scratch = changed(fine_tuned, training={"init_from": None})
     losses = {}
     for name, recipe in (("from weights", fine_tuned), ("from nothing", scratch)):
         header = read_header(train(recipe, prepared.dataset, tmp_path / name).checkpoint.path)
@@ -41,18 +41,18 @@ def test_the_training_is_named_by_the_weights_and_not_by_where_they_lie(
 ):
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(tiny_training.checkpoint.path.read_bytes())
-    moved = changed(fine_tuned, training={"init": str(copy)})
+    moved = changed(fine_tuned, training={"init_from": str(copy)})
     own = training_digest(fine_tuned, prepared.dataset)
     assert training_digest(moved, prepared.dataset) == own
-    assert training_digest(changed(fine_tuned, training={"init": None}), prepared.dataset) != own
+    assert training_digest(changed(fine_tuned, training={"init_from": None}), prepared.dataset) != own
     assert training_folder(tiny_training.store, fine_tuned, prepared.dataset).name.endswith(own[:12])
 
 
 @pytest.mark.parametrize(
     ("sections", "complaint"),
     [
-        ({"network": {"widths": [32, 32]}}, r"trained with network\.widths \[16, 32\], this recipe has \[32, 32\]"),
-        ({"data": {"colour": "rgb"}}, r"trained with data\.colour rgba, this recipe has rgb"),
+        ({"network": {"channels": [32, 32]}}, r"trained with network\.channels \[16, 32\], this recipe has \[32, 32\]"),
+        ({"data": {"color": "rgb"}}, r"trained with data\.color rgba, this recipe has rgb"),
         ({"objective": {"prediction": "velocity"}}, r"trained with objective\.prediction data, this recipe has velocity"),
     ],
 )
@@ -64,7 +64,7 @@ def test_weights_of_another_make_are_refused(fine_tuned, prepared, tmp_path, sec
 
 def test_pictures_may_be_larger_where_the_stem_is_so_too(fine_tuned, tiny_training, tmp_path):
     store = Store(tmp_path / "store")
-    larger = changed(fine_tuned, data={"size": 32}, network={"stem": 4})
+    larger = changed(fine_tuned, data={"size": 32}, network={"patch_size": 4})
     dataset = prepare(larger, store)
     state = TrainingState(larger, dataset, "digest")
     weights = tiny_training.checkpoint.tensors("ema.")
@@ -73,22 +73,22 @@ def test_pictures_may_be_larger_where_the_stem_is_so_too(fine_tuned, tiny_traini
     assert all(
         torch.equal(parameter, weights[name]) for name, parameter in state.network.named_parameters() if name not in resized
     )
-    with pytest.raises(FlowmodelError, match=r"trained with network\.stem 2, this recipe has 4"):
+    with pytest.raises(FlowmodelError, match=r"trained with network\.patch_size 2, this recipe has 4"):
         train(changed(larger, data={"size": 16}), dataset, tmp_path / "training")
 
 
 def test_pictures_may_be_larger_where_the_network_has_a_level_more(fine_tuned, tiny_training, tmp_path):
-    deeper = changed(fine_tuned, data={"size": 32}, network={"widths": [16, 16, 32]})
+    deeper = changed(fine_tuned, data={"size": 32}, network={"channels": [16, 16, 32]})
     dataset = prepare(deeper, Store(tmp_path / "store"))
     own = dict(TrainingState(deeper, dataset, "digest").network.named_parameters())
-    untrained = dict(TrainingState(changed(deeper, training={"init": None}), dataset, "digest").network.named_parameters())
+    untrained = dict(TrainingState(changed(deeper, training={"init_from": None}), dataset, "digest").network.named_parameters())
     weights = tiny_training.checkpoint.tensors("ema.")
     outer = ("stem", "head", "head_norm", "down.0", "downsample.0", "up.2", "upsample.1")
     for name, parameter in own.items():
         is_new = name.startswith(tuple(f"{part}." for part in outer))
         given = re.sub(r"^(down|downsample)\.(\d)", lambda found: f"{found[1]}.{int(found[2]) - 1}", name)
         assert torch.equal(parameter, untrained[name] if is_new else weights[given]), name
-    with pytest.raises(FlowmodelError, match=r"trained with network\.widths \[16, 32\], this recipe has \[16, 16, 32\]"):
+    with pytest.raises(FlowmodelError, match=r"trained with network\.channels \[16, 32\], this recipe has \[16, 16, 32\]"):
         train(changed(deeper, data={"size": 16}), dataset, tmp_path / "training")
 
 
@@ -97,10 +97,12 @@ def test_dropout_may_differ(fine_tuned, prepared, tmp_path):
 
 
 def test_what_is_no_finished_checkpoint_is_refused(fine_tuned, prepared, tmp_path):
-    recipe = changed(fine_tuned, training={"init": str(tmp_path / "nowhere.safetensors")})
+    recipe = changed(fine_tuned, training={"init_from": str(tmp_path / "nowhere.safetensors")})
     with pytest.raises(FlowmodelError, match=r"nowhere\.safetensors: no such checkpoint"):
         train(recipe, prepared.dataset, tmp_path / "training")
-    TrainingState(changed(fine_tuned, training={"init": None}), prepared.dataset, "digest").save(tmp_path / "step.safetensors", 1)
-    recipe = changed(fine_tuned, training={"init": str(tmp_path / "step.safetensors")})
+    TrainingState(changed(fine_tuned, training={"init_from": None}), prepared.dataset, "digest").save(
+        tmp_path / "step.safetensors", 1
+    )
+    recipe = changed(fine_tuned, training={"init_from": str(tmp_path / "step.safetensors")})
     with pytest.raises(FlowmodelError, match=r"step\.safetensors holds no averaged weights of a finished training"):
         train(recipe, prepared.dataset, tmp_path / "training")

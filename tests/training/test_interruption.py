@@ -96,7 +96,7 @@ def test_a_real_lack_of_memory_leaves_a_checkpoint_of_the_step_before(tiny_recip
     command = worker(prepared.dataset.folder, tmp_path, *OVERRIDES, before=_LACK_OF_MEMORY)
     process = subprocess.run(command, env=ONE_THREAD, stderr=subprocess.PIPE, text=True, check=False)
     assert process.returncode == os.EX_TEMPFAIL, process.stderr
-    assert "out of memory after step 22 on cpu; continue with a larger training.accumulate (now 1" in process.stderr
+    assert "out of memory after step 22 on cpu; continue with a larger training.grad_accum_steps (now 1" in process.stderr
     assert step_checkpoints(tmp_path)[-1][0] == 22
     result = train(changed(tiny_recipe, training=LONG), prepared.dataset, tmp_path)
     assert result.resumed_from == 22 and result.checkpoint.digest == whole

@@ -140,7 +140,7 @@ def test_slices_of_a_batch_give_the_same_training(tiny_recipe, prepared, tmp_pat
     plain, sliced = Recorder(), Recorder()
     steps = {"steps": 10, "log_every": 1}
     train(changed(tiny_recipe, training=steps), prepared.dataset, tmp_path / "plain", [plain])
-    train(changed(tiny_recipe, training=steps | {"accumulate": 4}), prepared.dataset, tmp_path / "sliced", [sliced])
+    train(changed(tiny_recipe, training=steps | {"grad_accum_steps": 4}), prepared.dataset, tmp_path / "sliced", [sliced])
     for step in plain.logged:
         assert sliced.logged[step]["loss"] == pytest.approx(plain.logged[step]["loss"], rel=2e-3)
 

@@ -1,4 +1,4 @@
-"""Muon and the bundle of optimisers."""
+"""Muon and the bundle of optimizers."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def _steps(network, optimizers, count):
 
 
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
-def test_a_restored_optimiser_continues_to_the_same_bits(kind):
+def test_a_restored_optimizer_continues_to_the_same_bits(kind):
     config = TrainingConfig(optimizer=kind)
     whole, halved = _network(), _network()
     first = Optimizers(whole, config, fused=True)

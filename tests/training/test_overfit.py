@@ -1,4 +1,4 @@
-"""The shortest proof that network, objective, optimiser, averages and solver fit together: four icons learnt by heart.
+"""The shortest proof that network, objective, optimizer, averages and solver fit together: four icons learned by heart.
 
 Shape suffixes: N icons, C channels, H/W height and width.
 """
@@ -15,8 +15,8 @@ from flowmodel.training.loop import train
 from tests.conftest import TINY
 from tests.training.helpers import changed
 
-# Root mean square errors of drawn values, in a range of 2: what counts as learnt, and what the network that failed stays above.
-LEARNT, FAILED = 0.05, 0.25
+# Root mean square errors of drawn values, in a range of 2: what counts as learned, and what the network that failed stays above.
+LEARNED, FAILED = 0.05, 0.25
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +35,15 @@ def _error(prepared, ids, checkpoint, recipe):
     names = captions[captions["template"] == "name"].set_index("icon_id")["text"]
     drawn = [Generator.load(checkpoint).sample([names[i] for i in ids], seed=seed, steps=16, guidance=1.0) for seed in (1, 2)]
     dataset = prepared.dataset
-    real_NCHW = to_unit(dataset.rgba_N4HW[[dataset.row_of[i] for i in ids]], recipe.data.colour)
-    drawn_NCHW = to_unit(torch.cat(drawn), recipe.data.colour)
+    real_NCHW = to_unit(dataset.rgba_N4HW[[dataset.row_of[i] for i in ids]], recipe.data.color)
+    drawn_NCHW = to_unit(torch.cat(drawn), recipe.data.color)
     return (drawn_NCHW - real_NCHW.repeat(2, 1, 1, 1)).square().mean().sqrt().item()
 
 
 def _learn(recipe, prepared, four_icons, folder):
     """The error after a short training, and the processor's seconds for it."""
     selection, ids = four_icons
-    training = {"steps": 400, "checkpoint_every": 400, "grid_every": 400, "log_every": 100, "ema_snapshots": 2, "ema": 0.05}
+    training = {"steps": 400, "checkpoint_every": 400, "sample_every": 400, "log_every": 100, "ema_snapshots": 2, "ema": 0.05}
     training |= {"learning_rate": 3e-3, "validation": {"every": 0}, "augmentation": {"probability": 0}}
     recipe = changed(recipe, training=training, data={"selection": str(selection), "captions": ["name"]})
     started = time.process_time()
@@ -52,14 +52,14 @@ def _learn(recipe, prepared, four_icons, folder):
 
 
 @pytest.mark.slow
-def test_four_icons_are_learnt_by_heart_in_less_than_a_minute(tiny_recipe, prepared, four_icons, tmp_path):
+def test_four_icons_are_learned_by_heart_in_less_than_a_minute(tiny_recipe, prepared, four_icons, tmp_path):
     error, seconds = _learn(tiny_recipe, prepared, four_icons, tmp_path)
-    assert error < LEARNT and seconds < 60
+    assert error < LEARNED and seconds < 60
 
 
 @pytest.mark.slow
-def test_the_greyscale_cnn_cannot_even_learn_four_icons(prepared, four_icons, tmp_path):
-    """It sees only its neighbourhood, so that no part of a picture knows what the others have become."""
+def test_the_grayscale_cnn_cannot_even_learn_four_icons(prepared, four_icons, tmp_path):
+    """It sees only its neighborhood, so that no part of a picture knows what the others have become."""
     shared = [override for override in TINY if not override.startswith(("name=", "network."))]
-    error, _ = _learn(load_recipe("greyscale_cnn", shared), prepared, four_icons, tmp_path)
+    error, _ = _learn(load_recipe("grayscale_cnn", shared), prepared, four_icons, tmp_path)
     assert error > FAILED

@@ -35,13 +35,13 @@ def test_the_noisy_picture_taken_for_the_real_one_errs_as_the_formula_says(measu
 
 
 @pytest.mark.parametrize("prediction", ["data", "velocity"])
-def test_a_network_that_always_sees_grey_errs_by_the_pictures_themselves(measured_on, prediction):
-    def grey(x_BCHW, t_B, text):
+def test_a_network_that_always_sees_gray_errs_by_the_pictures_themselves(measured_on, prediction):
+    def gray(x_BCHW, t_B, text):
         if prediction == "data":
             return torch.zeros_like(x_BCHW)
         return -x_BCHW / (1 - t_B)[:, None, None, None]
 
-    errors = measured_on.measure(VelocityModel(grey, prediction, 0.05))[Split.TRAIN]
+    errors = measured_on.measure(VelocityModel(gray, prediction, 0.05))[Split.TRAIN]
     assert errors[0.1] == pytest.approx(errors[0.98], abs=1e-4) and 0.5 < errors[0.1] <= 1
 
 
@@ -62,7 +62,7 @@ class _Errors(TrainingObserver):
 
 
 def test_every_training_measures_it_also_without_validation(tiny_recipe, prepared, tmp_path):
-    without = changed(tiny_recipe, training={"steps": 25, "grid_every": 10, "validation": {"every": 0}})
+    without = changed(tiny_recipe, training={"steps": 25, "sample_every": 10, "validation": {"every": 0}})
     heard, again = _Errors(), _Errors()
     train(without, prepared.dataset, tmp_path / "a", [heard])
     assert list(heard.by_step) == [10, 20, 25]

@@ -39,9 +39,9 @@ def _recipe(tiny_recipe: Recipe, recolored: float = 0.25) -> Recipe:
 
 def _prepare(recipe: Recipe, root: Path) -> IconDataset:
     rows = [
-        icon_row(name, name=name, png=encode_png(plain(colour, height, 40)))
+        icon_row(name, name=name, png=encode_png(plain(color, height, 40)))
         for height, name in enumerate(THINGS, start=20)
-        for colour in [RED if name == "apple" else BLUE]
+        for color in [RED if name == "apple" else BLUE]
     ]
     rows.append(icon_row("stone", png=encode_png(plain((90, 90, 90, 255)))))
     write_icons(root / "set.parquet", rows)

@@ -10,7 +10,7 @@ from flowmodel.training.schedule import learning_rate
 
 
 def test_learning_rate_warms_up_and_decays():
-    config = TrainingConfig(steps=1000, warmup_steps=100, learning_rate=1e-3, final_learning_rate=0.1)
+    config = TrainingConfig(steps=1000, warmup_steps=100, learning_rate=1e-3, final_lr_frac=0.1)
     rates = [learning_rate(step, config) for step in range(1000)]
     assert rates[0] == pytest.approx(1e-5)
     assert max(rates) == rates[99] == rates[100] == pytest.approx(1e-3)

@@ -11,14 +11,14 @@ from flowmodel.tables import ICONS
 
 
 def read(config: BundledSource, context: SourceContext) -> Reading:
-    """The table, renamed to the configured source; licence, origin and redistributable are replaced where the entry gives them.
+    """The table, renamed to the configured source; license, origin and redistributable are replaced where the entry gives them.
 
     Raises FlowmodelError when the file is missing or breaks the data contract.
     """
     icons = ICONS.read(_existing(config, context))
     icons["source"] = config.name
     icons["id"] = config.name + "/" + icons["key"]
-    for field in ("licence", "origin"):
+    for field in ("license", "origin"):
         if value := getattr(config, field):
             icons[field] = value
     if config.redistributable is not None:

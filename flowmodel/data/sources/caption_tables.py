@@ -1,6 +1,6 @@
 """Tables of captions as people have them: CSV as spreadsheets of any country export it, and JSON Lines.
 
-The columns have the project's own names (file, name, keywords, captions, group, licence) or those of Hugging Face's ImageFolder
+The columns have the project's own names (file, name, keywords, captions, group, license) or those of Hugging Face's ImageFolder
 (file_name, text). Encoding and delimiter are found; what is not sure is an error that names the line.
 """
 
@@ -27,10 +27,10 @@ _ALIASES = {
     "text": "captions",
     "caption": "captions",
     "tags": "keywords",
-    "license": "licence",
+    "licence": "license",
 }
 _LISTS = ("keywords", "captions")
-_COLUMNS = ("file", "name", *_LISTS, "group", "licence")
+_COLUMNS = ("file", "name", *_LISTS, "group", "license")
 _DELIMITERS = ",;\t|"
 _BOMS = {  # the longer ones first: UTF-32's begins like UTF-16's
     codecs.BOM_UTF32_LE: "utf-32",
@@ -60,7 +60,7 @@ class Entry:
     keywords: tuple[str, ...] = ()
     captions: tuple[str, ...] = ()
     group: str = ""
-    licence: str = ""
+    license: str = ""
     line: str = ""
 
 
@@ -290,7 +290,7 @@ def _missing_columns(columns: list[str]) -> str:
         return ""
     found = ", ".join(column[:40] for column in columns[:20]) or "nothing"
     return (
-        f"must have 'file' (or 'file_name') and 'name' (or 'text'); found: {found}; optional: keywords, captions, group, licence"
+        f"must have 'file' (or 'file_name') and 'name' (or 'text'); found: {found}; optional: keywords, captions, group, license"
     )
 
 
@@ -304,8 +304,8 @@ def _entry(row: dict[str, Any], line: str) -> Entry:
     if not file:
         raise ValueError(f"{line}: column 'file' is empty")
     keywords, captions = (tuple(filter(None, map(_plain, _texts(row.get(column))))) for column in _LISTS)
-    name, group, licence = (_plain(row.get(column) or "") for column in ("name", "group", "licence"))
-    return Entry(file, name, keywords, captions, group, licence, line)
+    name, group, license = (_plain(row.get(column) or "") for column in ("name", "group", "license"))
+    return Entry(file, name, keywords, captions, group, license, line)
 
 
 def _texts(value: Any) -> list[str]:

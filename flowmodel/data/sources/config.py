@@ -1,9 +1,12 @@
 """What an entry of `sources.yaml` may say: one model for each kind of source. docs/sources.md has an example of each."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from flowmodel.recipes.renamed import with_current_names
 
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+.][0-9A-Za-z.-]+)?$", description="Exact version, as in 16.0.0.")]
 Integrity = Annotated[
@@ -23,17 +26,22 @@ class BaseSource(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="First half of every icon's id, and the asset's name.")
     kind: str
     style: str = Field("", description="What captions call the drawing style; the source's name where empty.")
-    licence: str = Field("", description="Licence of the pictures; where empty, what the source itself says.")
+    license: str = Field("", description="License of the pictures; where empty, what the source itself says.")
     origin: str = Field("", description="Where the pictures come from; where empty, what the source itself says.")
     redistributable: bool | None = Field(
         None, description="Whether the pictures may be passed on; where empty, what is known of the source (Apple's: no)."
     )
     trim: bool = Field(False, description="Cut transparent margins, so that all icons fill their square; not for emoji sets.")
 
+    renamed: ClassVar[Mapping[str, str]] = {"licence": "license", "colour": "color"}
+
     @model_validator(mode="before")
     @classmethod
-    def _style_defaults_to_name(cls, values: object) -> object:
-        if isinstance(values, dict) and not values.get("style") and isinstance(values.get("name"), str):
+    def _reads_old_names_and_completes_the_style(cls, values: object) -> object:
+        if not isinstance(values, dict):
+            return values
+        values = with_current_names(values, cls.renamed)
+        if not values.get("style") and isinstance(values.get("name"), str):
             return {**values, "style": values["name"]}
         return values
 
@@ -87,11 +95,11 @@ class IconifySource(_Drawn):
     integrity: Integrity = ""
     names: Literal["set", "unicode"] = Field("set", description="unicode: names of Unicode where an icon has a code point.")
     skin_tones: bool = Field(True, description="Whether variants with a skin tone are taken too.")
-    colour: str = Field("", pattern=r"^(#[0-9a-fA-F]{6})?$", description="Colour of one-colour sets (currentColor), #rrggbb.")
+    color: str = Field("", pattern=r"^(#[0-9a-fA-F]{6})?$", description="Color of one-color sets (currentColor), #rrggbb.")
 
 
 class FontSource(BaseSource):
-    """A font with colour bitmaps on this machine: Apple Color Emoji (sbix) or Noto Color Emoji (CBDT)."""
+    """A font with color bitmaps on this machine: Apple Color Emoji (sbix) or Noto Color Emoji (CBDT)."""
 
     kind: Literal["font"]
     path: str = Field("", description="The .ttf, .otf or .ttc file; where empty, the usual places of this system are searched.")

@@ -83,7 +83,7 @@ def _row(config: FolderSource, files: FolderFiles, picture: ListedPicture, key: 
         subgroup=emoji.subgroup if emoji else "",
         file=entry.file.encode(errors="replace").decode(),
         content=picture.missing or files.read(entry.file),
-        licence=entry.licence,
+        license=entry.license,
         origin=config.path,
         svg_pixels=config.svg_pixels,
         notes=picture.notes,

@@ -119,7 +119,7 @@ def _resolved(table: CaptionTable, folder: str, files: FolderFiles) -> Iterator[
 def _joined(one: ListedPicture, other: ListedPicture) -> ListedPicture:
     """What two lines say about one file. Raises FlowmodelError where they contradict each other."""
     a, b = one.entry, other.entry
-    for column in ("group", "licence"):
+    for column in ("group", "license"):
         said = getattr(a, column), getattr(b, column)
         if all(said) and said[0] != said[1]:
             raise FlowmodelError(
@@ -129,7 +129,7 @@ def _joined(one: ListedPicture, other: ListedPicture) -> ListedPicture:
     captions = tuple(dict.fromkeys((*a.captions, *another, *b.captions)))
     keywords = tuple(dict.fromkeys((*a.keywords, *b.keywords)))
     entry = replace(
-        a, name=a.name or b.name, captions=captions, keywords=keywords, group=a.group or b.group, licence=a.licence or b.licence
+        a, name=a.name or b.name, captions=captions, keywords=keywords, group=a.group or b.group, license=a.license or b.license
     )
     return replace(one, entry=entry)
 

@@ -1,4 +1,4 @@
-"""Source kind `font`: the emoji of a colour bitmap font on this machine, Apple Color Emoji or Noto Color Emoji for example."""
+"""Source kind `font`: the emoji of a color bitmap font on this machine, Apple Color Emoji or Noto Color Emoji for example."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ import uharfbuzz as hb
 from flowmodel.data.keys import skin_tone
 from flowmodel.data.sources.config import FontSource, locate
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
-from flowmodel.data.sources.font_strikes import ColourFont, damage_told, font_version, open_colour_font
+from flowmodel.data.sources.font_strikes import ColorFont, damage_told, font_version, open_color_font
 from flowmodel.data.sources.rows import icon_row
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
@@ -32,7 +32,7 @@ _NO_COUNTRY = "\U0001f1ff\U0001f1ff"  # ZZ, "unknown region" in CLDR: Noto draws
 _END_OF_TAGS = "\U000e007f"
 _NO_GLYPH = ""  # in a damaged font, a number beyond its glyphs
 _APPLE = "proprietary (Apple)"
-_OPEN_LICENCES = {  # by words in the licence's text or address
+_OPEN_LICENSES = {  # by words in the license's text or address
     "open font license": "OFL-1.1",
     "openfontlicense.org": "OFL-1.1",
     "scripts.sil.org/ofl": "OFL-1.1",
@@ -46,10 +46,10 @@ def read(config: FontSource, context: SourceContext) -> Reading:
 
     Sequences (flags, families, skin tones, keycaps) are put together as a text renderer does it, by HarfBuzz with the font's own
     tables: GSUB ligatures, or Apple's morx. A sequence that stays several glyphs is not in the font. The pictures are marked as
-    redistributable where the font has an open licence; Apple's has not. Raises FlowmodelError when there is no font, it is
-    damaged, or it has no colour bitmaps.
+    redistributable where the font has an open license; Apple's has not. Raises FlowmodelError when there is no font, it is
+    damaged, or it has no color bitmaps.
     """
-    font = open_colour_font(_locate(config, context))
+    font = open_color_font(_locate(config, context))
     context.log(f"{font.family}, {font.version or 'no version'}: strike of {font.ppem} pixels an em")
     wanted = {key: emoji for key, emoji in unicode_emoji().items() if config.skin_tones or not skin_tone(key)}
     with damage_told(font.path):
@@ -72,12 +72,12 @@ def _locate(config: FontSource, context: SourceContext) -> Path:
         if (path := Path(place).expanduser()).is_file():
             return path
     raise FlowmodelError(
-        f"source '{config.name}': no colour emoji font in the usual places ({USUAL_PLACES[0]}, {USUAL_PLACES[1]}, ...); "
+        f"source '{config.name}': no color emoji font in the usual places ({USUAL_PLACES[0]}, {USUAL_PLACES[1]}, ...); "
         "install one (Debian: apt-get install fonts-noto-color-emoji), or give its path in sources.yaml"
     )
 
 
-def _glyphs(font: ColourFont, wanted: dict[str, Emoji]) -> Iterator[tuple[str, str]]:
+def _glyphs(font: ColorFont, wanted: dict[str, Emoji]) -> Iterator[tuple[str, str]]:
     """Key and glyph name of each emoji that becomes one glyph with a bitmap."""
     shaper = hb.Font(hb.Face(hb.Blob.from_file_path(str(font.path)), font.index))
     unknown_flag = _shape(shaper, font.glyph_names, _NO_COUNTRY)
@@ -102,14 +102,14 @@ def _shape(shaper: hb.Font, names: tuple[str, ...], text: str) -> list[str]:
     return [names[glyph] if glyph < len(names) else _NO_GLYPH for glyph in glyphs]
 
 
-def _row(config: FontSource, font: ColourFont, key: str, emoji: Emoji, glyph: str) -> dict[str, Any]:
+def _row(config: FontSource, font: ColorFont, key: str, emoji: Emoji, glyph: str) -> dict[str, Any]:
     content: bytes | ValueError
     try:
         content, ending = font.picture(glyph)
     except ValueError as error:
         content, ending = error, ".png"
     apple = "apple" in f"{font.family} {font.manufacturer} {font.copyright}".lower()
-    open_licence = "" if apple else next((name for words, name in _OPEN_LICENCES.items() if words in font.licence.lower()), "")
+    open_license = "" if apple else next((name for words, name in _OPEN_LICENSES.items() if words in font.license.lower()), "")
     return icon_row(
         config,
         key=key,
@@ -120,7 +120,7 @@ def _row(config: FontSource, font: ColourFont, key: str, emoji: Emoji, glyph: st
         subgroup=emoji.subgroup,
         file=f"{glyph}{ending}",
         content=content,
-        licence=_APPLE if apple else open_licence or font.licence,
+        license=_APPLE if apple else open_license or font.license,
         origin=f"{font.family} {font.version}".strip(),
-        redistributable=bool(open_licence),
+        redistributable=bool(open_license),
     )

@@ -1,4 +1,4 @@
-"""Bitmaps of a colour font: the pictures of one strike of `sbix` or `CBDT`, by glyph name.
+"""Bitmaps of a color font: the pictures of one strike of `sbix` or `CBDT`, by glyph name.
 
 `sbix`: Apple's TrueType Reference Manual; OpenType 1.9, "sbix - Standard Bitmap Graphics Table". `CBDT`, `CBLC`: OpenType 1.9.
 """
@@ -24,12 +24,12 @@ _MAX_REFERENCES = 8  # a chain of references this long is a circle
 
 
 @dataclass(frozen=True)
-class ColourFont:
-    """A font with colour bitmaps.
+class ColorFont:
+    """A font with color bitmaps.
 
     Attributes:
         path, index: the file, and the font's place in it (0 but for collections).
-        family, version, copyright, licence, manufacturer: as its name table says; empty where it doesn't. The licence is its
+        family, version, copyright, license, manufacturer: as its name table says; empty where it doesn't. The license is its
             text, else its address, else the copyright.
         ppem: pixels an em of the strike, the largest that there is.
         glyph_names: by glyph id.
@@ -40,7 +40,7 @@ class ColourFont:
     family: str
     version: str
     copyright: str
-    licence: str
+    license: str
     manufacturer: str
     ppem: int
     glyph_names: tuple[str, ...]
@@ -85,10 +85,10 @@ def _mirror(content: bytes, ending: str) -> bytes:
     return encode_png(np.ascontiguousarray(rgba_hwc[:, ::-1]))
 
 
-def open_colour_font(path: Path) -> ColourFont:
-    """The first font in the file at `path` that has colour bitmaps, and its largest strike.
+def open_color_font(path: Path) -> ColorFont:
+    """The first font in the file at `path` that has color bitmaps, and its largest strike.
 
-    Raises FlowmodelError when the file is missing, is no font, or has no colour bitmaps.
+    Raises FlowmodelError when the file is missing, is no font, or has no color bitmaps.
     """
     fonts = _fonts(path)
     with damage_told(path):
@@ -102,7 +102,7 @@ def open_colour_font(path: Path) -> ColourFont:
                 return _describe(path, index, font, sizes[largest], font["CBDT"].strikeData[largest], is_sbix=False)
     found = sorted({table for font in fonts for table in ("COLR", "SVG ", "CFF ", "glyf") if table in font})
     raise FlowmodelError(
-        f"{path}: has no colour bitmaps (sbix or CBDT), only {', '.join(t.strip() for t in found) or 'other tables'}; "
+        f"{path}: has no color bitmaps (sbix or CBDT), only {', '.join(t.strip() for t in found) or 'other tables'}; "
         "take a bitmap font, or the same icons as SVG with kind iconify or folder"
     )
 
@@ -137,14 +137,14 @@ def _fonts(path: Path) -> list[TTFont]:
         raise FlowmodelError(f"{path}: not a font ({_line(error)}); correct its path in sources.yaml") from None
 
 
-def _describe(path: Path, index: int, font: TTFont, ppem: int, strike: Any, is_sbix: bool) -> ColourFont:
-    return ColourFont(
+def _describe(path: Path, index: int, font: TTFont, ppem: int, strike: Any, is_sbix: bool) -> ColorFont:
+    return ColorFont(
         path=path,
         index=index,
         family=_name(font, 16) or _name(font, 1) or path.stem,
         version=_name(font, 5),
         copyright=_name(font, 0),
-        licence=_name(font, 13) or _name(font, 14) or _name(font, 0),
+        license=_name(font, 13) or _name(font, 14) or _name(font, 0),
         manufacturer=_name(font, 8),
         ppem=ppem,
         glyph_names=tuple(font.getGlyphOrder()),

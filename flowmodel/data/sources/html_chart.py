@@ -14,7 +14,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from filelock import FileLock, Timeout
 
-from flowmodel.data.keys import code_point_stems, normalise_hexcode, parse_hexcode, slug
+from flowmodel.data.keys import code_point_stems, normalize_hexcode, parse_hexcode, slug
 from flowmodel.data.sources.config import HtmlChartSource
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
 from flowmodel.data.sources.html_pages import ImagePage, ListedImage, parse_chart, parse_images
@@ -167,8 +167,8 @@ def _chart_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pi
 
 
 def _rights(vendor: str) -> dict[str, Any]:
-    licence = "proprietary (Apple)" if vendor.casefold().startswith("appl") else ""
-    return {"licence": licence, "redistributable": False}
+    license = "proprietary (Apple)" if vendor.casefold().startswith("appl") else ""
+    return {"license": license, "redistributable": False}
 
 
 def _image_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pictures) -> list[dict[str, Any]]:
@@ -287,7 +287,7 @@ def _stem(src: str) -> str:
 
 def _emoji_key(text: str) -> str:
     """The key of an emoji that is the whole text; empty where it is none."""
-    key = normalise_hexcode("-".join(f"{ord(char):04x}" for char in text)) if len(text) <= 16 else ""
+    key = normalize_hexcode("-".join(f"{ord(char):04x}" for char in text)) if len(text) <= 16 else ""
     return key if key in unicode_emoji() else ""
 
 

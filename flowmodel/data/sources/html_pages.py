@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
-from flowmodel.data.keys import normalise_hexcode, slug
+from flowmodel.data.keys import normalize_hexcode, slug
 
 # Headings of a chart's columns that are no vendors; what stands between them are.
 _OTHER_COLUMNS = {"№", "#", "no", "no.", "count", "code", "browser", "cldr short name", "short name", "name", "other keywords"}
@@ -100,7 +100,7 @@ def _chart_entry(
 ) -> ChartEntry | None:
     code = next((cell for cell in cells if _has_class(cell, "code")), None)
     points = [int(point, 16) for point in _CODE_POINT.findall(_text(code))] if code is not None else []
-    key = normalise_hexcode("-".join(f"{point:04x}" for point in points))
+    key = normalize_hexcode("-".join(f"{point:04x}" for point in points))
     if not key or any(point > 0x10FFFF or 0xD800 <= point <= 0xDFFF for point in points):
         return None
     names = [_text(cell) for cell in cells if _has_class(cell, "name")]

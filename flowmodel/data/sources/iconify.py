@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flowmodel.data.keys import SKIN_TONES, ascii_slug, normalise_hexcode, parse_hexcode, skin_tone, slug
+from flowmodel.data.keys import SKIN_TONES, ascii_slug, normalize_hexcode, parse_hexcode, skin_tone, slug
 from flowmodel.data.sources.config import IconifySource
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
 from flowmodel.data.sources.iconify_svg import Icon, icon_svg, resolve_icons
@@ -43,13 +43,13 @@ def read(config: IconifySource, context: SourceContext) -> Reading:
             {
                 "key": key,
                 "file": f"{name}.svg",
-                "content": icon if isinstance(icon, ValueError) else _svg(icon, config.colour or _BLACK),
+                "content": icon if isinstance(icon, ValueError) else _svg(icon, config.color or _BLACK),
                 "name": known.name if known and config.names == "unicode" else own_name,
                 "char": known.char if known else char,
                 "keywords": known.keywords if known else _alias_names(icon),
                 "group": groups.get(name) or (known.group if known else ""),
                 "subgroup": known.subgroup if known else "",
-                "licence": _licence(files["info.json"]),
+                "license": _license(files["info.json"]),
                 "origin": f"{package.name} {package.version}",
                 "svg_pixels": config.svg_pixels,
             }
@@ -92,14 +92,14 @@ def _categories(files: dict[str, dict[str, Any]]) -> list[tuple[str, list[str]]]
     )
 
 
-def _licence(info: Mapping[str, Any]) -> str:
-    licence = info.get("license")
-    return str(licence.get("spdx") or licence.get("title") or "") if isinstance(licence, dict) else ""
+def _license(info: Mapping[str, Any]) -> str:
+    license = info.get("license")
+    return str(license.get("spdx") or license.get("title") or "") if isinstance(license, dict) else ""
 
 
-def _svg(icon: Icon, colour: str) -> bytes | ValueError:
+def _svg(icon: Icon, color: str) -> bytes | ValueError:
     try:
-        return icon_svg(icon, colour)
+        return icon_svg(icon, color)
     except ValueError as error:
         return error
 
@@ -146,7 +146,7 @@ def _code_points(icons: Mapping[str, Icon | ValueError], chars: Mapping[str, Any
         if isinstance(name, str) and name in owners:
             candidates.setdefault(owners[name], []).append(hexcode)
     for name, hexcodes in candidates.items():
-        emoji = [key for hexcode in hexcodes if (key := normalise_hexcode(hexcode)) in unicode_emoji()]
+        emoji = [key for hexcode in hexcodes if (key := normalize_hexcode(hexcode)) in unicode_emoji()]
         symbols = [parsed for hexcode in hexcodes if (parsed := parse_hexcode(hexcode))]
         if emoji:
             yield name, (emoji[0], unicode_emoji()[emoji[0]].char)

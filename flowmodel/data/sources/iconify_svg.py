@@ -55,8 +55,8 @@ def resolve_icons(data: Mapping[str, Any]) -> dict[str, Icon | ValueError]:
     return resolved
 
 
-def icon_svg(icon: Icon, colour: str) -> bytes:
-    """`icon` as an SVG file; `colour` stands for currentColor. Raises ValueError where the size is no size."""
+def icon_svg(icon: Icon, color: str) -> bytes:
+    """`icon` as an SVG file; `color` stands for currentColor. Raises ValueError where the size is no size."""
     if not (icon.width > 0 and icon.height > 0):
         raise ValueError(f"its size is {icon.width:g} x {icon.height:g}")
     left, top, width, height, body = icon.left, icon.top, icon.width, icon.height, icon.body
@@ -70,7 +70,7 @@ def icon_svg(icon: Icon, colour: str) -> bytes:
         place = f"translate({width / 2:.10g} {height / 2:.10g})"
         body = f'<g transform="{place} rotate({icon.rotate % 4 * 90}) {flip} {middle}">{body}</g>'
     size = f'width="{width:.10g}" height="{height:.10g}" viewBox="{left:.10g} {top:.10g} {width:.10g} {height:.10g}"'
-    return f'<svg {_NAMESPACES} {size} color="{colour}">{body}</svg>'.encode()
+    return f'<svg {_NAMESPACES} {size} color="{color}">{body}</svg>'.encode()
 
 
 def _chain(name: str, own: Mapping[str, Any], aliases: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

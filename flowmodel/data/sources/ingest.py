@@ -14,6 +14,7 @@ from flowmodel.data.sources.context import Observation, Reading, SourceContext
 from flowmodel.data.sources.rows import is_curable
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, is_of_content, keep_by_content, read_json, sha256_json, write_json
+from flowmodel.recipes.renamed import with_former_names
 from flowmodel.tables import ICONS
 
 # Raised when the same source would give other rows than before, so that tables of an earlier release are made anew.
@@ -88,7 +89,8 @@ def observe_sources(
 
 def source_fingerprint(config: SourceConfig, observation: Observation) -> str:
     """A digest that changes when the entry, or what was observed, may give another table."""
-    return sha256_json([_FORMAT, config.model_dump(mode="json"), observation.fingerprint])
+    entry = with_former_names(config.model_dump(mode="json"), config.renamed)
+    return sha256_json([_FORMAT, entry, observation.fingerprint])
 
 
 def is_current(config: SourceConfig, observation: Observation, folder: Path) -> bool:

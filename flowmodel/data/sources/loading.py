@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from flowmodel.data.sources.config import SOURCE, SourceConfig
 from flowmodel.errors import FlowmodelError
+from flowmodel.recipes.renamed import warn_renamed
 from flowmodel.settings_yaml import load_yaml
 from flowmodel.store import PROJECT_ROOT
 
@@ -22,7 +23,6 @@ _WANTED = {
     "integrity": "what the registry shows: sha512- and 88 characters",
     "package": "openmoji or emoji-datasource-google, -twitter, -facebook or -apple (for other icons there is kind iconify)",
     "set": "the prefix of an Iconify set in lower-case letters, such as fluent-emoji-flat",
-    "colour": "# and six hexadecimal digits, such as #1a73e8",
     "color": "# and six hexadecimal digits, such as #1a73e8",
     "url": "an address that begins with http:// or https:// and has no spaces",
     "contact": "an address in plain ASCII, such as you@example.org",
@@ -66,6 +66,9 @@ def _parse_entry(entry: Any, where: str) -> SourceConfig:
     kind = entry["kind"]
     if not isinstance(kind, str) or kind not in MODELS:
         raise FlowmodelError(f"{where}: kind: '{kind}' is unknown; there are {', '.join(MODELS)}")
+    for old in entry:
+        if new := MODELS[kind].renamed.get(old):
+            warn_renamed(f"{where}: {old}", new)
     try:
         return SOURCE.validate_python(entry)
     except ValidationError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from flowmodel.data.keys import normalise_hexcode, skin_tone, slug
+from flowmodel.data.keys import normalize_hexcode, skin_tone, slug
 from flowmodel.data.sources.config import NpmSource
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
 from flowmodel.data.sources.npm_client import Package, fetch_package, latest_version, read_members
@@ -18,8 +18,8 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.text.emoji_texts import unicode_emoji
 
 _OPENMOJI = "openmoji"
-# Licence of the pictures (the package's own licence is often that of its code), and whether they may be passed on.
-_LICENCES = {
+# License of the pictures (the package's own license is often that of its code), and whether they may be passed on.
+_LICENSES = {
     "emoji-datasource-google": ("Apache-2.0", True),
     "emoji-datasource-twitter": ("CC-BY-4.0", True),
     "emoji-datasource-facebook": ("proprietary (Meta)", False),
@@ -87,7 +87,7 @@ def _emoji_datasource(entries: list[dict[str, Any]], folder: str, vendor: str) -
         group, subgroup = slug(entry["category"].replace("&", " ")), entry["subcategory"]
         for variant in (entry, *entry.get("skin_variations", {}).values()):
             if variant[flag]:
-                key = normalise_hexcode(variant["unified"])
+                key = normalize_hexcode(variant["unified"])
                 tone = skin_tone(key) if variant is not entry else ""
                 text = f"{name}: {tone.replace('+', ', ')} skin tone" if tone else name
                 yield _Listed(key, _char(variant["unified"]), folder + variant["image"], text, (), group, subgroup)
@@ -97,7 +97,7 @@ def _openmoji(entries: list[dict[str, Any]], folder: str) -> Iterator[_Listed]:
     taken: set[str] = set()
     for entry in entries:
         hexcode = entry["hexcode"]
-        key, char = normalise_hexcode(hexcode), _char(hexcode)
+        key, char = normalize_hexcode(hexcode), _char(hexcode)
         if any(0xE000 <= ord(point) <= 0xF8FF for point in char):  # private use: a number that only OpenMoji knows
             name = slug(entry["annotation"])
             key, char = (name if name and name not in taken else f"{name or 'icon'}-{hexcode.lower()}"), ""
@@ -113,7 +113,7 @@ def _char(hexcode: str) -> str:
 
 
 def _draft(item: _Listed, package: Package, files: dict[str, bytes], svg_pixels: int) -> dict[str, Any]:
-    licence, redistributable = _LICENCES[package.name]
+    license, redistributable = _LICENSES[package.name]
     known = unicode_emoji().get(item.key)
     return {
         "key": item.key,
@@ -124,7 +124,7 @@ def _draft(item: _Listed, package: Package, files: dict[str, bytes], svg_pixels:
         "keywords": (known.keywords if known else ()) or item.keywords,
         "group": (known.group if known else "") or item.group,
         "subgroup": (known.subgroup if known else "") or item.subgroup,
-        "licence": licence,
+        "license": license,
         "origin": f"{package.name} {package.version}",
         "redistributable": redistributable,
         "svg_pixels": svg_pixels,

@@ -24,7 +24,7 @@ def icon_row(
     captions: Iterable[str] = (),
     group: str = "",
     subgroup: str = "",
-    licence: str = "",
+    license: str = "",
     origin: str = "",
     redistributable: bool = True,
     svg_pixels: int = 256,
@@ -33,7 +33,7 @@ def icon_row(
     """The row of the picture `content`, whose format must be the one that the name `file` ends in.
 
     PNG bytes are kept as they are; what else Pillow or resvg can draw becomes PNG. A picture that can't be used, or a
-    ValueError in place of its bytes, gives a quarantined row that says why. `licence`, `origin` and `redistributable` are what
+    ValueError in place of its bytes, gives a quarantined row that says why. `license`, `origin` and `redistributable` are what
     the source itself says; the entry in sources.yaml has the last word. `notes` is what the source has to tell about the picture.
     """
     png, width, height, reason = b"", 0, 0, ""
@@ -63,7 +63,7 @@ def icon_row(
         "width": width,
         "height": height,
         "sha256": sha256_bytes(png),
-        "licence": config.licence or licence,
+        "license": config.license or license,
         "redistributable": redistributable if config.redistributable is None else config.redistributable,
         "origin": config.origin or origin,
         "status": "quarantined" if reason else "ok",

@@ -154,7 +154,7 @@ class GuardedTransport(httpx.BaseTransport):
         self._slower: dict[str, float] = {}
         self._last: dict[str, float] = {}
         self._deadline = _Deadline(timeout_seconds, clock)
-        # SSL_CERT_FILE is honoured: it says whom to trust, not where to go.
+        # SSL_CERT_FILE is honored: it says whom to trust, not where to go.
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(), network_backend=_CheckedBackend(allow_hosts, self._deadline)
         )

@@ -1,4 +1,4 @@
-"""Charts of a report as inline SVG, by matplotlib. Colours are the page's own CSS variables, so that dark mode turns them too."""
+"""Charts of a report as inline SVG, by matplotlib. Colors are the page's own CSS variables, so that dark mode turns them too."""
 
 import io
 import xml.etree.ElementTree as ElementTree
@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from flowmodel.evaluation.html.metric_names import Better
 from flowmodel.recipes.split import Split
 
-# Stand-ins for the page's variables: matplotlib wants colours.
+# Stand-ins for the page's variables: matplotlib wants colors.
 INK, FAINT = "#010203", "#010204"
 SERIES = {
     Split.TRAIN: "#010211",
@@ -28,7 +28,7 @@ SERIES = {
 }
 _OTHER = "#010216"
 _VARIABLES = {INK: "--ink-soft", FAINT: "--line"} | {
-    colour: f"--series-{name.replace('_', '-')}" for name, colour in (SERIES | {"other": _OTHER}).items()
+    color: f"--series-{name.replace('_', '-')}" for name, color in (SERIES | {"other": _OTHER}).items()
 }
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -65,7 +65,7 @@ _STYLE: Any = {
 
 @dataclass(frozen=True)
 class Line:
-    """`name` chooses the colour, `label` is what the legend says; `low` and `high` are drawn as a band."""
+    """`name` chooses the color, `label` is what the legend says; `low` and `high` are drawn as a band."""
 
     name: str
     label: str
@@ -104,13 +104,13 @@ class LineChart:
         """`name` makes the ids in the picture unlike those of others on the page."""
         with _axes(_WIDTH, _HEIGHT) as (figure, axes):
             for line in self.lines:
-                colour = SERIES.get(line.name, _OTHER)
+                color = SERIES.get(line.name, _OTHER)
                 if line.low:
-                    axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.16, linewidth=0)
+                    axes.fill_between(line.x, line.low, line.high, color=color, alpha=0.16, linewidth=0)
                 marker = "o" if line.markers and not line.dashed else ""
                 style = (0, (4, 3)) if line.dashed else "-"
                 axes.plot(
-                    line.x, line.y, color=colour, linewidth=2, linestyle=style, label=line.label, marker=marker, markersize=4.5
+                    line.x, line.y, color=color, linewidth=2, linestyle=style, label=line.label, marker=marker, markersize=4.5
                 )
             self._scale(axes)
             if self.marked_x is not None:
@@ -178,7 +178,7 @@ def _finish(axes: Axes, x_label: str, y_label: str, columns: int) -> None:
 
 
 def _svg(figure: Figure, name: str, spoken: str) -> Markup:
-    """For a place within a page: with the page's colours, and no sizes, styles or ids that would reach beyond the picture."""
+    """For a place within a page: with the page's colors, and no sizes, styles or ids that would reach beyond the picture."""
     buffer = io.BytesIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     # The salt is in all ids that something in the picture refers to.
@@ -192,6 +192,6 @@ def _svg(figure: Figure, name: str, spoken: str) -> Markup:
     for group in root.iter(f"{_SVG}g"):
         group.attrib.pop("id", None)
     svg = ElementTree.tostring(root, encoding="unicode")
-    for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, f"var({variable})")
+    for color, variable in _VARIABLES.items():
+        svg = svg.replace(color, f"var({variable})")
     return Markup(svg)

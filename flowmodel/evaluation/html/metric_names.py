@@ -11,8 +11,8 @@ _MINUS = "\N{MINUS SIGN}"  # as wide as a plus
 
 ROWS = {
     "real": ("Real", "real icons; where the real picture itself would be perfect, and is no yardstick, at half its resolution"),
-    "noise": ("Noise", "noise: what a model scores that has learnt nothing"),
-    "copies": ("Copies", "the training icon whose caption is nearest: what memorising alone would score"),
+    "noise": ("Noise", "noise: what a model scores that has learned nothing"),
+    "copies": ("Copies", "the training icon whose caption is nearest: what memorizing alone would score"),
     "other_vendor": ("Other vendor", "another vendor's drawing of the same thing: what a person's redraw scores"),
 }
 
@@ -83,24 +83,40 @@ _METRICS = (
     Metric("fd_infinity", "FD, extrapolated", "lower", False, "Fréchet distance as it would be for endlessly many pictures"),
     Metric("precision", "Precision", "higher", True, "share of drawings that lie where real icons lie"),
     Metric("recall", "Recall", "higher", True, "share of real icons that lie where drawings lie"),
-    Metric("density", "Density", "higher", False, "how many real neighbourhoods a drawing lies in; real icons have about 1"),
-    Metric("coverage", "Coverage", "higher", True, "share of real icons that have a drawing as near neighbour"),
+    Metric("density", "Density", "higher", False, "how many real neighborhoods a drawing lies in; real icons have about 1"),
+    Metric("coverage", "Coverage", "higher", True, "share of real icons that have a drawing as near neighbor"),
     Metric("vendi", "Vendi score", "higher", False, "how many clearly different pictures there are in effect"),
-    Metric("top1_of_own", "Recognised among those drawn", "higher", True, "the right real icon is the nearest, of those drawn"),
     Metric(
-        "top1_of_source",
-        "Recognised among its source's",
+        "retrieval_top1_split",
+        "Recognized among those drawn",
         "higher",
         True,
-        "the right real icon is the nearest, of its own source's",
-    ),
-    Metric("top1_of_all", "Recognised among all icons", "higher", True, "the right real icon is the nearest, of all there are"),
-    Metric("top5_of_all", "Among the nearest five", "higher", True, "the right real icon is one of the five nearest, of all"),
-    Metric(
-        "judge_top1", "Caption found by the judge", "higher", True, "a judge trained on real icons picks the right icon first"
+        "the right real icon is the nearest of those drawn",
     ),
     Metric(
-        "judge_top5", "Judge, first five", "higher", True, "a judge trained on real icons has the right icon in its first five"
+        "retrieval_top1_source",
+        "Recognized among its source's",
+        "higher",
+        True,
+        "the right real icon is the nearest of its own source's",
+    ),
+    Metric("retrieval_top1_all", "Recognized among all icons", "higher", True, "the right real icon is the nearest of all"),
+    Metric(
+        "retrieval_top5_all", "Among the nearest five", "higher", True, "the right real icon is one of the five nearest of all"
+    ),
+    Metric(
+        "caption_probe_top1",
+        "Caption found by the probe",
+        "higher",
+        True,
+        "a probe trained on real icons ranks the right caption first",
+    ),
+    Metric(
+        "caption_probe_top5",
+        "Among the probe's first five",
+        "higher",
+        True,
+        "a probe trained on real icons ranks the right caption among its first five",
     ),
     Metric("clip_similarity", "CLIP similarity", "higher", False, "cosine of drawing and caption by an open_clip model"),
     Metric(
@@ -109,26 +125,30 @@ _METRICS = (
     Metric("alpha_error", "Transparency error", "lower", True, "mean absolute difference of transparency from the real icon's"),
     *TEXTURE,
     Metric(
-        "near_share", "Near copies", "lower", True, "drawings nearer to one training icon than real icons that are new ever are"
+        "near_copy_rate",
+        "Near copies",
+        "lower",
+        True,
+        "drawings nearer to one training icon than new real icons ever are",
     ),
     Metric(
-        "copy_ratio", "Copies", "lower", True, "drawings three times nearer to one training icon than to any other, by features"
+        "copy_rate", "Copies", "lower", True, "drawings three times nearer to one training icon than to any other, by features"
     ),
-    Metric("copy_ratio_pixels", "Copies, by pixels", "lower", True, "the same, with distances between pixels"),
+    Metric("copy_rate_pixels", "Copies, by pixels", "lower", True, "the same, with distances between pixels"),
     Metric(
-        "neighbour_ratio",
+        "neighbor_ratio",
         "Nearest by second nearest",
         "neither",
         False,
         "mean distance to the nearest training icon over that to the second nearest, by features; 0 where all are copies",
     ),
-    Metric("neighbour_ratio_pixels", "Nearest by second, by pixels", "neither", False, "the same, with distances between pixels"),
+    Metric("neighbor_ratio_pixels", "Nearest by second, by pixels", "neither", False, "the same, with distances between pixels"),
     Metric(
-        "auth_pct",
-        "Authentic (AuthPct)",
+        "authentic_rate",
+        "Authentic",
         "higher",
-        False,
-        "percent of drawings farther from their training icon than its nearest",
+        True,
+        "share of samples farther from their nearest training icon than that icon is from its own nearest one (AuthPct / 100)",
     ),
     Metric("loss", "Loss", "lower", False, "of the training, on the same noise and times for every split"),
     Metric("loss_gap", "Loss gap", "lower", False, "by how much the loss is higher than on trained icons; 0 says: none by heart"),

@@ -38,10 +38,10 @@ def evaluate_and_report(
     with_sweeps: bool = True,
     curves: Curves | None = None,
     log: Callable[[str], None] = lambda _: None,
-    judge: Path | None = None,
+    probe: Path | None = None,
 ) -> Evaluation:
     """:func:`evaluate` with its files in `folder`, and the report as `out`. Raises FlowmodelError as that does."""
-    evaluation = evaluate(checkpoint, dataset, folder, cache, config=config, with_sweeps=with_sweeps, log=log, judge=judge)
+    evaluation = evaluate(checkpoint, dataset, folder, cache, config=config, with_sweeps=with_sweeps, log=log, probe=probe)
     log("writing the report")
     animation = animate(checkpoint, load_samples(evaluation.samples), folder / ANIMATION_FILE)
     write_report(out, evaluation, checkpoint, animation, curves)
@@ -73,7 +73,7 @@ def write_report(
     report, header, recipe = evaluation.report, checkpoint.header, checkpoint.recipe
     samples, real = load_samples(evaluation.samples), evaluation.real
     thresholds = report.settings.thresholds
-    near = thresholds.near.features if thresholds.near else thresholds.copy_ratio
+    near = thresholds.near_copy.features if thresholds.near_copy else thresholds.copy_distance_ratio
     tiles = Tiles(samples, evaluation.features, real, real.rows(real.known(header.seen_ids)), near)
     rulers = [*rulers_of(report, Split.TRAIN), *rulers_of(report, Split.UNSEEN_CONCEPT)]
     held_out = [split for split in report.metrics if split != Split.TRAIN]
@@ -90,7 +90,7 @@ def write_report(
         seeds=report.settings.seeds,
         seed=samples.seeds[0],
         quality=words.quality(report),
-        memorisation=words.memorisation(report, recipe),
+        memorization=words.memorization(report, recipe),
         texture=words.texture(report),
         texture_rows=texture_rows(report),
         splits=list(report.metrics),

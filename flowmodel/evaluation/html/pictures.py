@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from flowmodel.evaluation.features import Features
-from flowmodel.evaluation.metrics.memorization import neighbours
+from flowmodel.evaluation.metrics.memorization import neighbors
 from flowmodel.evaluation.real_icons import RealIcons, Rows
 from flowmodel.evaluation.samples import Samples
 from flowmodel.images.rgba import to_image
@@ -49,7 +49,7 @@ class Tiles:
         distinct = real.distinct(train_rows)
         self._nearest_N: Rows | None = None
         if len(distinct) >= 3:
-            found = neighbours(features.layout_ND, real.features.layout_ND[distinct])
+            found = neighbors(features.layout_ND, real.features.layout_ND[distinct])
             self._nearest_N, self._ratio_N, self._is_near_N = distinct[found.rows_N], found.ratio_N, found.ratio_N < near
 
     def beside_real(self, split: str, count: int) -> list[Tile]:

@@ -11,7 +11,7 @@ from flowmodel.training.prediction_error import error_without_network
 # Steps and values by name of the curve.
 Curves = Mapping[str, Sequence[tuple[int, float]]]
 
-_GROUP_CHARTS = ("top1_of_all", "judge_top1", "alpha_iou")
+_GROUP_CHARTS = ("retrieval_top1_all", "caption_probe_top1", "alpha_iou")
 
 
 def nfe_charts(report: EvaluationReport) -> list[Chart]:
@@ -44,7 +44,7 @@ def guidance_charts(report: EvaluationReport) -> list[Chart]:
         return []
     rows = report.sweeps.guidance
     x, own = [row.guidance for row in rows], next((row.guidance for row in rows if row.is_own), None)
-    charts = _score_charts(rows, x, "guidance scale w (1 is off)", own, keys=("top1_of_all", "kid", "alpha_iou"))
+    charts = _score_charts(rows, x, "guidance scale w (1 is off)", own, keys=("retrieval_top1_all", "kid", "alpha_iou"))
     return [chart.draw(f"guidance{number}") for number, chart in enumerate(charts)]
 
 
@@ -53,7 +53,7 @@ def _score_charts(
     x: Sequence[float],
     x_label: str,
     own: float | None,
-    keys: Sequence[str] = ("top1_of_all", "kid"),
+    keys: Sequence[str] = ("retrieval_top1_all", "kid"),
     log_x: bool = False,
 ) -> list[LineChart]:
     """Shares by split; KID of all together, because it is unsteady on few pictures."""
@@ -92,7 +92,7 @@ def group_charts(report: EvaluationReport) -> list[Chart]:
     for key in _GROUP_CHARTS:
         values: dict[str, dict[str, float]] = {}
         for split in (Split.TRAIN, Split.UNSEEN_CONCEPT):
-            for group, scores in report.groups.get(split, {}).items():
+            for group, scores in report.by_group.get(split, {}).items():
                 if (score := scores.get(key)) is not None:
                     values.setdefault(group.replace("-", " & "), {})[split] = score
         if values:

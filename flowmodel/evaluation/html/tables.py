@@ -8,12 +8,12 @@ from flowmodel.evaluation.html.metric_names import NOTHING, ROWS, TEXTURE, Metri
 from flowmodel.evaluation.report import EvaluationReport, Scores
 from flowmodel.recipes.split import Split
 
-_HEADLINES = ("top1_of_all", "judge_top1", "kid", "alpha_iou")
+_HEADLINES = ("retrieval_top1_all", "caption_probe_top1", "kid", "alpha_iou")
 
 
 @dataclass(frozen=True)
 class Mark:
-    """`place` is a share of the way from the worst to the best of the reference rows."""
+    """`place` is a share of the way from the worst to the best of the baselines."""
 
     row: str
     label: str
@@ -38,7 +38,7 @@ def rulers_of(report: EvaluationReport, split: Split) -> list[Ruler]:
     rulers = []
     for key in _HEADLINES:
         own = report.score(split, key)
-        of_rows = {name: row[split].get(key) for name, row in report.reference.rows.items() if split in row}
+        of_rows = {name: row[split].get(key) for name, row in report.baselines.rows.items() if split in row}
         values = {name: value for name, value in of_rows.items() if value is not None}
         if own is None or not {"real", "noise"} <= values.keys():
             continue
@@ -63,7 +63,7 @@ class TableRow:
     better: str
     value: str
     detail: str
-    references: tuple[str, ...]
+    baselines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Table:
 
 
 def table_of(report: EvaluationReport, split: Split) -> Table:
-    own, spread = report.metrics[split].measured, report.spread.get(split, Scores())
-    reference = {name: row[split] for name, row in report.reference.rows.items() if split in row}
+    own, spread = report.metrics[split].measured, report.std.get(split, Scores())
+    baselines = {name: row[split] for name, row in report.baselines.rows.items() if split in row}
     rows = []
     for named in shown(own):
         detail = []
@@ -84,9 +84,9 @@ def table_of(report: EvaluationReport, split: Split) -> Table:
             detail.append(f"± {100 * deviation:.1f} points" if named.is_share else f"± {number(deviation)}")
         if f"{named.key}_low" in own:
             detail.append(f"{named.text(own[f'{named.key}_low'])} to {named.text(own[f'{named.key}_high'])}")
-        cells = tuple(named.text(scores.get(named.key)) for scores in reference.values())
+        cells = tuple(named.text(scores.get(named.key)) for scores in baselines.values())
         rows.append(TableRow(named.label, named.better, named.text(own[named.key]), "; ".join(detail), cells))
-    return Table(split, report.metrics[split].count, tuple(ROWS[row][0] for row in reference), tuple(rows))
+    return Table(split, report.metrics[split].count, tuple(ROWS[row][0] for row in baselines), tuple(rows))
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,13 @@ def texture_rows(report: EvaluationReport) -> list[TextureRow]:
     """Of every split; empty where no texture was measured."""
     rows = []
     for named in TEXTURE:
-        both = [(own.get(named.key), report.reference.real[split].get(named.key)) for split, own in report.metrics.items()]
+        both = [(own.get(named.key), report.baselines.real[split].get(named.key)) for split, own in report.metrics.items()]
         if any(drawn is not None for drawn, _ in both):
             rows.append(TextureRow(named, tuple((named.text(drawn), named.text(real)) for drawn, real in both)))
     return rows
 
 
-_FINISHED = ("kid", "top1_of_all", "top5_of_all", "alpha_iou", "near_share", "auth_pct")
+_FINISHED = ("kid", "retrieval_top1_all", "retrieval_top5_all", "alpha_iou", "near_copy_rate", "authentic_rate")
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def finisher_rows(report: EvaluationReport) -> list[FinisherRow]:
         return []
     rows = []
     for key in (*_FINISHED, *(named.key for named in TEXTURE)):
-        named, real = metric(key), report.reference.real
+        named, real = metric(key), report.baselines.real
         scores = [(before[split].get(key), own.get(key), real[split].get(key)) for split, own in report.metrics.items()]
         if any(own is not None for _, own, _ in scores):
             rows.append(FinisherRow(named, tuple((named.text(a), named.text(b), named.text(c)) for a, b, c in scores)))
@@ -133,7 +133,7 @@ def finisher_rows(report: EvaluationReport) -> list[FinisherRow]:
 
 
 def title_of(key: str) -> str:
-    return f"The reference {ROWS[key][0].lower()}" if key in ROWS else metric(key).label
+    return f"The baseline {ROWS[key][0].lower()}" if key in ROWS else metric(key).label
 
 
 def settings_of(report: EvaluationReport, trained_on: str) -> list[tuple[str, str]]:

@@ -31,13 +31,13 @@ def quality(report: EvaluationReport) -> Statement:
     sentences = [_drawn(report)]
     parts = {}
     for split, words in ((Split.TRAIN, "icons it was trained on"), (Split.UNSEEN_CONCEPT, "concepts it has never seen")):
-        own = report.score(split, "top1_of_all")
+        own = report.score(split, "retrieval_top1_all")
         if own is None:
             continue
-        real, noise = (row[split].top1_of_all or 0.0 for row in (report.reference.real, report.reference.noise))
+        real, noise = (row[split].retrieval_top1_all or 0.0 for row in (report.baselines.real, report.baselines.noise))
         parts[split] = own / real if real else 0.0
         sentences.append(
-            f"Of {words}, {percent(own)} are recognised: of all {report.settings.real_icons:,} real icons the right one is the "
+            f"Of {words}, {percent(own)} are recognized: of all {report.settings.real_icons:,} real icons the right one is the "
             f"nearest to the drawing. The real icons at half their resolution reach {percent(real)}, noise {percent(noise)}."
         )
     sentences.append(_distance(report))
@@ -60,7 +60,7 @@ def _drawn(report: EvaluationReport) -> str:
 
 
 def _distance(report: EvaluationReport) -> str:
-    own, real, noise = (rows[Split.TRAIN] for rows in (report.metrics, report.reference.real, report.reference.noise))
+    own, real, noise = (rows[Split.TRAIN] for rows in (report.metrics, report.baselines.real, report.baselines.noise))
     if own.kid is None or own.kid_low is None or own.kid_high is None or real.kid is None or noise.kid is None:
         return ""
     return (
@@ -73,7 +73,7 @@ def _distance(report: EvaluationReport) -> str:
 def _verdict(trained: float, unseen: float | None) -> str:
     known = _in_words(
         trained,
-        "It redraws the icons it was trained on nearly as recognisably as the real ones",
+        "It redraws the icons it was trained on nearly as recognizably as the real ones",
         "It redraws most of the icons it was trained on",
         "It redraws some of the icons it was trained on",
         "It does not yet draw the icons it was trained on",
@@ -82,7 +82,7 @@ def _verdict(trained: float, unseen: float | None) -> str:
         return f"{known}; no held-out concept was there to try."
     new = _in_words(
         unseen,
-        "draws concepts it has never seen as recognisably as real ones",
+        "draws concepts it has never seen as recognizably as real ones",
         "draws most concepts it has never seen",
         "draws some of the concepts it has never seen",
         "does not draw concepts it has never seen",
@@ -97,7 +97,7 @@ def _in_words(share: float, nearly_all: str, most: str, some: str, hardly: str) 
 
 def texture(report: EvaluationReport) -> Statement:
     """Is it clean, and does the network still help near the end?"""
-    own, real = report.metrics[Split.TRAIN], report.reference.real[Split.TRAIN]
+    own, real = report.metrics[Split.TRAIN], report.baselines.real[Split.TRAIN]
     if own.flat_share is None or not real.flat_share:
         return Statement("Too little of its drawings is opaque to say how clean they are.", _late_error(report))
     verdict = _in_words(
@@ -128,28 +128,28 @@ def _late_error(report: EvaluationReport) -> tuple[str, ...]:
     )
 
 
-def memorisation(report: EvaluationReport, recipe: Recipe) -> Statement:
-    """Does it memorise, and does its recipe mind?"""
+def memorization(report: EvaluationReport, recipe: Recipe) -> Statement:
+    """Does it memorize, and does its recipe mind?"""
     rule = _copy_rule(report, recipe)
-    trained, real = report.metrics[Split.TRAIN], report.reference.real
-    key = next((key for key in ("near_share", "copy_ratio") if trained.get(key) is not None), None)
+    trained, real = report.metrics[Split.TRAIN], report.baselines.real
+    key = next((key for key in ("near_copy_rate", "copy_rate") if trained.get(key) is not None), None)
     share = trained.get(key) if key else None
     if key is None or share is None:
-        return Statement("Whether it memorises was not measured: it has hardly any training icons.", (rule,))
+        return Statement("Whether it memorizes was not measured: it has hardly any training icons.", (rule,))
     chance = real[Split.TRAIN].get(key) or 0.0
     if share - chance >= _THE_RULE:
-        verdict = "It memorises: most of its drawings of trained icons are near copies."
+        verdict = "It memorizes: most of its drawings of trained icons are near copies."
     elif share - chance >= _MORE_THAN_CHANCE:
-        verdict = "It memorises in part: more of its drawings are near copies than chance explains."
+        verdict = "It memorizes in part: more of its drawings are near copies than chance explains."
     else:
         verdict = "By this test its drawings are no copies."
     sentences = [
         _TESTS[key] + f" {percent(share)} of its drawings of trained icons do; of new real icons {percent(chance)} would."
     ]
-    if trained.copy_ratio is not None and key != "copy_ratio":
+    if trained.copy_rate is not None and key != "copy_rate":
         sentences.append(
             "By the strict test of the literature, three times nearer to one than to any other, "
-            f"{percent(trained.copy_ratio)} are copies."
+            f"{percent(trained.copy_rate)} are copies."
         )
     if (unseen := report.score(Split.UNSEEN_CONCEPT, key)) is not None:
         by_chance = real[Split.UNSEEN_CONCEPT].get(key) or 0.0
@@ -166,9 +166,9 @@ def memorisation(report: EvaluationReport, recipe: Recipe) -> Statement:
 
 
 _TESTS = {
-    "near_share": "A drawing counts as a near copy if it is nearer to one training icon, measured by the second nearest, "
+    "near_copy_rate": "A drawing counts as a near copy if it is nearer to one training icon, measured by the second nearest, "
     "than all but 5% of the real icons that nothing was trained on.",
-    "copy_ratio": "A drawing counts as a copy if it is three times nearer to one training icon than to any other.",
+    "copy_rate": "A drawing counts as a copy if it is three times nearer to one training icon than to any other.",
 }
 
 
@@ -185,7 +185,7 @@ def _loss_gap(report: EvaluationReport) -> str:
 
 def _copy_rule(report: EvaluationReport, recipe: Recipe) -> str:
     rules = (rule for rule in recipe.evaluation.gate.rules if rule.split == Split.UNSEEN_CONCEPT)
-    rule = next((rule for rule in rules if rule.metric in ("near_share", "copy_ratio", "copy_ratio_pixels")), None)
+    rule = next((rule for rule in rules if rule.metric in ("near_copy_rate", "copy_rate", "copy_rate_pixels")), None)
     if rule is None:
         return f"The recipe {recipe.name} has no rule against copies: no model of it is refused for them."
     if rule.waived:

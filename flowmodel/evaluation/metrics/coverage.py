@@ -11,13 +11,13 @@ from sklearn.metrics.pairwise import euclidean_distances
 
 Matrix = NDArray[np.floating]
 
-NEIGHBOURS = 5
+NEIGHBORS = 5
 
 
 @dataclass(frozen=True)
 class Coverage:
     """Attributes:
-    precision: share of samples within reach of a real picture, which is the distance to its own k-th real neighbour.
+    precision: share of samples within reach of a real picture, which is the distance to its own k-th real neighbor.
     recall: share of real pictures within reach of a sample.
     density: how many real pictures a sample is within reach of, by k; about 1 for a good set, and may be above.
     coverage: share of real pictures that have a sample within their reach.
@@ -29,14 +29,14 @@ class Coverage:
     coverage: float
 
 
-def coverage(real_MD: Matrix, fake_ND: Matrix, k: int = NEIGHBOURS) -> Coverage:
+def coverage(real_MD: Matrix, fake_ND: Matrix, k: int = NEIGHBORS) -> Coverage:
     """Precision and recall (Kynkaanniemi et al. 1904.06991), density and coverage (Naeem et al. 2002.09797).
 
     The numbers are those of the package `prdc`, which prints, starts eight processes and has not moved since 2020. Raises
     ValueError where a side has not more than `k` pictures.
     """
     if min(len(real_MD), len(fake_ND)) <= k:
-        raise ValueError(f"coverage by {k} neighbours needs more than {k} pictures on each side")
+        raise ValueError(f"coverage by {k} neighbors needs more than {k} pictures on each side")
     real_MD, fake_ND = real_MD.astype(np.float64), fake_ND.astype(np.float64)
     distances_MN = euclidean_distances(real_MD, fake_ND)
     reach_of_real_M, reach_of_fake_N = _reach(real_MD, k), _reach(fake_ND, k)
@@ -50,7 +50,7 @@ def coverage(real_MD: Matrix, fake_ND: Matrix, k: int = NEIGHBOURS) -> Coverage:
 
 
 def _reach(x_ND: Matrix, k: int) -> NDArray[np.float64]:
-    """Distance of each to its k-th neighbour other than itself."""
+    """Distance of each to its k-th neighbor other than itself."""
     return np.partition(euclidean_distances(x_ND), k, axis=1)[:, k]
 
 

@@ -96,7 +96,7 @@ def fd(products: Products) -> float:
     """Frechet distance |mu_x - mu_y|^2 + tr(S_x + S_y - 2 (S_x S_y)^(1/2)) of the Gaussians with the sets' moments
     (Heusel et al. 1706.08500, equation 6). Lower is better.
 
-    tr (S_x S_y)^(1/2) is the sum of the singular values of X Y' of the centred features, divided by the root of
+    tr (S_x S_y)^(1/2) is the sum of the singular values of X Y' of the centerd features, divided by the root of
     (m - 1)(n - 1): exact also where there are fewer pictures than features, and no D x D matrix is made.
     """
     m, n = products.cross_MN.shape
@@ -104,8 +104,8 @@ def fd(products: Products) -> float:
     spread_real = (np.trace(products.real_MM) - m * products.real_MM.mean()) / (m - 1)
     spread_fake = (np.trace(products.fake_NN) - n * products.fake_NN.mean()) / (n - 1)
     cross_MN = products.cross_MN
-    centred_MN = cross_MN - cross_MN.mean(axis=0) - cross_MN.mean(axis=1, keepdims=True) + cross_MN.mean()
-    overlap = np.linalg.svd(centred_MN, compute_uv=False).sum() / np.sqrt((m - 1) * (n - 1))
+    centerd_MN = cross_MN - cross_MN.mean(axis=0) - cross_MN.mean(axis=1, keepdims=True) + cross_MN.mean()
+    overlap = np.linalg.svd(centerd_MN, compute_uv=False).sum() / np.sqrt((m - 1) * (n - 1))
     return float(shift + spread_real + spread_fake - 2 * overlap)
 
 

@@ -17,7 +17,7 @@ _ENOUGH = 40  # pictures that a threshold can be calibrated on: one of them is h
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Neighbors:
     """The nearest training picture of each sample: its row, its distance, and that of the second nearest."""
 
     rows_N: NDArray[np.integer]
@@ -30,7 +30,7 @@ class Neighbours:
         return np.divide(self.nearest_N, self.second_N, out=np.ones_like(self.nearest_N), where=self.second_N > 0)
 
 
-def neighbours(fake_ND: Matrix, train_MD: Matrix, own_rows_N: NDArray[np.integer] | None = None) -> Neighbours:
+def neighbors(fake_ND: Matrix, train_MD: Matrix, own_rows_N: NDArray[np.integer] | None = None) -> Neighbors:
     """Nearest and second nearest of `train_MD`, which holds distinct pictures: two equal ones would hide a copy.
 
     `own_rows_N` says which training picture is the sample itself, and -1 where none is: that one doesn't count. Raises ValueError
@@ -46,10 +46,10 @@ def neighbours(fake_ND: Matrix, train_MD: Matrix, own_rows_N: NDArray[np.integer
     distances_N2 = np.take_along_axis(distances_NM, two_N2, axis=1)
     nearest = distances_N2.argmin(axis=1)
     samples = np.arange(len(fake_ND))
-    return Neighbours(two_N2[samples, nearest], distances_N2[samples, nearest], distances_N2[samples, 1 - nearest])
+    return Neighbors(two_N2[samples, nearest], distances_N2[samples, nearest], distances_N2[samples, 1 - nearest])
 
 
-def is_copy(found: Neighbours) -> NDArray[np.bool_]:
+def is_copy(found: Neighbors) -> NDArray[np.bool_]:
     """Ratio below 1/3: the criterion of Yoon et al. (ICML 2023 workshop, "Diffusion probabilistic models generalize when they
     fail to memorize") and Gu et al. 2310.02664. Strict: a copy with rough texture passes for none.
     """
@@ -72,12 +72,12 @@ class NearThreshold:
     rate: float
     pictures: int
 
-    def flags(self, in_features: Neighbours, in_pixels: Neighbours) -> NDArray[np.bool_]:
+    def flags(self, in_features: Neighbors, in_pixels: Neighbors) -> NDArray[np.bool_]:
         return (in_features.ratio_N < self.features) | (in_pixels.ratio_N < self.pixels)
 
 
-def calibrate(in_features: Neighbours, in_pixels: Neighbours, rate: float = FLAG_RATE) -> NearThreshold | None:
-    """The threshold that flags at most `rate` of the real pictures whose neighbours these are, and which nobody trained on; each
+def calibrate(in_features: Neighbors, in_pixels: Neighbors, rate: float = FLAG_RATE) -> NearThreshold | None:
+    """The threshold that flags at most `rate` of the real pictures whose neighbors these are, and which nobody trained on; each
     of its halves at most half of that. None where the pictures are too few to say.
 
     Unlike the fixed third of :func:`is_copy` it depends on the pictures: on how much alike training icons are.
@@ -90,8 +90,8 @@ def calibrate(in_features: Neighbours, in_pixels: Neighbours, rate: float = FLAG
     return NearThreshold(features, pixels, float(flagged_N.mean()), count)
 
 
-def is_authentic(found: Neighbours, among_trained: Neighbours) -> NDArray[np.bool_]:
+def is_authentic(found: Neighbors, among_trained: Neighbors) -> NDArray[np.bool_]:
     """Is a sample further from its nearest training picture than that one is from its own nearest? The share of those that are,
-    in percent, is AuthPct (Alaa et al. 2102.08921). `among_trained` are the training pictures' own neighbours.
+    in percent, is AuthPct (Alaa et al. 2102.08921). `among_trained` are the training pictures' own neighbors.
     """
     return found.nearest_N > among_trained.nearest_N[found.rows_N]

@@ -18,7 +18,7 @@ architecture_comparison = dg.AssetSpec(
     "architecture_comparison",
     group_name="compare",
     kinds={"pytorch", "mlflow"},
-    description="Greyscale CNN, RGB and RGBA U-Net, U-Net without attention and DiT under the same budget: a table and a "
+    description="Grayscale CNN, RGB and RGBA U-Net, U-Net without attention and DiT under the same budget: a table and a "
     "picture. Made by the job compare_architectures.",
 )
 

@@ -1,4 +1,4 @@
-"""What the trained network draws, in numbers and as a picture; and who judges it."""
+"""What the trained network draws, in numbers and as a picture; and the probe that scores captions."""
 
 import time
 
@@ -8,23 +8,23 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.files import Artifact
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
-from pipelines.reporting import materialised, metrics_table, table, thumbnail
+from pipelines.reporting import materialized, metrics_table, table, thumbnail
 from pipelines.resources import RecipeResource, StoreResource
 
 
 @dg.asset(group_name="evaluate", kinds={"pytorch"}, automation_condition=on_changed_data)
 @readable_failures()
-def judge(
+def caption_probe(
     context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, icon_dataset: IconDataset
 ) -> dg.MaterializeResult[Artifact]:
     """Tells whether a picture shows its caption: trained contrastively on real icons alone, once a data set."""
-    from flowmodel.evaluation.judge import judge_of
+    from flowmodel.evaluation.caption_probe import caption_probe_of
 
     started = time.perf_counter()
-    cache, colour = store.open().root / "features", recipe.load().data.colour
-    result = judge_of(icon_dataset, cache, colour, log=context.log.info)
+    cache, color = store.open().root / "features", recipe.load().data.color
+    result = caption_probe_of(icon_dataset, cache, color, log=context.log.info)
     quality = [{"icons": str(split)} | shares.model_dump() for split, shares in result.quality.items()]
-    return materialised(result.artifact, started, quality_on_held_out_icons=table(quality))
+    return materialized(result.artifact, started, quality_on_held_out_icons=table(quality))
 
 
 def _out(description: str, kinds: set[str]) -> dg.AssetOut:
@@ -35,7 +35,7 @@ def _out(description: str, kinds: set[str]) -> dg.AssetOut:
 # to see what it drew.
 @dg.multi_asset(
     outs={
-        "evaluation": _out("KID, retrieval and copy ratio, each beside what real icons score.", {"pytorch", "json"}),
+        "evaluation": _out("KID, retrieval and copy rate, each beside what real icons score.", {"pytorch", "json"}),
         "sample_grid": _out("Samples beside the real icons, of trained and of held-out captions.", {"python", "png"}),
     },
 )
@@ -45,7 +45,7 @@ def evaluation(
     store: StoreResource,
     finisher: Artifact,
     icon_dataset: IconDataset,
-    judge: Artifact,
+    caption_probe: Artifact,
 ) -> tuple[dg.MaterializeResult[Artifact], dg.MaterializeResult[Artifact]]:
     from PIL import Image
 
@@ -74,10 +74,10 @@ def evaluation(
         files.root / "features",
         curves=curves,
         log=context.log.info,
-        judge=judge.path,
+        probe=caption_probe.path,
     )
     trained = result.report.metrics[Split.TRAIN]
-    context.log.info(f"KID {trained.kid:.4g}, right icon nearest among all: {trained.top1_of_all:.1%} of {trained.count}")
+    context.log.info(f"KID {trained.kid:.4g}, right icon nearest among all: {trained.retrieval_top1_all:.1%} of {trained.count}")
     evaluated = time.perf_counter()
     grid = sample_grid(result.samples, icon_dataset, files.file("sample_grid", f"{training}.png"))
     run = record_evaluation(tracking, checkpoint, result.report, grid.path, icon_dataset, page=page).run
@@ -90,6 +90,6 @@ def evaluation(
     }
     with Image.open(grid.path) as image:
         return (
-            materialised(result.metrics, started, "evaluation", metrics=metrics_table(result.report), **links, **scores),
-            materialised(grid, evaluated, "sample_grid", grid=thumbnail(image), **links),
+            materialized(result.metrics, started, "evaluation", metrics=metrics_table(result.report), **links, **scores),
+            materialized(grid, evaluated, "sample_grid", grid=thumbnail(image), **links),
         )

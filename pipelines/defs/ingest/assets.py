@@ -8,7 +8,7 @@ from flowmodel.data.sources.config import SourceConfig
 from flowmodel.files import Artifact
 from pipelines.failures import readable_failures
 from pipelines.icon_reports import icons_summary
-from pipelines.reporting import materialised
+from pipelines.reporting import materialized
 from pipelines.resources import StoreResource
 from pipelines.sources import icon_sources, icons_key, source_context
 
@@ -38,7 +38,7 @@ def build_icons(source: SourceConfig) -> dg.AssetsDefinition:
             context.log.info("nothing has changed since it was read last; nothing was read")
         if not ingested.complete:
             context.log.warning("not everything could be had; what is missing is set aside, and the next run tries it again")
-        return materialised(
+        return materialized(
             ingested.artifact,
             started,
             version=ingested.version,

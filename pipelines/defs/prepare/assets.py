@@ -14,7 +14,7 @@ from flowmodel.files import Artifact
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
 from pipelines.icon_reports import duplicates_summary, icons_summary, splits_summary, unread_counts
-from pipelines.reporting import materialised, table
+from pipelines.reporting import materialized, table
 from pipelines.resources import RecipeResource, StoreResource
 from pipelines.sources import icon_sources, icons_key, preparation
 
@@ -36,7 +36,7 @@ def build_normalized_icons(sources: Sequence[SourceConfig]) -> dg.AssetsDefiniti
         started = time.perf_counter()
         steps = preparation(store, recipe, context.log)
         artifact = steps.normalized_icons({source.name: icons[f"icons_{i}"] for i, source in enumerate(sources)})
-        return materialised(artifact, started, size=steps.data.size, **icons_summary(artifact.path))
+        return materialized(artifact, started, size=steps.data.size, **icons_summary(artifact.path))
 
     return normalized_icons
 
@@ -53,7 +53,7 @@ def captions(
     artifact = preparation(store, recipe, context.log).captions(normalized_icons)
     rows = read_parquet(artifact.path, ["icon_id", "language", "template", "text"])
     examples = table(rows.slice(length=12).to_pylist())
-    return materialised(artifact, started, **{"dagster/row_count": rows.num_rows, "examples": examples})
+    return materialized(artifact, started, **{"dagster/row_count": rows.num_rows, "examples": examples})
 
 
 @dg.asset(group_name="prepare", kinds={"huggingface", "parquet"}, automation_condition=on_changed_data)
@@ -69,7 +69,7 @@ def caption_embeddings(
     context.log.info(f"{report.encoded} texts encoded, {report.reused} reused")
     counts = {"dagster/row_count": report.encoded + report.reused, "encoded": report.encoded, "reused": report.reused}
     counts |= unread_counts(report.readability)
-    return materialised(report.artifact, started, **counts, **parquet_metadata(report.artifact.path))
+    return materialized(report.artifact, started, **counts, **parquet_metadata(report.artifact.path))
 
 
 @dg.asset(group_name="prepare", kinds={"python", "parquet"}, automation_condition=on_changed_data)
@@ -80,7 +80,7 @@ def duplicates(
     """Pairs of icons that look the same or nearly so, over all sources, and the clusters that they form."""
     started = time.perf_counter()
     artifact = preparation(store, recipe, context.log).duplicates(normalized_icons)
-    return materialised(artifact, started, **duplicates_summary(artifact.path, normalized_icons.path))
+    return materialized(artifact, started, **duplicates_summary(artifact.path, normalized_icons.path))
 
 
 @dg.asset(group_name="prepare", kinds={"python", "parquet"}, automation_condition=on_changed_data)
@@ -95,7 +95,7 @@ def splits(
     """Which icons are trained on and which are held out: by concept, look-alikes, drawing style and skin tone."""
     started = time.perf_counter()
     artifact = preparation(store, recipe, context.log).splits(normalized_icons, duplicates)
-    return materialised(artifact, started, **splits_summary(artifact.path, normalized_icons.path))
+    return materialized(artifact, started, **splits_summary(artifact.path, normalized_icons.path))
 
 
 @dg.asset(group_name="prepare", kinds={"pytorch", "parquet"}, automation_condition=on_changed_data)
@@ -112,7 +112,7 @@ def icon_dataset(
     """Pictures, captions with their vectors and splits in one folder that never changes: what training and evaluation read."""
     started = time.perf_counter()
     dataset = preparation(store, recipe, context.log).dataset(normalized_icons, captions, caption_embeddings, splits)
-    return materialised(dataset, started, icons=len(dataset.ids), encoder=dataset.encoder)
+    return materialized(dataset, started, icons=len(dataset.ids), encoder=dataset.encoder)
 
 
 @dg.definitions

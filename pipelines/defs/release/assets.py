@@ -8,7 +8,7 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.files import Artifact, write_json
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
-from pipelines.reporting import materialised, table
+from pipelines.reporting import materialized, table
 from pipelines.resources import StoreResource
 
 
@@ -41,7 +41,7 @@ def gate_decision(
     for note in decision.notes:
         context.log.warning(note)
     context.log.info(f"{decision.outcome}: {decision.reason}")
-    return materialised(
+    return materialized(
         decision.write(files.root / "gate_decision"),
         started,
         outcome=decision.outcome,
@@ -91,7 +91,7 @@ def registered_model(
         "metrics": files.relative(evaluation.path),
         "grid": files.relative(sample_grid.path),
     }
-    return materialised(
+    return materialized(
         Artifact.of(write_json(files.released, record)),
         started,
         model=registered.name,

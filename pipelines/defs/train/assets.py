@@ -10,7 +10,7 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.files import Artifact
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
-from pipelines.reporting import materialised
+from pipelines.reporting import materialized
 from pipelines.resources import RecipeResource, StoreResource
 
 
@@ -45,7 +45,7 @@ def flow_checkpoint(
         shutil.rmtree(folder, ignore_errors=True)
     mlflow = MlflowObserver(Tracking.of(store.open()), icon_dataset, _origin(context))
     result = train(chosen, icon_dataset, folder, [ProgressLog(context.log), mlflow])
-    return materialised(
+    return materialized(
         Artifact(result.checkpoint.path, result.checkpoint.digest),
         started,
         recipe=chosen.name,
@@ -87,7 +87,7 @@ def finisher(
     own = finished.checkpoint.header.finisher
     if own is None:
         context.log.info(f"recipe {chosen.name} has no finisher: the checkpoint is handed on as it is")
-    return materialised(
+    return materialized(
         Artifact(finished.checkpoint.path, finished.checkpoint.digest),
         started,
         recipe=chosen.name,

@@ -1,4 +1,4 @@
-"""Small real fonts with colour bitmaps: sbix in a collection, as Apple's, and CBDT, as Noto's."""
+"""Small real fonts with color bitmaps: sbix in a collection, as Apple's, and CBDT, as Noto's."""
 
 import io
 from collections.abc import Mapping
@@ -33,15 +33,15 @@ GLYPHS = [".notdef", *CMAP.values(), *LIGATURES]
 DRAWN = ["face", "hand", "man", "woman", "boy", "runner", "black_flag", *LIGATURES]
 
 
-def colour_of(glyph: str) -> tuple[int, int, int]:
-    """Each glyph is a square of its own colour; the runner's right half is black."""
+def color_of(glyph: str) -> tuple[int, int, int]:
+    """Each glyph is a square of its own color; the runner's right half is black."""
     number = GLYPHS.index(glyph)
     return 40 + 9 * number, 255 - 9 * number, 90
 
 
 def picture(glyph: str, edge: int) -> bytes:
     buffer = io.BytesIO()
-    image = Image.new("RGB", (edge, edge), colour_of(glyph))
+    image = Image.new("RGB", (edge, edge), color_of(glyph))
     if glyph == "runner":
         image.paste((0, 0, 0), (edge // 2, 0, edge, edge))
     image.save(buffer, "PNG")
@@ -70,7 +70,7 @@ def built_font(family: str, glyphs: list[str], cmap: Mapping[int, str], rules: s
 def write_sbix_collection(path: Path, family: str = "Apple Color Emoji") -> Path:
     """Two faces, of which the second has bitmaps of 20 and 40 pixels; cat is a duplicate of face, runner_right
     a mirrored runner, dog has Apple's own format."""
-    colour = plain_font(family, manufacturer="Apple Inc.").font
+    color = plain_font(family, manufacturer="Apple Inc.").font
     table = newTable("sbix")
     table.version, table.flags, table.strikes = 1, 1, {}
     for ppem in (20, 40):
@@ -83,9 +83,9 @@ def write_sbix_collection(path: Path, family: str = "Apple Color Emoji") -> Path
         strike.glyphs["runner_right"] = Glyph(glyphName="runner_right", graphicType="flip", referenceGlyphName="runner")
         strike.glyphs["dog"] = Glyph(glyphName="dog", graphicType="emjc", imageData=b"emj1 and then some")
         table.strikes[ppem] = strike
-    colour["sbix"] = table
+    color["sbix"] = table
     collection = TTCollection()
-    collection.fonts = [plain_font("Plain").font, colour]
+    collection.fonts = [plain_font("Plain").font, color]
     collection.save(path)
     return path
 
@@ -99,21 +99,21 @@ def write_whole_collection(path: Path, pictures: Mapping[str, bytes], ppem: int)
     # Longest first: a family must not end as a couple with a child beside it.
     sequences = sorted((text for text in pictures if len(text) > 1), key=len, reverse=True)
     rules = "".join(f"sub {' '.join(parts[text])} by {names[text]};" for text in sequences)
-    colour = built_font("Apple Color Emoji", glyphs, cmap, rules, manufacturer="Apple Inc.").font
+    color = built_font("Apple Color Emoji", glyphs, cmap, rules, manufacturer="Apple Inc.").font
     strike = SbixStrike(ppem=ppem, resolution=72)
     strike.glyphs = {glyph: Glyph(glyphName=glyph) for glyph in glyphs}
     for text, content in pictures.items():
         strike.glyphs[names[text]] = Glyph(glyphName=names[text], graphicType="png ", imageData=content)
-    table = colour["sbix"] = newTable("sbix")
+    table = color["sbix"] = newTable("sbix")
     table.version, table.flags, table.strikes = 1, 1, {ppem: strike}
     collection = TTCollection()
-    collection.fonts = [plain_font("Plain").font, colour]
+    collection.fonts = [plain_font("Plain").font, color]
     collection.save(path)
     return path
 
 
-def write_cbdt(path: Path, edge: int = 24, licence: str = "SIL Open Font License, Version 1.1") -> Path:
-    font: TTFont = plain_font("Tiny Colour", licenseDescription=licence).font
+def write_cbdt(path: Path, edge: int = 24, license: str = "SIL Open Font License, Version 1.1") -> Path:
+    font: TTFont = plain_font("Tiny Color", licenseDescription=license).font
     data = {}
     for glyph in DRAWN:
         bitmap = cbdt_bitmap_format_17(b"", font)

@@ -162,4 +162,4 @@ def test_damaged_tables_are_read_or_refused_in_one_line(
         for entry in table.entries:
             assert entry.file and isinstance(entry.name, str)
             assert not {"\n", "\r"} & set("".join((entry.name, *entry.captions, *entry.keywords, entry.group)))
-            "".join((entry.file, entry.name, *entry.captions, *entry.keywords, entry.group, entry.licence)).encode()
+            "".join((entry.file, entry.name, *entry.captions, *entry.keywords, entry.group, entry.license)).encode()

@@ -17,7 +17,7 @@ from flowmodel.tables import ICONS
 from tests.data.helpers import RED, plain, write_folder
 
 PNG = encode_png(plain(height=6, width=10))
-CONFIG = FolderSource(name="mine", kind="folder", path="icons", licence="CC0-1.0")
+CONFIG = FolderSource(name="mine", kind="folder", path="icons", license="CC0-1.0")
 
 
 def read_folder(tmp_path: Path, config: FolderSource = CONFIG, log: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
@@ -38,14 +38,14 @@ def test_hugging_face_metadata_gives_captions_that_are_kept_as_they_are(tmp_path
 
 
 def test_json_lines_may_list_several_captions(tmp_path: Path) -> None:
-    lines = '{"file": "a.png", "name": "cat", "captions": ["one", "two"], "keywords": ["pet"], "licence": "MIT"}\n\n'
+    lines = '{"file": "a.png", "name": "cat", "captions": ["one", "two"], "keywords": ["pet"], "license": "MIT"}\n\n'
     lines += '{"file_name": "1f600.png", "text": "a big grin", "extra": 3}\n'
     icons = read(tmp_path, lines, {"a.png": PNG, "1f600.png": PNG}, "captions.jsonl")
     assert list(icons.loc["a", "captions"]) == ["one", "two"] and list(icons.loc["a", "keywords"]) == ["pet"]
     grin = icons.loc["1f600"]
     assert (grin["name"], grin["group"], list(grin["captions"])) == ("a big grin", "smileys-emotion", ["a big grin"])
     assert "grin" in list(grin["keywords"]), "an emoji's keywords come from Unicode where the file has none"
-    assert set(icons["licence"]) == {"CC0-1.0"}, "the entry in sources.yaml has the last word"
+    assert set(icons["license"]) == {"CC0-1.0"}, "the entry in sources.yaml has the last word"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_good_folder(tmp_path: Path) -> None:
     assert (heart["id"], heart["name"], heart["group"], heart["char"]) == ("mine/red-heart", "red heart", "symbols", "")
     assert list(heart["keywords"]) == ["love", "valentine"]
     assert (heart["width"], heart["height"], heart["png"]) == (10, 6, PNG)
-    assert (heart["licence"], heart["origin"]) == ("CC0-1.0", "icons")
+    assert (heart["license"], heart["origin"]) == ("CC0-1.0", "icons")
     assert list(wave["keywords"]) == ["hand", "hello"]
     assert (wave["char"], wave["base_key"], wave["skin_tone"]) == ("👋🏽", "1f44b", "medium")
     assert set(icons["status"]) == {"ok"}
@@ -207,8 +207,8 @@ def test_several_lines_about_one_picture_are_several_captions_of_one_icon(tmp_pa
 
 
 def test_lines_about_one_picture_that_contradict_each_other_are_named(tmp_path: Path) -> None:
-    lines = "file,name,licence\na.png,kite,MIT\na.png,flier,CC0-1.0\n"
-    with pytest.raises(FlowmodelError, match=r"line 3: licence of 'a\.png' is 'CC0-1\.0', and 'MIT' in .*line 2"):
+    lines = "file,name,license\na.png,kite,MIT\na.png,flier,CC0-1.0\n"
+    with pytest.raises(FlowmodelError, match=r"line 3: license of 'a\.png' is 'CC0-1\.0', and 'MIT' in .*line 2"):
         read(tmp_path, lines, {"a.png": PNG})
 
 

@@ -16,7 +16,7 @@ from flowmodel.images.decode import decode_png
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.tables import read_ok_icons
 from tests.data.sources.font_builder import (
-    colour_of,
+    color_of,
     write_cbdt,
     write_outline_font,
     write_sbix_collection,
@@ -48,7 +48,7 @@ def assert_drawn(icons: pd.DataFrame, glyphs: dict[str, str], edge: int) -> None
     for key, glyph in glyphs.items():
         icon = icons.loc[key]
         assert (icon["status"], icon["width"], icon["height"]) == ("ok", edge, edge), key
-        assert (decode_png(icon["png"])[..., :3] == colour_of(glyph)).all(), key
+        assert (decode_png(icon["png"])[..., :3] == color_of(glyph)).all(), key
 
 
 def test_an_sbix_collection_gives_sequences_from_its_largest_strike(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_flag_that_the_font_lacks_is_not_its_black_flag(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "licence", "open_font"),
+    ("text", "license", "open_font"),
     [
         ("Licensed under the Apache License, Version 2.0", "Apache-2.0", True),
         ("https://openfontlicense.org", "OFL-1.1", True),
@@ -79,31 +79,31 @@ def test_a_flag_that_the_font_lacks_is_not_its_black_flag(tmp_path: Path) -> Non
         ("", "", False),
     ],
 )
-def test_only_an_open_licence_makes_pictures_redistributable(tmp_path: Path, text: str, licence: str, open_font: bool) -> None:
-    icons = read(write_cbdt(tmp_path / "tiny.ttf", licence=text))
-    assert set(icons["licence"]) == {licence} and set(icons["redistributable"]) == {open_font}
+def test_only_an_open_license_makes_pictures_redistributable(tmp_path: Path, text: str, license: str, open_font: bool) -> None:
+    icons = read(write_cbdt(tmp_path / "tiny.ttf", license=text))
+    assert set(icons["license"]) == {license} and set(icons["redistributable"]) == {open_font}
 
 
 def test_apples_artwork_is_marked_and_the_entry_has_the_last_word(tmp_path: Path) -> None:
     path = write_sbix_collection(tmp_path / "emoji.ttc")
     apple = read(path)
-    assert set(apple["licence"]) == {"proprietary (Apple)"} and not apple["redistributable"].any()
+    assert set(apple["license"]) == {"proprietary (Apple)"} and not apple["redistributable"].any()
     assert set(apple["origin"]) == {"Apple Color Emoji Version 1.5"}
-    mine = read(path, licence="mine", redistributable=True)
-    assert set(mine["licence"]) == {"mine"} and mine["redistributable"].all()
+    mine = read(path, license="mine", redistributable=True)
+    assert set(mine["license"]) == {"mine"} and mine["redistributable"].all()
 
 
 def test_a_cbdt_font_gives_the_same(tmp_path: Path) -> None:
     icons = read(write_cbdt(tmp_path / "tiny.ttf"))
     assert_drawn(icons, GLYPHS, edge=24)
-    assert set(icons["licence"]) == {"OFL-1.1"} and icons["redistributable"].all()
+    assert set(icons["license"]) == {"OFL-1.1"} and icons["redistributable"].all()
     wave = icons.loc["1f44b-1f3fd"]
     assert (wave["name"], wave["skin_tone"], wave["group"]) == ("waving hand: medium skin tone", "medium", "people-body")
     assert "1f44b-1f3fd" not in read(tmp_path / "tiny.ttf", skin_tones=False).index
 
 
 def test_a_font_without_bitmaps_says_what_it_has(tmp_path: Path) -> None:
-    with pytest.raises(FlowmodelError, match=r"plain\.ttf: has no colour bitmaps \(sbix or CBDT\), only glyf; take"):
+    with pytest.raises(FlowmodelError, match=r"plain\.ttf: has no color bitmaps \(sbix or CBDT\), only glyf; take"):
         read(write_outline_font(tmp_path / "plain.ttf"))
 
 
@@ -165,7 +165,7 @@ def test_a_new_version_of_the_font_is_seen_without_reading_it(tmp_path: Path) ->
 
 def test_without_a_font_it_says_how_to_get_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(font, "USUAL_PLACES", (str(tmp_path / "one.ttc"), str(tmp_path / "two.ttf")))
-    with pytest.raises(FlowmodelError, match=r"no colour emoji font in the usual places .*install fonts-noto-color-emoji"):
+    with pytest.raises(FlowmodelError, match=r"no color emoji font in the usual places .*install fonts-noto-color-emoji"):
         observe(FontSource(name="font", kind="font"), SourceContext(tmp_path, tmp_path))
 
 

@@ -22,7 +22,7 @@ from tests.data.helpers import BLUE, GREEN, RED, plain
 from tests.data.sources.chart_page import Row, chart_page, data_uri
 from tests.data.sources.faulty_server import Answer, FaultyServer, PatientClock
 
-SQUARES = {name: encode_png(plain(colour)) for name, colour in (("red", RED), ("green", GREEN), ("blue", BLUE))}
+SQUARES = {name: encode_png(plain(color)) for name, color in (("red", RED), ("green", GREEN), ("blue", BLUE))}
 CHART = chart_page(
     [
         Row("1F600", "grinning face", [SQUARES["red"], SQUARES["green"], None]),
@@ -91,17 +91,17 @@ def test_a_chart_gives_one_vendor_s_pictures_with_names_groups_and_characters(se
     assert list(icons["char"]) == ["😀", "🧑‍🚀", "☺️"]
     assert (icons["group"] == "smileys-emotion").all() and (icons["subgroup"] == "face-smiling").all()
     assert "grin" in icons.loc["1f600", "keywords"], "keywords come from CLDR, as the chart has none"
-    for key, colour in (("1f600", GREEN), ("1f9d1-200d-1f680", BLUE), ("263a", RED)):
-        assert (decode_png(icons.loc[key, "png"])[:, :] == colour).all()
+    for key, color in (("1f600", GREEN), ("1f9d1-200d-1f680", BLUE), ("263a", RED)):
+        assert (decode_png(icons.loc[key, "png"])[:, :] == color).all()
 
 
 def test_pictures_of_a_page_are_not_redistributable_unless_the_entry_says_so(server: FaultyServer, read: Read) -> None:
     server.answers["/"] = page(CHART)
     apple = table(read(vendor="Apple"))
     assert list(apple.index) == ["1f600", "263a"], "the cells of the other rows are empty"
-    assert set(apple["licence"]) == {"proprietary (Apple)"} and not apple["redistributable"].any()
-    mine = table(read(licence="CC0-1.0", redistributable=True))
-    assert set(mine["licence"]) == {"CC0-1.0"} and mine["redistributable"].all()
+    assert set(apple["license"]) == {"proprietary (Apple)"} and not apple["redistributable"].any()
+    mine = table(read(license="CC0-1.0", redistributable=True))
+    assert set(mine["license"]) == {"CC0-1.0"} and mine["redistributable"].all()
 
 
 @pytest.mark.parametrize(

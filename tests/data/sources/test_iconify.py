@@ -21,10 +21,10 @@ from flowmodel.tables import ICONS
 from tests.data.sources.packages import put_in_downloads
 from tests.data.sources.registry import Registry
 
-# Four quarters of four colours on a 4 x 2 box that starts at (10, 20): no two turns or flips of it look the same.
+# Four quarters of four colors on a 4 x 2 box that starts at (10, 20): no two turns or flips of it look the same.
 QUARTERS = "".join(
-    f'<path fill="{colour}" d="M{10 + 2 * (i % 2)} {20 + i // 2}h2v1h-2z"/>'
-    for i, colour in enumerate(["red", "lime", "blue", "black"])
+    f'<path fill="{color}" d="M{10 + 2 * (i % 2)} {20 + i // 2}h2v1h-2z"/>'
+    for i, color in enumerate(["red", "lime", "blue", "black"])
 )
 BOX = (10, 20, 4, 2)  # left, top, width, height
 DOT = '<rect width="16" height="16" fill="{}"/>'
@@ -49,7 +49,7 @@ def drawn(icon: Icon, pixels: int = 64) -> NDArray[np.uint8]:
     return decode_png(render_svg(icon_svg(icon, "#000000"), pixels)[0])
 
 
-def colour_of(icons: pd.DataFrame, key: str) -> list[int]:
+def color_of(icons: pd.DataFrame, key: str) -> list[int]:
     return decode_png(icons["png"][key])[8, 8].tolist()
 
 
@@ -111,15 +111,15 @@ def test_hidden_icons_and_aliases_with_the_same_picture_have_no_row(context: Sou
     assert icons["keywords"].map(list).to_dict() == {"car": ["auto", "motor car"], "shown-old": [], "car-left": []}
 
 
-def test_names_groups_licence_and_origin_are_those_of_the_set(context: SourceContext) -> None:
+def test_names_groups_license_and_origin_are_those_of_the_set(context: SourceContext) -> None:
     data = {"icons": {"big-red-dot": {"body": DOT.format("#f00")}, "blue": {"body": DOT.format("#00f")}}}
     metadata = {"categories": {"Shapes & Dots": ["big-red-dot"], "Later": ["big-red-dot", "nothing"]}}
     icons = read(context, data, metadata=metadata)
     dot = icons.loc["big-red-dot"]
     assert (dot["name"], dot["group"], dot["char"]) == ("big red dot", "shapes-dots", "")
-    assert (dot["licence"], dot["origin"]) == ("MIT", "@iconify-json/tiny 1.0.0")
+    assert (dot["license"], dot["origin"]) == ("MIT", "@iconify-json/tiny 1.0.0")
     assert (dot["width"], dot["height"]) == (16, 16)
-    assert colour_of(icons, "big-red-dot") == [255, 0, 0, 255]
+    assert color_of(icons, "big-red-dot") == [255, 0, 0, 255]
     assert icons["group"]["blue"] == ""
 
 
@@ -170,12 +170,12 @@ def test_every_key_is_there_once_also_where_a_slug_looks_like_a_code_point(conte
     assert found.index.tolist() == ["a", "a-2", "2764-2", "2764", "日本", "icon"]
 
 
-def test_one_colour_sets_are_black_or_of_the_chosen_colour(context: SourceContext) -> None:
+def test_one_color_sets_are_black_or_of_the_chosen_color(context: SourceContext) -> None:
     line = '<g fill="currentColor"><path d="M0 0h16v16H0z"/></g>'
     data = {"icons": {"dot": {"body": DOT.format("currentColor")}, "line": {"body": line}}}
-    assert colour_of(read(context, data), "dot") == [0, 0, 0, 255]
-    chosen = read(context, data, colour="#1E90FF")
-    assert colour_of(chosen, "dot") == colour_of(chosen, "line") == [0x1E, 0x90, 0xFF, 255]
+    assert color_of(read(context, data), "dot") == [0, 0, 0, 255]
+    chosen = read(context, data, color="#1E90FF")
+    assert color_of(chosen, "dot") == color_of(chosen, "line") == [0x1E, 0x90, 0xFF, 255]
 
 
 def test_an_icon_that_can_not_be_drawn_is_quarantined_and_the_rest_goes_on(context: SourceContext) -> None:

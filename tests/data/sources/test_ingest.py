@@ -34,12 +34,12 @@ def context(tmp_path: Path) -> SourceContext:
 
 
 def test_bundled_takes_the_configured_name_and_terms(context: SourceContext) -> None:
-    write_icons(context.root / "set.parquet", [icon_row("b", licence="MIT", origin="web"), icon_row("a", licence="MIT")])
+    write_icons(context.root / "set.parquet", [icon_row("b", license="MIT", origin="web"), icon_row("a", license="MIT")])
     config = BUNDLED.model_copy(update={"origin": "me", "redistributable": False})
     rows = {row["id"]: row for row in read_icons(config, context).rows}
     assert rows.keys() == {"mine/a", "mine/b"}
     assert {row["source"] for row in rows.values()} == {"mine"}
-    assert {row["licence"] for row in rows.values()} == {"MIT"}, "what the file says stays where the entry says nothing"
+    assert {row["license"] for row in rows.values()} == {"MIT"}, "what the file says stays where the entry says nothing"
     assert {(row["origin"], row["redistributable"]) for row in rows.values()} == {("me", False)}
 
 
@@ -80,8 +80,8 @@ def test_a_missing_source_is_one_clear_line_and_leaves_the_old_table(config, con
 
 def test_entries_of_one_name_in_two_lists_live_side_by_side(context: SourceContext) -> None:
     out = context.root / "out"
-    for name, colour in (("red", RED), ("blue", BLUE)):
-        write_folder(context.root / name, "file,name,keywords\na.png,a,\n", {"a.png": encode_png(plain(colour))})
+    for name, color in (("red", RED), ("blue", BLUE)):
+        write_folder(context.root / name, "file,name,keywords\na.png,a,\n", {"a.png": encode_png(plain(color))})
     red, blue = (FOLDER.model_copy(update={"path": name}) for name in ("red", "blue"))
     before = ingest_icons(red, context, out).artifact
     assert ingest_icons(blue, context, out).artifact.digest != before.digest

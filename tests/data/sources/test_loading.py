@@ -16,10 +16,10 @@ def listing(tmp_path: Path, text: str) -> Path:
 
 
 def test_sources_are_read_with_defaults(tmp_path: Path) -> None:
-    mine = "{name: mine, kind: folder, path: /icons, style: line art, licence: MIT}"
+    mine = "{name: mine, kind: folder, path: /icons, style: line art, license: MIT}"
     noto, other = load_sources(listing(tmp_path, f"sources: [{NOTO}, {mine}]"))
-    assert (noto.name, noto.kind, noto.style, noto.licence, noto.trim) == ("noto", "bundled", "noto", "", False)
-    assert (other.style, other.licence) == ("line art", "MIT")
+    assert (noto.name, noto.kind, noto.style, noto.license, noto.trim) == ("noto", "bundled", "noto", "", False)
+    assert (other.style, other.license) == ("line art", "MIT")
     assert locate(noto.path, tmp_path) == tmp_path / "noto.parquet"
     assert locate(other.path, tmp_path) == Path("/icons")
 

@@ -45,7 +45,7 @@ def test_base_emoji_are_those_of_the_bundled_set(context: SourceContext) -> None
     files["package/emoji.json"] = [entry(key.upper(), image=f"{key}.png") for key in bundled.index]
     icons = read(context, files)
     assert icons.index.tolist() == bundled.index.tolist()
-    for column in ("char", "name", "group", "subgroup", "base_key", "skin_tone", "png", "sha256", "licence", "status", "width"):
+    for column in ("char", "name", "group", "subgroup", "base_key", "skin_tone", "png", "sha256", "license", "status", "width"):
         assert icons[column].tolist() == bundled[column].tolist(), column
     assert [list(words) for words in icons["keywords"]] == [list(words) for words in bundled["keywords"]]
     assert set(icons["origin"]) == {"emoji-datasource-google 1.0.0"}
@@ -90,17 +90,17 @@ def test_an_emoji_that_unicode_does_not_know_takes_the_texts_of_the_package(cont
 
 
 @pytest.mark.parametrize(
-    ("vendor", "licence", "redistributable"),
+    ("vendor", "license", "redistributable"),
     [("twitter", "CC-BY-4.0", True), ("facebook", "proprietary (Meta)", False), ("apple", "proprietary (Apple)", False)],
 )
-def test_licence_and_redistribution_are_those_of_the_artwork(
-    vendor: str, licence: str, redistributable: bool, context: SourceContext
+def test_license_and_redistribution_are_those_of_the_artwork(
+    vendor: str, license: str, redistributable: bool, context: SourceContext
 ) -> None:
     files = {"package/emoji.json": [entry("1F600", vendor=vendor)], f"package/img/{vendor}/64/1f600.png": PNG}
     icon = read(context, files, f"emoji-datasource-{vendor}").loc["1f600"].to_dict()
-    assert (icon["licence"], icon["redistributable"]) == (licence, redistributable)
-    own = read(context, files, f"emoji-datasource-{vendor}", licence="mine", redistributable=True).loc["1f600"].to_dict()
-    assert (own["licence"], own["redistributable"]) == ("mine", True)
+    assert (icon["license"], icon["redistributable"]) == (license, redistributable)
+    own = read(context, files, f"emoji-datasource-{vendor}", license="mine", redistributable=True).loc["1f600"].to_dict()
+    assert (own["license"], own["redistributable"]) == ("mine", True)
 
 
 def openmoji(hexcode: str, annotation: str, group: str = "extras-openmoji", tags: str = "") -> dict[str, Any]:
@@ -129,7 +129,7 @@ def test_openmoji_is_drawn_from_its_svg_and_its_own_numbers_become_slugs(context
     assert list(icons["keywords"]["goldfish"]) == ["one", "fish", "two"]
     assert "cheerful" in icons["keywords"]["1f600"]
     assert icons["group"]["1f1e6"] == "extras-unicode"
-    assert (icons["width"]["1f600"], icons["licence"]["1f600"]) == (32, "CC-BY-SA-4.0")
+    assert (icons["width"]["1f600"], icons["license"]["1f600"]) == (32, "CC-BY-SA-4.0")
     assert icons["reason"][icons["reason"] != ""].to_dict() == {"2654": "2654.svg: listed, but not in openmoji 1.0.0"}
 
 

@@ -26,7 +26,7 @@ def test_a_chart_is_one_svg_that_is_well_formed_and_says_what_it_shows(chart):
     assert "trained <icons> & more" in texts and "the recipe's" in texts and "100%" in texts
 
 
-def test_colours_are_the_pages_own_so_that_dark_mode_turns_them(chart):
+def test_colors_are_the_pages_own_so_that_dark_mode_turns_them(chart):
     assert {"--series-train", "--series-other", "--ink-soft", "--line"} <= set(re.findall(r"var\((--[a-z-]+)\)", chart.svg))
     assert "#0102" not in chart.svg
 
@@ -48,6 +48,6 @@ def test_the_same_chart_is_the_same_text_and_two_charts_share_no_id():
 
 def test_bars_are_as_many_as_there_are_values_with_their_shares_beside_them():
     values = {"food & drink": {"train": 0.5, "unseen_concept": 0.25}, "flags": {"train": 1.0}}
-    chart = bars("b", "Recognised", "share", values, legend=str)
+    chart = bars("b", "Recognized", "share", values, legend=str)
     texts = [text.strip() for text in ElementTree.fromstring(chart.svg).itertext() if text.strip()]
     assert {"food & drink", "flags", "50%", "25%", "100%"} <= set(texts)

@@ -53,7 +53,7 @@ def test_every_section_is_there_and_every_link_leads_to_one(read):
     ids = [attributes["id"] for attributes in read.all("section")]
     wanted = [
         "scores",
-        "memorisation",
+        "memorization",
         "texture",
         "trained",
         "held-out",
@@ -114,7 +114,7 @@ def test_drawn_and_real_texture_stand_side_by_side(read, tiny_report):
     report = tiny_report.evaluation.report
     text = " ".join(" ".join(read.text).split())
     for split, own in report.metrics.items():
-        real = report.reference.real[split]
+        real = report.baselines.real[split]
         for key in ("edge_sharpness", "color_count"):
             assert f"{number(own.get(key))} {number(real.get(key))}" in text
     assert report.prediction_error.keys() == {"train", "validation"}
@@ -123,7 +123,7 @@ def test_drawn_and_real_texture_stand_side_by_side(read, tiny_report):
 def test_settings_and_what_was_left_out_are_written_down(read, tiny_report):
     text = " ".join(" ".join(read.text).split())
     settings = tiny_report.evaluation.report.settings
-    for value in (settings.checkpoint_digest, settings.extractor_digest, settings.dataset_digest, settings.judge_digest):
+    for value in (settings.checkpoint_digest, settings.extractor_digest, settings.dataset_digest, settings.caption_probe_digest):
         assert value in text
     assert "the caption encoder minilm has no image tower" in text
     assert "no two sources of this data set draw the same thing" in text
@@ -166,5 +166,5 @@ def test_a_browser_shows_it_whole_at_every_width_and_in_the_dark(tiny_report, tm
         assert sum(url.startswith("file:") for url in page.requests) == 1
 
 
-def _lightness(colour: str) -> float:
-    return sum(float(number) for number in re.findall(r"[\d.]+", colour)[:3]) / 3
+def _lightness(color: str) -> float:
+    return sum(float(number) for number in re.findall(r"[\d.]+", color)[:3]) / 3

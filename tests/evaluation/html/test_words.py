@@ -2,14 +2,14 @@
 
 import pytest
 
-from flowmodel.evaluation.html.words import memorisation, other_data, quality, texture
+from flowmodel.evaluation.html.words import memorization, other_data, quality, texture
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.recipes import load_recipe
 from tests.reports import changed, report_of
 
 
 def _scores(top1: float, near: float = 0.03, copies: float = 0.0, **more: float) -> dict:
-    return {"top1_of_all": top1, "near_share": near, "copy_ratio": copies} | more
+    return {"retrieval_top1_all": top1, "near_copy_rate": near, "copy_rate": copies} | more
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ def report() -> EvaluationReport:
 
 def test_a_model_that_knows_only_its_icons_is_said_to(report):
     said = quality(report)
-    assert said.verdict.startswith("It redraws the icons it was trained on nearly as recognisably as the real ones, but")
+    assert said.verdict.startswith("It redraws the icons it was trained on nearly as recognizably as the real ones, but")
     assert said.verdict.endswith("does not draw concepts it has never seen.")
     text = " ".join(said.sentences)
-    assert "Of icons it was trained on, 95% are recognised" in text and "of all 1,900 real icons" in text
+    assert "Of icons it was trained on, 95% are recognized" in text and "of all 1,900 real icons" in text
     assert "1.45 million parameters" in text and "3 times" in text and "with a 95% interval from 0.0100 to 0.0300" in text
 
 
@@ -49,41 +49,41 @@ def test_a_model_that_knows_only_its_icons_is_said_to(report):
         (0.0, 0.0, "It does not yet draw the icons it was trained on, and does not draw concepts"),
         (0.3, 0.05, "It redraws some of the icons it was trained on, but does not draw concepts"),
         (0.6, 0.2, "It redraws most of the icons it was trained on, and draws some of the concepts"),
-        (0.95, 0.95, "nearly as recognisably as the real ones, and draws concepts it has never seen as recognisably"),
+        (0.95, 0.95, "nearly as recognizably as the real ones, and draws concepts it has never seen as recognizably"),
     ],
 )
 def test_verdicts_follow_the_numbers(report, trained, unseen, words):
-    report = changed(report, {"metrics.train.top1_of_all": trained, "metrics.unseen_concept.top1_of_all": unseen})
+    report = changed(report, {"metrics.train.retrieval_top1_all": trained, "metrics.unseen_concept.retrieval_top1_all": unseen})
     assert words in quality(report).verdict
 
 
 def test_without_held_out_icons_nothing_is_claimed_of_them(report):
-    sections = ("metrics", "reference.real", "reference.noise")
+    sections = ("metrics", "baselines.real", "baselines.noise")
     report = changed(report, {f"{section}.unseen_concept": None for section in sections})
     assert quality(report).verdict.endswith("no held-out concept was there to try.")
 
 
-def test_memorising_is_said_with_its_numbers_and_the_waiver_with_its_reason(report):
-    said = memorisation(report, load_recipe("quickstart"))
-    assert said.verdict == "It memorises: most of its drawings of trained icons are near copies."
+def test_memorizing_is_said_with_its_numbers_and_the_waiver_with_its_reason(report):
+    said = memorization(report, load_recipe("quickstart"))
+    assert said.verdict == "It memorizes: most of its drawings of trained icons are near copies."
     text = " ".join(said.sentences)
     assert "90% of its drawings of trained icons do; of new real icons 3.0% would" in text
     assert "70% are copies" in text and "it falls back on what it knows" in text
     assert "Its loss is 0.400 on validation icons and 0.100 on trained ones, 4.0 times as much" in text
-    assert "waives the rule against copies" in text and "because this recipe is meant to memorise its 200 icons" in text
+    assert "waives the rule against copies" in text and "because this recipe is meant to memorize its 200 icons" in text
 
 
 def test_a_model_without_copies_is_not_accused_and_a_rule_is_judged(report):
-    trained = {"near_share": 0.04, "copy_ratio": 0.0, "loss": 0.39}
+    trained = {"near_copy_rate": 0.04, "copy_rate": 0.0, "loss": 0.39}
     report = changed(report, {f"metrics.train.{name}": value for name, value in trained.items()})
-    report = changed(report, {"metrics.unseen_concept.near_share": 0.04})
-    strict = load_recipe("quickstart", ["evaluation.gate.rules=[{metric: near_share, split: unseen_concept, max: 0.05}]"])
-    said = memorisation(report, strict)
+    report = changed(report, {"metrics.unseen_concept.near_copy_rate": 0.04})
+    strict = load_recipe("quickstart", ["evaluation.gate.rules=[{metric: near_copy_rate, split: unseen_concept, max: 0.05}]"])
+    said = memorization(report, strict)
     text = " ".join(said.sentences)
     assert said.verdict == "By this test its drawings are no copies." and "no more than chance" in text
     assert "about the same" in text and "the model keeps that rule" in text
-    worse = changed(report, {"metrics.unseen_concept.near_share": 0.06})
-    assert "the model breaks that rule" in " ".join(memorisation(worse, strict).sentences)
+    worse = changed(report, {"metrics.unseen_concept.near_copy_rate": 0.06})
+    assert "the model breaks that rule" in " ".join(memorization(worse, strict).sentences)
 
 
 def test_other_data_are_warned_of(report):
@@ -101,13 +101,13 @@ def test_icons_of_the_initial_weights_are_told_apart(report):
     ("flat", "words"), [(0.05, "watercolors"), (0.2, "much rougher"), (0.4, "rougher inside"), (0.6, "as clean inside")]
 )
 def test_flat_insides_are_judged_by_those_of_the_real_icons(report, flat, words):
-    said = texture(changed(report, {"metrics.train.flat_share": flat, "reference.real.train.flat_share": 0.6}))
+    said = texture(changed(report, {"metrics.train.flat_share": flat, "baselines.real.train.flat_share": 0.6}))
     assert words in said.verdict and "of the same real icons 60%" in said.sentences[0] and len(said.sentences) == 1
 
 
 @pytest.mark.parametrize(("late", "words"), [(0.02, "still takes noise away"), (0.054, "of little use")])
 def test_the_error_near_the_end_is_told_beside_that_of_the_noisy_picture(report, late, words):
-    measured = {"metrics.train.flat_share": 0.5, "reference.real.train.flat_share": 0.6}
+    measured = {"metrics.train.flat_share": 0.5, "baselines.real.train.flat_share": 0.6}
     said = texture(changed(report, measured | {"prediction_error": {"train": {"0.1": 0.2, "0.95": late}}}))
     assert words in said.sentences[1] and "0.0526" in said.sentences[1]
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prdc import compute_prdc
 
-from flowmodel.evaluation.metrics.coverage import NEIGHBOURS, coverage, vendi_score
+from flowmodel.evaluation.metrics.coverage import NEIGHBORS, coverage, vendi_score
 
 
-def _cloud(count: int, centre: float = 0.0, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng([seed, count]).normal(centre, 1.0, (count, 8)).astype(np.float32)
+def _cloud(count: int, center: float = 0.0, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng([seed, count]).normal(center, 1.0, (count, 8)).astype(np.float32)
 
 
 @pytest.mark.parametrize(("shift", "k"), [(0.0, 5), (0.5, 5), (0.5, 3), (4.0, 5)])
@@ -36,7 +36,7 @@ def test_of_a_set_that_is_half_copied_half_is_precise_and_half_is_covered():
     assert (found.precision, found.recall, found.coverage) == (0.5, 0.5, 0.5)
 
 
-@given(st.integers(NEIGHBOURS + 1, 30), st.integers(NEIGHBOURS + 1, 30), st.floats(0.1, 100), st.integers(0, 50))
+@given(st.integers(NEIGHBORS + 1, 30), st.integers(NEIGHBORS + 1, 30), st.floats(0.1, 100), st.integers(0, 50))
 def test_neither_order_nor_scale_matters(m, n, scale, seed):
     real, fake = _cloud(m, seed=seed), _cloud(n, 1.0, seed=seed + 1)
     shuffled = np.random.default_rng(seed).permutation(n)

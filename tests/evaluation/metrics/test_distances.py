@@ -11,8 +11,8 @@ from flowmodel.text.torchvision_shim import let_torchvision_import
 WIDTH = 16
 
 
-def _cloud(count: int, centre: float = 0.0, seed: int = 0, width: int = WIDTH) -> np.ndarray:
-    return np.random.default_rng([seed, count]).normal(centre, 1.0, (count, width)).astype(np.float32)
+def _cloud(count: int, center: float = 0.0, seed: int = 0, width: int = WIDTH) -> np.ndarray:
+    return np.random.default_rng([seed, count]).normal(center, 1.0, (count, width)).astype(np.float32)
 
 
 def test_squared_mmd_is_the_textbook_double_sum():

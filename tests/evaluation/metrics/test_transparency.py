@@ -23,7 +23,7 @@ def test_overlap_of_columns_is_counted(fake, real, iou, error):
     assert alpha_error(_columns(*fake), _columns(*real)).tolist() == [error]
 
 
-def test_colour_says_nothing_of_a_silhouette():
+def test_color_says_nothing_of_a_silhouette():
     random = torch.Generator().manual_seed(0)
     one, other = (torch.randint(0, 256, (3, 4, 8, 8), generator=random, dtype=torch.uint8) for _ in range(2))
     other[:, 3] = one[:, 3]

@@ -38,7 +38,7 @@ def size(attributes: str, pixels: int = 64) -> tuple[int, int]:
     return width, height
 
 
-def test_a_picture_has_its_colours_and_a_transparent_ground() -> None:
+def test_a_picture_has_its_colors_and_a_transparent_ground() -> None:
     rgba = decode_png(render_svg(SQUARE.encode(), 8)[0])
     assert rgba.shape == (8, 8, 4)
     assert (rgba[:4, :4] == [255, 0, 0, 255]).all()
@@ -184,11 +184,11 @@ def test_a_picture_that_takes_for_ever_is_given_up_and_the_next_is_drawn(monkeyp
 
 
 def test_threads_draw_side_by_side_and_each_gets_its_own_picture() -> None:
-    colours = [f"#{i:02x}{255 - i:02x}40" for i in range(0, 256, 4)]
-    pictures = [svg_of(f'<rect width="2" height="2" fill="{colour}"/>') for colour in colours]
+    colors = [f"#{i:02x}{255 - i:02x}40" for i in range(0, 256, 4)]
+    pictures = [svg_of(f'<rect width="2" height="2" fill="{color}"/>') for color in colors]
     with ThreadPoolExecutor(4) as executor:
         drawn = list(executor.map(lambda content: decode_png(render_svg(content, 8)[0])[4, 4], pictures))
-    assert ["#{:02x}{:02x}{:02x}".format(*pixel[:3]) for pixel in drawn] == colours
+    assert ["#{:02x}{:02x}{:02x}".format(*pixel[:3]) for pixel in drawn] == colors
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

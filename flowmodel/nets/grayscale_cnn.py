@@ -11,21 +11,21 @@ from torch import Tensor, nn
 
 from flowmodel.nets.layers import TimeEmbedding
 from flowmodel.nets.text_condition import TextCondition
-from flowmodel.recipes.schema import GreyscaleCnnConfig
+from flowmodel.recipes.schema import GrayscaleCnnConfig
 
 _TIME_FEATURES = 128
 
 
-class GreyscaleCnn(nn.Module):
+class GrayscaleCnn(nn.Module):
     """Luminance in; three times a 3x3 convolution to 64 feature maps with ReLU; a convolution to one channel out. Time and the
     pooled caption, each as one vector of 64 numbers, are added to the feature maps of every layer.
     """
 
-    def __init__(self, config: GreyscaleCnnConfig, text_width: int, channels: int) -> None:
+    def __init__(self, config: GrayscaleCnnConfig, text_width: int, channels: int) -> None:
         super().__init__()
-        width = config.width
+        width = config.channels
         self.time = nn.Sequential(TimeEmbedding(_TIME_FEATURES), nn.Linear(_TIME_FEATURES, width))
-        self.pooled_scale = text_width**0.5  # an L2-normalised vector has entries of about 1 / sqrt(D)
+        self.pooled_scale = text_width**0.5  # an L2-normalized vector has entries of about 1 / sqrt(D)
         self.pooled = nn.Linear(text_width, width)
         self.layers = nn.ModuleList(
             nn.Conv2d(channels if number == 0 else width, width, 3, padding=1) for number in range(config.layers)

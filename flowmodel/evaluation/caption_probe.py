@@ -1,8 +1,8 @@
-"""The judge: does a picture show what its caption says? One projection for pictures and one for captions, trained contrastively
-(Radford et al. 2103.00020) on the real icons of the split `train`, whatever a recipe selects, and on no sample.
+"""The caption probe: does a picture show what its caption says?
 
-It sees pictures by the frozen network's features and captions by the vectors that the data set holds; so it is small, trained in
-seconds, once a data set, and kept as a file.
+Two linear projections, one for pictures and one for captions, trained contrastively (Radford et al. 2103.00020) on the real icons
+of the split `train`, whatever a recipe selects, and never on samples. Their inputs are the features of the frozen network and the
+caption vectors of the data set, so the probe is small. It is trained once per data set, in seconds, and kept as a file.
 
 Shape suffixes: M real icons, N pictures, T captions, B batch, F width of features, D of the shared space.
 """
@@ -25,16 +25,16 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import FeatureExtractor, Features, load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.real_icons import RealIcons
-from flowmodel.evaluation.report import JudgeQuality
+from flowmodel.evaluation.report import ProbeQuality
 from flowmodel.files import Artifact, atomic_path, require_readable, sha256_json
 from flowmodel.flow.sampling import mixed_seed
-from flowmodel.recipes.schema import Colour
+from flowmodel.recipes.schema import Color
 from flowmodel.recipes.split import Split
 from flowmodel.text.torchvision_shim import let_torchvision_import
 
 
 @dataclass(frozen=True)
-class JudgeRecipe:
+class ProbeRecipe:
     width: int = 256
     steps: int = 250
     batch_size: int = 256
@@ -66,17 +66,17 @@ class _Pair(nn.Module):
 
 
 @dataclass(frozen=True)
-class Judge:
+class CaptionProbe:
     """Pictures and captions as vectors of length 1 in one space.
 
     Attributes:
         artifact: its weights.
         quality: by held-out split, how often the caption of a real icon is the first, or one of the first five, for its picture:
-            among the captions of that split (`of_own`) and of all icons (`of_all`).
+            among the captions of that split and of all icons.
     """
 
     artifact: Artifact
-    quality: dict[Split, JudgeQuality]
+    quality: dict[Split, ProbeQuality]
     _pair: _Pair
 
     @torch.inference_mode()
@@ -88,63 +88,65 @@ class Judge:
         return self._pair.captions(torch.from_numpy(pooled_TD)).numpy()
 
 
-def load_judge(
+def load_caption_probe(
     dataset: IconDataset,
     real: RealIcons,
     extractor: FeatureExtractor,
     cache: Path,
-    recipe: JudgeRecipe | None = None,
+    recipe: ProbeRecipe | None = None,
     log: Callable[[str], None] = lambda _: None,
-) -> Judge:
-    """The judge of this data set; trained the first time, and then read from `cache`.
+) -> CaptionProbe:
+    """The caption probe of this data set; trained the first time, and then read from `cache`.
 
     Raises FlowmodelError when no icon is in the split `train`, or the file in `cache` is damaged.
     """
-    recipe = recipe or JudgeRecipe()
+    recipe = recipe or ProbeRecipe()
     path = cache / _file_name(dataset, real, extractor, recipe)
     if not path.exists():
-        log("training the judge on the real icons of the split 'train'")
+        log("training the caption probe on the real icons of the split 'train'")
         pair = _train(real, recipe)
         quality = {split: of_split.model_dump() for split, of_split in _quality(pair, real).items()}
         description = {"recipe": asdict(recipe), "quality": quality}
         with atomic_path(path) as temporary:
-            save_file(pair.state_dict(), temporary, metadata={"judge": json.dumps(description, sort_keys=True)})
+            save_file(pair.state_dict(), temporary, metadata={"caption_probe": json.dumps(description, sort_keys=True)})
     return _read(path)
 
 
-def read_judge(path: Path, dataset: IconDataset, real: RealIcons, extractor: FeatureExtractor) -> Judge:
-    """The judge in the file `path`, which :func:`load_judge` has made of the same data set.
+def read_caption_probe(path: Path, dataset: IconDataset, real: RealIcons, extractor: FeatureExtractor) -> CaptionProbe:
+    """The caption probe in the file `path`, which :func:`load_caption_probe` has made of the same data set.
 
-    Raises FlowmodelError when it is missing, damaged, or was made of other icons, colours or features.
+    Raises FlowmodelError when it is missing, damaged, or was made of other icons, colors or features.
     """
-    if path.name != _file_name(dataset, real, extractor, JudgeRecipe()):
-        raise FlowmodelError(f"{path}: not the judge of {dataset.folder} in {real.colour}; make the judge of this data set first")
+    if path.name != _file_name(dataset, real, extractor, ProbeRecipe()):
+        raise FlowmodelError(f"{path}: not the caption probe of {dataset.folder} in {real.color}; make that one first")
     return _read(path)
 
 
-def _file_name(dataset: IconDataset, real: RealIcons, extractor: FeatureExtractor, recipe: JudgeRecipe) -> str:
-    name = sha256_json([dataset.digest, extractor.digest, real.colour, asdict(recipe)])
-    return f"judge-{name[:16]}.safetensors"
+def _file_name(dataset: IconDataset, real: RealIcons, extractor: FeatureExtractor, recipe: ProbeRecipe) -> str:
+    name = sha256_json([dataset.digest, extractor.digest, real.color, asdict(recipe)])
+    return f"caption-probe-{name[:16]}.safetensors"
 
 
-def judge_of(dataset: IconDataset, cache: Path, colour: Colour, log: Callable[[str], None] = lambda _: None) -> Judge:
-    """:func:`load_judge` for who has nothing loaded yet; `colour` is what the pictures to be judged are made of."""
+def caption_probe_of(
+    dataset: IconDataset, cache: Path, color: Color, log: Callable[[str], None] = lambda _: None
+) -> CaptionProbe:
+    """:func:`load_caption_probe` for a caller that has loaded nothing yet; `color` is that of the pictures to be scored."""
     extractor = load_extractor()
-    return load_judge(dataset, RealIcons.load(dataset, extractor, cache, colour), extractor, cache, log=log)
+    return load_caption_probe(dataset, RealIcons.load(dataset, extractor, cache, color), extractor, cache, log=log)
 
 
-def _read(path: Path) -> Judge:
+def _read(path: Path) -> CaptionProbe:
     require_readable(path)
     try:
         with safe_open(path, framework="pt") as file:
-            description = json.loads(file.metadata()["judge"])
+            description = json.loads(file.metadata()["caption_probe"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         pair = _Pair(tensors["image.weight"].shape[1], tensors["text.weight"].shape[1], len(tensors["image.weight"]))
         pair.load_state_dict(tensors)
-        quality = {Split(split): JudgeQuality.model_validate(of) for split, of in description["quality"].items()}
+        quality = {Split(split): ProbeQuality.model_validate(of) for split, of in description["quality"].items()}
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError):
-        raise FlowmodelError(f"{path}: not the judge of an evaluation; remove it, and evaluate again") from None
-    return Judge(Artifact.of(path), quality, pair.eval().requires_grad_(False))
+        raise FlowmodelError(f"{path}: not the caption probe of an evaluation; remove it, and evaluate again") from None
+    return CaptionProbe(Artifact.of(path), quality, pair.eval().requires_grad_(False))
 
 
 def _seen(features: Features) -> Tensor:
@@ -152,13 +154,13 @@ def _seen(features: Features) -> Tensor:
     return torch.from_numpy(np.concatenate([features.semantic_ND, features.layout_ND], axis=1))
 
 
-def _train(real: RealIcons, recipe: JudgeRecipe) -> _Pair:
+def _train(real: RealIcons, recipe: ProbeRecipe) -> _Pair:
     let_torchvision_import()
     from open_clip import ClipLoss
 
     rows = np.array([row for row, split in enumerate(real.splits) if split == Split.TRAIN], dtype=int)
     if len(rows) < 2:
-        raise FlowmodelError("evaluation judge: fewer than two icons are in the split 'train'; nothing to learn from")
+        raise FlowmodelError("caption probe: fewer than two icons are in the split 'train'; nothing to learn from")
     features_MF = _seen(real.features)[rows]
     captions_of = real.captions.rows_of([real.ids[row] for row in rows])
     pooled_TD = torch.from_numpy(real.captions.pooled_TD)
@@ -185,7 +187,7 @@ def _train(real: RealIcons, recipe: JudgeRecipe) -> _Pair:
 
 
 @torch.inference_mode()
-def _quality(pair: _Pair, real: RealIcons) -> dict[Split, JudgeQuality]:
+def _quality(pair: _Pair, real: RealIcons) -> dict[Split, ProbeQuality]:
     captions_MD = pair.captions(torch.from_numpy(real.prompts_MD)).numpy()
     images_MD = pair.images(_seen(real.features)).numpy()
     table = {}
@@ -196,11 +198,11 @@ def _quality(pair: _Pair, real: RealIcons) -> dict[Split, JudgeQuality]:
         labels = real.labels_M[rows]
         of_own_N = ranks(images_MD[rows], captions_MD[rows], labels, labels)
         of_all_N = ranks(images_MD[rows], captions_MD, real.labels_M, labels)
-        table[split] = JudgeQuality(
+        table[split] = ProbeQuality(
             count=len(rows),
-            top1_of_own=float((of_own_N < 1).mean()),
-            top5_of_own=float((of_own_N < 5).mean()),
-            top1_of_all=float((of_all_N < 1).mean()),
-            top5_of_all=float((of_all_N < 5).mean()),
+            retrieval_top1_split=float((of_own_N < 1).mean()),
+            retrieval_top5_split=float((of_own_N < 5).mean()),
+            retrieval_top1_all=float((of_all_N < 1).mean()),
+            retrieval_top5_all=float((of_all_N < 5).mean()),
         )
     return table

@@ -1,0 +1,63 @@
+"""Old names of fields and values, which are read for one version more.
+
+Checkpoints, data sets and reports that hold them are read without a word. A recipe that somebody wrote, and overrides, get one
+line with the current name.
+"""
+
+import warnings
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+RECIPES = {"greyscale_cnn": "grayscale_cnn"}
+SCORES = {
+    "top1_of_own": "retrieval_top1_split",
+    "top5_of_own": "retrieval_top5_split",
+    "top1_of_source": "retrieval_top1_source",
+    "top1_of_all": "retrieval_top1_all",
+    "top5_of_all": "retrieval_top5_all",
+    "judge_top1": "caption_probe_top1",
+    "judge_top5": "caption_probe_top5",
+    "near_share": "near_copy_rate",
+    "copy_ratio": "copy_rate",
+    "copy_ratio_pixels": "copy_rate_pixels",
+    "neighbour_ratio": "neighbor_ratio",
+    "neighbour_ratio_pixels": "neighbor_ratio_pixels",
+    "auth_pct": "authentic_rate",
+}
+PERCENT = frozenset({"auth_pct"})  # of the old names, those whose values were 100 times as large
+
+
+def with_current_names(
+    values: Mapping[str, Any], names: Mapping[str, str], values_of: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> dict[str, Any]:
+    """`values` with the current names of `names` and, for each field of `values_of`, its current values.
+
+    Raises ValueError where a field is given by both of its names.
+    """
+    current: dict[str, Any] = {}
+    for given, value in values.items():
+        name = names.get(given, given)
+        if name != given and name in values:
+            raise ValueError(f"{given}: is now called {name}, which is given too; remove {given}")
+        if isinstance(value, str):
+            value = values_of.get(name, {}).get(value, value)
+        current[name] = value
+    return current
+
+
+def with_former_names(
+    values: Mapping[str, Any], names: Mapping[str, str], values_of: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The inverse of :func:`with_current_names`: a digest of the result does not change when a field is renamed."""
+    former = {new: old for old, new in names.items()}
+    former_values = {name: {new: old for old, new in pairs.items()} for name, pairs in values_of.items()}
+    return {
+        former.get(name, name): former_values.get(name, {}).get(value, value) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
+
+
+def warn_renamed(old: str, new: str) -> None:
+    """Tell who wrote `old`, with the place where it stands, that its name is `new` now."""
+    warnings.warn(f"{old} is now called {new}; the old name is read for one more version", FutureWarning, stacklevel=3)
