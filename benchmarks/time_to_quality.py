@@ -30,7 +30,7 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.data.prepare import prepare
 from flowmodel.evaluation.features import FeatureExtractor, load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
-from flowmodel.flow.sampling import sample, seeded_noise
+from flowmodel.flow.sampler import sample, seeded_noise
 from flowmodel.images.grid import picture_grid
 from flowmodel.images.rgba import to_image
 from flowmodel.images.save import save_image

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from flowmodel.data.sources.config import SourceConfig
-from flowmodel.data.sources.loading import load_sources, sources_file
+from flowmodel.data.sources.source_list import load_sources, sources_file
 from pipelines.resources import RecipeResource, StoreResource
 
 if TYPE_CHECKING:

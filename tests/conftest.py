@@ -136,8 +136,8 @@ class TinyEvaluation:
 @pytest.fixture(scope="session")
 def tiny_evaluation(tiny_training: TinyTraining) -> TinyEvaluation:
     """The report, samples and sample grid of the tiny training; treat its files as read-only."""
-    from flowmodel.evaluation.grid import sample_grid
     from flowmodel.evaluation.run import evaluate
+    from flowmodel.evaluation.sample_grid import sample_grid
 
     store, dataset = tiny_training.store, tiny_training.dataset
     result = evaluate(tiny_training.checkpoint, dataset, store.file("evaluation", "tiny"), store.root / "features")

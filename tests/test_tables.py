@@ -9,7 +9,7 @@ import pytest
 
 from flowmodel import tables
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import read_parquet, write_parquet
+from flowmodel.files import Artifact, read_parquet, write_parquet
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.tables import CAPTIONS, DUPLICATES, EMOJI_TEXTS, ICONS, Table, caption_vectors
 from tests.data.helpers import icon_row
@@ -24,6 +24,19 @@ def test_what_is_written_is_read_again_with_the_types_of_the_definition(tmp_path
     read = ICONS.read(path)
     assert read["id"].tolist() == ["test/b", "test/a"] and [list(words) for words in read["keywords"]] == [["x", "y"], []]
     assert read["png"].tolist() == [row["png"] for row in rows]
+
+
+def test_a_table_with_a_column_by_its_old_name_is_read_and_has_the_same_digest(tmp_path: Path) -> None:
+    rows = [icon_row("b", license="MIT"), icon_row("a", license="CC0-1.0")]
+    current = ICONS.write(tmp_path / "current.parquet", rows)
+    columns = {"licence" if name == "license" else name: column for name, column in ICONS.columns.items()}
+    former = Table("icons", columns).write(
+        tmp_path / "former.parquet",
+        [{"licence" if name == "license" else name: value for name, value in row.items()} for row in rows],
+    )
+    assert former.digest == current.digest == Artifact.of(former.path).digest
+    assert ICONS.read(former.path)["license"].tolist() == ["MIT", "CC0-1.0"]
+    assert read_parquet(former.path, ["id", "license"]).column_names == ["id", "license"]
 
 
 def test_rows_and_a_frame_give_the_same_file_and_no_rows_a_table_of_the_same_columns(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from flowmodel.comparison.picture import comparison_picture
 from flowmodel.comparison.row import Row
 from flowmodel.comparison.variants import Variant, variants
 from flowmodel.data.dataset import IconDataset
-from flowmodel.evaluation.grid import sample_grid
 from flowmodel.evaluation.run import evaluate
+from flowmodel.evaluation.sample_grid import sample_grid
 from flowmodel.files import Artifact, sha256_json, write_json
 from flowmodel.images.save import save_image
 from flowmodel.recipes import Recipe

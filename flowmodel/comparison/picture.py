@@ -8,7 +8,7 @@ from PIL import Image
 
 from flowmodel.comparison.row import Row
 from flowmodel.data.dataset import IconDataset
-from flowmodel.evaluation.grid import over_groups
+from flowmodel.evaluation.sample_grid import over_groups
 from flowmodel.evaluation.samples import load_samples
 from flowmodel.images.grid import labeled_rows
 from flowmodel.images.rgba import to_image

@@ -16,7 +16,7 @@ from flowmodel.data.quality import split_line, usable_lines
 from flowmodel.data.sources.config import SourceConfig
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.ingest import Ingested, ingest_icons
-from flowmodel.data.sources.loading import load_sources, sources_file
+from flowmodel.data.sources.source_list import load_sources, sources_file
 from flowmodel.data.splits import assign_splits, load_splits
 from flowmodel.files import Artifact, keep_by_content
 from flowmodel.recipes import Recipe

@@ -24,7 +24,7 @@ from flowmodel.evaluation.real_icons import RealIcons, Rows
 from flowmodel.evaluation.report import BaselineScores, BySplit, SplitScores
 from flowmodel.evaluation.scoring import Pictures, Scorer, fidelity, means
 from flowmodel.files import sha256_bytes
-from flowmodel.flow.sampling import seeded_noise
+from flowmodel.flow.sampler import seeded_noise
 from flowmodel.images.tensors import CHANNELS, from_unit
 from flowmodel.recipes.split import Split
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.data.groups import groups
-from flowmodel.evaluation.captions import Captions
+from flowmodel.evaluation.english_captions import Captions
 from flowmodel.evaluation.features import FeatureExtractor, Features, cached_features
 from flowmodel.files import sha256_json
 from flowmodel.images.tensors import from_unit, to_unit

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.flow.path import interpolate
-from flowmodel.flow.sampling import Trajectory, evaluations, sample, sample_trajectory, seeded_noise
+from flowmodel.flow.sampler import Trajectory, evaluations, sample, sample_trajectory, seeded_noise
 from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.tensors import CHANNELS, from_unit, to_unit
 from flowmodel.model.checkpoint import Checkpoint

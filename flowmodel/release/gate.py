@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.evaluation.rules import Rule, number, recipe_rules
 from flowmodel.recipes.gate import GateConfig
-from flowmodel.release.comparison import Comparison, Difference
 from flowmodel.release.decision import Decision, Outcome
+from flowmodel.release.differences import Comparison, Difference
 
 BY_HAND = "choose by hand with `flowmodel champion set`"
 

@@ -21,7 +21,7 @@ from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.generator import Generator
 from flowmodel.recipes.schema import EvaluationConfig
 from flowmodel.recipes.split import Split
-from flowmodel.release.comparison import Comparison, Difference
+from flowmodel.release.differences import Comparison, Difference
 from flowmodel.release.intervals import Vector, interval, kid_terms, mean_interval, mean_of_pairs
 
 FEWEST = 16  # icons, below which nothing is compared

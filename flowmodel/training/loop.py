@@ -16,7 +16,7 @@ from PIL import Image
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError, Resumable
 from flowmodel.files import sha256_json, write_json
-from flowmodel.flow.sampling import sample, seeded_noise
+from flowmodel.flow.sampler import sample, seeded_noise
 from flowmodel.images.grid import picture_grid
 from flowmodel.images.rgba import to_image
 from flowmodel.images.tensors import CHANNELS
@@ -37,12 +37,12 @@ from flowmodel.recipes.schema import TrainingConfig
 from flowmodel.store import Store
 from flowmodel.training.initial import initial_checkpoint
 from flowmodel.training.interruption import Interruption
+from flowmodel.training.log_window import LogWindow
 from flowmodel.training.memory import is_out_of_memory
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
 from flowmodel.training.post_hoc_ema import EmaSnapshots
 from flowmodel.training.prediction_error import PredictionError
 from flowmodel.training.processes import is_main_process
-from flowmodel.training.progress import ProgressWindow
 from flowmodel.training.state import TrainingState
 from flowmodel.training.validation import Validation
 
@@ -137,7 +137,7 @@ class _Run:
         self.done = self.first_step
         self.processes = self.state.processes
         self.observers = observers
-        self.window = ProgressWindow(self.config, self.processes)
+        self.window = LogWindow(self.config, self.processes)
         self.snapshots = EmaSnapshots(folder / SNAPSHOTS)
         if self.processes.is_main:
             self.snapshots.remove_after(self.first_step)  # of a training that was here before, or of steps to be repeated

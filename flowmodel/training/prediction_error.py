@@ -12,7 +12,7 @@ from torch import Tensor
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.flow.path import interpolate
-from flowmodel.flow.sampling import seeded_noise
+from flowmodel.flow.sampler import seeded_noise
 from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.tensors import CHANNELS
 from flowmodel.model.device import DevicePolicy

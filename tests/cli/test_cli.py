@@ -29,6 +29,13 @@ def _assert_one_line(result: subprocess.CompletedProcess[str], *words: str) -> N
         assert word in result.stderr
 
 
+def test_an_old_field_costs_one_line_with_its_new_name(tmp_path):
+    result = _flowmodel("train", "--out", tmp_path, "--set", "training.accumulate=x", store=tmp_path)
+    warning, error = result.stderr.splitlines()
+    assert warning.startswith("warning: ") and "training.accumulate is now called training.grad_accum_steps" in warning
+    assert error.startswith("error: ") and "training.grad_accum_steps" in error and result.returncode == 2
+
+
 def test_sample_draws_transparent_pictures_and_a_grid(tiny_training, tmp_path):
     def draw(name: str, *options: object) -> Path:
         out = tmp_path / name / "grid.png"

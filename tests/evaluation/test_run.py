@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.grid import sample_grid
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.evaluation.rules import recipe_rules
 from flowmodel.evaluation.run import evaluate
+from flowmodel.evaluation.sample_grid import sample_grid
 from flowmodel.evaluation.samples import Samples, load_samples, save_samples
 from flowmodel.files import Artifact, sha256_file
 from flowmodel.model.checkpoint import FINAL, save_checkpoint

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from flowmodel.flow.sampling import evaluations, integrate
+from flowmodel.flow.sampler import evaluations, integrate
 from flowmodel.flow.solvers import solve, time_grid
 from flowmodel.recipes.schema import SamplingConfig
 

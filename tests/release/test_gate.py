@@ -6,8 +6,8 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.recipes import load_recipe
 from flowmodel.recipes.gate import GateConfig
-from flowmodel.release.comparison import Comparison, Difference
 from flowmodel.release.decision import Decision
+from flowmodel.release.differences import Comparison, Difference
 from flowmodel.release.gate import Champion, comparison_rules, decide
 from tests.reports import changed, report_of
 

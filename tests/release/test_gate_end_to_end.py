@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.grid import sample_grid
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.evaluation.run import evaluate
+from flowmodel.evaluation.sample_grid import sample_grid
 from flowmodel.model.checkpoint import FINAL, Checkpoint, save_checkpoint
 from flowmodel.recipes import load_recipe, load_selection
 from flowmodel.recipes.split import Split

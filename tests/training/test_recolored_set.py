@@ -12,7 +12,7 @@ from flowmodel.data.prepare import Preparation
 from flowmodel.data.sources.config import BundledSource
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.errors import FlowmodelError, Resumable
-from flowmodel.evaluation.captions import Captions
+from flowmodel.evaluation.english_captions import Captions
 from flowmodel.images.recolor import PROTOTYPES, angle, color_statistics
 from flowmodel.images.rgba import encode_png
 from flowmodel.model.device import DevicePolicy

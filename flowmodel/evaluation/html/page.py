@@ -12,7 +12,7 @@ from flowmodel.evaluation.html import words
 from flowmodel.evaluation.html.metric_names import ROWS, shown
 from flowmodel.evaluation.html.pictures import Tiles, data_uri
 from flowmodel.evaluation.html.report_charts import Curves, curve_charts, error_charts, group_charts, guidance_charts, nfe_charts
-from flowmodel.evaluation.html.tables import finisher_rows, rulers_of, settings_of, table_of, texture_rows, title_of
+from flowmodel.evaluation.html.score_tables import finisher_rows, rulers_of, settings_of, table_of, texture_rows, title_of
 from flowmodel.evaluation.run import Evaluation, evaluate
 from flowmodel.evaluation.samples import Samples, load_samples
 from flowmodel.evaluation.sweeps import ANSWER_SOLVER, ANSWER_STEPS

@@ -49,8 +49,8 @@ def evaluation(
 ) -> tuple[dg.MaterializeResult[Artifact], dg.MaterializeResult[Artifact]]:
     from PIL import Image
 
-    from flowmodel.evaluation.grid import sample_grid
     from flowmodel.evaluation.html.page import REPORT_FILE, evaluate_and_report
+    from flowmodel.evaluation.sample_grid import sample_grid
     from flowmodel.model.checkpoint import Checkpoint
     from flowmodel.recipes.split import Split
     from flowmodel.registry.curves import training_curves

@@ -18,7 +18,7 @@ from flowmodel.training.state import StepNumbers
 _BINS = 8
 
 
-class ProgressWindow:
+class LogWindow:
     """Means over the steps since the last log line, and the speed without the time that grids and checkpoints took."""
 
     def __init__(self, config: TrainingConfig, processes: Processes) -> None:

@@ -39,7 +39,7 @@ def compare_networks(
     from flowmodel.comparison.compare import NOTE
     from flowmodel.comparison.compare import compare_architectures as compare
     from flowmodel.data.prepare import prepare
-    from flowmodel.registry.comparison import MlflowComparison
+    from flowmodel.registry.comparison_run import MlflowComparison
     from flowmodel.registry.origin import ENTRY_POINT
     from flowmodel.registry.tracking import Tracking
     from pipelines.progress import ProgressLog

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.captions import Captions
+from flowmodel.evaluation.english_captions import Captions
 from flowmodel.text.encoders import load_encoder
 
 

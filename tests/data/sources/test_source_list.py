@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from flowmodel.data.sources.config import locate
-from flowmodel.data.sources.loading import MODELS, load_sources, sources_file
+from flowmodel.data.sources.source_list import MODELS, load_sources, sources_file
 from flowmodel.errors import FlowmodelError
 
 NOTO = "{name: noto, kind: bundled, path: noto.parquet}"
@@ -22,6 +22,16 @@ def test_sources_are_read_with_defaults(tmp_path: Path) -> None:
     assert (other.style, other.license) == ("line art", "MIT")
     assert locate(noto.path, tmp_path) == tmp_path / "noto.parquet"
     assert locate(other.path, tmp_path) == Path("/icons")
+
+
+def test_old_names_are_read_and_the_new_ones_told(tmp_path: Path) -> None:
+    icons = "{name: mine, kind: iconify, set: tabler, version: 1.0.0, licence: MIT, colour: '#112233'}"
+    with pytest.warns(FutureWarning) as told:
+        (mine,) = load_sources(listing(tmp_path, f"sources: [{icons}]"))
+    assert (mine.license, mine.color) == ("MIT", "#112233")
+    lines = [str(warning.message) for warning in told]
+    assert ["licence is now called license" in lines[0], "colour is now called color" in lines[1], len(lines)] == [True, True, 2]
+    assert all("sources[0] ('mine')" in line for line in lines)
 
 
 def test_there_is_a_model_for_each_kind() -> None:
