@@ -159,6 +159,7 @@ CAPTIONS = Table(
     },
 )
 
+# Not all pairs: the links by which clusters hang together.
 DUPLICATES = Table(
     "duplicates",
     {
@@ -167,7 +168,7 @@ DUPLICATES = Table(
         "cluster": Column(TEXT, "smallest id of all that are linked, directly or through others", _ICON_ID),
         "identical": Column(pa.bool_(), "the same pixels"),
         "hash_distance": Column(pa.int64(), "bits that differ between the perceptual hashes", pandera.Check.ge(0)),
-        "pixel_distance": Column(pa.float64(), "root mean square, premultiplied RGBA", pandera.Check.in_range(0, 1)),
+        "pixel_distance": Column(pa.float64(), "root mean square of shapes and colors", pandera.Check.in_range(0, 1)),
     },
 )
 

@@ -84,12 +84,12 @@ class _Shown:
 
 
 def duplicates_summary(path: Path, normalized: Path) -> dict[str, Any]:
-    """How many pairs and clusters there are, and pictures of pairs, from the most alike to the least."""
+    """How many links and clusters there are, and pictures of links, from the most alike to the least."""
     from flowmodel.files import read_parquet
 
     pairs = read_parquet(path).to_pandas()
     near = pairs[~pairs["identical"]].sort_values("pixel_distance", ignore_index=True)
-    largest = pairs.groupby("cluster").size().sort_values(ascending=False).rename("pairs").head(10).reset_index()
+    largest = pairs.groupby("cluster").size().sort_values(ascending=False).add(1).rename("icons").head(10).reset_index()
     return {
         "dagster/row_count": len(pairs),
         "identical pairs": int(pairs["identical"].sum()),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flowmodel.data.duplicates import load_pairs
+from flowmodel.data.duplicates import load_links
 from flowmodel.data.groups import T, groups
 from flowmodel.data.normalize import source_order
 from flowmodel.files import Artifact, read_parquet
@@ -48,7 +48,7 @@ def assign_splits(
     table["style"] = table["source"].map(lambda source: (styles or {}).get(source, source))
     icons = [Icon(*values) for values in zip(*(table[column] for column in table), strict=True)]
     order = source_order(normalized) or sorted(set(table["source"]))
-    split_of = split_icons(icons, order, load_pairs(duplicates), config)
+    split_of = split_icons(icons, order, load_links(duplicates), config)
     rows = [{"icon_id": icon.id, "split": split_of[icon.id]} for icon in icons]
     return SPLIT_TABLE.write(out, rows, {"seed": str(config.seed)})
 
@@ -59,17 +59,29 @@ def load_splits(path: Path) -> dict[str, str]:
     return dict(zip(table["icon_id"].to_pylist(), table["split"].to_pylist(), strict=True))
 
 
-def leaks(split_of: Mapping[str, str], pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The pairs of look-alikes that lie on two sides of a border: none, if the splits are right."""
-    return [
-        (a, b)
-        for a, b in pairs
-        if a in split_of and b in split_of and split_of[a] != split_of[b] and EXCLUDED not in (split_of[a], split_of[b])
-    ]
+def leaks(split_of: Mapping[str, str], links: Iterable[tuple[str, str]], sources: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Pairs of icons of one cluster that lie on two sides of a border: none, if the splits are right.
+
+    A cluster is what `links` connect within the sources so far, in their order, that an icon was decided about with: what a later
+    source connects can't have been known, and is excluded there. Links may be fewer than all pairs that look alike.
+    """
+    place = {source: number for number, source in enumerate(sources)}
+    place_of = {icon: place.get(icon.partition("/")[0], 0) for icon in split_of}
+    links = [(a, b) for a, b in links if a in split_of and b in split_of]
+    found = []
+    for now in sorted(set(place_of.values())):
+        known = [icon for icon in split_of if place_of[icon] <= now]
+        cluster_of = groups(known, ((a, b) for a, b in links if max(place_of[a], place_of[b]) <= now))
+        first: dict[str, str] = {}
+        for icon in sorted((icon for icon in known if split_of[icon] != EXCLUDED), key=lambda icon: (place_of[icon], icon)):
+            other = first.setdefault(cluster_of[icon], icon)
+            if place_of[icon] == now and split_of[icon] != split_of[other]:
+                found.append((other, icon))
+    return found
 
 
 def split_icons(
-    icons: Sequence[Icon], sources: Sequence[str], pairs: Iterable[tuple[str, str]], config: SplitConfig
+    icons: Sequence[Icon], sources: Sequence[str], links: Iterable[tuple[str, str]], config: SplitConfig
 ) -> dict[str, str]:
     """The split of each icon, by id.
 
@@ -81,19 +93,18 @@ def split_icons(
     Args:
         icons: in any order.
         sources: every source's name, in the order of sources.yaml.
-        pairs: ids of icons that look alike (:mod:`flowmodel.data.duplicates`).
+        links: ids of icons that look alike (:mod:`flowmodel.data.duplicates`); not all pairs, but those that connect all.
     """
     by_source = defaultdict(list)
     for icon in sorted(icons, key=lambda icon: icon.id):
         by_source[icon.source].append(icon)
-    alike = defaultdict(list)
-    for a, b in pairs:
-        alike[a].append(b)
-        alike[b].append(a)
-    decided = _Decided(config, alike)
+    decided = _Decided(config, list(links))
     for source in sources:
         decided.add(by_source[source])
     return decided.split_of
+
+
+_OF_TRAINING = (Split.UNSEEN_STYLE, Split.UNSEEN_TONE)  # held out from concepts that are trained on
 
 
 @dataclass
@@ -101,15 +112,23 @@ class _Decided:
     """What the sources so far have decided."""
 
     config: SplitConfig
-    alike: Mapping[str, list[str]]
+    links: Sequence[tuple[str, str]]
     split_of: dict[str, str] = field(default_factory=dict)  # by icon
     concepts: dict[str, str] = field(default_factory=dict)  # train, validation or unseen_concept by concept
     styles: dict[tuple[str, str], str] = field(default_factory=dict)  # train or unseen_style by (concept, style)
     tones: dict[tuple[str, str], str] = field(default_factory=dict)  # train or unseen_tone by (concept, tone)
     shown: set[str] = field(default_factory=set)  # concepts that are trained on
+    cluster_of: Mapping[str, str] = field(default_factory=dict)  # of every icon up to the source that is being decided
+    sides: dict[str, set[str]] = field(default_factory=dict)  # splits of the icons in a cluster, but for excluded ones
 
     def add(self, icons: Sequence[Icon]) -> None:
         """Decide about the icons of the next source."""
+        known = self.split_of.keys() | {icon.id for icon in icons}
+        self.cluster_of = groups(known, ((a, b) for a, b in self.links if a in known and b in known))
+        self.sides = defaultdict(set)
+        for other, split in self.split_of.items():
+            if split != EXCLUDED:
+                self.sides[self.cluster_of[other]].add(split)
         self._decide_concepts(icons)
         trained = [icon for icon in icons if self.concepts[icon.concept] == Split.TRAIN]
         wanted = {icon.id: self.concepts[icon.concept] for icon in icons}
@@ -117,8 +136,10 @@ class _Decided:
         remaining = [icon for icon in trained if wanted[icon.id] == Split.TRAIN]
         wanted |= dict.fromkeys(self._unseen_tones(remaining), Split.UNSEEN_TONE)
         for icon in icons:
-            neighbors = {self.split_of.get(other, EXCLUDED) for other in self.alike[icon.id]} - {EXCLUDED}
-            self.split_of[icon.id] = wanted[icon.id] if neighbors <= {wanted[icon.id]} else EXCLUDED
+            sides = self.sides[self.cluster_of[icon.id]]
+            self.split_of[icon.id] = wanted[icon.id] if sides <= {wanted[icon.id]} else EXCLUDED
+            if not sides:
+                sides.add(wanted[icon.id])
         self.shown |= {icon.concept for icon in trained if self.split_of[icon.id] == Split.TRAIN}
 
     def _decide_concepts(self, icons: Sequence[Icon]) -> None:
@@ -128,15 +149,12 @@ class _Decided:
         for icon in icons:
             if icon.concept in self.concepts:
                 neighbors[group_of[icon.concept]].add(self.concepts[icon.concept])
-            neighbors[group_of[icon.concept]] |= {self._side(other) for other in self.alike[icon.id]} - {EXCLUDED}
+            sides = self.sides[self.cluster_of[icon.id]]
+            neighbors[group_of[icon.concept]] |= {Split.TRAIN if side in _OF_TRAINING else side for side in sides}
         for concept, group in group_of.items():
             own = self._place(group)
             # Where a group looks like several, no choice is right; the icons in question will be excluded.
             self.concepts.setdefault(concept, own if len(neighbors[group]) != 1 else next(iter(neighbors[group])))
-
-    def _side(self, icon_id: str) -> str:
-        split = self.split_of.get(icon_id, EXCLUDED)
-        return Split.TRAIN if split in (Split.UNSEEN_STYLE, Split.UNSEEN_TONE) else split
 
     def _place(self, group: str) -> str:
         position = self._position(group)
@@ -184,11 +202,12 @@ class _Decided:
 
     def _groups(self, unit_of: Mapping[str, T]) -> dict[T, T]:
         """The group of each unit: those whose icons look alike, directly or through others, named by the smallest of them."""
-        alike = ((unit, unit_of[other]) for icon, unit in unit_of.items() for other in self.alike[icon] if other in unit_of)
+        first: dict[str, T] = {}
+        alike = ((unit, first.setdefault(self.cluster_of[icon], unit)) for icon, unit in unit_of.items())
         return groups(unit_of.values(), alike)
 
     def _looks_trained(self, icon: Icon) -> bool:
-        return any(self.split_of.get(other) == Split.TRAIN for other in self.alike[icon.id])
+        return Split.TRAIN in self.sides[self.cluster_of[icon.id]]
 
     def _position(self, *name: str) -> float:
         """Where the hash of a name lies between 0 and 1."""

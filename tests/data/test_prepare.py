@@ -44,7 +44,7 @@ def test_without_a_usable_icon_the_reasons_are_named(tmp_path: Path) -> None:
 
 def test_where_everything_is_held_out_it_says_so_and_what_to_set(tmp_path: Path) -> None:
     listed = sources(tmp_path, "a.png,kite\nb.png,drum\n")
-    chosen = recipe("data.split.unseen_concept=0.49", "data.split.validation=0.49")
+    chosen = recipe("data.split.unseen_concept=0.495", "data.split.validation=0.495")
     dataset = prepare(chosen, Store(tmp_path / "store"), listed)
     with pytest.raises(FlowmodelError, match=r"the split holds out all of them \(.*\); add icons, or set data\.split"):
         load_training_set(dataset, chosen.data, DevicePolicy.choose("cpu"))

@@ -19,16 +19,18 @@ normalized_icons_decode = decodes(dg.AssetKey("normalized_icons"))
 )
 @readable_failures()
 def no_leak(splits: Artifact, duplicates: Artifact) -> dg.AssetCheckResult:
-    from flowmodel.data.duplicates import load_pairs
+    from flowmodel.data.duplicates import load_clusters, load_links
+    from flowmodel.data.normalize import source_order
     from flowmodel.data.splits import leaks, load_splits
 
-    split_of, pairs = load_splits(splits.path), load_pairs(duplicates.path)
-    leaking = leaks(split_of, pairs)
+    split_of, links = load_splits(splits.path), load_links(duplicates.path)
+    leaking = leaks(split_of, links, source_order(duplicates.path))
+    clusters = len(set(load_clusters(duplicates.path).values()))
     bad = {f"{a} = {b}": f"{split_of[a]} and {split_of[b]}" for a, b in leaking}
     return dg.AssetCheckResult(
         passed=not leaking,
-        description=f"{len(pairs)} pairs of look-alikes, {len(leaking)} of them across a border.",
-        metadata={"pairs": len(pairs), "leaks": len(leaking), "reasons": reasons(bad)},
+        description=f"{clusters} clusters of look-alikes, {len(leaking)} icons of them across a border.",
+        metadata={"clusters": clusters, "leaks": len(leaking), "reasons": reasons(bad)},
     )
 
 

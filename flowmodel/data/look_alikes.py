@@ -1,0 +1,198 @@
+"""Finds pictures that look alike among very many, without comparing each with each.
+
+What counts doesn't depend on an icon's color or opacity: of two drawings in one color only the shapes differ, by as much in black
+as in white, and what is drawn faintly is compared as if it were opaque.
+
+Shape suffixes: N pictures, S edge of the reduced pictures, W 64-bit words of a hash, D = S * S * 4, K axes, P candidates, R x C a
+block of products.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.fft import dctn
+
+# Chosen by looking at pairs: docs/sources.md shows what lies on either side.
+MAX_HASH_DISTANCE = 20  # bits of 192
+MAX_PIXEL_DISTANCE = 0.04  # of the full range
+
+EDGE = 32  # at which pictures are compared; larger ones are averaged
+_SILENCE = 8.0  # of a cosine coefficient; a difference of 0.02 in every pixel moves one by about 1
+_FLAT = 0.1  # range of a plane that shows nothing
+_AXES, _FITTED_TO = 64, 4096  # principal axes, and how many pictures choose them
+_BLOCK = 512
+_COLUMNS = 8192  # of a block of products
+_ROUNDING = 0.1  # of squared distances in single precision
+_COMPARED = 32  # pictures at a time, before it is looked up what is connected by now
+# Pictures whose distance is d differ by at most 2 d in their pixels (root mean square of premultiplied RGBA): there the color of
+# what only one of them shows counts too.
+_PIXELS_A_DISTANCE = 2.0
+
+
+@dataclass(frozen=True)
+class Link:
+    """Two pictures that look alike, by their numbers, and how far they are from each other."""
+
+    a: int
+    b: int
+    hash_distance: int
+    pixel_distance: float
+
+
+def reduce_pictures(rgba_N4HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Premultiplied RGBA, averaged to at most EDGE x EDGE and made as opaque as it can be, (N, S, S, 4)."""
+    pictures = [Image.frombytes("RGBa", p.shape[1::-1], p.tobytes()) for p in rgba_N4HW.transpose(0, 2, 3, 1)]
+    small = [np.asarray(p.reduce(max(1, p.width // EDGE))) for p in pictures]
+    if not small:
+        return np.zeros((0, 1, 1, 4), np.uint8)
+    reduced_NSS4 = np.stack(small)
+    most_N = np.maximum(reduced_NSS4[..., 3].max(axis=(1, 2)), 1)
+    faint_N = np.flatnonzero(most_N < 255)
+    scale_N111 = (255 / most_N[faint_N])[:, None, None, None]
+    reduced_NSS4[faint_N] = np.minimum(reduced_NSS4[faint_N] * scale_N111, 255).round().astype(np.uint8)
+    return reduced_NSS4
+
+
+def perceptual_hash(reduced_NSS4: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """192 bits a picture, shape (N, 3): on white, on black, and its alpha; all zero where a plane shows nothing.
+
+    The signs of the lowest 8 x 8 cosine frequencies, as in Zauner 2010, of planes that are stretched to the full range.
+    """
+    unit_NSS4 = reduced_NSS4.astype(np.float32) / np.float32(255)
+    alpha_NSS = unit_NSS4[..., 3]
+    gray_NSS = unit_NSS4[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)  # luma, ITU-R BT.601
+    words = []
+    for plane_NSS in (gray_NSS + 1 - alpha_NSS, gray_NSS, alpha_NSS):
+        range_N11 = np.ptp(plane_NSS, axis=(1, 2))[:, None, None]
+        stretched_NSS = np.where(range_N11 > _FLAT, plane_NSS / np.maximum(range_N11, _FLAT), 0)
+        low_N64 = dctn(stretched_NSS, axes=(1, 2))[:, :8, :8].reshape(-1, 64)
+        low_N64[:, 0] = 0  # the mean says how bright, not what
+        # Flat and symmetric planes have many frequencies near zero, whose signs are noise.
+        bits_N64 = low_N64 > np.maximum(np.median(low_N64, axis=1, keepdims=True), _SILENCE)
+        words.append(np.packbits(bits_N64, axis=1).view(np.uint64))
+    return np.concatenate(words, axis=1)
+
+
+def hash_distances(hash_W: NDArray[np.uint64], hashes_PW: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Bits of 192 that differ. Planes in which neither picture shows anything, as white ones on white, count like the others."""
+    shown_P = ((hash_W | hashes_PW) != 0).sum(axis=1)
+    bits_P = np.bitwise_count(hash_W ^ hashes_PW).sum(axis=1)
+    return bits_P * hashes_PW.shape[1] / np.maximum(shown_P, 1)
+
+
+def pixel_distances(one_SS4: NDArray[np.uint8], others_PSS4: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Root mean square from 0 to 1: of the shapes' difference, and of the colors' where both pictures show something."""
+    one, others = one_SS4.astype(np.float32) / 255, others_PSS4.astype(np.float32) / 255
+    alpha, alphas = one[..., 3], others[..., 3]
+    shape_P = np.mean((alpha - alphas) ** 2, axis=(1, 2))
+    color, colors = (x[..., :3] / np.maximum(x[..., 3:], 1e-3) for x in (one, others))
+    color_P = np.mean((np.minimum(alpha, alphas)[..., None] * (color - colors)) ** 2, axis=(1, 2, 3))
+    return np.sqrt(shape_P / 3 + color_P * 3 / 4)
+
+
+def links(reduced_NSS4: NDArray[np.uint8], hashes_NW: NDArray[np.uint64], order_N: NDArray[np.int64]) -> list[Link]:
+    """Pairs of pictures that look alike, as many as it takes to connect all that are alike directly or through others.
+
+    Pictures are taken in `order_N`, and each is linked to earlier ones; so the links among the first of them are the same whether
+    there are later ones or not, and connect them without their help. Candidates are the pictures near each other along the
+    principal axes, which is never farther than they are apart. What is connected already is not compared any more, so that many
+    copies of one picture cost no more than others.
+    """
+    if len(reduced_NSS4) < 2:
+        return []
+    groups = _Groups(len(reduced_NSS4))
+    found = []
+    for a, left_P in _near(reduced_NSS4, order_N):
+        bits_P = hash_distances(hashes_NW[a], hashes_NW[left_P])
+        nearest_first = np.argsort(bits_P, kind="stable")
+        left_P = left_P[nearest_first[: np.count_nonzero(bits_P <= MAX_HASH_DISTANCE)]]
+        while len(left_P):
+            block_P, left_P = left_P[:_COMPARED], left_P[_COMPARED:]
+            distance_P = pixel_distances(reduced_NSS4[a], reduced_NSS4[block_P])
+            connected = False
+            for b, distance in zip(block_P.tolist(), distance_P.tolist(), strict=True):
+                if distance <= MAX_PIXEL_DISTANCE and groups.connect(a, b):
+                    bits = round(float(hash_distances(hashes_NW[a], hashes_NW[[b]])[0]))
+                    found.append(Link(a, b, bits, distance))
+                    connected = True
+            if connected:
+                left_P = groups.apart(a, left_P)
+    return found
+
+
+def _near(reduced_NSS4: NDArray[np.uint8], order_N: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Each picture, in this order, and the numbers of earlier ones that may be alike.
+
+    All are compared with all, but only along the axes and as products of matrices: for pictures by the hundred thousand that is
+    sooner done than a search in a tree, which hardly leaves out anything in so many dimensions.
+    """
+    flat_ND = reduced_NSS4.reshape(len(reduced_NSS4), -1)
+    along_NK = _along_axes(flat_ND)[order_N]
+    squares_N = np.einsum("nk,nk->n", along_NK, along_NK)
+    most = (_PIXELS_A_DISTANCE * MAX_PIXEL_DISTANCE) ** 2 * flat_ND.shape[1] + _ROUNDING
+    for start in range(0, len(order_N), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        found: list[list[NDArray[np.int64]]] = [[] for _ in order_N[rows]]
+        for first in range(0, start + len(found), _COLUMNS):
+            columns = slice(first, min(first + _COLUMNS, start + len(found)))
+            squares_RC = squares_N[rows, None] + squares_N[columns] - 2 * (along_NK[rows] @ along_NK[columns].T)
+            row_P, column_P = np.nonzero(squares_RC <= most)
+            is_earlier_P = column_P + first < row_P + start
+            row_P, column_P = row_P[is_earlier_P], column_P[is_earlier_P]
+            ends_R = np.searchsorted(row_P, np.arange(len(found) + 1))
+            for row, (begin, end) in enumerate(pairwise(ends_R)):
+                if end > begin:
+                    found[row].append(order_N[column_P[begin:end] + first])
+        for number, parts in zip(order_N[rows].tolist(), found, strict=True):
+            if parts:
+                yield number, np.concatenate(parts)
+
+
+def _along_axes(flat_ND: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Where the pictures lie along the principal axes, (N, K)."""
+    count = len(flat_ND)
+    chosen = np.linspace(0, count - 1, min(count, _FITTED_TO)).astype(int)
+    sample_ND = flat_ND[chosen].astype(np.float32) / 255
+    mean_D = sample_ND.mean(axis=0)
+    axes_DK = np.ascontiguousarray(_principal_axes(sample_ND - mean_D).T)
+    blocks = (flat_ND[start : start + _BLOCK].astype(np.float32) / 255 - mean_D for start in range(0, count, _BLOCK))
+    return np.concatenate([block_ND @ axes_DK for block_ND in blocks])
+
+
+def _principal_axes(centered_ND: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The directions in which pictures differ most, orthonormal, (K, D); found by a random projection that is always the same."""
+    generator = np.random.default_rng(0)
+    wide = generator.standard_normal((centered_ND.shape[1], min(2 * _AXES, *centered_ND.shape)), np.float32)
+    for _ in range(2):
+        wide = np.linalg.qr(centered_ND.T @ (centered_ND @ wide))[0]
+    _, _, small = np.linalg.svd(centered_ND @ wide, full_matrices=False)
+    axes: NDArray[np.float32] = (wide @ small.T).T[:_AXES].astype(np.float32)
+    return axes
+
+
+class _Groups:
+    """What is connected with what (union-find)."""
+
+    def __init__(self, count: int) -> None:
+        self._above = list(range(count))
+
+    def apart(self, a: int, others: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of `others` that are not connected with `a`."""
+        root = self._root(a)
+        return np.array([other for other in others.tolist() if self._root(other) != root], np.int64)
+
+    def connect(self, a: int, b: int) -> bool:
+        """Whether they were not connected before."""
+        one, other = self._root(a), self._root(b)
+        self._above[max(one, other)] = min(one, other)
+        return one != other
+
+    def _root(self, number: int) -> int:
+        while self._above[number] != number:
+            self._above[number] = self._above[self._above[number]]
+            number = self._above[number]
+        return number
