@@ -6,6 +6,7 @@ from flowmodel.errors import FlowmodelError
 
 # Modules by the extra that brings them. One that includes another one doesn't name its modules again.
 MODULES = {
+    "vector": ("resvg_py", "scipy", "vtracer"),
     "data": (
         *(
             "coloraide",
@@ -20,7 +21,7 @@ MODULES = {
             "pandera",
             "protego",
         ),
-        *("resvg_py", "scipy", "selectolax", "tinycss2", "uharfbuzz"),
+        *("selectolax", "tinycss2", "uharfbuzz"),
     ),
     "train": ("accelerate",),
     "evaluation": (

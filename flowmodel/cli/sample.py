@@ -1,4 +1,4 @@
-"""`flowmodel sample`: prompts to transparent PNGs."""
+"""`flowmodel sample`: prompts to icons, in the format that is asked for."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 
 from flowmodel.cli.common import ModelOption, console, resolve
 from flowmodel.errors import FlowmodelError
+from flowmodel.vector.formats import Format
 
 
 def sample(
@@ -25,39 +26,57 @@ def sample(
         bool,
         typer.Option("--finish/--no-finish", help="Whether the model's finisher, if it has one, sharpens the pictures."),
     ] = True,
+    format: Annotated[
+        Format, typer.Option(help="Of the pictures. A sheet is one PNG with a JSON file; a favicon is a folder of files.")
+    ] = "png",
+    size: Annotated[
+        int | None,
+        typer.Option(min=16, max=4096, help="Edge of the pictures in pixels; default: the model's own, 512 for webp."),
+    ] = None,
+    background: Annotated[str, typer.Option(help="transparent, or a color such as #fff.")] = "transparent",
+    trace: Annotated[
+        bool,
+        typer.Option(
+            "--trace/--no-trace", help="Whether other sizes than the model's own are drawn from shapes, or from pixels."
+        ),
+    ] = True,
     animate: Annotated[
         bool, typer.Option("--animate", help="Also PROMPT-animated.png in that folder: noise becoming the icons.")
     ] = False,
 ) -> None:
-    """Draw transparent PNGs for prompts, and a grid of them on a checkerboard."""
+    """Draw transparent icons for prompts, and a grid of them on a checkerboard."""
     from flowmodel.images.grid import picture_grid
-    from flowmodel.images.rgba import to_image
     from flowmodel.images.save import file_stem, save_image
     from flowmodel.model.generator import Generator
     from flowmodel.store import Store
+    from flowmodel.vector import artwork, files
 
     if out.suffix.lower() != ".png":
         raise FlowmodelError(f"--out {out}: the grid is a PNG; give a name that ends in .png")
+    ground = artwork.background(background)
+    files.check(format, size, trace)
     checkpoint = resolve(Store.from_environment(), model)
     generator = Generator.load(checkpoint, device)
     for line in generator.readability(prompts).lines():
         console.print(f"note: {line}", soft_wrap=True, markup=False)
     folder = out.with_suffix("")
-    images, labels = [], []
+    drawn: dict[str, artwork.Artwork] = {}
+    labels = []
     # Prompt by prompt, so that a picture depends on its own prompt, its number and the seed, not on the other prompts. A prompt
     # that is given twice has twice as many pictures.
     for prompt, times in Counter(prompts).items():
         asked, stem = [prompt] * (times * count), file_stem(prompt)
-        for number, rgba_CHW in enumerate(generator.sample(asked, seed, steps, guidance, finish=finish)):
-            images.append(to_image(rgba_CHW))
+        for number, rgba_4HW in enumerate(generator.sample(asked, seed, steps, guidance, finish=finish).numpy()):
+            drawn[f"{stem}-{number}"] = artwork.Artwork(rgba_4HW, trace, ground)
             labels.append(prompt)
-            save_image(images[-1], folder / f"{stem}-{number}.png")
         if animate:
             from flowmodel.model.animation import draw_animation
 
             draw_animation(generator, asked, folder / f"{stem}-animated.png", seed, steps, guidance, finish=finish)
-    save_image(picture_grid(images, columns=count if count > 1 else 8, labels=labels), out)
+    files.write(drawn, folder, format, size)
+    shown = [icon.at(size or files.default_size(format)) for icon in drawn.values()]
+    save_image(picture_grid(shown, columns=count if count > 1 else 8, labels=labels), out)
     nfe = f"{generator.nfe(steps, guidance)} network evaluations a picture"
-    pictures = f"{len(images)} picture{'s' if len(images) > 1 else ''}"
+    pictures = f"{len(drawn)} picture{'s' if len(drawn) > 1 else ''}"
     finished = ", finished" if finish and generator.finisher else ""
     console.print(f"{pictures} in {folder}/, grid in {out} (model {checkpoint}, {nfe}{finished}, seed {seed})")

@@ -116,6 +116,32 @@ def test_sample_says_whether_pictures_are_finished(tiny_finished, tmp_path):
         assert result.returncode == 0 and words in result.stdout, result.stderr
 
 
+def test_sample_writes_the_format_that_is_asked_for(tiny_training, tmp_path):
+    cases = {
+        "svg": (["--size", 512], ["pizza-0.svg", "pizza-1.svg"]),
+        "ico": (["--background", "#fff"], ["pizza-0.ico", "pizza-1.ico"]),
+        "sheet": ([], ["sheet.json", "sheet.png"]),
+        "png": (["--size", 48, "--no-trace"], ["pizza-0.png", "pizza-1.png"]),
+    }
+    for format, (options, names) in cases.items():
+        asked = (
+            "--count",
+            2,
+            "--out",
+            tmp_path / format / "grid.png",
+            "--model",
+            tiny_training.checkpoint.path,
+            "--format",
+            format,
+        )
+        result = _flowmodel("sample", "pizza", *asked, *options, store=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert sorted(path.name for path in (tmp_path / format / "grid").iterdir()) == names
+    assert 'width="512" height="512" viewBox="0 0 16 16"' in (tmp_path / "svg" / "grid" / "pizza-0.svg").read_text()
+    with Image.open(tmp_path / "png" / "grid" / "pizza-0.png") as picture:
+        assert picture.size == (48, 48)
+
+
 def test_evaluate_leaves_a_page_and_its_numbers(tiny_training, tmp_path):
     out, numbers = tmp_path / "report.html", tmp_path / "metrics.json"
     model = tiny_training.checkpoint.path
@@ -138,6 +164,8 @@ def test_evaluate_leaves_a_page_and_its_numbers(tiny_training, tmp_path):
         (["train", "--out", "x", "--sources", "nowhere.yaml"], ["nowhere.yaml: no such file"]),
         (["sample", "pizza", "--model", "nowhere.safetensors"], ["nowhere.safetensors"]),
         (["sample", "pizza", "--out", "grid.jpeg"], ["--out grid.jpeg", "ends in .png"]),
+        (["sample", "pizza", "--background", "sky"], ["background 'sky'", "#fff"]),
+        (["sample", "pizza", "--format", "ico", "--size", "64"], ["--size 64", "leave --size out"]),
         (["evaluate", "--out", "report.pdf"], ["report.pdf: give a name that ends in .html"]),
         (["summary"], ["nothing is registered in this store yet", "make quickstart"]),
     ],

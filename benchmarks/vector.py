@@ -1,0 +1,126 @@
+"""What tracing keeps, and how many shapes it needs: `python -m benchmarks.vector [--model M] [--icons N] [--picture FILE]`.
+
+Real icons of each set of the model, and what the model draws for trained ones of them, with and without its finisher, are traced
+and drawn again at their own size. Scores of a model are always those of its pixels; those of the traced pictures stand beside
+them. Fails where fewer than 95 of 100 real icons are still found, or drawn ones have more than twice the shapes of real ones.
+
+Shape suffixes: N pictures, H/W height and width.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.measure import print_rows, write_json
+from flowmodel.data.prepare import prepare
+from flowmodel.evaluation.features import FeatureExtractor, load_extractor
+from flowmodel.evaluation.metrics.retrieval import ranks
+from flowmodel.evaluation.real_icons import RealIcons, Rows
+from flowmodel.evaluation.scoring import fidelity
+from flowmodel.images.grid import labelled_rows
+from flowmodel.images.rgba import premultiply, to_image
+from flowmodel.images.save import save_image
+from flowmodel.model.generator import Generator
+from flowmodel.registry.references import resolve_model
+from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.vector.artwork import render
+from flowmodel.vector.trace import Traced, trace
+
+_CHOICE_SEED = 0
+_SHOWN, _STEP, _CELL = 6, 5, 160  # icons a set in the picture, every so-and-so-many-th one, edge in pixels
+
+
+def redrawn(traced: Sequence[Traced], size: int) -> Tensor:
+    """Traced icons as premultiplied pixels again, uint8 (N, 4, size, size)."""
+    pictures = [premultiply(np.asarray(render(one.svg(), size))).transpose(2, 0, 1) for one in traced]
+    return torch.from_numpy(np.stack(pictures))
+
+
+def score(real: RealIcons, rows_N: Rows, rgba_N4HW: Tensor, extractor: FeatureExtractor) -> tuple[dict[str, Any], list[Traced]]:
+    """Of pictures that stand for the real icons `rows_N`: as they are and traced."""
+    began = time.perf_counter()
+    traced = [trace(rgba_4HW) for rgba_4HW in rgba_N4HW.numpy()]
+    seconds = (time.perf_counter() - began) / len(traced)
+    values: dict[str, Any] = {"icons": len(rows_N)}
+    for name, pictures_N4HW in (("", rgba_N4HW), (" traced", redrawn(traced, rgba_N4HW.shape[-1]))):
+        features = extractor(pictures_N4HW)
+        ranks_N = ranks(features.layout_ND, real.features.layout_ND, real.labels_M, real.labels_M[rows_N])
+        values[f"top-1{name}"] = float((ranks_N < 1).mean())
+        values[f"KID{name}"] = fidelity(real.features[rows_N], features)["kid"]
+    for name in ("paths", "colors", "gradients"):
+        values[name] = float(np.median([getattr(one, name) for one in traced]))
+    return values | {"s an icon": seconds}, traced
+
+
+def keeps_its_promise(table: Sequence[dict[str, Any]], source: str) -> bool:
+    of = {row["pictures"]: row for row in table if row["set"] == source}
+    return bool(of["real"]["top-1 traced"] >= 0.95 and of["drawn"]["paths"] <= 2 * of["real"]["paths"])
+
+
+Shown = tuple[str, Rows, str, Tensor, list[Traced]]  # set, its icons, real or drawn, their pictures and what was traced
+
+
+def side_by_side(real: RealIcons, shown: Sequence[Shown]) -> Image.Image:
+    """Of some icons of each set a row of pixels and one of shapes, real ones and drawn ones."""
+    pages = []
+    for source in dict.fromkeys(row[0] for row in shown):
+        rows, columns = [], slice(0, _SHOWN * _STEP, _STEP)
+        for _, rows_N, name, rgba_N4HW, traced in (row for row in shown if row[0] == source):
+            captions = [real.prompts[row].split(",")[0] for row in rows_N[columns]]
+            pixels = [to_image(rgba_4HW).resize((_CELL, _CELL), Image.Resampling.NEAREST) for rgba_4HW in rgba_N4HW[columns]]
+            shapes = [render(one.svg(), _CELL) for one in traced[columns]]
+            paths = ", ".join(str(one.paths) for one in traced[columns])
+            rows += [(name, ["pixels"], pixels), ("", ["shapes:", paths], shapes)]
+        pages.append(labelled_rows(rows, captions, source, "pixels, what tracing makes of them, and in how many paths", _CELL))
+    whole = Image.new("RGB", (max(page.width for page in pages), sum(page.height for page in pages)), "white")
+    for number, page in enumerate(pages):
+        whole.paste(page, (0, sum(before.height for before in pages[:number])))
+    return whole
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="pretrained")
+    sources = PROJECT_ROOT / "data/pretrained/sources.yaml"
+    parser.add_argument("--sources", type=Path, default=sources, help="the model's own sources")
+    parser.add_argument("--icons", type=int, default=100, help="icons a set, at most; a fixed random choice of trained ones")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="also write real, drawn and traced icons side by side there")
+    options = parser.parse_args()
+    store, extractor = Store.from_environment(), load_extractor()
+    generator = Generator.load(resolve_model(store, options.model))
+    dataset = prepare(generator.recipe, store, options.sources, lambda line: print(line, file=sys.stderr))
+    real = RealIcons.load(dataset, extractor, store.root / "features")
+    trained = set(generator.header.trained_ids)
+    table: list[dict[str, Any]] = []
+    shown: list[Shown] = []
+    for source in sorted(set(real.sources)):
+        of_source = zip(real.sources, real.ids, strict=True)
+        rows = [row for row, (own, icon_id) in enumerate(of_source) if own == source and icon_id in trained]
+        rows_N = np.sort(np.random.default_rng(_CHOICE_SEED).permutation(rows)[: options.icons])
+        real_N4HW = real.rgba_M4HW[torch.from_numpy(rows_N)]
+        pictures = {"real": real_N4HW, "drawn": generator.sample([real.prompts[row] for row in rows_N], seed=0)}
+        if generator.finisher:
+            pictures["unfinished"] = generator.sample([real.prompts[row] for row in rows_N], seed=0, finish=False)
+        for name, rgba_N4HW in pictures.items():
+            values, traced = score(real, rows_N, rgba_N4HW, extractor)
+            table.append({"set": source, "pictures": name} | values)
+            if name != "unfinished":
+                shown.append((source, rows_N, name, rgba_N4HW, traced))
+    print_rows(table, width=160)
+    write_json(options.json, table)
+    if options.picture:
+        save_image(side_by_side(real, shown), options.picture)
+    return 0 if all(keeps_its_promise(table, source) for source in {row["set"] for row in table}) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

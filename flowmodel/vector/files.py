@@ -1,0 +1,111 @@
+"""Icons as the files that other programs take: PNG, SVG, WebP, ICO, ICNS, a sprite sheet, the favicon of a web page."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.extras import require
+from flowmodel.files import write_bytes, write_json
+from flowmodel.images.save import png_bytes, save_image
+from flowmodel.vector.artwork import Artwork
+from flowmodel.vector.formats import Format
+
+STICKER = 512  # edge of a WebP where no size is given: what messengers ask of a sticker
+ICO_SIZES = (16, 32, 48, 256)
+ICNS_SIZES = (32, 64, 128, 256, 512, 1024)  # 16 pixels on a display of double resolution, and so on
+_MANIFEST_SIZES = (192, 512)
+_GAP = 2  # between the pictures of a sheet, so that none bleeds into another where a program scales them
+
+
+def default_size(format: Format) -> int | None:
+    """The size of a format's pictures where none is given; None for the picture's own."""
+    return {"webp": STICKER, "ico": max(ICO_SIZES), "icns": max(ICNS_SIZES), "favicon": 512}.get(format)
+
+
+def check(format: Format, size: int | None, traces: bool) -> None:
+    """Raises FlowmodelError where the options don't go together, or what they need is not installed."""
+    if size and format in ("ico", "icns", "favicon"):
+        raise FlowmodelError(f"--size {size}: a file of format {format} holds all its sizes; leave --size out")
+    if format == "svg" and not traces:
+        raise FlowmodelError("--no-trace: an SVG is made of traced shapes; leave --no-trace out, or ask for --format png")
+    if traces and (format == "svg" or size or default_size(format)):
+        require("vtracer", "resvg_py", "scipy")
+
+
+def write(artworks: Mapping[str, Artwork], folder: Path, format: Format, size: int | None = None) -> list[Path]:
+    """Write all `artworks`, by the stem of their names, into `folder`; the files that it now holds of them.
+
+    `size` is the longer edge in pixels, of each picture in a sheet too. A sheet is `sheet.png` with `sheet.json`; a favicon is a
+    folder of its own. Raises FlowmodelError as :func:`check` does, and where the folder may not be written.
+    """
+    size = size or default_size(format)
+    if format == "sheet":
+        return write_sheet({stem: artwork.at(size) for stem, artwork in artworks.items()}, folder)
+    if format == "favicon":
+        return [path for stem, artwork in artworks.items() for path in write_favicon(artwork, folder / stem)]
+    return [write_bytes(folder / f"{stem}.{format}", _content(artwork, format, size)) for stem, artwork in artworks.items()]
+
+
+def _content(artwork: Artwork, format: Format, size: int | None) -> bytes:
+    match format:
+        case "svg":
+            return artwork.svg(size).encode()
+        case "webp":
+            return _saved(artwork.at(size), format, lossless=True, method=6)
+        case "ico":
+            return ico(artwork)
+        case "icns":
+            pictures = [artwork.at(edge) for edge in ICNS_SIZES]
+            return _saved(pictures[-1], format, append_images=pictures[:-1])
+        case _:
+            return png_bytes(artwork.at(size))
+
+
+def ico(artwork: Artwork, sizes: Sequence[int] = ICO_SIZES) -> bytes:
+    """Each size is drawn by itself, and kept as a PNG."""
+    pictures = [artwork.at(edge) for edge in sizes]
+    return _saved(pictures[-1], "ico", sizes=[(edge, edge) for edge in sizes], append_images=pictures[:-1])
+
+
+def _saved(picture: Image.Image, format: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def write_sheet(pictures: Mapping[str, Image.Image], folder: Path) -> list[Path]:
+    """All pictures in one, `sheet.png`, and where each lies, in the form that TexturePacker calls a JSON hash (`sheet.json`)."""
+    width, height = (max(edges) for edges in zip(*(picture.size for picture in pictures.values()), strict=True))
+    columns = next(n for n in range(1, len(pictures) + 1) if n * n >= len(pictures))
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGBA", (columns * (width + _GAP) - _GAP, rows * (height + _GAP) - _GAP))
+    frames = {}
+    for number, (stem, picture) in enumerate(pictures.items()):
+        x, y = number % columns * (width + _GAP), number // columns * (height + _GAP)
+        sheet.paste(picture, (x, y))
+        edges = {"w": picture.width, "h": picture.height}
+        place = {"frame": {"x": x, "y": y} | edges, "spriteSourceSize": {"x": 0, "y": 0} | edges, "sourceSize": edges}
+        frames[f"{stem}.png"] = place | {"rotated": False, "trimmed": False}
+    size = {"w": sheet.width, "h": sheet.height}
+    meta = {"app": "flowmodel", "version": "1.0", "image": "sheet.png", "format": "RGBA8888", "size": size, "scale": "1"}
+    image = save_image(sheet, folder / "sheet.png")
+    return [image, write_json(folder / "sheet.json", {"frames": frames, "meta": meta})]
+
+
+def write_favicon(artwork: Artwork, folder: Path) -> list[Path]:
+    """What a web page wants: ICO, SVG where shapes are traced, PNGs for phones, a manifest, the lines for its <head>."""
+    written = [write_bytes(folder / "favicon.ico", ico(artwork, (16, 32, 48)))]
+    head = ['<link rel="icon" href="/favicon.ico" sizes="32x32">']
+    if artwork.traces:
+        written.append(write_bytes(folder / "favicon.svg", artwork.svg().encode()))
+        head.append('<link rel="icon" href="/favicon.svg" type="image/svg+xml">')
+    written.append(save_image(artwork.at(180), folder / "apple-touch-icon.png"))
+    written += [save_image(artwork.at(edge), folder / f"icon-{edge}.png") for edge in _MANIFEST_SIZES]
+    icons = [{"src": f"/icon-{edge}.png", "type": "image/png", "sizes": f"{edge}x{edge}"} for edge in _MANIFEST_SIZES]
+    written.append(write_bytes(folder / "site.webmanifest", json.dumps({"icons": icons}, indent=2).encode()))
+    head += ['<link rel="apple-touch-icon" href="/apple-touch-icon.png">', '<link rel="manifest" href="/site.webmanifest">']
+    return [*written, write_bytes(folder / "head.html", ("\n".join(head) + "\n").encode())]

@@ -1,0 +1,132 @@
+"""An icon of pixels as SVG: regions, their outlines as curves (vtracer), their fills.
+
+Shape suffixes: H/W height and width, Y/X those of the enlarged picture, 4 channels (premultiplied RGBA), R regions.
+"""
+
+import io
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+
+import numpy as np
+import vtracer
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from flowmodel.vector.fills import Fill, fills, planes
+from flowmodel.vector.outlines import SCALE, enlarged_labels, parts
+from flowmodel.vector.regions import Floats, Labels, segment
+
+_OVERLAP = 2  # how far a shape reaches under the one that lies above it, in enlarged pixels: else the ground would shine through
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_SVG = "http://www.w3.org/2000/svg"
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """An icon as shapes.
+
+    Attributes:
+        elements: its shapes and gradients as SVG; user units are the icon's pixels.
+        width, height: of the icon, in pixels.
+        paths: how many shapes it has.
+        colors: how many different flat colors.
+        gradients: how many shapes have a linear gradient.
+    """
+
+    elements: str
+    width: int
+    height: int
+    paths: int
+    colors: int
+    gradients: int
+
+    def svg(self, size: int | None = None, background: str | None = None) -> str:
+        """The file, shown with its longer edge `size` pixels long, the icon's own where None; on a color where one is given."""
+        scale = (size or max(self.width, self.height)) / max(self.width, self.height)
+        edges = f'width="{self.width * scale:g}" height="{self.height * scale:g}"'
+        ground = f'<rect width="100%" height="100%" fill="{background}"/>' if background else ""
+        return f'<svg xmlns="{_SVG}" {edges} viewBox="0 0 {self.width} {self.height}">{ground}{self.elements}</svg>\n'
+
+
+def trace(rgba_4HW: NDArray[np.uint8]) -> Traced:
+    """Trace a premultiplied uint8 picture, (4, H, W)."""
+    rgba_HW4 = rgba_4HW.transpose(1, 2, 0).astype(float) / 255
+    height, width = rgba_HW4.shape[:2]
+    labels_HW = segment(rgba_HW4)
+    planes_R34 = planes(rgba_HW4, labels_HW)
+    labels_YX = enlarged_labels(rgba_HW4, labels_HW, planes_R34)
+    own_RYX = np.arange(len(planes_R34))[:, None, None] == labels_YX
+    coverage_RHW = own_RYX.reshape(-1, height, SCALE, width, SCALE).mean(axis=(2, 4))
+    fill_of = fills(rgba_HW4, labels_HW, planes_R34, coverage_RHW)
+
+    definitions = ET.Element("defs")
+    shapes = _shapes(labels_YX, fill_of)
+    paths = [ET.Element("path", _paint(fill_of[region], region, definitions), d=_outline(mask_YX)) for region, mask_YX in shapes]
+    elements = "".join(
+        ET.tostring(element, encoding="unicode") for element in ([definitions] if len(definitions) else []) + paths
+    )
+    used = [fill_of[region] for region, _ in shapes]
+    colors = len({tuple(fill.stops_S4[0]) for fill in used if fill.is_flat})
+    return Traced(elements, width, height, len(shapes), colors, sum(not fill.is_flat for fill in used))
+
+
+def _shapes(labels_YX: Labels, fill_of: dict[int, Fill]) -> list[tuple[int, Mask]]:
+    """Region and place of each shape, what lies lowest first: the larger ones, which reach a little under the smaller ones."""
+    parts_YX, region_of = parts(labels_YX)
+    painted = [number for number, region in enumerate(region_of, start=1) if region in fill_of]
+    whole = {number: ndimage.binary_fill_holes(parts_YX == number) for number in painted}
+    painted.sort(key=lambda number: -int(whole[number].sum()))
+    order_P = np.full(len(region_of) + 1, -1)  # of what a lower shape may reach under
+    for place, number in enumerate(painted):
+        order_P[number] = place if fill_of[region_of[number - 1]].is_opaque else -1
+    order_YX, shapes = order_P[parts_YX], []
+    for place, number in enumerate(painted):
+        own_YX, above_YX = parts_YX == number, order_YX > place
+        holes_YX, count = ndimage.label(whole[number] & ~own_YX)
+        covered = ndimage.minimum(above_YX, holes_YX, np.arange(count + 1)).astype(bool)
+        covered[0] = False
+        near_YX = ndimage.binary_dilation(own_YX, iterations=_OVERLAP) & above_YX
+        shapes.append((int(region_of[number - 1]), own_YX | near_YX | covered[holes_YX]))
+    return shapes
+
+
+def _outline(mask_YX: Mask) -> str:
+    """The path around a mask, in pixels of the icon."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.where(mask_YX, 0, 255).astype(np.uint8)).save(buffer, "PNG")
+    traced = vtracer.convert_raw_image_to_svg(
+        buffer.getvalue(), img_format="png", colormode="binary", mode="spline", filter_speckle=0, path_precision=2
+    )
+    outlines = []
+    for path in ET.fromstring(traced).iter(f"{{{_SVG}}}path"):
+        moved = tuple(float(number) for number in _NUMBER.findall(path.get("transform", "translate(0,0)")))
+        numbers = iter(range(len(path.get("d", ""))))  # x and y take turns: vtracer writes moves, curves and closings only
+        outlines.append(
+            _NUMBER.sub(lambda found: f"{(float(found[0]) + moved[next(numbers) % 2]) / SCALE:.4g}", path.get("d", "")).strip()  # noqa: B023
+        )
+    return " ".join(outlines)
+
+
+def _paint(fill: Fill, region: int, definitions: ET.Element) -> dict[str, str]:
+    """The attributes of a path with this fill; a gradient is defined the first time that it is used."""
+    if fill.start is None or fill.end is None:
+        return _css(fill.stops_S4[0], "fill", "fill-opacity")
+    name = f"g{region}"
+    if definitions.find(f"*[@id='{name}']") is None:
+        # Pixel (0, 0) has its center half a unit from the corner.
+        x1, y1, x2, y2 = (f"{value + 0.5:.4g}" for value in (*fill.start, *fill.end))
+        line = {"id": name, "gradientUnits": "userSpaceOnUse", "x1": x1, "y1": y1, "x2": x2, "y2": y2}
+        gradient = ET.SubElement(definitions, "linearGradient", line)
+        for offset, color_4 in enumerate(fill.stops_S4):
+            ET.SubElement(gradient, "stop", {"offset": str(offset)} | _css(color_4, "stop-color", "stop-opacity"))
+    return {"fill": f"url(#{name})"}
+
+
+def _css(color_4: Floats, color: str, opacity: str) -> dict[str, str]:
+    """The attributes of a premultiplied color, by their names."""
+    *premultiplied, alpha = color_4
+    straight = (min(255, round(255 * value / max(alpha, 1e-6))) for value in premultiplied)
+    return {color: "#{:02x}{:02x}{:02x}".format(*straight)} | ({} if alpha == 1 else {opacity: f"{alpha:.3g}"})
