@@ -1,12 +1,12 @@
 """The code location. Everything under `pipelines/defs` is found by itself."""
 
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 
 import dagster as dg
 
 import pipelines.defs
+from flowmodel import __version__
 from pipelines.contracts import column_schema, contracts
 
 OWNERS = ["team:icons"]
@@ -15,7 +15,7 @@ OWNERS = ["team:icons"]
 @dg.definitions
 def defs() -> dg.Definitions:
     """What all assets have in common is said here: who answers for them, which release makes them, the columns of tables."""
-    code_version, tables = version("flowmodel"), contracts()
+    code_version, tables = __version__, contracts()
 
     def described(spec: dg.AssetSpec) -> dg.AssetSpec:
         spec = spec.replace_attributes(owners=OWNERS, code_version=code_version)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -16,17 +17,23 @@ from flowmodel.store import PROJECT_ROOT
 from pipelines.failures import readable_failures
 
 PROJECT = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-# Runs the command line where the package of the first argument is not installed.
+# Runs the command line where the packages of the first argument are not installed.
 _WITHOUT = """
 import sys
-absent = sys.argv.pop(1)
+absent = sys.argv.pop(1).split(",")
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name == absent: raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        if name in absent: raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Absent())
 from flowmodel.cli import main
 main()
 """
+
+
+def _without(absent: str, arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"FLOWMODEL_STORE": str(folder / "store"), "PYTHONPATH": str(PROJECT_ROOT)}
+    command = [sys.executable, "-c", _WITHOUT, absent, *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def _names(requirements: list[str]) -> set[str]:
@@ -66,11 +73,14 @@ def test_all_brings_everything_and_drawing_needs_none_of_it():
     ],
 )
 def test_a_command_names_the_extra_that_it_needs(absent, extra, arguments, tmp_path):
-    command = [sys.executable, "-c", _WITHOUT, absent, *arguments]
-    environment = os.environ | {"FLOWMODEL_STORE": str(tmp_path / "store"), "PYTHONPATH": str(PROJECT_ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = _without(absent, arguments, tmp_path)
     assert done.stderr == f"error: package '{absent}': not installed; run: pip install 'flowmodel[{extra}]'\n"
     assert done.returncode == 2
+
+
+def test_drawing_works_without_any_extra(tmp_path):
+    done = _without(",".join(module for modules in MODULES.values() for module in modules), ["sample", "pizza 🍕"], tmp_path)
+    assert done.returncode == 0 and (tmp_path / "samples.png").is_file(), done.stderr
 
 
 def test_an_asset_names_the_extra_that_it_needs():

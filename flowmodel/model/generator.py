@@ -8,15 +8,18 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.flow.path import interpolate
 from flowmodel.flow.sampler import Trajectory, evaluations, sample, sample_trajectory, seeded_noise
 from flowmodel.flow.velocity_model import VelocityModel
+from flowmodel.images.rgba import to_image
 from flowmodel.images.tensors import CHANNELS, from_unit, to_unit
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.device import DevicePolicy
+from flowmodel.model.pretrained import pretrained_weights
 from flowmodel.nets import TextCondition, build_network, count_parameters
 from flowmodel.nets.finisher import Finisher
 from flowmodel.recipes import parse_recipe
@@ -81,6 +84,14 @@ class Generator:
                 ) from None
             finisher.to(policy.device, memory_format=policy.memory_format).eval()  # type: ignore[call-overload]
         return cls(checkpoint, network, policy, finisher, encoder)
+
+    @classmethod
+    def from_pretrained(cls, path: Path | str | None = None, device: str = "auto") -> "Generator":
+        """The generator with the weights that come with flowmodel, or with those in the checkpoint file at `path`.
+
+        Raises FlowmodelError as :meth:`load` does, or when the shipped weights are damaged.
+        """
+        return cls.load(pretrained_weights() if path is None else Path(path), device)
 
     @property
     def network(self) -> nn.Module:
@@ -163,6 +174,17 @@ class Generator:
         ]
         size = self.size if finish else self.recipe.data.size
         return torch.cat(pictures) if pictures else torch.empty(0, CHANNELS["rgba"], size, size, dtype=torch.uint8)
+
+    def images(
+        self,
+        prompts: Sequence[str],
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        solver: str | None = None,
+    ) -> list[Image.Image]:
+        """:meth:`sample` as images of Pillow, in mode RGBA with straight alpha."""
+        return [to_image(rgba_4HW) for rgba_4HW in self.sample(prompts, seed, steps, guidance, solver)]
 
     def encode(self, prompts: Sequence[str]) -> TextCondition:
         """The captions as the network takes them, on its device. Raises FlowmodelError when the caption encoder is missing."""

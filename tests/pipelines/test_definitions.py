@@ -3,13 +3,13 @@
 import re
 import subprocess
 import sys
-from importlib.metadata import version
 
 import dagster as dg
 import pyarrow as pa
 import pytest
 import yaml
 
+import flowmodel
 from flowmodel.files import Artifact, write_parquet
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.tables import CAPTIONS
@@ -51,7 +51,7 @@ def test_every_asset_says_what_it_is(graph):
 def test_every_asset_has_an_owner_and_the_release_that_makes_it(graph):
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
-        assert node.owners == OWNERS and node.code_version == version("flowmodel"), key
+        assert node.owners == OWNERS and node.code_version == flowmodel.__version__, key
 
 
 def test_every_parquet_file_is_a_table_of_the_contract_with_its_columns_and_its_check(graph):

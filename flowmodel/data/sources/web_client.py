@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +17,7 @@ from hishel import CacheOptions, Entry, SqliteStorage
 from hishel.httpx import CacheTransport
 from protego import Protego
 
+from flowmodel import __version__
 from flowmodel.data.sources.web_network import Clock, FetchError, GuardedTransport, answered, too_large
 
 _AGENT = "flowmodel"
@@ -105,7 +105,7 @@ class WebClient:
     ):
         self._clock, self._log, self._max_bytes = clock or Clock(), log, max_bytes
         self._headers = {
-            "User-Agent": f"{_AGENT}/{version('flowmodel')}" + (f" (+{contact})" if contact else ""),
+            "User-Agent": f"{_AGENT}/{__version__}" + (f" (+{contact})" if contact else ""),
             "Accept": "*/*",
             "Accept-Encoding": "gzip",  # only what can be unpacked piece by piece within the limit
         }
