@@ -44,7 +44,7 @@ def to_srgb(picture: Image.Image, chunks: Mapping[bytes, bytes]) -> tuple[Image.
 def _by_cicp(picture: Image.Image, cicp: bytes) -> tuple[Image.Image, str]:
     primaries, transfer = cicp[0], cicp[1]
     if primaries not in _PRIMARIES or transfer not in _SRGB_LIKE:
-        return picture, "its colors are of a space that is not known here (cICP), and were taken for sRGB"
+        return picture, "its colors are of a space that is not known here (cICP) and were taken for sRGB"
     if primaries == 1:
         return picture, ""
     return _matrixed(picture, None, _PRIMARIES[primaries])
@@ -55,7 +55,7 @@ def _by_profile(picture: Image.Image, profile: bytes) -> tuple[Image.Image, str]
     mode = _MODES.get(space)
     base = {"P": "RGB", "RGBA": "RGB", "RGBX": "RGB", "LA": "L", "1": "L"}.get(picture.mode, picture.mode)
     if mode != base and (mode, base) != ("RGB", "L"):
-        return picture, "its color profile is of another kind than its colors, and was ignored"
+        return picture, "its color profile is of another kind than its colors and was ignored"
     transform = _transform(profile, mode)
     if transform is None:
         return picture, "its color profile is damaged and was ignored"

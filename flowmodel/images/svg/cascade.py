@@ -14,7 +14,7 @@ from flowmodel.images.svg.boxes import Box, element_box
 from flowmodel.images.svg.colors import Unsupported, parse_values
 from flowmodel.images.svg.effects import Effect
 from flowmodel.images.svg.keyframes import css_effects
-from flowmodel.images.svg.parse import ANIMATIONS, Element, is_svg, local
+from flowmodel.images.svg.parse import ANIMATIONS, SVG, Element, is_svg, local
 from flowmodel.images.svg.sheets import Declared, Sheets, inline, read_sheets
 from flowmodel.images.svg.transforms import length
 from flowmodel.images.svg.values import COLORS, GEOMETRY, PAINTS, Inherited, resolve_value, substitute
@@ -76,6 +76,9 @@ def apply_styles(root: Element, view: Box) -> Cascaded:
         if style := element.get("style"):
             declared += inline(style)
         contexts[element] = _Element(element, declared, context, sheets, result, view).apply()
+    for element in list(root.iter(f"{{{SVG}}}style")):  # not earlier: selectors count them
+        if (parent := element.getparent()) is not None:
+            parent.remove(element)
     return result
 
 

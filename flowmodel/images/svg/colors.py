@@ -10,12 +10,13 @@ from tinycss2.ast import FunctionBlock, Node
 # What today's browsers show in a light scheme for the colors of the system.
 _SYSTEM = {"canvastext": "#000", "canvas": "#fff", "buttontext": "#000", "fieldtext": "#000", "linktext": "#00e"}
 _HEX = re.compile(r"#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$", re.IGNORECASE)
-_FUNCTIONS = frozenset(["rgb", "rgba", "hsl", "hsla", "hwb", "lab", "lch", "oklab", "oklch", "color", "color-mix", "light-dark"])
+# Functions that give a color in some browsers and that nothing here knows; of others none does.
+_UNKNOWN = frozenset({"attr", "env", "if", "alpha", "contrast-color", "device-cmyk", "image"})
 _PERCENT = 100.0
 
 
 class Unsupported(ValueError):
-    """A value that browsers draw and that can't be resolved here."""
+    """A value that browsers draw, or may, and that can't be resolved here."""
 
 
 def srgb(nodes: list[Node], current: str = "#000000", dark: bool = False) -> str | None:
@@ -46,16 +47,15 @@ def _function(node: FunctionBlock, current: str, dark: bool) -> str | None:
         return srgb(choices[dark], current, dark) if len(choices) == 2 else None
     if node.lower_name == "color-mix":
         return _mixed(split(node.arguments, ","), current, dark)
-    if node.lower_name not in _FUNCTIONS:
-        raise Unsupported(f"{node.lower_name}()")
     found = _convert(node.serialize())
-    if found is None and any(_not_plain(inner) for inner in node.arguments):
+    if found is None and (node.lower_name in _UNKNOWN or any(_is_relative(inner) for inner in node.arguments)):
         raise Unsupported(f"{node.lower_name}()")
     return found
 
 
-def _not_plain(node: Node) -> bool:
-    return node.type == "function" or (node.type == "ident" and node.lower_value == "from")
+def _is_relative(node: Node) -> bool:
+    """Whether it makes its function depend on another color, or on arithmetic that could not be done."""
+    return (node.type == "function" and node.lower_name == "calc") or (node.type == "ident" and node.lower_value == "from")
 
 
 def _mixed(parts: list[list[Node]], current: str, dark: bool) -> str | None:

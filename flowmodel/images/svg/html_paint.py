@@ -63,9 +63,8 @@ def _ground(element: Element) -> list[Node] | None:
         declared.name: declared for declared in inline(element.get("style") or "") if declared.name.startswith("background")
     }
     for name in ("background", "background-image", "background-color"):
-        if name in values and (solid := _solid(values[name])):
-            words = {node.lower_value for node in solid if node.type == "ident"}
-            return None if len(solid) == 1 and words & _NOT_PAINT else solid
+        if name in values and (solid := _solid(values[name])) and not (len(solid) == 1 and solid[0].serialize() in _NOT_PAINT):
+            return solid
     return None
 
 

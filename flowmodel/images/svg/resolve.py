@@ -18,6 +18,9 @@ from flowmodel.images.svg.parse import Element, is_svg, local, parse_svg
 from flowmodel.images.svg.smil import take_smil
 
 _MAX_NESTING = 3  # of pictures in pictures
+# What pictures begin with that the renderer draws, and that browsers draw as well: BMP, ICO, JPEG XL and, further in, AVIF.
+_DRAWN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
+_KNOWN = (b"BM", b"\0\0\1\0", b"\xff\x0a", b"\0\0\0\x0cJXL ")
 _SHAPES = frozenset(["path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "image", "text"])
 _REFERENCE = re.compile(r"url\(\s*['\"]?#([^'\")]+)['\"]?\s*\)")
 
@@ -56,15 +59,16 @@ def resolve(content: bytes, nesting: int = 0) -> Resolved:
     notes: list[str] = []
     if any(local(element) == "text" and "".join(element.itertext()).strip() for element in root.iter() if is_svg(element)):
         notes.append("text in it is not drawn")
-    _resolve_embedded(root, nesting)
-    lost = draw_html(root)
+    lost, inner_notes = _resolve_embedded(root, nesting)
+    notes += inner_notes
+    lost += draw_html(root)
     styles = apply_styles(root, view_box(root))
     effects = [*styles.effects, *take_smil(root)]
     if any(effect.begins for effect in effects):
         notes.append("a moment of its animation" if len(moments(effects)) > 1 else "the end of its animation")
     if _refers_nowhere(root):
         notes.append("refers to a part that is not in it")
-    return Resolved(root, effects, [*lost, *styles.lost], [*notes, *sorted(styles.notes)])
+    return Resolved(root, effects, [*lost, *styles.lost], list(dict.fromkeys([*notes, *sorted(styles.notes)])))
 
 
 def why_empty(root: Element) -> str:
@@ -92,19 +96,41 @@ def _refers_nowhere(root: Element) -> bool:
     return False
 
 
-def _resolve_embedded(root: Element, nesting: int) -> None:
-    """Pictures inside, where they are SVG: the renderer would draw them as they are."""
+def _resolve_embedded(root: Element, nesting: int) -> tuple[list[str], list[str]]:
+    """Pictures inside: those that are SVG are resolved too, for the renderer would draw them as they are.
+
+    Returns what is lost and notes, where the renderer knows nothing of a picture's format.
+    """
+    lost, notes = [], []
     for element in root.iter():
         href = (element.get("href") or "").lstrip()
-        if local(element) not in ("image", "feImage") or not href[:20].lower().startswith("data:image/svg+xml"):
+        if not is_svg(element) or local(element) not in ("image", "feImage") or not href.startswith("data:"):
             continue
-        if nesting >= _MAX_NESTING:
-            raise ValueError("pictures in pictures in pictures")
-        head, _, body = href.partition(",")
-        body = urllib.parse.unquote(body)
-        try:
-            content = base64.b64decode(body) if ";base64" in head else body.encode()
-        except binascii.Error:
+        content = _data(href)
+        if content.startswith(_DRAWN) or content[8:12] == b"WEBP":
             continue
-        text = resolve(content, nesting + 1).texts()[0]
-        element.set("href", f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}")
+        if content.startswith(_KNOWN) or content[4:8] == b"ftyp":
+            lost.append("a picture in it, which is no PNG, JPEG, GIF, WebP or SVG")
+        elif b"<" not in content[:100]:
+            notes.append("a picture in it can't be read")
+        elif nesting >= _MAX_NESTING:
+            raise ValueError("shows pictures in pictures in pictures")
+        else:
+            inner = resolve(content, nesting + 1)
+            lost += inner.lost
+            notes += inner.notes
+            text = base64.b64encode(inner.texts()[0].encode()).decode()
+            element.set("href", f"data:image/svg+xml;base64,{text}")
+    return lost, notes
+
+
+def _data(href: str) -> bytes:
+    """Content of a `data:` address; empty where it is damaged."""
+    head, _, body = href.partition(",")
+    content = urllib.parse.unquote_to_bytes(body)
+    if ";base64" not in head.lower():
+        return content
+    try:
+        return base64.b64decode(b"".join(content.split()) + b"==")
+    except binascii.Error:
+        return b""

@@ -43,17 +43,14 @@ class Sheets:
 
 
 def read_sheets(root: Element, width: float) -> Sheets:
-    """The style sheets below `root`, which are taken out; of @media what holds for a picture `width` pixels wide."""
+    """The style sheets below `root`; of @media what holds for a picture `width` pixels wide."""
     sheets = Sheets()
-    for element in [element for element in root.iter() if local(element) == "style" and is_svg(element)]:
+    for element in (element for element in root.iter() if local(element) == "style" and is_svg(element)):
         media = tinycss2.parse_component_value_list(element.get("media") or "")
         text = "".join(element.itertext())
         if element.get("type", "text/css").strip().lower() in ("", "text/css") and media_applies(media, width):
             rules = tinycss2.parse_stylesheet(text, skip_comments=True, skip_whitespace=True)
             _read(sheets, rules, None, width, False, 0)
-        parent = element.getparent()
-        if parent is not None:
-            parent.remove(element)
     return sheets
 
 

@@ -13,6 +13,7 @@ from flowmodel.images.svg.parse import ANIMATIONS, Element, is_svg, local
 _MAX_STARTS = 5000  # of all animations together
 _HORIZON = 60.0  # seconds; whoever starts another after that does so for ever
 _SYNCED = re.compile(r"(?P<id>.+?)\.(?P<event>begin|end)\s*(?P<offset>[+-].+)?$")
+_NAME = re.compile(r"[A-Za-z_][\w.-]*$", re.ASCII)
 _METRIC = {"h": 3600.0, "min": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d*\.?\d+)\s*(h|min|s|ms|)$")
 
@@ -49,7 +50,7 @@ def _effect(element: Element, target: Element, by_id: dict[str | None, Element])
         curve = Curve([element.get("to") or ""], [0.0])
     else:
         curve = _curve(element, target, name)
-    if not name or curve is None:
+    if curve is None:
         return None
     duration = _clock(element.get("dur") or "")
     duration = math.inf if duration is None or duration <= 0 else duration

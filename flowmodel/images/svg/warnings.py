@@ -4,7 +4,7 @@ import re
 
 _WARNING = re.compile(r"^Warning \(in [^)]*\): (.*)$", re.MULTILINE)
 # Fonts are left out on purpose, and a note says so already; shapes without a size are drawn by nobody.
-_EXPECTED = re.compile(r"No fonts provided|No match for .* font-family|Skipped\.$|cannot be filled$")
+_EXPECTED = re.compile(r"No fonts provided|No match for .* font-family|Skipped\.$|cannot be filled$|path dashing failed$")
 _UNREAD = re.compile(r"Failed to parse ([\w:-]+) value")
 _PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\d+(?:\.\d+)?")
 

@@ -45,7 +45,8 @@ def _serve(answers: int, warnings: IO[bytes]) -> None:
             except ValueError as error:
                 answer = {"reason": str(error)}
             except BaseException as error:  # a panic in Rust is no Exception
-                answer = {"reason": f"corrupt SVG ({(str(error).splitlines() or [type(error).__name__])[0][:120]})"}
+                what = (str(error).splitlines() or [""])[0][:120]
+                answer = {"reason": f"corrupt SVG ({type(error).__name__}: {what})"}
             print(json.dumps(answer), file=lines, flush=True)
 
 

@@ -128,6 +128,30 @@ def test_an_embedded_picture_is_shown() -> None:
     assert decode_png(render_svg(svg_of(body), 8)[0])[4, 4].tolist() == [255, 0, 0, 255]
 
 
+def as_data(content: bytes, kind: str) -> bytes:
+    return svg_of(f'<image href="data:image/{kind};base64,{base64.b64encode(content).decode()}" width="2" height="2"/>')
+
+
+def test_an_embedded_drawing_is_resolved_like_any_other() -> None:
+    inner = svg_of('<style>:root{--a:#f00} rect{fill:var(--a)}</style><rect width="2" height="2"/>')
+    assert decode_png(render_svg(as_data(inner, "svg+xml"), 8)[0])[4, 4].tolist() == [255, 0, 0, 255]
+    with pytest.raises(ValueError, match="loses its paint: fill is var"):
+        render_svg(as_data(svg_of('<path d="M0 0h1v1" fill="var(--b)"/>'), "svg+xml"), 8)
+    deep = SQUARE.encode()
+    for _ in range(6):
+        deep = as_data(deep, "svg+xml")
+    with pytest.raises(ValueError, match="pictures in pictures in pictures"):
+        render_svg(deep, 8)
+
+
+@pytest.mark.parametrize("name", ["BMP", "ICO", "AVIF"])
+def test_an_embedded_picture_that_is_not_drawn_is_a_reason(name: str) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (16, 16), "red").save(content, name)
+    with pytest.raises(ValueError, match="loses its paint: a picture in it, which is no PNG"):
+        render_svg(as_data(content.getvalue(), "png"), 8)
+
+
 def test_text_is_not_drawn_and_the_note_says_so() -> None:
     assert render_svg(svg_of('<path d="M0 0h1v1"/><text y="2" font-size="2">A</text>'), 16)[1] == "text in it is not drawn"
     with pytest.raises(ValueError, match=r"shows nothing when it is drawn \(it is text, which is not drawn"):

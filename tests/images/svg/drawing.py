@@ -1,0 +1,21 @@
+"""Small pictures, and what is drawn of them."""
+
+from flowmodel.images.decode import decode_png
+from flowmodel.images.svg.render import render_svg
+
+NS = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+RED, GREEN, BLUE, BLACK, NOTHING = [255, 0, 0, 255], [0, 128, 0, 255], [0, 0, 255, 255], [0, 0, 0, 255], [0, 0, 0, 0]
+
+
+def svg_of(body: str, attributes: str = 'viewBox="0 0 16 16"') -> bytes:
+    return f"<svg {NS} {attributes}>{body}</svg>".encode()
+
+
+def pixel(content: bytes | str, x: int = 8, y: int = 8) -> list[int]:
+    """Straight RGBA at (x, y) of a picture drawn with 16 pixels; of a text, as the body of a picture 16 units wide."""
+    content = svg_of(content) if isinstance(content, str) else content
+    return decode_png(render_svg(content, 16)[0])[y, x].tolist()
+
+
+def notes(body: str) -> str:
+    return render_svg(svg_of(body), 16)[1]
