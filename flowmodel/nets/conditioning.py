@@ -34,6 +34,6 @@ class Conditioning(nn.Module):
         embedding_BE = self.time(t_B) + self.pooled(text.pooled_BD * self.pooled_scale)
         if text.augmentation_BA is not None:
             embedding_BE = embedding_BE + self.augmentation(text.augmentation_BA)
-        extra_B1E = self.extra_token_E.expand(len(t_B), 1, -1)
+        extra_B1E = self.extra_token_E.expand(t_B.shape[0], 1, -1)
         context_BLE = torch.cat([extra_B1E, self.tokens(text.tokens_BLD)], dim=1)
         return F.silu(embedding_BE), context_BLE, F.pad(text.mask_BL, (1, 0), value=True)
