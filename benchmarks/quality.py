@@ -35,7 +35,7 @@ from flowmodel.data.prepare import prepare
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.run import evaluate
 from flowmodel.files import read_json, write_json
-from flowmodel.flow.sampler import evaluations
+from flowmodel.flow.nfe import evaluations
 from flowmodel.recipes import Recipe, load_recipe, parse_recipe
 from flowmodel.recipes.schema import EvaluationConfig
 from flowmodel.recipes.split import Split

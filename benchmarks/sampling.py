@@ -27,7 +27,7 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.data.prepare import prepare
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.metrics.distances import Products, kid
-from flowmodel.flow.sampler import evaluations
+from flowmodel.flow.nfe import evaluations
 from flowmodel.model.generator import Generator
 from flowmodel.nets import TextCondition
 from flowmodel.recipes.schema import SamplingConfig

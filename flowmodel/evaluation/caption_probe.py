@@ -27,7 +27,7 @@ from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.real_icons import RealIcons
 from flowmodel.evaluation.report import ProbeQuality
 from flowmodel.files import Artifact, atomic_path, require_readable, sha256_json
-from flowmodel.flow.sampler import mixed_seed
+from flowmodel.flow.seeds import mixed_seed
 from flowmodel.recipes.schema import Color
 from flowmodel.recipes.split import Split
 from flowmodel.text.torchvision_shim import let_torchvision_import

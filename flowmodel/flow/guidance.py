@@ -6,15 +6,10 @@ Shape suffixes: B batch, C channels, H/W height and width.
 import torch
 from torch import Tensor
 
+from flowmodel.flow.nfe import evaluations_at
 from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes.schema import SamplingConfig
-
-
-def evaluations_at(t: float, config: SamplingConfig) -> int:
-    """How many network evaluations the velocity at t costs: 2 with guidance, 1 where it is off."""
-    start, end = config.guidance_interval
-    return 2 if config.guidance != 1 and start <= t <= end else 1
 
 
 class GuidedVelocity:

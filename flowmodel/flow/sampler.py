@@ -5,21 +5,16 @@ Shape suffixes: B batch, C channels, H/W height and width, S steps.
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from flowmodel.flow.guidance import GuidedVelocity, evaluations_at
-from flowmodel.flow.solvers import Observer, Velocity, solve, time_grid
+from flowmodel.flow.guidance import GuidedVelocity
+from flowmodel.flow.seeds import mixed_seed
+from flowmodel.flow.solvers import integrate
 from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.tensors import CHANNELS, from_unit
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes.schema import SamplingConfig
-
-
-def mixed_seed(*parts: int) -> int:
-    """One well-mixed 63-bit seed from several non-negative integers, such as (seed, step)."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
 
 
 def seeded_noise(count: int, size: int, seed: int, first: int = 0, channels: int = CHANNELS["rgba"]) -> Tensor:
@@ -34,27 +29,6 @@ def seeded_noise(count: int, size: int, seed: int, first: int = 0, channels: int
         for number in range(first, first + count)
     ]
     return torch.stack(noise) if noise else torch.empty(0, channels, size, size)
-
-
-def integrate(
-    velocity: Velocity, x: Tensor, config: SamplingConfig, observe: Observer | None = None, start: float = 0.0
-) -> Tensor:
-    """Carry `x` from noise, or from where it is at the time `start`, to data by the recipe's solver: its steps that are left."""
-    times = [start, *(t for t in time_grid(config.steps, config.time_shift) if t > start)]
-    return solve(velocity, x, times, config.solver, observe)
-
-
-def evaluations(config: SamplingConfig) -> int:
-    """Network evaluations per picture (NFE)."""
-    total = 0
-
-    def counted(x: Tensor, t: float) -> Tensor:
-        nonlocal total
-        total += evaluations_at(t, config)
-        return x
-
-    integrate(counted, torch.zeros(()), config)
-    return total
 
 
 @torch.no_grad()

@@ -1,16 +1,33 @@
 """Solvers of dx/dt = v(x, t) from t = 0 to t = 1 (Hairer, Norsett & Wanner, Solving ODEs I, sections II.1 and II.4).
 
-x is a tensor of any shape; v is called with x and t as a float.
+x is a tensor or an array of any shape; v is called with x and t as a float. Nothing here needs torch.
 """
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from torch import Tensor
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
 
-Velocity = Callable[[Tensor, float], Tensor]
-# Called before each step with x, the velocity there, and t.
-Observer = Callable[[Tensor, Tensor, float], None]
+X = TypeVar("X", "Tensor", "NDArray[np.float32]", float)
+
+
+class SamplingSettings(Protocol):
+    """How to draw, as the recipe's section `sampling` says it."""
+
+    @property
+    def solver(self) -> str: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def time_shift(self) -> float: ...
+    @property
+    def guidance(self) -> float: ...
+    @property
+    def guidance_interval(self) -> tuple[float, float]: ...
 
 
 def time_grid(steps: int, shift: float = 1.0) -> list[float]:
@@ -23,26 +40,44 @@ def time_grid(steps: int, shift: float = 1.0) -> list[float]:
     return [t / (shift - (shift - 1) * t) for t in times]
 
 
-def _euler_step(velocity: Velocity, x: Tensor, v: Tensor, t: float, h: float) -> Tensor:
+def _euler_step(velocity: Callable[[X, float], X], x: X, v: X, t: float, h: float) -> X:
     return x + h * v
 
 
-def _midpoint_step(velocity: Velocity, x: Tensor, v: Tensor, t: float, h: float) -> Tensor:
+def _midpoint_step(velocity: Callable[[X, float], X], x: X, v: X, t: float, h: float) -> X:
     return x + h * velocity(x + 0.5 * h * v, t + 0.5 * h)
 
 
-def _heun_step(velocity: Velocity, x: Tensor, v: Tensor, t: float, h: float) -> Tensor:
+def _heun_step(velocity: Callable[[X, float], X], x: X, v: X, t: float, h: float) -> X:
     return x + 0.5 * h * (v + velocity(x + h * v, t + h))
 
 
 # Each is given the velocity v at (x, t).
-_STEPS = {"euler": _euler_step, "midpoint": _midpoint_step, "heun": _heun_step}
+_STEPS: dict[str, Callable[..., Any]] = {"euler": _euler_step, "midpoint": _midpoint_step, "heun": _heun_step}
+
+
+def integrate(
+    velocity: Callable[[X, float], X],
+    x: X,
+    settings: SamplingSettings,
+    observe: Callable[[X, X, float], None] | None = None,
+    start: float = 0.0,
+) -> X:
+    """Carry `x` from noise, or from where it is at the time `start`, to data: along what is left of :func:`time_grid`."""
+    times = [start, *(t for t in time_grid(settings.steps, settings.time_shift) if t > start)]
+    return solve(velocity, x, times, settings.solver, observe)
 
 
 def solve(
-    velocity: Velocity, x: Tensor, times: Sequence[float], solver: str = "midpoint", observe: Observer | None = None
-) -> Tensor:
+    velocity: Callable[[X, float], X],
+    x: X,
+    times: Sequence[float],
+    solver: str = "midpoint",
+    observe: Callable[[X, X, float], None] | None = None,
+) -> X:
     """Carry `x` along `times` by "euler" (order 1), "midpoint" or "heun" (order 2).
+
+    `observe` is called before each step with x, the velocity there, and t.
 
     Heun's step to t = 1 is an Euler step, because it would look at v(x, 1), which is 0 / 0 for a network that predicts data
     (as in Karras et al. 2206.00364, algorithm 1). The order stays 2.

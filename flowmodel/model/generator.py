@@ -12,8 +12,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.flow.nfe import evaluations
 from flowmodel.flow.path import interpolate
-from flowmodel.flow.sampler import Trajectory, evaluations, sample, sample_trajectory, seeded_noise
+from flowmodel.flow.sampler import Trajectory, sample, sample_trajectory, seeded_noise
 from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.rgba import to_image
 from flowmodel.images.tensors import CHANNELS, from_unit, to_unit

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flowmodel.data.dataset import IconDataset
-from flowmodel.flow.sampler import mixed_seed
+from flowmodel.flow.seeds import mixed_seed
 from flowmodel.model.device import DevicePolicy
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes import Recipe

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from flowmodel.content import tensors_digest
 from flowmodel.errors import FlowmodelError, Resumable
 from flowmodel.files import atomic_path, sha256_json
-from flowmodel.flow.sampler import mixed_seed
+from flowmodel.flow.seeds import mixed_seed
 from flowmodel.images.tensors import to_unit
 from flowmodel.model.device import DevicePolicy
 from flowmodel.nets.finisher import Finisher

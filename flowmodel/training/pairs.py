@@ -16,7 +16,7 @@ from flowmodel.content import tensors_digest
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError, Resumable
 from flowmodel.files import atomic_path, sha256_json
-from flowmodel.flow.sampler import mixed_seed
+from flowmodel.flow.seeds import mixed_seed
 from flowmodel.model.generator import Generator
 from flowmodel.recipes import Recipe
 from flowmodel.training.icon_set import load_training_set

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from flowmodel.data.dataset import IconDataset
 from flowmodel.data.terms import UNKNOWN
 from flowmodel.flow.objective import FlowMatchingObjective
-from flowmodel.flow.sampler import mixed_seed
+from flowmodel.flow.seeds import mixed_seed
 from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.tensors import CHANNELS
 from flowmodel.model.checkpoint import (

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from flowmodel.flow.guidance import GuidedVelocity
-from flowmodel.flow.sampler import mixed_seed, sample, sample_trajectory, seeded_noise
+from flowmodel.flow.sampler import sample, sample_trajectory, seeded_noise
+from flowmodel.flow.seeds import mixed_seed
 from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.tensors import from_unit
 from flowmodel.nets import TextCondition, build_network

@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from flowmodel.flow.sampler import evaluations, integrate
-from flowmodel.flow.solvers import solve, time_grid
+from flowmodel.flow.nfe import evaluations
+from flowmodel.flow.solvers import integrate, solve, time_grid
 from flowmodel.recipes.schema import SamplingConfig
 
 

@@ -1,0 +1,22 @@
+"""How often the network is evaluated (NFE). Nothing here needs torch."""
+
+from flowmodel.flow.solvers import SamplingSettings, integrate
+
+
+def evaluations_at(t: float, settings: SamplingSettings) -> int:
+    """How many network evaluations the velocity at t costs: 2 with guidance, 1 where it is off."""
+    start, end = settings.guidance_interval
+    return 2 if settings.guidance != 1 and start <= t <= end else 1
+
+
+def evaluations(settings: SamplingSettings) -> int:
+    """Network evaluations per picture."""
+    total = 0
+
+    def counted(x: float, t: float) -> float:
+        nonlocal total
+        total += evaluations_at(t, settings)
+        return x
+
+    integrate(counted, 0.0, settings)
+    return total
