@@ -5,10 +5,13 @@ Shape suffixes: B texts, L tokens, D the encoder's width.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,15 @@ class TokenizedText:
     unknown: int
     words: int
     cut: bool
+
+
+def taken_in(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[TokenizedText]:
+    """What a tokenizer of BERT's kind, which marks begin and end, takes in of `texts`, in their order."""
+    unknown, markers = tokenizer.token_to_id("[UNK]") or 0, 2
+    return [
+        TokenizedText(tuple(found.ids), found.ids.count(unknown), len(found.ids) - markers, bool(found.overflowing))
+        for found in tokenizer.encode_batch(list(texts))
+    ]
 
 
 class CaptionEncoder(Protocol):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
-from flowmodel.text.encoded import EncodedText, TokenizedText
+from flowmodel.text.encoded import EncodedText, TokenizedText, taken_in
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -62,11 +62,7 @@ class MiniLm:
 
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
         """What is taken in of `texts`, in their order, without encoding them."""
-        unknown, markers = self.tokenizer.token_to_id("[UNK]") or 0, 2
-        return [
-            TokenizedText(tuple(found.ids), found.ids.count(unknown), len(found.ids) - markers, bool(found.overflowing))
-            for found in self.tokenizer.encode_batch(list(texts))
-        ]
+        return taken_in(self.tokenizer, texts)
 
     @cached_property
     def tower(self) -> "Tower":
