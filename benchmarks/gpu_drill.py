@@ -152,7 +152,7 @@ class Recorder(TrainingObserver):
         save_image(grid, self.out / "grid.png")
 
     def on_checkpoint(self, step: int, path: Path) -> None:
-        """The average of now as a model to draw with."""
+        """The current average as a model to draw with."""
         header = read_header(path)
         average = {f"ema.{name}": tensor for name, tensor in read_tensors(path, "ema0.").items()}
         width = header.recipe["training"]["ema_widths"][0]

@@ -117,7 +117,7 @@ class TrainingState:
         return self._batches.ids(index)
 
     def step(self, index: int) -> StepNumbers:
-        """Optimizer step number `index`, counted from 0. Nobody waits for the device."""
+        """Optimizer step number `index`, counted from 0. Does not synchronize with the device."""
         # Every random number of a step is a function of (seed, index). So there is no generator state to store, and a
         # continued training draws exactly what an uninterrupted one would have drawn.
         # The streams differ, lest a noise depend on which caption was chosen.

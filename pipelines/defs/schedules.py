@@ -1,4 +1,4 @@
-"""When things happen by themselves; both are off until somebody switches them on in the UI."""
+"""The weekly schedule; it is off until it is switched on in the Dagster UI."""
 
 import dagster as dg
 

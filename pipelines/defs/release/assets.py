@@ -22,7 +22,7 @@ def gate_decision(
     evaluation: Artifact,
     icon_dataset: IconDataset,
 ) -> dg.MaterializeResult[Artifact]:
-    """Refused, challenger or champion, with the numbers that say so; decided once, against the champion of now."""
+    """Refused, challenger or champion, with the numbers that say so; decided once, against the current champion."""
     from flowmodel.evaluation.report import EvaluationReport
     from flowmodel.model.checkpoint import Checkpoint
     from flowmodel.registry.deciding import decide_on
