@@ -124,7 +124,7 @@ def quickstart(installed) -> Environment:
     work = installed.work
     write_icons(work / "icons")
     (work / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
-    sources = {"sources": [{"name": "mine", "kind": "folder", "path": "icons", "licence": "CC0-1.0"}]}
+    sources = {"sources": [{"name": "mine", "kind": "folder", "path": "icons", "license": "CC0-1.0"}]}
     (work / "sources.yaml").write_text(yaml.safe_dump(sources))
     job = ("dagster", "job", "execute", "-m", "pipelines.definitions", "-j", "quickstart")
     installed.run("-m", *job, FLOWMODEL_RECIPE="recipe.yaml", FLOWMODEL_SOURCES="sources.yaml")
