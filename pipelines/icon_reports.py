@@ -24,6 +24,7 @@ def icons_summary(path: Path) -> dict[str, Any]:
     """Counts, groups, licenses, what was set aside and why, and a contact sheet of the icons table at `path`."""
     from flowmodel.data.manifest import license_table
     from flowmodel.files import read_parquet
+    from flowmodel.images.notes import split_notes
 
     columns = ["id", "source", "group", "license", "redistributable", "origin", "status", "reason", "notes", "skin_tone"]
     icons = read_parquet(path, columns).to_pandas()
@@ -32,7 +33,7 @@ def icons_summary(path: Path) -> dict[str, Any]:
     counts = by_group.agg(ok=("ok", "sum"), with_skin_tone=("with_tone", "sum"), all=("id", "size")).reset_index()
     counts["quarantined"] = counts["all"] - counts["ok"]
     quarantined = icons.loc[~usable, ["id", "reason"]]
-    noted = icons.loc[usable & (icons["notes"] != ""), "notes"].str.replace(r"\d+ x \d+", "N x N", regex=True)
+    noted = icons.loc[usable, "notes"].map(split_notes).explode().dropna().str.replace(r"\d+ x \d+", "N x N", regex=True)
     return {
         "dagster/row_count": len(icons),
         "quarantined": len(quarantined),

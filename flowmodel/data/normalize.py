@@ -17,6 +17,7 @@ from PIL import Image
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, parquet_metadata, sha256_bytes
 from flowmodel.images.decode import open_png
+from flowmodel.images.notes import join_notes
 from flowmodel.tables import ICONS, NORMALIZED_ICONS
 
 # Of a trimmed icon: its longer edge as a share of the square. The rest is the margin that most icon sets draw.
@@ -146,5 +147,5 @@ def _normalize_row(
             status, reason = "quarantined", str(error)
         else:
             rgba = normal.premultiplied_NN4.transpose(2, 0, 1).tobytes()
-            return rgba, size, sha256_bytes(rgba), status, reason, ", ".join(filter(None, (notes, normal.notes)))
+            return rgba, size, sha256_bytes(rgba), status, reason, join_notes((notes, normal.notes))
     return b"", 0, sha256_bytes(b""), status, reason, notes

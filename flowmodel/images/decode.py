@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from flowmodel.images.color_profile import to_srgb
+from flowmodel.images.notes import join_notes
 from flowmodel.images.png_chunks import read_chunks, transparent_16, transparent_value
 from flowmodel.images.rgba import encode_png
 from flowmodel.images.svg.render import render_svg
@@ -141,7 +142,7 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bytes | No
         notes += [of_colors] if of_colors else []
         rgba = picture if picture.mode == "RGBA" else picture.convert("RGBA")
         is_plain = expected == "PNG" and frames == 1 and not turned and value is None and alpha is None and not of_colors
-        return rgba, ", ".join(notes), content if is_plain else None
+        return rgba, join_notes(notes), content if is_plain else None
     except Exception as error:
         raise ValueError(f"corrupt {expected} ({_first_line(error)})") from None
 

@@ -7,6 +7,7 @@ from flowmodel.data.keys import base_key, skin_tone
 from flowmodel.data.sources.config import BaseSource
 from flowmodel.files import sha256_bytes
 from flowmodel.images.decode import open_picture
+from flowmodel.images.notes import join_notes
 
 # A file system that is away, a permission, a busy machine.
 _CURABLE = ("can't be read (", "to draw", "makes the renderer crash")
@@ -42,7 +43,7 @@ def icon_row(
             raise content
         opened = open_picture(content, file, svg_pixels)
         png, width, height = opened.png, opened.width, opened.height
-        notes = ", ".join(filter(None, (notes, opened.notes)))
+        notes = join_notes((notes, opened.notes))
     except ValueError as error:
         reason = f"{file}: {error}"
     if not name and not reason:

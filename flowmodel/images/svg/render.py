@@ -42,7 +42,8 @@ class _Worker:
     """A running worker.py; drawing is one request at a time."""
 
     def __init__(self) -> None:
-        require("resvg_py")  # or its absence would look like a crash
+        # Or their absence would look like a damaged file.
+        require("resvg_py", "lxml", "tinycss2", "cssselect2", "coloraide", "fontTools")
         self._process = subprocess.Popen(
             # -P: the script's folder, with modules named like others', stays out of the import path.
             [sys.executable, "-P", str(Path(worker.__file__))],

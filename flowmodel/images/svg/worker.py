@@ -51,6 +51,7 @@ def _serve(answers: int, warnings: IO[bytes]) -> None:
 
 
 def _answer(content: bytes, pixels: int, warnings: IO[bytes]) -> dict[str, Any]:
+    from flowmodel.images.notes import join_notes
     from flowmodel.images.svg.resolve import resolve, why_empty
     from flowmodel.images.svg.warnings import notes_of
 
@@ -67,7 +68,7 @@ def _answer(content: bytes, pixels: int, warnings: IO[bytes]) -> dict[str, Any]:
         why = "; ".join(filter(None, [why_empty(picture.root), *notes]))
         raise ValueError(f"shows nothing when it is drawn{f' ({why})' if why else ''}")
     png = next(png for png, visible in drawn if visible >= _MUCH * max(seen))
-    return {"png": base64.b64encode(png).decode(), "notes": ", ".join(notes)}
+    return {"png": base64.b64encode(png).decode(), "notes": join_notes(notes)}
 
 
 def _draw(text: str, pixels: int) -> tuple[bytes, float]:

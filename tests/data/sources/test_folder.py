@@ -12,6 +12,7 @@ from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.ingest import read_icons
 from flowmodel.errors import FlowmodelError
 from flowmodel.images.decode import decode_png
+from flowmodel.images.notes import split_notes
 from flowmodel.images.rgba import encode_png
 from flowmodel.tables import ICONS
 from tests.data.helpers import RED, plain, write_folder
@@ -324,3 +325,22 @@ def test_one_icon_in_several_formats_with_the_same_texts_is_one_icon(tmp_path: P
     icons, log = tell(tmp_path)
     assert icons.index.tolist() == ["kite"] and icons.loc["kite", "width"] == 256
     assert log.count("kite.png") == 1
+
+
+def test_a_drawing_tells_what_was_done_to_it_and_is_set_aside_where_it_lost_its_paint(tmp_path: Path) -> None:
+    def svg(body: str) -> bytes:
+        return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{body}</svg>'.encode()
+
+    fade = '<animate attributeName="opacity" values="0;1" dur="1s" fill="freeze"/>'
+    files = {
+        "fading.svg": svg(f'<path d="M0 0h9v9" opacity="0">{fade}</path><text>x</text>'),
+        "themed.svg": svg('<path d="M0 0h9v9" fill="var(--of-the-page)"/>'),
+        "sprite.svg": svg('<symbol id="a"><path d="M0 0h9v9"/></symbol>'),
+        "wide.svg": svg('<path d="M0 0h16v16H0" style="fill:#dc1414;fill:color(display-p3 0.8 0.2 0.1)"/>'),
+    }
+    icons = read(tmp_path, "file,name\n" + "".join(f"{name},{name[:-4]}\n" for name in files), files)
+    assert split_notes(icons.loc["fading", "notes"]) == ["text in it is not drawn", "the end of its animation"]
+    assert icons.loc["themed", "reason"].startswith("themed.svg: loses its paint: fill is var(--of-the-page)")
+    assert icons.loc["sprite", "reason"].startswith("sprite.svg: shows nothing when it is drawn (it is a sprite")
+    assert decode_png(icons.loc["wide", "png"])[128, 128].tolist() == list(RED)
+    assert icons["status"].value_counts().to_dict() == {"ok": 2, "quarantined": 2}
