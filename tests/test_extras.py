@@ -68,7 +68,7 @@ def test_all_brings_everything_and_drawing_needs_none_of_it():
         ("vtracer", "vector", ["sample", "pizza", "--model", "pretrained", "--steps", "1", "--format", "svg"]),
         ("pandas", "data", ["train", "--recipe", "quickstart", "--out", "run"]),
         ("accelerate", "train", ["train", "--recipe", "quickstart", "--out", "run"]),
-        ("jinja2", "evaluation", ["evaluate", "--model", "pretrained"]),
+        ("jinja2", "data", ["evaluate", "--model", "pretrained"]),
         ("mlflow", "pipeline", ["champion", "show"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""The command line: `flowmodel train`, `sample`, `evaluate`, `champion`, `store` and `summary`, one module a command.
+"""The command line: `flowmodel train`, `sample`, `evaluate`, `icons`, `champion`, `store` and `summary`, one module a command.
 
 What a person has to put right is one line on standard error and exit code 2; a training that was stopped and can be continued
 exits with 75. Heavy imports happen inside the commands, so that
@@ -13,6 +13,7 @@ import typer
 
 from flowmodel.cli.champion import app as champion_app
 from flowmodel.cli.evaluate import evaluate
+from flowmodel.cli.icons import app as icons_app
 from flowmodel.cli.sample import sample
 from flowmodel.cli.store import app as store_app
 from flowmodel.cli.summary import summary
@@ -30,6 +31,7 @@ for command in (train, sample, evaluate, summary):
     app.command()(command)
 app.add_typer(champion_app, name="champion")
 app.add_typer(store_app, name="store")
+app.add_typer(icons_app, name="icons")
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 _PAPER = (255, 255, 255)
 _SQUARES = ((255, 255, 255), (238, 240, 243))
+_DARK_SQUARES = ((30, 32, 38), (44, 47, 54))
 _BORDER = (222, 225, 230)
 _TEXT = (60, 64, 72)
 _GAP = 10
@@ -22,6 +23,13 @@ def picture_grid(images: Sequence[Image.Image], columns: int, labels: Sequence[s
     are not given.
     """
     return _lay_out([[image] for image in images], columns, labels, cell)
+
+
+def contact_sheet(
+    images: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None, cell: int = 96
+) -> Image.Image:
+    """Like :func:`picture_grid` with each picture on a light ground and, beside it, on a dark one, for icons that are white."""
+    return _lay_out([[image, image] for image in images], columns, labels, cell, (_SQUARES, _DARK_SQUARES))
 
 
 def comparison_grid(
@@ -81,7 +89,16 @@ def _two_lines(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wi
     return [first, _fit(" ".join(words), font, width)] if words else [first]
 
 
-def _lay_out(tiles: Sequence[Sequence[Image.Image]], columns: int, labels: Sequence[str] | None, cell: int) -> Image.Image:
+_Squares = tuple[tuple[int, int, int], tuple[int, int, int]]
+
+
+def _lay_out(
+    tiles: Sequence[Sequence[Image.Image]],
+    columns: int,
+    labels: Sequence[str] | None,
+    cell: int,
+    grounds: Sequence[_Squares] = (_SQUARES,),
+) -> Image.Image:
     if not tiles or columns < 1:
         raise ValueError("a grid needs at least one picture and one column")
     if labels is not None and len(labels) != len(tiles):
@@ -96,7 +113,7 @@ def _lay_out(tiles: Sequence[Sequence[Image.Image]], columns: int, labels: Seque
     for i, tile in enumerate(tiles):
         left, top = _GAP + i % columns * step_x, _GAP + i // columns * step_y
         for k, image in enumerate(tile):
-            grid.paste(_on_checkerboard(image, cell), (left + k * cell, top))
+            grid.paste(_on_checkerboard(image, cell, grounds[k % len(grounds)]), (left + k * cell, top))
             draw.line((left + k * cell - 1, top, left + k * cell - 1, top + cell), fill=_BORDER)
         draw.rectangle((left - 1, top - 1, left + tile_width, top + cell), outline=_BORDER)
         if labels:
@@ -105,12 +122,12 @@ def _lay_out(tiles: Sequence[Sequence[Image.Image]], columns: int, labels: Seque
     return grid
 
 
-def _on_checkerboard(image: Image.Image, cell: int) -> Image.Image:
-    ground = Image.new("RGB", (cell, cell), _SQUARES[0])
+def _on_checkerboard(image: Image.Image, cell: int, squares: _Squares = _SQUARES) -> Image.Image:
+    ground = Image.new("RGB", (cell, cell), squares[0])
     draw, square = ImageDraw.Draw(ground), max(cell // 12, 1)
     for row in range(0, cell, square):
         for column in range(row // square % 2 * square, cell, 2 * square):
-            draw.rectangle((column, row, column + square - 1, row + square - 1), fill=_SQUARES[1])
+            draw.rectangle((column, row, column + square - 1, row + square - 1), fill=squares[1])
     # Scaled premultiplied, or dark color under transparent pixels would fringe the edges.
     scaled = image.convert("RGBA").convert("RGBa").resize((cell, cell), Image.Resampling.BICUBIC).convert("RGBA")
     ground.paste(scaled, mask=scaled.getchannel("A"))

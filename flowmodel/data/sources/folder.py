@@ -40,6 +40,12 @@ def read(config: FolderSource, context: SourceContext) -> Reading:
     return Reading(rows_of(lambda picture: _row(config, files, picture, *keys[picture.file]), listing.pictures, context))
 
 
+def files_by_id(config: FolderSource, context: SourceContext) -> dict[str, str]:
+    """The file of each icon by its id, those included that can't be used; raises FlowmodelError as :func:`read` does."""
+    listing = list_pictures(config, _files(config, context))
+    return {f"{config.name}/{key}": file for file, (key, _) in _keys(config, listing).items()}
+
+
 def observe(config: FolderSource, context: SourceContext) -> Observation:
     """The captions and the content of each listed file, or why it can't be had; raises FlowmodelError as :func:`read` does."""
     files = _files(config, context)

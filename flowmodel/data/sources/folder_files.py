@@ -114,7 +114,7 @@ class FolderFiles:
         same_stem = [file for name, file in names.items() if posixpath.splitext(name)[0] == posixpath.splitext(wanted)[0]]
         if same_stem:
             return same_stem[0]
-        near = difflib.get_close_matches(wanted, list(names)[:_SUGGESTED], n=1, cutoff=0.75)
+        near = difflib.get_close_matches(wanted, list(names)[:_SUGGESTED], n=1, cutoff=0.84)
         return names[near[0]] if near else ""
 
 

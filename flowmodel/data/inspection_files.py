@@ -1,0 +1,109 @@
+"""What `flowmodel icons check` leaves behind: a page, a contact sheet and a table of captions to start from."""
+
+import base64
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from flowmodel.data.inspection import Findings
+from flowmodel.files import write_bytes
+from flowmodel.images.grid import contact_sheet
+from flowmodel.images.save import png_bytes, save_image
+
+REPORT, SHEET, CAPTIONS = "report.html", "contact-sheet.png", "captions.csv"
+
+_ON_SHEET, _COLUMNS = 600, 8  # icons
+_SHOWN, _LISTED = 12, 200  # pictures of a group, groups
+_TILE = 64
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """One icon on the page; `uri` is empty where there is no picture."""
+
+    icon: str
+    name: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class _Group:
+    title: str
+    icons: list[_Shown]
+    more: int
+
+
+def write_findings(findings: Findings, title: str, folder: Path) -> dict[str, Path]:
+    """Write the page and, where there is what they show, contact sheet and captions into `folder`; returns the paths by name."""
+    written = {REPORT: write_bytes(folder / REPORT, _page(findings, title).encode())}
+    if usable := findings.usable:
+        shown = usable[:: -(-len(usable) // _ON_SHEET)]
+        images = [findings.picture(icon) for icon in shown]
+        labels = [str(findings.icons.at[icon, "name"]) for icon in shown]
+        written[SHEET] = save_image(contact_sheet(images, _COLUMNS, labels, cell=_TILE), folder / SHEET)
+    if findings.files:
+        written[CAPTIONS] = write_bytes(folder / CAPTIONS, _captions(findings).encode("utf-8-sig"))
+    return written
+
+
+def _captions(findings: Findings) -> str:
+    """As a spreadsheet reads it, and as a folder's captions file: every file with the name and keywords that it has now."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["file", "name", "keywords", "captions"])
+    for icon, file in sorted(findings.files.items(), key=lambda item: item[1]):
+        row = findings.icons.loc[icon]
+        for number, caption in enumerate(list(row["captions"]) or [""]):
+            writer.writerow([file, row["name"], ", ".join(row["keywords"]) if number == 0 else "", caption])
+    return buffer.getvalue()
+
+
+def _page(findings: Findings, title: str) -> str:
+    environment = Environment(
+        loader=PackageLoader("flowmodel.data"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    names = findings.icons["name"]
+    return environment.get_template("icons_check.html.jinja").render(
+        title=title,
+        count=len(findings.icons),
+        usable=len(findings.usable),
+        is_fine=findings.is_fine,
+        set_aside=[_group(findings, reason, ids) for reason, ids in findings.set_aside.items()],
+        notes=[_group(findings, note, ids) for note, ids in findings.notes.items()],
+        look_alikes=[_group(findings, str(names[ids[0]]), ids) for ids in findings.look_alikes[:_LISTED]],
+        clusters=len(findings.look_alikes),
+        same_name=[_group(findings, name, ids) for name, ids in list(findings.same_name.items())[:_LISTED]],
+        small=_group(findings, "", findings.small),
+        unread=findings.readability.lines(),
+        sizes=_sizes(findings),
+        sheet=SHEET if findings.usable else "",
+        captions=CAPTIONS if findings.files else "",
+    )
+
+
+def _group(findings: Findings, title: str, ids: list[str]) -> _Group:
+    return _Group(title, list(_shown(findings, ids[:_SHOWN])), max(0, len(ids) - _SHOWN))
+
+
+def _shown(findings: Findings, ids: Iterable[str]) -> Iterable[_Shown]:
+    for icon in ids:
+        row = findings.icons.loc[icon]
+        uri = ""
+        if row["status"] == "ok":
+            small = findings.picture(icon).convert("RGBa")
+            small.thumbnail((_TILE, _TILE), Image.Resampling.BOX)
+            uri = "data:image/png;base64," + base64.b64encode(png_bytes(small.convert("RGBA"))).decode()
+        yield _Shown(findings.files.get(icon, icon), str(row["name"]), uri)
+
+
+def _sizes(findings: Findings) -> list[tuple[str, int]]:
+    """How many usable icons have which size, the most frequent first."""
+    usable = findings.icons.loc[findings.usable]
+    counts = Counter(zip(usable["width"].tolist(), usable["height"].tolist(), strict=True))
+    return [(f"{width} x {height}", count) for (width, height), count in counts.most_common(_SHOWN)]
