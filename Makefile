@@ -13,7 +13,7 @@ export DAGSTER_DISABLE_TELEMETRY := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install dagster_home quickstart ui test lint format clean
+.PHONY: help install dagster_home quickstart ui test lint format docs clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "no Python 3.11, 3.12 or 3.13 found; install one, or name it: make PYTHON=/path/to/python"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing into .venv; the first time this takes some minutes."
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[all,dev,docs]'
 	@touch $@
 
 dagster_home: $(INSTALLED)
@@ -49,6 +49,9 @@ lint: $(INSTALLED) ## Style and types
 format: $(INSTALLED) ## Bring the code into the house style
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+docs: $(INSTALLED) ## The documentation as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 clean: ## Remove caches; .venv and data/store stay
 	@rm -rf build .pytest_cache .ruff_cache .mypy_cache .hypothesis
