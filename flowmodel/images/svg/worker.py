@@ -18,6 +18,7 @@ from typing import IO, Any
 
 _STACK_BYTES = 512 * 2**20  # enough for the deepest nesting that resvg accepts; only what is used takes memory
 _MEMORY_BYTES = 2 * 2**30
+_SMALL = 96
 _MUCH = 0.998  # of the most that an endless animation ever shows: a moment with that much will do
 
 
@@ -60,14 +61,17 @@ def _answer(content: bytes, pixels: int, warnings: IO[bytes]) -> dict[str, Any]:
         raise ValueError(f"loses its paint: {', '.join(dict.fromkeys(picture.lost))}, which can't be drawn")
     warnings.seek(0)
     warnings.truncate()
-    drawn = [_draw(text, pixels) for text in picture.texts()]
+    texts = picture.texts()
+    # Of several moments, small pictures show which one is seen best.
+    drawn = [_draw(text, pixels if len(texts) == 1 else min(pixels, _SMALL)) for text in texts]
     warnings.seek(0)
     notes = [*picture.notes, *notes_of(warnings.read().decode(errors="replace"))]
     seen = [visible for _, visible in drawn]
     if not max(seen):
         why = "; ".join(filter(None, [why_empty(picture.root), *notes]))
         raise ValueError(f"shows nothing when it is drawn{f' ({why})' if why else ''}")
-    png = next(png for png, visible in drawn if visible >= _MUCH * max(seen))
+    best = next(number for number, visible in enumerate(seen) if visible >= _MUCH * max(seen))
+    png = drawn[0][0] if len(texts) == 1 else _draw(texts[best], pixels)[0]
     return {"png": base64.b64encode(png).decode(), "notes": join_notes(notes)}
 
 
