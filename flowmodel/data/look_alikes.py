@@ -9,7 +9,6 @@ block of products.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ _SILENCE = 8.0  # of a cosine coefficient; a difference of 0.02 in every pixel m
 _FLAT = 0.1  # range of a plane that shows nothing
 _AXES, _FITTED_TO = 64, 4096  # principal axes, and how many pictures choose them
 _BLOCK = 512
-_COLUMNS = 8192  # of a block of products
+_ROWS, _COLUMNS = 256, 4096  # of a block of products
 _ROUNDING = 0.1  # of squared distances in single precision
 _COMPARED = 32  # pictures at a time, before it is looked up what is connected by now
 # Pictures whose distance is d differ by at most 2 d in their pixels (root mean square of premultiplied RGBA): there the color of
@@ -132,22 +131,22 @@ def _near(reduced_NSS4: NDArray[np.uint8], order_N: NDArray[np.int64]) -> Iterat
     """
     flat_ND = reduced_NSS4.reshape(len(reduced_NSS4), -1)
     along_NK = _along_axes(flat_ND)[order_N]
-    squares_N = np.einsum("nk,nk->n", along_NK, along_NK)
+    squares_N1, ones_N1 = np.square(along_NK).sum(axis=1, keepdims=True), np.ones((len(along_NK), 1), np.float32)
+    # |x - y|^2 = |x|^2 - 2 x y + |y|^2, in one product.
+    left, right = np.hstack([along_NK * -2, squares_N1, ones_N1]), np.hstack([along_NK, ones_N1, squares_N1])
     most = (_PIXELS_A_DISTANCE * MAX_PIXEL_DISTANCE) ** 2 * flat_ND.shape[1] + _ROUNDING
-    for start in range(0, len(order_N), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        found: list[list[NDArray[np.int64]]] = [[] for _ in order_N[rows]]
-        for first in range(0, start + len(found), _COLUMNS):
-            columns = slice(first, min(first + _COLUMNS, start + len(found)))
-            squares_RC = squares_N[rows, None] + squares_N[columns] - 2 * (along_NK[rows] @ along_NK[columns].T)
-            row_P, column_P = np.nonzero(squares_RC <= most)
+    for start in range(0, len(order_N), _ROWS):
+        rows = left[start : start + _ROWS]
+        found: list[list[NDArray[np.int64]]] = [[] for _ in rows]
+        for first in range(0, start + len(rows), _COLUMNS):
+            columns = right[first : min(first + _COLUMNS, start + len(rows))]
+            row_P, column_P = np.divmod(np.flatnonzero(rows @ columns.T <= most), len(columns))
             is_earlier_P = column_P + first < row_P + start
-            row_P, column_P = row_P[is_earlier_P], column_P[is_earlier_P]
-            ends_R = np.searchsorted(row_P, np.arange(len(found) + 1))
-            for row, (begin, end) in enumerate(pairwise(ends_R)):
-                if end > begin:
-                    found[row].append(order_N[column_P[begin:end] + first])
-        for number, parts in zip(order_N[rows].tolist(), found, strict=True):
+            row_P, column_P = row_P[is_earlier_P], column_P[is_earlier_P] + first
+            for row in np.unique(row_P).tolist():
+                begin, end = np.searchsorted(row_P, (row, row + 1))
+                found[row].append(order_N[column_P[begin:end]])
+        for number, parts in zip(order_N[start : start + _ROWS].tolist(), found, strict=True):
             if parts:
                 yield number, np.concatenate(parts)
 
