@@ -9,7 +9,7 @@ import uharfbuzz as hb
 from flowmodel.data.keys import skin_tone
 from flowmodel.data.sources.config import FontSource, locate
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
-from flowmodel.data.sources.font_strikes import ColorFont, damage_told, font_version, open_color_font
+from flowmodel.data.sources.font_strikes import ColorFont, damage_told, font_version, open_color_font, unpacked
 from flowmodel.data.sources.rows import icon_row
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file
@@ -79,7 +79,7 @@ def _locate(config: FontSource, context: SourceContext) -> Path:
 
 def _glyphs(font: ColorFont, wanted: dict[str, Emoji]) -> Iterator[tuple[str, str]]:
     """Key and glyph name of each emoji that becomes one glyph with a bitmap."""
-    shaper = hb.Font(hb.Face(hb.Blob.from_file_path(str(font.path)), font.index))
+    shaper = hb.Font(hb.Face(_blob(font), font.index))
     unknown_flag = _shape(shaper, font.glyph_names, _NO_COUNTRY)
     for key, emoji in wanted.items():
         # Tags leave no glyph of their own: without a picture of Scotland's flag, its sequence becomes a plain black flag.
@@ -90,6 +90,11 @@ def _glyphs(font: ColorFont, wanted: dict[str, Emoji]) -> Iterator[tuple[str, st
             if len(glyphs) == 1 and glyphs not in others and font.has_picture(glyphs[0]):
                 yield key, glyphs[0]
                 break
+
+
+def _blob(font: ColorFont) -> hb.Blob:
+    content = unpacked(font)
+    return hb.Blob.from_file_path(str(font.path)) if content is None else hb.Blob(content)
 
 
 def _shape(shaper: hb.Font, names: tuple[str, ...], text: str) -> list[str]:

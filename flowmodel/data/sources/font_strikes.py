@@ -3,9 +3,11 @@
 `sbix`: Apple's TrueType Reference Manual; OpenType 1.9, "sbix - Standard Bitmap Graphics Table". `CBDT`, `CBLC`: OpenType 1.9.
 """
 
+import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ _PICTURES = {"png ": ".png", "jpg ": ".jpg"}  # sbix graphic types that are file
 # References to another glyph's picture. `flip` came with the emoji that face right, and is in no published specification;
 # fontTools reads it as a reference too.
 _DUPLICATE, _MIRRORED = "dupe", "flip"
+_WEB_FONT, _WOFF2 = b"wOF", b"wOF2"
 _MAX_REFERENCES = 8  # a chain of references this long is a circle
 
 
@@ -124,13 +127,33 @@ def damage_told(path: Path) -> Iterator[None]:
         raise FlowmodelError(f"{path}: damaged font ({type(error).__name__}: {_line(error)}); install it again") from None
 
 
+def unpacked(font: ColorFont) -> bytes | None:
+    """A web font (WOFF, WOFF2) as HarfBuzz reads it; None for a file that it can read itself."""
+    if not _signature(font.path).startswith(_WEB_FONT):
+        return None
+    buffer = io.BytesIO()
+    with damage_told(font.path):
+        plain = TTFont(font.path)
+        plain.flavor = None
+        plain.save(buffer)
+    return buffer.getvalue()
+
+
+def _signature(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
+
+
 def _fonts(path: Path) -> list[TTFont]:
     try:
-        with path.open("rb") as file:
-            is_collection = file.read(4) == b"ttcf"
-        if is_collection:
+        signature = _signature(path)
+        if signature == _WOFF2 and not (find_spec("brotli") or find_spec("brotlicffi")):
+            raise FlowmodelError(f"{path}: a WOFF2 font, which package 'brotli' unpacks; run: pip install brotli")
+        if signature == b"ttcf":
             return list(TTCollection(path, lazy=True).fonts)
         return [TTFont(path, lazy=True)]
+    except FlowmodelError:
+        raise
     except OSError as error:
         raise FlowmodelError(f"{path}: can't be read ({error.strerror}); correct its path in sources.yaml") from None
     except Exception as error:  # of any type where the file is no font

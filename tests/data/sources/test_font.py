@@ -1,10 +1,12 @@
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from fontTools.ttLib import TTFont
 
 from flowmodel.data.sources import font
 from flowmodel.data.sources.config import FontSource
@@ -189,3 +191,32 @@ def test_an_sbix_collection_of_the_whole_bundled_set_gives_every_icon_back(tmp_p
     icons = read(write_whole_collection(tmp_path / "emoji.ttc", pictures, ppem=64))
     assert set(icons.index) == set(bundled["key"]) and set(icons["status"]) == {"ok"}
     assert icons.loc[bundled["key"], "png"].tolist() == bundled["png"].tolist()
+
+
+def packed(path: Path, flavor: str) -> Path:
+    web = TTFont(path)
+    web.flavor = flavor
+    web.save(path.with_suffix(f".{flavor}"))
+    return path.with_suffix(f".{flavor}")
+
+
+def read_font(path: Path) -> pd.DataFrame:
+    config = FontSource(name="font", kind="font", path=str(path))
+    rows = read_icons(config, SourceContext(path.parent, path.parent)).rows
+    return pd.DataFrame(rows).set_index("key")[["name", "sha256", "status"]]
+
+
+def test_a_web_font_gives_the_same_icons(tmp_path: Path) -> None:
+    path = write_cbdt(tmp_path / "tiny.ttf")
+    pd.testing.assert_frame_equal(read_font(packed(path, "woff")), read_font(path))
+
+
+def test_a_web_font_that_is_packed_with_brotli_names_the_package_or_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.woff2"
+    if find_spec("brotli"):
+        plain = write_cbdt(tmp_path / "tiny.ttf")
+        pd.testing.assert_frame_equal(read_font(packed(plain, "woff2")), read_font(plain))
+    else:
+        path.write_bytes(b"wOF2" + bytes(60))
+        with pytest.raises(FlowmodelError, match=r"tiny\.woff2: a WOFF2 font, .*pip install brotli"):
+            read_font(path)
