@@ -57,7 +57,7 @@ WITHIN = np.radians(30)
 
 
 def mean_hues_are_right(rgba_N4HW: Tensor, colors: Sequence[str]) -> Tensor:
-    """Of each picture, whether the mean hue lies within 30 degrees of the color's; bool (N,).
+    """For each picture, whether the mean hue lies within 30 degrees of the color's; bool (N,).
 
     The mean is over opaque pixels whose eight neighbors are opaque too, so that an outline doesn't count, and that have a color
     at all; each counts by its chroma. A picture without any is wrong.
@@ -71,7 +71,7 @@ def mean_hues_are_right(rgba_N4HW: Tensor, colors: Sequence[str]) -> Tensor:
 
 
 def most_pixels_are_right(rgba_N4HW: Tensor, colors: Sequence[str]) -> Tensor:
-    """Of each picture, whether more than half of the opaque pixels with a color are within 30 degrees of the asked one; (N,)."""
+    """For each picture, whether more than half of the opaque pixels with a color are within 30 degrees of the asked one; (N,)."""
     _, chroma_NHW, hue_NHW = lightness_chroma_hue(rgba_N4HW)
     is_colored_NHW = (rgba_N4HW[:, 3] > OPAQUE * 255) & (chroma_NHW > CHROMATIC)
     is_right_NHW = is_colored_NHW & (angle(hue_NHW - _asked(colors)[:, None, None]).abs() < WITHIN)
@@ -135,7 +135,7 @@ class Pictures:
 
 
 def scores(pictures: Pictures, things: Things) -> dict[str, Any]:
-    """Of pictures of held-out pairs: shares from 0 to 1."""
+    """Scores of the pictures of held-out pairs: shares from 0 to 1."""
     is_right_N = mean_hues_are_right(pictures.rgba_N4HW, pictures.colors).numpy()
     ranks_N = things.ranks(pictures.rgba_N4HW, pictures.pairs)
     return {

@@ -44,7 +44,7 @@ def main() -> int:
                     for name, changed in _VARIANTS.items()
                 }
             rows.append({"size": size, "busy processes": busy} | found)
-    print("images a second")
+    print("images per second")
     print_rows(rows, width=120)
     return 0
 

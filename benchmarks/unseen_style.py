@@ -31,7 +31,7 @@ _CHOICE_SEED = 0
 
 
 def _scores(real: RealIcons, rows_N: Rows, rgba_N4HW: Tensor, features: Features) -> dict[str, float]:
-    """Of pictures that stand for the icons `rows_N` of the set."""
+    """The scores of pictures that stand for the icons `rows_N` of the set."""
     layout_ND, layout_MD, labels_N = features.layout_ND, real.features.layout_ND, real.labels_M[rows_N]
     ranks_N = ranks(layout_ND, layout_MD, real.labels_M, labels_N)
     return {

@@ -197,7 +197,7 @@ def parquet_metadata(path: Path) -> dict[str, str]:
 def keep_by_content(folder: Path, write: Callable[[Path], Artifact]) -> Artifact:
     """What `write` writes to the path that it is given, a .parquet file in `folder` that is named by its content.
 
-    Files of other content that lie there stay, so that who reads one never meets another. One of this content is left as it is,
+    Files of other content that lie there stay, so that readers are not affected. One of this content is left as it is,
     unless it was damaged.
     """
     temporary = folder / f".{uuid4().hex}.parquet"

@@ -14,7 +14,7 @@ from flowmodel.files import read_json, sha256_file
 from flowmodel.locks import alone
 from flowmodel.store import Store
 
-# Of each kind, in the order of the pipeline, what comes and goes as a whole.
+# For each kind, in the order of the pipeline, what is kept or removed as a whole.
 _ENTRIES = {
     "icons": "icons/**/*.parquet",
     "normalized_icons": "normalized_icons/*.parquet",
@@ -149,7 +149,7 @@ def _recorded(store: Store) -> Iterator[tuple[Path, str]]:
 
 
 def _memories(store: Store) -> list[tuple[Path, Path]]:
-    """Of each reading of a source the file that remembers what it looked like, and the table that was made."""
+    """For each reading of a source, the file that records its state and the table that was made."""
     return [(path, path.parent / read_json(path)["table"]) for path in store.root.glob("icons/*/*.json")]
 
 

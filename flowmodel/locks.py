@@ -1,6 +1,6 @@
-"""Who is at work in a store: files that are locked while a process lives, and that the system unlocks however it ends.
+"""Which processes use a store: files that are locked while a process lives, and that the system unlocks however it ends.
 
-Everybody who works also shares a lock of the store's folder, which whoever cleans the store must have alone: so nothing is
+Every such process shares a lock of the store's folder, which cleaning takes exclusively, so that nothing is
 removed under a process that has just begun.
 """
 
@@ -21,7 +21,7 @@ except ImportError:  # Windows: no locks, so nobody is ever seen at work, or tak
 
 @contextmanager
 def in_use(store: Store) -> Iterator[None]:
-    """Keep `store` from being cleaned; waits for somebody who is cleaning it."""
+    """Keep `store` from being cleaned; waits while it is being cleaned."""
     store.root.mkdir(parents=True, exist_ok=True)
     with _opened(store.root, os.O_RDONLY) as folder:
         if fcntl is not None:

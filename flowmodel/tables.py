@@ -211,7 +211,7 @@ def caption_vectors(width: int) -> Table:
         {
             "text": Column(TEXT, "what was encoded", unique=True),
             "pooled": Column(pa.list_(pa.float32(), width), "of the whole text, L2-normalized"),
-            "tokens": Column(pa.list_(pa.list_(pa.float16(), width)), "one vector a token"),
+            "tokens": Column(pa.list_(pa.list_(pa.float16(), width)), "one vector per token"),
         },
     )
 

@@ -1,4 +1,4 @@
-"""When assets are made anew without anybody asking."""
+"""When assets are rematerialized automatically."""
 
 import dagster as dg
 

@@ -14,7 +14,7 @@ OWNERS = ["team:icons"]
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """What all assets have in common is said here: who answers for them, which release makes them, the columns of tables."""
+    """Set on all assets here: owners, the release as code version, and the columns of tables."""
     code_version, tables = __version__, contracts()
 
     def described(spec: dg.AssetSpec) -> dg.AssetSpec:

@@ -9,7 +9,7 @@ SECONDS_BETWEEN_LINES = 10
 
 
 class ProgressLog(TrainingObserver):
-    """Writes a line every ten seconds or so: step, loss, images a second, time left."""
+    """Writes a line every ten seconds or so: step, loss, images per second, time left."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
@@ -39,7 +39,7 @@ class ProgressLog(TrainingObserver):
 
     def on_end(self, result: TrainingResult) -> None:
         if result.already_finished:
-            self._log.info("same recipe, same data: the finished training is taken as it is (config `fresh` trains anew)")
+            self._log.info("same recipe, same data: the finished training is reused (config `fresh: true` trains again)")
         else:
             early = f", ended after step {result.steps} as validation had stopped improving" if result.stopped_early else ""
             self._log.info(f"trained in {_duration(result.seconds)}{early}")

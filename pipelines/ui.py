@@ -1,4 +1,4 @@
-"""`make ui`: the Dagster UI and the MLflow UI on this machine only, both ended by one Ctrl-C.
+"""`make ui`: the Dagster UI and the MLflow UI on this machine only, and Ctrl-C stops both.
 
 Each runs in a session of its own, so that the terminal's Ctrl-C reaches this process alone and shutting down is in one hand:
 ask politely, wait, end whatever is left of the session, and return when nothing of it lives, or the next start would find

@@ -1,6 +1,6 @@
-"""The command line: `flowmodel train`, `sample`, `evaluate`, `icons`, `champion`, `store` and `summary`, one module a command.
+"""The command line: `flowmodel train`, `sample`, `evaluate`, `icons`, `champion`, `store` and `summary`, one module per command.
 
-What a person has to put right is one line on standard error and exit code 2; a training that was stopped and can be continued
+Errors that the user can fix are one line on standard error with exit code 2; a training that was stopped and can be continued
 exits with 75. Heavy imports happen inside the commands, so that
 `flowmodel --help` answers at once.
 """

@@ -76,7 +76,7 @@ def sample(
     files.write(drawn, folder, format, size)
     shown = [icon.at(size or files.default_size(format)) for icon in drawn.values()]
     save_image(picture_grid(shown, columns=count if count > 1 else 8, labels=labels), out)
-    nfe = f"{generator.nfe(steps, guidance)} network evaluations a picture"
+    nfe = f"{generator.nfe(steps, guidance)} network evaluations per picture"
     pictures = f"{len(drawn)} picture{'s' if len(drawn) > 1 else ''}"
     finished = ", finished" if finish and generator.finisher else ""
     console.print(f"{pictures} in {folder}/, grid in {out} (model {checkpoint}, {nfe}{finished}, seed {seed})")

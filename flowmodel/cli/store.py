@@ -57,7 +57,7 @@ def clean(yes: Annotated[bool, typer.Option("--yes", help="Remove it; else it is
 
 
 def _registered(store: Store) -> "list[Registered]":
-    """Raises FlowmodelError when MLflow can't be asked: then nobody knows what the versions need."""
+    """Raises FlowmodelError when MLflow can't be asked: then it is unknown what the versions need."""
     from flowmodel.inventory import Registered
     from flowmodel.registry.references import CHECKPOINT_DIGEST, MODEL_NAME, versions_of
     from flowmodel.registry.tracking import NotFound, Tracking

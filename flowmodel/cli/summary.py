@@ -1,4 +1,4 @@
-"""What the last pipeline run has made, for someone who looks at a terminal."""
+"""Summary of the last pipeline run for the terminal."""
 
 from typing import TYPE_CHECKING
 
@@ -65,5 +65,5 @@ def print_summary(store: Store, console: Console) -> None:
 
 
 def summary() -> None:
-    """What the last pipeline run has made: metrics, sample grid, registered model, and how to look at them."""
+    """Show what the last pipeline run produced: metrics, sample grid, registered model, and how to inspect them."""
     print_summary(Store.from_environment(), common.console)

@@ -1,4 +1,4 @@
-"""Progress for someone who watches a terminal: of a training, and of what goes through stages."""
+"""Progress of trainings and of multi-stage commands in the terminal."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ from flowmodel.training.observers import TrainingObserver, TrainingResult, Train
 
 
 class TerminalObserver(TrainingObserver):
-    """A progress bar with loss, images a second and time left; keeps the newest grid as `folder/grid.png`."""
+    """A progress bar with loss, images per second and time left; keeps the newest grid as `folder/grid.png`."""
 
     def __init__(self, console: Console, folder: Path) -> None:
         self._console = console

@@ -25,7 +25,7 @@ def train(
     sources: Annotated[
         Path | None, typer.Option(help="YAML list of icon sources; default: $FLOWMODEL_SOURCES or the pipeline's.")
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Read all sources anew, also those that look unchanged.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Read all sources again, even if they look unchanged.")] = False,
 ) -> None:
     """Train without Dagster and MLflow; leaves OUT/final.safetensors, and OUT/grid.png of what it draws.
 

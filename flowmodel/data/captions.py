@@ -13,7 +13,7 @@ from flowmodel.text.emoji_texts import emoji_labels
 
 TEMPLATES = ("name", "name_keywords", "name_group", "name_tone", "name_style", "own")
 ENGLISH = "en"
-UNDETERMINED = "und"  # as ISO 639 calls it: what the source's own texts are written in, nobody says
+UNDETERMINED = "und"  # ISO 639: the language of the source's own texts is unknown
 
 _TRANSLATED = ("name", "name_keywords")  # what emojibase has in every language
 _MAX_KEYWORDS = 5
@@ -51,7 +51,7 @@ def build_captions(
     languages: Sequence[str] = (ENGLISH,),
     recolored: bool = False,
 ) -> Artifact:
-    """Write the `captions` table of the usable icons: one row an icon, template and language.
+    """Write the `captions` table of the usable icons: one row per icon, template and language.
 
     `name` in English is always there, whatever is asked for: it is what an icon is called in evaluations. `own` are the texts
     that the source gives, used as they are whatever the languages; an icon without any has none. Other languages have name and

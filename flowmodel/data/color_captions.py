@@ -1,4 +1,4 @@
-"""Which icons are also trained on in another color, what those copies are called, and which of them nobody ever sees.
+"""Which icons are also trained on in another color, what those copies are called, and which of them are held out.
 
 A caption "blue apple" teaches two words where the picture is an apple that is otherwise the same and blue. Most sets have one
 color a thing, so the pictures are made (flowmodel/images/recolor.py) when a training begins; here is what they are called.

@@ -124,7 +124,7 @@ class IconDataset:
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        """Of the icons, sorted."""
+        """The ids of the icons, sorted."""
         return tuple(self.icons["id"])
 
     @cached_property
@@ -146,12 +146,12 @@ class IconDataset:
 
     @cached_property
     def captions(self) -> Captions:
-        """Of the icons as they are. Raises FlowmodelError when the vectors of a caption are missing."""
+        """The captions of the original icons. Raises FlowmodelError when the vectors of a caption are missing."""
         return self._captions(of_copies=False)
 
     @cached_property
     def color_captions(self) -> Captions:
-        """Of copies of icons in other colors; none where `data.recolored` was 0. Raises FlowmodelError as `captions` does."""
+        """The captions of recolored copies; none where `data.recolored` was 0. Raises FlowmodelError as `captions` does."""
         return self._captions(of_copies=True)
 
     def _captions(self, of_copies: bool) -> Captions:
@@ -195,7 +195,7 @@ class IconDataset:
         )
 
     def manifest(self, ids: Collection[str] | None = None) -> "pd.DataFrame":
-        """Which pictures these are and under which terms: a row an icon, or of those in `ids`, sorted by id."""
+        """Which pictures these are and under which terms: one row per icon, or only those in `ids`, sorted by id."""
         from flowmodel.data.manifest import icon_manifest
 
         return icon_manifest(self.icons, self.splits, ids)
@@ -257,7 +257,7 @@ def write_dataset(store: Store, data: DataConfig, files: Mapping[str, Artifact],
 
 
 def _usable(icons: pa.Table) -> pa.Table:
-    """Of normalized icons what a data set is made of."""
+    """The usable ones of the normalized icons."""
     return icons.filter(pc.equal(icons["status"], "ok")).drop_columns(_TOLD_ELSEWHERE).replace_schema_metadata(None)
 
 

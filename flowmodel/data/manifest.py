@@ -13,7 +13,7 @@ COLUMNS = ("id", "source", "name", "license", "redistributable", "origin", "sha2
 
 
 def icon_manifest(icons: pd.DataFrame, splits: Mapping[str, str], ids: Collection[str] | None = None) -> pd.DataFrame:
-    """A row an icon, in the order of `icons`: COLUMNS, and `split`. All of them, or those in `ids`."""
+    """One row per icon, in the order of `icons`: COLUMNS, and `split`. All of them, or those in `ids`."""
     chosen = icons if ids is None else icons[icons["id"].isin(set(ids))]
     manifest = chosen[list(COLUMNS)].reset_index(drop=True)
     return manifest.assign(split=manifest["id"].map(splits))

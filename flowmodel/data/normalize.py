@@ -20,7 +20,7 @@ from flowmodel.images.decode import open_png
 from flowmodel.images.notes import join_notes
 from flowmodel.tables import ICONS, NORMALIZED_ICONS
 
-# Of a trimmed icon: its longer edge as a share of the square. The rest is the margin that most icon sets draw.
+# The longer edge of a trimmed icon as a share of the square. The rest is the margin that most icon sets draw.
 OPTICAL_SIZE = 7 / 8
 
 _CHANGED = ("rgba", "width", "sha256", "status", "reason", "notes")

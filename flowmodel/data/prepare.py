@@ -1,7 +1,7 @@
 """From icon sources to the data set that a training reads: the one list of the steps.
 
 The command line takes them all in one call, and the pipeline one asset a step. Each step keeps its result in the store under the
-digest of its content, so that recipes and lists of sources don't disturb each other, and nothing changes under who reads it.
+digest of its content, so that recipes and lists of sources don't disturb each other, and files do not change while they are read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -104,7 +104,7 @@ class Preparation:
 def prepare(
     recipe: Recipe, store: Store, sources: Path | None = None, log: Log = lambda line: None, again: bool = False
 ) -> IconDataset:
-    """Take every step for the sources listed in the YAML file `sources`; `log` gets a line a step, and what is left out and why.
+    """Take every step for the sources listed in the YAML file `sources`; `log` gets a line per step and what is left out.
 
     Sources that have not changed are not read again unless `again`, and texts that were ever encoded in `store` are not encoded
     again. Raises FlowmodelError when a source, the encoder or a file of the store can't be read.

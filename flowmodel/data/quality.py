@@ -37,7 +37,7 @@ class EmbeddingQuality:
 
 
 def inspect_icons(path: Path) -> IconQuality:
-    """Of the icons or normalized icons at `path`; raises FlowmodelError when the table can't be read.
+    """The counts of the icons or normalized icons at `path`; raises FlowmodelError when the table can't be read.
 
     Nothing is decoded: a picture is when its source is read and when it is normalized, and is set aside there if it can't be.
     """

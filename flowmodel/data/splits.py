@@ -1,4 +1,4 @@
-"""Which icons are trained on, which choose settings, and which nobody looks at before the final evaluation.
+"""Which icons are trained on, which choose settings, and which are used only in the final evaluation.
 
 Sources are taken in the order of sources.yaml, and what an earlier one has decided stands: a source that is added at the end
 moves no icon of the others. Within a source everything follows from a hash of the seed and of a group's own name.

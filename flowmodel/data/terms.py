@@ -11,7 +11,7 @@ from flowmodel.recipes.renamed import with_current_names
 
 @dataclass(frozen=True, order=True)
 class Terms:
-    """Of a source's icons, as the icons table (tables.ICONS) has them."""
+    """The terms of a source's icons, as in the icons table (tables.ICONS)."""
 
     source: str
     license: str

@@ -14,12 +14,12 @@ from flowmodel.evaluation.report import SplitScores
 from flowmodel.evaluation.scoring import PerIcon, Values, fidelity, means
 from flowmodel.recipes.split import Split
 
-_GROUP_DISTANCES = 20  # icons of a group, from which on a distance of sets is not mere noise
+_GROUP_DISTANCES = 20  # icons of a group, below which a distance between sets is mere noise
 
 
 @dataclass(frozen=True)
 class SeedScores:
-    """Of the samples of one seed.
+    """The scores of the samples of one seed.
 
     Attributes:
         of_split: each split as a whole.
@@ -46,7 +46,7 @@ def over_seeds(seeds: Sequence[SeedScores]) -> tuple[dict[Split, Values], dict[S
 
 
 def by_group(real: RealIcons, rows_of: Mapping[Split, Rows], seeds: Sequence[SeedScores]) -> dict[Split, dict[str, SplitScores]]:
-    """All scores by emoji group, means over the seeds; distances of sets only for groups where they are no mere noise."""
+    """All scores by emoji group, means over the seeds; distances of sets only for groups that are large enough."""
     table: dict[Split, dict[str, SplitScores]] = {}
     for split, rows in rows_of.items():
         groups_N = np.array([real.groups[row] for row in rows])

@@ -1,11 +1,11 @@
-"""What other pictures than samples score: a score says something only beside these.
+"""Scores of other pictures than samples, to compare with.
 
 | row | which pictures stand for an icon |
 |---|---|
-| real | the icon itself or one that nobody trained on: no model can be expected to do better |
-| noise | noise: what a model scores that has learned nothing |
-| copies | the training icon whose caption is most like the prompt: what one scores that only memorizes |
-| other_vendor | another source's drawing of the same thing: what a person's redraw scores |
+| real | the icon itself or a held-out one: the best that a model can be expected to reach |
+| noise | noise: the score of a model that has learned nothing |
+| copies | the training icon whose caption is most like the prompt: the score of pure memorization |
+| other_vendor | another source's drawing of the same thing: the score of a human redraw |
 
 Shape suffixes: N pictures, M real icons, H/W height and width.
 """
@@ -70,7 +70,7 @@ class Baselines:
     def _real_icons(self, split: Split) -> SplitScores:
         """Distances: one half of the trained icons from the other, and held-out icons from trained ones. Alignment: the icons at
         half their resolution, the mildest thing that a generator does to them. Texture: the icons as they are. Memorization:
-        icons nobody trained on.
+        icons that were not trained on.
         """
         rows, features = self._rows_of[split], self._real.features
         if split == Split.TRAIN:

@@ -168,7 +168,7 @@ class NearCopy(_Part):
 
 
 class Thresholds(_Sparse):
-    """Of the scores that compare with a constant."""
+    """The constants that scores are compared with."""
 
     copy_distance_ratio: float
     near_copy: NearCopy | None = None

@@ -72,7 +72,7 @@ def evaluate(
     log: Callable[[str], None] = lambda _: None,
     probe: Path | None = None,
 ) -> Evaluation:
-    """Draw one sample a seed for each trained icon and each held-out one, by its caption, and score them.
+    """Draw one sample per seed for each trained icon and each held-out one, by its caption, and score them.
 
     Where the model has a finisher, what is scored, and kept, is finished; an enlarged picture at the size of the real icons. The
     same pictures before the finisher are scored beside it.

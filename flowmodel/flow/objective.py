@@ -34,7 +34,7 @@ class Draw:
     keep_B: Tensor
 
     def rows(self, rows: slice) -> "Draw":
-        """Of some samples only: a batch is drawn as a whole, and computed in slices."""
+        """A slice of the samples: a batch is drawn as a whole and computed in slices."""
         return Draw(self.noise_BCHW[rows], self.t_B[rows], self.keep_B[rows])
 
 

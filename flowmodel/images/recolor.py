@@ -65,7 +65,7 @@ _GAMUT_STEPS = 3  # passes that take away the chroma which sRGB lacks
 
 @dataclass(frozen=True)
 class ColorStatistics:
-    """Of N pictures.
+    """The color statistics of N pictures.
 
     Attributes:
         hue_N, lightness_N: of the dominant color; lightness is OKLab's, 0 to 1.
@@ -106,7 +106,7 @@ def lightness_chroma_hue(rgba_N4HW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def color_statistics(rgba_N4HW: Tensor) -> ColorStatistics:
-    """Of premultiplied uint8 pictures, on their device. The dominant hue is the most frequent one, refined by its neighbors."""
+    """Statistics of premultiplied uint8 pictures, on their device. The dominant hue is the most frequent one, refined."""
     lightness_NHW, chroma_NHW, hue_NHW = lightness_chroma_hue(rgba_N4HW)
     alpha_NHW = _alpha(rgba_N4HW)[:, 0]
     weight_NHW = alpha_NHW * (chroma_NHW > CHROMATIC) * chroma_NHW

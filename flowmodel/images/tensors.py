@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from flowmodel.recipes.schema import Color
 
-# Of a picture in the model, by the recipe's data.color.
+# Channels of a picture in the model, by data.color of the recipe.
 CHANNELS: dict[Color, int] = {"rgba": 4, "rgb": 3, "grayscale": 1}
 
 _LUMA = (0.2126, 0.7152, 0.0722)  # of red, green and blue, ITU-R BT.709

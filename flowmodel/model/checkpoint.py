@@ -89,7 +89,7 @@ class CheckpointHeader:
 
 
 class Checkpoint:
-    """A checkpoint file, opened once and handed on: whoever needs its digest, its recipe or its terms asks this object.
+    """A checkpoint file, opened once and passed on, with its digest, recipe and terms.
 
     Attributes:
         path: the safetensors file.

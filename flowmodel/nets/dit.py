@@ -77,7 +77,7 @@ class DiT(nn.Module):
 
 
 def _positions(rows: int, columns: int, width: int, like: Tensor) -> Tensor:
-    """Of every patch, row by row: (S, K), half of them for the row and half for the column (Vaswani et al. 1706.03762)."""
+    """Position embeddings of the patches, row by row: (S, K), half for row, half for column (Vaswani et al. 1706.03762)."""
     frequencies = 10_000 ** -torch.linspace(0, 1, width // 4, device=like.device, dtype=like.dtype)
 
     def waves(count: int) -> Tensor:

@@ -46,7 +46,7 @@ def zero_init(layer: LayerT) -> LayerT:
 
 
 def convolution(in_channels: int, out_channels: int, kind: ConvolutionKind) -> nn.Module:
-    """A 3x3 convolution, or one a channel followed by a mixing of channels (depthwise separable, Chollet 1610.02357)."""
+    """A 3x3 convolution, or one per channel followed by a mixing of channels (depthwise separable, Chollet 1610.02357)."""
     if kind == "plain":
         return nn.Conv2d(in_channels, out_channels, 3, padding=1)
     depthwise = nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False)

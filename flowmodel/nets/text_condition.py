@@ -19,7 +19,7 @@ class TextCondition:
     """Pooled and token features of a batch of captions.
 
     Attributes:
-        pooled_BD: one L2-normalized vector a caption; zeros say "no caption".
+        pooled_BD: one L2-normalized vector per caption; zeros say "no caption".
         tokens_BLD: token features, padded to the longest caption.
         mask_BL: True where there is a token. A row of False says "no caption".
         lengths_B: tokens of each caption, on the CPU: what is asked of them must not wait for the device.
@@ -106,7 +106,7 @@ class PackedCaptions:
     Shape suffixes: T captions, S tokens of all of them, one caption's after another's.
 
     Attributes:
-        pooled_TD: one L2-normalized vector a caption.
+        pooled_TD: one L2-normalized vector per caption.
         tokens_SD: token features, float16, as they are stored.
         first_token_T, lengths_T: where a caption's tokens begin, and how many it has; on the CPU.
     """

@@ -80,7 +80,7 @@ class UNet(nn.Module):
         """Args:
             x_BCHW: noisy premultiplied RGBA in about [-1, 1]; H and W divisible by stem * 2^(levels - 1).
             t_B: times in [0, 1].
-            text: captions, one a row.
+            text: captions, one per row.
 
         Returns:
             A tensor of x's shape.

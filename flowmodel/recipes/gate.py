@@ -36,7 +36,9 @@ class GateRule(_Section):
     """One limit on one score of the evaluation's report."""
 
     metric: Metric = Field(description="A score of metrics.json.")
-    split: Split = Field(description="Of which icons: train, validation, unseen_concept, unseen_style or unseen_tone.")
+    split: Split = Field(
+        description="The icons that it is measured on: train, validation, unseen_concept, unseen_style or unseen_tone."
+    )
     min: float | None = Field(None, description="At least; give this or max.")
     max: float | None = Field(None, description="At most; give this or min.")
     waived: Annotated[str, Field(min_length=1)] | None = Field(
@@ -66,7 +68,7 @@ class GateRule(_Section):
 
 
 class GateConfig(_Section):
-    """What a model must keep to be registered, and what it must keep to replace the champion (docs/deployment.md)."""
+    """What a model must fulfill to be registered, and to replace the champion (docs/deployment.md)."""
 
     rules: tuple[GateRule, ...] = Field(
         (), description="A model that breaks one is not registered. Each: {metric, split, min or max, waived: reason}."

@@ -1,7 +1,7 @@
-"""Old names of fields and values, which are read for one version more.
+"""Old names of fields and values, which are read for one more version.
 
-Checkpoints, data sets and reports that hold them are read without a word. A recipe that somebody wrote, and overrides, get one
-line with the current name.
+Checkpoints, data sets and reports with old names are read silently. Recipes, overrides and lists of sources cause one warning per
+field, with the current name.
 """
 
 import warnings
@@ -59,5 +59,5 @@ def with_former_names(
 
 
 def warn_renamed(old: str, new: str) -> None:
-    """Tell who wrote `old`, with the place where it stands, that its name is `new` now."""
+    """Warn that `old`, a field with its place, is now called `new`."""
     warnings.warn(f"{old} is now called {new}; the old name is read for one more version", FutureWarning, stacklevel=3)

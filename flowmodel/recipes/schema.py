@@ -68,9 +68,9 @@ class _Section(BaseModel):
 
 
 class SplitConfig(_Section):
-    seed: int = Field(0, ge=0, description="Changes which concepts are held out.")
-    validation: Fraction = Field(0.05, description="Share of concepts that measure the loss and choose settings.")
-    unseen_concept: Fraction = Field(0.05, description="Share of concepts never looked at before the final evaluation.")
+    seed: int = Field(0, ge=0, description="Seed of the choice of held-out concepts.")
+    validation: Fraction = Field(0.05, description="Share of concepts used for the validation loss and to choose settings.")
+    unseen_concept: Fraction = Field(0.05, description="Share of concepts that are used only in the final evaluation.")
     unseen_style: Fraction = Field(
         0.05, description="Share of (concept, style) held out, of concepts that an earlier source shows in another style."
     )
@@ -93,15 +93,15 @@ class DataConfig(_Section):
     captions: tuple[CaptionTemplate, ...] = Field(
         ("name", "name_keywords", "name_style", "own"),
         min_length=1,
-        description="Templates, and own: the source's own texts. Training draws one a step at random.",
+        description="Templates, and own: the source's own texts. Each training step draws one at random.",
     )
     languages: tuple[str, ...] = Field(
-        ("en",), min_length=1, description="Of the captions, by emojibase's names: en, de, fr, ja."
+        ("en",), min_length=1, description="Languages of the captions, by emojibase's names: en, de, fr, ja."
     )
     force_languages: bool = Field(False, description="Take also languages that the encoder turns into unknown tokens.")
     encoder: str = Field("minilm", description="Caption encoder: minilm, ARCHITECTURE/TAG of open_clip's hub, or local-dir:PATH.")
     recolored: Fraction = Field(
-        0.0, description="Share of each batch that is a hue-turned copy of a suited icon, with the color's word in its caption."
+        0.0, description="Share of each batch that consists of recolored copies of suitable icons, with the color in the caption."
     )
     split: SplitConfig = SplitConfig()
 
@@ -140,8 +140,8 @@ class UNetConfig(_Section):
     attention_levels: int = Field(2, ge=0, description="How many of the lowest resolutions attend to themselves and the caption.")
     head_dim: Count = Field(32, description="Channels of one attention head.")
     embedding_dim: Count = Field(256, description="Width of the time and caption embedding.")
-    convolution: ConvolutionKind = Field("plain", description="Of the residual blocks.")
-    dropout: Fraction = Field(0.0, description="Of features in the residual branches, in training.")
+    convolution: ConvolutionKind = Field("plain", description="Kind of convolution in the residual blocks.")
+    dropout: Fraction = Field(0.0, description="Dropout rate in the residual branches.")
 
     @property
     def size_divisor(self) -> int:
@@ -183,7 +183,7 @@ class DiTConfig(_Section):
     head_dim: Count = Field(32, description="Channels of one attention head.")
     mlp_ratio: Positive = Field(4.0, description="Hidden width of a block's MLP, in widths.")
     embedding_dim: Count = Field(128, description="Width of the time and caption embedding.")
-    dropout: Fraction = Field(0.0, description="Of features in the residual branches, in training.")
+    dropout: Fraction = Field(0.0, description="Dropout rate in the residual branches.")
 
     @property
     def size_divisor(self) -> int:
@@ -226,24 +226,24 @@ class ObjectiveConfig(_Section):
     }
     removed_values = {"time_distribution": "mixed"}
 
-    prediction: Prediction = Field("data", description="What the network puts out: v or a clean picture x.")
+    prediction: Prediction = Field("data", description="What the network predicts: the velocity v or the clean picture x.")
     time_distribution: Literal["logit_normal", "uniform"] = Field("logit_normal", description="Density of t in training.")
     logit_mean: float = Field(-0.8, description="Mean of logit(t); below 0 puts weight on the noisy half.")
     logit_std: Positive = Field(1.0, description="Standard deviation of logit(t).")
     uniform_tail: Fraction = Field(
-        0.0, description="Share of the training's last steps whose times are uniform: the clean end is learned when shapes stand."
+        0.0, description="Share of the training's last steps whose times are uniform: the clean end is learned after the shapes."
     )
     gradient_weight: float = Field(
-        0.0, ge=0, description="Weight of the error of differences between neighboring pixels, at t of 0.3 and above; 0 is off."
+        0.0, ge=0, description="Weight of the error of differences between neighboring pixels, for t of 0.3 and above; 0: off."
     )
-    min_noise: Annotated[float, Field(gt=0, le=0.5)] = Field(0.05, description="Floor of 1 - t where v is computed from x.")
+    min_noise: Annotated[float, Field(gt=0, le=0.5)] = Field(0.05, description="Lower bound of 1 - t when v is computed from x.")
     cond_dropout: Fraction = Field(0.1, description="Share of samples trained without caption, for guidance.")
 
 
 class AugmentationConfig(_Section):
-    """Small moves of a picture on its transparent ground. The network is told of them, so that it doesn't draw them."""
+    """Small shifts and scalings of a picture. The network is conditioned on them, so that it does not draw them."""
 
-    probability: Fraction = Field(0.0, description="Share of the pictures that are moved; 0 is off.")
+    probability: Fraction = Field(0.0, description="Share of the pictures that are augmented; 0: off.")
     scale: float = Field(0.15, ge=0, le=1, description="Standard deviation of log2 of the size.")
     aspect: float = Field(0.1, ge=0, le=1, description="Standard deviation of log2 of width / height.")
     translation: float = Field(0.05, ge=0, le=0.5, description="Standard deviation of the shift, in picture widths.")
@@ -254,8 +254,8 @@ class ValidationConfig(_Section):
 
     every: int = Field(0, ge=0, description="Steps between two measurements; 0 is off.")
     icons: Count = Field(128, description="Icons, at most; as many training icons are measured beside them.")
-    times: Count = Field(8, description="Times an icon: the middles of equal shares of the training's own density.")
-    patience: int = Field(0, ge=0, description="Measurements without a better one after which the training ends; 0: never.")
+    times: Count = Field(8, description="Times per icon: the midpoints of equal shares of the training's time distribution.")
+    patience: int = Field(0, ge=0, description="Measurements without improvement after which the training stops; 0: never.")
 
 
 class TrainingConfig(_Section):
@@ -269,35 +269,37 @@ class TrainingConfig(_Section):
     removed = {"keep": "last"}
 
     steps: Count = Field(10_000, description="Optimizer steps.")
-    batch_size: Count = Field(32, description="Over all processes.")
+    batch_size: Count = Field(32, description="Batch size over all processes.")
     grad_accum_steps: Count = Field(
         1, description="Micro-batches that a batch is split into, with accumulated gradients: less memory, same steps."
     )
-    optimizer: Literal["adamw", "muon"] = Field("muon", description="muon: for weight matrices; AdamW for everything else.")
+    optimizer: Literal["adamw", "muon"] = Field("muon", description="muon: Muon for weight matrices, AdamW for everything else.")
     learning_rate: Positive = Field(1e-3, description="Peak; Muon's updates are scaled to the size of AdamW's.")
     warmup_steps: int = Field(200, ge=0, description="Linear rise to the peak.")
     final_lr_frac: Fraction = Field(0.02, description="End of the cosine decay, as a fraction of learning_rate.")
-    weight_decay: float = Field(0.01, ge=0, description="Decoupled, of all parameters.")
+    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay of all parameters.")
     grad_clip_norm: Positive = Field(1.0, description="Largest norm of the gradient.")
     ema_widths: tuple[EmaWidth, EmaWidth] = Field(
         (0.05, 0.1), description="Relative widths of the two power-function EMAs that are kept (EDM2)."
     )
-    ema: EmaWidth = Field(0.05, description="Relative width of the final weights; a third is made of the EMAs' snapshots.")
-    ema_snapshots: int = Field(12, ge=2, description="Snapshots of the two EMAs over the training, where ema needs them.")
-    keep_snapshots: bool = Field(False, description="Take snapshots in any case, and keep them when the training has ended.")
+    ema: EmaWidth = Field(
+        0.05, description="Relative width of the final weights; another width is computed from snapshots of the two EMAs."
+    )
+    ema_snapshots: int = Field(12, ge=2, description="Snapshots of the two EMAs during the training, if ema needs them.")
+    keep_snapshots: bool = Field(False, description="Always take snapshots, and keep them after the training.")
     augmentation: AugmentationConfig = AugmentationConfig()
     validation: ValidationConfig = ValidationConfig()
-    seed: int = Field(0, ge=0, description="Of initial weights, order, noise, times and captions.")
+    seed: int = Field(0, ge=0, description="Seed of initial weights, order, noise, times and captions.")
     init_from: str | None = Field(
         None, description="Checkpoint whose averaged weights are the initial ones, or `pretrained`: the shipped; empty: random."
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: the best that there is.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: the best one available.")
     precision: Precision = Field("auto", description="auto: bfloat16 on CUDA, float32 elsewhere.")
     compile: Switch = Field("auto", description="torch.compile; auto: on CUDA only.")
-    log_every: Count = Field(20, description="Steps between two lines of progress.")
+    log_every: Count = Field(20, description="Steps between two log lines.")
     sample_every: Count = Field(1_000, description="Steps between two grids of samples.")
     checkpoint_every: Count = Field(500, description="Steps between two checkpoints.")
-    keep_checkpoints: Count = Field(2, description="How many of the newest are kept.")
+    keep_checkpoints: Count = Field(2, description="How many of the newest checkpoints are kept.")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "TrainingConfig":
@@ -312,7 +314,7 @@ class SamplingConfig(_Section):
     removed = {"tolerance": ANYTHING, "cfg_zero_star": False}
     removed_values = {"solver": "dopri5"}
 
-    solver: Literal["euler", "midpoint", "heun"] = Field("midpoint", description="Of dx/dt = v.")
+    solver: Literal["euler", "midpoint", "heun"] = Field("midpoint", description="Solver of dx/dt = v.")
     steps: Count = Field(8, description="Solver steps. NFE = steps x stages (euler 1, midpoint 2, heun 2) x 2 with guidance.")
     time_shift: Positive = Field(
         1.0, description="Above 1: shorter steps at the noisy end, longer at the clean end (2403.03206)."
@@ -329,11 +331,11 @@ class SamplingConfig(_Section):
 
 class EvaluationConfig(_Section):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        (1234, 1235, 1236), min_length=1, description="Of the noise that samples start from; scores are means over them."
+        (1234, 1235, 1236), min_length=1, description="Seeds of the noise that samples start from; scores are means over them."
     )
-    max_icons: Count = Field(512, description="Samples a split, at most; a fixed random choice where there are more icons.")
+    max_icons: Count = Field(512, description="Most samples per split; a fixed random choice if there are more icons.")
     sweep_icons: int = Field(
-        32, ge=0, description="Icons a split for the sweeps over network evaluations and guidance; 0 leaves them out."
+        32, ge=0, description="Icons per split for the sweeps over network evaluations and guidance; 0: no sweeps."
     )
     clip: str = Field(
         "auto",
@@ -349,18 +351,18 @@ class FinisherConfig(_Section):
 
     channels: Annotated[int, Field(ge=8, multiple_of=8)] = Field(64, description="Channels, at half the picture's resolution.")
     blocks: Count = Field(5, description="Residual blocks.")
-    scale: Literal[1, 2] = Field(1, description="How many times larger the finished picture's edge is.")
+    scale: Literal[1, 2] = Field(1, description="Scale factor of the finished picture.")
     steps: Count = Field(2_000, description="Optimizer steps.")
-    batch_size: Count = Field(16, description="Pairs of a drawn and a real icon a step.")
+    batch_size: Count = Field(16, description="Pairs of a sampled and a real icon per step.")
     crop: Annotated[int, Field(ge=8, multiple_of=2)] = Field(
-        32, description="Edge of the part of a drawn picture that a step looks at, in pixels; a smaller picture is seen whole."
+        32, description="Edge of the crops that a step trains on, in pixels; a smaller picture is used whole."
     )
     learning_rate: Positive = Field(2e-3, description="Peak of Muon's; a linear rise, then a cosine down to 0.")
-    drawings: Count = Field(2, description="How often each training icon is drawn, from other noise and by another caption.")
+    drawings: Count = Field(2, description="How often each training icon is sampled, with different noise and captions.")
     start: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
-        description="Time at which a drawing begins, from the icon with that much noise; 0: from noise alone, for a generator "
-        "that knows its icons by heart. What is drawn of another icon than the real one teaches to blur.",
+        description="Time at which sampling starts, from the noised icon; 0: from pure noise, for a generator that has memorized "
+        "its icons. Pairs of different icons would teach the finisher to blur.",
     )
     init_from: str | None = Field(
         None, description="Checkpoint whose finisher is the initial one, or `pretrained`: the shipped; empty: the identity."

@@ -1,4 +1,4 @@
-"""Who is champion, who challenges, and what a person has decided about it (docs/deployment.md).
+"""The aliases `champion` and `challenger`, and what a person has decided about them (docs/deployment.md).
 
 The registered model remembers in tags which version this project last gave an alias to. Where the alias is elsewhere since, a
 person has moved it in MLflow's own page: that is their decision, which is told, and not undone.
@@ -112,7 +112,7 @@ def take_alias(tracking: Tracking, alias: str) -> None:
 
 
 def accept(tracking: Tracking, standing: Standing) -> None:
-    """Remember what a person has decided, once it was told: whom they took `champion` from doesn't come back by itself."""
+    """Remember what a person has decided: a version that lost `champion` this way does not get it back automatically."""
     before, now = standing.given.get(CHAMPION), standing.champion
     if before is None or now is None or before == now:
         return

@@ -34,7 +34,7 @@ def decide_on(
     """Judge `checkpoint` by its `report` and the gate of the recipe that trained it, and tell the training's run.
 
     A decision that was made before stands while the checkpoint, the report and the champion are the same, and the comparison
-    could be made then. Who is champion already stays so.
+    could be made then. A model that is champion already stays champion.
 
     Args:
         report_digest: SHA-256 of the report's file; the decision is of that file alone.
@@ -71,14 +71,14 @@ class _Subject:
         self.gate = checkpoint.recipe.evaluation.gate
 
     def decided(self) -> Decision:
-        # Who breaks a rule is refused whoever the champion is, which then need not be looked for.
+        # A model that breaks a rule is refused whatever the champion, which then need not be looked up.
         alone = self._decide(None)
         if alone.outcome == "refused":
             return alone
         try:
             standing = standing_of(self.tracking)
             return self._against(standing, alone).model_copy(update={"notes": standing.notes})
-        except Exception as error:  # nobody is there at night who could tell a harmless one from another
+        except Exception as error:  # any failure must leave the champion in place
             return self._decide(Champion("", why_not=_words(error)))
 
     def _decide(self, champion: Champion | None) -> Decision:

@@ -1,4 +1,4 @@
-"""Where a run comes from: who started it, with which program, from which state of this code."""
+"""Where a run comes from: user, program, and the state of this code."""
 
 import subprocess
 import sys

@@ -78,7 +78,7 @@ class Tracking:
 
     @cached_property
     def experiment_id(self) -> str:
-        """Of the experiment `flowmodel`, made where it is missing and brought back where it was deleted."""
+        """The id of the experiment `flowmodel`, which is created if it is missing and restored if it was deleted."""
         with self.errors():
             experiment = self.client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:

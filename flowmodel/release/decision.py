@@ -46,7 +46,7 @@ class Decision(BaseModel):
 
     @property
     def records(self) -> list[dict[str, str]]:
-        """A row a rule, for tables."""
+        """One row per rule, for tables."""
         kept = {True: "kept", False: "BROKEN", None: "says nothing"}
         return [
             {

@@ -33,7 +33,7 @@ class Champion:
 def decide(
     report: EvaluationReport, report_digest: str, gate: GateConfig, champion: Champion | None, notes: Sequence[str] = ()
 ) -> Decision:
-    """The recipe's rules first; who keeps them is compared with the champion, where there is one.
+    """The recipe's rules first; a model that passes them is compared with the champion, if there is one.
 
     What can't be compared stays challenger. `champion` is None only where it is certain that there is none.
     """
@@ -58,8 +58,8 @@ def decide(
     if champion is None:
         return decision("champion", "there is no champion, the recipe's rules alone decide")
     if champion.comparison is None:
-        whom = f"the champion, version {against}" if against else "the champion"
-        return decision("challenger", f"can't be compared with {whom}: {champion.why_not}; {BY_HAND}", conclusive=False)
+        opponent = f"the champion, version {against}" if against else "the champion"
+        return decision("challenger", f"can't be compared with {opponent}: {champion.why_not}; {BY_HAND}", conclusive=False)
     compared = comparison_rules(champion.comparison, gate)
     rules += compared
     if broken := _broken(compared):

@@ -97,7 +97,7 @@ def compare(
 
 
 def unseen_by(real: RealIcons, seen: Iterable[str], most: int) -> Rows:
-    """Rows of held-out icons that are not in `seen` and look like none that is, one a concept, so that they are independent.
+    """Rows of held-out icons that are not in `seen` and look like none of `seen`; one per concept, to be independent.
 
     At most `most`, a random choice that is always the same.
     """

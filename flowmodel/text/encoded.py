@@ -49,7 +49,7 @@ def taken_in(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[TokenizedText
 
 
 class CaptionEncoder(Protocol):
-    """Text to one pooled vector and one vector a token.
+    """Text to one pooled vector and one vector per token.
 
     Attributes:
         name: as the recipe says it.

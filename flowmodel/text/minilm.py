@@ -114,7 +114,7 @@ class Tower(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, _LAYERS, enable_nested_tensor=False)
 
     def forward(self, ids_BL: Tensor, lengths_B: Tensor) -> Tensor:
-        """A vector a token, (B, L, D); what stands after a text's end is of no meaning."""
+        """One vector per token, (B, L, D); those after the end of a text are meaningless."""
         places_L = torch.arange(ids_BL.shape[1])
         x_BLD = self.norm(self.words(ids_BL) + self.positions.weight[: len(places_L)] + self.segments.weight[0])
         padding_BL = places_L >= lengths_B[:, None]

@@ -25,10 +25,10 @@ Vectors = tuple[NDArray[np.float32], list[NDArray[np.float16]]]  # (U, D), and (
 
 
 class CaptionVectors:
-    """What one encoder has made of texts, whoever asked for them.
+    """The vectors of all texts that one encoder has encoded, for every data set of the store.
 
-    Each part is a file of its own that is named by its content and never changed. Who writes one holds a lock, which the system
-    takes back from a process that dies; so two writers share the work, and a killed one loses no finished part.
+    Each part is a file of its own that is named by its content and never changed. A process that writes one holds a lock, which
+    the system releases if the process dies; so two writers share the work, and a killed one loses no finished part.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,9 +38,9 @@ class CaptionVectors:
         self._known_parts: set[Path] = set()
 
     def fill(self, encoder: CaptionEncoder, texts: Collection[str], log: Callable[[str], None] = lambda line: None) -> int:
-        """Encode those of `texts` that nobody has encoded yet; returns how many this call did.
+        """Encode those of `texts` that have not been encoded yet; returns how many this call did.
 
-        `log` gets a line a part. Raises FlowmodelError when the encoder's weights can't be had, or the folder can't be written.
+        `log` gets a line per part. Raises FlowmodelError when the encoder's weights can't be had, or the folder can't be written.
         """
         new = left = self._missing(texts)
         started, encoded = time.monotonic(), 0
@@ -116,7 +116,7 @@ def vectors_table(texts: list[str], encoded: EncodedText, width: int) -> pa.Tabl
 
 
 def vectors_of(table: pa.Table) -> Vectors:
-    """Of each row of such a table."""
+    """The vectors of each row of such a table."""
     pooled, tokens = (table[name].combine_chunks() for name in ("pooled", "tokens"))
     width = pooled.type.list_size
     # Copies, because Arrow's memory is read-only and torch wants to own what it wraps.

@@ -30,7 +30,7 @@ class Batches:
             self._order_of_copies = EpochOrder(len(self._copies), copies, mixed_seed(config.seed, _COPIES))
 
     def ids(self, step: int) -> list[str]:
-        """Of the icons of step number `step`, counted from 0; of a copy with its color."""
+        """The ids of the icons of step number `step`, counted from 0; that of a recolored copy has its color."""
         ids = [self._icons.ids[number] for number in self._order(step).tolist()]
         if self._copies:
             ids += [self._copies.ids[number] for number in self._order_of_copies(step).tolist()]

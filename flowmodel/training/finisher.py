@@ -58,7 +58,7 @@ def train_finisher(
     initial: dict[str, Tensor] | None = None,
     log: Log = lambda line: None,
 ) -> TrainedFinisher:
-    """Train for `config.steps`; continue from what `folder` holds of the same training, and begin anew over another's.
+    """Train for `config.steps`; continue from what `folder` holds of the same training, and start over if it holds another one.
 
     Every random number is a function of `seed` and step, so that on the CPU an interrupted and continued training ends with the
     same bits.
@@ -150,7 +150,7 @@ class _Run:
                     )
 
     def _step(self, index: int) -> Tensor:
-        """Step number `index`, counted from 0; its loss, on the device, for which nobody waits."""
+        """Step number `index`, counted from 0; returns its loss, on the device, without synchronizing."""
         self.generator.manual_seed(mixed_seed(self.seed, index))
         icons_B = self.order(index)
         drawing_B = torch.randint(len(self.drawn_SN4HW), (len(icons_B),), generator=self.generator)

@@ -51,7 +51,7 @@ class IconSet:
         return x_BCHW.contiguous(memory_format=_memory_format(rgba_N4HW))
 
     def first_captions(self, icons_B: Tensor) -> TextCondition:
-        """Of each icon the caption by the recipe's first template."""
+        """For each icon, the caption by the recipe's first template."""
         return self.text[self.first_caption_N[icons_B]]
 
     def batch(self, icons_B: Tensor, generator: torch.Generator) -> tuple[Tensor, TextCondition]:
@@ -122,7 +122,7 @@ def load_training_set(dataset: IconDataset, data: DataConfig, policy: DevicePoli
 
 
 class EpochOrder:
-    """Which icons a step looks at: every epoch is one random permutation, a function of seed and epoch alone.
+    """Which icons a step trains on: every epoch is one random permutation, a function of seed and epoch alone.
 
     As nothing has to be remembered, a resumed training sees exactly the batches of one that was never interrupted.
     """

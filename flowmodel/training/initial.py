@@ -19,7 +19,7 @@ from flowmodel.recipes.schema import UNetConfig
 
 
 def initial_checkpoint(init: str) -> Checkpoint:
-    """Raises FlowmodelError when the checkpoint is missing or is none."""
+    """Raises FlowmodelError when the checkpoint is missing or not a checkpoint."""
     return pretrained_weights() if init == PRETRAINED else Checkpoint.open(Path(init))
 
 

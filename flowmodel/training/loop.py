@@ -50,7 +50,7 @@ GRID_ICONS = 24
 _ERROR_ICONS = 16  # of trained and of held-out ones: four measurements take 0.7 % of the quickstart's training
 SNAPSHOTS = "ema"
 
-# Of the recipe's section `training`: what changes how a training runs, but not what it computes.
+# Fields of the section `training` that change how a training runs, but not what it computes.
 _BOOKKEEPING = (
     "log_every",
     "sample_every",

@@ -64,7 +64,7 @@ class TrainingObserver:
         """Losses of the averaged weights: loss (the best average's), train_loss, best_loss (so far), and the loss by time."""
 
     def on_prediction_error(self, step: int, errors: dict[Split, ByTime]) -> None:
-        """Of the first average: the error of the predicted picture of trained and of held-out icons, by t."""
+        """The error of the predicted picture with the first average, for trained and for held-out icons, by t."""
 
     def on_grid(self, step: int, grid: Image.Image) -> None:
         """A picture of what the averaged weights draw now."""

@@ -55,7 +55,7 @@ def _profile_product(
 
 
 class EmaSnapshots:
-    """Snapshots of a training's averages, one file a step in `folder`."""
+    """Snapshots of a training's averages, one file per step in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

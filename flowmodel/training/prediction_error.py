@@ -30,7 +30,7 @@ ByTime = dict[float, float]
 
 
 def error_without_network(t: float) -> float:
-    """Of x_t / t, which asks no network: the noise in it, (1 - t) / t, as the noise has a root mean square of 1."""
+    """The error of x_t / t, without a network: the noise in it, (1 - t) / t, as the noise has a root mean square of 1."""
     return (1 - t) / t
 
 

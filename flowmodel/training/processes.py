@@ -85,7 +85,7 @@ class Processes:
         return context
 
     def mean(self, value: Tensor) -> Tensor:
-        """Of all processes' values."""
+        """The mean over the values of all processes."""
         mean: Tensor = self._accelerator.reduce(value, reduction="mean")
         return mean
 

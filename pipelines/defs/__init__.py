@@ -1,1 +1,1 @@
-"""What Dagster loads: one folder a stage with its assets and checks; resources, jobs and schedules beside them."""
+"""What Dagster loads: one folder per stage with its assets and checks; resources, jobs and schedules beside them."""

@@ -19,7 +19,7 @@ def resources() -> dg.Definitions:
             "io_manager": ArtifactIOManager(store=_store),
         },
         loggers={"console": console_logger},
-        # One process a run: with a process a step, each step would import torch and the code location again, which takes
+        # One process per run: with one per step, each step would import torch and the code location again, which takes
         # longer than most of them. A crash costs no more than the unfinished training's last few hundred steps.
         executor=holding_run_lock(dg.in_process_executor),
     )

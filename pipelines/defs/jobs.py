@@ -12,7 +12,7 @@ from pipelines.stale_runs import holding_run_lock
 # Named in the run's configuration, a logger replaces Dagster's own; the event log in the UI keeps everything all the same.
 CONSOLE = {"console": {"config": {"log_level": "INFO"}}}
 
-# One job under two names, by which a list of runs tells who has asked for them: a person, or the schedule.
+# One job under two names, so that the list of runs shows whether a person or the schedule started it.
 _everything = partial(dg.define_asset_job, selection=dg.AssetSelection.all(), config={"loggers": CONSOLE})
 
 quickstart = _everything(

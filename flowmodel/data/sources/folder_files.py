@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from flowmodel.images.decode import ENDINGS, MAX_BYTES
 
-# Of one icon in several formats the first is taken: drawings before pictures without loss before others.
+# If an icon is there in several formats, the first of these is taken: drawings before pictures without loss before others.
 FORMATS = tuple(ending for ending in (".svg", ".svgz", ".png", ".webp", ".avif") if ending in ENDINGS)
 _SUGGESTED = 2000  # names that are compared for a suggestion; more would take minutes
 
@@ -119,7 +119,7 @@ class FolderFiles:
 
 
 def best_format(files: list[str]) -> str:
-    """Of the same icon in several formats."""
+    """The preferred file of the same icon in several formats."""
     order: dict[str, int] = {ending: place for place, ending in enumerate(FORMATS)}
     return min(files, key=lambda file: (order.get(PurePosixPath(file).suffix.lower(), len(order)), file))
 

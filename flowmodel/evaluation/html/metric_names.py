@@ -1,4 +1,4 @@
-"""What the metrics are called, which way is better and what they mean, for people. One that is not listed shows by its key."""
+"""Labels and meanings of the metrics, and whether higher or lower is better. A metric that is not listed is shown by its key."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ NOTHING = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"  # as wide as a plus
 
 ROWS = {
-    "real": ("Real", "real icons; where the real picture itself would be perfect, and is no yardstick, at half its resolution"),
-    "noise": ("Noise", "noise: what a model scores that has learned nothing"),
-    "copies": ("Copies", "the training icon whose caption is nearest: what memorizing alone would score"),
-    "other_vendor": ("Other vendor", "another vendor's drawing of the same thing: what a person's redraw scores"),
+    "real": ("Real", "real icons; for retrieval and silhouettes, where these would be perfect, at half their resolution"),
+    "noise": ("Noise", "noise: the score of a model that has learned nothing"),
+    "copies": ("Copies", "the training icon with the nearest caption: the score of pure memorization"),
+    "other_vendor": ("Other vendor", "another vendor's icon of the same thing: the score of a human redraw"),
 }
 
 
@@ -31,7 +31,7 @@ class Metric:
         return percent(value) if self.is_share else number(value)
 
 
-# Good is what real icons of the same style have, and what worse ones do depends on what is wrong with them.
+# The target is the value of real icons of the same style; bad samples can lie on either side of it.
 TEXTURE = (
     Metric(
         "flat_share",
@@ -45,14 +45,14 @@ TEXTURE = (
         "Variation inside",
         "neither",
         False,
-        "mean change from pixel to pixel inside, edges left out; higher where it is rough or blurred",
+        "mean difference between neighboring inner pixels, without edges; higher where it is rough or blurred",
     ),
     Metric(
         "edge_sharpness",
         "Edge sharpness",
         "neither",
         False,
-        "mean change at the sharpest 5% of the pixels; lower where it is blurred, higher where it is noisy",
+        "mean difference at the sharpest 5% of the pixels; lower where it is blurred, higher where it is noisy",
     ),
     Metric(
         "half_transparent",
@@ -78,20 +78,26 @@ TEXTURE = (
 )
 
 _METRICS = (
-    Metric("kid", "KID", "lower", False, "distance between the drawn and the real set, unbiased at any size; 0 is none"),
+    Metric("kid", "KID", "lower", False, "distance between the drawn and the real set, unbiased at any size; 0 for equal sets"),
     Metric("fd", "FD", "lower", False, "Fréchet distance between the two sets; grows as sets get smaller"),
-    Metric("fd_infinity", "FD, extrapolated", "lower", False, "Fréchet distance as it would be for endlessly many pictures"),
-    Metric("precision", "Precision", "higher", True, "share of drawings that lie where real icons lie"),
-    Metric("recall", "Recall", "higher", True, "share of real icons that lie where drawings lie"),
-    Metric("density", "Density", "higher", False, "how many real neighborhoods a drawing lies in; real icons have about 1"),
-    Metric("coverage", "Coverage", "higher", True, "share of real icons that have a drawing as near neighbor"),
-    Metric("vendi", "Vendi score", "higher", False, "how many clearly different pictures there are in effect"),
+    Metric("fd_infinity", "FD, extrapolated", "lower", False, "Fréchet distance extrapolated to infinitely many pictures"),
+    Metric("precision", "Precision", "higher", True, "share of samples within the range of real icons"),
+    Metric("recall", "Recall", "higher", True, "share of real icons within the range of the samples"),
+    Metric(
+        "density",
+        "Density",
+        "higher",
+        False,
+        "real neighborhoods that a sample lies in; real icons have about 1",
+    ),
+    Metric("coverage", "Coverage", "higher", True, "share of real icons with a sample in their neighborhood"),
+    Metric("vendi", "Vendi score", "higher", False, "effective number of distinct pictures"),
     Metric(
         "retrieval_top1_split",
-        "Recognized among those drawn",
+        "Recognized within the split",
         "higher",
         True,
-        "the right real icon is the nearest of those drawn",
+        "the right real icon is the nearest of its split",
     ),
     Metric(
         "retrieval_top1_source",
@@ -118,10 +124,8 @@ _METRICS = (
         True,
         "a probe trained on real icons ranks the right caption among its first five",
     ),
-    Metric("clip_similarity", "CLIP similarity", "higher", False, "cosine of drawing and caption by an open_clip model"),
-    Metric(
-        "alpha_iou", "Silhouette overlap", "higher", True, "overlap (IoU) of the drawing's opaque pixels with the real icon's"
-    ),
+    Metric("clip_similarity", "CLIP similarity", "higher", False, "cosine of sample and caption by an open_clip model"),
+    Metric("alpha_iou", "Silhouette overlap", "higher", True, "overlap (IoU) of the sample's opaque pixels with the real icon's"),
     Metric("alpha_error", "Transparency error", "lower", True, "mean absolute difference of transparency from the real icon's"),
     *TEXTURE,
     Metric(
@@ -129,20 +133,20 @@ _METRICS = (
         "Near copies",
         "lower",
         True,
-        "drawings nearer to one training icon than new real icons ever are",
+        "samples nearer to one training icon than new real icons ever are",
     ),
     Metric(
-        "copy_rate", "Copies", "lower", True, "drawings three times nearer to one training icon than to any other, by features"
+        "copy_rate", "Copies", "lower", True, "samples three times nearer to one training icon than to any other, by features"
     ),
     Metric("copy_rate_pixels", "Copies, by pixels", "lower", True, "the same, with distances between pixels"),
     Metric(
         "neighbor_ratio",
-        "Nearest by second nearest",
+        "Nearest / second nearest",
         "neither",
         False,
         "mean distance to the nearest training icon over that to the second nearest, by features; 0 where all are copies",
     ),
-    Metric("neighbor_ratio_pixels", "Nearest by second, by pixels", "neither", False, "the same, with distances between pixels"),
+    Metric("neighbor_ratio_pixels", "The same, by pixels", "neither", False, "the same, with distances between pixels"),
     Metric(
         "authentic_rate",
         "Authentic",
@@ -150,8 +154,8 @@ _METRICS = (
         True,
         "share of samples farther from their nearest training icon than that icon is from its own nearest one (AuthPct / 100)",
     ),
-    Metric("loss", "Loss", "lower", False, "of the training, on the same noise and times for every split"),
-    Metric("loss_gap", "Loss gap", "lower", False, "by how much the loss is higher than on trained icons; 0 says: none by heart"),
+    Metric("loss", "Loss", "lower", False, "training loss, on the same noise and times for every split"),
+    Metric("loss_gap", "Loss gap", "lower", False, "how much higher the loss is than on trained icons; 0: nothing is memorized"),
 )
 
 METRICS = {metric.key: metric for metric in _METRICS}

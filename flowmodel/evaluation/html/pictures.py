@@ -22,7 +22,7 @@ from flowmodel.recipes.split import Split
 
 @dataclass(frozen=True)
 class Picture:
-    """`uri` is what an `img` shows, `alt` what it is, for those who can't see it."""
+    """`uri` is the source of an `img`, `alt` its alternative text."""
 
     uri: str
     alt: str
@@ -39,7 +39,7 @@ class Tile:
 
 
 class Tiles:
-    """Of the samples of the first seed; `features` are theirs, `train_rows` the icons that the model was trained on. A ratio
+    """Pictures of the first seed's samples; `features` are theirs, `train_rows` the icons that the model was trained on. A ratio
     below `near` is said to be that of a near copy.
     """
 

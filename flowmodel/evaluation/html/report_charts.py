@@ -20,7 +20,7 @@ def nfe_charts(report: EvaluationReport) -> list[Chart]:
     rows = report.sweeps.nfe
     x = [row.network_evaluations for row in rows]
     own = next((row.network_evaluations for row in rows if row.is_own), None)
-    label = "network evaluations a picture"
+    label = "network evaluations per picture"
     distances = Line("all", "all icons", x, [100 * row.distance for row in rows])
     charts = [
         LineChart(

@@ -98,7 +98,7 @@ class TextureRow:
 
 
 def texture_rows(report: EvaluationReport) -> list[TextureRow]:
-    """Of every split; empty where no texture was measured."""
+    """The texture scores of every split; empty where no texture was measured."""
     rows = []
     for named in TEXTURE:
         both = [(own.get(named.key), report.baselines.real[split].get(named.key)) for split, own in report.metrics.items()]

@@ -11,7 +11,7 @@ from flowmodel.training.prediction_error import error_without_network
 
 # Where words change, as a share of what real icons reach.
 _NEARLY_ALL, _MOST, _SOME = 0.9, 0.5, 0.1
-# Copies beyond what real icons that nobody trained on have: from here it is no chance, and here it is the rule.
+# Excess of copies over held-out real icons: above the first it is more than chance, above the second it is typical.
 _MORE_THAN_CHANCE, _THE_RULE = 0.05, 0.5
 _LOSS_GAP = 1.1
 _MOST_OF_THE_NOISE = 0.8
@@ -27,7 +27,7 @@ class Statement:
 
 
 def quality(report: EvaluationReport) -> Statement:
-    """How good is it, for what it knows and for what it doesn't?"""
+    """How good are its samples of trained icons and of unseen concepts?"""
     sentences = [_drawn(report)]
     parts = {}
     for split, words in ((Split.TRAIN, "icons it was trained on"), (Split.UNSEEN_CONCEPT, "concepts it has never seen")):
@@ -37,8 +37,8 @@ def quality(report: EvaluationReport) -> Statement:
         real, noise = (row[split].retrieval_top1_all or 0.0 for row in (report.baselines.real, report.baselines.noise))
         parts[split] = own / real if real else 0.0
         sentences.append(
-            f"Of {words}, {percent(own)} are recognized: of all {report.settings.real_icons:,} real icons the right one is the "
-            f"nearest to the drawing. The real icons at half their resolution reach {percent(real)}, noise {percent(noise)}."
+            f"For {words}, {percent(own)} of the samples are recognized: of all {report.settings.real_icons:,} real icons the "
+            f"right one is the nearest. Real icons at half their resolution reach {percent(real)}, noise {percent(noise)}."
         )
     sentences.append(_distance(report))
     verdict = _verdict(parts.get(Split.TRAIN, 0.0), parts.get(Split.UNSEEN_CONCEPT))
@@ -50,12 +50,12 @@ def _drawn(report: EvaluationReport) -> str:
     icons, seeds = sum(scores.count for scores in report.metrics.values()), len(settings.seeds)
     before = settings.initial_icons
     times = {1: "once", 2: "twice"}.get(seeds, f"{seeds} times")
-    each = " each from other noise," if seeds > 1 else ""
-    beyond = f", from weights that {before:,} others had trained" if before else ""
+    each = " each time from different noise," if seeds > 1 else ""
+    beyond = f", from weights trained on {before:,} others" if before else ""
     return (
-        f"The recipe {settings.recipe} made a model of {settings.parameters / 1e6:.2f} million parameters, trained for "
+        f"The recipe {settings.recipe} gave a model with {settings.parameters / 1e6:.2f} million parameters, trained for "
         f"{settings.training_steps:,} steps on {settings.training_icons - before:,} icons{beyond}. Here it drew {icons:,} "
-        f"icons by their names, {times},{each} with {settings.network_evaluations} network evaluations a picture."
+        f"icons by name, {times},{each} with {settings.network_evaluations} network evaluations per picture."
     )
 
 
@@ -64,9 +64,9 @@ def _distance(report: EvaluationReport) -> str:
     if own.kid is None or own.kid_low is None or own.kid_high is None or real.kid is None or noise.kid is None:
         return ""
     return (
-        f"The distance of its drawings of trained icons from the real ones (KID; 0 is none) is {number(own.kid)}, with a "
-        f"95% interval from {number(own.kid_low)} to {number(own.kid_high)}. One half of the real icons has "
-        f"{number(real.kid)} from the other, noise has {number(noise.kid)}."
+        f"The distance between its samples of trained icons and the real ones (KID, lower is better) is {number(own.kid)}, with "
+        f"a 95% interval from {number(own.kid_low)} to {number(own.kid_high)}. Between two halves of the real icons it is "
+        f"{number(real.kid)}, for noise {number(noise.kid)}."
     )
 
 
@@ -79,7 +79,7 @@ def _verdict(trained: float, unseen: float | None) -> str:
         "It does not yet draw the icons it was trained on",
     )
     if unseen is None:
-        return f"{known}; no held-out concept was there to try."
+        return f"{known}; there was no held-out concept to try."
     new = _in_words(
         unseen,
         "draws concepts it has never seen as recognizably as real ones",
@@ -99,17 +99,17 @@ def texture(report: EvaluationReport) -> Statement:
     """Is it clean, and does the network still help near the end?"""
     own, real = report.metrics[Split.TRAIN], report.baselines.real[Split.TRAIN]
     if own.flat_share is None or not real.flat_share:
-        return Statement("Too little of its drawings is opaque to say how clean they are.", _late_error(report))
+        return Statement("Too few opaque pixels to say how clean its samples are.", _late_error(report))
     verdict = _in_words(
         own.flat_share / real.flat_share,
-        "Its drawings are as clean inside as real icons.",
-        "Its drawings are rougher inside than real icons.",
-        "Its drawings are much rougher inside than real icons.",
-        "Hardly any of the inside of its drawings is flat: they look like watercolors.",
+        "Its samples are as clean inside as real icons.",
+        "Its samples are rougher inside than real icons.",
+        "Its samples are much rougher inside than real icons.",
+        "Hardly any area of its samples is flat: they look like watercolors.",
     )
     inside = (
-        f"Of the inside of its drawings of trained icons {percent(own.flat_share)} is flat, of the same real icons "
-        f"{percent(real.flat_share)}."
+        f"{percent(own.flat_share)} of the inner area of its samples of trained icons is flat, compared with "
+        f"{percent(real.flat_share)} of the same real icons."
     )
     return Statement(verdict, (inside, *_late_error(report)))
 
@@ -119,56 +119,54 @@ def _late_error(report: EvaluationReport) -> tuple[str, ...]:
     if own is None:
         return ()
     without = error_without_network(_LATE)
-    says = (
-        "the network still takes noise away there" if own < _MOST_OF_THE_NOISE * without else "the network is of little use there"
-    )
+    says = "the network still removes noise there" if own < _MOST_OF_THE_NOISE * without else "the network helps little there"
     return (
-        f"Near the end, at t = {_LATE:g}, the picture that it predicts is off by {number(own)}, and the noisy one as it is by "
+        f"Near the end, at t = {_LATE:g}, the error of the predicted picture is {number(own)}, that of the noisy picture itself "
         f"{number(without)}: {says}.",
     )
 
 
 def memorization(report: EvaluationReport, recipe: Recipe) -> Statement:
-    """Does it memorize, and does its recipe mind?"""
+    """Does it memorize, and does its recipe allow that?"""
     rule = _copy_rule(report, recipe)
     trained, real = report.metrics[Split.TRAIN], report.baselines.real
     key = next((key for key in ("near_copy_rate", "copy_rate") if trained.get(key) is not None), None)
     share = trained.get(key) if key else None
     if key is None or share is None:
-        return Statement("Whether it memorizes was not measured: it has hardly any training icons.", (rule,))
+        return Statement("Memorization was not measured: there are too few training icons.", (rule,))
     chance = real[Split.TRAIN].get(key) or 0.0
     if share - chance >= _THE_RULE:
-        verdict = "It memorizes: most of its drawings of trained icons are near copies."
+        verdict = "It memorizes: most of its samples of trained icons are near copies."
     elif share - chance >= _MORE_THAN_CHANCE:
-        verdict = "It memorizes in part: more of its drawings are near copies than chance explains."
+        verdict = "It memorizes in part: more of its samples are near copies than expected by chance."
     else:
-        verdict = "By this test its drawings are no copies."
+        verdict = "By this test its samples are not copies."
     sentences = [
-        _TESTS[key] + f" {percent(share)} of its drawings of trained icons do; of new real icons {percent(chance)} would."
+        _TESTS[key] + f" So do {percent(share)} of its samples of trained icons and {percent(chance)} of new real icons."
     ]
     if trained.copy_rate is not None and key != "copy_rate":
         sentences.append(
-            "By the strict test of the literature, three times nearer to one than to any other, "
+            "By the stricter test of the literature, three times nearer to one training icon than to any other, "
             f"{percent(trained.copy_rate)} are copies."
         )
     if (unseen := report.score(Split.UNSEEN_CONCEPT, key)) is not None:
         by_chance = real[Split.UNSEEN_CONCEPT].get(key) or 0.0
         more = unseen - by_chance >= _MORE_THAN_CHANCE
         sentences.append(
-            f"Asked for concepts it has never seen, it comes so near to some training icon in {percent(unseen)} of the cases"
+            f"For concepts it has never seen, {percent(unseen)} of its samples are as close to a training icon"
             + (
-                ": it falls back on what it knows."
+                ": it falls back on icons that it knows."
                 if more
-                else f", and new real icons in {percent(by_chance)}: no more than chance."
+                else f", and {percent(by_chance)} of new real icons: no more than chance."
             )
         )
     return Statement(verdict, tuple(s for s in (*sentences, _loss_gap(report), rule) if s))
 
 
 _TESTS = {
-    "near_copy_rate": "A drawing counts as a near copy if it is nearer to one training icon, measured by the second nearest, "
-    "than all but 5% of the real icons that nothing was trained on.",
-    "copy_rate": "A drawing counts as a copy if it is three times nearer to one training icon than to any other.",
+    "near_copy_rate": "A sample counts as a near copy if its distance to the nearest training icon, divided by that to the "
+    "second nearest, is smaller than for 95% of held-out real icons.",
+    "copy_rate": "A sample counts as a copy if it is three times nearer to one training icon than to any other.",
 }
 
 
@@ -180,30 +178,28 @@ def _loss_gap(report: EvaluationReport) -> str:
     beside = f"{number(held_out)} on validation icons and {number(trained)} on trained ones"
     if ratio <= _LOSS_GAP:
         return f"Its loss is {beside}: about the same."
-    return f"Its loss is {beside}, {ratio:.1f} times as much: it knows the icons that it was trained on."
+    return f"Its loss is {beside}, {ratio:.1f} times as much: it has memorized part of the icons it was trained on."
 
 
 def _copy_rule(report: EvaluationReport, recipe: Recipe) -> str:
     rules = (rule for rule in recipe.evaluation.gate.rules if rule.split == Split.UNSEEN_CONCEPT)
     rule = next((rule for rule in rules if rule.metric in ("near_copy_rate", "copy_rate", "copy_rate_pixels")), None)
     if rule is None:
-        return f"The recipe {recipe.name} has no rule against copies: no model of it is refused for them."
+        return f"The recipe {recipe.name} has no rule against copies, so no model is refused for them."
     if rule.waived:
-        return (
-            f"The recipe {recipe.name} waives the rule against copies, because {rule.waived}. No model of it is refused for them."
-        )
-    judged = recipe_rule(report, rule)
+        return f"The recipe {recipe.name} waives the rule against copies, because {rule.waived}, so no model is refused for them."
+    result = recipe_rule(report, rule)
     allowed = f"The recipe allows copies in {percent(rule.limit or 0.0)} of the unseen captions"
-    if judged.value is None:
-        return f"{allowed}; there was none to measure it on."
-    return f"{allowed}; the model {'keeps' if judged.kept else 'breaks'} that rule."
+    if result.value is None:
+        return f"{allowed}; there were none to measure it on."
+    return f"{allowed}; the model {'passes' if result.kept else 'breaks'} that rule."
 
 
 def other_data(report: EvaluationReport, trained_on: str) -> str:
-    """A warning where the icons are not those that the model was trained beside; else empty."""
+    """A warning if the data set is not the one that the model was trained on; else empty."""
     if report.settings.dataset_digest == trained_on:
         return ""
     return (
-        "The prepared data have changed since this model was trained. Icons that count as held out here may have been trained "
-        "on then, so the scores of held-out captions may flatter it."
+        "The prepared data have changed since this model was trained. Icons that are held out now may have been "
+        "trained on then, so that the scores of held-out captions may be too good."
     )

@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 Matrix = NDArray[np.floating]
 
 COPY_THRESHOLD = 1 / 3
-FLAG_RATE = 0.05  # of real pictures that nobody trained on, flagged all the same
+FLAG_RATE = 0.05  # share of held-out real pictures that are flagged
 _ENOUGH = 40  # pictures that a threshold can be calibrated on: one of them is half of FLAG_RATE
 
 
@@ -26,7 +26,7 @@ class Neighbors:
 
     @property
     def ratio_N(self) -> NDArray[np.float64]:
-        """Nearest by second nearest distance, in [0, 1]. 0 says: equal to one training picture and to no other."""
+        """Nearest distance divided by second nearest, in [0, 1]. 0: equal to exactly one training picture."""
         return np.divide(self.nearest_N, self.second_N, out=np.ones_like(self.nearest_N), where=self.second_N > 0)
 
 
@@ -77,7 +77,7 @@ class NearThreshold:
 
 
 def calibrate(in_features: Neighbors, in_pixels: Neighbors, rate: float = FLAG_RATE) -> NearThreshold | None:
-    """The threshold that flags at most `rate` of the real pictures whose neighbors these are, and which nobody trained on; each
+    """The threshold that flags at most `rate` of the real pictures whose neighbors these are, which were not trained on; each
     of its halves at most half of that. None where the pictures are too few to say.
 
     Unlike the fixed third of :func:`is_copy` it depends on the pictures: on how much alike training icons are.

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FLAT = 0.04  # a lower difference is none that the eye sees
+FLAT = 0.04  # differences below this are invisible
 _EDGE = 0.3  # a higher one belongs to an edge
 _EDGE_SHARE = 0.05  # of the pixels, those with the largest differences
 _OPAQUE = 0.98  # a higher alpha counts as opaque, and one below the rest of 1 as transparent

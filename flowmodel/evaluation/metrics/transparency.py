@@ -11,7 +11,7 @@ _OPAQUE = 127.5  # half of 255: what is more opaque than that belongs to the sil
 
 
 def alpha_iou(fake_N4HW: Tensor, real_N4HW: Tensor) -> NDArray[np.float64]:
-    """For each pair the intersection of the silhouettes by their union; 1 where both are empty. Higher is better."""
+    """For each pair the intersection over union of the silhouettes; 1 where both are empty. Higher is better."""
     fake_NHW, real_NHW = fake_N4HW[:, 3] > _OPAQUE, real_N4HW[:, 3] > _OPAQUE
     both_N = (fake_NHW & real_NHW).sum(dim=(1, 2)).double()
     either_N = (fake_NHW | real_NHW).sum(dim=(1, 2)).double()

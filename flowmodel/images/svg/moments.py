@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from flowmodel.images.svg.effects import Effect
 from flowmodel.images.svg.parse import Element
 
-# Of an endless animation, so many moments of the shortest and of the longest turn are looked at.
+# How many moments of the shortest and of the longest cycle of an endless animation are tried.
 _LOOKS = 4
 _LONGEST = 30.0
 _VISIBLE = ("opacity", "fill-opacity", "stroke-opacity")

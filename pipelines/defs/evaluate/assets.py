@@ -17,7 +17,7 @@ from pipelines.resources import RecipeResource, StoreResource
 def caption_probe(
     context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, icon_dataset: IconDataset
 ) -> dg.MaterializeResult[Artifact]:
-    """Tells whether a picture shows its caption: trained contrastively on real icons alone, once a data set."""
+    """Tells whether a picture shows its caption: trained contrastively on real icons alone, once per data set."""
     from flowmodel.evaluation.caption_probe import caption_probe_of
 
     started = time.perf_counter()
@@ -31,7 +31,7 @@ def _out(description: str, kinds: set[str]) -> dg.AssetOut:
     return dg.AssetOut(group_name="evaluate", description=description, kinds=kinds, automation_condition=on_changed_data)
 
 
-# One step for both: the samples are drawn once. Both come before the gate, as somebody who wonders why a model was refused wants
+# One step for both: the samples are drawn once. Both come before the gate, so that one can see why a model was refused
 # to see what it drew.
 @dg.multi_asset(
     outs={

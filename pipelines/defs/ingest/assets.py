@@ -14,7 +14,7 @@ from pipelines.sources import icon_sources, icons_key, source_context
 
 
 class ReadAgain(dg.Config):
-    """Of one run: `again` reads a source also where it looks unchanged."""
+    """Configuration of one run: `again` reads a source even if it looks unchanged."""
 
     again: bool = False
 

@@ -99,7 +99,7 @@ def finisher(
 
 
 def _origin(context: dg.AssetExecutionContext) -> dict[str, str]:
-    """What an MLflow run says about who began it."""
+    """Tags of an MLflow run about what started it."""
     from flowmodel.registry.origin import ENTRY_POINT
 
     return {

@@ -39,8 +39,8 @@ def test_a_model_that_knows_only_its_icons_is_said_to(report):
     assert said.verdict.startswith("It redraws the icons it was trained on nearly as recognizably as the real ones, but")
     assert said.verdict.endswith("does not draw concepts it has never seen.")
     text = " ".join(said.sentences)
-    assert "Of icons it was trained on, 95% are recognized" in text and "of all 1,900 real icons" in text
-    assert "1.45 million parameters" in text and "3 times" in text and "with a 95% interval from 0.0100 to 0.0300" in text
+    assert "95% of the samples are recognized" in text and "of all 1,900 real icons" in text
+    assert "1.45 million parameters" in text and "3 times" in text and "a 95% interval from 0.0100 to 0.0300" in text
 
 
 @pytest.mark.parametrize(
@@ -60,15 +60,15 @@ def test_verdicts_follow_the_numbers(report, trained, unseen, words):
 def test_without_held_out_icons_nothing_is_claimed_of_them(report):
     sections = ("metrics", "baselines.real", "baselines.noise")
     report = changed(report, {f"{section}.unseen_concept": None for section in sections})
-    assert quality(report).verdict.endswith("no held-out concept was there to try.")
+    assert quality(report).verdict.endswith("no held-out concept to try.")
 
 
 def test_memorizing_is_said_with_its_numbers_and_the_waiver_with_its_reason(report):
     said = memorization(report, load_recipe("quickstart"))
-    assert said.verdict == "It memorizes: most of its drawings of trained icons are near copies."
+    assert said.verdict.startswith("It memorizes: most")
     text = " ".join(said.sentences)
-    assert "90% of its drawings of trained icons do; of new real icons 3.0% would" in text
-    assert "70% are copies" in text and "it falls back on what it knows" in text
+    assert "90% of its samples of trained icons" in text and "3.0% of new real icons" in text
+    assert "70% are copies" in text and "it falls back on icons that it knows" in text
     assert "Its loss is 0.400 on validation icons and 0.100 on trained ones, 4.0 times as much" in text
     assert "waives the rule against copies" in text and "because this recipe is meant to memorize its 200 icons" in text
 
@@ -80,32 +80,32 @@ def test_a_model_without_copies_is_not_accused_and_a_rule_is_judged(report):
     strict = load_recipe("quickstart", ["evaluation.gate.rules=[{metric: near_copy_rate, split: unseen_concept, max: 0.05}]"])
     said = memorization(report, strict)
     text = " ".join(said.sentences)
-    assert said.verdict == "By this test its drawings are no copies." and "no more than chance" in text
-    assert "about the same" in text and "the model keeps that rule" in text
+    assert "not copies" in said.verdict and "no more than chance" in text
+    assert "about the same" in text and "the model passes that rule" in text
     worse = changed(report, {"metrics.unseen_concept.near_copy_rate": 0.06})
     assert "the model breaks that rule" in " ".join(memorization(worse, strict).sentences)
 
 
 def test_other_data_are_warned_of(report):
     assert other_data(report, "d" * 64) == ""
-    assert "may flatter it" in other_data(report, "e" * 64)
+    assert "may be too good" in other_data(report, "e" * 64)
 
 
 def test_icons_of_the_initial_weights_are_told_apart(report):
     icons = report.settings.training_icons
     said = " ".join(quality(changed(report, {"settings.initial_icons": icons - 1})).sentences)
-    assert f"on 1 icons, from weights that {icons - 1:,} others had trained" in said
+    assert f"on 1 icons, from weights trained on {icons - 1:,} others" in said
 
 
 @pytest.mark.parametrize(
     ("flat", "words"), [(0.05, "watercolors"), (0.2, "much rougher"), (0.4, "rougher inside"), (0.6, "as clean inside")]
 )
-def test_flat_insides_are_judged_by_those_of_the_real_icons(report, flat, words):
+def test_flat_areas_are_compared_with_those_of_the_real_icons(report, flat, words):
     said = texture(changed(report, {"metrics.train.flat_share": flat, "baselines.real.train.flat_share": 0.6}))
-    assert words in said.verdict and "of the same real icons 60%" in said.sentences[0] and len(said.sentences) == 1
+    assert words in said.verdict and "60% of the same real icons" in said.sentences[0] and len(said.sentences) == 1
 
 
-@pytest.mark.parametrize(("late", "words"), [(0.02, "still takes noise away"), (0.054, "of little use")])
+@pytest.mark.parametrize(("late", "words"), [(0.02, "still removes noise"), (0.054, "helps little")])
 def test_the_error_near_the_end_is_told_beside_that_of_the_noisy_picture(report, late, words):
     measured = {"metrics.train.flat_share": 0.5, "baselines.real.train.flat_share": 0.6}
     said = texture(changed(report, measured | {"prediction_error": {"train": {"0.1": 0.2, "0.95": late}}}))
@@ -113,4 +113,4 @@ def test_the_error_near_the_end_is_told_beside_that_of_the_noisy_picture(report,
 
 
 def test_without_an_opaque_inside_nothing_is_said_of_it(report):
-    assert "Too little of its drawings is opaque" in texture(report).verdict
+    assert "Too few opaque pixels" in texture(report).verdict
