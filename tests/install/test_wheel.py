@@ -44,7 +44,7 @@ assert "torch" not in sys.modules
 for name in flowmodel.__all__: getattr(flowmodel, name)
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.ingest import observe_source
-from flowmodel.data.sources.loading import load_sources, sources_file
+from flowmodel.data.sources.source_list import load_sources, sources_file
 [noto] = load_sources(sources_file())
 print(observe_source(noto, SourceContext(sources_file().parent, None, print)).version)
 print(*(flowmodel.load_recipe(name).name for name in ("quickstart", "finetune", "laptop")))
