@@ -58,6 +58,7 @@ _OF_ALL = (
     "objective.gradient_weight=0",
     "objective.uniform_tail=0",
     "data.recolored=0",
+    "training.augmentation={probability: 0}",
 )
 IDEAS: dict[str, tuple[str, ...]] = {
     BASE: (),
@@ -68,6 +69,8 @@ IDEAS: dict[str, tuple[str, ...]] = {
     "gradients 0.2, uniform tail 0.4": ("objective.gradient_weight=0.2", "objective.uniform_tail=0.4"),
     "time mean 0": ("objective.logit_mean=0",),
     "min_noise 0.02": ("objective.min_noise=0.02",),
+    "recolored 0.12": ("data.recolored=0.12",),
+    "augmentation 0.12": ("training.augmentation={probability: 0.12}",),
     "sampling later": ("sampling.time_shift=0.5",),
     "finisher": ("finisher={channels: 48, blocks: 5, batch_size: 8, drawings: 1}",),
 }
