@@ -153,14 +153,15 @@ class _Element:
         if attribute is not None and (name in _PRESENTATION or name in GEOMETRY):
             yield parse_values(attribute), (False, 0)
 
-    def _winner(self, name: str, context: Inherited) -> tuple[str | None, str]:
-        """The value to use, and why one that browsers draw could not be."""
-        lost, wide, source = "", None, None
+    def _winner(self, name: str, context: Inherited) -> tuple[str | None, Unsupported | None]:
+        """The value to use, and the first that browsers draw and that could not be."""
+        lost: Unsupported | None = None
+        wide, source = None, None
         for nodes, weight in self._candidates(name):
             try:
                 value = resolve_value(name, nodes, context)
             except Unsupported as error:
-                lost = lost or str(error)
+                lost = lost or error
                 continue
             if value is None:
                 continue
@@ -173,11 +174,11 @@ class _Element:
             return value, lost
         return wide, lost
 
-    def _lose(self, name: str, why: str) -> None:
+    def _lose(self, name: str, lost: Unsupported) -> None:
         if name in PAINTS | COLORS:
-            self._result.lost.append(f"{name} is {why}")
+            self._result.lost.append(f"{name} is {lost}")
         else:
-            self._result.notes.add(f"not drawn: {name} as {why.partition(': ')[2].partition('(')[0] or why.partition('(')[0]}()")
+            self._result.notes.add(f"not drawn: {name} as {lost.what.partition('(')[0]}()")
 
     def _apply_transforms(self) -> None:
         own = [name for name in _TRANSFORMS if name in self._by_name]

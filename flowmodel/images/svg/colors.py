@@ -16,7 +16,11 @@ _PERCENT = 100.0
 
 
 class Unsupported(ValueError):
-    """A value that browsers draw, or may, and that can't be resolved here."""
+    """A value that browsers draw, or may, and that can't be resolved here: `what` it is, and why not."""
+
+    def __init__(self, what: str, why: str = "which is not known here") -> None:
+        super().__init__(f"{what}, {why}")
+        self.what = what
 
 
 def srgb(nodes: list[Node], current: str = "#000000", dark: bool = False) -> str | None:

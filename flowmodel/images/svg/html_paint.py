@@ -34,7 +34,7 @@ def draw_html(root: Element) -> list[str]:
         for shape in shapes or ():
             element.addprevious(shape)
         if shapes is None and not replaced:
-            lost.append("HTML")
+            lost.append("HTML in it is not drawn")
         parent.remove(element)
     return lost
 

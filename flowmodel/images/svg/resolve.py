@@ -110,7 +110,7 @@ def _resolve_embedded(root: Element, nesting: int) -> tuple[list[str], list[str]
         if content.startswith(_DRAWN) or content[8:12] == b"WEBP":
             continue
         if content.startswith(_KNOWN) or content[4:8] == b"ftyp":
-            lost.append("a picture in it, which is no PNG, JPEG, GIF, WebP or SVG")
+            lost.append("a picture in it is no PNG, JPEG, GIF, WebP or SVG")
         elif b"<" not in content[:100]:
             notes.append("a picture in it can't be read")
         elif nesting >= _MAX_NESTING:

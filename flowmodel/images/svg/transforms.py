@@ -53,7 +53,7 @@ def _single(node: Node) -> _Value:
 
 def _function(name: str, values: list[_Value]) -> str | None:
     if not values or any(unit == "?" for _, unit in values):
-        raise Unsupported(f"transform: {name}()")
+        raise Unsupported(f"{name}()")
     if name in ("rotate", "skewx", "skewy", "rotatez", "skew"):
         angles = [value * _DEGREES.get(unit, math.nan) for value, unit in values]
         if name == "rotate" and len(values) == 3:  # SVG's own form
@@ -63,7 +63,7 @@ def _function(name: str, values: list[_Value]) -> str | None:
         return f"{ {'rotatez': 'rotate', 'skewx': 'skewX', 'skewy': 'skewY'}.get(name, name) }({angles[0]:.10g})"
     if name in ("translate", "translatex", "translatey", "translate3d"):
         if any(unit not in _PIXELS for value, unit in values if value):
-            raise Unsupported("transform: translate() with a percentage")
+            raise Unsupported("translate()", "with a percentage of a box that is not known")
         lengths = [value * _PIXELS.get(unit, 1.0) for value, unit in values]
         x, y = (0.0, lengths[0]) if name == "translatey" else (lengths[0], lengths[1] if len(lengths) > 1 else 0.0)
         return f"translate({x:.10g} {0.0 if name == 'translatex' else y:.10g})"
@@ -75,4 +75,4 @@ def _function(name: str, values: list[_Value]) -> str | None:
         return f"scale({factors[0]:.10g} {other:.10g})"
     if name == "matrix" and len(values) == 6:
         return f"matrix({' '.join(f'{value:.10g}' for value, _ in values)})"
-    raise Unsupported(f"transform: {name}()")
+    raise Unsupported(f"{name}()")

@@ -78,12 +78,12 @@ def resolve_value(name: str, nodes: list[Node], context: Inherited) -> str | Non
         if name == "stroke-width" and text == "auto":
             return None
         if any(node.type == "function" for node in solid):
-            raise Unsupported(f"{name}: {solid[0].serialize()[:40]}")
+            raise Unsupported(solid[0].serialize()[:40])
         return text if _NUMBER.match(text) else None
     if name in GEOMETRY:
         return _geometry(name, solid, text)
     if name in ("clip-path", "mask", "mask-image") and any(node.type == "function" for node in solid):
-        raise Unsupported(f"{name}: {solid[0].serialize()[:40]}")
+        raise Unsupported(solid[0].serialize()[:40])
     return text
 
 
@@ -127,7 +127,7 @@ def _geometry(name: str, solid: list[Node], text: str) -> str | None:
             return next((str(node.value) for node in solid[0].arguments if node.type == "string"), None)
         return "" if _is(solid, "none") else None
     if any(node.type == "function" for node in solid):
-        raise Unsupported(f"{name}: {text[:40]}")
+        raise Unsupported(text[:40])
     return text if _NUMBER.match(text) else None
 
 
@@ -139,7 +139,7 @@ def substitute(nodes: list[Node], custom: Mapping[str, list[Node]], depth: int =
             out.append(node)
             continue
         if depth > 30:
-            raise Unsupported("variables that refer to each other")
+            raise Unsupported("var()", "whose variables refer to each other")
         if isinstance(node, FunctionBlock) and node.lower_name == "var":
             out += _variable(node, custom, depth)
         elif isinstance(node, FunctionBlock):
@@ -148,7 +148,7 @@ def substitute(nodes: list[Node], custom: Mapping[str, list[Node]], depth: int =
         else:
             out.append(type(node)(node.source_line, node.source_column, substitute(node.content, custom, depth + 1)))
         if len(out) > _MAX_NODES:
-            raise Unsupported("variables that grow without bound")
+            raise Unsupported("var()", "whose variables grow without bound")
     return out
 
 
@@ -162,7 +162,7 @@ def _variable(node: FunctionBlock, custom: Mapping[str, list[Node]], depth: int)
             if len(parts) == 1:
                 raise
     if len(parts) == 1:
-        raise Unsupported(f"var({name}), which it does not define")
+        raise Unsupported(f"var({name})", f"which it does not define; write a fallback, as var({name}, black)")
     first = next(index for index, inner in enumerate(node.arguments) if inner == ",")
     return substitute(node.arguments[first + 1 :], custom, depth + 1)
 

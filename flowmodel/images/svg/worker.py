@@ -58,7 +58,7 @@ def _answer(content: bytes, pixels: int, warnings: IO[bytes]) -> dict[str, Any]:
 
     picture = resolve(content)
     if picture.lost:
-        raise ValueError(f"loses its paint: {', '.join(dict.fromkeys(picture.lost))}, which can't be drawn")
+        raise ValueError(f"loses its paint: {'; '.join(dict.fromkeys(picture.lost))}")
     warnings.seek(0)
     warnings.truncate()
     texts = picture.texts()

@@ -119,7 +119,10 @@ def test_an_element_that_css_hides_is_hidden() -> None:
     ("body", "lost"),
     [
         ('<rect width="9" height="9" fill="var(--nowhere)"/>', r"fill is var\(--nowhere\), which it does not define"),
-        ('<rect width="9" height="9" style="fill:var(--a);--a:var(--a)"/>', "fill is variables that refer to each other"),
+        (
+            '<rect width="9" height="9" style="fill:var(--a);--a:var(--a)"/>',
+            r"fill is var\(\), whose variables refer to each other",
+        ),
         ('<rect width="9" height="9" stroke="rgb(from red r g b)"/>', r"stroke is rgb\(\)"),
         ('<rect width="9" height="9" fill="contrast-color(red)"/>', r"fill is contrast-color\(\)"),
         ('<stop stop-color="var(--b)"/><path d="M0 0h9v9"/>', r"stop-color is var\(--b\)"),

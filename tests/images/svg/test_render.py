@@ -148,7 +148,7 @@ def test_an_embedded_drawing_is_resolved_like_any_other() -> None:
 def test_an_embedded_picture_that_is_not_drawn_is_a_reason(name: str) -> None:
     content = io.BytesIO()
     Image.new("RGB", (16, 16), "red").save(content, name)
-    with pytest.raises(ValueError, match="loses its paint: a picture in it, which is no PNG"):
+    with pytest.raises(ValueError, match="loses its paint: a picture in it is no PNG"):
         render_svg(as_data(content.getvalue(), "png"), 8)
 
 
