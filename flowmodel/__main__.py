@@ -1,4 +1,4 @@
-"""`python -m flowmodel`, which launchers of several processes can start."""
+"""`python -m flowmodel`, for launchers of several processes such as `accelerate launch`."""
 
 from flowmodel.cli import main
 

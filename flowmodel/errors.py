@@ -1,4 +1,4 @@
-"""The exceptions that a person is meant to read."""
+"""The exceptions whose message is meant for the user."""
 
 
 class FlowmodelError(Exception):

@@ -1,4 +1,4 @@
-"""What lies in a store, what refers to it, and the removal of what nothing refers to.
+"""The contents of a store, what refers to them, and the removal of everything that nothing refers to.
 
 Records are what each asset gave last (`artifacts/`), the registered versions of the model, trainings that are not finished, and
 what any of these was made of. What no record points to can be removed, and nothing else ever is. Caches serve all, and stay.

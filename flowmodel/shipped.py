@@ -1,4 +1,4 @@
-"""Where the files lie that come with flowmodel: the weights, the bundled icons, the names of emoji.
+"""The files that come with flowmodel: the weights, the bundled icons, the names of emoji.
 
 In a checkout that is the folder `data` beside the package; a wheel carries a copy of it inside the package (setup.py).
 """

@@ -1,4 +1,4 @@
-"""Where generated things lie: one folder, `data/store` of the checkout, or wherever FLOWMODEL_STORE points."""
+"""The folder of all generated files: `data/store` of the checkout, or wherever FLOWMODEL_STORE points."""
 
 import os
 import re

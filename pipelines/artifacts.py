@@ -1,4 +1,4 @@
-"""What passes from one asset to the next: not the data, but where they lie and the digest that they must have."""
+"""The values passed between assets: paths and digests of files, not the data."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which assets are tables of the data contract, and what follows from a table's one definition: a blocking check and the columns
+"""The assets that are tables of the data contract, and what follows from a table's definition: a blocking check and the columns
 that the UI shows.
 """
 

@@ -1,4 +1,4 @@
-"""Errors that a person is meant to read, shown as the step's failure instead of a stack trace."""
+"""User-facing errors, shown as the step's failure instead of a stack trace."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What a person wants to see of an icons table, of look-alikes and of splits."""
+"""Metadata of icons tables, look-alikes and splits for the Dagster UI."""
 
 from collections.abc import Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What a materialization says about itself in the Dagster UI."""
+"""Metadata of materializations for the Dagster UI."""
 
 import base64
 import io

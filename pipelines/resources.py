@@ -1,4 +1,4 @@
-"""What assets are given: where things lie, and the recipe that decides what a training does."""
+"""The resources of assets: the store and the recipe."""
 
 import os
 from pathlib import Path

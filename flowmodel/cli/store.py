@@ -1,4 +1,4 @@
-"""`flowmodel store`: what lies in the store, and what of it nothing needs any more."""
+"""`flowmodel store`: what is in the store, and what of it is no longer needed."""
 
 from typing import TYPE_CHECKING, Annotated
 

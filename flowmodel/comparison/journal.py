@@ -1,4 +1,4 @@
-"""Where a comparison is written down while it goes on. The comparison itself knows nothing of MLflow."""
+"""The interface by which a comparison records its progress; the comparison itself does not depend on MLflow."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

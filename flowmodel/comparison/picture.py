@@ -1,4 +1,4 @@
-"""One picture that tells what a network makes of the task: real icons, and under them what each network draws."""
+"""One picture of a comparison: real icons, and below them the samples of each network."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

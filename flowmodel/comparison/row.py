@@ -1,4 +1,4 @@
-"""What is measured of one network."""
+"""The measurements of one network."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Several captions an icon: a single text for each would invite the model to memorize it."""
+"""Several captions per icon: a single text for each would encourage memorization."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Similarity of picture and caption by a CLIP model of open_clip (CLIPScore, Hessel et al. 2104.08718), where there is one.
+"""Similarity of picture and caption by a CLIP model of open_clip (CLIPScore, Hessel et al. 2104.08718), if one is available.
 
 Shape suffixes: N pictures, B batch, D width of the shared space, H/W height and width.
 """

@@ -1,4 +1,4 @@
-"""What the network itself gets wrong, of icons that were trained on and of icons that were not: the gap tells memorizing."""
+"""Losses of the network on trained and on held-out icons; the gap between them shows memorization."""
 
 from dataclasses import dataclass, field
 

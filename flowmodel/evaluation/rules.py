@@ -1,4 +1,4 @@
-"""A report against a recipe's rules. Pure functions, for the gate and for the page that tells what the gate will say."""
+"""A report against a recipe's rules. Pure functions, for the gate and for the page, which shows the outcome in advance."""
 
 from typing import Literal
 

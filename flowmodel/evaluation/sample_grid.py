@@ -1,4 +1,4 @@
-"""The sample grid: a picture that a person judges in a few seconds."""
+"""The sample grid: samples beside real icons in one picture."""
 
 from itertools import zip_longest
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""All scores of a set of pictures, each of which stands for a real icon: samples and reference rows alike.
+"""All scores of a set of pictures, each of which stands for a real icon: samples and baselines alike.
 
 Shape suffixes: N pictures, M real icons, D feature width, H/W height and width.
 """

@@ -1,4 +1,4 @@
-"""What the solver's steps and the guidance do to quality: the same icons from the same noise, drawn in many ways.
+"""Quality as a function of solver steps and guidance: the same icons from the same noise with different settings.
 
 Shape suffixes: N samples, H/W height and width.
 """

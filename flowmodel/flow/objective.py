@@ -1,4 +1,4 @@
-"""The loss that teaches a velocity model, and what is random in it.
+"""The training loss of a velocity model, and its random numbers.
 
 Shape suffixes: B batch, C channels, H/W height and width, K times.
 """

@@ -1,4 +1,4 @@
-"""Which times a training step looks at.
+"""The distribution of times in training.
 
 A density over t in (0, 1) is given by its quantile function: t = quantile(u) with u uniform. Training draws u at random, and a
 validation that must not vary takes the middles of equal shares.

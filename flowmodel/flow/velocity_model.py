@@ -1,4 +1,4 @@
-"""What a network's output means: the velocity field that it stands for.
+"""The velocity field that a network's output stands for.
 
 Shape suffixes: B batch, C channels, H/W height and width.
 """

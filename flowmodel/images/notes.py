@@ -1,4 +1,4 @@
-"""The column `notes`: what was done to a picture that a person may want to know, several notes in one text."""
+"""The column `notes`: what was changed in a picture, several notes in one text."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""One decision, made once and logged: where tensors live and how they are computed there."""
+"""The device policy, chosen once and logged: where tensors live, in which precision and memory format."""
 
 import ctypes
 import platform

@@ -1,4 +1,4 @@
-"""The weights that come with the project (data/pretrained), to draw with or to train on from before there are others."""
+"""The weights that come with the project (data/pretrained), to draw with or to start training from."""
 
 from dataclasses import replace
 from pathlib import Path

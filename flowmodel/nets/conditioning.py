@@ -1,4 +1,4 @@
-"""Time and caption as a network's layers want them: one vector for all of them, and tokens to attend to.
+"""Time and caption for a network's layers: one embedding for all layers, and tokens to attend to.
 
 Shape suffixes: B batch, L caption tokens, D width of the caption encoder, E embedding width.
 """

@@ -1,4 +1,4 @@
-"""From a U-Net for small pictures to one for larger ones that has its weights where they fit.
+"""A U-Net for larger pictures, initialized with the weights of one for smaller pictures.
 
 Shape suffixes: O out channels, I in channels, C picture channels, S stem factor, K kernel edge, W width below the head.
 """

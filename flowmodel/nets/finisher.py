@@ -1,4 +1,4 @@
-"""The finisher: one cheap look at a drawn picture that makes its areas flat and its edges sharp, and the picture larger.
+"""The finisher: a small network that makes the areas of a sample flat and its edges sharp, and can enlarge it.
 
 Shape suffixes: B batch, C channels of a picture (premultiplied RGBA in [-1, 1]), W width of the features, H/W height and width.
 """

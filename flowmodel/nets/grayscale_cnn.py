@@ -1,4 +1,4 @@
-"""The network that the project began with, and that could not learn the task.
+"""The network that the project began with; it could not learn the task.
 
 It stays so that the failure can be measured: every pixel sees 9 x 9 pixels around it and one vector of the caption, so there
 is nothing that could know where in the picture something is.

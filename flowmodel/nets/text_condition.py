@@ -1,4 +1,4 @@
-"""What a network is told about the caption.
+"""The caption as the network's condition.
 
 Shape suffixes: B batch, L caption tokens (padded), D width of the caption encoder, A = 4 numbers of an augmentation.
 """

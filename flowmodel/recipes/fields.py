@@ -1,4 +1,4 @@
-"""The table of a recipe's fields for docs/recipes.md: `python -m flowmodel.recipes.fields docs/recipes.md` writes it anew."""
+"""The table of a recipe's fields for docs/recipes.md: `python -m flowmodel.recipes.fields docs/recipes.md` updates it."""
 
 import sys
 from collections.abc import Iterator

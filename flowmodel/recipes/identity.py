@@ -1,4 +1,4 @@
-"""What of a recipe tells one data set, or one training, from another."""
+"""The parts of a recipe that identify a data set or a training."""
 
 from collections.abc import Collection
 from typing import Any

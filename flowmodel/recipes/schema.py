@@ -1,4 +1,4 @@
-"""What a recipe may say. docs/recipes.md lists every field with its description."""
+"""The schema of recipes. docs/recipes.md lists every field with its description."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal

@@ -1,4 +1,4 @@
-"""The sides that icons are put on before a training: what is learned, what chooses settings, what only the final scores see."""
+"""The splits of the icons: for training, for choosing settings, and for the final scores alone."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""The curves of a training, as MLflow has recorded them. Only looks: where there is no MLflow store, none is made."""
+"""The curves of a training, as MLflow has recorded them. Read-only: a missing MLflow store is not created."""
 
 from collections.abc import Sequence
 

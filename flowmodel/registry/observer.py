@@ -1,4 +1,4 @@
-"""Writes what a training does to its MLflow run, while it runs."""
+"""Logs a training to its MLflow run."""
 
 from collections.abc import Mapping
 

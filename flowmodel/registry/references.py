@@ -1,4 +1,4 @@
-"""From what a person writes after `--model` to a checkpoint file.
+"""Resolves the value of `--model` to a checkpoint file.
 
 MLflow is imported only where its database alone doesn't answer. A look-up asks for one version of one model, whatever else lies
 on the server, and writes nothing there.

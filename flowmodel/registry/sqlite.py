@@ -1,4 +1,4 @@
-"""The SQLite file in which MLflow keeps a store's runs and models: may it be used, and where are its artifacts?
+"""The SQLite file in which MLflow keeps a store's runs and models: whether it can be used, and where its artifacts are.
 
 MLflow records absolute addresses of artifacts. Those of a store's own database lie in `mlflow/artifacts` of that store, wherever
 it has been moved to: whoever reads finds them there (:func:`current_path`), and whoever writes corrects the records first

@@ -1,4 +1,4 @@
-"""Where MLflow keeps runs and models: one object, made once and handed on, and one clear line when it can't be used."""
+"""The MLflow store: one object, created once and passed on, with one-line errors when the store can't be used."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""What the gate decided about one checkpoint, with all that it rests on: a value, made once, kept as a file, handed on."""
+"""The gate's decision about one checkpoint, with its evidence: a value, created once, stored as a file, passed on."""
 
 from pathlib import Path
 from typing import Any, Literal

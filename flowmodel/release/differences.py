@@ -1,4 +1,4 @@
-"""What two models score on the same icons, and how sure the difference is."""
+"""The scores of two models on the same icons, with confidence intervals of the differences."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How sure a difference between two models is: bootstrap intervals over the icons that both have drawn. Pure functions.
+"""Bootstrap intervals of the difference between two models, over the icons that both have drawn. Pure functions.
 
 Both models are scored on the same resample, so that what is hard for both does not widen the interval.
 

@@ -1,4 +1,4 @@
-"""The `caption_embeddings` table: where the vectors of every text that is a caption lie, each encoded once for a whole store."""
+"""The `caption_embeddings` table: the place of the vectors of every caption; each text is encoded once per store."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What every caption encoder gives and is.
+"""The interface of caption encoders and their output.
 
 Shape suffixes: B texts, L tokens, D the encoder's width.
 """

@@ -1,4 +1,4 @@
-"""What an encoder can't take in of captions: unknown signs, texts that it cuts, different texts that are one to it."""
+"""What an encoder loses of captions: unknown characters, truncated texts, different texts with the same encoding."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable

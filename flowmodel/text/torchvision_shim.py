@@ -1,4 +1,4 @@
-"""open_clip imports torchvision, of which this project needs nothing; this makes that import succeed."""
+"""Makes open_clip's import of torchvision succeed, although this project does not use torchvision."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Small moves of a picture on its ground that don't leak into what is drawn: the network is told of each.
+"""Small shifts and scalings of training pictures. The network is conditioned on them, so that they don't leak into samples.
 
 No flips and no rotations: arrows, hands, letters and clocks would mean something else.
 

@@ -1,4 +1,4 @@
-"""Training of a finisher: from what the generator draws of the training icons to what they look like.
+"""Training of a finisher on pairs of the generator's samples of training icons and the icons themselves.
 
 Shape suffixes: S drawings of each icon, N icons, B batch, C channels (premultiplied RGBA), H/W height and width.
 """

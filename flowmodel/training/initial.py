@@ -1,4 +1,4 @@
-"""Weights to begin a training with in place of random ones: the averaged weights of a checkpoint (fine-tuning), named by its
+"""Initial weights of a training in place of random ones: the averaged weights of a checkpoint (fine-tuning), named by its
 path, or `pretrained` for those that come with the project.
 
 They mean something only to a network of the same make, which reads the same caption vectors and puts out the same thing. A U-Net

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM (how a scheduler takes a machine back) end a training after its present step, not within it."""
+"""Ctrl-C and SIGTERM (sent by schedulers on preemption) stop a training after the current step."""
 
 import signal
 import threading

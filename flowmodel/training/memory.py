@@ -1,4 +1,4 @@
-"""Was it memory that ran out?"""
+"""Whether an error means that memory ran out."""
 
 import torch
 

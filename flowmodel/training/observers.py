@@ -1,4 +1,4 @@
-"""How a training tells others what it does. The loop knows nothing of terminals, Dagster or MLflow."""
+"""The callbacks of a training. The loop itself does not depend on terminals, Dagster or MLflow."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a finisher learns from: training icons as the generator draws them, and as they are.
+"""The training pairs of a finisher: samples of training icons, and the icons themselves.
 
 Shape suffixes: S drawings of each icon, N icons, B some of them, 4 channels (premultiplied RGBA), H/W height and width.
 """

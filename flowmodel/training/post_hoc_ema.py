@@ -1,4 +1,4 @@
-"""Averages of any width, made after the training of snapshots of two (Karras et al. 2312.02696, section 3.2).
+"""Averages of any width, computed after the training from snapshots of two (Karras et al. 2312.02696, section 3.2).
 
 Shape suffixes: S snapshots.
 """

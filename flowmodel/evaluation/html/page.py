@@ -1,4 +1,4 @@
-"""The report that a person reads: one HTML file that shows itself, with every picture inside and no script."""
+"""The report as one self-contained HTML file, with all pictures inside and without scripts."""
 
 from collections.abc import Callable
 from pathlib import Path

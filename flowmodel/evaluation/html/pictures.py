@@ -1,4 +1,4 @@
-"""Which pictures a report shows, as data URIs: drawings beside the real icons, and beside the nearest training icons.
+"""Which pictures a report shows, as data URIs: samples beside the real icons, and beside the nearest training icons.
 
 Shape suffixes: N samples, M real icons, H/W height and width.
 """

@@ -1,4 +1,4 @@
-"""Which charts a report has: of its sweeps, its groups, and the curves of the training."""
+"""The charts of a report: sweeps, groups, and training curves."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""The numbers of a report as a page shows them: on rulers from noise to real icons, in tables, and the settings as words."""
+"""The numbers of a report for the page: rulers from noise to real icons, tables, and the settings as text."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

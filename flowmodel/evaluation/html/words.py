@@ -1,4 +1,4 @@
-"""What a report says in plain sentences. Pure functions on the report of an evaluation."""
+"""The sentences of a report. Pure functions on the report of an evaluation."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How much of what is real the samples look like, and how varied they are. Pure functions on feature matrices.
+"""Precision, recall, density, coverage and diversity of the samples. Pure functions on feature matrices.
 
 Shape suffixes: N samples, M real pictures, D feature width.
 """

@@ -1,4 +1,4 @@
-"""Whether a picture shows what was asked for: the prompted icon found again among the real ones. Pure functions on features.
+"""Whether a sample shows the prompted icon: its rank among the real icons. Pure functions on features.
 
 Shape suffixes: N samples, M candidates, D feature width.
 """

@@ -1,4 +1,4 @@
-"""What the network's architecture is worth, measured: an experiment beside the way from icons to a generator.
+"""The comparison of network architectures, an experiment apart from the main pipeline.
 
 It is a job of one op and no asset that can be materialized, so that *Materialize all* makes a generator and nothing else. It
 prepares its data set itself, with the library's list of steps: the assets are those of the deployment's recipe, and made with the

@@ -1,4 +1,4 @@
-"""What the trained network draws, in numbers and as a picture; and the probe that scores captions."""
+"""The evaluation of the trained network, its sample grid, and the caption probe."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Can each icon be drawn, as it came?"""
+"""Checks that every icon can be drawn."""
 
 import dagster as dg
 

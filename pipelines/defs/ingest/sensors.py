@@ -1,4 +1,4 @@
-"""Looks whether upstream has something new, without downloading it."""
+"""Watches the sources for changes, without downloading anything."""
 
 import json
 

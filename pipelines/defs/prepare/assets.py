@@ -1,4 +1,4 @@
-"""Icons to pixels of one size; captions to vectors; the split; and the data set that all of it becomes.
+"""Normalized icons, captions and their vectors, splits, and the data set made of them.
 
 The steps are those of flowmodel/data/prepare.py, which the command line takes too.
 """

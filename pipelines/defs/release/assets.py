@@ -1,4 +1,4 @@
-"""The gate decides about a model, and by that decision it goes into the registry."""
+"""The gate's decision about a model, and its registration."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What the gate has decided, told as two checks; neither decides anything (docs/deployment.md)."""
+"""The gate's decision as two asset checks; neither decides anything itself (docs/deployment.md)."""
 
 from collections.abc import Iterator
 
