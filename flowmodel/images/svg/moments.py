@@ -34,9 +34,10 @@ def moments(effects: Sequence[Effect]) -> list[float]:
 
 
 def _is_fleeting(effect: Effect) -> bool:
-    """Whether its element is seen only while it lasts, as rain that falls once."""
+    """Whether it ends and its element is seen only while it lasts, as rain that falls once."""
     base = effect.element.get(effect.name)
-    return not effect.freezes and effect.name in _VISIBLE and base is not None and base.strip() in ("0", "0%", "0.0", ".0")
+    ends = not effect.endless and not effect.freezes
+    return ends and effect.name in _VISIBLE and base is not None and base.strip() in ("0", "0%", "0.0", ".0")
 
 
 def _begun(effect: Effect, time: float) -> float:

@@ -87,6 +87,16 @@ def test_of_an_endless_css_animation_a_moment_is_shown_in_which_it_is_seen() -> 
     assert pixel(rules + rect(""))[3] > 100
 
 
+def test_a_star_that_twinkles_behind_a_moon_that_is_drawn_is_seen() -> None:
+    twinkle = '<animate attributeName="opacity" begin="1s" dur="6s" values="0;1;1;0;0" repeatCount="indefinite"/>'
+    moon = (
+        '<path d="M0 0h7v16H0z" fill="blue" opacity="0"><animate attributeName="opacity" to="1" dur="1s" fill="freeze"/></path>'
+    )
+    body = f'{moon}<rect x="9" width="7" height="16" fill="red" opacity="0">{twinkle}</rect>'
+    assert pixel(body, 4) == BLUE and pixel(body, 12)[3] > 100
+    assert notes(body) == MOMENT
+
+
 def test_a_turning_picture_is_whole_in_front_of_its_first_turn() -> None:
     turn = (
         '<animateTransform attributeName="transform" type="rotate" from="0 8 8" to="360 8 8" dur="1s" repeatCount="indefinite"/>'
