@@ -25,7 +25,7 @@ from flowmodel.evaluation.features import FeatureExtractor, load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.real_icons import RealIcons, Rows
 from flowmodel.evaluation.scoring import fidelity
-from flowmodel.images.grid import labelled_rows
+from flowmodel.images.grid import labeled_rows
 from flowmodel.images.rgba import premultiply, to_image
 from flowmodel.images.save import save_image
 from flowmodel.model.generator import Generator
@@ -79,7 +79,7 @@ def side_by_side(real: RealIcons, shown: Sequence[Shown]) -> Image.Image:
             shapes = [render(one.svg(), _CELL) for one in traced[columns]]
             paths = ", ".join(str(one.paths) for one in traced[columns])
             rows += [(name, ["pixels"], pixels), ("", ["shapes:", paths], shapes)]
-        pages.append(labelled_rows(rows, captions, source, "pixels, what tracing makes of them, and in how many paths", _CELL))
+        pages.append(labeled_rows(rows, captions, source, "pixels, what tracing makes of them, and in how many paths", _CELL))
     whole = Image.new("RGB", (max(page.width for page in pages), sum(page.height for page in pages)), "white")
     for number, page in enumerate(pages):
         whole.paste(page, (0, sum(before.height for before in pages[:number])))

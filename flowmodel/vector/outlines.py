@@ -89,6 +89,14 @@ def _smoothed(labels_YX: Labels) -> Labels:
     return smoothed_YX
 
 
+def coverage(labels_YX: Labels, regions: int) -> Floats:
+    """How much of each pixel each region has: (R, H, W) in [0, 1]."""
+    height, width = (edge // SCALE for edge in labels_YX.shape)
+    pixel_YX = np.arange(height * width).reshape(height, width).repeat(SCALE, axis=0).repeat(SCALE, axis=1)
+    counts = np.bincount((labels_YX * height * width + pixel_YX).ravel(), minlength=regions * height * width)
+    return counts.reshape(regions, height, width) / SCALE**2
+
+
 def parts(labels_YX: Labels) -> tuple[Labels, NDArray[np.intp]]:
     """The connected parts of all regions: their number 1, 2, … at each place, and the region of part i + 1."""
     parts_YX = np.zeros_like(labels_YX)

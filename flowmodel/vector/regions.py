@@ -24,8 +24,9 @@ Labels = NDArray[np.integer]
 
 MIXED = -1
 
-_PER_REGION, _PER_BORDER_PIXEL = 0.08, 0.03  # squared error that one region less, and one pixel of border less, may cost
+_PER_REGION, _PER_BORDER_PIXEL = 0.06, 0.012  # squared error that one region less, and one pixel of border less, may cost
 _ROUNDS = (0.03, 0.1, 0.3, 1.0)  # shares of that, so that what is most alike comes together first
+_MOST = 250  # regions; only noise has more, and then the bound is raised
 _STIFFNESS = 40.0  # keeps the slope of a few pixels near 0, in pixels squared
 _EDGE = 0.15  # contrast of an edge, as distance of premultiplied colors
 _NOISE = 0.04
@@ -34,8 +35,10 @@ _REACH = 2  # an edge that the generator has drawn is up to so many pixels wide
 
 def segment(rgba_HW4: Floats) -> Labels:
     """The region of each pixel, 0, 1, …; MIXED for those of edges."""
-    labels_HW = _merged(rgba_HW4, ~_between_two(rgba_HW4))
-    return _without_rims(rgba_HW4, labels_HW)
+    labels_HW = _without_rims(rgba_HW4, _merged(rgba_HW4, ~_between_two(rgba_HW4)))
+    sizes_R = np.bincount(labels_HW[labels_HW != MIXED])
+    labels_HW[np.isin(labels_HW, np.argsort(-sizes_R, kind="stable")[_MOST:])] = MIXED
+    return _numbered(labels_HW)
 
 
 def _shifted(x_HW4: Floats, dy: int, dx: int) -> Floats:
@@ -76,8 +79,8 @@ def _merged(rgba_HW4: Floats, is_in_HW: NDArray[np.bool_]) -> Labels:
     pairs_2E = np.concatenate([np.stack([one.ravel(), other.ravel()]) for one, other in ends], axis=1)
     pairs_2E = pairs_2E[:, (pairs_2E != MIXED).all(axis=0)]
     lengths_E: Floats = np.ones(pairs_2E.shape[1])
-    for share in _ROUNDS:
-        while pairs_2E.size:
+    for share in (*_ROUNDS, *(2.0**doubled for doubled in range(1, 20))):
+        while pairs_2E.size and (share <= _ROUNDS[-1] or len(moments_RM) > _MOST):
             cost_E = _costs(moments_RM, pairs_2E, lengths_E)
             of_first_E, of_second_E = _cheapest(cost_E, pairs_2E, len(moments_RM))
             # What is nearly alike comes together in whole chains, the rest only where each is the other's cheapest neighbor.
@@ -145,7 +148,7 @@ def _borders(pairs_2E: Labels, lengths_E: Floats, count: int) -> tuple[Labels, F
 
 
 def _without_rims(rgba_HW4: Floats, labels_HW: Labels) -> Labels:
-    """Thin regions whose pixels are mixtures of two regions beside them become MIXED; the others are numbered anew."""
+    """Thin regions whose pixels are mixtures of two regions beside them become MIXED."""
     labels_HW = labels_HW.copy()
     inner_HW = _interior(labels_HW)
     sizes_R = np.bincount(labels_HW[labels_HW >= 0], minlength=labels_HW.max() + 1)
@@ -167,8 +170,13 @@ def _without_rims(rgba_HW4: Floats, labels_HW: Labels) -> Labels:
         off_K = distances_to_mixtures(rgba_HW4[rows, columns], means_R4[beside]).min(axis=1)
         if (off_K**2).sum() < _PER_REGION / 2 + len(off_K) * _NOISE**2:
             labels_HW[rows, columns] = MIXED
+    return labels_HW
+
+
+def _numbered(labels_HW: Labels) -> Labels:
+    """The same regions as 0, 1, … without a gap."""
     kept_R, number_HW = np.unique(labels_HW, return_inverse=True)
-    return (number_HW.reshape(labels_HW.shape) + (kept_R[0] if kept_R[0] == MIXED else 0)).astype(np.int32)
+    return number_HW.reshape(labels_HW.shape) + min(int(kept_R[0]), 0)
 
 
 def _interior(labels_HW: Labels) -> NDArray[np.bool_]:

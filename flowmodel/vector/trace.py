@@ -7,21 +7,24 @@ import io
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import vtracer
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
+from scipy.ndimage import binary_dilation, binary_fill_holes, find_objects, label, minimum
 
 from flowmodel.vector.fills import Fill, fills, planes
-from flowmodel.vector.outlines import SCALE, enlarged_labels, parts
+from flowmodel.vector.outlines import SCALE, coverage, enlarged_labels, parts
 from flowmodel.vector.regions import Floats, Labels, segment
 
 _OVERLAP = 2  # how far a shape reaches under the one that lies above it, in enlarged pixels: else the ground would shine through
+_CURVE = (
+    10.0  # length below which a curve is not divided further, in enlarged pixels: vtracer's 4 needs half as many points again
+)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _SVG = "http://www.w3.org/2000/svg"
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -58,56 +61,65 @@ def trace(rgba_4HW: NDArray[np.uint8]) -> Traced:
     labels_HW = segment(rgba_HW4)
     planes_R34 = planes(rgba_HW4, labels_HW)
     labels_YX = enlarged_labels(rgba_HW4, labels_HW, planes_R34)
-    own_RYX = np.arange(len(planes_R34))[:, None, None] == labels_YX
-    coverage_RHW = own_RYX.reshape(-1, height, SCALE, width, SCALE).mean(axis=(2, 4))
-    fill_of = fills(rgba_HW4, labels_HW, planes_R34, coverage_RHW)
+    fill_of = fills(rgba_HW4, labels_HW, planes_R34, coverage(labels_YX, len(planes_R34)))
 
     definitions = ET.Element("defs")
     shapes = _shapes(labels_YX, fill_of)
-    paths = [ET.Element("path", _paint(fill_of[region], region, definitions), d=_outline(mask_YX)) for region, mask_YX in shapes]
+    paths = [ET.Element("path", _paint(fill_of[shape.region], shape.region, definitions), d=_outline(shape)) for shape in shapes]
     elements = "".join(
         ET.tostring(element, encoding="unicode") for element in ([definitions] if len(definitions) else []) + paths
     )
-    used = [fill_of[region] for region, _ in shapes]
+    used = [fill_of[shape.region] for shape in shapes]
     colors = len({tuple(fill.stops_S4[0]) for fill in used if fill.is_flat})
     return Traced(elements, width, height, len(shapes), colors, sum(not fill.is_flat for fill in used))
 
 
-def _shapes(labels_YX: Labels, fill_of: dict[int, Fill]) -> list[tuple[int, Mask]]:
-    """Region and place of each shape, what lies lowest first: the larger ones, which reach a little under the smaller ones."""
+@dataclass(frozen=True)
+class _Shape:
+    """What is painted of a region: `mask`, whose upper left corner lies at `x`, `y`, in enlarged pixels."""
+
+    region: int
+    x: int
+    y: int
+    mask: NDArray[np.bool_]
+
+
+def _shapes(labels_YX: Labels, fill_of: dict[int, Fill]) -> list[_Shape]:
+    """What lies lowest first: the larger shapes, which reach a little under the smaller ones."""
     parts_YX, region_of = parts(labels_YX)
+    boxes = [tuple(slice(max(edge.start - _OVERLAP, 0), edge.stop + _OVERLAP) for edge in box) for box in find_objects(parts_YX)]
     painted = [number for number, region in enumerate(region_of, start=1) if region in fill_of]
-    whole = {number: ndimage.binary_fill_holes(parts_YX == number) for number in painted}
+    whole = {number: binary_fill_holes(parts_YX[boxes[number - 1]] == number) for number in painted}
     painted.sort(key=lambda number: -int(whole[number].sum()))
     order_P = np.full(len(region_of) + 1, -1)  # of what a lower shape may reach under
     for place, number in enumerate(painted):
         order_P[number] = place if fill_of[region_of[number - 1]].is_opaque else -1
-    order_YX, shapes = order_P[parts_YX], []
+    shapes = []
     for place, number in enumerate(painted):
-        own_YX, above_YX = parts_YX == number, order_YX > place
-        holes_YX, count = ndimage.label(whole[number] & ~own_YX)
-        covered = ndimage.minimum(above_YX, holes_YX, np.arange(count + 1)).astype(bool)
+        box = boxes[number - 1]
+        own, above = parts_YX[box] == number, order_P[parts_YX[box]] > place
+        holes, count = label(whole[number] & ~own)
+        covered = minimum(above, holes, np.arange(count + 1)).astype(bool)
         covered[0] = False
-        near_YX = ndimage.binary_dilation(own_YX, iterations=_OVERLAP) & above_YX
-        shapes.append((int(region_of[number - 1]), own_YX | near_YX | covered[holes_YX]))
+        mask = own | (binary_dilation(own, iterations=_OVERLAP) & above) | covered[holes]
+        shapes.append(_Shape(int(region_of[number - 1]), box[1].start, box[0].start, mask))
     return shapes
 
 
-def _outline(mask_YX: Mask) -> str:
-    """The path around a mask, in pixels of the icon."""
+def _outline(shape: _Shape) -> str:
+    """The path around a shape, in pixels of the icon."""
     buffer = io.BytesIO()
-    Image.fromarray(np.where(mask_YX, 0, 255).astype(np.uint8)).save(buffer, "PNG")
-    traced = vtracer.convert_raw_image_to_svg(
-        buffer.getvalue(), img_format="png", colormode="binary", mode="spline", filter_speckle=0, path_precision=2
-    )
-    outlines = []
-    for path in ET.fromstring(traced).iter(f"{{{_SVG}}}path"):
-        moved = tuple(float(number) for number in _NUMBER.findall(path.get("transform", "translate(0,0)")))
-        numbers = iter(range(len(path.get("d", ""))))  # x and y take turns: vtracer writes moves, curves and closings only
-        outlines.append(
-            _NUMBER.sub(lambda found: f"{(float(found[0]) + moved[next(numbers) % 2]) / SCALE:.4g}", path.get("d", "")).strip()  # noqa: B023
-        )
-    return " ".join(outlines)
+    Image.fromarray(np.where(shape.mask, 0, 255).astype(np.uint8)).save(buffer, "PNG", compress_level=1)
+    options = {"colormode": "binary", "mode": "spline", "filter_speckle": 0, "length_threshold": _CURVE, "path_precision": 2}
+    traced = vtracer.convert_raw_image_to_svg(buffer.getvalue(), img_format="png", **options)
+    return " ".join(_moved(path, shape.x, shape.y) for path in ET.fromstring(traced).iter(f"{{{_SVG}}}path"))
+
+
+def _moved(path: ET.Element, x: int, y: int) -> str:
+    """The coordinates of a path that vtracer has written, in pixels of the icon."""
+    moved_x, moved_y = (float(number) for number in _NUMBER.findall(path.get("transform", "translate(0,0)")))
+    moves = cycle((x + moved_x, y + moved_y))  # it writes x and y in turn: moves, curves and closings only
+    return _NUMBER.sub(lambda number: f"{(float(number[0]) + next(moves)) / SCALE:.4g}", path.get("d", "")).strip()
 
 
 def _paint(fill: Fill, region: int, definitions: ET.Element) -> dict[str, str]:

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowmodel.images.rgba import premultiply
@@ -111,6 +111,15 @@ def test_pictures_of_any_shape_can_be_traced(shape):
     assert picture.size == ((256, 256) if shape[0] == shape[1] else (160, 256))
 
 
+def test_noise_becomes_shapes_too_but_not_without_end():
+    noise = np.random.default_rng(0).integers(0, 256, (4, 64, 64), dtype=np.uint8)
+    noise[:3] = np.minimum(noise[:3], noise[3:])
+    traced = trace(noise)
+    assert 100 < traced.paths < 2000
+    assert np.asarray(render(traced.svg(), 64)).any()
+
+
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_anything_can_be_traced_and_the_same_twice(seed):
     noise = np.random.default_rng(seed).integers(0, 256, (4, 12, 12), dtype=np.uint8)
