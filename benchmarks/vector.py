@@ -86,6 +86,30 @@ def side_by_side(real: RealIcons, shown: Sequence[Shown]) -> Image.Image:
     return whole
 
 
+def measure(
+    generator: Generator, real: RealIcons, icons: int, extractor: FeatureExtractor
+) -> tuple[list[dict[str, Any]], list[Shown]]:
+    """A row for each set and kind of pictures, and what of it can be shown."""
+    trained = set(generator.header.trained_ids)
+    table: list[dict[str, Any]] = []
+    shown: list[Shown] = []
+    for source in sorted(set(real.sources)):
+        of_source = zip(real.sources, real.ids, strict=True)
+        rows = [row for row, (own, icon_id) in enumerate(of_source) if own == source and icon_id in trained]
+        rows_N = np.sort(np.random.default_rng(_CHOICE_SEED).permutation(rows)[:icons])
+        real_N4HW = real.rgba_M4HW[torch.from_numpy(rows_N)]
+        drawn_N4HW = generator.sample([real.prompts[row] for row in rows_N], seed=0, finish=False)
+        pictures = {"real": real_N4HW, "drawn": generator.finish(drawn_N4HW)}
+        if generator.finisher:
+            pictures["unfinished"] = drawn_N4HW
+        for name, rgba_N4HW in pictures.items():
+            values, traced = score(real, rows_N, rgba_N4HW, extractor)
+            table.append({"set": source, "pictures": name} | values)
+            if name != "unfinished":
+                shown.append((source, rows_N, name, rgba_N4HW, traced))
+    return table, shown
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="pretrained")
@@ -99,22 +123,7 @@ def main() -> int:
     generator = Generator.load(resolve_model(store, options.model))
     dataset = prepare(generator.recipe, store, options.sources, lambda line: print(line, file=sys.stderr))
     real = RealIcons.load(dataset, extractor, store.root / "features")
-    trained = set(generator.header.trained_ids)
-    table: list[dict[str, Any]] = []
-    shown: list[Shown] = []
-    for source in sorted(set(real.sources)):
-        of_source = zip(real.sources, real.ids, strict=True)
-        rows = [row for row, (own, icon_id) in enumerate(of_source) if own == source and icon_id in trained]
-        rows_N = np.sort(np.random.default_rng(_CHOICE_SEED).permutation(rows)[: options.icons])
-        real_N4HW = real.rgba_M4HW[torch.from_numpy(rows_N)]
-        pictures = {"real": real_N4HW, "drawn": generator.sample([real.prompts[row] for row in rows_N], seed=0)}
-        if generator.finisher:
-            pictures["unfinished"] = generator.sample([real.prompts[row] for row in rows_N], seed=0, finish=False)
-        for name, rgba_N4HW in pictures.items():
-            values, traced = score(real, rows_N, rgba_N4HW, extractor)
-            table.append({"set": source, "pictures": name} | values)
-            if name != "unfinished":
-                shown.append((source, rows_N, name, rgba_N4HW, traced))
+    table, shown = measure(generator, real, options.icons, extractor)
     print_rows(table, width=160)
     write_json(options.json, table)
     if options.picture:
