@@ -21,6 +21,7 @@ _MAX_NESTING = 3  # of pictures in pictures
 # What pictures begin with that the renderer draws, and that browsers draw as well: BMP, ICO, JPEG XL and, further in, AVIF.
 _DRAWN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
 _KNOWN = (b"BM", b"\0\0\1\0", b"\xff\x0a", b"\0\0\0\x0cJXL ")
+_TEMPLATES = dict.fromkeys(("linearGradient", "radialGradient"), "gradientTransform") | {"pattern": "patternTransform"}
 _SHAPES = frozenset(["path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "image", "text"])
 _REFERENCE = re.compile(r"url\(\s*['\"]?#([^'\")]+)['\"]?\s*\)")
 
@@ -63,6 +64,7 @@ def resolve(content: bytes, nesting: int = 0) -> Resolved:
     notes += inner_notes
     lost += draw_html(root)
     styles = apply_styles(root, view_box(root))
+    _inherit_transforms(root)
     effects = [*styles.effects, *take_smil(root)]
     if any(effect.begins for effect in effects):
         notes.append("a moment of its animation" if len(moments(effects)) > 1 else "the end of its animation")
@@ -82,6 +84,22 @@ def why_empty(root: Element) -> str:
     if all(any(local(above) == "symbol" and above.get("id") not in used for above in shape.iterancestors()) for shape in shapes):
         return "it is a sprite: symbols that nothing uses; save each as a file of its own"
     return ""
+
+
+def _inherit_transforms(root: Element) -> None:
+    """Give gradients and patterns the transform of the one that they refer to, which the renderer doesn't look up."""
+    by_id = {element.get("id"): element for element in root.iter() if local(element) in _TEMPLATES}
+    for element in by_id.values():
+        name = _TEMPLATES[local(element)]
+        seen, other = [element], element
+        while name not in other.attrib:
+            found = by_id.get((other.get("href") or "")[1:] or None)
+            if found is None or found in seen or _TEMPLATES[local(found)] != name:
+                break
+            seen.append(found)
+            other = found
+        if name in other.attrib:
+            element.set(name, str(other.get(name)))
 
 
 def _refers_nowhere(root: Element) -> bool:

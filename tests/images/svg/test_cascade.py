@@ -105,6 +105,19 @@ def test_a_rule_for_the_other_scheme_or_for_paper_is_not_applied() -> None:
     assert pixel(dark + '<rect width="16" height="16" fill="green"/>') == GREEN
 
 
+def test_a_gradient_has_the_transform_of_the_one_that_it_refers_to() -> None:
+    stops = '<stop offset=".5" stop-color="red"/><stop offset=".5" stop-color="blue"/>'
+    first = (
+        f'<linearGradient id="a" gradientUnits="userSpaceOnUse" x2="16" gradientTransform="translate(8)">{stops}</linearGradient>'
+    )
+    second = '<linearGradient id="b" href="#a"/><linearGradient id="c" xlink:href="#b"/>'
+    body = f'{first}{second}<rect width="16" height="16" fill="url(#c)"/>'
+    assert pixel(body, 14) == RED
+    assert pixel(body.replace(' gradientTransform="translate(8)"', ""), 14) == BLUE
+    loop = '<linearGradient id="a" href="#b"/><linearGradient id="b" href="#a"/><rect width="16" height="16" fill="red"/>'
+    assert pixel(loop) == RED
+
+
 def test_blending_survives() -> None:
     body = '<rect width="16" height="16" fill="#00f"/><rect width="16" height="16" fill="red" style="mix-blend-mode:multiply"/>'
     assert pixel(body) == BLACK
