@@ -72,7 +72,7 @@ def _reason(failure: Any) -> str:
     return failure.error_display_string
 
 
-@dg.logger(config_schema={"log_level": dg.Field(str, default_value="INFO", description="The least level of messages shown.")})
+@dg.logger(config_schema={"log_level": dg.Field(str, default_value="INFO", description="The lowest level of messages shown.")})
 def console_logger(context: dg.InitLoggerContext) -> logging.Logger:
     """Short lines on standard output."""
     handler = logging.StreamHandler(sys.stdout)

@@ -27,7 +27,7 @@ def contracts() -> Mapping[dg.AssetKey, Table]:
 def schema_check(key: dg.AssetKey, contract: Table) -> dg.AssetChecksDefinition:
     """The check `schema` of asset `key`: its file holds the columns, types and values that `contract` says."""
 
-    @dg.asset_check(asset=key, name="schema", blocking=True, description="The table keeps the data contract.")
+    @dg.asset_check(asset=key, name="schema", blocking=True, description="The table follows the data contract.")
     def schema(artifact: Artifact) -> dg.AssetCheckResult:
         try:
             rows = contract.check(read_parquet(artifact.path), where=artifact.path).num_rows

@@ -58,7 +58,7 @@ def main() -> int:
     if os.environ.get("DAGSTER_HOME"):
         with dg.DagsterInstance.get() as instance:
             for run_id in end_stale_runs(instance, Store.from_environment()):
-                print(f"run {run_id[:8]} of an earlier process that was killed is marked as canceled")
+                print(f"run {run_id[:8]} belongs to a killed process and is marked as canceled")
     return 0
 
 

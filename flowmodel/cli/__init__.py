@@ -54,5 +54,5 @@ def main() -> None:
         print(f"error: {error.filename}: permission denied; ask its owner for access", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted; the same command continues from where it has written something", file=sys.stderr)
+        print("interrupted; the same command continues from the last saved state", file=sys.stderr)
         sys.exit(130)

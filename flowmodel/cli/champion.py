@@ -57,4 +57,4 @@ def set_(version: Annotated[str, typer.Argument(help="A number of `flowmodel cha
     elif before is None:
         console.print(f"version {version} is the champion now; there was none before")
     else:
-        console.print(f"version {version} is the champion now; `flowmodel champion set {before}` takes that back", soft_wrap=True)
+        console.print(f"version {version} is the champion now; `flowmodel champion set {before}` undoes that", soft_wrap=True)

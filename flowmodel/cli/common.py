@@ -27,5 +27,5 @@ def resolve(store: "Store", model: str | None) -> "Checkpoint":
 
     checkpoint = resolve_model(store, model)
     if model is None and checkpoint.path.parent == FOLDER:
-        console.print(f"no model is registered yet, so this is the shipped one, {checkpoint} (`make quickstart` trains your own)")
+        console.print(f"no model is registered yet; using the shipped weights, {checkpoint} (`make quickstart` trains your own)")
     return checkpoint

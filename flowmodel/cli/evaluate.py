@@ -13,14 +13,14 @@ from flowmodel.errors import FlowmodelError
 def evaluate(
     model: ModelOption = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="First of as many seeds as the recipe has; default: the recipe's.")
+        int | None, typer.Option(min=0, help="First seed; as many follow as the recipe has. Default: the recipe's seeds.")
     ] = None,
     out: Annotated[Path, typer.Option(help="The report, one HTML file.", dir_okay=False)] = Path("report.html"),
     json: Annotated[
         Path | None, typer.Option("--json", help="Also metrics, baselines and settings as JSON.", dir_okay=False)
     ] = None,
-    icons: Annotated[int | None, typer.Option(min=2, help="Icons a split, at most; default: the recipe's.")] = None,
-    sweeps: Annotated[bool, typer.Option(help="Also try other numbers of steps and other guidance.")] = True,
+    icons: Annotated[int | None, typer.Option(min=2, help="Most icons per split; default: the recipe's.")] = None,
+    sweeps: Annotated[bool, typer.Option(help="Also score other numbers of steps and guidance scales.")] = True,
     sources: Annotated[
         Path | None, typer.Option(help="YAML list of icon sources; default: $FLOWMODEL_SOURCES or the pipeline's.")
     ] = None,

@@ -8,14 +8,14 @@ import typer
 from flowmodel.cli.common import console
 from flowmodel.errors import FlowmodelError
 
-app = typer.Typer(help="Look at icons before training on them.", no_args_is_help=True)
+app = typer.Typer(help="Check icons before training on them.", no_args_is_help=True)
 
 NOT_FINE = 1
 
 
 @app.callback()
 def icons() -> None:
-    """Look at icons before training on them."""
+    """Check icons before training on them."""
 
 
 @app.command()

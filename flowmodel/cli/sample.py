@@ -13,10 +13,10 @@ from flowmodel.vector.formats import Format
 
 def sample(
     prompts: Annotated[list[str], typer.Argument(help="One or more captions, each in quotes.")],
-    out: Annotated[Path, typer.Option(help="The grid's PNG; the pictures go into a folder of the same name beside it.")] = Path(
+    out: Annotated[Path, typer.Option(help="PNG of the grid; the pictures go into a folder of the same name beside it.")] = Path(
         "samples.png"
     ),
-    count: Annotated[int, typer.Option(min=1, help="Pictures a prompt.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="Pictures per prompt.")] = 1,
     model: ModelOption = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Solver steps; default: the recipe's.")] = None,
     guidance: Annotated[float | None, typer.Option(min=0, help="Guidance scale; 1 is off; default: the recipe's.")] = None,
@@ -27,7 +27,7 @@ def sample(
         typer.Option("--finish/--no-finish", help="Whether the model's finisher, if it has one, sharpens the pictures."),
     ] = True,
     format: Annotated[
-        Format, typer.Option(help="Of the pictures. A sheet is one PNG with a JSON file; a favicon is a folder of files.")
+        Format, typer.Option(help="Format of the pictures. A sheet is one PNG with a JSON file; a favicon is a folder of files.")
     ] = "png",
     size: Annotated[
         int | None,
@@ -41,7 +41,7 @@ def sample(
         ),
     ] = True,
     animate: Annotated[
-        bool, typer.Option("--animate", help="Also PROMPT-animated.png in that folder: noise becoming the icons.")
+        bool, typer.Option("--animate", help="Also PROMPT-animated.png in that folder: noise turning into the icons.")
     ] = False,
 ) -> None:
     """Draw transparent icons for prompts, and a grid of them on a checkerboard."""

@@ -11,7 +11,7 @@ from flowmodel.store import Store
 if TYPE_CHECKING:
     from flowmodel.inventory import Registered
 
-app = typer.Typer(help="What lies in the store, how large it is, what refers to it; and how to be rid of the rest.")
+app = typer.Typer(help="What is in the store, how large it is, what refers to it; and how to remove the rest.")
 
 
 @app.callback(invoke_without_command=True)
@@ -38,7 +38,7 @@ def show(context: typer.Context) -> None:
 
 
 @app.command()
-def clean(yes: Annotated[bool, typer.Option("--yes", help="Remove it; else it is only shown.")] = False) -> None:
+def clean(yes: Annotated[bool, typer.Option("--yes", help="Remove it; without this it is only listed.")] = False) -> None:
     """Remove what no record points to: no asset, no registered version, no training that isn't finished."""
     from flowmodel.inventory import clean as remove
     from flowmodel.inventory import disk_usage, inventory
@@ -49,7 +49,7 @@ def clean(yes: Annotated[bool, typer.Option("--yes", help="Remove it; else it is
     for entry in unused:
         console.print(f"{_size(disk_usage([entry])):>10}  {entry.path.relative_to(store.root)}", soft_wrap=True)
     if not unused:
-        console.print("everything here is referred to by something")
+        console.print("everything here is in use")
     elif yes:
         console.print(f"removed: {_size(disk_usage(unused))}")
     else:

@@ -93,7 +93,7 @@ def evaluate(
     generator = Generator.load(checkpoint)
     config = config or generator.recipe.evaluation
     extractor = load_extractor()
-    log("features of the real icons")
+    log("computing features of the real icons")
     color = generator.recipe.data.color
     real = RealIcons.load(dataset, extractor, cache, color)
     ids_of = _choose(real, generator.header, config.max_icons)

@@ -52,7 +52,7 @@ def decide_on(
         run.log_values(decision.as_json(), f"{EVALUATION}/{DECISION_FILE}")
         run.log_tags({DECISION: decision.outcome, REASON: decision.reason})
     except FlowmodelError as error:
-        log(f"the decision is not told to MLflow: {error}")
+        log(f"the decision could not be recorded in MLflow: {error}")
     return decision
 
 

@@ -51,7 +51,7 @@ class CaptionVectors:
                 encoded += len(left[:_CHUNK])
             left = left[_CHUNK:]
             rate = encoded / max(time.monotonic() - started, 1e-3)
-            log(f"encoded {len(new) - len(left):,} of {len(new):,} new texts with {encoder.name} ({rate:,.0f} a second)")
+            log(f"encoded {len(new) - len(left):,} of {len(new):,} new texts with {encoder.name} ({rate:,.0f} per second)")
         return encoded
 
     def parts(self, texts: Collection[str]) -> dict[str, Path]:

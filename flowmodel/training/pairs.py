@@ -100,7 +100,7 @@ def draw_pairs(
                     with atomic_path(file) as temporary:
                         save_file({"drawn": kept_B4HW.contiguous()}, temporary, metadata={"digest": digest})
                     done = drawing * len(there_N) + first + len(numbers_B)
-                    log(f"finisher: drew {done:,} of {drawings * len(there_N):,} pictures to learn from")
+                    log(f"finisher: drew {done:,} of {drawings * len(there_N):,} training pictures")
                 drawn.append(kept_B4HW)
                 if interruption.signal:
                     raise Resumable(

@@ -21,13 +21,13 @@ quickstart = _everything(
 )
 retrain = _everything(
     "retrain",
-    description="The same, by the schedule: sources are read again, and where something has changed a generator is trained.",
+    description="The same, for the schedule: reads the sources again and trains a generator if something has changed.",
 )
 
 ingest = dg.define_asset_job(
     "ingest",
     selection=dg.AssetSelection.groups("ingest"),
-    description="Reads the sources, three at a time. One that fails stops no other; run again, it fetches only what is missing.",
+    description="Reads the sources, three at a time. A failing one stops no other; a second run fetches what is missing.",
     config={"loggers": CONSOLE, "execution": {"config": {"max_concurrent": 3}}},
     # A process for each source: they wait for the network at the same time, and none can take the others down.
     executor_def=holding_run_lock(dg.multiprocess_executor),

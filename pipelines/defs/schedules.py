@@ -9,5 +9,5 @@ weekly_retrain = dg.ScheduleDefinition(
     job=retrain,
     cron_schedule="0 3 * * 0",  # Sunday night
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Reads the sources again every week and trains where something changed.",
+    description="Reads the sources again every week and trains if something has changed.",
 )

@@ -100,7 +100,7 @@ def test_rolling_back_is_one_command_and_the_pipeline_respects_it(registered, de
     registered(first)
     done = _flowmodel("set", "1", store=store)
     assert done.returncode == 0
-    assert done.stdout == "version 1 is the champion now; `flowmodel champion set 2` takes that back\n"
+    assert done.stdout == "version 1 is the champion now; `flowmodel champion set 2` undoes that\n"
     assert _aliases(store)["champion"] == "1"
     # The scheduled run meets the training of version 2 again.
     again = registered(first)

@@ -24,7 +24,7 @@ architecture_comparison = dg.AssetSpec(
 
 
 class ComparisonBudget(dg.Config):
-    steps: int = Field(400, ge=10, description="Training steps of each network, of the recipe's batch size.")
+    steps: int = Field(400, ge=10, description="Training steps of each network, with the recipe's batch size.")
     seeds: int = Field(1, ge=1, description="How many of the recipe's evaluation seeds are drawn; scores are means over them.")
 
 
@@ -76,7 +76,7 @@ def compare_networks(
 
 
 @dg.job(
-    description="Five networks under one budget: table and picture. Recipe `from_scratch`, or the run configuration's.",
+    description="Five networks on the same budget: table and picture. Recipe `from_scratch`, or the run configuration's.",
     config={
         "loggers": CONSOLE,
         # Not the deployment's: the network of `quickstart` has the size of the shipped weights, from which no other could begin.

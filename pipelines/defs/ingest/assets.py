@@ -24,7 +24,7 @@ def build_icons(source: SourceConfig) -> dg.AssetsDefinition:
         key=icons_key(source),
         group_name="ingest",
         kinds={"python", "parquet"},
-        description=f"Icons of the source {source.name} (kind {source.kind}) as they came, with names and keywords.",
+        description=f"Icons of the source {source.name} (kind {source.kind}) as published, with names and keywords.",
         metadata={name: str(value) for name, value in source.model_dump(exclude_defaults=True).items()},
     )
     @readable_failures()
@@ -35,9 +35,11 @@ def build_icons(source: SourceConfig) -> dg.AssetsDefinition:
         place = store.open()
         ingested = ingest_icons(source, source_context(place, context.log), place.icons(source.name), config.again)
         if ingested.unchanged:
-            context.log.info("nothing has changed since it was read last; nothing was read")
+            context.log.info("unchanged since it was last read; not read again")
         if not ingested.complete:
-            context.log.warning("not everything could be had; what is missing is set aside, and the next run tries it again")
+            context.log.warning(
+                "not everything could be fetched; missing pictures are quarantined, and the next run tries them again"
+            )
         return materialized(
             ingested.artifact,
             started,

@@ -15,7 +15,7 @@ normalized_icons_decode = decodes(dg.AssetKey("normalized_icons"))
     asset="splits",
     additional_ins={"duplicates": dg.AssetIn("duplicates")},
     blocking=True,
-    description="No two icons that look alike lie on two sides of a border.",
+    description="No two icons that look alike are in different splits.",
 )
 @readable_failures()
 def no_leak(splits: Artifact, duplicates: Artifact) -> dg.AssetCheckResult:
@@ -29,7 +29,7 @@ def no_leak(splits: Artifact, duplicates: Artifact) -> dg.AssetCheckResult:
     bad = {f"{a} = {b}": f"{split_of[a]} and {split_of[b]}" for a, b in leaking}
     return dg.AssetCheckResult(
         passed=not leaking,
-        description=f"{clusters} clusters of look-alikes, {len(leaking)} icons of them across a border.",
+        description=f"{clusters} clusters of look-alikes, {len(leaking)} of their icons in different splits.",
         metadata={"clusters": clusters, "leaks": len(leaking), "reasons": reasons(bad)},
     )
 
@@ -59,7 +59,7 @@ def finite_and_complete(store: StoreResource, caption_embeddings: Artifact, capt
 @dg.asset_check(
     asset="caption_embeddings",
     additional_ins={"captions": dg.AssetIn("captions")},
-    description="The encoder reads every text, and tells texts of different icons apart.",
+    description="The encoder reads every text and distinguishes texts of different icons.",
 )
 @readable_failures()
 def told_apart(caption_embeddings: Artifact, captions: Artifact) -> dg.AssetCheckResult:
@@ -72,6 +72,6 @@ def told_apart(caption_embeddings: Artifact, captions: Artifact) -> dg.AssetChec
     return dg.AssetCheckResult(
         passed=not readability.lost,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(lines) or f"{readability.texts} texts, all of them read and told apart.",
+        description="; ".join(lines) or f"{readability.texts} texts, all of them read and distinguished.",
         metadata=unread_counts(readability),
     )

@@ -12,7 +12,7 @@ from pipelines.reporting import table
 @dg.asset_check(
     asset="gate_decision",
     blocking=True,
-    description="The rules of the gate of the recipe that trained the model are kept. If not, nothing is registered.",
+    description="The model passes the rules of its recipe's gate. If not, nothing is registered.",
 )
 @readable_failures()
 def meets_thresholds(gate_decision: Artifact) -> dg.AssetCheckResult:
@@ -23,7 +23,7 @@ def meets_thresholds(gate_decision: Artifact) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=passed,
         severity=dg.AssetCheckSeverity.ERROR,
-        description="all rules of the recipe are kept" if passed else f"refused: {decision.reason}",
+        description="all rules of the recipe are passed" if passed else f"refused: {decision.reason}",
         metadata={"rules": table([row for row in decision.records if row["against"] == "recipe"])},
     )
 
@@ -31,7 +31,7 @@ def meets_thresholds(gate_decision: Artifact) -> dg.AssetCheckResult:
 # Not blocking, so that the model is registered as challenger before the run fails, where the recipe wants it to.
 @dg.asset_check(
     asset="gate_decision",
-    description="The model is the champion, or was shown to be as good. If not, it becomes challenger only, and the run succeeds "
+    description="The model is champion, or was shown to be no worse. If not, it becomes challenger only, and the run succeeds "
     "with a warning or fails, as on_worse of the recipe's evaluation.gate says.",
 )
 def not_worse_than_champion(gate_decision: Artifact) -> Iterator[dg.AssetCheckResult]:

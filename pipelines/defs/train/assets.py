@@ -15,7 +15,7 @@ from pipelines.resources import RecipeResource, StoreResource
 
 
 class TrainingOptions(dg.Config):
-    fresh: bool = Field(False, description="Forget what there is of this training, finished or not, and begin at step 0.")
+    fresh: bool = Field(False, description="Discard an existing training, finished or not, and start at step 0.")
 
 
 @dg.asset(
@@ -86,7 +86,7 @@ def finisher(
     run = run_of_checkpoint(Tracking.of(files), finished.checkpoint, icon_dataset, _origin(context))
     own = finished.checkpoint.header.finisher
     if own is None:
-        context.log.info(f"recipe {chosen.name} has no finisher: the checkpoint is handed on as it is")
+        context.log.info(f"recipe {chosen.name} has no finisher: the checkpoint is passed on unchanged")
     return materialized(
         Artifact(finished.checkpoint.path, finished.checkpoint.digest),
         started,
