@@ -66,6 +66,8 @@ def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
                 problems.append(f"{field}: unknown field{_siblings(path[:-1], kind)}")
             elif item["type"] == "missing":
                 problems.append(f"{field}: missing, it must be given")
+            elif item["type"] == "string_pattern_mismatch":  # a recipe's name is the only one
+                problems.append(f"{field}: must consist of lowercase letters, digits, - and _, got {item['input']!r}")
             else:
                 message = item["msg"].removeprefix("Value error, ")
                 if isinstance(item["input"], dict):  # a section whose fields don't go together; the message begins with one

@@ -102,7 +102,8 @@ def test_the_sensor_asks_for_what_has_changed_and_survives_a_source_that_is_gone
     second = _tick(three_sources, first.cursor)
     assert not second.run_requests and not second.asset_events
 
-    os.utime(next(three_sources.icons.glob("*.png")), ns=(1, 1))
+    changed = next(three_sources.icons.glob("*.png"))
+    changed.write_bytes(changed.read_bytes() + b"\n")
     third = _tick(three_sources, second.cursor)
     (request,) = third.run_requests
     assert request.asset_selection == [dg.AssetKey(["icons", "mine"])]
