@@ -79,7 +79,7 @@ def test_it_brings_back_weights_that_began_with_the_shipped_ones_and_a_finisher(
     generator, finished = (Checkpoint.open(out / name / "flowmodel.safetensors") for name in ("generator", "finished"))
     assert generator.header.initial_ids == pretrained_weights().header.seen_ids
     assert generator.header.step == finished.header.step == json.loads((out / "plan.json").read_text())["steps"]
-    assert generator.header.finisher is None and finished.header.finisher.config["width"] == 8
+    assert generator.header.finisher is None and finished.header.finisher.config["channels"] == 8
     assert Generator.load(finished, "cpu").sample(["grinning face"]).shape == (1, 4, 64, 64)
     assert all(path.stat().st_size < 16 * 2**20 for path in out.rglob("*"))
 
