@@ -43,7 +43,7 @@ INVENTED = ("blue heart with sunglasses", "purple apple", "green cat face", "ang
 
 def main(checkpoint: Checkpoint) -> None:
     weights = export_weights(checkpoint, FOLDER, load_recipe("pretrained").sampling)
-    write_bytes(FOLDER / "recipe.yaml", yaml.safe_dump(weights.header.recipe, sort_keys=False).encode())
+    write_bytes(FOLDER / "recipe.yaml", yaml.safe_dump(weights.recipe.model_dump(mode="json"), sort_keys=False).encode())
     draw_gallery(Generator.load(weights, "cpu"))
     evaluate = [sys.executable, "-m", "flowmodel", "evaluate", "--model", weights.path, "--sources", FOLDER / "sources.yaml"]
     report = PROJECT_ROOT / "data" / "store" / "pretrained-report.html"

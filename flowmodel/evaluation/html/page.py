@@ -115,7 +115,7 @@ def write_report(
         meanings=[m for m in shown({name for scores in report.metrics.values() for name in scores.measured}) if m.meaning],
         left_out=[(title_of(key), reason) for key, reason in report.settings.left_out.items()],
         settings=settings_of(report, header.dataset_digest),
-        recipe_yaml=yaml.safe_dump(header.recipe, sort_keys=False, allow_unicode=True),
+        recipe_yaml=yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
         answer=f"{ANSWER_STEPS} {ANSWER_SOLVER} steps",
     )
     return Artifact.of(write_bytes(out, page.encode()))
