@@ -81,7 +81,7 @@ def _usable(normalized: Path) -> list[tuple[str, str, str]]:
 def _pictures(normalized: Path, wanted: set[str]) -> tuple[list[str], NDArray[np.uint8], NDArray[np.uint64]]:
     """Ids, reduced pictures and hashes of the `wanted` icons; only some pictures at a time are in memory in their full size."""
     ids: list[str] = []
-    reduced, hashes = [reduce_pictures(np.zeros((0, 4, 1, 1), np.uint8))[:0]], [np.zeros((0, 3), np.uint64)]
+    reduced_NSS4, hashes_NW = np.zeros((0, 1, 1, 4), np.uint8), np.zeros((len(wanted), 3), np.uint64)
     with pq.ParquetFile(normalized) as file:
         for batch in file.iter_batches(_BATCH, columns=["id", "rgba", "width"]):
             table = pa.table(batch)
@@ -89,7 +89,9 @@ def _pictures(normalized: Path, wanted: set[str]) -> tuple[list[str], NDArray[np
             if not len(table):
                 continue
             small_NSS4 = reduce_pictures(pixels(table["rgba"], table["width"][0].as_py()))
+            if not ids:
+                reduced_NSS4 = np.empty((len(wanted), *small_NSS4.shape[1:]), np.uint8)
+            rows = slice(len(ids), len(ids) + len(table))
+            reduced_NSS4[rows], hashes_NW[rows] = small_NSS4, perceptual_hash(small_NSS4)
             ids += table["id"].to_pylist()
-            reduced.append(small_NSS4)
-            hashes.append(perceptual_hash(small_NSS4))
-    return ids, np.concatenate(reduced[1:] or reduced), np.concatenate(hashes)
+    return ids, reduced_NSS4, hashes_NW
