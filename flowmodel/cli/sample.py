@@ -74,7 +74,10 @@ def sample(
 
             draw_animation(generator, asked, folder / f"{stem}-animated.png", seed, steps, guidance, finish=finish)
     files.write(drawn, folder, format, size)
-    shown = [icon.at(size or files.default_size(format)) for icon in drawn.values()]
+    # Shapes are shown as shapes, even where they are written in the units of the pixels.
+    shown = [
+        icon.at(size or files.default_size(format) or (2 * icon.size if format == "svg" else None)) for icon in drawn.values()
+    ]
     save_image(picture_grid(shown, columns=count if count > 1 else 8, labels=labels), out)
     nfe = f"{generator.nfe(steps, guidance)} network evaluations per picture"
     pictures = f"{len(drawn)} picture{'s' if len(drawn) > 1 else ''}"
