@@ -262,7 +262,7 @@ def _usable(icons: pa.Table) -> pa.Table:
 
 
 def _why(icons: Path) -> str:
-    reasons = grouped_reasons(inspect_icons(icons).quarantined)
+    reasons = grouped_reasons(inspect_icons(icons).quarantined.items())
     return (
         "; ".join(f"{len(ids):,} x {reason} ({ids[0]})" for reason, ids in list(reasons.items())[:_REASONS])
         or "there are no icons"

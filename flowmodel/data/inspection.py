@@ -18,6 +18,7 @@ from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.folder import files_by_id
 from flowmodel.data.sources.ingest import ingest_icons
 from flowmodel.images.decode import open_png
+from flowmodel.images.notes import split_notes
 from flowmodel.tables import ICONS, NORMALIZED_ICONS
 from flowmodel.text.embeddings import inspect_captions
 from flowmodel.text.encoders import load_encoder
@@ -53,13 +54,13 @@ class Findings:
     def set_aside(self) -> dict[str, list[str]]:
         """Ids by the reason, the most frequent one first."""
         reasons = self.icons.loc[self.icons["status"] != "ok", "reason"]
-        return grouped_reasons({str(icon_id): reason for icon_id, reason in reasons.items()})
+        return grouped_reasons((str(icon_id), reason) for icon_id, reason in reasons.items())
 
     @property
     def notes(self) -> dict[str, list[str]]:
         """Ids of usable icons by what was done to them that a person may want to know, the most frequent one first."""
         notes = self.icons.loc[(self.icons["status"] == "ok") & (self.icons["notes"] != ""), "notes"]
-        return grouped_reasons({str(icon_id): note for icon_id, note in notes.items()})
+        return grouped_reasons((str(icon_id), note) for icon_id, text in notes.items() for note in split_notes(text))
 
     @property
     def is_fine(self) -> bool:

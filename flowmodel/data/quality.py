@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,10 +65,13 @@ def inspect_embeddings(captions: Path, embeddings: Path, vectors: Path) -> Embed
     )
 
 
-def grouped_reasons(quarantined: Mapping[str, str]) -> dict[str, list[str]]:
-    """Ids by why they were set aside, the most frequent reason first; what differs from file to file is left out of a reason."""
+def grouped_reasons(told: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Ids by what is told of them, as why they were set aside, the most frequent first; `told` are pairs of id and text.
+
+    What differs from file to file is left out of a text.
+    """
     groups: dict[str, list[str]] = defaultdict(list)
-    for icon_id, reason in sorted(quarantined.items()):
+    for icon_id, reason in sorted(told):
         groups[_VARIABLE.sub("…", _FILE.sub("", reason))].append(icon_id)
     return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))
 
@@ -82,7 +85,7 @@ def usable_lines(path: Path) -> list[str]:
     lines = [f"{found.ok:,} of {found.ok + len(found.quarantined):,} icons are usable"]
     if found.quarantined:
         lines[0] += f", {len(found.quarantined):,} are set aside:"
-    for reason, ids in grouped_reasons(found.quarantined).items():
+    for reason, ids in grouped_reasons(found.quarantined.items()).items():
         lines.append(f"  {len(ids):,} x {reason} ({', '.join(ids[:_SHOWN])}{', ...' if len(ids) > _SHOWN else ''})")
     return lines
 

@@ -73,7 +73,7 @@ def test_reasons_are_grouped_without_what_differs_from_file_to_file(tmp_path):
         "m/g": "g.png: no such file; did you mean 'G2.png'?",
         "m/h": "shows nothing: every pixel is transparent",
     }
-    groups = grouped_reasons(reasons)
+    groups = grouped_reasons(reasons.items())
     assert [len(ids) for ids in groups.values()] == [3, 2, 2, 1]
     assert groups["no such file"] == ["m/a", "m/b"]
     assert "shows nothing: every pixel is transparent" in groups
