@@ -82,7 +82,8 @@ def _pictures(normalized: Path, wanted: set[str]) -> tuple[list[str], NDArray[np
     """Ids, reduced pictures and hashes of the `wanted` icons; only some pictures at a time are in memory in their full size."""
     ids: list[str] = []
     reduced_NSS4, hashes_NW = np.zeros((0, 1, 1, 4), np.uint8), np.zeros((len(wanted), 3), np.uint64)
-    with pq.ParquetFile(normalized) as file:
+    # A buffer, or the whole column would be read at once.
+    with pq.ParquetFile(normalized, buffer_size=2**20, pre_buffer=False) as file:
         for batch in file.iter_batches(_BATCH, columns=["id", "rgba", "width"]):
             table = pa.table(batch)
             table = table.filter(pa.array([icon_id in wanted for icon_id in table["id"].to_pylist()], pa.bool_()))
