@@ -51,7 +51,7 @@ format: $(INSTALLED) ## Bring the code into the house style
 	@$(BIN)/ruff format
 
 docs: $(INSTALLED) ## The documentation as a site, in build/site
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## Remove caches; .venv and data/store stay
 	@rm -rf build .pytest_cache .ruff_cache .mypy_cache .hypothesis

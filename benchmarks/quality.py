@@ -6,7 +6,7 @@ learning rate ends its decay with the minutes. Each row has each of `--seeds`, a
 
 There are three settings, all at 64 pixels: 203 icons from random weights, the same from the shipped ones, and all icons of three
 sets from the shipped ones. There is none at 32 pixels: the shipped weights are of 64, and another stem has to be learned first
-(docs/experiments.md). What `flowmodel evaluate` scores without its sweeps is compared with the base of the same seed, as by
+(docs/log.md). What `flowmodel evaluate` scores without its sweeps is compared with the base of the same seed, as by
 `python -m benchmarks.ablations`, which changes one switch at a time and counts pictures instead of minutes.
 
 Rows are appended to FOLDER/rows.jsonl; the same command goes on where it was ended, and other minutes add rows: then the second

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-_REPOSITORY = Path(__file__).resolve().parent.parent
+_DOCS = Path(__file__).resolve().parent
 _TO_A_FILE = re.compile(r"\[([^\]]*)\]\((\.\./[^)#]+)(?:#[^)]*)?\)")
 _ROLE = re.compile(r":(?:attr|class|func|meth|mod):(?=<code>)")
 
@@ -14,9 +14,11 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
     def name(link: re.Match[str]) -> str:
         path = (Path(page.file.abs_src_path).parent / link[2]).resolve()
+        if path.is_relative_to(_DOCS):
+            return link[0]
         if not path.exists():
             raise ValueError(f"docs/{page.file.src_path}: {link[2]} is no file of the repository")
-        return f"{link[1]} (`{path.relative_to(_REPOSITORY).as_posix()}`)"
+        return f"{link[1]} (`{path.relative_to(_DOCS.parent).as_posix()}`)"
 
     return _TO_A_FILE.sub(name, markdown)
 

@@ -18,7 +18,7 @@ from flowmodel.extras import require
 from flowmodel.files import atomic_path, sha256_file, sha256_json
 
 NAME = "efficientnet-lite0"
-_EDGE = 96  # icons of 64 pixels say as much as at 128 (docs/experiments.md), in half the time
+_EDGE = 96  # icons of 64 pixels say as much as at 128 (docs/decisions/features.md), in half the time
 BACKGROUNDS = (1.0, 0.0, 0.5)  # white, black, mid-gray: what is transparent must not pass for one of them
 _LAYOUT_BLOCK, _LAYOUT_CHANNELS, _LAYOUT_CELLS = 7, 80, 3  # at a sixteenth of the resolution, averaged to 3 x 3 cells
 SEMANTIC_WIDTH = 1280 * len(BACKGROUNDS)
@@ -36,7 +36,7 @@ class Features:
     Attributes:
         semantic_ND: the last layer, averaged over the picture (3840 numbers): what it shows, and in which texture. For KID.
         layout_ND: a middle layer in 3 x 3 cells (2160 numbers): what is where. To find the picture again: the last layer
-            takes a slightly noisy icon for another one, this doesn't (docs/experiments.md).
+            takes a slightly noisy icon for another one, this doesn't (docs/decisions/features.md).
     """
 
     semantic_ND: NDArray[np.float32]

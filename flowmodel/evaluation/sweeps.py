@@ -21,7 +21,7 @@ from flowmodel.recipes.split import Split
 STEPS = (1, 2, 4, 8, 16)
 GUIDANCE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
-# Taken for the exact answer: of order 2, it errs by a tenth of what as many Euler steps do (docs/experiments.md).
+# Taken for the exact answer: of order 2, it errs by a tenth of what as many Euler steps do (docs/log.md).
 ANSWER_SOLVER, ANSWER_STEPS = "midpoint", 16
 
 _CHOICE_SEED = 20_231_204

@@ -66,7 +66,7 @@ def _keep_heap() -> None:
     """Tell glibc to keep freed memory instead of giving it back to the kernel.
 
     PyTorch's CPU allocator asks malloc for every activation; blocks of megabytes come from mmap and go back with munmap, so
-    each step pays page faults for the same memory again. Measured 1.2x to 1.7x on a training step (docs/experiments.md).
+    each step pays page faults for the same memory again. Measured 1.2x to 1.7x on a training step (docs/log.md).
     """
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return

@@ -1,7 +1,7 @@
 """The attention U-Net.
 
 A space-to-depth stem halves (or quarters) the resolution before the first layer: at equal parameters this is about twice as
-fast as a plain stem, and the pictures are small enough that nothing is lost (docs/experiments.md).
+fast as a plain stem, and the pictures are small enough that nothing is lost (docs/decisions/network.md).
 
 Shape suffixes: B batch, C channels, H/W height and width, L caption tokens, D caption encoder's width, E embedding width.
 """

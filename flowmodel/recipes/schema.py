@@ -27,7 +27,7 @@ LANGUAGES = (
 LARGEST = 128  # edge of a picture, in pixels
 ConvolutionKind = Literal["plain", "depthwise_separable"]
 ANYTHING = object()
-_WHY_REMOVED = "no measurement showed a gain (docs/experiments.md, 2026-11-26)"
+_WHY_REMOVED = "no measurement showed a gain (docs/decisions/removed-options.md, 2026-11-26)"
 
 CaptionTemplate = Literal["name", "name_keywords", "name_group", "name_tone", "name_style", "own"]
 

@@ -214,7 +214,7 @@ class _Run:
 def cropped(drawn_BCHW: Tensor, real_BCHW: Tensor, edge: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """The same part of all pictures, `edge` pixels of the drawn ones high and wide; by `generator`, a CPU one.
 
-    More steps on parts teach more than fewer on whole pictures (docs/experiments.md).
+    More steps on parts teach more than fewer on whole pictures (docs/decisions/finisher.md).
     """
     scale, (height, width) = real_BCHW.shape[-1] // drawn_BCHW.shape[-1], drawn_BCHW.shape[-2:]
     # Where a network that sees two pixels as one could begin, too.

@@ -1,6 +1,6 @@
 """Optimizers: Muon for weight matrices, AdamW for everything else, or AdamW for all.
 
-On small budgets Muon needs less than half of AdamW's steps here (docs/experiments.md).
+On small budgets Muon needs less than half of AdamW's steps here (docs/decisions/muon.md).
 
 Shape suffixes: G matrices of one shape, R rows (out channels), C columns (the rest).
 """
