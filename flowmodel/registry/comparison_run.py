@@ -16,8 +16,6 @@ from flowmodel.registry.runs import PARENT, TrainingRun
 from flowmodel.registry.tracking import Tracking
 from flowmodel.training.observers import TrainingObserver
 
-_DESCRIPTION = "mlflow.note.content"  # shown on the run's page, as markdown
-
 
 class MlflowComparison(ComparisonJournal):
     """Attributes:
@@ -44,7 +42,7 @@ class MlflowComparison(ComparisonJournal):
         self._run.log_parameters(settings)
         for file in files:
             self._run.log_file(file, ASSET)
-        self._run.log_tags({_DESCRIPTION: words})
+        self._run.describe(words)
         self._run.set_status("FINISHED")
         return self._run.url
 

@@ -21,12 +21,12 @@ from flowmodel.evaluation.report import METRICS_FILE, EvaluationReport
 from flowmodel.files import sha256_json, share
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes.split import Split
+from flowmodel.registry.headlines import description, headline_metrics
 from flowmodel.registry.observer import run_of_checkpoint
 from flowmodel.registry.package import save_package
 from flowmodel.registry.references import CHECKPOINT_DIGEST, MODEL_NAME, versions_of
 from flowmodel.registry.runs import EVALUATION, FINISHER_DIGEST, TrainingRun
 from flowmodel.registry.tracking import Tracking
-from flowmodel.training.prediction_error import by_name
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,10 @@ def record_evaluation(
     tags: Mapping[str, str] | None = None,
     page: Path | None = None,
 ) -> RecordedModel:
-    """Log `checkpoint` as a model, with its scores on the data set attached, and put report, sample grid and recipe into the
-    training's run; of a model that will be refused, too. A checkpoint that is logged already is not uploaded again.
+    """Log `checkpoint` as a model, with its headline scores on the data set attached, and put report, sample grid and recipe into
+    the training's run, whose description shows them.
+
+    So it is with a model that will be refused, too. A checkpoint that is logged already is not uploaded again.
 
     Args:
         tags: of the run, where it has to be made.
@@ -86,15 +88,10 @@ def record_evaluation(
     else:
         with tracking.errors():
             tracking.client.set_logged_model_tags(logged.model_id, searched)
-    scores = {EVALUATION: values["metrics"] | _errors(report), "baselines": values["baselines"]}
-    scores["unfinished"] = values.get("unfinished", {})
-    run.log_final_metrics(scores, settings.training_steps, logged.model_id, settings.dataset_digest)
+    run.log_final_metrics(headline_metrics(report), settings.training_steps, logged.model_id, settings.dataset_digest)
+    report_page = run.relative_page(f"/artifacts/{EVALUATION}/{page.name}") if page else None
+    run.describe(description(report, run.relative_artifact(f"{EVALUATION}/sample_grid.png"), report_page))
     return RecordedModel(run, checkpoint, logged.model_id, searched)
-
-
-def _errors(report: EvaluationReport) -> dict[str, dict[str, float]]:
-    """As a training names them; apart from its own, which are of fewer icons."""
-    return {"prediction_error": by_name(report.prediction_error)} if report.prediction_error else {}
 
 
 def recorded_model(tracking: Tracking, checkpoint: Checkpoint) -> RecordedModel:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlencode
 
 import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
@@ -28,6 +29,7 @@ RUN_FILE = "mlflow_run.json"
 PARENT = "mlflow.parentRunId"  # the tag that nests a run in another
 # Folder of an evaluation's artifacts and prefix of its scores: `validation/…` without it are curves of the training.
 EVALUATION = "evaluation"
+DESCRIPTION = "mlflow.note.content"
 GRID_KEY = "grid"
 DATASET = "icon_dataset"
 FINISHER_DIGEST = "finisher_digest"
@@ -75,9 +77,22 @@ class TrainingRun:
         return self._page(f"/artifacts/{name}")
 
     def _page(self, part: str = "") -> str:
-        """Among the pages for training: by itself MLflow opens those for language models."""
-        page = f"{self.tracking.ui_address}/#/experiments/{self.experiment_id}/runs/{self.run_id}{part}"
-        return f"{page}?workflowType=machine_learning"
+        return f"{self.tracking.ui_address}/{self.relative_page(part)}"
+
+    def relative_page(self, part: str = "") -> str:
+        """The address of a page of the run, seen from any page of the MLflow UI, whatever its host and port.
+
+        It is among the pages for training: by itself MLflow opens those for language models.
+        """
+        return f"#/experiments/{self.experiment_id}/runs/{self.run_id}{part}?workflowType=machine_learning"
+
+    def relative_artifact(self, name: str) -> str:
+        """The address of the artifact itself, seen from any page of the MLflow UI."""
+        return f"get-artifact?{urlencode({'path': name, 'run_uuid': self.run_id})}"
+
+    def describe(self, markdown: str) -> None:
+        """Shown on the run's page."""
+        self.log_tags({DESCRIPTION: markdown})
 
     def set_status(self, status: str) -> None:
         """RUNNING, FINISHED, FAILED or KILLED."""
@@ -99,9 +114,9 @@ class TrainingRun:
         self._log_batch(metrics=[Metric(name, float(value), now, step) for name, value in metrics.items()])
 
     def log_final_metrics(
-        self, metrics: Mapping[str, Any], step: int, model_id: str | None = None, dataset_digest: str | None = None
+        self, metrics: Mapping[str, float], step: int, model_id: str | None = None, dataset_digest: str | None = None
     ) -> None:
-        """Like :meth:`log_metrics`, for nested mappings; unchanged values are not written again.
+        """Like :meth:`log_metrics`; unchanged values are not written again.
 
         They are attached to the logged model `model_id`, and say that they were measured on the data set, if those are given.
         """
@@ -110,8 +125,7 @@ class TrainingRun:
                 known = {metric.key: metric.value for metric in self.client.get_logged_model(model_id).metrics or ()}
             else:
                 known = self._run().data.metrics
-        flat = {name: float(value) for name, value in _flatten(metrics, separator="/").items()}
-        new = {name: value for name, value in flat.items() if known.get(name) != value}
+        new = {name: value for name, value in metrics.items() if known.get(name) != value}
         where = {"model_id": model_id, "run_id": self.run_id}
         if dataset_digest:
             where |= {"dataset_name": DATASET, "dataset_digest": dataset_digest[:_MAX_DATASET_DIGEST]}
@@ -225,11 +239,11 @@ def _find(tracking: Tracking, folder: Path) -> Run | None:
     return run if run.info.lifecycle_stage == "active" else None
 
 
-def _flatten(values: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flatten(value, separator, f"{prefix}{name}{separator}")
+            flat |= _flatten(value, f"{prefix}{name}.")
         else:
             flat[prefix + name] = value
     return flat
