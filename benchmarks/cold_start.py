@@ -63,10 +63,10 @@ def imports(store: Store, most: int = 10) -> list[tuple[str, float]]:
     """Packages by the milliseconds that importing their own modules took, the most expensive ones first."""
     command = [sys.executable, "-X", "importtime", *_command(store)[1:]]
     done = subprocess.run(command, env=_environment(store), capture_output=True, text=True, check=True)
-    milliseconds: Counter[str] = Counter()
+    microseconds: Counter[str] = Counter()
     for own, name in re.findall(r"import time: +(\d+) \| +\d+ \| +(\w+)", done.stderr):
-        milliseconds[name] += int(own) / 1000  # type: ignore[assignment]
-    return milliseconds.most_common(most)
+        microseconds[name] += int(own)
+    return [(name, spent / 1000) for name, spent in microseconds.most_common(most)]
 
 
 def _command(store: Store) -> list[str]:

@@ -84,8 +84,8 @@ def _compared(name: str, drawings: list[bytes], browser: str) -> str:
 
 
 def _alone(drawing: bytes) -> Picture:
-    size = {"width": EDGE, "height": EDGE}
-    return _opened(bytes(resvg_py.svg_to_bytes(svg_string=drawing.decode(), skip_system_fonts=True, dpi=96.0, **size)))
+    drawn = resvg_py.svg_to_bytes(svg_string=drawing.decode(), skip_system_fonts=True, dpi=96.0, width=EDGE, height=EDGE)
+    return _opened(bytes(drawn))
 
 
 def _opened(png: bytes) -> Picture:

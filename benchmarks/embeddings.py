@@ -26,7 +26,7 @@ def compare_embeddings(quick: bool) -> Comparison:
     texts = texts[:: 8 if quick else 1]
     encoder = load_minilm()
     ours_BD = encoder.encode(texts[:64]).pooled_BD
-    peer = sentence_transformers.SentenceTransformer(str(encoder._folder), device="cpu")
+    peer = sentence_transformers.SentenceTransformer(str(encoder.folder), device="cpu")
     difference = float(np.abs(peer.encode(texts[:64]) - ours_BD).max())
     result = compare(
         "embed captions, MiniLM",

@@ -30,7 +30,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_parquet, write_json, write_parquet
 from flowmodel.images.rgba import pixels
 from flowmodel.store import Store
-from flowmodel.text.encoded import EncodedText
+from flowmodel.text.encoded import EncodedText, TokenizedText
 from flowmodel.text.minilm import MAX_TOKENS, MiniLm, load_minilm
 from flowmodel.text.torchvision_shim import let_torchvision_import
 from flowmodel.text.vectors import CaptionVectors
@@ -54,6 +54,10 @@ class PackedEncoder:
     width: int
     ids: dict[str, list[int]]
     model: torch.nn.Module
+
+    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """The packed tokens of `texts`. What was unknown or cut was not packed, and counts as nothing."""
+        return [TokenizedText(tuple(self.ids[text]), 0, len(self.ids[text]) - 2, False) for text in texts]
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> EncodedText:

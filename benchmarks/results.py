@@ -21,13 +21,6 @@ PAGE = PROJECT_ROOT / "docs" / "results.md"
 README = PROJECT_ROOT / "README.md"
 CARD = PROJECT_ROOT / "data" / "pretrained" / "README.md"
 SHIPPED = CARD.with_name("metrics.json")
-SPLIT_NAMES: dict[Split, str] = {
-    "train": "trained",
-    "validation": "validation",
-    "unseen_concept": "unseen concepts",
-    "unseen_style": "unseen styles",
-    "unseen_tone": "unseen tones",
-}
 _BEGIN, _END = "<!-- results: written by python -m benchmarks.results -->", "<!-- /results -->"
 
 _INTRODUCTION = f"""# Results
@@ -76,7 +69,7 @@ def splits_table(report: EvaluationReport) -> str:
     """One row per split: each score, and in brackets that of real icons."""
 
     def cells(split: Split, scores: SplitScores) -> Iterable[str]:
-        yield SPLIT_NAMES[split]
+        yield split.label.lower()
         yield str(scores.count)
         for name, (_, form) in _SCORES.items():
             real = form(report.baselines.real[split].get(name))
@@ -91,7 +84,7 @@ def splits_table(report: EvaluationReport) -> str:
         titles.append(title)
         if name == "kid":
             titles += ["95 % interval", *(["without finisher"] if report.unfinished else [])]
-    order = [split for split in SPLIT_NAMES if split in report.metrics]
+    order = [split for split in Split if split in report.metrics]
     return table(titles, (cells(split, report.metrics[split]) for split in order))
 
 
@@ -128,13 +121,12 @@ def page(reports: dict[Path, EvaluationReport]) -> str:
 
 def summary(reports: Iterable[EvaluationReport]) -> str:
     """The README's table: trained icons and unseen concepts of each recipe."""
-    chosen: tuple[Split, ...] = ("train", "unseen_concept")
     rows = []
     for report in reports:
-        for split in chosen:
+        for split in (Split.TRAIN, Split.UNSEEN_CONCEPT):
             scores, real = report.metrics[split], report.baselines.real[split]
             pairs = [f"{form(scores.get(name))} ({form(real.get(name))})" for name, form in _README_SCORES.items()]
-            rows.append([f"`{report.settings.recipe}`", SPLIT_NAMES[split], *pairs])
+            rows.append([f"`{report.settings.recipe}`", split.label.lower(), *pairs])
     return table(["recipe", "icons", *(_SCORES[name][0] for name in _README_SCORES)], rows)
 
 

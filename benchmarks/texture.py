@@ -106,8 +106,8 @@ def calibrate(style: str, rgba_N4HW: Tensor) -> list[Calibration]:
     for degradation, by_strength in DEGRADATIONS.items():
         slightly, strongly = (_of_all_and_parts(degrade(rgba_N4HW)) for degrade in by_strength)
         for name in real[0]:
-            values = [tuple(of[name] for of in each) for each in zip(real, slightly, strongly, strict=True)]
-            rows.append(Calibration(name, style, degradation, *values[0], passes=_in_order(values)))
+            values = [(a[name], b[name], c[name]) for a, b, c in zip(real, slightly, strongly, strict=True)]
+            rows.append(Calibration(name, style, degradation, *values[0], _in_order(values)))
     return rows
 
 
@@ -115,7 +115,7 @@ def _of_all_and_parts(rgba_N4HW: Tensor) -> list[dict[str, float]]:
     return [texture(rgba_N4HW), *(texture(part_N4HW) for part_N4HW in rgba_N4HW.chunk(PARTS))]
 
 
-def _in_order(values: Sequence[tuple[float, ...]]) -> bool:
+def _in_order(values: Sequence[tuple[float, float, float]]) -> bool:
     """Whether (real, slightly, strongly) rise each time, or fall each time."""
     return all(a < b < c for a, b, c in values) or all(a > b > c for a, b, c in values)
 
@@ -133,7 +133,11 @@ def table(calibrations: Sequence[Calibration]) -> list[dict[str, object]]:
         own = [c for c in calibrations if c.statistic == statistic]
         for style in dict.fromkeys(c.style for c in own):
             cells = {c.degradation: c for c in own if c.style == style}
-            of_style = {"statistic": statistic, "style": style, "real": f"{next(iter(cells.values())).real:.3g}"}
+            of_style: dict[str, object] = {
+                "statistic": statistic,
+                "style": style,
+                "real": f"{next(iter(cells.values())).real:.3g}",
+            }
             of_style |= {d: f"{c.slightly:.3g}, {c.strongly:.3g}{'' if c.passes else ' fails'}" for d, c in cells.items()}
             rows.append(of_style | {"goes": _direction(own), "stays": "yes" if all(c.passes for c in own) else "no"})
     return rows

@@ -75,7 +75,7 @@ def measure(generator: Generator, own: RealIcons, unseen: RealIcons, icons: int)
 def _prompts(
     own: RealIcons, unseen: RealIcons, row_of: dict[tuple[str, str], int], sources: Sequence[str], rows_N: Rows
 ) -> dict[str, list[str]]:
-    def texts(real: RealIcons, template: str, rows: Sequence[int]) -> list[str]:
+    def texts(real: RealIcons, template: str, rows: Sequence[int] | Rows) -> list[str]:
         of = real.captions.table[real.captions.table["template"] == template].set_index("icon_id")["text"]
         return [of[real.ids[row]] for row in rows]
 

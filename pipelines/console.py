@@ -48,8 +48,8 @@ def _event_message(event: dg.DagsterEvent | None) -> str | None:
     if event.is_step_materialization:
         shown = {label: value.value for label, value in event.materialization.metadata.items()}
         rows = f"{shown['dagster/row_count']} rows, " if "dagster/row_count" in shown else ""
-        name = event.asset_key.to_user_string()
-        name = "" if name == _step_name(event.step_key) else f"{name} "
+        name = event.materialization.asset_key.to_user_string()
+        name = "" if name == _step_name(event.step_key or "") else f"{name} "
         return f"{name}done: {rows}{shown.get('megabytes', 0):.3g} MB, {shown.get('seconds', 0):.1f} s"
     if check := _failed_check(event):
         return f"check {check.check_name} of {check.asset_key.to_user_string()} failed: {check.description or 'see the UI'}"

@@ -31,5 +31,5 @@ def readable_failures() -> Iterator[None]:
             raise
         raise dg.Failure(description=str(line), allow_retries=False) from None
     except PermissionError as error:
-        line = f"{error.filename}: permission denied; ask its owner for access"
-        raise dg.Failure(description=line, allow_retries=False) from None
+        description = f"{error.filename}: permission denied; ask its owner for access"
+        raise dg.Failure(description=description, allow_retries=False) from None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class StoreResource(dg.ConfigurableResource):
-    root: str = Field("", description="Folder of all generated files; empty: FLOWMODEL_STORE, else data/store.")
+    root: str = Field(default="", description="Folder of all generated files; empty: FLOWMODEL_STORE, else data/store.")
 
     def open(self) -> Store:
         return Store(Path(self.root).resolve()) if self.root else Store.from_environment()

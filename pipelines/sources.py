@@ -1,5 +1,6 @@
 """The entries of `sources.yaml` as Dagster sees them."""
 
+import logging
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -22,7 +23,7 @@ def icons_key(source: SourceConfig) -> dg.AssetKey:
     return dg.AssetKey(["icons", source.name])
 
 
-def source_context(store: "Store", log: dg.DagsterLogManager) -> "SourceContext":
+def source_context(store: "Store", log: logging.Logger) -> "SourceContext":
     from flowmodel.data.sources.context import SourceContext
 
     return SourceContext(sources_file().parent, store.downloads, log.info)

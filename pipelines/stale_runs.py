@@ -25,7 +25,7 @@ def holding_run_lock(executor: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
     assert create is not None, f"{executor.name} creates no executor"
     return dg.ExecutorDefinition(
         name=executor.name,
-        config_schema=executor.config_schema,
+        config_schema=executor.config_schema,  # type: ignore[arg-type]  # Dagster takes its own class, which its stub leaves out
         requirements=executor.get_requirements,
         executor_creation_fn=lambda context: _LockingExecutor(create(context)),
         description=executor.description,

@@ -21,7 +21,7 @@ def test_a_row_shows_a_split_beside_real_icons(tiny_evaluation):
     header, _, first = results.splits_table(report).splitlines()[:3]
     cells = dict(zip(header.strip("| ").split(" | "), first.strip("| ").split(" | "), strict=True))
     scores, real = report.metrics["train"], report.baselines.real["train"]
-    assert cells["split"] == "trained" and cells["icons"] == str(scores.count)
+    assert cells["split"] == "trained icons" and cells["icons"] == str(scores.count)
     assert cells["KID"] == f"{scores.kid:.3f} ({real.kid:.3f})"
     assert cells["top-1 of all"] == f"{scores.retrieval_top1_all:.1%} ({real.retrieval_top1_all:.1%})"
     assert "without finisher" not in cells

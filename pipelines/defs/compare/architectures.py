@@ -5,6 +5,8 @@ prepares its data set itself, with the library's list of steps: the assets are t
 comparison's they would be changed data, on which a generator is trained anew.
 """
 
+from typing import Any
+
 import dagster as dg
 from pydantic import Field
 
@@ -62,7 +64,7 @@ def compare_networks(
         log=context.log.info,
     )
     with Image.open(result.picture) as image:
-        metadata = {
+        metadata: dict[str, Any] = {
             "networks": table([row.cells for row in result.rows]),
             "drawn": thumbnail(image),
             "drawn file": dg.MetadataValue.path(result.picture),

@@ -5,6 +5,7 @@ The steps are those of flowmodel/data/prepare.py, which the command line takes t
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -67,7 +68,11 @@ def caption_embeddings(
     started = time.perf_counter()
     report = preparation(store, recipe, context.log).caption_embeddings(captions)
     context.log.info(f"{report.encoded} texts encoded, {report.reused} reused")
-    counts = {"dagster/row_count": report.encoded + report.reused, "encoded": report.encoded, "reused": report.reused}
+    counts: dict[str, Any] = {
+        "dagster/row_count": report.encoded + report.reused,
+        "encoded": report.encoded,
+        "reused": report.reused,
+    }
     counts |= unread_counts(report.readability)
     return materialized(report.artifact, started, **counts, **parquet_metadata(report.artifact.path))
 

@@ -29,7 +29,7 @@ def meets_thresholds(gate_decision: Artifact) -> dg.AssetCheckResult:
 
 
 # Not blocking, so that the model is registered as challenger before the run fails, where the recipe wants it to.
-@dg.asset_check(
+@dg.asset_check(  # type: ignore[arg-type]  # a generator, as Dagster documents it
     asset="gate_decision",
     description="The model is champion, or was shown to be no worse. If not, it becomes challenger only, and the run succeeds "
     "with a warning or fails, as on_worse of the recipe's evaluation.gate says.",

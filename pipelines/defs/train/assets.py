@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -45,6 +46,7 @@ def flow_checkpoint(
         shutil.rmtree(folder, ignore_errors=True)
     mlflow = MlflowObserver(Tracking.of(store.open()), icon_dataset, _origin(context))
     result = train(chosen, icon_dataset, folder, [ProgressLog(context.log), mlflow])
+    assert mlflow.run is not None, "a training begins its run"
     return materialized(
         Artifact(result.checkpoint.path, result.checkpoint.digest),
         started,
@@ -85,6 +87,7 @@ def finisher(
     finished = finish(chosen, checkpoint, icon_dataset, targets, log=context.log.info)
     run = run_of_checkpoint(Tracking.of(files), finished.checkpoint, icon_dataset, _origin(context))
     own = finished.checkpoint.header.finisher
+    curve: dict[str, Any] = {"steps": own.curve[-1][0], "loss": own.curve[-1][1]} if own else {}
     if own is None:
         context.log.info(f"recipe {chosen.name} has no finisher: the checkpoint is passed on unchanged")
     return materialized(
@@ -93,7 +96,7 @@ def finisher(
         recipe=chosen.name,
         finisher=own.digest if own else "none in the recipe",
         trained_now=finished.trained_now,
-        **({"steps": own.curve[-1][0], "loss": own.curve[-1][1]} if own else {}),
+        **curve,
         mlflow_run=dg.MetadataValue.url(run.url),
     )
 
