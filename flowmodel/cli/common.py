@@ -1,12 +1,16 @@
 """What several commands share: where they print, and how they name a model."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from flowmodel.errors import FlowmodelError
+
 if TYPE_CHECKING:
     from flowmodel.model.checkpoint import Checkpoint
+    from flowmodel.runtime.onnx_generator import OnnxGenerator
     from flowmodel.store import Store
 
 console = Console(highlight=False)
@@ -14,10 +18,26 @@ console = Console(highlight=False)
 ModelOption = Annotated[
     str | None,
     typer.Option(
-        help="A checkpoint file, models:/NAME@alias, models:/NAME/VERSION, or pretrained: the shipped weights; default: the "
-        "champion, or the shipped weights where nothing is registered yet."
+        help="A checkpoint file, a folder that `flowmodel export` wrote, models:/NAME@alias, models:/NAME/VERSION, or "
+        "pretrained: the shipped weights; default: the champion, or the shipped weights where nothing is registered yet."
     ),
 ]
+
+
+def exported(model: str | None, device: str) -> "OnnxGenerator | None":
+    """What draws from the folder that `--model` names; None where it names none.
+
+    Raises FlowmodelError when the folder holds no exported model, or `device` is one that ONNX Runtime is not used on.
+    """
+    if model is None or not Path(model).is_dir():
+        return None
+    if device not in ("auto", "cpu"):
+        raise FlowmodelError(f"--device {device}: an exported model draws on the CPU; leave it out, or name a checkpoint")
+    from flowmodel.extras import require
+    from flowmodel.runtime.onnx_generator import OnnxGenerator
+
+    require("onnxruntime")
+    return OnnxGenerator.load(model)
 
 
 def resolve(store: "Store", model: str | None) -> "Checkpoint":

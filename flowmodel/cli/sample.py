@@ -2,13 +2,17 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowmodel.cli.common import ModelOption, console, resolve
+from flowmodel.cli.common import ModelOption, console, exported, resolve
 from flowmodel.errors import FlowmodelError
 from flowmodel.vector.formats import Format
+
+if TYPE_CHECKING:
+    from flowmodel.model.checkpoint import Checkpoint
+    from flowmodel.model.generator import Generator
 
 
 def sample(
@@ -45,9 +49,10 @@ def sample(
     ] = False,
 ) -> None:
     """Draw transparent icons for prompts, and a grid of them on a checkerboard."""
+    import numpy as np
+
     from flowmodel.images.grid import picture_grid
     from flowmodel.images.save import file_stem, save_image
-    from flowmodel.model.generator import Generator
     from flowmodel.store import Store
     from flowmodel.vector import artwork, files
 
@@ -55,8 +60,7 @@ def sample(
         raise FlowmodelError(f"--out {out}: the grid is a PNG; give a name that ends in .png")
     ground = artwork.background(background)
     files.check(format, size, trace)
-    checkpoint = resolve(Store.from_environment(), model)
-    generator = Generator.load(checkpoint, device)
+    generator = exported(model, device) or _generator(resolve(Store.from_environment(), model), device)
     for line in generator.readability(prompts).lines():
         console.print(f"note: {line}", soft_wrap=True, markup=False)
     folder = out.with_suffix("")
@@ -66,12 +70,15 @@ def sample(
     # that is given twice has twice as many pictures.
     for prompt, times in Counter(prompts).items():
         asked, stem = [prompt] * (times * count), file_stem(prompt)
-        for number, rgba_4HW in enumerate(generator.sample(asked, seed, steps, guidance, finish=finish).numpy()):
+        for number, rgba_4HW in enumerate(np.asarray(generator.sample(asked, seed, steps, guidance, finish=finish))):
             drawn[f"{stem}-{number}"] = artwork.Artwork(rgba_4HW, trace, ground)
             labels.append(prompt)
         if animate:
             from flowmodel.model.animation import draw_animation
+            from flowmodel.model.generator import Generator
 
+            if not isinstance(generator, Generator):
+                raise FlowmodelError("--animate: an exported model draws pictures only; give a checkpoint as --model")
             draw_animation(generator, asked, folder / f"{stem}-animated.png", seed, steps, guidance, finish=finish)
     files.write(drawn, folder, format, size)
     # Shapes are shown as shapes, even where they are written in the units of the pixels.
@@ -82,4 +89,10 @@ def sample(
     nfe = f"{generator.nfe(steps, guidance)} network evaluations per picture"
     pictures = f"{len(drawn)} picture{'s' if len(drawn) > 1 else ''}"
     finished = ", finished" if finish and generator.finisher else ""
-    console.print(f"{pictures} in {folder}/, grid in {out} (model {checkpoint}, {nfe}{finished}, seed {seed})")
+    console.print(f"{pictures} in {folder}/, grid in {out} (model {generator}, {nfe}{finished}, seed {seed})")
+
+
+def _generator(checkpoint: "Checkpoint", device: str) -> "Generator":
+    from flowmodel.model.generator import Generator
+
+    return Generator.load(checkpoint, device)

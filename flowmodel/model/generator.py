@@ -94,6 +94,9 @@ class Generator:
         """
         return cls.load(pretrained_weights() if path is None else Path(path), device)
 
+    def __str__(self) -> str:
+        return str(self.checkpoint)
+
     @property
     def network(self) -> nn.Module:
         return self._network

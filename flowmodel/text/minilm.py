@@ -116,7 +116,7 @@ class Tower(nn.Module):
     def forward(self, ids_BL: Tensor, lengths_B: Tensor) -> Tensor:
         """One vector per token, (B, L, D); those after the end of a text are meaningless."""
         places_L = torch.arange(ids_BL.shape[1])
-        x_BLD = self.norm(self.words(ids_BL) + self.positions.weight[: len(places_L)] + self.segments.weight[0])
+        x_BLD = self.norm(self.words(ids_BL) + self.positions.weight[: ids_BL.shape[1]] + self.segments.weight[0])
         padding_BL = places_L >= lengths_B[:, None]
         found_BLD: Tensor = self.encoder(x_BLD, src_key_padding_mask=padding_BL)
         return found_BLD

@@ -1,0 +1,114 @@
+"""A model's parts as ONNX graphs, in float32 and with any batch size.
+
+Shape suffixes: B batch, C channels, H/W height and width, L caption tokens, D width of the caption tower.
+"""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from flowmodel.files import atomic_path
+from flowmodel.flow.velocity_model import VelocityModel
+from flowmodel.nets import TextCondition
+from flowmodel.nets.finisher import Finisher
+from flowmodel.text.minilm import MAX_TOKENS
+
+_OPSET = 20
+_BATCH, _LENGTH = Dim("batch"), Dim("length")
+
+
+def export_network(model: VelocityModel, channels: int, size: int, text_width: int, path: Path) -> Path:
+    """One evaluation of the network for pictures (`channels`, `size`, `size`): x, t, pooled, tokens, mask to velocity."""
+    batch, length = 3, 5  # any that are not 1, which the exporter would take for a constant
+    given = {
+        "x": torch.zeros(batch, channels, size, size),
+        "t": torch.zeros(batch),
+        "pooled": torch.zeros(batch, text_width),
+        "tokens": torch.zeros(batch, length, text_width),
+        "mask": torch.ones(batch, length, dtype=torch.bool),
+    }
+    free = {"x": {0: _BATCH}, "t": {0: _BATCH}, "pooled": {0: _BATCH}} | {
+        name: {0: _BATCH, 1: _LENGTH} for name in ("tokens", "mask")
+    }
+    return _write(_Evaluation(model), given, free, ["velocity"], path)
+
+
+def export_finisher(finisher: Finisher, channels: int, size: int, path: Path) -> Path:
+    """drawn to finished, both in [-1, 1]."""
+    return _write(finisher, {"drawn": torch.zeros(3, channels, size, size)}, {"drawn": {0: _BATCH}}, ["finished"], path)
+
+
+def export_tower(tower: nn.Module, path: Path) -> Path:
+    """ids (B, L) to pooled (B, D) and tokens (B, L, D). All texts of a batch are of one length: there is no padding."""
+    given = {"ids": torch.zeros(3, 5, dtype=torch.int64)}
+    free = {"ids": {0: _BATCH, 1: Dim("length", max=MAX_TOKENS)}}
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one kernel for a whole layer, which ONNX doesn't have
+    try:
+        return _write(_Encoding(tower), given, free, ["pooled", "tokens"], path)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+class _Evaluation(nn.Module):
+    def __init__(self, model: VelocityModel) -> None:
+        super().__init__()
+        self.net, self._model = model.net, model  # the first makes the weights known as this module's
+
+    def forward(self, x: Tensor, t: Tensor, pooled: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+        return self._model.velocity(x, t, TextCondition(pooled, tokens, mask, torch.empty(0)))
+
+
+class _Encoding(nn.Module):
+    """The tower as :meth:`flowmodel.text.minilm.MiniLm.encode` uses it, which keeps tokens in half precision."""
+
+    def __init__(self, tower: nn.Module) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        lengths_B = torch.full((ids.shape[0],), ids.shape[1])
+        tokens_BLD = self.tower(ids, lengths_B)
+        return nn.functional.normalize(tokens_BLD.mean(1), dim=-1), tokens_BLD.to(torch.float16).float()
+
+
+def _write(module: nn.Module, given: Mapping[str, Tensor], free: Mapping[str, Any], outputs: list[str], path: Path) -> Path:
+    import onnx
+
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of the exporter's own deprecated parts
+        program = torch.onnx.export(
+            module.eval(),
+            tuple(given.values()),
+            input_names=list(given),
+            output_names=outputs,
+            dynamic_shapes=tuple(free[name] for name in given),
+            opset_version=_OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    graph = program.model_proto
+    _forget_origin(graph)
+    for declared in graph.graph.input:
+        dims = declared.type.tensor_type.shape.dim
+        assert all(dims[at].dim_param for at in free[declared.name]), f"{declared.name} was given a fixed shape"
+    onnx.checker.check_model(graph)
+    with atomic_path(path) as temporary:
+        onnx.save(graph, temporary)
+    return path
+
+
+def _forget_origin(graph: Any) -> None:
+    """Take away the lines of source code, with their paths, that the exporter notes beside every node."""
+    for part in (graph.graph, *graph.functions):
+        for each in (*part.node, *part.value_info):
+            each.ClearField("metadata_props")
+            each.ClearField("doc_string")
+    for each in (graph, graph.graph, *graph.graph.initializer, *graph.graph.input, *graph.graph.output):
+        each.ClearField("metadata_props")
+        each.ClearField("doc_string")

@@ -1,0 +1,122 @@
+"""`flowmodel export`: a checkpoint as a folder that flowmodel/runtime draws from."""
+
+import shutil
+import zipfile
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from uuid import uuid4
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.export.card import model_card
+from flowmodel.export.eight_bits import in_eight_bits
+from flowmodel.export.graphs import export_finisher, export_network, export_tower
+from flowmodel.files import Artifact, atomic_path, fsync_folder, write_bytes, write_json
+from flowmodel.images.tensors import CHANNELS
+from flowmodel.model.checkpoint import Checkpoint
+from flowmodel.model.generator import Generator
+from flowmodel.nets import count_parameters
+from flowmodel.runtime.model_folder import (
+    CARD,
+    DESCRIPTION,
+    EMOJI,
+    FINISHER,
+    NETWORK,
+    TOKENIZER,
+    TOWERS,
+    Description,
+    ModelFolder,
+    Precision,
+    Sampling,
+)
+from flowmodel.settings_yaml import load_yaml
+from flowmodel.text.emoji_names import emoji_replacer
+from flowmodel.text.minilm import MAX_TOKENS, MiniLm, load_minilm
+
+_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file knows: equal folders give equal files
+
+
+def export_model(checkpoint: Checkpoint, folder: Path, towers: Iterable[Precision] = ("float32", "int8")) -> ModelFolder:
+    """Write `checkpoint` to the new `folder`, whole or not at all; an earlier export in its place is replaced.
+
+    `towers` are the precisions in which the caption tower is written.
+
+    Raises FlowmodelError when the model's caption encoder can't be exported, or something else lies at `folder`.
+    """
+    if checkpoint.header.encoder != "minilm":
+        raise FlowmodelError(
+            f"{checkpoint}: its caption encoder is '{checkpoint.header.encoder}', and only minilm can be exported; train with "
+            "data.encoder=minilm"
+        )
+    if folder.exists() and not (folder / DESCRIPTION).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FlowmodelError(f"{folder}: holds something else than an exported model; give a new folder")
+    temporary = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
+    try:
+        _write(checkpoint, temporary, towers)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+        fsync_folder(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return ModelFolder.open(folder)
+
+
+def zip_folder(folder: ModelFolder, path: Path) -> Artifact:
+    """All files of an exported model in the zip file `path`, below one folder of its name."""
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for file in sorted(folder.path.iterdir()):
+            entry = zipfile.ZipInfo(f"{folder.path.name}/{file.name}", _TIME)
+            # Weights become hardly smaller, and take half a minute.
+            entry.compress_type = zipfile.ZIP_STORED if file.suffix == ".onnx" else zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, file.read_bytes())
+    return Artifact.of(path)
+
+
+def _write(checkpoint: Checkpoint, folder: Path, towers: Iterable[Precision]) -> None:
+    generator, encoder = Generator.load(checkpoint, "cpu"), load_minilm()
+    description = _description(generator, encoder)
+    channels, size = description.channels, description.size
+    network, finisher = generator.model, generator.finisher
+    written = {
+        NETWORK: export_network(network, channels, size, checkpoint.header.text_width, folder / NETWORK),
+        TOKENIZER: write_bytes(folder / TOKENIZER, encoder.tokenizer.to_str().encode()),
+        EMOJI: write_json(folder / EMOJI, emoji_replacer().names),
+        CARD: write_bytes(folder / CARD, model_card(description).encode()),
+    }
+    for precision in towers:
+        tower = encoder.tower if precision == "float32" else in_eight_bits(encoder.tower)
+        written[TOWERS[precision]] = export_tower(tower, folder / TOWERS[precision])
+    if finisher:
+        written[FINISHER] = export_finisher(finisher, channels, size, folder / FINISHER)
+    write_json(folder / DESCRIPTION, description.to_json(written))
+
+
+def _description(generator: Generator, encoder: MiniLm) -> Description:
+    recipe, header = generator.recipe, generator.header
+    return Description(
+        name=recipe.name,
+        checkpoint=generator.checkpoint.digest,
+        size=recipe.data.size,
+        finished_size=generator.size,
+        channels=CHANNELS[recipe.data.color],
+        parameters=generator.parameters + (count_parameters(generator.finisher) if generator.finisher else 0),
+        encoder=encoder.name,
+        encoder_digest=encoder.digest,
+        max_tokens=MAX_TOKENS,
+        sampling=Sampling.of(recipe.sampling.model_dump(), "sampling"),
+        styles=_styles(generator.checkpoint) if "name_style" in recipe.data.captions else (),
+        terms=tuple(asdict(each) for each in header.terms),
+    )
+
+
+def _styles(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """What the captions call the styles of the trained icons, as `sources.yaml` beside the checkpoint says; a source that it
+    doesn't name, or where there is no such file, is a style of its own.
+    """
+    sources = {icon_id.partition("/")[0] for icon_id in checkpoint.header.trained_ids}
+    listed = checkpoint.path.with_name("sources.yaml")
+    entries = load_yaml(listed.read_text(encoding="utf-8"))["sources"] if listed.is_file() else []
+    named = {entry["name"]: entry.get("style") or entry["name"] for entry in entries}
+    return tuple(sorted({named.get(source, source) for source in sources}))

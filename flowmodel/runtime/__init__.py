@@ -1,0 +1,9 @@
+"""Drawing without PyTorch, from a folder that `flowmodel export` has written.
+
+    from flowmodel.runtime.onnx_generator import OnnxGenerator
+
+    [pizza] = OnnxGenerator.load("icons").images(["pizza"])
+    pizza.save("pizza.png")
+
+This needs numpy, onnxruntime and tokenizers, and Pillow for :meth:`OnnxGenerator.images`; nothing here imports anything else.
+"""

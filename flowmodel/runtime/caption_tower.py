@@ -1,0 +1,36 @@
+"""The caption tower of an exported model.
+
+Shape suffixes: B texts, L tokens, D the tower's width.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from flowmodel.runtime.model_folder import TOKENIZER, TOWERS, ModelFolder, Precision
+from flowmodel.runtime.sessions import open_session
+from flowmodel.text.encoded import EncodedText, TokenizedText, taken_in
+
+
+class OnnxTower:
+    """A :class:`flowmodel.text.encoded.CaptionEncoder` by ONNX Runtime."""
+
+    def __init__(self, folder: ModelFolder, precision: Precision = "float32", threads: int | None = None) -> None:
+        """Raises FlowmodelError when one of its files is missing or was changed."""
+        from tokenizers import Tokenizer
+
+        self.name, self.digest = folder.description.encoder, folder.description.encoder_digest
+        self._tokenizer = Tokenizer.from_file(str(folder.file(TOKENIZER)))
+        self._session = open_session(folder.file(TOWERS[precision]), threads)
+        self.width = int(self._session.get_outputs()[0].shape[1])
+
+    def encode(self, texts: Sequence[str]) -> EncodedText:
+        """Encode `texts`, each once and by itself: int8 scales what is computed together by what is largest in all of it."""
+        ids = {text: self._tokenizer.encode(text).ids for text in dict.fromkeys(texts)}
+        found = {text: self._session.run(["pooled", "tokens"], {"ids": np.array([own])}) for text, own in ids.items()}
+        pooled_BD = np.concatenate([found[text][0] for text in texts]) if texts else np.zeros((0, self.width), np.float32)
+        return EncodedText(pooled_BD, [found[text][1][0].astype(np.float16) for text in texts])
+
+    def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """What is taken in of `texts`, in their order, without encoding them."""
+        return taken_in(self._tokenizer, texts)

@@ -1,0 +1,212 @@
+"""Prompt to pictures by ONNX Runtime: what :class:`flowmodel.model.generator.Generator` does, without PyTorch.
+
+Shape suffixes: N pictures, B batch, C channels, L tokens, D the caption tower's width, H/W height and width.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowmodel.files import read_json
+from flowmodel.flow.nfe import evaluations, evaluations_at
+from flowmodel.flow.solvers import SamplingSettings, integrate
+from flowmodel.runtime.caption_tower import OnnxTower
+from flowmodel.runtime.model_folder import EMOJI, FINISHER, NETWORK, ModelFolder, Precision, Sampling
+from flowmodel.runtime.noise import seeded_noise
+from flowmodel.runtime.sessions import open_session
+from flowmodel.text.readability import Readability, inspect_texts
+from flowmodel.text.replacing import EmojiReplacer
+
+if TYPE_CHECKING:
+    import onnxruntime
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Captions:
+    """Captions as the network takes them.
+
+    Attributes:
+        pooled_BD: one vector a caption; zeros say "no caption".
+        tokens_BLD: one vector a token, padded to the longest caption.
+        mask_BL: True where there is a token.
+    """
+
+    pooled_BD: NDArray[np.float32]
+    tokens_BLD: NDArray[np.float32]
+    mask_BL: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.pooled_BD)
+
+    def with_unconditional(self) -> "Captions":
+        """2B rows: these captions, then as many empty ones."""
+        return Captions(
+            np.concatenate([self.pooled_BD, np.zeros_like(self.pooled_BD)]),
+            np.concatenate([self.tokens_BLD, self.tokens_BLD]),
+            np.concatenate([self.mask_BL, np.zeros_like(self.mask_BL)]),
+        )
+
+
+class OnnxGenerator:
+    """An exported model, ready to draw on the CPU.
+
+    The same seed starts from the same noise as with PyTorch, and gives the same picture to the eye.
+
+    Attributes:
+        folder: where it comes from: its description, its files.
+    """
+
+    def __init__(self, folder: ModelFolder, tower: Precision = "float32", threads: int | None = None) -> None:
+        self.folder, self._precision, self._threads = folder, tower, threads
+
+    @classmethod
+    def load(cls, folder: Path | str, tower: Precision = "float32", threads: int | None = None) -> "OnnxGenerator":
+        """`tower` chooses the caption tower's precision, `threads` how many compute; None is one a core.
+
+        Raises FlowmodelError when `folder` holds no exported model. Its files are opened, and refused where they were changed,
+        when they are needed.
+        """
+        return cls(ModelFolder.open(folder), tower, threads)
+
+    def __str__(self) -> str:
+        return str(self.folder.path)
+
+    @property
+    def size(self) -> int:
+        """Edge of the pictures that :meth:`sample` gives, in pixels."""
+        return self.folder.description.finished_size
+
+    def sampling(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> Sampling:
+        """The model's way of sampling, with what is given here in its place. Raises FlowmodelError for a bad value."""
+        given = {"steps": steps, "guidance": guidance, "solver": solver}
+        changes = {name: value for name, value in given.items() if value is not None}
+        return Sampling.of(asdict(self.folder.description.sampling) | changes, "sampling options")
+
+    def nfe(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> int:
+        """Network evaluations per picture."""
+        return evaluations(self.sampling(steps, guidance, solver))
+
+    def readability(self, prompts: Sequence[str]) -> Readability:
+        """What the caption tower can't take in of `prompts`."""
+        return inspect_texts(self._tower, ((prompt, self._name_emoji(prompt)) for prompt in prompts))
+
+    def images(
+        self,
+        prompts: Sequence[str],
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        solver: str | None = None,
+    ) -> "list[Image.Image]":
+        """:meth:`sample` as images of Pillow, in mode RGBA with straight alpha."""
+        from flowmodel.images.rgba import to_image
+
+        return [to_image(rgba_4HW) for rgba_4HW in self.sample(prompts, seed, steps, guidance, solver)]
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        solver: str | None = None,
+        batch_size: int = 64,
+        finish: bool = True,
+    ) -> NDArray[np.uint8]:
+        """One picture a prompt: uint8, premultiplied RGBA, (N, 4, H, W); finished, where there is a finisher and `finish` is set.
+
+        Picture number i starts from the noise of (seed, i), so the same seed gives the same pictures.
+
+        Raises FlowmodelError for a bad option, or a file of the model that is missing or was changed.
+        """
+        settings = self.sampling(steps, guidance, solver)
+        pictures = [
+            self.draw(self.encode(prompts[first : first + batch_size]), settings, seed, first, finish)
+            for first in range(0, len(prompts), batch_size)
+        ]
+        size = self.size if finish else self.folder.description.size
+        return np.concatenate(pictures) if pictures else np.zeros((0, 4, size, size), np.uint8)
+
+    def encode(self, prompts: Sequence[str]) -> Captions:
+        """The captions as the network takes them."""
+        encoded = self._tower.encode([self._name_emoji(prompt) for prompt in prompts])
+        longest = max((len(token_LD) for token_LD in encoded.tokens), default=0)
+        tokens_BLD = np.zeros((len(prompts), longest, self._tower.width), np.float32)
+        mask_BL = np.zeros((len(prompts), longest), np.bool_)
+        for row, token_LD in enumerate(encoded.tokens):
+            tokens_BLD[row, : len(token_LD)], mask_BL[row, : len(token_LD)] = token_LD, True
+        return Captions(encoded.pooled_BD, tokens_BLD, mask_BL)
+
+    def draw(
+        self, captions: Captions, settings: Sampling, seed: int = 0, first: int = 0, finish: bool = True
+    ) -> NDArray[np.uint8]:
+        """:meth:`sample` for captions that are encoded already; the pictures are number `first`, `first` + 1, … of the seed."""
+        of = self.folder.description
+        noise_BCHW = seeded_noise(len(captions), of.size, seed, first, of.channels)
+        drawn_B4HW = to_bytes(integrate(guided(self._network, captions, settings), noise_BCHW, settings))
+        return self.finish(drawn_B4HW) if finish else drawn_B4HW
+
+    def finish(self, drawn_N4HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What the finisher makes of drawn pictures, and the pictures themselves where there is none."""
+        if self.finisher is None or not len(drawn_N4HW):
+            return drawn_N4HW
+        [finished_N4HW] = self.finisher.run(["finished"], {"drawn": drawn_N4HW.astype(np.float32) / np.float32(127.5) - 1})
+        return to_bytes(finished_N4HW)
+
+    @cached_property
+    def _tower(self) -> OnnxTower:
+        return OnnxTower(self.folder, self._precision, self._threads)
+
+    @cached_property
+    def _network(self) -> "onnxruntime.InferenceSession":
+        return open_session(self.folder.file(NETWORK), self._threads)
+
+    @cached_property
+    def finisher(self) -> "onnxruntime.InferenceSession | None":
+        """What makes drawn pictures sharp, where there is one."""
+        return open_session(self.folder.file(FINISHER), self._threads) if FINISHER in self.folder else None
+
+    def _name_emoji(self, prompt: str) -> str:
+        return prompt if prompt.isascii() else self._replacer(prompt)
+
+    @cached_property
+    def _replacer(self) -> EmojiReplacer:
+        return EmojiReplacer(read_json(self.folder.file(EMOJI)))
+
+
+def guided(
+    network: "onnxruntime.InferenceSession", captions: Captions, settings: SamplingSettings
+) -> Callable[[NDArray[np.float32], float], NDArray[np.float32]]:
+    """As :class:`flowmodel.flow.guidance.GuidedVelocity`: the velocity at x and t, with guidance where it is on."""
+    both = captions.with_unconditional()
+
+    def evaluate(x_BCHW: NDArray[np.float32], t: float, told: Captions) -> NDArray[np.float32]:
+        t_B = np.full(len(x_BCHW), t, np.float32)
+        given = {"x": x_BCHW, "t": t_B, "pooled": told.pooled_BD, "tokens": told.tokens_BLD, "mask": told.mask_BL}
+        [velocity_BCHW] = network.run(["velocity"], given)
+        return velocity_BCHW
+
+    def velocity(x_BCHW: NDArray[np.float32], t: float) -> NDArray[np.float32]:
+        if evaluations_at(t, settings) == 1:
+            return evaluate(x_BCHW, t, captions)
+        found = np.split(evaluate(np.concatenate([x_BCHW, x_BCHW]), t, both), 2)
+        conditional_BCHW, unconditional_BCHW = found
+        return unconditional_BCHW + settings.guidance * (conditional_BCHW - unconditional_BCHW)
+
+    return velocity
+
+
+def to_bytes(x_NCHW: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """As :func:`flowmodel.images.tensors.from_unit`."""
+    bytes_NCHW = ((x_NCHW + 1) * np.float32(127.5)).round().clip(0, 255).astype(np.uint8)
+    if bytes_NCHW.shape[1] == 4:
+        alpha_N1HW = bytes_NCHW[:, 3:]
+        return np.concatenate([np.minimum(bytes_NCHW[:, :3], alpha_N1HW), alpha_N1HW], axis=1)
+    color_N3HW = np.broadcast_to(bytes_NCHW, (len(bytes_NCHW), 3, *bytes_NCHW.shape[2:]))
+    return np.concatenate([color_N3HW, np.full_like(color_N3HW[:, :1], 255)], axis=1)

@@ -1,0 +1,67 @@
+"""A network's graph computes what the network computes."""
+
+import numpy as np
+import pytest
+import torch
+
+from flowmodel.export.graphs import export_network
+from flowmodel.flow.guidance import GuidedVelocity
+from flowmodel.flow.sampler import seeded_noise
+from flowmodel.flow.solvers import integrate
+from flowmodel.flow.velocity_model import VelocityModel
+from flowmodel.images.tensors import from_unit
+from flowmodel.recipes.schema import SamplingConfig
+from flowmodel.runtime.onnx_generator import Captions, guided, to_bytes
+from flowmodel.runtime.sessions import open_session
+from tests.nets.helpers import NETWORKS, TEXT_WIDTH, channels_of, noisy, perturbed, text_of
+
+SIZE = 16
+pytestmark = pytest.mark.timeout(600)  # the exporter takes its time
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def pair(request, tmp_path_factory):
+    """A network of each kind, its graph and its number of channels."""
+    kind, channels = request.param, channels_of(request.param)
+    model = VelocityModel(perturbed(kind), "velocity" if kind == "dit" else "data", 0.05)
+    path = export_network(model, channels, SIZE, TEXT_WIDTH, tmp_path_factory.mktemp("graphs") / "network.onnx")
+    return model, open_session(path, threads=1), channels
+
+
+def _captions(text) -> Captions:
+    return Captions(text.pooled_BD.numpy(), text.tokens_BLD.numpy(), text.mask_BL.numpy())
+
+
+@pytest.mark.parametrize("lengths", [(1,), (4,), (2, 7, 1)])
+@pytest.mark.parametrize("t", [0.0, 0.4, 0.93])
+def test_an_evaluation_is_the_same(pair, lengths, t):
+    model, session, channels = pair
+    x_BCHW, text = seeded_noise(len(lengths), SIZE, seed=1, channels=channels), text_of(*lengths)
+    with torch.no_grad():
+        expected_BCHW = model.velocity(x_BCHW, torch.full((len(lengths),), t), text).numpy()
+    found_BCHW = guided(session, _captions(text), SamplingConfig(guidance=1.0))(x_BCHW.numpy(), t)
+    assert found_BCHW.shape == expected_BCHW.shape and np.abs(expected_BCHW).max() > 0.1
+    assert np.abs(found_BCHW - expected_BCHW).max() <= 1e-3
+
+
+def test_guidance_over_twenty_evaluations_gives_the_same_picture(pair):
+    model, session, channels = pair
+    noise_BCHW, text, config = seeded_noise(2, SIZE, seed=3, channels=channels), text_of(3, 5), SamplingConfig(steps=5)
+    velocity = GuidedVelocity(model, text, config)
+    with torch.no_grad():
+        expected = from_unit(integrate(velocity, noise_BCHW, config)).numpy()
+    assert velocity.evaluations == 20
+    found = to_bytes(integrate(guided(session, _captions(text), config), noise_BCHW.numpy(), config))
+    assert found.shape == expected.shape and expected.std() > 1
+    assert np.abs(found.astype(int) - expected.astype(int)).mean() < 1
+
+
+def test_a_caption_without_tokens_is_no_caption(pair):
+    _, session, channels = pair
+    captions = _captions(text_of(3))
+    x_BCHW = noisy("unet", 1, SIZE)[:, :channels].numpy()
+    settings = SamplingConfig(guidance=1.0)
+    none = Captions(np.zeros_like(captions.pooled_BD), captions.tokens_BLD, np.zeros_like(captions.mask_BL))
+    other = Captions(none.pooled_BD, captions.tokens_BLD + 1, none.mask_BL)
+    velocity = [guided(session, each, settings)(x_BCHW, 0.5) for each in (none, other, captions)]
+    assert np.array_equal(velocity[0], velocity[1]) and not np.array_equal(velocity[0], velocity[2])
