@@ -13,10 +13,10 @@ export DAGSTER_DISABLE_TELEMETRY := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install dagster_home quickstart ui test lint format docs clean
+.PHONY: help install dagster_home quickstart ui test test-fast lint format docs clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Create .venv and install the tested set of packages
 
@@ -38,8 +38,13 @@ quickstart: dagster_home ## From icons to a registered generator, in minutes
 ui: dagster_home ## The Dagster and MLflow UIs on 127.0.0.1; Ctrl-C ends both
 	@$(BIN)/python -m pipelines.ui
 
-test: $(INSTALLED) ## All tests, on as many processes as there are cores
-	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+
+test: lint ## Style, types and all tests, on as many processes as there are cores
+	@$(PYTEST)
+
+test-fast: $(INSTALLED) ## The quick tests alone: minutes less, for while you work
+	@$(PYTEST) --fast
 
 lint: $(INSTALLED) ## Style and types
 	@$(BIN)/ruff check

@@ -51,6 +51,28 @@ TINY = (
 )
 
 
+# A test that uses one of these waits for a data set of 1,911 icons, or for a whole run of the pipeline.
+_EXPENSIVE_FIXTURES = {"prepared", "project", "shared_project"}
+_EXPENSIVE_MARKS = ("slow", "browser", "network")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="leave out what trains, evaluates, runs the pipeline or needs a network")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--fast"):
+        return
+
+    def is_quick(item: pytest.Item) -> bool:
+        used = _EXPENSIVE_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+        return not used and not any(item.get_closest_marker(mark) for mark in _EXPENSIVE_MARKS)
+
+    left_out = [item for item in items if not is_quick(item)]
+    items[:] = [item for item in items if is_quick(item)]
+    config.hook.pytest_deselected(items=left_out)
+
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There is a test process a core; their threads, and their subprocesses' threads, would only wait for each other.
     os.environ["OMP_NUM_THREADS"] = "1"
