@@ -6,14 +6,11 @@ INSTALLED := .venv/.installed
 PYTHON ?= $(shell for name in python3.12 python3.13 python3.11 python3; do \
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$name && break; done)
 
-# Dagster's own memory lies in the store; without a DAGSTER_HOME it would forget everything, the settings of dagster.yaml too.
-STORE := $(or $(FLOWMODEL_STORE),data/store)
-export DAGSTER_HOME ?= $(if $(filter /%,$(STORE)),$(STORE),$(CURDIR)/$(STORE))/dagster
 export DAGSTER_DISABLE_TELEMETRY := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install dagster_home quickstart ui test test-fast lint format docs clean
+.PHONY: help install quickstart ui test test-fast lint format docs clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,15 +24,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[all,dev,docs]'
 	@touch $@
 
-dagster_home: $(INSTALLED)
-	@mkdir -p "$(DAGSTER_HOME)" && cp dagster.yaml "$(DAGSTER_HOME)/"
-	@$(BIN)/python -m pipelines.stale_runs
-
-quickstart: dagster_home ## From icons to a registered generator, in minutes
-	@PYTHONWARNINGS=ignore $(BIN)/dagster job execute -m pipelines.definitions -j quickstart
+quickstart: $(INSTALLED) ## From icons to a registered generator, in minutes
+	@$(BIN)/python -m pipelines.run
 	@$(BIN)/flowmodel summary
 
-ui: dagster_home ## The Dagster and MLflow UIs on 127.0.0.1; Ctrl-C ends both
+ui: $(INSTALLED) ## The Dagster and MLflow UIs on 127.0.0.1; Ctrl-C ends both
 	@$(BIN)/python -m pipelines.ui
 
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile

@@ -15,6 +15,7 @@ class Resumable(FlowmodelError):
     The command line exits with 75, the EX_TEMPFAIL of sysexits.h, so that a scheduler knows to try again.
     """
 
-    def __init__(self, message: str, signal: int | None = None) -> None:
+    def __init__(self, message: str, signal: int | None = None, where: str = "") -> None:
+        """`where` is how far it has come, such as "step 20 of 40"; `signal` is None where none has stopped it."""
         super().__init__(message)
-        self.signal = signal
+        self.signal, self.where = signal, where

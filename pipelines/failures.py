@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from signal import Signals
 
 import dagster as dg
 
 from flowmodel.errors import FlowmodelError, Resumable
 from flowmodel.extras import missing_extra
+
+STOPPED = "stopped by"  # metadata of a failure: the signal
 
 
 @contextmanager
@@ -15,14 +18,15 @@ def readable_failures() -> Iterator[None]:
 
     It works as a decorator too (not of generators).
 
-    Retrying would not help: the outside world has to change first. A training that a signal has stopped is an interruption for
-    Dagster as well: a run that somebody terminates ends as canceled, not as failed.
+    Retrying would not help: the outside world has to change first. That of a training that a signal has stopped carries STOPPED:
+    it ends the whole run (pipelines/stale_runs.py).
     """
     try:
         yield
     except Resumable as error:
         if error.signal is not None:
-            raise dg.DagsterExecutionInterruptedError(str(error)) from None
+            stopped = f"stopped at {error.where}; re-execute from failure to continue"
+            raise dg.Failure(stopped, metadata={STOPPED: Signals(error.signal).name}, allow_retries=False) from None
         raise dg.Failure(description=str(error), allow_retries=False) from None
     except FlowmodelError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None

@@ -6,15 +6,17 @@ conducts the run, not to one that carries out a step: where each step has a proc
 quickstart` and `make ui` call this module first.
 """
 
-import os
-import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import Any, cast
 
 import dagster as dg
 
 from flowmodel.locks import forget, has_ended, run_lock
 from flowmodel.store import Store
+from pipelines.failures import STOPPED
+
+TERMINAL = {"started from": "terminal"}  # tag of a run that a person's terminal conducts (pipelines/run.py)
 
 _ALIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
@@ -42,7 +44,35 @@ class _LockingExecutor(dg.Executor):
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         with run_lock(Store.from_environment(), plan_context.run_id):
-            yield from self._executor.execute(plan_context, execution_plan)
+            said = ""
+            try:
+                execution = cast("Generator[dg.DagsterEvent]", self._executor.execute(plan_context, execution_plan))
+                with closing(execution) as events:
+                    for event in events:
+                        yield event
+                        if said := _stopped(event):
+                            raise dg.DagsterExecutionInterruptedError(said)
+            except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+                # Where a person has ended the run and its step has said so, there is no more to say. A run that the machine has
+                # stopped, as it shuts down, is started again by Dagster.
+                if not (_is_canceled(plan_context.instance, plan_context.run_id) and said):
+                    raise
+
+
+def _stopped(event: dg.DagsterEvent) -> str:
+    """What a step says that a signal has stopped, so that no other is to begin; empty for all else."""
+    failure = event.step_failure_data.user_failure_data if event.is_step_failure else None
+    return failure.description or "" if failure is not None and STOPPED in failure.metadata else ""
+
+
+def _is_canceled(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Did a person end the run, in the UI or by Ctrl-C in its terminal? It is marked accordingly."""
+    run = instance.get_run_by_id(run_id)
+    assert run is not None, run_id
+    if TERMINAL.items() <= run.tags.items() and not run.is_finished:
+        instance.report_run_canceling(run, "stopped in the terminal")
+        return True
+    return run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 
 
 def end_stale_runs(instance: dg.DagsterInstance, store: Store) -> list[str]:
@@ -52,15 +82,3 @@ def end_stale_runs(instance: dg.DagsterInstance, store: Store) -> list[str]:
         instance.report_run_canceled(run, "The run's process no longer exists; start it again, and a training continues.")
         forget(store, run.run_id)
     return [run.run_id for run in dead]
-
-
-def main() -> int:
-    if os.environ.get("DAGSTER_HOME"):
-        with dg.DagsterInstance.get() as instance:
-            for run_id in end_stale_runs(instance, Store.from_environment()):
-                print(f"run {run_id[:8]} belongs to a killed process and is marked as canceled")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

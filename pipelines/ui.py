@@ -13,10 +13,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from flowmodel.registry.sqlite import correct_addresses
 from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
+from pipelines.home import prepare_home
 
 HOST = "127.0.0.1"
 POLITE_SECONDS = 20
@@ -134,7 +134,7 @@ def supervise(starts: Sequence[Callable[[], Server]]) -> int:
 
 def main() -> int:
     store = Store.from_environment()
-    Path(os.environ.setdefault("DAGSTER_HOME", str(store.root / "dagster"))).mkdir(parents=True, exist_ok=True)
+    prepare_home(store)
     starts = [lambda: start_dagster(free_port(int(os.environ.get("DAGSTER_PORT", 3000))))]
     if not store.mlflow_uri.startswith("http"):
         starts.append(lambda: start_mlflow(free_port(int(os.environ.get("MLFLOW_PORT", 5000))), store))

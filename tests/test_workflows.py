@@ -29,8 +29,8 @@ def test_the_example_workflow_runs_a_job_that_there_is_and_keeps_its_report():
     from pipelines.definitions import defs
 
     commands = _commands("docs/examples/retrain.yml")
-    module, job = re.search(r"dagster job execute -m (\S+) -j (\S+)", commands).groups()
-    assert module == "pipelines.definitions" and defs().resolve_job_def(job).name == job
+    (job,) = re.search(r"^python -m pipelines\.run (\S+)$", commands, re.MULTILINE).groups()
+    assert defs().resolve_job_def(job).name == job
     assert "store/evaluation/*/report.html" in (EXAMPLES / "retrain.yml").read_text(encoding="utf-8")
 
 

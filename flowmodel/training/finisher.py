@@ -147,6 +147,7 @@ class _Run:
                         f"{self.file}: {interruption.signal.name} after step {self.done} of {steps} of the finisher; the same "
                         "command continues",
                         interruption.signal,
+                        where=f"step {self.done} of {steps} of the finisher",
                     )
 
     def _step(self, index: int) -> Tensor:

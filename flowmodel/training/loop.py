@@ -216,7 +216,9 @@ class _Run:
                 self._checkpoint(done)
                 name = interruption.signal.name if interruption.signal else "a signal to another process"
                 raise Resumable(
-                    f"{self.folder}: {name} after step {done} of {config.steps}; the same command continues", interruption.signal
+                    f"{self.folder}: {name} after step {done} of {config.steps}; the same command continues",
+                    interruption.signal,
+                    where=f"step {done} of {config.steps}",
                 )
             if done % config.checkpoint_every == 0 and not is_last:
                 self._checkpoint(done)

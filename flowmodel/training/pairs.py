@@ -106,6 +106,7 @@ def draw_pairs(
                     raise Resumable(
                         f"{folder}: {interruption.signal.name} while drawing for the finisher; the same command continues",
                         interruption.signal,
+                        where="the finisher's training pictures",
                     )
     return Pairs(torch.cat(drawn).unflatten(0, (drawings, len(there_N))), real_N4HW)
 

@@ -1,0 +1,86 @@
+"""`python -m pipelines.run [JOB]`: a job, once, in this process; its run is shown in the Dagster UI like any other.
+
+`dagster job execute` records no code location with a run, without which the UI's first pages leave it out, and needs a
+DAGSTER_HOME that was prepared.
+"""
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+MODULE, ATTRIBUTE = "pipelines.definitions", "defs"
+
+
+def run_job(name: str, config: Mapping[str, Any]) -> bool:
+    """Execute the job `name` with its own run configuration and, over that, `config`; returns whether it succeeded.
+
+    Raises FlowmodelError when there is no such job.
+    """
+    import dagster as dg
+    from dagster._core.definitions.reconstruct import ReconstructableRepository
+    from dagster._core.execution.api import execute_run
+    from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteRepositoryOrigin
+    from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+    from dagster._utils.merger import deep_merge_dicts
+
+    from flowmodel.errors import FlowmodelError
+    from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT
+    from pipelines.stale_runs import TERMINAL
+
+    here = str(PROJECT_ROOT)
+    repository = ReconstructableRepository.for_module(MODULE, ATTRIBUTE, here)
+    definition = repository.get_definition()
+    jobs = sorted(name for name in definition.job_names if not name.startswith("__"))
+    if name not in jobs:
+        raise FlowmodelError(f"job '{name}': there is none; there are {', '.join(jobs)}")
+    target = LoadableTargetOrigin(executable_path=sys.executable, module_name=MODULE, working_directory=here)
+    # As workspace.yaml calls it; without one, `make ui` names the module.
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, "flowmodel" if IS_CHECKOUT else MODULE)
+    job = repository.get_reconstructable_job(name)
+    with dg.DagsterInstance.get() as instance:
+        run = instance.create_run_for_job(
+            job.get_definition(),
+            run_config=deep_merge_dicts(job.get_definition().run_config or {}, config),
+            tags={**job.get_definition().run_tags, **TERMINAL},
+            remote_job_origin=RemoteRepositoryOrigin(location, definition.name).get_job_origin(name),
+            job_code_origin=job.get_python_origin(),
+        )
+        return execute_run(job, run, instance).success
+
+
+def main() -> int:
+    """Returns 0, 1 where a step or a blocking check has failed or the run was stopped, 2 where something given is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.run", description="Run a job of the pipeline in this terminal.")
+    parser.add_argument("job", nargs="?", default="quickstart", help="its name; default: quickstart, which makes everything")
+    parser.add_argument("-c", "--config", type=Path, help="YAML file with the run's configuration, as the Launchpad takes it")
+    options = parser.parse_args()
+    print("loading …", flush=True)
+    # Warnings of libraries are for those who write programs; so in the processes that are started from here.
+    warnings.simplefilter("ignore")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+
+    import yaml
+
+    from flowmodel.errors import FlowmodelError
+    from flowmodel.store import Store
+    from pipelines.home import prepare_home
+
+    try:
+        config = yaml.safe_load(options.config.read_text(encoding="utf-8")) if options.config else {}
+        if not isinstance(config, dict):
+            raise FlowmodelError(f"{options.config}: not a mapping; write it as the Launchpad of the job shows it")
+        prepare_home(Store.from_environment())
+        return 0 if run_job(options.job, config) else 1
+    except (OSError, yaml.YAMLError) as error:
+        print(f"error: {options.config}: {' '.join(str(error).split())}", file=sys.stderr)
+    except FlowmodelError as error:
+        print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
