@@ -29,7 +29,9 @@ def exported(model: str | None, device: str) -> "OnnxGenerator | None":
 
     Raises FlowmodelError when the folder holds no exported model, or `device` is one that ONNX Runtime is not used on.
     """
-    if model is None or not Path(model).is_dir():
+    from flowmodel.runtime.model_folder import DESCRIPTION
+
+    if model is None or not Path(model, DESCRIPTION).is_file():
         return None
     if device not in ("auto", "cpu"):
         raise FlowmodelError(f"--device {device}: an exported model draws on the CPU; leave it out, or name a checkpoint")

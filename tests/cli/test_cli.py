@@ -108,8 +108,8 @@ def test_train_leaves_a_checkpoint_and_does_not_repeat_it(prepared, tmp_path):
 
 def test_sample_says_whether_pictures_are_finished(tiny_finished, tmp_path):
     for options, words in (
-        ([], "network evaluations a picture, finished, seed"),
-        (["--no-finish"], "evaluations a picture, seed"),
+        ([], "network evaluations per picture, finished, seed"),
+        (["--no-finish"], "evaluations per picture, seed"),
     ):
         out = tmp_path / "grid.png"
         result = _flowmodel("sample", "pizza", "--out", out, "--model", tiny_finished.checkpoint, *options, store=tmp_path)
