@@ -9,6 +9,8 @@ beside them.
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import yaml
+
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.report import EvaluationReport, SplitScores
 from flowmodel.files import write_bytes
@@ -21,6 +23,7 @@ PAGE = PROJECT_ROOT / "docs" / "results.md"
 README = PROJECT_ROOT / "README.md"
 CARD = PROJECT_ROOT / "data" / "pretrained" / "README.md"
 SHIPPED = CARD.with_name("metrics.json")
+_YAML_BEGIN, _YAML_END = "# results: written by python -m benchmarks.results", "# /results"
 _BEGIN, _END = "<!-- results: written by python -m benchmarks.results -->", "<!-- /results -->"
 
 _INTRODUCTION = f"""# Results
@@ -133,12 +136,31 @@ def summary(reports: Iterable[EvaluationReport]) -> str:
 _README_SCORES = {name: _SCORES[name][1] for name in ("kid", "retrieval_top1_all", "retrieval_top5_all", "near_copy_rate")}
 
 
-def with_region(text: str, content: str, path: Path) -> str:
+def model_index(report: EvaluationReport) -> str:
+    """The scores in the form of a model card's YAML header on Hugging Face."""
+    results = [
+        {
+            "task": {"type": "text-to-image"},
+            "dataset": {"name": f"{split.label}: {split.description}", "type": "icons"},
+            "metrics": [
+                {"type": name, "name": _SCORES[name][0], "value": round(value, 3)}
+                for name in _README_SCORES
+                if (value := report.score(split, name)) is not None
+            ],
+        }
+        for split in Split
+        if split in report.metrics
+    ]
+    index = {"model-index": [{"name": "flowmodel", "results": results}]}
+    return yaml.safe_dump(index, sort_keys=False, width=120).rstrip()
+
+
+def with_region(text: str, content: str, path: Path, marks: tuple[str, str] = (_BEGIN, _END)) -> str:
     """`text` with `content` between the marks; raises FlowmodelError naming `path` where the marks are missing."""
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
+    before, begin, rest = text.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise FlowmodelError(f"{path}: no lines '{_BEGIN}' and '{_END}'; the table is written between them")
+        raise FlowmodelError(f"{path}: no lines '{marks[0]}' and '{marks[1]}'; the table is written between them")
     return f"{before}{begin}\n{content}\n{end}{after}"
 
 
@@ -146,10 +168,12 @@ def documents() -> dict[Path, str]:
     """Each file that holds scores, with its text as it should be."""
     paths = [SHIPPED, *sorted(FOLDER.glob("*.json"))]
     reports = {path: EvaluationReport.read(path) for path in paths}
+    shipped = reports[SHIPPED]
+    card = with_region(CARD.read_text(encoding="utf-8"), model_index(shipped), CARD, (_YAML_BEGIN, _YAML_END))
     return {
         PAGE: page(reports),
         README: with_region(README.read_text(encoding="utf-8"), summary(reports.values()), README),
-        CARD: with_region(CARD.read_text(encoding="utf-8"), splits_table(reports[SHIPPED]), CARD),
+        CARD: with_region(card, splits_table(shipped), CARD),
     }
 
 
