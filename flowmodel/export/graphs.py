@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
@@ -94,6 +95,7 @@ def _write(module: nn.Module, given: Mapping[str, Tensor], free: Mapping[str, An
     assert program is not None
     graph = program.model_proto
     _forget_origin(graph)
+    _halve(graph)
     for declared in graph.graph.input:
         dims = declared.type.tensor_type.shape.dim
         assert all(dims[at].dim_param for at in free[declared.name]), f"{declared.name} was given a fixed shape"
@@ -112,3 +114,23 @@ def _forget_origin(graph: Any) -> None:
     for each in (graph, graph.graph, *graph.graph.initializer, *graph.graph.input, *graph.graph.output):
         each.ClearField("metadata_props")
         each.ClearField("doc_string")
+
+
+def _halve(graph: Any) -> None:
+    """Keep weights that lose nothing by it in float16, as those of the shipped checkpoint; they are float32 once loaded."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in graph.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):  # what is too large for it stays as it is
+            halves = values.astype(np.float16)
+        if values.ndim > 1 and (halves.astype(np.float32) == values).all():
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(halves, f"{name}_float16"))
+            casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.graph.node]
+    graph.graph.ClearField("node")
+    graph.graph.node.extend(nodes)

@@ -1,12 +1,22 @@
-"""The shipped weights, exported once a test session; treat the folder as read-only."""
+"""The shipped weights, exported once a test session by the command; treat the folder as read-only."""
+
+import os
+import subprocess
+import sys
 
 import pytest
 
-from flowmodel.export.model_export import export_model
-from flowmodel.model.pretrained import pretrained_weights
 from flowmodel.runtime.model_folder import ModelFolder
+from flowmodel.store import PROJECT_ROOT
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory) -> ModelFolder:
-    return export_model(pretrained_weights(), tmp_path_factory.mktemp("exported") / "icons")
+    folder = tmp_path_factory.mktemp("exported")
+    command = [sys.executable, "-m", "flowmodel", "export", "pretrained", "--out", str(folder / "icons"), "--zip"]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "FLOWMODEL_STORE": str(folder / "store"), "COLUMNS": "300"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "model pretrained, digest" in done.stdout and "icons.zip" in done.stdout and not done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["icons", "icons.zip"]
+    return ModelFolder.open(folder / "icons")

@@ -65,3 +65,20 @@ def test_a_caption_without_tokens_is_no_caption(pair):
     other = Captions(none.pooled_BD, captions.tokens_BLD + 1, none.mask_BL)
     velocity = [guided(session, each, settings)(x_BCHW, 0.5) for each in (none, other, captions)]
     assert np.array_equal(velocity[0], velocity[1]) and not np.array_equal(velocity[0], velocity[2])
+
+
+def test_weights_of_half_precision_stay_so_in_the_file(tmp_path):
+    sizes = []
+    for precision in (torch.float32, torch.float16):
+        network = perturbed("grayscale_cnn")
+        for parameter in network.parameters():
+            parameter.data = parameter.data.to(precision).float()
+        model = VelocityModel(network, "data", 0.05)
+        path = export_network(model, 1, SIZE, TEXT_WIDTH, tmp_path / f"{precision}.onnx")
+        sizes.append(path.stat().st_size)
+        x_BCHW, text = noisy("grayscale_cnn", 1, SIZE), text_of(3)
+        with torch.no_grad():
+            expected_BCHW = model.velocity(x_BCHW, torch.full((1,), 0.5), text).numpy()
+        found_BCHW = guided(open_session(path), _captions(text), SamplingConfig(guidance=1.0))(x_BCHW.numpy(), 0.5)
+        assert np.abs(found_BCHW - expected_BCHW).max() <= 1e-3
+    assert sizes[1] < 0.85 * sizes[0]

@@ -14,6 +14,7 @@ from PIL import Image
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.export.model_export import export_model, zip_folder
+from flowmodel.files import sha256_file
 from flowmodel.model.checkpoint import save_checkpoint
 from flowmodel.model.generator import Generator
 from flowmodel.model.pretrained import pretrained_weights
@@ -124,14 +125,13 @@ def test_a_tampered_or_truncated_folder_draws_nothing(exported, name, tmp_path):
             OnnxGenerator.load(copy).sample(["pizza"], steps=1)
 
 
-def test_a_zip_file_holds_all_of_it(exported, tmp_path):
-    archive = zip_folder(exported, tmp_path / "icons.zip")
-    with zipfile.ZipFile(archive.path) as opened:
+def test_the_zip_file_holds_all_of_it(exported, tmp_path):
+    with zipfile.ZipFile(exported.path.with_name("icons.zip")) as opened:
         opened.extractall(tmp_path)
     again = ModelFolder.open(tmp_path / "icons")
     again.verify()
     assert again.digest == exported.digest
-    assert zip_folder(again, tmp_path / "again.zip").digest == archive.digest
+    assert zip_folder(again, tmp_path / "again.zip").digest == sha256_file(exported.path.with_name("icons.zip"))
 
 
 def test_other_encoders_and_other_folders_are_refused(tmp_path):
@@ -158,3 +158,11 @@ def test_the_command_draws_from_the_folder(exported, tmp_path):
     for options, words in ((("--device", "cuda"), "draws on the CPU"), (("--animate",), "draws pictures only")):
         refused = run("--model", str(exported.path), *options)
         assert refused.returncode == 2 and words in refused.stderr and len(refused.stderr.splitlines()) == 1
+
+
+def test_export_asks_for_a_folder(tmp_path):
+    command = [sys.executable, "-m", "flowmodel", "export", "pretrained"]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "FLOWMODEL_STORE": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.startswith("error: --out: missing") and len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
