@@ -83,8 +83,9 @@ def crown(store: Store) -> None:
     """Register the shipped weights in the MLflow of `store`, as champion."""
     from flowmodel.model.pretrained import pretrained_weights
     from flowmodel.registry.package import save_package
-    from flowmodel.registry.references import CHAMPION, CHECKPOINT_DIGEST, MODEL_NAME
+    from flowmodel.registry.references import CHECKPOINT_DIGEST
     from flowmodel.registry.tracking import Tracking
+    from flowmodel.registry.versions import CHAMPION, MODEL_NAME
 
     tracking, checkpoint = Tracking.of(store), pretrained_weights()
     folder, client = store.mlflow_artifacts.resolve() / "model", tracking.client

@@ -3,47 +3,53 @@
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.table import Table
 
 from flowmodel.cli.common import console
+from flowmodel.errors import FlowmodelError
 from flowmodel.store import Store
 
 app = typer.Typer(help="Which registered version is used by default, why, and how to choose another.", no_args_is_help=True)
 
 
 @app.command()
-def show() -> None:
-    """The champion and what the gate decided about it."""
-    from flowmodel.errors import FlowmodelError
-    from flowmodel.registry.champion import DECISION, REASON, registered_versions
-    from flowmodel.registry.references import CHAMPION
+def show(
+    version: Annotated[str | None, typer.Argument(help="A number of `flowmodel champion list`; default: the champion.")] = None,
+) -> None:
+    """A version, and what the gate decided about it."""
+    from flowmodel.registry.versions import CHAMPION, DECISION, REASON, ROLLED_BACK, registered_versions
 
-    champion = next((row for row in registered_versions(Store.from_environment()) if CHAMPION in row.aliases), None)
-    if champion is None:
+    rows = registered_versions(Store.from_environment())
+    row = next((row for row in rows if (CHAMPION in row.aliases if version is None else row.version == version)), None)
+    if row is None and version is None:
         raise FlowmodelError("no version is champion; `flowmodel champion list` shows them, `flowmodel champion set` chooses one")
-    tags = champion.tags
-    console.print(
-        f"version {champion.version}, registered {champion.registered}, recipe {tags.get('recipe', '?')}", soft_wrap=True
-    )
+    if row is None:
+        raise FlowmodelError(f"version '{version}': there is none; there are {', '.join(row.version for row in rows)}")
+    aliases = "".join(f", {alias}" for alias in row.aliases)
+    lines = [f"version {row.version}{aliases}, registered {row.registered}, recipe {row.tags.get('recipe', '?')}"]
     # What the gate said then; a person may have chosen otherwise since.
-    console.print(f"the gate's decision: {tags.get(DECISION, 'none')}: {tags.get(REASON, 'none recorded')}", soft_wrap=True)
-    for rule in champion.rules:
-        console.print(f"  {rule['in words']}", soft_wrap=True)
+    lines.append(f"the gate's decision: {row.tags.get(DECISION, 'none')}: {row.tags.get(REASON, 'none recorded')}")
+    if ROLLED_BACK in row.tags:
+        lines.append(f"rolled back {row.tags[ROLLED_BACK]}: somebody chose another champion")
+    lines += [f"  {rule['in words']}" for rule in row.rules]
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False)
 
 
 @app.command(name="list")
 def list_() -> None:
-    """Every registered version with its scores and the gate's decision, oldest first."""
-    from flowmodel.registry.champion import DECISION, REASON, ROLLED_BACK, registered_versions
+    """Every registered version with its scores and the gate's verdict, oldest first."""
+    from flowmodel.registry.versions import registered_versions
 
-    table = Table("version", "aliases", "registered", "recipe", "KID", "top-1", "the gate's decision")
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for name in ("version", "alias", "registered", "recipe", "KID", "top-1", "the gate"):
+        table.add_column(name, no_wrap=name != "recipe", overflow="fold")
     for row in registered_versions(Store.from_environment()):
-        decision = f"{row.tags.get(DECISION, '-')}: {row.tags.get(REASON, '-')}"
-        if ROLLED_BACK in row.tags:
-            decision += f" (rolled back {row.tags[ROLLED_BACK]})"
         scores = (row.tags.get(name, "-") for name in ("recipe", "kid", "retrieval_top1_all"))
-        table.add_row(row.version, ", ".join(row.aliases) or "-", row.registered, *scores, decision)
+        table.add_row(row.version, ", ".join(row.aliases) or "-", row.registered.split()[0], *scores, row.verdict)
     console.print(table)
+    console.print("why: flowmodel champion show VERSION", soft_wrap=True)
 
 
 @app.command(name="set")

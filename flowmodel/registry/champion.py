@@ -12,19 +12,22 @@ from dataclasses import dataclass
 from mlflow.entities.model_registry import ModelVersion
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.registry.references import CHALLENGER, CHAMPION, MODEL_NAME, checkpoint_of, find_version, versions_of
+from flowmodel.registry.references import checkpoint_of, find_version
 from flowmodel.registry.tracking import NotFound, Tracking
+from flowmodel.registry.versions import (
+    CHALLENGER,
+    CHAMPION,
+    COMPARED,
+    DECISION,
+    MODEL_NAME,
+    REASON,
+    ROLLED_BACK,
+    RULES,
+    registered_versions,
+)
 from flowmodel.release.decision import Decision
 from flowmodel.store import Store
 
-# Tags of a model version. One that a person has replaced as champion doesn't come back by itself when its training is met again.
-DECISION, REASON, RULES, COMPARED, ROLLED_BACK = (
-    "decision",
-    "decision_reason",
-    "decision_rules",
-    "decision_champion",
-    "rolled_back",
-)
 _GIVEN = "given_"  # and an alias: tag of the registered model
 _TAG_LIMIT = 5000  # characters that MLflow keeps of a tag
 
@@ -139,43 +142,6 @@ def record_decision(tracking: Tracking, version: str, decision: Decision, descri
         for name, value in tags.items():
             tracking.client.set_model_version_tag(MODEL_NAME, version, name, value)
         tracking.client.update_model_version(MODEL_NAME, version, f"{description}\n\n{decision.markdown}")
-
-
-@dataclass(frozen=True)
-class VersionRow:
-    """What a person sees of a registered version. `tags` are MLflow's."""
-
-    version: str
-    aliases: tuple[str, ...]
-    registered: str
-    tags: Mapping[str, str]
-
-    @property
-    def rules(self) -> list[dict[str, str]]:
-        rows: list[dict[str, str]] = json.loads(self.tags.get(RULES) or "[]")
-        return rows
-
-
-def registered_versions(store: Store) -> list[VersionRow]:
-    """Every version of the model, oldest first. Raises FlowmodelError when there is none, or MLflow can't be used."""
-    tracking = Tracking.of(store)
-    nothing = FlowmodelError(f"MLflow store {tracking.shown_uri}: no model is registered yet; run `make quickstart`")
-    try:
-        found = versions_of(tracking, MODEL_NAME)
-        alias_of = standing_of(tracking).aliases
-    except NotFound:  # no database
-        raise nothing from None
-    if not found:
-        raise nothing
-    return [
-        VersionRow(
-            version=str(v.version),
-            aliases=tuple(sorted(alias for alias, number in alias_of.items() if number == str(v.version))),
-            registered=time.strftime("%Y-%m-%d %H:%M", time.localtime(v.creation_timestamp / 1000)),
-            tags=dict(v.tags),
-        )
-        for v in reversed(found)
-    ]
 
 
 def set_champion(store: Store, version: str) -> str | None:

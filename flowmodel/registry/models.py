@@ -24,9 +24,10 @@ from flowmodel.recipes.split import Split
 from flowmodel.registry.headlines import description, headline_metrics
 from flowmodel.registry.observer import run_of_checkpoint
 from flowmodel.registry.package import save_package
-from flowmodel.registry.references import CHECKPOINT_DIGEST, MODEL_NAME, versions_of
+from flowmodel.registry.references import CHECKPOINT_DIGEST, versions_of
 from flowmodel.registry.runs import EVALUATION, FINISHER_DIGEST, TrainingRun
 from flowmodel.registry.tracking import Tracking
+from flowmodel.registry.versions import MODEL_NAME
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from flowmodel.files import atomic_path, sha256_file
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.pretrained import PRETRAINED, pretrained_weights
 from flowmodel.registry.lookup import has_model, registered_checkpoint
+from flowmodel.registry.versions import CHAMPION, MODEL_NAME
 from flowmodel.store import Store, shown_uri
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from flowmodel.registry.tracking import Tracking
 
-MODEL_NAME = "flowmodel"
-CHALLENGER, CHAMPION = "challenger", "champion"
 CHECKPOINT_DIGEST = "checkpoint_digest"  # tag of runs, logged models and versions
 
 _FORMS = f"a .safetensors file, models:/NAME@alias, models:/NAME/VERSION or {PRETRAINED}"

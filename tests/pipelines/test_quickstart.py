@@ -18,7 +18,7 @@ from flowmodel import files
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.model.checkpoint import FINISHED
 from flowmodel.recipes.split import Split
-from flowmodel.registry.champion import registered_versions
+from flowmodel.registry.versions import registered_versions
 from flowmodel.store import PROJECT_ROOT, Store
 from pipelines.artifacts import load_artifact
 from pipelines.definitions import defs

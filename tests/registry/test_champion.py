@@ -7,9 +7,11 @@ import sys
 import pytest
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.registry.champion import ROLLED_BACK, registered_versions, set_champion, standing_of
+from flowmodel.registry import versions
+from flowmodel.registry.champion import set_champion, standing_of
 from flowmodel.registry.references import checkpoint_of, find_version
 from flowmodel.registry.tracking import Tracking
+from flowmodel.registry.versions import ROLLED_BACK, registered_versions
 from flowmodel.store import Store
 from tests.registry.conftest import registered_by, with_header
 
@@ -18,10 +20,10 @@ def _aliases(store: Store) -> dict[str, str]:
     return standing_of(Tracking.of(store)).aliases
 
 
-def _flowmodel(*arguments: str, store: Store) -> subprocess.CompletedProcess[str]:
+def _flowmodel(*arguments: str, store: Store, columns: int = 200) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "flowmodel", "champion", *arguments],
-        env=os.environ | {"FLOWMODEL_STORE": str(store.root), "COLUMNS": "200"},
+        env=os.environ | {"FLOWMODEL_STORE": str(store.root), "COLUMNS": str(columns)},
         capture_output=True,
         text=True,
     )
@@ -127,13 +129,46 @@ def test_show_and_list_say_what_the_gate_decided(registered, first, second, stor
     shown = _flowmodel("show", store=store)
     assert shown.returncode == 0, shown.stderr
     lines = shown.stdout.splitlines()
-    assert lines[0].startswith("version 1, registered 20") and lines[0].endswith("recipe tiny")
+    assert lines[0].startswith("version 1, champion, registered 20") and lines[0].endswith("recipe tiny")
     assert lines[1] == "the gate's decision: champion: there is no champion, the recipe's rules alone decide"
     assert any("the recipe waives that rule, because thirty steps learn nothing" in line for line in lines)
-    listed = _flowmodel("list", store=store)
+    other = _flowmodel("show", "2", store=store)
+    assert "the gate's decision: challenger: not shown" in other.stdout and "NOT SHOWN" in other.stdout
+    assert "version '9': there is none; there are 1, 2" in _flowmodel("show", "9", store=store).stderr
+
+
+def test_a_list_of_versions_has_a_line_each_in_a_narrow_terminal(registered, first, second, store):
+    registered(first)
+    registered(second)
+    set_champion(store, "2")
+    listed = _flowmodel("list", store=store, columns=80)
     assert listed.returncode == 0, listed.stderr
-    table = " ".join(listed.stdout.split())
-    assert "champion" in table and "challenger: not shown" in table and "NOT SHOWN" in table
+    lines = listed.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = [line.split() for line in lines if line.strip()[:1].isdigit()]
+    assert [row[:2] for row in rows] == [["1", "-"], ["2", "champion"]]
+    assert rows[0][-2:] == ["rolled", "back"] and rows[1][-1] == "challenger" and rows[0][3] == "tiny"
+
+
+def test_versions_are_read_without_mlflow_as_mlflow_tells_them(registered, first, second, store):
+    registered(first)
+    registered(second)
+    tracking = Tracking.of(store)
+    fast, told = registered_versions(store), versions._of_mlflow(store)
+    assert fast == sorted(told, key=lambda row: int(row.version))
+    tracking.client.delete_model_version("flowmodel", "2")
+    assert [row.version for row in registered_versions(store)] == ["1"]
+    script = (
+        "import sys; from flowmodel.cli import main; sys.argv[1:] = ['champion', 'list']\ntry: main()\nexcept SystemExit: pass\n"
+    )
+    check = "print('heavy:', {'mlflow', 'torch'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script + check],
+        env=os.environ | {"FLOWMODEL_STORE": str(store.root)},
+        capture_output=True,
+        text=True,
+    )
+    assert "champion" in done.stdout and "heavy: set()" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

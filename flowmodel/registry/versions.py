@@ -1,0 +1,107 @@
+"""The registered versions as a person reads them, in `flowmodel champion`.
+
+MLflow's SQLite file is read without MLflow, whose import takes seconds; where it doesn't answer, or is a server, MLflow is asked.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.registry.sqlite import database_of, read_only
+from flowmodel.store import Store, shown_uri
+
+MODEL_NAME = "flowmodel"
+CHALLENGER, CHAMPION = "challenger", "champion"
+# Tags of a model version. One that a person has replaced as champion doesn't come back by itself when its training is met again.
+DECISION, REASON, RULES, COMPARED, ROLLED_BACK = (
+    "decision",
+    "decision_reason",
+    "decision_rules",
+    "decision_champion",
+    "rolled_back",
+)
+_LOCK_SECONDS = 0.2
+_DELETED = "Deleted_Internal"  # the stage of a version that MLflow shows no more
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """What a person sees of a registered version. `tags` are MLflow's; `registered` is the local date and time."""
+
+    version: str
+    aliases: tuple[str, ...]
+    registered: str
+    tags: Mapping[str, str]
+
+    @property
+    def rules(self) -> list[dict[str, str]]:
+        rows: list[dict[str, str]] = json.loads(self.tags.get(RULES) or "[]")
+        return rows
+
+    @property
+    def verdict(self) -> str:
+        """What the gate, or a person after it, made of the version, in a word or two."""
+        return "rolled back" if ROLLED_BACK in self.tags else self.tags.get(DECISION, "-")
+
+
+def registered_versions(store: Store) -> list[VersionRow]:
+    """Every version of the model, oldest first. Raises FlowmodelError when there is none, or MLflow can't be used."""
+    database = database_of(store.mlflow_uri)
+    rows = None if database is None else _of_database(database)
+    if rows is None:
+        rows = _of_mlflow(store)
+    if not rows:
+        raise FlowmodelError(f"MLflow store {shown_uri(store.mlflow_uri)}: no model is registered yet; run `make quickstart`")
+    return sorted(rows, key=lambda row: int(row.version))
+
+
+def _of_database(database: Path) -> list[VersionRow] | None:
+    """None where MLflow is to be asked, as the file is locked, no database, or of another schema."""
+    try:
+        database.stat()
+        with closing(sqlite3.connect(read_only(database), uri=True, timeout=_LOCK_SECONDS)) as connection:
+            found = connection.execute(
+                "SELECT version, creation_time FROM model_versions WHERE name = ? AND current_stage IS NOT ?",
+                (MODEL_NAME, _DELETED),
+            ).fetchall()
+            aliases = connection.execute(
+                "SELECT alias, version FROM registered_model_aliases WHERE name = ?", (MODEL_NAME,)
+            ).fetchall()
+            tags = connection.execute(
+                "SELECT version, key, value FROM model_version_tags WHERE name = ?", (MODEL_NAME,)
+            ).fetchall()
+    except FileNotFoundError:
+        return []
+    except (sqlite3.Error, OSError):
+        return None
+    return [
+        _row(number, created, aliases, {key: value for version, key, value in tags if version == number})
+        for number, created in found
+    ]
+
+
+def _of_mlflow(store: Store) -> list[VersionRow]:
+    from flowmodel.registry.champion import standing_of
+    from flowmodel.registry.references import versions_of
+    from flowmodel.registry.tracking import NotFound, Tracking
+
+    tracking = Tracking.of(store)
+    try:
+        found, aliases = versions_of(tracking, MODEL_NAME), standing_of(tracking).aliases
+    except NotFound:  # no database
+        return []
+    return [_row(v.version, v.creation_timestamp, aliases.items(), dict(v.tags)) for v in found]
+
+
+def _row(number: int | str, created: int, aliases: Iterable[tuple[str, int | str]], tags: Mapping[str, str]) -> VersionRow:
+    return VersionRow(
+        version=str(number),
+        aliases=tuple(sorted(alias for alias, of in aliases if str(of) == str(number))),
+        registered=time.strftime("%Y-%m-%d %H:%M", time.localtime(created / 1000)),
+        tags=tags,
+    )
