@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flowmodel.model.checkpoint import Checkpoint
     from flowmodel.model.generator import Generator
     from flowmodel.recipes import Recipe, load_recipe
+    from flowmodel.runtime.onnx_generator import OnnxGenerator
     from flowmodel.store import Store
     from flowmodel.training.loop import train
 
@@ -30,11 +31,23 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = "0.1.0"
-__all__ = ["Checkpoint", "FlowmodelError", "Generator", "Recipe", "Store", "evaluate", "load_recipe", "prepare", "train"]
+__all__ = [
+    "Checkpoint",
+    "FlowmodelError",
+    "Generator",
+    "OnnxGenerator",
+    "Recipe",
+    "Store",
+    "evaluate",
+    "load_recipe",
+    "prepare",
+    "train",
+]
 
 _HOMES = {
     "Checkpoint": "flowmodel.model.checkpoint",
     "Generator": "flowmodel.model.generator",
+    "OnnxGenerator": "flowmodel.runtime.onnx_generator",
     "Recipe": "flowmodel.recipes",
     "Store": "flowmodel.store",
     "evaluate": "flowmodel.evaluation.run",

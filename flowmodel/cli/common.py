@@ -35,10 +35,8 @@ def exported(model: str | None, device: str) -> "OnnxGenerator | None":
         return None
     if device not in ("auto", "cpu"):
         raise FlowmodelError(f"--device {device}: an exported model draws on the CPU; leave it out, or name a checkpoint")
-    from flowmodel.extras import require
     from flowmodel.runtime.onnx_generator import OnnxGenerator
 
-    require("onnxruntime")
     return OnnxGenerator.load(model)
 
 

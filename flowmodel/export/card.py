@@ -28,7 +28,7 @@ v0 + w (v1 - v0), where v0 is that of a caption with `pooled` of zeros and a `ma
 
 ## Use
 
-    from flowmodel.runtime.onnx_generator import OnnxGenerator
+    from flowmodel import OnnxGenerator
 
     [pizza] = OnnxGenerator.load("this/folder").images(["pizza"])
     pizza.save("pizza.png")

@@ -1,6 +1,6 @@
 """Drawing without PyTorch, from a folder that `flowmodel export` has written.
 
-    from flowmodel.runtime.onnx_generator import OnnxGenerator
+    from flowmodel import OnnxGenerator
 
     [pizza] = OnnxGenerator.load("icons").images(["pizza"])
     pizza.save("pizza.png")

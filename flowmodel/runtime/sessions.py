@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.extras import require
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
 def open_session(path: Path, threads: int | None = None) -> "onnxruntime.InferenceSession":
     """The graph at `path` on the CPU; `threads` None is one a core.
 
-    Raises FlowmodelError when it is no graph that this ONNX Runtime can run.
+    Raises FlowmodelError when it is no graph that this ONNX Runtime can run, or that is not installed.
     """
+    require("onnxruntime")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
