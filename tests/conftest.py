@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.data.prepare import prepare
-from flowmodel.evaluation.report import EvaluationReport
+from flowmodel.evaluation.report import METRICS_FILE, EvaluationReport
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes import Recipe, load_recipe
 from flowmodel.recipes.schema import FinisherConfig
@@ -104,6 +105,28 @@ def tiny_recipe() -> Recipe:
     return load_recipe("from_scratch", TINY)
 
 
+Make = Callable[[Path], object]
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Make], Path]:
+    """A folder of a name, filled by a function: by one test process, and the others take a copy of what it made."""
+
+    def folder(name: str, make: Make) -> Path:
+        own = tmp_path_factory.mktemp(name)
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            make(own)
+            return own
+        shared = tmp_path_factory.getbasetemp().parent / f"shared-{name}"  # of all processes of this session
+        with FileLock(f"{shared}.lock"):
+            if not shared.exists():
+                make(unfinished := tmp_path_factory.mktemp(f"unfinished-{name}"))
+                unfinished.rename(shared)
+        return shutil.copytree(shared, own, dirs_exist_ok=True)
+
+    return folder
+
+
 @dataclass(frozen=True)
 class Prepared:
     store: Store
@@ -111,10 +134,11 @@ class Prepared:
 
 
 @pytest.fixture(scope="session")
-def prepared(tiny_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def prepared(tiny_recipe: Recipe, made_once: Callable[[str, Make], Path]) -> Prepared:
     """The bundled icons at 16 x 16 pixels with their captions embedded."""
-    store = Store(tmp_path_factory.mktemp("store"))
-    return Prepared(store, prepare(tiny_recipe, store))
+    store = Store(made_once("store", lambda folder: prepare(tiny_recipe, Store(folder))))
+    [dataset] = store.datasets.iterdir()
+    return Prepared(store, IconDataset.open(dataset))
 
 
 @dataclass(frozen=True)
@@ -127,10 +151,12 @@ class TinyTraining:
 
 
 @pytest.fixture(scope="session")
-def tiny_training(tiny_recipe: Recipe, prepared: Prepared) -> TinyTraining:
+def tiny_training(tiny_recipe: Recipe, prepared: Prepared, made_once: Callable[[str, Make], Path]) -> TinyTraining:
     """A finished training of 30 steps; treat its files as read-only."""
+    trained = made_once("trained", lambda folder: train(tiny_recipe, prepared.dataset, folder))
     folder = training_folder(prepared.store, tiny_recipe, prepared.dataset)
-    result = train(tiny_recipe, prepared.dataset, folder)
+    shutil.copytree(trained, folder)
+    result = train(tiny_recipe, prepared.dataset, folder)  # finds that it is finished
     return TinyTraining(tiny_recipe, prepared.store, prepared.dataset, folder, result.checkpoint)
 
 
@@ -156,12 +182,15 @@ class TinyEvaluation:
 
 
 @pytest.fixture(scope="session")
-def tiny_evaluation(tiny_training: TinyTraining) -> TinyEvaluation:
+def tiny_evaluation(tiny_training: TinyTraining, made_once: Callable[[str, Make], Path]) -> TinyEvaluation:
     """The report, samples and sample grid of the tiny training; treat its files as read-only."""
-    from flowmodel.evaluation.run import evaluate
+    from flowmodel.evaluation.run import SAMPLES_FILE, evaluate
     from flowmodel.evaluation.sample_grid import sample_grid
 
-    store, dataset = tiny_training.store, tiny_training.dataset
-    result = evaluate(tiny_training.checkpoint, dataset, store.file("evaluation", "tiny"), store.root / "features")
-    grid = sample_grid(result.samples, dataset, store.file("sample_grid", "tiny.png"))
-    return TinyEvaluation(result.report, result.metrics.path, result.samples, grid.path)
+    store, dataset, checkpoint = tiny_training.store, tiny_training.dataset, tiny_training.checkpoint
+    made = made_once("evaluated", lambda folder: evaluate(checkpoint, dataset, folder / "tiny", folder / "features"))
+    shutil.copytree(made / "features", store.root / "features", dirs_exist_ok=True)
+    folder = shutil.copytree(made / "tiny", store.file("evaluation", "tiny"))
+    metrics, samples = folder / METRICS_FILE, folder / SAMPLES_FILE
+    grid = sample_grid(samples, dataset, store.file("sample_grid", "tiny.png"))
+    return TinyEvaluation(EvaluationReport.read(metrics), metrics, samples, grid.path)
