@@ -16,7 +16,7 @@ from flowmodel.runtime.sessions import open_session
 from tests.nets.helpers import NETWORKS, TEXT_WIDTH, channels_of, noisy, perturbed, text_of
 
 SIZE = 16
-pytestmark = pytest.mark.timeout(600)  # the exporter takes its time
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the exporter takes its time
 
 
 @pytest.fixture(scope="module", params=NETWORKS)

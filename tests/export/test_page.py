@@ -5,6 +5,7 @@ import functools
 import http.server
 import io
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pytest
 from PIL import Image
 from tokenizers import Tokenizer
 
+from flowmodel.data.sources.npm_client import latest_version
 from flowmodel.errors import FlowmodelError
 from flowmodel.export.web import export_page
 from flowmodel.files import read_json
@@ -25,7 +27,6 @@ from flowmodel.model.generator import Generator
 from flowmodel.runtime.model_folder import ModelFolder
 from flowmodel.runtime.noise import standard_normal
 from flowmodel.runtime.onnx_generator import OnnxGenerator
-from flowmodel.store import Store
 from flowmodel.text.encoded import taken_in
 from flowmodel.text.replacing import EmojiReplacer
 from tests.evaluation.browser import CHROMIUM, Page, browser_page
@@ -73,8 +74,10 @@ class Opened:
 
 @pytest.fixture(scope="module")
 def folder(exported, tmp_path_factory) -> Path:
+    if shutil.which("npm") is None or not latest_version("onnxruntime-web"):
+        pytest.skip("the npm registry can't be reached")
     path = tmp_path_factory.mktemp("page") / "page"
-    export_page(exported, path, Store.from_environment().downloads, print)
+    export_page(exported, path, tmp_path_factory.mktemp("downloads"), print)
     return path
 
 
