@@ -69,7 +69,7 @@ def test_all_brings_everything_and_drawing_needs_none_of_it():
         ("pandas", "data", ["train", "--recipe", "quickstart", "--out", "run"]),
         ("accelerate", "train", ["train", "--recipe", "quickstart", "--out", "run"]),
         ("jinja2", "data", ["evaluate", "--model", "pretrained"]),
-        ("mlflow", "pipeline", ["champion", "show"]),
+        ("mlflow", "pipeline", ["champion", "set", "1"]),
     ],
 )
 def test_a_command_names_the_extra_that_it_needs(absent, extra, arguments, tmp_path):
