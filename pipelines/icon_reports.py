@@ -35,13 +35,13 @@ def icons_summary(path: Path) -> dict[str, Any]:
     quarantined = icons.loc[~usable, ["id", "reason"]]
     noted = icons.loc[usable, "notes"].map(split_notes).explode().dropna().str.replace(r"\d+ x \d+", "N x N", regex=True)
     return {
+        **_contact_sheet(path),
         "dagster/row_count": len(icons),
         "quarantined": len(quarantined),
         "icons by group": _table(counts.drop(columns="all")),
         "licenses": _table(license_table(icons)),
         "quarantine": _table(quarantined.head(LISTED)) if len(quarantined) else dg.MetadataValue.md("nothing"),
         **({"notes": _table(noted.value_counts().rename("icons").reset_index())} if len(noted) else {}),
-        **_contact_sheet(path),
     }
 
 
@@ -92,13 +92,13 @@ def duplicates_summary(path: Path, normalized: Path) -> dict[str, Any]:
     near = pairs[~pairs["identical"]].sort_values("pixel_distance", ignore_index=True)
     largest = pairs.groupby("cluster").size().sort_values(ascending=False).add(1).rename("icons").head(10).reset_index()
     return {
+        **_pairs("similar", near.iloc[:: max(1, len(near) // SHOWN_PAIRS)].head(SHOWN_PAIRS), normalized, path),
+        **_pairs("identical", pairs[pairs["identical"]].head(SHOWN_PAIRS), normalized, path),
         "dagster/row_count": len(pairs),
         "identical pairs": int(pairs["identical"].sum()),
         "similar pairs": len(near),
         "clusters": pairs["cluster"].nunique(),
         **({"largest clusters": _table(largest)} if len(largest) else {}),
-        **_pairs("similar", near.iloc[:: max(1, len(near) // SHOWN_PAIRS)].head(SHOWN_PAIRS), normalized, path),
-        **_pairs("identical", pairs[pairs["identical"]].head(SHOWN_PAIRS), normalized, path),
     }
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
 
@@ -9,10 +10,14 @@ SECONDS_BETWEEN_LINES = 10
 
 
 class ProgressLog(TrainingObserver):
-    """Writes a line every ten seconds or so: step, loss, images per second, time left."""
+    """Writes a line every ten seconds or so: step, loss, images per second, time left; before the first, where the curves are.
 
-    def __init__(self, log: logging.Logger) -> None:
+    `link` gives the address of the run that records the training, once it has begun; None where nothing records it.
+    """
+
+    def __init__(self, log: logging.Logger, link: Callable[[], str | None] = lambda: None) -> None:
         self._log = log
+        self._link = link
         self._steps = 0
         self._next_line = 0.0
 
@@ -23,6 +28,8 @@ class ProgressLog(TrainingObserver):
             f"recipe {start.recipe.name} {begin} {self._steps} steps: {len(start.trained_ids)} icons of "
             f"{start.recipe.data.size} pixels, {start.recipe.network.kind} with {start.cost}, on {start.policy}"
         )
+        if link := self._link():
+            self._log.info(f"curves and samples, while it trains: {link}")
 
     def on_log(self, step: int, values: dict[str, float]) -> None:
         now = time.monotonic()

@@ -25,18 +25,19 @@ T = TypeVar("T", Artifact, IconDataset)
 def materialized(artifact: T, started: float, asset: str | None = None, **metadata: Any) -> dg.MaterializeResult[T]:
     """The result of an asset: `artifact` goes to those downstream, its digest is the data version.
 
-    `started` is `time.perf_counter()` of when the asset began; `asset` its key, where one step makes several.
+    `started` is `time.perf_counter()` of when the asset began; `asset` its key, where one step makes several. The UI keeps the
+    order of `metadata`, so that pictures, scores and links belong at its beginning; what names the file comes last.
     """
     return dg.MaterializeResult(
         asset_key=asset,
         value=artifact,
         data_version=dg.DataVersion(artifact.digest),
         metadata={
+            **metadata,
+            "seconds": round(time.perf_counter() - started, 1),
+            "megabytes": float(f"{_size(artifact.path) / 1e6:.3g}"),
             "path": dg.MetadataValue.path(artifact.path),
             "digest": artifact.digest,
-            "megabytes": float(f"{_size(artifact.path) / 1e6:.3g}"),
-            "seconds": round(time.perf_counter() - started, 1),
-            **metadata,
         },
     )
 

@@ -89,7 +89,14 @@ def test_the_checkpoint_is_hashed_twice_at_most_and_its_weights_are_logged_once(
 
 def test_every_asset_says_where_it_lies_and_how_large_it_is(first):
     for asset in ASSETS:
-        assert {"path", "digest", "megabytes", "seconds"} <= metadata(first, asset).keys(), asset
+        assert list(metadata(first, asset))[-4:] == ["seconds", "megabytes", "path", "digest"], asset
+
+
+def test_pictures_scores_and_links_come_before_tables_and_files(first):
+    labels = list(metadata(first, "evaluation"))
+    assert labels[0] == "grid" and labels.index("train kid") < labels.index("report") < labels.index("metrics")
+    assert next(iter(metadata(first, "icons/mine"))) == "preview"
+    assert next(iter(metadata(first, "flow_checkpoint"))) == "mlflow_run"
 
 
 def test_the_ui_gets_counts_and_pictures(first):
@@ -193,6 +200,9 @@ def test_the_log_of_a_training_tells_its_progress(first, shared_project):
     entries = shared_project.instance.all_logs(first.run_id)
     lines = [entry.user_message for entry in entries if entry.step_key == "flow_checkpoint" and not entry.is_dagster_event]
     assert any("trains 20 steps" in line and "16 pixels" in line for line in lines)
+    # The link to the run's curves is there before the first step.
+    (link,) = (number for number, line in enumerate(lines) if metadata(first, "flow_checkpoint")["mlflow_run"] in line)
+    assert link < next(number for number, line in enumerate(lines) if "step " in line and "loss" in line)
     assert any("step 20/20 (100%), loss" in line and "images/s" in line and "left" in line for line in lines)
 
 

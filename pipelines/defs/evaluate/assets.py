@@ -90,6 +90,14 @@ def evaluation(
     }
     with Image.open(grid.path) as image:
         return (
-            materialized(result.metrics, started, "evaluation", metrics=metrics_table(result.report), **links, **scores),
+            materialized(
+                result.metrics,
+                started,
+                "evaluation",
+                grid=thumbnail(image),
+                **scores,
+                **links,
+                metrics=metrics_table(result.report),
+            ),
             materialized(grid, evaluated, "sample_grid", grid=thumbnail(image), **links),
         )

@@ -43,10 +43,10 @@ def build_icons(source: SourceConfig) -> dg.AssetsDefinition:
         return materialized(
             ingested.artifact,
             started,
+            **icons_summary(ingested.artifact.path),
             version=ingested.version,
             unchanged=ingested.unchanged,
             complete=ingested.complete,
-            **icons_summary(ingested.artifact.path),
         )
 
     return icons

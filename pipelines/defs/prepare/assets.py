@@ -37,7 +37,7 @@ def build_normalized_icons(sources: Sequence[SourceConfig]) -> dg.AssetsDefiniti
         started = time.perf_counter()
         steps = preparation(store, recipe, context.log)
         artifact = steps.normalized_icons({source.name: icons[f"icons_{i}"] for i, source in enumerate(sources)})
-        return materialized(artifact, started, size=steps.data.size, **icons_summary(artifact.path))
+        return materialized(artifact, started, **icons_summary(artifact.path), size=steps.data.size)
 
     return normalized_icons
 

@@ -94,10 +94,10 @@ def registered_model(
     return materialized(
         Artifact.of(write_json(files.released, record)),
         started,
-        model=registered.name,
         version=registered.version,
         aliases=", ".join(registered.aliases),
         decision=decision.reason,
-        rules=table(decision.records),
         mlflow_run=dg.MetadataValue.url(registered.run_url),
+        model=registered.name,
+        rules=table(decision.records),
     )

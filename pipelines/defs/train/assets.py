@@ -45,17 +45,19 @@ def flow_checkpoint(
     if config.fresh:
         shutil.rmtree(folder, ignore_errors=True)
     mlflow = MlflowObserver(Tracking.of(store.open()), icon_dataset, _origin(context))
-    result = train(chosen, icon_dataset, folder, [ProgressLog(context.log), mlflow])
+    # MLflow first, so that the link is in the log before the training begins.
+    progress = ProgressLog(context.log, lambda: mlflow.run.url if mlflow.run else None)
+    result = train(chosen, icon_dataset, folder, [mlflow, progress])
     assert mlflow.run is not None, "a training begins its run"
     return materialized(
         Artifact(result.checkpoint.path, result.checkpoint.digest),
         started,
+        mlflow_run=dg.MetadataValue.url(mlflow.run.url),
         recipe=chosen.name,
         steps=result.steps,
         trained_now=not result.already_finished,
         resumed_from=result.resumed_from or 0,
         dataset=icon_dataset.digest,
-        mlflow_run=dg.MetadataValue.url(mlflow.run.url),
     )
 
 
