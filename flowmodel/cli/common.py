@@ -47,5 +47,6 @@ def resolve(store: "Store", model: str | None) -> "Checkpoint":
 
     checkpoint = resolve_model(store, model)
     if model is None and checkpoint.path.parent == FOLDER:
-        console.print(f"no model is registered yet; using the shipped weights, {checkpoint} (`make quickstart` trains your own)")
+        line = f"no model is registered yet; using the shipped weights, {checkpoint} (`make quickstart` trains your own)"
+        console.print(line, soft_wrap=True)
     return checkpoint

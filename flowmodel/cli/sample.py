@@ -65,7 +65,8 @@ def sample(
         console.print(f"note: {line}", soft_wrap=True, markup=False)
     folder = out.with_suffix("")
     drawn: dict[str, artwork.Artwork] = {}
-    labels = []
+    labels: list[str] = []
+    animations: list[Path] = []
     # Prompt by prompt, so that a picture depends on its own prompt, its number and the seed, not on the other prompts. A prompt
     # that is given twice has twice as many pictures.
     for prompt, times in Counter(prompts).items():
@@ -79,7 +80,8 @@ def sample(
 
             if not isinstance(generator, Generator):
                 raise FlowmodelError("--animate: an exported model draws pictures only; give a checkpoint as --model")
-            draw_animation(generator, asked, folder / f"{stem}-animated.png", seed, steps, guidance, finish=finish)
+            animations.append(folder / f"{stem}-animated.png")
+            draw_animation(generator, asked, animations[-1], seed, steps, guidance, finish=finish)
     files.write(drawn, folder, format, size)
     # Shapes are shown as shapes, even where they are written in the units of the pixels.
     shown = [
@@ -89,7 +91,10 @@ def sample(
     nfe = f"{generator.nfe(steps, guidance)} network evaluations per picture"
     pictures = f"{len(drawn)} picture{'s' if len(drawn) > 1 else ''}"
     finished = ", finished" if finish and generator.finisher else ""
-    console.print(f"{pictures} in {folder}/, grid in {out} (model {generator}, {nfe}{finished}, seed {seed})")
+    # Never wrapped, so that paths can be pasted.
+    for path in animations:
+        console.print(f"noise turning into icons: {path}", soft_wrap=True, markup=False)
+    console.print(f"{pictures} in {folder}/, grid in {out} (model {generator}, {nfe}{finished}, seed {seed})", soft_wrap=True)
 
 
 def _generator(checkpoint: "Checkpoint", device: str) -> "Generator":

@@ -33,7 +33,8 @@ def show(context: typer.Context) -> None:
     console.print(table)
     unused = [entry for entry in entries if not entry.referred_by]
     console.print(
-        f"{_size(disk_usage(entries))}, of which nothing refers to {_size(disk_usage(unused))}: `flowmodel store clean`"
+        f"{_size(disk_usage(entries))}, of which nothing refers to {_size(disk_usage(unused))}: `flowmodel store clean`",
+        soft_wrap=True,
     )
 
 
@@ -53,7 +54,9 @@ def clean(yes: Annotated[bool, typer.Option("--yes", help="Remove it; without th
     elif yes:
         console.print(f"removed: {_size(disk_usage(unused))}")
     else:
-        console.print(f"nothing refers to these, {_size(disk_usage(unused))}; `flowmodel store clean --yes` removes them")
+        console.print(
+            f"nothing refers to these, {_size(disk_usage(unused))}; `flowmodel store clean --yes` removes them", soft_wrap=True
+        )
 
 
 def _registered(store: Store) -> "list[Registered]":

@@ -56,11 +56,11 @@ def print_summary(store: Store, console: Console) -> None:
     console.print(metrics_table(EvaluationReport.read(store.locate(record["metrics"]))))
     console.print(f"sample grid       {store.locate(record['grid'])}", soft_wrap=True)
     aliases = " and ".join(record["aliases"]) or "no alias"
-    console.print(f"registered model  {record['name']}, version {record['version']} ({aliases})")
+    console.print(f"registered model  {record['name']}, version {record['version']} ({aliases})", soft_wrap=True)
     console.print(f"decision          {record['decision']['reason']}", soft_wrap=True)
     for rule in record["rules"]:
         console.print(f"                  {rule['in words']}", soft_wrap=True)
-    console.print("draw something    .venv/bin/flowmodel sample 'red heart' pizza --count 4 --out hearts.png")
+    console.print("draw something    .venv/bin/flowmodel sample 'red heart' pizza --count 4 --out hearts.png", soft_wrap=True)
     console.print("open both UIs     make ui")
 
 

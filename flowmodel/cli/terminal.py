@@ -56,7 +56,7 @@ class TerminalObserver(TrainingObserver):
         words = "was already finished" if result.already_finished else f"took {result.seconds:.0f} s"
         if result.stopped_early:
             words += ", ended as validation had stopped improving"
-        self._console.print(f"{words}: {result.checkpoint.path}")
+        self._console.print(f"{words}: {result.checkpoint.path}", soft_wrap=True)
 
 
 class Stages:

@@ -13,10 +13,10 @@ from flowmodel.files import read_json
 from tests.conftest import TINY
 
 
-def _flowmodel(*arguments: object, store: Path) -> subprocess.CompletedProcess[str]:
+def _flowmodel(*arguments: object, store: Path, columns: int = 200) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from flowmodel.cli import main; main()", *map(str, arguments)],
-        env=os.environ | {"FLOWMODEL_STORE": str(store), "COLUMNS": "200"},
+        env=os.environ | {"FLOWMODEL_STORE": str(store), "COLUMNS": str(columns)},
         capture_output=True,
         text=True,
     )
@@ -64,6 +64,19 @@ def test_sample_draws_transparent_pictures_and_a_grid(tiny_training, tmp_path):
         assert (first.with_suffix("") / name).read_bytes() == (again.with_suffix("") / name).read_bytes()
     assert first.read_bytes() == again.read_bytes() != other.read_bytes()
     assert np.asarray(Image.open(first)).shape[2] == 3
+
+
+def test_paths_are_not_broken_in_a_narrow_terminal(tiny_training, tmp_path):
+    out = tmp_path / ("a-long-name-" * 6) / "grid.png"
+    options = ("--animate", "--out", out, "--model", tiny_training.checkpoint.path)
+    result = _flowmodel("sample", "pizza", *options, store=tmp_path, columns=80)
+    assert result.returncode == 0, result.stderr
+    animated, drawn = result.stdout.splitlines()[-2:]
+    folder = out.with_suffix("")
+    assert drawn.startswith(f"1 picture in {folder}/, grid in {out} (model ")
+    assert animated == f"noise turning into icons: {folder}/pizza-animated.png"
+    with Image.open(animated.partition(": ")[2]) as frames:
+        assert frames.n_frames > 1
 
 
 def test_every_picture_is_a_file_of_its_own_and_is_counted(tiny_training, tmp_path):
