@@ -24,10 +24,12 @@ KILLING_SECONDS = 10
 
 
 class Server:
-    """A server process with all its children."""
+    """A server process with all its children. `page` is what a person reads of it: a path, and perhaps words about it."""
 
-    def __init__(self, name: str, port: int, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-        self.name, self.port = name, port
+    def __init__(
+        self, name: str, port: int, command: Sequence[str], environment: Mapping[str, str] | None = None, page: str = ""
+    ) -> None:
+        self.name, self.port, self.page = name, port, page
         self._process = subprocess.Popen(
             command,
             cwd=PROJECT_ROOT if IS_CHECKOUT else None,
@@ -85,7 +87,7 @@ def start_dagster(port: int) -> Server:
     quiet = ["--log-level", "error", "--code-server-log-level", "error"]  # it would warn that dagster.yaml lies elsewhere
     command = [sys.executable, "-W", "ignore", "-m", "dagster", "dev", "--host", HOST, "--port", str(port), *quiet]
     what = [] if IS_CHECKOUT else ["-m", "pipelines.definitions"]  # a checkout has workspace.yaml
-    return Server("Dagster", port, [*command, *what])
+    return Server("Dagster", port, [*command, *what], page="/assets  (open this first)")
 
 
 def start_mlflow(port: int, store: Store) -> Server:
@@ -120,7 +122,9 @@ def supervise(starts: Sequence[Callable[[], Server]]) -> int:
         while not stopping and not (ended := [server.name for server in servers if server.has_ended()]):
             for server in [server for server in waiting if answers(server.port)]:
                 waiting.remove(server)
-                say(f"  {server.name:<8} http://{HOST}:{server.port}")
+                say(f"  {server.name:<8} http://{HOST}:{server.port}{server.page}")
+                if not waiting:
+                    say("To draw, in another terminal: .venv/bin/flowmodel sample 'red heart'")
             time.sleep(0.3)
         say("Stopping …" if stopping else f"{' and '.join(ended)} ended unexpectedly; see above. Stopping …")
     finally:
@@ -137,7 +141,9 @@ def main() -> int:
     prepare_home(store)
     starts = [lambda: start_dagster(free_port(int(os.environ.get("DAGSTER_PORT", 3000))))]
     if not store.mlflow_uri.startswith("http"):
-        starts.append(lambda: start_mlflow(free_port(int(os.environ.get("MLFLOW_PORT", 5000))), store))
+        port = free_port(int(os.environ.get("MLFLOW_PORT", 5000)))
+        os.environ["MLFLOW_PORT"] = str(port)  # for the links of runs that are started from this Dagster
+        starts.append(lambda: start_mlflow(port, store))
     return supervise(starts)
 
 

@@ -11,6 +11,7 @@ import termios
 import threading
 import time
 import urllib.request
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -33,7 +34,9 @@ def test_a_taken_port_is_left_to_who_has_it():
 
 
 def test_both_uis_answer_on_this_machine_only_and_end_with_one_interrupt(tmp_path):
-    ports = {"DAGSTER_PORT": str(free_port(0)), "MLFLOW_PORT": str(free_port(0))}
+    other = socket.create_server(("127.0.0.1", 0))  # has the port that MLflow was to have
+    taken, wanted = other.getsockname()[1], free_port(0)
+    ports = {"DAGSTER_PORT": str(wanted), "MLFLOW_PORT": str(taken)}
     environment = os.environ | ports | {"FLOWMODEL_STORE": str(tmp_path), "DAGSTER_HOME": str(tmp_path / "dagster")}
     environment.pop("MLFLOW_TRACKING_URI", None)
     process = subprocess.Popen(
@@ -41,19 +44,25 @@ def test_both_uis_answer_on_this_machine_only_and_end_with_one_interrupt(tmp_pat
     )
     try:
         addresses = _printed_addresses(process)
-        assert {address.rpartition(":")[2] for address in addresses} == set(ports.values())
+        pages = {urlsplit(address).port: urlsplit(address).path for address in addresses}
+        (mlflow,) = pages.keys() - {wanted}
+        assert pages[wanted] == "/assets" and mlflow != taken
         for address in addresses:
             assert address.startswith("http://127.0.0.1:")
             with urllib.request.urlopen(address, timeout=30) as response:
                 assert response.status == 200
-            assert not _answers("127.0.0.2", int(address.rpartition(":")[2])), "a server on 0.0.0.0 would answer here"
+            assert not _answers("127.0.0.2", urlsplit(address).port), "a server on 0.0.0.0 would answer here"
 
         servers = psutil.Process(process.pid).children(recursive=True)
+        # Links that are made in Dagster lead to the port that MLflow really has.
+        (dagster,) = [server for server in servers if server.cmdline()[-1:] and "dev" in server.cmdline()]
+        assert dagster.environ()["MLFLOW_PORT"] == str(mlflow)
         assert len(servers) > 2 and len({os.getpgid(server.pid) for server in servers}) == 2
         process.send_signal(signal.SIGINT)
         assert process.wait(STOPPING_SECONDS) == 0
         assert not [server for server in servers if server.is_running() and server.status() != psutil.STATUS_ZOMBIE]
     finally:
+        other.close()
         process.kill()
 
 
