@@ -95,7 +95,7 @@ def test_every_picture_is_a_file_of_its_own_and_is_counted(tiny_training, tmp_pa
     result = _flowmodel("sample", *prompts, "--out", out, *options, store=tmp_path)
     assert result.returncode == 0, result.stderr
     pictures = [path.name for path in (tmp_path / "grid").iterdir() if not path.name.endswith("-animated.png")]
-    assert result.stdout.startswith(f"{len(pictures)} pictures in ") and len(pictures) == len(prompts)
+    assert result.stdout.splitlines()[-1].startswith(f"{len(pictures)} pictures in ") and len(pictures) == len(prompts)
     assert len({name.casefold() for name in pictures}) == len(prompts)
     assert {"赤いハート-0.png", "ピザ-0.png", "犬-0.png", "pizza-0.png", "pizza-1.png"} <= set(pictures)
     assert len(list((tmp_path / "grid").iterdir())) == len(prompts) + len(set(prompts))
