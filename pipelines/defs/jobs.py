@@ -12,8 +12,11 @@ from pipelines.stale_runs import holding_run_lock
 # Named in the run's configuration, a logger replaces Dagster's own; the event log in the UI keeps everything all the same.
 CONSOLE = {"console": {"config": {"log_level": "INFO"}}}
 
+# Where the Launchpad begins, for a person to fill. The recipe is the deployment's, unless a `name` is written here as well.
+RECIPE: dict[str, dict[str, dict[str, list[str]]]] = {"recipe": {"config": {"overrides": []}}}
+
 # One job under two names, so that the list of runs shows whether a person or the schedule started it.
-_everything = partial(dg.define_asset_job, selection=dg.AssetSelection.all(), config={"loggers": CONSOLE})
+_everything = partial(dg.define_asset_job, selection=dg.AssetSelection.all(), config={"loggers": CONSOLE, "resources": RECIPE})
 
 quickstart = _everything(
     "quickstart",

@@ -125,6 +125,13 @@ def test_every_way_to_a_generator_trains_the_recipe_of_the_deployment(monkeypatc
         assert named == ("from_scratch" if job.name == "compare_architectures" else None), job.name
 
 
+@pytest.mark.parametrize("name", ["quickstart", "retrain"])
+def test_the_launchpad_begins_with_what_a_person_may_change(name):
+    job = defs().resolve_job_def(name)
+    assert dict(job.run_config)["resources"] == {"recipe": {"config": {"overrides": []}}}
+    assert dg.validate_run_config(job, job.run_config)["resources"]["recipe"]["config"] == {"overrides": []}
+
+
 def test_the_comparison_has_a_job_of_its_own_that_makes_no_asset_of_the_deployment(graph):
     assert not defs().resolve_job_def("compare_architectures").asset_layer.executable_asset_keys
     assert graph.get(COMPARISON).automation_condition is None and not graph.get(COMPARISON).parent_keys
