@@ -20,6 +20,7 @@ from flowmodel.model.pretrained import pretrained_weights
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.tables import read_ok_icons
 
+pytestmark = pytest.mark.slow
 ICONS = 48
 # What a machine with torch and transformers hardly has, and a few wheels don't bring.
 LACKING = (

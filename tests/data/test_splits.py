@@ -113,6 +113,7 @@ ICONS = st.lists(st.tuples(st.sampled_from("abcdefghij"), st.sampled_from(TONES)
 LINKS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), max_size=25)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.tuples(ICONS, ICONS, ICONS), st.sampled_from(["rst", "rsr", "rss", "rrr"]), LINKS, st.integers(0, 50))
 def test_no_look_alikes_cross_a_border_and_a_new_source_moves_nobody(sets: tuple, styles: str, links: list, seed: int) -> None:

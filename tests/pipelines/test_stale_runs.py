@@ -104,6 +104,7 @@ def _wait_until(happened: Callable[[], object], process: subprocess.Popen[bytes]
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_run_lives_on_when_the_process_of_one_of_its_steps_has_died(tmp_path, monkeypatch):
     (tmp_path / "job.py").write_text(JOB)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))

@@ -141,6 +141,7 @@ SEEDS = (
 MUTATION = st.tuples(st.floats(0, 1), st.integers(0, 3), st.binary(max_size=6))
 
 
+@pytest.mark.slow
 @settings(max_examples=2500)
 @given(st.sampled_from(SEEDS), st.lists(MUTATION, max_size=6), st.sampled_from(["a.csv", "a.tsv", "a.jsonl", "a.json"]))
 @example(b"\xff\xfea", [], "a.csv")
