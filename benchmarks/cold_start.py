@@ -82,10 +82,10 @@ def _environment(store: Store) -> dict[str, str]:
 def crown(store: Store) -> None:
     """Register the shipped weights in the MLflow of `store`, as champion."""
     from flowmodel.model.pretrained import pretrained_weights
+    from flowmodel.registry.names import CHAMPION, MODEL_NAME
     from flowmodel.registry.package import save_package
     from flowmodel.registry.references import CHECKPOINT_DIGEST
     from flowmodel.registry.tracking import Tracking
-    from flowmodel.registry.versions import CHAMPION, MODEL_NAME
 
     tracking, checkpoint = Tracking.of(store), pretrained_weights()
     folder, client = store.mlflow_artifacts.resolve() / "model", tracking.client

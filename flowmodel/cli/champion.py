@@ -18,7 +18,8 @@ def show(
     version: Annotated[str | None, typer.Argument(help="A number of `flowmodel champion list`; default: the champion.")] = None,
 ) -> None:
     """A version, and what the gate decided about it."""
-    from flowmodel.registry.versions import CHAMPION, DECISION, REASON, ROLLED_BACK, registered_versions
+    from flowmodel.registry.names import CHAMPION, DECISION, REASON, ROLLED_BACK
+    from flowmodel.registry.versions import registered_versions
 
     rows = registered_versions(Store.from_environment())
     row = next((row for row in rows if (CHAMPION in row.aliases if version is None else row.version == version)), None)

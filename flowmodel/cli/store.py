@@ -62,9 +62,9 @@ def clean(yes: Annotated[bool, typer.Option("--yes", help="Remove it; without th
 def _registered(store: Store) -> "list[Registered]":
     """Raises FlowmodelError when MLflow can't be asked: then it is unknown what the versions need."""
     from flowmodel.inventory import Registered
+    from flowmodel.registry.names import MODEL_NAME
     from flowmodel.registry.references import CHECKPOINT_DIGEST, versions_of
     from flowmodel.registry.tracking import NotFound, Tracking
-    from flowmodel.registry.versions import MODEL_NAME
 
     try:
         versions = versions_of(Tracking.of(store), MODEL_NAME)

@@ -12,19 +12,10 @@ from dataclasses import dataclass
 from mlflow.entities.model_registry import ModelVersion
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.registry.names import CHALLENGER, CHAMPION, COMPARED, DECISION, MODEL_NAME, REASON, ROLLED_BACK, RULES
 from flowmodel.registry.references import checkpoint_of, find_version
 from flowmodel.registry.tracking import NotFound, Tracking
-from flowmodel.registry.versions import (
-    CHALLENGER,
-    CHAMPION,
-    COMPARED,
-    DECISION,
-    MODEL_NAME,
-    REASON,
-    ROLLED_BACK,
-    RULES,
-    registered_versions,
-)
+from flowmodel.registry.versions import registered_versions
 from flowmodel.release.decision import Decision
 from flowmodel.store import Store
 

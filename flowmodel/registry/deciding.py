@@ -11,10 +11,10 @@ from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.champion import Standing, standing_of
 from flowmodel.registry.models import recorded_model
+from flowmodel.registry.names import DECISION, MODEL_NAME, REASON
 from flowmodel.registry.references import checkpoint_of, find_version, versions_of
 from flowmodel.registry.runs import EVALUATION, logged_values
 from flowmodel.registry.tracking import NotFound, Tracking
-from flowmodel.registry.versions import DECISION, MODEL_NAME, REASON
 from flowmodel.release.decision import Decision
 from flowmodel.release.gate import Champion, decide
 from flowmodel.release.paired import compare

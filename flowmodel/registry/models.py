@@ -22,12 +22,12 @@ from flowmodel.files import sha256_json, share
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes.split import Split
 from flowmodel.registry.headlines import description, headline_metrics
+from flowmodel.registry.names import MODEL_NAME
 from flowmodel.registry.observer import run_of_checkpoint
 from flowmodel.registry.package import save_package
 from flowmodel.registry.references import CHECKPOINT_DIGEST, versions_of
 from flowmodel.registry.runs import EVALUATION, FINISHER_DIGEST, TrainingRun
 from flowmodel.registry.tracking import Tracking
-from flowmodel.registry.versions import MODEL_NAME
 
 
 @dataclass(frozen=True)

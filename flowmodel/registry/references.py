@@ -16,7 +16,7 @@ from flowmodel.files import atomic_path, sha256_file
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.pretrained import PRETRAINED, pretrained_weights
 from flowmodel.registry.lookup import has_model, registered_checkpoint
-from flowmodel.registry.versions import CHAMPION, MODEL_NAME
+from flowmodel.registry.names import CHAMPION, MODEL_NAME
 from flowmodel.store import Store, shown_uri
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.champion import Standing, accept, give_alias, record_decision, standing_of, take_alias
 from flowmodel.registry.models import recorded_model, register_version
+from flowmodel.registry.names import CHALLENGER, CHAMPION, MODEL_NAME
 from flowmodel.registry.tracking import Tracking
-from flowmodel.registry.versions import CHALLENGER, CHAMPION, MODEL_NAME
 from flowmodel.release.decision import Decision
 
 

@@ -12,19 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.registry.names import DECISION, MODEL_NAME, ROLLED_BACK, RULES
 from flowmodel.registry.sqlite import database_of, read_only
 from flowmodel.store import Store, shown_uri
 
-MODEL_NAME = "flowmodel"
-CHALLENGER, CHAMPION = "challenger", "champion"
-# Tags of a model version. One that a person has replaced as champion doesn't come back by itself when its training is met again.
-DECISION, REASON, RULES, COMPARED, ROLLED_BACK = (
-    "decision",
-    "decision_reason",
-    "decision_rules",
-    "decision_champion",
-    "rolled_back",
-)
 _LOCK_SECONDS = 0.2
 _DELETED = "Deleted_Internal"  # the stage of a version that MLflow shows no more
 
@@ -86,14 +77,15 @@ def _of_database(database: Path) -> list[VersionRow] | None:
 
 
 def _of_mlflow(store: Store) -> list[VersionRow]:
-    from flowmodel.registry.champion import standing_of
     from flowmodel.registry.references import versions_of
     from flowmodel.registry.tracking import NotFound, Tracking
 
     tracking = Tracking.of(store)
     try:
-        found, aliases = versions_of(tracking, MODEL_NAME), standing_of(tracking).aliases
-    except NotFound:  # no database
+        found = versions_of(tracking, MODEL_NAME)
+        with tracking.errors():
+            aliases = tracking.reader.get_registered_model(MODEL_NAME).aliases
+    except NotFound:  # no database, or no model
         return []
     return [_row(v.version, v.creation_timestamp, aliases.items(), dict(v.tags)) for v in found]
 

@@ -9,9 +9,10 @@ import pytest
 from flowmodel.errors import FlowmodelError
 from flowmodel.registry import versions
 from flowmodel.registry.champion import set_champion, standing_of
+from flowmodel.registry.names import ROLLED_BACK
 from flowmodel.registry.references import checkpoint_of, find_version
 from flowmodel.registry.tracking import Tracking
-from flowmodel.registry.versions import ROLLED_BACK, registered_versions
+from flowmodel.registry.versions import registered_versions
 from flowmodel.store import Store
 from tests.registry.conftest import registered_by, with_header
 

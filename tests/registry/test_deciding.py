@@ -15,10 +15,10 @@ from flowmodel.data.prepare import prepare
 from flowmodel.errors import FlowmodelError
 from flowmodel.recipes import parse_recipe
 from flowmodel.registry.champion import set_champion, standing_of
+from flowmodel.registry.names import CHAMPION, MODEL_NAME
 from flowmodel.registry.references import checkpoint_of, find_version
 from flowmodel.registry.runs import logged_values
 from flowmodel.registry.tracking import Tracking
-from flowmodel.registry.versions import CHAMPION, MODEL_NAME
 from flowmodel.release.decision import Decision
 from flowmodel.store import Store
 from flowmodel.training.loop import train

@@ -13,9 +13,9 @@ from benchmarks.cold_start import crown
 from flowmodel.errors import FlowmodelError
 from flowmodel.model.pretrained import FOLDER, WEIGHTS_FILE, pretrained_weights
 from flowmodel.registry.lookup import has_model, registered_checkpoint
+from flowmodel.registry.names import CHAMPION, MODEL_NAME
 from flowmodel.registry.references import NothingRegistered, resolve_model
 from flowmodel.registry.tracking import Tracking
-from flowmodel.registry.versions import CHAMPION, MODEL_NAME
 from flowmodel.store import Store
 
 HEAVY = {

@@ -16,11 +16,11 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.pretrained import pretrained_weights
 from flowmodel.registry.models import RecordedModel, record_evaluation, register_version
+from flowmodel.registry.names import CHAMPION, MODEL_NAME
 from flowmodel.registry.references import checkpoint_of, find_version, resolve_model
 from flowmodel.registry.runs import logged_values
 from flowmodel.registry.sqlite import correct_addresses
 from flowmodel.registry.tracking import NotFound, Tracking
-from flowmodel.registry.versions import CHAMPION, MODEL_NAME
 from flowmodel.store import Store
 from tests.registry.conftest import Candidate
 

@@ -19,10 +19,10 @@ from mlflow import MlflowClient
 from flowmodel.errors import FlowmodelError
 from flowmodel.model.pretrained import pretrained_weights
 from flowmodel.registry.models import record_evaluation, recorded_model, register_version
+from flowmodel.registry.names import CHAMPION, MODEL_NAME
 from flowmodel.registry.references import resolve_model
 from flowmodel.registry.runs import logged_values
 from flowmodel.registry.tracking import Tracking
-from flowmodel.registry.versions import CHAMPION, MODEL_NAME
 from flowmodel.store import Store
 
 pytestmark = pytest.mark.slow
