@@ -4,7 +4,7 @@ Names, keywords and groups are Unicode's where the emoji is known to it, and the
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -52,7 +52,7 @@ def read(config: NpmSource, context: SourceContext) -> Reading:
     index = "package/data/openmoji.json" if openmoji else "package/emoji.json"
     folder = "package/color/svg/" if openmoji else f"package/img/{vendor}/64/"
     files = read_members(package.tgz, lambda name: name == index or name.startswith(folder))
-    listed = _list(package, files, index, folder, vendor)
+    listed = _list(package, files, index, folder, vendor, context.log)
     if not config.skin_tones:
         listed = [item for item in listed if not skin_tone(item.key)]
     rows = icon_rows(config, [_draft(item, package, files, config.svg_pixels) for item in listed], context)
@@ -66,7 +66,9 @@ def observe(config: NpmSource, context: SourceContext) -> Observation:
     return Observation(fingerprint, config.version, newer=latest if latest != config.version else "")
 
 
-def _list(package: Package, files: dict[str, bytes], index: str, folder: str, vendor: str) -> list[_Listed]:
+def _list(
+    package: Package, files: dict[str, bytes], index: str, folder: str, vendor: str, log: Callable[[str], None]
+) -> list[_Listed]:
     try:
         entries = json.loads(files[index])
         items = list(_openmoji(entries, folder) if package.name == _OPENMOJI else _emoji_datasource(entries, folder, vendor))
@@ -75,6 +77,9 @@ def _list(package: Package, files: dict[str, bytes], index: str, folder: str, ve
             f"{package.tgz}: {index} is missing or not of the known form ({type(error).__name__}: {error}); try another version"
         ) from None
     first = {item.key: item for item in reversed(items)}
+    for item in items:
+        if item.member != first[item.key].member:
+            log(f"{package.name}: left out {item.member}, since {first[item.key].member} has the same key '{item.key}'")
     if not first:
         raise FlowmodelError(f"{package.tgz}: {index} lists no pictures; try another version")
     return list(dict.fromkeys(first[item.key] for item in items))

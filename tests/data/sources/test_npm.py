@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,14 @@ def test_a_listed_picture_that_is_absent_or_damaged_is_quarantined_with_its_reas
     assert icons["status"].to_dict() == {"1f600": "ok", "1f601": "quarantined", "1f602": "quarantined"}
     assert icons["reason"]["1f601"].startswith("1f601.png: corrupt PNG")
     assert icons["reason"]["1f602"] == "1f602.png: listed, but not in emoji-datasource-google 1.0.0"
+
+
+def test_a_second_picture_with_the_key_of_another_is_left_out_and_named(context: SourceContext) -> None:
+    files = {"package/emoji.json": [entry("1F600"), entry("1F600", image="grin.png")], "package/img/google/64/1f600.png": PNG}
+    told: list[str] = []
+    icons = read(dataclasses.replace(context, log=told.append), files)
+    assert icons["status"].to_dict() == {"1f600": "ok"}
+    assert any("left out" in line and "grin.png" in line and "1f600.png" in line for line in told)
 
 
 def test_an_emoji_that_unicode_does_not_know_takes_the_texts_of_the_package(context: SourceContext) -> None:
