@@ -59,7 +59,8 @@ def check(
     for name, ids in findings.same_name.items():
         log(f"  called the same: {len(ids):,} x '{name}' ({_some(ids)})")
     if findings.look_alikes:
-        log(f"  look alike: {sum(map(len, findings.look_alikes)):,} icons in {len(findings.look_alikes):,} groups")
+        groups = len(findings.look_alikes)
+        log(f"  look alike: {sum(map(len, findings.look_alikes)):,} icons in {groups:,} group{'s' * (groups > 1)}")
     if findings.small:
         log(f"  smaller than {size} pixels: {len(findings.small):,} ({_some(findings.small)})")
     for note, ids in findings.notes.items():
