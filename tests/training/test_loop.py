@@ -190,7 +190,7 @@ def test_nothing_to_train_on_is_said(tiny_recipe, prepared, tmp_path):
     selection = tmp_path / "mine.txt"
     selection.write_text("abcdef0\n")
     recipe = changed(tiny_recipe, data={"selection": str(selection)})
-    with pytest.raises(FlowmodelError, match="no icon to train on"):
+    with pytest.raises(FlowmodelError, match=r"data.selection .*mine.txt.* names none of the"):
         train(recipe, prepared.dataset, tmp_path / "training")
 
 
