@@ -5,9 +5,17 @@ What could not be measured is None here and absent in the file.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.report_migration import with_current_form
@@ -94,7 +102,12 @@ class SplitScores(Scores):
     count: int
 
 
-BySplit = dict[Split, SplitScores]
+def _in_order(by_split: dict[Split, SplitScores]) -> dict[Split, SplitScores]:
+    return {split: by_split[split] for split in Split if split in by_split}
+
+
+# In the order in which people read the splits, whatever a file's order is.
+BySplit = Annotated[dict[Split, SplitScores], AfterValidator(_in_order)]
 ByTime = dict[float, float]
 
 

@@ -16,7 +16,11 @@ def identity(section: BaseModel, ignore: Collection[str] = ()) -> dict[str, Any]
 
     A field that a later release adds, with a default that does what was done before, therefore renames nothing. Nor does a
     new name for a field: what is hashed has the name and the value that the field had first.
+
+    Raises ValueError when `ignore` names a field that the section doesn't have.
     """
+    if unknown := set(ignore) - type(section).model_fields.keys():
+        raise ValueError(f"{type(section).__name__} has no field {', '.join(sorted(unknown))} to ignore")
     values: dict[str, Any] = {}
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)

@@ -68,7 +68,7 @@ def training_digest(recipe: Recipe, dataset: IconDataset) -> str:
 
     Raises FlowmodelError when the recipe's initial weights are missing.
     """
-    ignore = {"data": ("selection",), "training": (*_BOOKKEEPING, "init")}
+    ignore = {"data": ("selection",), "training": (*_BOOKKEEPING, "init_from")}
     shaping = ("data", "network", "objective", "training")
     recipe_of = {section: identity(getattr(recipe, section), ignore.get(section, ())) for section in shaping}
     # What is selected, and what the initial weights are; not where that is written.

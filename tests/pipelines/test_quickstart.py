@@ -183,7 +183,7 @@ def test_a_store_that_was_cleaned_and_moved_goes_on(again, shared_project, tmp_p
         runs = run("flowmodel", "store", "clean", "--yes").splitlines()[:-1]
         assert len(runs) == 2 and all("artifacts/runs/" in line for line in runs)  # all else is the latest of some asset
         log = run("dagster", "job", "execute", "-m", "pipelines.definitions", "-j", "quickstart")
-        assert "the finished training is taken as it is" in log and "0 texts encoded" in log
+        assert "the finished training is reused" in log and "0 texts encoded" in log
         assert f"sample grid       {moved.root}/sample_grid/tiny-" in run("flowmodel", "summary")
         assert not before.exists() and [row.version for row in registered_versions(moved)] == versions
     finally:

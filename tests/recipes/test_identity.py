@@ -1,5 +1,6 @@
 """What of a recipe names data sets and trainings."""
 
+import pytest
 from pydantic import Field, create_model
 
 from flowmodel.files import sha256_json
@@ -53,3 +54,8 @@ def test_a_default_that_changes_must_rename_what_was_made_with_the_old_one():
     A field that is new, or gone, with a default that does what was done before, needs only the new digest.
     """
     assert (DEFAULTS, sha256_json(_defaults())) == (1, "f57d12cf04cfa5da36de203dd01cdbeab977bf6cfceeaf08cd6dd2492fb877fc")
+
+
+def test_an_ignored_field_has_to_exist():
+    with pytest.raises(ValueError, match="TrainingConfig has no field init to ignore"):
+        identity(TrainingConfig(), {"init"})

@@ -103,7 +103,7 @@ def test_it_begins_with_the_weights_that_it_is_given(real_N4HW, tmp_path):
     begun = train_finisher(still, pairs, CPU, tmp_path / "later", initial=earlier).weights
     assert all(torch.equal(begun[name], value) for name, value in earlier.items())
     with pytest.raises(FlowmodelError, match=r"finisher.init_from: earlier.safetensors has other channels"):
-        train_finisher(still.model_copy(update={"width": 16}), pairs, CPU, tmp_path / "wider", initial=earlier)
+        train_finisher(still.model_copy(update={"channels": 16}), pairs, CPU, tmp_path / "wider", initial=earlier)
 
 
 def test_a_finisher_of_scale_2_makes_pictures_of_twice_the_edge(real_N4HW, tmp_path):

@@ -100,7 +100,7 @@ def test_each_picture_of_a_held_out_caption_stands_beside_the_real_icon_and_its_
 def test_sweeps_groups_and_curves_are_charts(read, tiny_report):
     spoken = [attributes["aria-label"] for attributes in read.all("svg")]
     for words in (
-        "against network evaluations a picture",
+        "against network evaluations per picture",
         "against guidance scale",
         "against t (0 is noise",
         "share of drawings",
