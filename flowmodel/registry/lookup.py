@@ -46,11 +46,12 @@ def registered_checkpoint(store: Store, name: str, alias: str | None, number: st
         [(address,)] = found
         is_own = is_of_the_store(database, store)
         folder = current_path(address, store.mlflow_artifacts.resolve()) if is_own else local_path(address)
-        assert folder is not None
+        if folder is None:
+            return None
         description = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
         path = folder / description["flavors"]["python_function"]["artifacts"]["checkpoint"]["path"]
         path.open("rb").close()
-    except (sqlite3.Error, ValueError, AssertionError, OSError, yaml.YAMLError, KeyError, TypeError):
+    except (sqlite3.Error, ValueError, OSError, yaml.YAMLError, KeyError, TypeError):
         return None
     return Checkpoint.open(path)
 
