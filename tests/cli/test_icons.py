@@ -51,7 +51,7 @@ def test_the_command_tells_it_and_leaves_a_page_a_sheet_and_captions(folder: Pat
     out = tmp_path / "out"
     result = CliRunner().invoke(app, ["icons", "check", str(folder), "--out", str(out)])
     assert result.exit_code == 1
-    for words in ("6 of 8 icons are usable", "1 x no such file (icons/gone)", "2 x 'drum'", "2 icons in 1 groups", "ดาว"):
+    for words in ("6 of 8 icons are usable", "1 x no such file (icons/gone)", "2 x 'drum'", "2 icons in 1 group", "ดาว"):
         assert words in result.output
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "My Icons: 6 of 8 icons are usable" in page and "no such file" in page and "kite too" in page
