@@ -5,16 +5,13 @@ is asked, which finds out what is wrong.
 """
 
 import sqlite3
-from contextlib import closing
-from pathlib import Path
 
 import yaml
 
 from flowmodel.model.checkpoint import Checkpoint
-from flowmodel.registry.sqlite import current_path, database_of, is_of_the_store, local_path, read_only
+from flowmodel.registry.sqlite import ask, current_path, database_of, is_of_the_store, local_path
 from flowmodel.store import Store
 
-_LOCK_SECONDS = 0.2
 _VERSION = "SELECT coalesce(nullif(storage_location, ''), source) FROM model_versions WHERE name = ? AND version = "
 _BY_ALIAS = _VERSION + "(SELECT version FROM registered_model_aliases WHERE name = model_versions.name AND alias = ?)"
 
@@ -26,7 +23,7 @@ def has_model(store: Store, name: str) -> bool | None:
         return None
     try:
         database.stat()
-        return bool(_rows(database, "SELECT 1 FROM registered_models WHERE name = ?", name))
+        return bool(ask(database, "SELECT 1 FROM registered_models WHERE name = ?", name))
     except FileNotFoundError:
         return False
     except (sqlite3.Error, OSError):
@@ -42,7 +39,7 @@ def registered_checkpoint(store: Store, name: str, alias: str | None, number: st
     if database is None:
         return None
     try:
-        found = _rows(database, _BY_ALIAS, name, alias) if alias else _rows(database, _VERSION + "?", name, str(number))
+        found = ask(database, _BY_ALIAS, name, alias) if alias else ask(database, _VERSION + "?", name, str(number))
         [(address,)] = found
         is_own = is_of_the_store(database, store)
         folder = current_path(address, store.mlflow_artifacts.resolve()) if is_own else local_path(address)
@@ -54,8 +51,3 @@ def registered_checkpoint(store: Store, name: str, alias: str | None, number: st
     except (sqlite3.Error, ValueError, OSError, yaml.YAMLError, KeyError, TypeError):
         return None
     return Checkpoint.open(path)
-
-
-def _rows(database: Path, query: str, *values: str) -> list[tuple[str]]:
-    with closing(sqlite3.connect(read_only(database), uri=True, timeout=_LOCK_SECONDS)) as connection:
-        return connection.execute(query, values).fetchall()

@@ -7,16 +7,14 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.registry.names import DECISION, MODEL_NAME, ROLLED_BACK, RULES
-from flowmodel.registry.sqlite import database_of, read_only
+from flowmodel.registry.sqlite import ask, database_of
 from flowmodel.store import Store, shown_uri
 
-_LOCK_SECONDS = 0.2
 _DELETED = "Deleted_Internal"  # the stage of a version that MLflow shows no more
 
 
@@ -55,17 +53,14 @@ def _of_database(database: Path) -> list[VersionRow] | None:
     """None where MLflow is to be asked, as the file is locked, no database, or of another schema."""
     try:
         database.stat()
-        with closing(sqlite3.connect(read_only(database), uri=True, timeout=_LOCK_SECONDS)) as connection:
-            found = connection.execute(
-                "SELECT version, creation_time FROM model_versions WHERE name = ? AND current_stage IS NOT ?",
-                (MODEL_NAME, _DELETED),
-            ).fetchall()
-            aliases = connection.execute(
-                "SELECT alias, version FROM registered_model_aliases WHERE name = ?", (MODEL_NAME,)
-            ).fetchall()
-            tags = connection.execute(
-                "SELECT version, key, value FROM model_version_tags WHERE name = ?", (MODEL_NAME,)
-            ).fetchall()
+        found = ask(
+            database,
+            "SELECT version, creation_time FROM model_versions WHERE name = ? AND current_stage IS NOT ?",
+            MODEL_NAME,
+            _DELETED,
+        )
+        aliases = ask(database, "SELECT alias, version FROM registered_model_aliases WHERE name = ?", MODEL_NAME)
+        tags = ask(database, "SELECT version, key, value FROM model_version_tags WHERE name = ?", MODEL_NAME)
     except FileNotFoundError:
         return []
     except (sqlite3.Error, OSError):
