@@ -5,7 +5,7 @@
     [pizza] = Generator.from_pretrained().images(["pizza"])
     pizza.save("pizza.png")
 
-What `__all__` names is the public interface. It is imported when it is first used, so that `import flowmodel` costs nothing.
+The names in `__all__` are the public interface. Each is imported on first use, so that `import flowmodel` stays fast.
 """
 
 import importlib
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from flowmodel.store import Store
     from flowmodel.training.loop import train
 
-# PyTorch's threads wait for one another by spinning, for milliseconds unless told otherwise, and so starve each other and
-# everything else where other processes want the same cores. This is long enough for the next kernel of a quiet machine
-# (docs/decisions/threads.md). It has to be set before torch loads the OpenMP runtime.
+# By default, idle OpenMP threads spin for milliseconds, which starves other processes on the same cores. This spin count still
+# bridges the gap between two kernels on a quiet machine (docs/decisions/threads.md). It must be set before torch loads the
+# OpenMP runtime.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 

@@ -1,4 +1,4 @@
-"""`python -m flowmodel`, for launchers of several processes such as `accelerate launch`."""
+"""`python -m flowmodel`, for multi-process launchers such as `accelerate launch`."""
 
 from flowmodel.cli import main
 

@@ -1,7 +1,7 @@
-"""Digests of what a table or a set of tensors holds, whatever its file looks like.
+"""Digests of the contents of a table or a set of tensors, independent of the file's bytes.
 
-Another release of Arrow or of a compressor writes other bytes for the same table; a digest of the bytes would give every data set
-and every training made of it a new name.
+Another release of Arrow or of a compressor writes different bytes for the same table. A digest of the bytes would rename every
+data set and every training derived from it.
 """
 
 import hashlib
@@ -12,19 +12,19 @@ import numpy as np
 
 from flowmodel.errors import FlowmodelError
 
-if TYPE_CHECKING:  # a digest of tensors needs no pyarrow, and one of a table comes after it
+if TYPE_CHECKING:  # imported lazily, because a digest of tensors does not need pyarrow
     import pyarrow as pa
     from torch import Tensor
 
 
-# Old names of columns by the current ones. A digest is of the old ones, so that a new name renames no data set.
+# Maps current to former column names. Digests use the former names, so that renaming a column does not rename data sets.
 FORMER_COLUMNS = {"license": "licence"}
 
 
 def table_digest(table: "pa.Table") -> str:
-    """SHA-256 of the values in `table` by column, with their kinds, and of its text metadata.
+    """SHA-256 of the values and types of each column of `table`, and of its text metadata.
 
-    The order of the rows counts, that of the columns doesn't. Raises FlowmodelError for a column with nulls or of a kind that no
+    The order of rows matters; the order of columns does not. Raises FlowmodelError for a column with nulls or with a type that no
     table of the project has.
     """
     digest = hashlib.sha256()
@@ -41,7 +41,7 @@ def table_digest(table: "pa.Table") -> str:
 
 
 def tensors_digest(tensors: "Mapping[str, Tensor]") -> str:
-    """SHA-256 of names, types, shapes and values, whatever file holds them; the tensors are on the CPU."""
+    """SHA-256 of the names, dtypes, shapes and values of tensors on the CPU."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -76,7 +76,7 @@ def _add(digest: Any, array: "pa.Array", name: str) -> None:
 
 
 def _offsets(array: "pa.LargeBinaryArray") -> np.ndarray:
-    """Where each value begins in the array's bytes, and where the last one ends."""
+    """The byte offset of each value in the array, followed by the end of the last one."""
     buffer = array.buffers()[1]
     return np.frombuffer(buffer, np.int64)[array.offset : array.offset + len(array) + 1] if buffer else np.zeros(1, np.int64)
 

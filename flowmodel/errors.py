@@ -1,4 +1,4 @@
-"""The exceptions whose message is meant for the user."""
+"""Exceptions whose message is written for the user."""
 
 
 class FlowmodelError(Exception):
@@ -10,12 +10,12 @@ class FlowmodelError(Exception):
 
 
 class Resumable(FlowmodelError):
-    """A training was stopped from outside and has written a checkpoint: the same command continues.
+    """A training was interrupted and has written a checkpoint. The same command resumes it.
 
-    The command line exits with 75, the EX_TEMPFAIL of sysexits.h, so that a scheduler knows to try again.
+    The command line exits with 75, the EX_TEMPFAIL of sysexits.h, so that a scheduler knows to retry.
     """
 
     def __init__(self, message: str, signal: int | None = None, where: str = "") -> None:
-        """`where` is how far it has come, such as "step 20 of 40"; `signal` is None where none has stopped it."""
+        """`where` is the progress, such as "step 20 of 40". `signal` is None if no signal caused the interruption."""
         super().__init__(message)
         self.signal, self.where = signal, where

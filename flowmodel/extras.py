@@ -1,10 +1,10 @@
-"""What drawing needs is installed with flowmodel; the rest comes with the extras of pyproject.toml."""
+"""Optional dependencies. The core installation can sample; everything else needs one of the extras of pyproject.toml."""
 
 from importlib.util import find_spec
 
 from flowmodel.errors import FlowmodelError
 
-# Modules by the extra that brings them. One that includes another one doesn't name its modules again.
+# Maps each extra to its modules. An extra that includes another one does not repeat its modules.
 MODULES = {
     "vector": ("resvg_py", "scipy", "vtracer"),
     "data": (
@@ -38,19 +38,19 @@ MODULES = {
 
 
 def missing_extra(error: ModuleNotFoundError) -> FlowmodelError | None:
-    """The line that a person reads where an import has failed; None where what is missing comes with no extra."""
+    """The message for a failed import, or None if the missing module belongs to no extra."""
     module = (error.name or "").partition(".")[0]
     extra = next((extra for extra, modules in MODULES.items() if module in modules), None)
     return FlowmodelError(_line(module, extra)) if extra else None
 
 
 def require(*modules: str) -> None:
-    """Raises FlowmodelError, with the command that installs it, when one of `modules`, all named in MODULES, is not installed."""
+    """Check that `modules`, all listed in MODULES, are installed; raise FlowmodelError with the install command otherwise."""
     for module in modules:
         if find_spec(module) is None:
             raise FlowmodelError(_line(module, next(extra for extra, known in MODULES.items() if module in known)))
 
 
 def _line(module: str, extra: str) -> str:
-    # pip takes the flowmodel that is installed, and adds what is missing.
+    # pip keeps the installed flowmodel and adds what is missing.
     return f"package '{module}': not installed; run: pip install 'flowmodel[{extra}]'"

@@ -1,8 +1,8 @@
-"""Files that are either whole or absent, and the digests that name their content.
+"""Atomic file writes, and the digests that name a file's content.
 
-Everything the project writes goes through :func:`atomic_path`: a temporary file in the same folder, fsync, rename. A reader
-therefore never meets a half-written file, also after a power cut or `kill -9`. Who may read a file is decided by the umask
-alone, whatever library writes it.
+Every write of the project goes through :func:`atomic_path`: a temporary file in the same folder, fsync, rename. A reader
+therefore never sees a half-written file, even after a power failure or `kill -9`. The umask alone determines who may read a
+file, whichever library writes it.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from flowmodel.errors import FlowmodelError
 
-if TYPE_CHECKING:  # drawing needs no tables: pyarrow is imported where one is read or written
+if TYPE_CHECKING:  # pyarrow is imported where a table is read or written, because sampling does not need it
     import pyarrow as pa
 
 _TICK_NS = 20_000_000
@@ -28,9 +28,10 @@ _digests: dict[tuple[int, ...], str] = {}
 
 @dataclass(frozen=True)
 class Artifact:
-    """A finished file and the digest of its content: what assets pass to one another and report as data version.
+    """A finished file and the digest of its content. Assets pass it on and report the digest as their data version.
 
-    Of a table that is a digest of its values (:func:`flowmodel.content.table_digest`), of anything else the SHA-256 of its bytes.
+    For a table, the digest covers its values (:func:`flowmodel.content.table_digest`); for any other file, it is the SHA-256 of
+    its bytes.
     """
 
     path: Path
@@ -51,10 +52,10 @@ class Artifact:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync it and rename it to `path`, on failure remove it.
 
-    Raises FlowmodelError when the folder may not be written.
+    Raises FlowmodelError when the folder is not writable.
     """
     path = Path(path)
-    # The suffix is kept because some writers choose the format by it.
+    # The suffix is kept because some writers derive the format from it.
     temporary = path.with_name(f".{path.stem}.{uuid4().hex[:8]}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +66,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary.unlink()
     try:
         yield temporary
-        temporary.chmod(mode)  # safetensors gives its files to their owner alone
+        temporary.chmod(mode)  # safetensors creates files that only their owner can read
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -75,7 +76,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def fsync_folder(folder: Path) -> None:
-    if os.name != "posix":  # Windows can't open a folder; its rename is journalled
+    if os.name != "posix":  # Windows can't open a folder, and its renames are journaled
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -85,12 +86,12 @@ def fsync_folder(folder: Path) -> None:
 
 
 def permission_denied(path: Path, what: Literal["read", "write"]) -> FlowmodelError:
-    """What a second user of a store is told: the file is there, and is what it should be, but belongs to somebody else."""
+    """The error for a file that exists but belongs to another user of the store."""
     return FlowmodelError(f"{path}: permission denied; ask the owner of {path.parent} for the right to {what} there")
 
 
 def require_readable(path: Path, kind: str = "file") -> None:
-    """Raises FlowmodelError when the file is missing or may not be read. safetensors calls missing what it may not read."""
+    """Raise FlowmodelError if the file is missing or not readable. safetensors reports unreadable files as missing."""
     try:
         Path(path).open("rb").close()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -110,7 +111,7 @@ def write_json(path: Path, value: Any) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """Raises FlowmodelError when the file is missing, may not be read or is not JSON."""
+    """Read a JSON file; raises FlowmodelError when it is missing, not readable or not JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -132,15 +133,15 @@ def write_parquet(path: Path, table: "pa.Table", metadata: Mapping[str, str] | N
             table,
             temporary,
             compression="zstd",
-            compression_level=3,  # most of it is pictures and vectors, which a higher level hardly makes smaller
+            compression_level=3,  # most of the bytes are images and vectors, which a higher level hardly compresses further
             use_dictionary=others,
-            use_byte_stream_split=floats or False,  # their bytes of equal rank stand together: vectors are a quarter smaller
+            use_byte_stream_split=floats or False,  # byte stream split makes vectors a quarter smaller
         )
     return Path(path)
 
 
 def _columns(schema: "pa.Schema") -> tuple[list[str], list[str]]:
-    """Parquet's names of the columns of floating point numbers, in lists too, and of all others."""
+    """Parquet's names of the floating-point columns (lists included), and of all other columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -153,7 +154,7 @@ def _columns(schema: "pa.Schema") -> tuple[list[str], list[str]]:
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> "pa.Table":
-    """The table, with the current names of columns that an earlier release wrote by another one.
+    """Read a table. Columns that an earlier release named differently get their current names.
 
     Raises FlowmodelError when the file is missing, is not Parquet or lacks one of `columns`.
     """
@@ -195,10 +196,10 @@ def parquet_metadata(path: Path) -> dict[str, str]:
 
 
 def keep_by_content(folder: Path, write: Callable[[Path], Artifact]) -> Artifact:
-    """What `write` writes to the path that it is given, a .parquet file in `folder` that is named by its content.
+    """Let `write` write a temporary file, and move it to a .parquet file in `folder` whose name is its digest.
 
-    Files of other content that lie there stay, so that readers are not affected. One of this content is left as it is,
-    unless it was damaged.
+    Other files in the folder stay, so that their readers are not affected. An existing file with this content is kept unless it
+    is damaged.
     """
     temporary = folder / f".{uuid4().hex}.parquet"
     try:
@@ -213,7 +214,7 @@ def keep_by_content(folder: Path, write: Callable[[Path], Artifact]) -> Artifact
 
 
 def is_of_content(path: Path, digest: str) -> bool:
-    """Whether there is a whole file at `path`, and `digest` that of its content."""
+    """Whether the file at `path` exists, is complete, and has the content digest `digest`."""
     try:
         return path.is_file() and Artifact.of(path).digest == digest
     except FlowmodelError:
@@ -221,8 +222,8 @@ def is_of_content(path: Path, digest: str) -> bool:
 
 
 def share(copy: Path, original: Path) -> None:
-    """Make `copy` a second name of `original`, whose bytes it has already, where the file system can do that. For files that are
-    only ever replaced, never changed in place.
+    """Replace `copy` by a hard link to `original`, which has the same bytes, if the file system supports it. Use it only for
+    files that are replaced and never changed in place.
     """
     temporary, before = copy.with_name(f".{uuid4().hex}"), _state(original.stat())
     try:
@@ -231,7 +232,7 @@ def share(copy: Path, original: Path) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
     after = _state(original.stat())
-    # A name more is a new time of change, but no new content: the file need not be hashed again.
+    # A new link changes the ctime but not the content, so the file need not be hashed again.
     if before in _digests and after[:-1] == before[:-1]:
         _digests[after] = _digests[before]
 
@@ -243,7 +244,7 @@ def sha256_bytes(content: bytes) -> str:
 def sha256_file(path: Path) -> str:
     """SHA-256 of the file's bytes, 64 hexadecimal digits.
 
-    A process reads a file once, and again only when inode, size or times tell that it has changed since.
+    A process hashes a file once, and again only if its inode, size or times have changed.
     """
     with Path(path).open("rb") as file:
         began, status = time.time_ns(), os.fstat(file.fileno())
@@ -251,14 +252,14 @@ def sha256_file(path: Path) -> str:
         if (known := _digests.get(key)) is not None:
             return known
         digest = _file_digest(file)
-    # A change within one tick of the file system's clock would leave the same times.
+    # A change within one tick of the file system's clock leaves the times unchanged.
     if began - status.st_ctime_ns > _TICK_NS:
         _digests[key] = digest
     return digest
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:
-    """Tells a file's content from a later one, as far as the file system does; the time of change stands last."""
+    """The file's identity according to the file system: it changes when the content does. The ctime is last."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -267,5 +268,5 @@ def _file_digest(file: BufferedReader) -> str:
 
 
 def sha256_json(value: Any) -> str:
-    """Digest of a JSON value; key order and white space don't matter."""
+    """Digest of a JSON value; key order and whitespace don't matter."""
     return sha256_bytes(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())

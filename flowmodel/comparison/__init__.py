@@ -1,1 +1,1 @@
-"""Networks side by side: the one that the project began with, and what made the difference."""
+"""A comparison of network architectures, from the project's first network to the current one."""

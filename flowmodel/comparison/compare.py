@@ -1,4 +1,4 @@
-"""Trains the networks of a comparison one after the other, scores them, and puts table and picture together."""
+"""Trains the networks of a comparison one after another, scores them, and writes a table and an image."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -49,9 +49,9 @@ def compare_architectures(
     observers: Sequence[TrainingObserver] = (),
     log: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
-    """Train each network for `steps` steps of the recipe's batch, score what it draws, and write all of it into `journal`.
+    """Train each network for `steps` steps with the recipe's batch size, score its samples, and record everything in `journal`.
 
-    Each training has its folder among all others: the same call continues an interrupted one, and repeats no finished one.
+    Each training has a folder in the store. The same call resumes an interrupted training and does not repeat a finished one.
 
     Raises:
         Resumable: a training was interrupted; a checkpoint has been written.

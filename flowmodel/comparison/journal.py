@@ -13,34 +13,36 @@ from flowmodel.training.observers import TrainingObserver
 
 @dataclass(frozen=True)
 class Recorded:
-    """A training and its evaluation: the page that shows them, and the images per second of each interval, by step."""
+    """A training and its evaluation: their page, and the images per second of each interval by step."""
 
     url: str
     images_per_second: tuple[float, ...]
 
 
 class ComparisonJournal(ABC):
-    """Begun, then written to for each network, then finished or failed. All raise FlowmodelError when they can't write."""
+    """The sequence of calls is begin, one or more entries per network, then finish or fail. All raise FlowmodelError if writing
+    fails.
+    """
 
     @abstractmethod
     def begin(self, folder: Path, name: str) -> None:
-        """The comparison called `name`, whose files go into `folder`, begins, or goes on after an interruption."""
+        """Start the comparison `name`, or resume it after an interruption. Its files are in `folder`."""
 
     @abstractmethod
     def observer(self) -> TrainingObserver:
-        """Writes down what the next training does."""
+        """Return an observer that records the next training."""
 
     @abstractmethod
     def record(self, checkpoint: Checkpoint, report: EvaluationReport, grid: Path) -> Recorded:
-        """What the network draws has been scored."""
+        """Record the scores of a network's samples."""
 
     @abstractmethod
     def finish(self, settings: Mapping[str, Any], files: Sequence[Path], words: str) -> str:
-        """All networks are done: what was equal for them, table and picture, and the table in markdown.
+        """Record the end of the comparison: the shared settings, the table, the image, and the table in Markdown.
 
         Returns the address of the page that shows them.
         """
 
     @abstractmethod
     def fail(self, error: BaseException) -> None:
-        """The comparison stops with `error`, which is raised again afterwards."""
+        """Record that the comparison failed with `error`. The caller raises it again afterwards."""

@@ -1,4 +1,4 @@
-"""One picture of a comparison: real icons, and below them the samples of each network."""
+"""The image of a comparison: real icons, with the samples of each network below them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,10 @@ SHOWN = 9
 def comparison_picture(
     rows: Sequence[Row], samples: Mapping[str, Path], settings: Mapping[str, Any], dataset: IconDataset
 ) -> Image.Image:
-    """Captions of trained icons from all groups; samples of the first seed. `samples` are files by the rows' slugs."""
+    """Draw the comparison for captions of training icons from all groups, with the first seed.
+
+    `samples` maps the slug of each row to its file of samples.
+    """
     drawn = {slug: load_samples(path) for slug, path in samples.items()}
     first = drawn[rows[0].slug]
     group_of = dict(zip(dataset.ids, dataset.icons["group"], strict=True))

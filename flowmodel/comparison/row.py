@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One network. What could not be measured is None: alpha IoU where there is no alpha, loss where nothing is held out.
+    """The measurements of one network. A value that does not apply is None, such as the alpha IoU of an RGB network.
 
     Attributes:
-        forward_flops: of one evaluation for one picture.
-        images_per_second: in training; the median over the training's log.
-        validation_loss: of the final weights, over all held-out icons.
+        forward_flops: of one evaluation for one image.
+        images_per_second: in training, the median over the log.
+        validation_loss: of the final weights, over all validation icons.
     """
 
     slug: str
@@ -29,7 +29,7 @@ class Row:
 
     @property
     def cells(self) -> dict[str, str]:
-        """For tables that people read."""
+        """The row with formatted values for a table."""
         return {
             "network": self.network,
             "color": self.color,

@@ -1,6 +1,6 @@
-"""The five networks that are compared, each with the recipe that trains it.
+"""The five compared networks, each with its recipe.
 
-All of them are derived from one recipe with a U-Net: the same icons, captions, objective, optimizer, steps and batch.
+All are derived from one recipe with a U-Net and share its icons, captions, objective, optimizer, steps and batch size.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _VALIDATIONS = 4  # over a training
 
 @dataclass(frozen=True)
 class Variant:
-    """`words` is what a person reads; `slug` names files."""
+    """A network to compare. `words` is its display name; `slug` is used in file names."""
 
     slug: str
     words: str
@@ -36,15 +36,15 @@ class Variant:
 
 
 def variants(recipe: Recipe, steps: int, seeds: int, text_width: int) -> tuple[Variant, ...]:
-    """From what the project began with to what it became, then a transformer of the same number of parameters.
+    """The variants, from the project's first network to the current one, then a transformer with as many parameters.
 
     Args:
-        steps: training steps of each.
-        seeds: how many of the recipe's evaluation seeds are drawn.
-        text_width: of the caption encoder.
+        steps: training steps of each network.
+        seeds: number of the recipe's evaluation seeds to use.
+        text_width: width of the caption encoder.
 
     Raises:
-        FlowmodelError: the recipe's network is no U-Net, which the others could be derived from.
+        FlowmodelError: the recipe's network is not a U-Net.
     """
     unet = recipe.network
     if not isinstance(unet, UNetConfig):
@@ -80,13 +80,13 @@ def _with_network(recipe: Recipe, slug: str, network: Mapping[str, Any], color: 
         "init_from": None,  # weights fit one network only
         "validation": training["validation"] | {"every": max(1, steps // _VALIDATIONS), "patience": 0},
     }
-    # Nothing here is registered, so nothing is asked of it.
+    # No variant is registered, so no gate rules apply.
     values["evaluation"] = values["evaluation"] | {"gate": {}, "seeds": values["evaluation"]["seeds"][:seeds]}
     return parse_recipe(values, where=f"{slug} derived from recipe '{recipe.name}'")
 
 
 def _dit_like(unet: UNetConfig, size: int, text_width: int) -> DiTConfig:
-    """The DiT whose number of parameters is nearest to the U-Net's, with as many tokens at every size of pictures."""
+    """The DiT whose parameter count is closest to the U-Net's, with the same number of tokens at every image size."""
 
     def parameters(config: UNetConfig | DiTConfig) -> int:
         with torch.device("meta"):  # counted, not allocated

@@ -1,4 +1,4 @@
-"""Conditional flow matching: the path from noise to data, what the network learns, and how to walk the path.
+"""Conditional flow matching: the probability path from noise to data, the training objective, and the solvers.
 
 Time runs from t = 0 (noise) to t = 1 (data) everywhere.
 """

@@ -1,4 +1,4 @@
-"""The velocity field that solvers follow: the network with classifier-free guidance.
+"""Classifier-free guidance: the velocity field that the solvers integrate.
 
 Shape suffixes: B batch, C channels, H/W height and width.
 """
@@ -15,10 +15,10 @@ from flowmodel.recipes.schema import SamplingConfig
 class GuidedVelocity:
     """v = v_uncond + w (v_cond - v_uncond) (Ho & Salimans 2207.12598, for velocities as in Zheng et al. 2311.13443).
 
-    w = 1 is off, and so is what lies outside the guidance interval (Kynkaanniemi et al. 2404.07724): there the unconditional
-    network isn't evaluated at all. Otherwise both halves go through the network as one batch.
+    Guidance is off for w = 1 and outside the guidance interval (Kynkaanniemi et al. 2404.07724); the unconditional network is not
+    evaluated there. Otherwise both halves go through the network as one batch.
 
-    `evaluations` counts network evaluations per picture (NFE).
+    `evaluations` counts network evaluations per image (NFE).
     """
 
     def __init__(self, model: VelocityModel, text: TextCondition, config: SamplingConfig) -> None:

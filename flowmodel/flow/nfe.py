@@ -1,16 +1,16 @@
-"""How often the network is evaluated (NFE). Nothing here needs torch."""
+"""The number of function evaluations (NFE). This module does not need torch."""
 
 from flowmodel.flow.solvers import SamplingSettings, integrate
 
 
 def evaluations_at(t: float, settings: SamplingSettings) -> int:
-    """How many network evaluations the velocity at t costs: 2 with guidance, 1 where it is off."""
+    """Network evaluations for the velocity at t: 2 with guidance, 1 where it is off."""
     start, end = settings.guidance_interval
     return 2 if settings.guidance != 1 and start <= t <= end else 1
 
 
 def evaluations(settings: SamplingSettings) -> int:
-    """Network evaluations per picture."""
+    """Network evaluations per image."""
     total = 0
 
     def counted(x: float, t: float) -> float:

@@ -1,4 +1,4 @@
-"""The training loss of a velocity model, and its random numbers.
+"""The training loss of a velocity model, and the random numbers that it needs.
 
 Shape suffixes: B batch, C channels, H/W height and width, K times.
 """
@@ -21,7 +21,7 @@ _LEVELS = 3
 
 @dataclass(frozen=True)
 class Draw:
-    """Everything random of a batch.
+    """The random numbers of a batch.
 
     Attributes:
         noise_BCHW: x_0.
@@ -34,7 +34,7 @@ class Draw:
     keep_B: Tensor
 
     def rows(self, rows: slice) -> "Draw":
-        """A slice of the samples: a batch is drawn as a whole and computed in slices."""
+        """A slice of the batch. A batch is drawn as a whole and processed in micro-batches."""
         return Draw(self.noise_BCHW[rows], self.t_B[rows], self.keep_B[rows])
 
 
@@ -45,13 +45,13 @@ class FlowMatchingObjective:
     config: ObjectiveConfig
 
     def time_quantiles(self, count: int) -> Tensor:
-        """Times (K,) that stand for the density that is trained on."""
+        """Times (K,) that represent the training density."""
         return time_quantiles(count, self.config)
 
     def draw(self, data_BCHW: Tensor, generator: torch.Generator, progress: float = 0.0) -> Draw:
-        """Noise, times and dropped captions, from `generator`, which must live on the data's device.
+        """Draw noise, times and dropped captions from `generator`, which must be on the device of the data.
 
-        `progress` is the share of the training's steps that are done, from 0 to below 1.
+        `progress` is the fraction of completed training steps, in [0, 1).
         """
         batch, device = len(data_BCHW), data_BCHW.device
         noise_BCHW = torch.randn(data_BCHW.shape, generator=generator, device=device)
@@ -60,8 +60,8 @@ class FlowMatchingObjective:
         return Draw(noise_BCHW, t_B, keep_B)
 
     def loss(self, model: VelocityModel, data_BCHW: Tensor, text: TextCondition, draw: Draw) -> Tensor:
-        """What training minimizes: of every sample, shape (B,), the squared error, and with `gradient_weight` also the error of
-        the differences between neighbors, where a picture can be told from noise.
+        """The training loss of each sample, shape (B,): the squared error and, with `gradient_weight`, the error of the
+        differences between neighboring pixels at times when the image is recognizable.
         """
         error_BCHW = self._velocity_error(model, data_BCHW, text, draw)
         loss_B = error_BCHW.square().mean(dim=(1, 2, 3))
@@ -70,7 +70,7 @@ class FlowMatchingObjective:
         return loss_B
 
     def squared_error(self, model: VelocityModel, data_BCHW: Tensor, text: TextCondition, draw: Draw) -> Tensor:
-        """|| v - u_t ||^2 of every sample, shape (B,), averaged over channels and pixels."""
+        """|| v - u_t ||^2 of each sample, shape (B,), averaged over channels and pixels."""
         return self._velocity_error(model, data_BCHW, text, draw).square().mean(dim=(1, 2, 3))
 
     def _velocity_error(self, model: VelocityModel, data_BCHW: Tensor, text: TextCondition, draw: Draw) -> Tensor:
@@ -83,10 +83,10 @@ class FlowMatchingObjective:
 
 
 def gradient_error(error_BCHW: Tensor) -> Tensor:
-    """Mean absolute difference between neighbors, across plus down, of an error and of its means over 2 x 2 and 4 x 4 pixels.
+    """Mean absolute difference between neighboring pixels (horizontal plus vertical) of an error and of its 2x2 and 4x4 averages.
 
-    Shape (B,). Squared errors are lowest for the mean of what a picture may look like, which is soft; absolute ones of the
-    differences leave areas flat (Mathieu et al. 1511.05440, section 3.2, with the exponent 1).
+    Shape (B,). The squared error is lowest for the mean of all plausible images, which is blurry. The absolute error of
+    differences keeps areas flat (Mathieu et al. 1511.05440, section 3.2, with exponent 1).
     """
     total_B = torch.zeros(len(error_BCHW), device=error_BCHW.device)
     for level in range(_LEVELS):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def per_sample(t_B: Tensor) -> Tensor:
-    """`t_B` as (B, 1, 1, 1), to multiply pictures with."""
+    """`t_B` as (B, 1, 1, 1), for multiplication with images."""
     return t_B[:, None, None, None]
 
 
@@ -19,5 +19,5 @@ def interpolate(noise_BCHW: Tensor, data_BCHW: Tensor, t_B: Tensor) -> Tensor:
 
 
 def target_velocity(noise_BCHW: Tensor, data_BCHW: Tensor) -> Tensor:
-    """u_t, the same at every t."""
+    """u_t, which does not depend on t."""
     return data_BCHW - noise_BCHW

@@ -1,4 +1,4 @@
-"""From noise to pictures.
+"""Sampling: from noise to images.
 
 Shape suffixes: B batch, C channels, H/W height and width, S steps.
 """
@@ -18,10 +18,10 @@ from flowmodel.recipes.schema import SamplingConfig
 
 
 def seeded_noise(count: int, size: int, seed: int, first: int = 0, channels: int = CHANNELS["rgba"]) -> Tensor:
-    """Noise (count, channels, size, size) for the pictures number `first`, `first` + 1, … of `seed`.
+    """Noise (count, channels, size, size) for images number `first`, `first` + 1, … of `seed`.
 
-    Drawn on the CPU, picture by picture, and always as four channels: a seed and a number mean the same noise on every device,
-    in every batch and for every color.
+    It is drawn on the CPU, image by image, and always with four channels. A seed and a number therefore give the same noise on
+    every device, in every batch and for every color mode.
     """
     generator = torch.Generator()
     noise = [
@@ -33,10 +33,10 @@ def seeded_noise(count: int, size: int, seed: int, first: int = 0, channels: int
 
 @torch.no_grad()
 def sample(model: VelocityModel, text: TextCondition, x_BCHW: Tensor, config: SamplingConfig, start: float = 0.0) -> Tensor:
-    """Pictures for the captions `text`: uint8, premultiplied RGBA, (B, 4, H, W), on the CPU.
+    """Images for the captions `text`: uint8, premultiplied RGBA, (B, 4, H, W), on the CPU.
 
-    `x_BCHW` is noise, or x_t of the time `start` (SDEdit, Meng et al. 2108.01073). The network, `text` and `x_BCHW` are on one
-    device; the network is in evaluation mode.
+    `x_BCHW` is noise, or x_t at the time `start` (SDEdit, Meng et al. 2108.01073). The network, `text` and `x_BCHW` must be on
+    one device, and the network in evaluation mode.
     """
     velocity = GuidedVelocity(model, text, config)
     return from_unit(integrate(velocity, x_BCHW, config, start=start)).cpu()
@@ -44,12 +44,12 @@ def sample(model: VelocityModel, text: TextCondition, x_BCHW: Tensor, config: Sa
 
 @dataclass(frozen=True)
 class Trajectory:
-    """How pictures came to be, as uint8 premultiplied RGBA.
+    """The intermediate states of sampling, as uint8 premultiplied RGBA.
 
     Attributes:
-        times: S + 1 of them, from 0 to 1.
-        states_SBCHW: x_t at each time: noise first, the pictures last.
-        estimates_SBCHW: x_t + (1 - t) v, the clean picture that each x_t is heading for.
+        times: S + 1 times from 0 to 1.
+        states_SBCHW: x_t at each time; the first is noise, the last the images.
+        estimates_SBCHW: x_t + (1 - t) v, the prediction of the clean image at each time.
     """
 
     times: tuple[float, ...]
@@ -59,7 +59,7 @@ class Trajectory:
 
 @torch.no_grad()
 def sample_trajectory(model: VelocityModel, text: TextCondition, noise_BCHW: Tensor, config: SamplingConfig) -> Trajectory:
-    """:func:`sample` with what lies between."""
+    """:func:`sample` with all intermediate states."""
     times: list[float] = []
     states: list[Tensor] = []
     estimates: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""Seeds made of several numbers."""
+"""Seeds that are derived from several numbers."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The velocity field that a network's output stands for.
+"""The velocity field that a network's output represents.
 
 Shape suffixes: B batch, C channels, H/W height and width.
 """
@@ -12,7 +12,7 @@ from flowmodel.flow.path import per_sample, target_velocity
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.recipes.schema import ObjectiveConfig, Prediction
 
-# (x_BCHW, t_B, text) to output_BCHW; a compiled network is a function, no nn.Module.
+# (x_BCHW, t_B, text) to output_BCHW; a compiled network is a function, not an nn.Module.
 Network = Callable[[Tensor, Tensor, TextCondition], Tensor]
 
 # Solvers may ask for the velocity very near t = 1, where it is 0 / 0 for a network that predicts data.
@@ -21,16 +21,16 @@ _LEAST_NOISE = 1e-4
 
 @dataclass(frozen=True)
 class VelocityModel:
-    """A network with the meaning of its output. The loss and the solvers ask the same object, so that they cannot disagree.
+    """A network together with the meaning of its output. The loss and the solvers use the same object, so that they agree.
 
     velocity: v = output.    data: the output is an estimate of x_1, and as x_1 - x_t = (1 - t) u_t,
 
         v = (output - x_t) / (1 - t)
 
     Attributes:
-        net: gives the output, in any precision.
-        prediction: what the output is.
-        min_noise: the least 1 - t that the loss of predicted data divides by, lest the cleanest samples outweigh all others
+        net: the network, in any precision.
+        prediction: the meaning of the output, velocity or data.
+        min_noise: lower bound of 1 - t in the loss of a data prediction, so that nearly clean samples do not dominate
             (Li & He 2511.13720). Solvers divide by 1 - t itself, down to 1e-4.
     """
 
@@ -40,7 +40,7 @@ class VelocityModel:
 
     @classmethod
     def of(cls, net: Network, objective: ObjectiveConfig) -> "VelocityModel":
-        """`net` as a recipe's objective trains it."""
+        """The velocity model for `net` and the recipe's objective."""
         return cls(net, objective.prediction, objective.min_noise)
 
     def velocity(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition) -> Tensor:
@@ -51,7 +51,7 @@ class VelocityModel:
         return (output_BCHW - x_BCHW) / (1 - per_sample(t_B)).clamp(min=_LEAST_NOISE)
 
     def predicted_data(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition) -> Tensor:
-        """The picture that the network sees in x_t, an estimate of x_1, in float32: x_t + (1 - t) v, or what it puts out."""
+        """The estimate of x_1 in float32: x_t + (1 - t) v, or the output itself if the network predicts data."""
         output_BCHW = self._output(x_BCHW, t_B, text)
         if self.prediction == "velocity":
             return x_BCHW + (1 - per_sample(t_B)) * output_BCHW
@@ -60,7 +60,7 @@ class VelocityModel:
     def velocity_error(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition, noise_BCHW: Tensor, data_BCHW: Tensor) -> Tensor:
         """v - u_t at x_t, float32.
 
-        Of predicted data it is (output - x_1) / (1 - t), with 1 - t not below `min_noise`.
+        For a data prediction this is (output - x_1) / (1 - t), where 1 - t is at least `min_noise`.
         """
         output_BCHW = self._output(x_BCHW, t_B, text)
         if self.prediction == "velocity":
