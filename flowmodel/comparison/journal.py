@@ -20,7 +20,7 @@ class Recorded:
 
 
 class ComparisonJournal(ABC):
-    """The sequence of calls is begin, one or more entries per network, then finish or fail. All raise FlowmodelError if writing
+    """Records a comparison: begin, one or more entries per network, then finish or fail. All raise FlowmodelError if writing
     fails.
     """
 
@@ -34,7 +34,7 @@ class ComparisonJournal(ABC):
 
     @abstractmethod
     def record(self, checkpoint: Checkpoint, report: EvaluationReport, grid: Path) -> Recorded:
-        """Record the scores of a network's samples."""
+        """Record the scores and sample grid of a trained network."""
 
     @abstractmethod
     def finish(self, settings: Mapping[str, Any], files: Sequence[Path], words: str) -> str:

@@ -1,1 +1,3 @@
-"""What drawing needs: checkpoints, the device policy, the shipped weights, and the generator that turns prompts into pictures."""
+"""Everything that sampling needs: checkpoints, the device policy, the shipped weights, and the generator that turns prompts
+into images.
+"""

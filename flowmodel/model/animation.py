@@ -1,6 +1,6 @@
-"""Noise becoming icons, as an animated PNG: transparent like the icons themselves, which no GIF can be.
+"""Animations from noise to icons as animated PNGs, which support partial transparency, unlike GIFs.
 
-Shape suffixes: S times, N pictures, H/W height and width of a picture.
+Shape suffixes: S times, N images, H/W height and width.
 """
 
 import io
@@ -30,9 +30,9 @@ def draw_animation(
     columns: int = 4,
     finish: bool = True,
 ) -> Artifact:
-    """Draw `prompts` and write how they came to be, side by side, as an animated PNG.
+    """Sample `prompts` and write the sampling process, all images side by side, as an animated PNG.
 
-    Its last frame is what `generator.sample` draws, finished or not. Raises FlowmodelError as `Generator.trajectory` does.
+    The last frame is the output of `generator.sample`. Raises FlowmodelError as `Generator.trajectory` does.
     """
     states_SN4HW = generator.trajectory(prompts, seed, steps, guidance, finish).states_SBCHW
     sheets = [_sheet(states_N4HW, columns) for states_N4HW in between(states_SN4HW)]
@@ -40,9 +40,9 @@ def draw_animation(
 
 
 def between(states_SN4HW: Tensor, frames: int = _FRAMES) -> Tensor:
-    """So many more states, equally spaced between two steps, that there are `frames` at least.
+    """Interpolate states, equally spaced between two steps, so that there are at least `frames`.
 
-    A straight line is the exact path of an Euler step, and close to that of the others.
+    A straight line is the exact path of an Euler step, and close to the path of the other solvers.
     """
     steps = len(states_SN4HW) - 1
     each = max(1, -(-frames // max(steps, 1)))
@@ -53,9 +53,9 @@ def between(states_SN4HW: Tensor, frames: int = _FRAMES) -> Tensor:
 
 
 def animated_png(frames: Sequence[Image.Image]) -> bytes:
-    """`frames` (straight RGBA, one size) played for ever, with a pause on the last one.
+    """Write `frames` (straight RGBA, equal sizes) as an endless animation with a pause on the last frame.
 
-    Every frame replaces the one before, or what was transparent would show what lay there.
+    Every frame replaces the previous one, which would otherwise show through transparent pixels.
     """
     buffer = io.BytesIO()
     frames[0].save(

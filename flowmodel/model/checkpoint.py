@@ -1,9 +1,9 @@
-"""Checkpoints: one safetensors file, whole or absent.
+"""Checkpoints: one safetensors file each, written atomically.
 
-A step's checkpoint (`step-00001500.safetensors`) holds everything needed to continue: `model.*`, `optimizer.*` and the averaged
-weights `ema0.*` and `ema1.*`. Random numbers and the order of the data need no state, as they are functions of seed and step.
-`final.safetensors` holds averaged weights (`ema.*`) alone; `finished.safetensors` holds them and a finisher (`finisher.*`). All
-carry a JSON header that says what they are.
+A step's checkpoint (`step-00001500.safetensors`) holds everything needed to resume: `model.*`, `optimizer.*` and the averaged
+weights `ema0.*` and `ema1.*`. Random numbers and the order of the data need no state, because they are functions of seed and
+step. `final.safetensors` holds averaged weights (`ema.*`) alone; `finished.safetensors` holds them and a finisher
+(`finisher.*`). Each has a JSON header that describes it.
 """
 
 import json
@@ -29,7 +29,7 @@ _STEP_FILE = re.compile(r"^step-(\d{8})\.safetensors$")
 
 @dataclass(frozen=True)
 class BestSoFar:
-    """The lowest validation loss: after which step, of which average, and how many measurements ago."""
+    """The lowest validation loss, with its step, its average, and the number of measurements since."""
 
     loss: float
     step: int
@@ -39,12 +39,12 @@ class BestSoFar:
 
 @dataclass(frozen=True)
 class FinisherHeader:
-    """What a checkpoint's finisher is.
+    """The finisher of a checkpoint.
 
     Attributes:
         config: the recipe's section `finisher`.
-        digest: of its tensors.
-        training_digest: names its training: generator, icons and section; an equal one would give the same finisher.
+        digest: digest of its tensors.
+        training_digest: identifies its training (generator, icons and settings); equal digests give equal finishers.
         curve: (step, mean loss since the point before).
     """
 
@@ -60,12 +60,12 @@ class FinisherHeader:
 
 @dataclass(frozen=True)
 class CheckpointHeader:
-    """What a checkpoint is of.
+    """The header of a checkpoint.
 
-    `training_digest` names recipe and data: only an equal one may be continued. `ema` is the relative width of averaged weights,
-    and None where a checkpoint is to be continued. `best` is None before the first validation. `initial_ids` are the icons that
-    the initial weights had been trained on. `terms` are those of all `seen_ids`, sorted; empty in checkpoints of before there was
-    this field. `finisher` is None in a model without one.
+    `training_digest` identifies recipe and data; a training resumes only a checkpoint with an equal digest. `ema` is the
+    relative width of the averaged weights, and None in a checkpoint of an unfinished training. `best` is None before the first
+    validation. `initial_ids` are the icons that the initial weights were trained on. `terms` are the terms of all `seen_ids`,
+    sorted; they are empty in checkpoints that are older than this field. `finisher` is None for a model without one.
     """
 
     step: int
@@ -84,16 +84,16 @@ class CheckpointHeader:
 
     @property
     def seen_ids(self) -> tuple[str, ...]:
-        """Every icon that has shaped the weights, in this training or in one before it; sorted."""
+        """All icons that the weights were trained on, in this training or an earlier one, sorted."""
         return tuple(sorted({*self.trained_ids, *self.initial_ids}))
 
 
 class Checkpoint:
-    """A checkpoint file, opened once and passed on, with its digest, recipe and terms.
+    """A checkpoint file with its digest, recipe and terms. It is opened once and passed on.
 
     Attributes:
         path: the safetensors file.
-        header: what it is of: step, digests, icons, terms.
+        header: its header: step, digests, icons, terms.
     """
 
     def __init__(self, path: Path, header: "CheckpointHeader", digest: str | None = None) -> None:
@@ -103,7 +103,7 @@ class Checkpoint:
 
     @classmethod
     def open(cls, path: Path, digest: str | None = None) -> "Checkpoint":
-        """Read the header of `path`. `digest` spares hashing the file where its SHA-256 has just been computed.
+        """Read the header of `path`. Pass `digest` if the file's SHA-256 is already known, to avoid hashing it again.
 
         Raises FlowmodelError when `path` is missing or is no checkpoint of this project.
         """
@@ -114,19 +114,19 @@ class Checkpoint:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the file, 64 hexadecimal digits; it names the weights together with their header."""
+        """SHA-256 of the file, 64 hexadecimal digits; it identifies the weights together with their header."""
         return sha256_file(self.path)
 
     @cached_property
     def recipe(self) -> Recipe:
-        """What the model was trained with. Raises FlowmodelError when this release can't read the header's recipe."""
-        # A training of before could end with the weights of its lowest validation loss. They are drawn with as any others.
+        """The recipe of the training. Raises FlowmodelError when this release can't read it."""
+        # An earlier release could keep the weights of the lowest validation loss. Sampling with them needs no special case.
         training = {name: value for name, value in self.header.recipe.get("training", {}).items() if name != "keep"}
         return parse_recipe({**self.header.recipe, "training": training}, where=str(self.path))
 
     @property
     def terms(self) -> tuple[Terms, ...]:
-        """The terms of every icon that has shaped the weights."""
+        """The license terms of all icons that the weights were trained on."""
         return self.header.terms
 
     def tensors(self, prefix: str = "") -> dict[str, Tensor]:
@@ -142,7 +142,9 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], header: CheckpointHe
 
 
 def read_header(path: Path) -> CheckpointHeader:
-    """Raises FlowmodelError when `path` is missing, may not be read or is no checkpoint of this project."""
+    """Read the header of a checkpoint; raises FlowmodelError when `path` is missing, unreadable or not a checkpoint of this
+    project.
+    """
     require_readable(path, "checkpoint")
     try:
         with safe_open(path, framework="pt") as file:
@@ -162,7 +164,7 @@ def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
 
 
 def require_like(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Raises FlowmodelError when the tensors of the checkpoint `path` differ from `expected` in name, shape or type."""
+    """Raise FlowmodelError when the tensors of the checkpoint `path` differ from `expected` in name, shape or dtype."""
     advice = "remove the file, and the same command continues from the checkpoint before it or begins anew"
     for name in [*expected, *found]:
         if name not in found or name not in expected:
@@ -183,7 +185,7 @@ def step_path(folder: Path, step: int) -> Path:
 
 
 def step_checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """(step, path) of the unfinished training's checkpoints, oldest first."""
+    """(step, path) of the checkpoints of an unfinished training, oldest first."""
     if not folder.is_dir():
         return []
     found = ((_STEP_FILE.match(path.name), path) for path in folder.iterdir())
@@ -197,7 +199,7 @@ def remove_old(folder: Path, keep: int) -> None:
 
 
 def refuse_other_training(path: Path, header: CheckpointHeader, training_digest: str) -> None:
-    """Raises FlowmodelError when the checkpoint is of another recipe or data set."""
+    """Raise FlowmodelError when the checkpoint belongs to another recipe or data set."""
     if header.training_digest != training_digest:
         raise FlowmodelError(
             f"{path}: belongs to another recipe or data set (recipe '{header.recipe['name']}', step {header.step}); "

@@ -1,4 +1,4 @@
-"""The device policy, chosen once and logged: where tensors live, in which precision and memory format."""
+"""The device policy, chosen once and logged: the device, precision and memory format of tensors."""
 
 import ctypes
 import platform
@@ -12,15 +12,15 @@ from flowmodel.recipes.schema import Precision, Switch
 
 @dataclass(frozen=True)
 class DevicePolicy:
-    """How to compute on a device.
+    """How to run a network on a device.
 
     Attributes:
-        device: "cpu", "cuda" or "mps"; with its number where several processes share a machine.
-        memory_format: channels_last for convolutions on CPU and CUDA; MPS is right and fast only with contiguous tensors.
+        device: "cpu", "cuda" or "mps", with an index when several processes share a machine.
+        memory_format: channels_last for convolutions on CPU and CUDA; MPS is correct and fast only with contiguous tensors.
         autocast: bfloat16 on CUDA; None computes in float32.
-        fused_optimizer: whether AdamW has one fused kernel there.
-        compile: whether the network is compiled: on CUDA it pays at once, on a CPU it takes minutes to pay back, and on MPS it
-            is not yet reliable.
+        fused_optimizer: whether AdamW has a fused kernel on the device.
+        compile: whether the network is compiled: it pays off immediately on CUDA and after minutes on a CPU, and is not yet
+            reliable on MPS.
     """
 
     device: str
@@ -36,9 +36,9 @@ class DevicePolicy:
 
     @classmethod
     def choose(cls, wanted: str = "auto", precision: Precision = "auto", compile: Switch = "auto") -> "DevicePolicy":
-        """The policy for `wanted`: auto (the best there is: cuda, mps, cpu), cuda, mps or cpu.
+        """The policy for `wanted`: auto (the first available of cuda, mps and cpu), cuda, mps or cpu.
 
-        Raises FlowmodelError when this machine has no such device, or the device no such precision.
+        Raises FlowmodelError when this machine lacks the device, or the device does not support the precision.
         """
         available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
         device = next(name for name, there in available.items() if there) if wanted == "auto" else wanted
@@ -63,10 +63,10 @@ class DevicePolicy:
 
 
 def _keep_heap() -> None:
-    """Tell glibc to keep freed memory instead of giving it back to the kernel.
+    """Make glibc keep freed memory instead of returning it to the kernel.
 
-    PyTorch's CPU allocator asks malloc for every activation; blocks of megabytes come from mmap and go back with munmap, so
-    each step pays page faults for the same memory again. Measured 1.2x to 1.7x on a training step (docs/log.md).
+    PyTorch's CPU allocator calls malloc for every activation. Large blocks come from mmap and return with munmap, so that every
+    step pays page faults for the same memory. Measured 1.2x to 1.7x on a training step (docs/log.md).
     """
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return

@@ -1,6 +1,6 @@
-"""Prompt to pictures: the trained network, its caption encoder, a solver and the finisher behind one method.
+"""The generator: the trained network, its caption encoder, a solver and the finisher behind one method.
 
-Shape suffixes: N pictures, B batch, H/W height and width.
+Shape suffixes: N images, B batch, H/W height and width.
 """
 
 from collections.abc import Sequence
@@ -31,14 +31,14 @@ from flowmodel.text.readability import Readability, inspect_texts
 
 
 class Generator:
-    """A trained model, ready to draw. The averaged (EMA) weights are used.
+    """A trained model, ready to sample with its averaged (EMA) weights.
 
     Attributes:
-        checkpoint: where the weights come from.
-        recipe: what the model was trained with.
-        header: origin of the weights: step, digests, trained icons.
-        model: the network, in evaluation mode and on the policy's device, with the meaning of its output.
-        finisher: what makes drawn pictures sharp, or None; in evaluation mode and on the same device.
+        checkpoint: path of the checkpoint.
+        recipe: recipe of the training.
+        header: header of the checkpoint: step, digests, training icons.
+        model: the velocity model, in evaluation mode on the policy's device.
+        finisher: the finisher network, in evaluation mode on the same device, or None.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class Generator:
 
     @classmethod
     def load(cls, checkpoint: Checkpoint | Path, device: str = "auto", encoder: CaptionEncoder | None = None) -> "Generator":
-        """`encoder` takes the place of the installed one that the checkpoint names, and must have its digest.
+        """`encoder` replaces the installed encoder that the checkpoint names, and must have the same digest.
 
         Raises FlowmodelError when the file is missing or is no checkpoint, or there is no such device.
         """
         if not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint.open(checkpoint)
         recipe, header = checkpoint.recipe, checkpoint.header
-        # Compiling takes longer than drawing.
+        # Compiling takes longer than sampling.
         policy = DevicePolicy.choose(device, compile="off")
         network = build_network(recipe.network, header.text_width, CHANNELS[recipe.data.color])
         try:
@@ -127,7 +127,7 @@ class Generator:
 
     @property
     def size(self) -> int:
-        """Edge of the pictures that :meth:`sample` gives, in pixels."""
+        """Edge of the images that :meth:`sample` returns, in pixels."""
         return self.recipe.data.size * (self.finisher.scale if self.finisher else 1)
 
     @cached_property
@@ -141,18 +141,18 @@ class Generator:
         return encoder
 
     def readability(self, prompts: Sequence[str]) -> Readability:
-        """What the caption encoder can't take in of `prompts`; raises FlowmodelError when it is missing."""
+        """What the caption encoder can't read in `prompts`. Raises FlowmodelError when the encoder is not installed."""
         return inspect_texts(self._encoder, ((prompt, name_emoji(prompt)) for prompt in prompts))
 
     def sampling(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> SamplingConfig:
-        """The recipe's way of sampling, with what is given here in its place. Raises FlowmodelError for a bad value."""
+        """The recipe's sampling settings with the given overrides. Raises FlowmodelError for an invalid value."""
         given = {"steps": steps, "guidance": guidance, "solver": solver}
         changes = {name: value for name, value in given.items() if value is not None}
         values = self.recipe.model_dump(mode="json")
         return parse_recipe(values | {"sampling": values["sampling"] | changes}, where="sampling options").sampling
 
     def nfe(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> int:
-        """Network evaluations per picture."""
+        """Network evaluations per image."""
         return evaluations(self.sampling(steps, guidance, solver))
 
     def sample(
@@ -165,9 +165,9 @@ class Generator:
         batch_size: int = 64,
         finish: bool = True,
     ) -> Tensor:
-        """One picture a prompt: uint8, premultiplied RGBA, (N, 4, H, W); finished, where there is a finisher and `finish` is set.
+        """One image per prompt: uint8, premultiplied RGBA, (N, 4, H, W). If `finish` is set, the finisher, if any, is applied.
 
-        Picture number i starts from the noise of (seed, i), so the same seed gives the same pictures.
+        Image number i starts from the noise of (seed, i), so the same seed gives the same images.
 
         Raises FlowmodelError for a bad option or a missing caption encoder.
         """
@@ -187,17 +187,17 @@ class Generator:
         guidance: float | None = None,
         solver: str | None = None,
     ) -> list[Image.Image]:
-        """:meth:`sample` as images of Pillow, in mode RGBA with straight alpha."""
+        """:meth:`sample` as Pillow images in mode RGBA with straight alpha."""
         return [to_image(rgba_4HW) for rgba_4HW in self.sample(prompts, seed, steps, guidance, solver)]
 
     def encode(self, prompts: Sequence[str]) -> TextCondition:
-        """The captions as the network takes them, on its device. Raises FlowmodelError when the caption encoder is missing."""
+        """The encoded captions on the network's device. Raises FlowmodelError when the caption encoder is missing."""
         encoded = self._encoder.encode([name_emoji(prompt) for prompt in prompts])
         tokens = [torch.from_numpy(token_LD) for token_LD in encoded.tokens]
         return TextCondition.from_features(torch.from_numpy(encoded.pooled_BD), tokens).to(self.device)
 
     def draw(self, text: TextCondition, config: SamplingConfig, seed: int = 0, first: int = 0, finish: bool = True) -> Tensor:
-        """:meth:`sample` for captions that are encoded already; the pictures are number `first`, `first` + 1, … of the seed."""
+        """:meth:`sample` for encoded captions; the images are number `first`, `first` + 1, … of the seed."""
         with self._policy.autocast_context():
             noise_BCHW = self._noise(len(text), seed, first)
             drawn_B4HW = sample(self.model, text, noise_BCHW, config)
@@ -206,7 +206,7 @@ class Generator:
     def redraw(
         self, x_BCHW: Tensor, text: TextCondition, config: SamplingConfig, start: float, seed: int = 0, first: int = 0
     ) -> Tensor:
-        """The pictures `x_BCHW` with noise as at the time `start`, drawn from there on; unfinished.
+        """Sample from the images `x_BCHW`, noised to the time `start`. The finisher is not applied.
 
         Takes float (B, C, H, W) in [-1, 1] on the network's device, and returns what :meth:`draw` does.
         """
@@ -217,9 +217,9 @@ class Generator:
 
     @torch.no_grad()
     def finish(self, drawn_N4HW: Tensor, batch_size: int = 64) -> Tensor:
-        """What the finisher makes of drawn pictures, and the pictures themselves where there is none.
+        """Apply the finisher, if any, to sampled images.
 
-        Takes and returns uint8, premultiplied RGBA, on the CPU; of `size` pixels an edge.
+        Takes and returns uint8, premultiplied RGBA, on the CPU; the result has edges of `size` pixels.
         """
         if self.finisher is None or not len(drawn_N4HW):
             return drawn_N4HW
@@ -238,7 +238,7 @@ class Generator:
         guidance: float | None = None,
         finish: bool = True,
     ) -> Trajectory:
-        """How :meth:`sample` comes to its pictures; all prompts at once. A finisher makes the last of them.
+        """The intermediate states of :meth:`sample`, for all prompts at once. The finisher, if any, is applied to the last state.
 
         Raises FlowmodelError for a bad option or a missing caption encoder.
         """
@@ -250,7 +250,7 @@ class Generator:
         return self._finished(drawn) if finish else drawn
 
     def _finished(self, drawn: Trajectory) -> Trajectory:
-        """With the finished pictures as last ones; what lies before is enlarged to their size."""
+        """The trajectory with finished final images; earlier states are enlarged to their size."""
         factor = self.size // self.recipe.data.size
 
         def finished(x_SBCHW: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The weights that come with the project (data/pretrained), to draw with or to start training from."""
+"""The shipped weights (data/pretrained), for sampling or as initial weights of a training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +12,15 @@ from flowmodel.model.checkpoint import Checkpoint, save_checkpoint
 from flowmodel.recipes.schema import SamplingConfig
 from flowmodel.shipped import shipped
 
-PRETRAINED = "pretrained"  # what a person writes for them in place of a path
+PRETRAINED = "pretrained"  # name that users write instead of a path
 FOLDER = shipped("pretrained")
 WEIGHTS_FILE, DIGEST_FILE = "flowmodel.safetensors", "SHA256SUMS"
 
 
 def pretrained_weights(folder: Path = FOLDER) -> Checkpoint:
-    """The checkpoint in `folder`, a whole one: its SHA-256 is the one that `SHA256SUMS` states.
+    """The checkpoint in `folder`, verified against the SHA-256 in `SHA256SUMS`.
 
-    Raises FlowmodelError when it is missing or another one.
+    Raises FlowmodelError when it is missing or its digest differs.
     """
     weights, sums = folder / WEIGHTS_FILE, folder / DIGEST_FILE
     if not weights.is_file() or not sums.is_file():
@@ -38,13 +38,13 @@ def pretrained_weights(folder: Path = FOLDER) -> Checkpoint:
 
 
 def export_weights(checkpoint: Checkpoint, folder: Path, sampling: SamplingConfig | None = None) -> Checkpoint:
-    """Write the averaged weights of the finished training `checkpoint`, and its finisher's, to `folder` in half precision, and
+    """Write the averaged weights of the finished training `checkpoint` and of its finisher to `folder` in half precision, with
     their SHA-256.
 
-    A weight's error is 5e-4 of it at most, and what is drawn hardly differs (tests/model/test_pretrained.py). `sampling` takes
-    the place of the training recipe's: how to draw best is found out afterwards, on validation.
+    The relative error of a weight is at most 5e-4, and samples hardly change (tests/model/test_pretrained.py). `sampling`
+    replaces the section of the training's recipe, because the best settings are chosen on validation after the training.
 
-    Raises FlowmodelError when `checkpoint` is no finished training.
+    Raises FlowmodelError when `checkpoint` is not a finished training.
     """
     header, tensors = checkpoint.header, checkpoint.tensors()
     weights = {name: tensor for name, tensor in tensors.items() if name.startswith(("ema.", "finisher."))}

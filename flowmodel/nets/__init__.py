@@ -1,6 +1,6 @@
 """Networks behind one interface: `output_BCHW = net(x_BCHW, t_B, text)`.
 
-Whether the output is a velocity or a clean picture is the objective's business (flowmodel/flow/objective.py).
+The objective decides whether the output is a velocity or a clean image (flowmodel/flow/objective.py).
 """
 
 from torch import nn
@@ -16,7 +16,7 @@ __all__ = ["Cost", "TextCondition", "build_network", "count_parameters", "networ
 
 
 def build_network(config: NetworkConfig, text_width: int, channels: int = 4) -> nn.Module:
-    """The network that `config` describes, for caption vectors of `text_width` numbers and pictures of `channels`."""
+    """Build the network of `config` for caption vectors of width `text_width` and images with `channels` channels."""
     match config:
         case UNetConfig():
             return UNet(config, text_width, channels)

@@ -1,4 +1,4 @@
-"""Time and caption for a network's layers: one embedding for all layers, and tokens to attend to.
+"""Time and caption conditioning: one embedding for all layers, and tokens for cross-attention.
 
 Shape suffixes: B batch, L caption tokens, D width of the caption encoder, E embedding width.
 """
@@ -14,8 +14,8 @@ _TIME_FEATURES = 128
 
 
 class Conditioning(nn.Module):
-    """A learned extra token stands beside the caption's tokens and is always visible. It is all that is left to attend to when
-    there is no caption, so the unconditional network needs no second code path.
+    """Embeds time and caption. A learned extra token is always visible beside the caption's tokens. Without a caption it is the
+    only token, so the unconditional case needs no separate code path.
     """
 
     def __init__(self, text_width: int, width: int) -> None:
@@ -30,7 +30,7 @@ class Conditioning(nn.Module):
         self.extra_token_E = nn.Parameter(torch.randn(width) * 0.02)
 
     def forward(self, t_B: Tensor, text: TextCondition) -> tuple[Tensor, Tensor, Tensor]:
-        """embedding_BE, context (B, 1 + L, E), and its mask (B, 1 + L)."""
+        """Returns embedding_BE, the context (B, 1 + L, E) and its mask (B, 1 + L)."""
         embedding_BE = self.time(t_B) + self.pooled(text.pooled_BD * self.pooled_scale)
         if text.augmentation_BA is not None:
             embedding_BE = embedding_BE + self.augmentation(text.augmentation_BA)

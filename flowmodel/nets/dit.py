@@ -1,7 +1,7 @@
-"""A diffusion transformer of the U-Net's size, to compare with (Peebles & Xie 2212.09748; cross-attention to the caption as in
+"""A diffusion transformer of the U-Net's size, for comparison (Peebles & Xie 2212.09748; cross-attention to the caption as in
 PixArt-alpha, Chen et al. 2310.00426).
 
-Shape suffixes: B batch, C channels, H/W height and width, S patches, P numbers a patch, K width of a token, E embedding width,
+Shape suffixes: B batch, C channels, H/W height and width, S patches, P values per patch, K token width, E embedding width,
 L caption tokens, N attention heads.
 """
 
@@ -16,13 +16,13 @@ from flowmodel.recipes.schema import DiTConfig
 
 
 class _Block(nn.Module):
-    """Self-attention and MLP with adaLN-zero, and cross-attention to the caption between them."""
+    """Self-attention and an MLP with adaLN-Zero, with cross-attention to the caption in between."""
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
         width, hidden = config.width, round(config.width * config.mlp_ratio)
         self.head_dim = config.head_dim
-        # Scale, shift and gate of self-attention and of the MLP; zeros make the block the identity at first.
+        # Scale, shift and gate of self-attention and MLP. Zero initialization makes the block the identity.
         self.modulation = zero_init(nn.Linear(config.embedding_dim, 6 * width))
         self.norm_self = nn.LayerNorm(width, elementwise_affine=False)
         self.qkv_self = nn.Linear(width, 3 * width)
@@ -50,7 +50,7 @@ class _Block(nn.Module):
 
 
 class DiT(nn.Module):
-    """Patches are tokens; positions are fixed sines and cosines; the output starts as zero."""
+    """A DiT: patches are tokens with fixed sinusoidal position embeddings, and the output is initialized to zero."""
 
     def __init__(self, config: DiTConfig, text_width: int, channels: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class DiT(nn.Module):
         self.head = zero_init(nn.Linear(config.width, numbers_P))
 
     def forward(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition) -> Tensor:
-        """A tensor of x's shape; H and W divisible by the patch."""
+        """Returns a tensor of the shape of x; H and W must be divisible by the patch size."""
         embedding_BE, context_BLE, mask_BL = self.conditioning(t_B, text)
         patches_BPHW = F.pixel_unshuffle(x_BCHW, self.patch_size)
         rows, columns = patches_BPHW.shape[2:]
@@ -77,7 +77,9 @@ class DiT(nn.Module):
 
 
 def _positions(rows: int, columns: int, width: int, like: Tensor) -> Tensor:
-    """Position embeddings of the patches, row by row: (S, K), half for row, half for column (Vaswani et al. 1706.03762)."""
+    """Position embeddings of the patches in row-major order, (S, K): half for the row, half for the column (Vaswani et al.
+    1706.03762).
+    """
     frequencies = 10_000 ** -torch.linspace(0, 1, width // 4, device=like.device, dtype=like.dtype)
 
     def waves(count: int) -> Tensor:

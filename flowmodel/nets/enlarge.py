@@ -1,4 +1,4 @@
-"""A U-Net for larger pictures, initialized with the weights of one for smaller pictures.
+"""Initializes a U-Net for larger images from the weights of one for smaller images.
 
 Shape suffixes: O out channels, I in channels, C picture channels, S stem factor, K kernel edge, W width below the head.
 """
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 def enlarge_unet(weights: Mapping[str, Tensor], stem: int, factor: int) -> dict[str, Tensor]:
-    """Weights of the same U-Net with a stem of `stem * factor`, for pictures of `factor` times the edge.
+    """Weights of the same U-Net with a stem of `stem * factor`, for images with edges `factor` times as long.
 
-    It sees each picture averaged over `factor` x `factor` pixels, and repeats each pixel that it puts out as often: blurred at
-    once, and sharp after a short training (progressive growing, Karras et al. 1710.10196). The average also weakens the noise by
-    `factor`, so that until then a picture is cleaner than its time says.
+    The network sees each image averaged over `factor` x `factor` pixels, and repeats each output pixel as often. Its images are
+    blurry at first and sharp after a short training (progressive growing, Karras et al. 1710.10196). Averaging also divides the
+    noise by `factor`, so that the network at first sees less noise than the time indicates.
 
     Args:
-        weights: of a U-Net with the stem factor `stem`, by parameter name.
+        weights: weights of a U-Net with stem factor `stem`, by parameter name.
     """
     enlarged = dict(weights)
     stem_OIKK = weights["stem.weight"]
@@ -29,20 +29,19 @@ def enlarge_unet(weights: Mapping[str, Tensor], stem: int, factor: int) -> dict[
 
 
 def deepen_unet(weights: Mapping[str, Tensor], deeper: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a U-Net with one more level, as wide as the outermost one, outside of those of `weights`: for pictures of twice
-    the edge, with the same stem.
+    """Weights of a U-Net with one more outermost level of the same width, for images with edges twice as long and the same stem.
 
-    Unlike :func:`enlarge_unet` it has to learn first how to put pictures in and out, as stem, head and the new level are those
-    of `deeper`. In return no resolution is lost to a larger stem.
+    Unlike with :func:`enlarge_unet`, stem, head and the new level are those of `deeper` and must be learned first. In return, no
+    resolution is lost to a larger stem.
 
     Args:
-        weights: of the smaller U-Net, by parameter name.
-        deeper: of the one with the additional level, as it begins.
+        weights: weights of the smaller U-Net, by parameter name.
+        deeper: initial weights of the U-Net with the additional level.
     """
 
     def inner(name: str) -> str:
         part, _, rest = name.partition(".")
-        if part not in ("down", "downsample"):  # the way up is counted from the lowest resolution
+        if part not in ("down", "downsample"):  # the up path is numbered from the lowest resolution
             return name
         level, _, rest = rest.partition(".")
         return f"{part}.{int(level) + 1}.{rest}"

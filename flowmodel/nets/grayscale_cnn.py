@@ -1,7 +1,7 @@
-"""The network that the project began with; it could not learn the task.
+"""The project's first network, which could not learn the task.
 
-It stays so that the failure can be measured: every pixel sees 9 x 9 pixels around it and one vector of the caption, so there
-is nothing that could know where in the picture something is.
+It is kept so that the failure can be measured. Each output pixel depends on the 9 x 9 pixels around it and on one caption vector,
+so the network has no information about its position in the image.
 
 Shape suffixes: B batch, C channels, H/W height and width, D width of the caption encoder.
 """
@@ -17,8 +17,8 @@ _TIME_FEATURES = 128
 
 
 class GrayscaleCnn(nn.Module):
-    """Luminance in; three times a 3x3 convolution to 64 feature maps with ReLU; a convolution to one channel out. Time and the
-    pooled caption, each as one vector of 64 numbers, are added to the feature maps of every layer.
+    """Three 3x3 convolutions of the luminance to 64 feature maps with ReLU, then a convolution to one channel. Time and the
+    pooled caption, each as a vector of width 64, are added to the feature maps of every layer.
     """
 
     def __init__(self, config: GrayscaleCnnConfig, text_width: int, channels: int) -> None:

@@ -1,7 +1,7 @@
 """Building blocks of the networks.
 
 Shape suffixes: B batch, C channels, H/W height and width, E embedding width, L caption tokens, S = H*W positions,
-N attention heads, K channels a head.
+N attention heads, K channels per head.
 """
 
 import math
@@ -19,7 +19,7 @@ LayerT = TypeVar("LayerT", bound=nn.Module)
 class TimeEmbedding(nn.Module):
     """Sinusoidal features of t in [0, 1], as in Vaswani et al. 1706.03762 with frequencies from 1 to 32.
 
-    Higher ones would only tell apart times at which the network should do the same.
+    Higher frequencies would only distinguish times at which the network should do the same.
     """
 
     frequencies_F: Tensor
@@ -34,19 +34,21 @@ class TimeEmbedding(nn.Module):
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm of 8 groups, or of as many as divide `channels`: the networks are narrow, and a group needs several channels."""
+    """GroupNorm with 8 groups, or fewer if 8 does not divide `channels`. The networks are narrow, and a group needs several
+    channels.
+    """
     return nn.GroupNorm(math.gcd(8, channels), channels)
 
 
 def zero_init(layer: LayerT) -> LayerT:
-    """A residual branch that ends in zeros starts as the identity."""
+    """Set the module's parameters to zero, so that a residual branch that ends with it is initially the identity."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
 
 
 def convolution(in_channels: int, out_channels: int, kind: ConvolutionKind) -> nn.Module:
-    """A 3x3 convolution, or one per channel followed by a mixing of channels (depthwise separable, Chollet 1610.02357)."""
+    """A 3x3 convolution, plain or depthwise separable (Chollet 1610.02357)."""
     if kind == "plain":
         return nn.Conv2d(in_channels, out_channels, 3, padding=1)
     depthwise = nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False)
@@ -54,7 +56,7 @@ def convolution(in_channels: int, out_channels: int, kind: ConvolutionKind) -> n
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions; time and caption come in as scale and shift (adaptive GroupNorm, Dhariwal & Nichol 2105.05233)."""
+    """Two 3x3 convolutions; time and caption are added as scale and shift (adaptive GroupNorm, Dhariwal & Nichol 2105.05233)."""
 
     def __init__(
         self, in_channels: int, out_channels: int, embedding_dim: int, dropout: float, kind: ConvolutionKind = "plain"
@@ -77,7 +79,7 @@ class ResidualBlock(nn.Module):
 
 
 def attend(q_BSC: Tensor, k_BLC: Tensor, v_BLC: Tensor, head_dim: int, mask_BL: Tensor | None = None) -> Tensor:
-    """Attention of S positions to L others in heads of `head_dim` channels; only to those where `mask_BL` is True."""
+    """Attention of S positions to L others, in heads of `head_dim` channels, limited to positions where `mask_BL` is True."""
 
     def heads(x_BSC: Tensor) -> Tensor:
         return x_BSC.unflatten(-1, (-1, head_dim)).transpose(1, 2)  # B N S K

@@ -1,6 +1,6 @@
-"""The caption as the network's condition.
+"""The caption as a condition of the network.
 
-Shape suffixes: B batch, L caption tokens (padded), D width of the caption encoder, A = 4 numbers of an augmentation.
+Shape suffixes: B batch, L caption tokens (padded), D width of the caption encoder, A = 4 augmentation parameters.
 """
 
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ class TextCondition:
     """Pooled and token features of a batch of captions.
 
     Attributes:
-        pooled_BD: one L2-normalized vector per caption; zeros say "no caption".
+        pooled_BD: one L2-normalized vector per caption; zeros mean "no caption".
         tokens_BLD: token features, padded to the longest caption.
-        mask_BL: True where there is a token. A row of False says "no caption".
-        lengths_B: tokens of each caption, on the CPU: what is asked of them must not wait for the device.
-        augmentation_BA: how each picture of the batch was moved (log2 of scale and aspect, shift to the right and down; see
-            flowmodel/training/augmentation.py). None says that none was.
+        mask_BL: True where there is a token. A row of False means "no caption".
+        lengths_B: number of tokens of each caption, on the CPU, so that reading it does not synchronize with the device.
+        augmentation_BA: how each image of the batch was moved (log2 of scale and aspect ratio, shift to the right and down; see
+            flowmodel/training/augmentation.py). None means that none was.
     """
 
     pooled_BD: Tensor
@@ -35,7 +35,7 @@ class TextCondition:
 
     @classmethod
     def from_features(cls, pooled_BD: Tensor, tokens: Sequence[Tensor]) -> "TextCondition":
-        """From one (L_i, D) matrix of token features a caption, of any lengths."""
+        """Build the condition from one (L_i, D) matrix of token features per caption."""
         lengths_B = torch.tensor([len(token_LD) for token_LD in tokens])
         tokens_BLD = pad_sequence([token_LD.float() for token_LD in tokens], batch_first=True)
         return cls(pooled_BD.float(), tokens_BLD, torch.arange(tokens_BLD.shape[1])[None] < lengths_B[:, None], lengths_B)
@@ -44,7 +44,7 @@ class TextCondition:
         return len(self.pooled_BD)
 
     def __getitem__(self, rows: Tensor | slice) -> "TextCondition":
-        """The captions at `rows` (a tensor of them lies on the CPU), without padding that none of them needs."""
+        """The captions at `rows` (a list, or a tensor on the CPU), without unnecessary padding."""
         lengths_B = self.lengths_B[rows]
         length = int(lengths_B.max()) if len(lengths_B) else 0
         there = rows.to(self.pooled_BD.device) if isinstance(rows, Tensor) else rows
@@ -66,11 +66,11 @@ class TextCondition:
         )
 
     def keep(self, keep_B: Tensor) -> "TextCondition":
-        """The same with the captions taken away where `keep_B` is False (per sample, never per batch)."""
+        """The same condition without the captions of samples for which `keep_B` is False."""
         return replace(self, pooled_BD=self.pooled_BD * keep_B[:, None], mask_BL=self.mask_BL & keep_B[:, None])
 
     def followed_by(self, other: "TextCondition") -> "TextCondition":
-        """These captions and then the other ones, which have no augmentation yet, padded to the longest of all."""
+        """These captions followed by `other`, padded to the longest of all. Neither may have an augmentation."""
         more = other.tokens_BLD.shape[1] - self.tokens_BLD.shape[1]
         first, second = self._lengthened(max(more, 0)), other._lengthened(max(-more, 0))
         return TextCondition(
@@ -81,14 +81,16 @@ class TextCondition:
         )
 
     def padded(self, multiple: int) -> "TextCondition":
-        """With tokens up to a multiple of `multiple`: a compiled network is compiled anew for every number of them."""
+        """The condition padded to a multiple of `multiple` tokens, because a compiled network is recompiled for every token
+        count.
+        """
         return self._lengthened(-self.tokens_BLD.shape[1] % multiple)
 
     def _lengthened(self, tokens: int) -> "TextCondition":
         return replace(self, tokens_BLD=F.pad(self.tokens_BLD, (0, 0, 0, tokens)), mask_BL=F.pad(self.mask_BL, (0, tokens)))
 
     def with_unconditional(self) -> "TextCondition":
-        """2B rows: these captions, then as many empty ones (for classifier-free guidance in one batch)."""
+        """2B rows: these captions, then B empty ones, for classifier-free guidance in one batch."""
         augmentation_BA = self.augmentation_BA
         return TextCondition(
             torch.cat([self.pooled_BD, torch.zeros_like(self.pooled_BD)]),
@@ -101,14 +103,14 @@ class TextCondition:
 
 @dataclass(frozen=True)
 class PackedCaptions:
-    """The captions of a whole data set, without any padding: a TextCondition of all would be several times as large.
+    """The captions of a whole data set without padding, which makes them several times smaller than one TextCondition.
 
-    Shape suffixes: T captions, S tokens of all of them, one caption's after another's.
+    Shape suffixes: T captions, S tokens of all captions, concatenated.
 
     Attributes:
         pooled_TD: one L2-normalized vector per caption.
-        tokens_SD: token features, float16, as they are stored.
-        first_token_T, lengths_T: where a caption's tokens begin, and how many it has; on the CPU.
+        tokens_SD: token features, float16, as stored.
+        first_token_T, lengths_T: index of the first token and number of tokens of each caption, on the CPU.
     """
 
     pooled_TD: Tensor
@@ -118,7 +120,7 @@ class PackedCaptions:
 
     @classmethod
     def from_features(cls, pooled_TD: Tensor, tokens: Sequence[Tensor], device: torch.device | str) -> "PackedCaptions":
-        """From one (L_i, D) matrix of float16 token features a caption, of any lengths."""
+        """Build it from one (L_i, D) matrix of float16 token features per caption."""
         lengths_T = torch.tensor([len(token_LD) for token_LD in tokens])
         tokens_SD = torch.cat(list(tokens)) if tokens else torch.zeros(0, pooled_TD.shape[1], dtype=torch.float16)
         return cls(pooled_TD.float().to(device), tokens_SD.to(device), lengths_T.cumsum(0) - lengths_T, lengths_T)
@@ -127,13 +129,13 @@ class PackedCaptions:
         return len(self.pooled_TD)
 
     def __getitem__(self, rows_B: Tensor) -> TextCondition:
-        """The captions at `rows_B`, which lies on the CPU."""
+        """The captions at `rows_B`, a tensor on the CPU."""
         device = self.pooled_TD.device
         lengths_B = self.lengths_T[rows_B]
-        # Only these few numbers go to the device, which makes the table of B x L places itself: nobody waits for it.
+        # Only these few numbers go to the device, which computes the B x L indices itself, so that nothing synchronizes.
         position_L = torch.arange(int(lengths_B.max()) if len(lengths_B) else 0, device=device)
         mask_BL = position_L < lengths_B.to(device)[:, None]
         first_token_B = self.first_token_T[rows_B].to(device)
-        token_BL = (first_token_B[:, None] + position_L) * mask_BL  # padding is any token, made zero below
+        token_BL = (first_token_B[:, None] + position_L) * mask_BL  # padding reads any token and is set to zero below
         tokens_BLD = self.tokens_SD[token_BL].float().masked_fill(~mask_BL[..., None], 0.0)
         return TextCondition(self.pooled_TD[rows_B.to(device)], tokens_BLD, mask_BL, lengths_B)

@@ -1,9 +1,9 @@
 """The attention U-Net.
 
-A space-to-depth stem halves (or quarters) the resolution before the first layer: at equal parameters this is about twice as
-fast as a plain stem, and the pictures are small enough that nothing is lost (docs/decisions/network.md).
+A space-to-depth stem halves (or quarters) the resolution before the first layer: at equal parameter count this is about twice
+as fast as a plain stem, without a measured loss of quality (docs/decisions/network.md).
 
-Shape suffixes: B batch, C channels, H/W height and width, L caption tokens, D caption encoder's width, E embedding width.
+Shape suffixes: B batch, C channels, H/W height and width, L caption tokens, D caption encoder width, E embedding width.
 """
 
 import torch
@@ -17,7 +17,7 @@ from flowmodel.recipes.schema import UNetConfig
 
 
 class _Stage(nn.Module):
-    """A residual block and, after the last one of a low resolution, attention to the picture itself and to the caption."""
+    """A residual block and, after the last one of a low resolution, self-attention and cross-attention to the caption."""
 
     def __init__(self, in_channels: int, out_channels: int, attention: bool, config: UNetConfig) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class _Stage(nn.Module):
 
 class UNet(nn.Module):
     """Residual U-Net with self- and cross-attention at its lowest resolutions (after Ronneberger et al. 1505.04597,
-    Ho et al. 2006.11239, Rombach et al. 2112.10752). The output starts as zero.
+    Ho et al. 2006.11239, Rombach et al. 2112.10752). The output is initialized to zero.
     """
 
     def __init__(self, config: UNetConfig, text_width: int, channels: int) -> None:
@@ -78,7 +78,7 @@ class UNet(nn.Module):
 
     def forward(self, x_BCHW: Tensor, t_B: Tensor, text: TextCondition) -> Tensor:
         """Args:
-            x_BCHW: noisy premultiplied RGBA in about [-1, 1]; H and W divisible by stem * 2^(levels - 1).
+            x_BCHW: noisy premultiplied RGBA, roughly in [-1, 1]; H and W must be divisible by patch_size * 2^(levels - 1).
             t_B: times in [0, 1].
             text: captions, one per row.
 

@@ -1,6 +1,6 @@
-"""Text towers of open_clip's models: from its hub, from the Hugging Face hub, or from a folder.
+"""The text towers of open_clip models, from its hub, the Hugging Face hub or a local folder.
 
-Shape suffixes: B texts, L tokens, D width of the shared space of texts and pictures.
+Shape suffixes: B texts, L tokens, D width of the joint embedding space.
 """
 
 import difflib
@@ -29,10 +29,10 @@ _OFFLINE = "encoder 'minilm' works offline"
 
 
 class ClipTower:
-    """The text half of a CLIP model; the picture half is dropped as soon as the weights are loaded."""
+    """The text tower of a CLIP model. The image tower is dropped as soon as the weights are loaded."""
 
     def __init__(self, name: str, weights: Path, architecture: str, tag: str | None) -> None:
-        """`architecture` and `tag` are open_clip's `model_name` and `pretrained`; `weights` the file that they stand for."""
+        """`architecture` and `tag` are open_clip's `model_name` and `pretrained`; `weights` is the corresponding file."""
         self.name = name
         self.digest = sha256_file(weights)
         self._weights, self._architecture, self._tag = weights, architecture, tag
@@ -40,10 +40,10 @@ class ClipTower:
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> EncodedText:
-        """Encode `texts` on the CPU; longer ones are cut at the tower's context length.
+        """Encode `texts` on the CPU; texts longer than the context length are truncated.
 
-        The tower's own projection, which open_clip applies to the pooled vector only, is applied to every token: one width for
-        both, and tokens lie in the space that the model was trained to compare in.
+        open_clip projects only the pooled vector. Here, the projection is applied to every token, so that both have one width
+        and tokens are in the joint embedding space too.
         """
         tower, tokenizer = self._tower
         pooled_BD = np.zeros((len(texts), self.width), np.float32)
@@ -58,12 +58,13 @@ class ClipTower:
         return EncodedText(pooled_BD, tokens)
 
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
-        """What is taken in of `texts`, in their order, without encoding them.
+        """Tokenize `texts`, in order, without encoding them.
 
-        Tokenizers of CLIP know every byte, so that nothing is unknown to them; that doesn't mean that they were trained on it.
+        CLIP's tokenizers work on bytes, so that no token is unknown. That does not mean that the model was trained on the
+        language.
         """
         tokenizer = self._tokenizer
-        inner = getattr(tokenizer, "tokenizer", None)  # open_clip's cover of a tokenizer of transformers
+        inner = getattr(tokenizer, "tokenizer", None)  # open_clip's wrapper of a transformers tokenizer
         unknown = getattr(inner, "unk_token_id", None)
         padding = (getattr(inner, "pad_token_id", None) or 0) if inner is not None else 0
         found = []
@@ -80,7 +81,7 @@ class ClipTower:
         return int(open_clip.get_model_config(self._architecture)["embed_dim"])
 
     def load_model(self) -> tuple[Any, Any]:
-        """The whole model, both halves, and its tokenizer. Raises FlowmodelError when the weights are another model's."""
+        """The whole model and its tokenizer. Raises FlowmodelError when the weights belong to another model."""
         import open_clip
 
         problem = f"{self._weights}: these weights don't fit the model's configuration"
@@ -106,9 +107,9 @@ class ClipTower:
 
 
 def load_clip_tower(name: str) -> ClipTower:
-    """The tower that `name` stands for, see :mod:`flowmodel.text.encoders`; hub names are downloaded the first time.
+    """The tower called `name`, see :mod:`flowmodel.text.encoders`. Models of a hub are downloaded on first use.
 
-    Raises FlowmodelError that says what was looked for and where, and which encoder works offline.
+    Raises FlowmodelError that says what was searched for and where, and which encoder works offline.
     """
     let_torchvision_import()
     if name.startswith(LOCAL):
@@ -128,7 +129,7 @@ def load_clip_tower(name: str) -> ClipTower:
 
 
 def _known(name: str) -> tuple[str, str]:
-    """Architecture and tag of a name that open_clip lists."""
+    """Architecture and tag of a model that open_clip lists."""
     import open_clip
 
     listed = {f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained()}
@@ -158,7 +159,7 @@ def _check_local_config(name: str) -> None:
 
 
 def _local_weights(name: str) -> Path:
-    """The first of _WEIGHTS that is there, or the only file of weights: what open_clip takes too."""
+    """The first existing file of _WEIGHTS, or the only weights file, as open_clip chooses it."""
     folder = _folder(name)
     named = [folder / file for file in _WEIGHTS if (folder / file).is_file()]
     found = named or [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin", ".pth")]
@@ -178,7 +179,7 @@ def _project(tower: Any, states_BLW: Tensor) -> Tensor:
 
 
 def _lengths(tower: Any, ids_BL: Tensor) -> list[int]:
-    """Tokens of each text up to its end marker, or its last token that is no padding."""
+    """The tokens of each text up to its end marker or its last non-padding token."""
     pool = getattr(tower, "pool_type", "")
     if pool == "argmax":
         ends_B = ids_BL.argmax(dim=-1)
@@ -200,7 +201,9 @@ def _downloading(name: str) -> Iterator[None]:
 
 @contextmanager
 def _hub(network: bool = True) -> Iterator[str]:
-    """Yields where the hub's client will look. Without a network that is its cache only: it would try for minutes."""
+    """Yields a description of where the hub's client looks. Without a network that is only its cache, because retries take
+    minutes.
+    """
     from huggingface_hub import constants
 
     was_offline = constants.HF_HUB_OFFLINE
@@ -231,7 +234,7 @@ def _readable(name: str, what: str) -> Iterator[None]:
         yield
     except FlowmodelError:
         raise
-    except Exception as error:  # open_clip, the hub's client and torch raise many types
+    except Exception as error:  # open_clip, the hub client and torch raise many exception types
         reason = " ".join(str(error).split()) or type(error).__name__
         reason = reason if len(reason) <= 160 else reason[:160] + "..."
         raise FlowmodelError(f"encoder '{name}': {what} ({reason}); {_OFFLINE}") from None

@@ -1,4 +1,4 @@
-"""The `caption_embeddings` table: the place of the vectors of every caption; each text is encoded once per store."""
+"""The `caption_embeddings` table, which locates the vectors of every caption. Each text is encoded once per store."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from flowmodel.text.encoders import CaptionEncoder, load_encoder
 from flowmodel.text.readability import Readability, inspect_texts, require_languages
 from flowmodel.text.vectors import CaptionVectors
 
-_NOT_ASKED_FOR = ("en", "und")  # always there, or the source's own
+_NOT_ASKED_FOR = ("en", "und")  # always present, or the source's own
 
 
 @dataclass(frozen=True)
 class EmbeddingReport:
     artifact: Artifact
-    encoded: int  # texts that were encoded now
-    reused: int  # texts that had been encoded before, for whatever data set
-    readability: Readability  # what the encoder can't take in of them
+    encoded: int  # texts encoded by this call
+    reused: int  # texts encoded earlier, for any data set
+    readability: Readability  # what the encoder can't read in them
 
 
 def embed_captions(
@@ -30,11 +30,12 @@ def embed_captions(
     log: Callable[[str], None] = lambda line: None,
     force_languages: bool = False,
 ) -> EmbeddingReport:
-    """See that `store` holds vectors of every text of the `captions` table, and write to `out` which part of it holds which.
+    """Make sure that `store` holds vectors of every text of the `captions` table, and write to `out` which part holds each.
 
-    What is there already is not encoded again, and the encoder's weights are not even loaded. `log` gets a line a chunk of texts,
-    and what the encoder can't take in. Raises FlowmodelError when `captions` or the encoder can't be had, or where the encoder
-    doesn't read a language of the captions; that of the source's own texts is not known, and `force_languages` takes all.
+    Texts that have vectors are not encoded again; if all have, the encoder's weights are not loaded. `log` gets a line per
+    chunk of texts, and a summary of what the encoder can't read. Raises FlowmodelError when `captions` or the encoder is not
+    available, or the encoder can't read a language of the captions. `force_languages` skips the last check, which never covers
+    a source's own texts, because their language is unknown.
     """
     tower = load_encoder(encoder)
     table = read_parquet(captions, ["icon_id", "text", "language"])
@@ -54,7 +55,9 @@ def embed_captions(
 
 
 def inspect_captions(tower: CaptionEncoder, captions: Path) -> Readability:
-    """What `tower` can't take in of the `captions` table; icons of one key show the same thing, and may have one text."""
+    """What `tower` can't read in the `captions` table. Icons with the same key show the same concept, so that they may share a
+    text.
+    """
     table = read_parquet(captions, ["icon_id", "text"])
     keys = (icon_id.partition("/")[2] for icon_id in table["icon_id"].to_pylist())
     return inspect_texts(tower, zip(keys, table["text"].to_pylist(), strict=True))

@@ -1,4 +1,4 @@
-"""Emoji in a text, replaced by their names: most caption encoders have one unknown token for all of them."""
+"""Replaces emoji in a text by their names, because most caption encoders map all emoji to one unknown token."""
 
 from functools import cache
 
@@ -6,17 +6,17 @@ from flowmodel.text.emoji_texts import unicode_emoji
 from flowmodel.text.replacing import EmojiReplacer
 
 _VARIATION_SELECTOR = "\ufe0f"
-_SIGNS = "©®™"  # of words, not instead of them; encoders know them
+_SIGNS = "©®™"  # these are used inside words, and encoders have tokens for them
 
 
 def name_emoji(text: str) -> str:
-    """`text` with Unicode's names of its emoji in their place, see :class:`flowmodel.text.replacing.EmojiReplacer`."""
+    """`text` with emoji replaced by their Unicode names, see :class:`flowmodel.text.replacing.EmojiReplacer`."""
     return text if text.isascii() else emoji_replacer()(text)
 
 
 @cache
 def emoji_replacer() -> EmojiReplacer:
-    """Knows every emoji of Unicode 17, with and without its variation selectors."""
+    """The replacer for all emoji of Unicode 17, with and without variation selectors."""
     names: dict[str, str] = {}
     for emoji in unicode_emoji().values():
         for written in (emoji.char, emoji.char.replace(_VARIATION_SELECTOR, "")):

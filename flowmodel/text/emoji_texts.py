@@ -1,4 +1,4 @@
-"""What Unicode calls its emoji: names and keywords (CLDR) in many languages, from emojibase (data/bundled/emojibase.parquet)."""
+"""Names and keywords of emoji (CLDR) in many languages, from emojibase (data/bundled/emojibase.parquet)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ PATH = shipped("bundled/emojibase.parquet")
 
 @dataclass(frozen=True)
 class Emoji:
-    """One emoji in English. `order` is its place in Unicode's own order, by which charts are sorted."""
+    """One emoji in English. `order` is its position in Unicode's chart order."""
 
     char: str
     name: str
@@ -27,7 +27,7 @@ class Emoji:
 
 @cache
 def unicode_emoji() -> Mapping[str, Emoji]:
-    """Every emoji of Unicode 17, skin tones included, by icon key (lower-case hexcode without `fe0f`), in Unicode's order.
+    """Maps icon keys (lowercase hexcodes without `fe0f`) to all emoji of Unicode 17, including skin tones, in Unicode's order.
 
     Raises FlowmodelError when the bundled file is missing.
     """
@@ -40,14 +40,14 @@ def unicode_emoji() -> Mapping[str, Emoji]:
 
 @lru_cache(maxsize=4)
 def emoji_labels(language: str) -> Mapping[str, tuple[str, tuple[str, ...]]]:
-    """Name and keywords by icon key in `language`, one of recipes.schema.LANGUAGES; raises FlowmodelError for another one."""
+    """Maps icon keys to name and keywords in `language`, one of recipes.schema.LANGUAGES. Raises FlowmodelError for any other."""
     if language not in LANGUAGES:
         raise FlowmodelError(f"language '{language}': emojibase has no names in it; there are {', '.join(LANGUAGES)}")
     return {row["key"]: (row["name"], tuple(row["keywords"])) for row in _read(language, [])}
 
 
 def _read(language: str, more: list[str]) -> list[dict[str, Any]]:
-    import pyarrow.compute as pc  # only a prompt with emoji needs it, and they are rare
+    import pyarrow.compute as pc  # imported lazily, because few prompts contain emoji
 
     table = read_parquet(PATH, ["language", "key", "name", "keywords", *more])
     return table.filter(pc.equal(table["language"], language)).to_pylist()

@@ -19,18 +19,18 @@ class EncodedText:
     """Text i is `pooled_BD[i]` and `tokens[i]`."""
 
     pooled_BD: NDArray[np.float32]  # L2-normalized
-    tokens: list[NDArray[np.float16]]  # (L_i, D) each, start and end markers included, padding not
+    tokens: list[NDArray[np.float16]]  # (L_i, D) each, with start and end markers, without padding
 
 
 @dataclass(frozen=True)
 class TokenizedText:
-    """What an encoder takes in of a text.
+    """The tokens of a text.
 
     Attributes:
-        ids: numbers of its tokens. Texts with the same ones have the same vectors.
-        unknown: how many of them stand for something that the encoder has no token for.
-        words: how many say something: without markers and padding.
-        cut: whether the text is longer than what the encoder takes in.
+        ids: token ids. Texts with the same ids have the same vectors.
+        unknown: number of unknown tokens.
+        words: number of tokens without markers and padding.
+        cut: whether the text was truncated at the encoder's context length.
     """
 
     ids: tuple[int, ...]
@@ -40,7 +40,7 @@ class TokenizedText:
 
 
 def taken_in(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[TokenizedText]:
-    """What a tokenizer of BERT's kind, which marks begin and end, takes in of `texts`, in their order."""
+    """Tokenize `texts`, in order, with a BERT tokenizer, which adds start and end markers."""
     unknown, markers = tokenizer.token_to_id("[UNK]") or 0, 2
     return [
         TokenizedText(tuple(found.ids), found.ids.count(unknown), len(found.ids) - markers, bool(found.overflowing))
@@ -49,12 +49,12 @@ def taken_in(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[TokenizedText
 
 
 class CaptionEncoder(Protocol):
-    """Text to one pooled vector and one vector per token.
+    """Encodes texts to one pooled vector and one vector per token each.
 
     Attributes:
-        name: as the recipe says it.
+        name: name in recipes.
         digest: SHA-256 of the weights file.
-        width: D, of pooled vectors and tokens alike.
+        width: D, of both pooled vectors and tokens.
     """
 
     name: str
@@ -62,9 +62,9 @@ class CaptionEncoder(Protocol):
     width: int
 
     def encode(self, texts: Sequence[str]) -> EncodedText:
-        """Encode `texts` on the CPU; the result has their order, and no text's vectors depend on the others."""
+        """Encode `texts` on the CPU; the result is in the same order, and the vectors of a text do not depend on the others."""
         ...
 
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
-        """What is taken in of `texts`, in their order, without encoding them."""
+        """Tokenize `texts`, in order, without encoding them."""
         ...

@@ -1,6 +1,6 @@
-"""The caption encoder that a recipe names.
+"""The caption encoders that recipes can name.
 
-| name | what |
+| name | encoder |
 |---|---|
 | `minilm` | all-MiniLM-L6-v2 from the Python package index: the default, works offline |
 | `ViT-B-32/laion2b_s34b_b79k` | ARCHITECTURE/TAG: any of open_clip's pretrained models, from its hub |
@@ -17,8 +17,8 @@ __all__ = ["CaptionEncoder", "EncodedText", "load_encoder"]
 def load_encoder(name: str) -> CaptionEncoder:
     """The encoder called `name`.
 
-    Raises FlowmodelError when there is no such encoder, or its weights can't be had or are not what they should be. There is
-    never a tower with random weights.
+    Raises FlowmodelError when there is no such encoder, or its weights are not available or have the wrong digest. An encoder
+    never has random weights.
     """
     if name == "minilm":
         return load_minilm()

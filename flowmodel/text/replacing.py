@@ -1,4 +1,4 @@
-"""Emoji in a text, replaced by given names. Nothing here needs a table of them, or torch."""
+"""Replaces emoji in a text by given names. This module needs neither a table of emoji nor torch."""
 
 from collections.abc import Mapping
 
@@ -6,20 +6,20 @@ _VARIATION_SELECTOR = "\ufe0f"
 
 
 class EmojiReplacer:
-    """`I ♥️ 🍕🍕` becomes `I heart suit pizza pizza`; a text without emoji comes back as it is.
+    """Turns `I ♥️ 🍕🍕` into `I heart suit pizza pizza`; a text without emoji stays unchanged.
 
     Attributes:
-        names: the name of each emoji in every form in which it is written.
+        names: maps every spelling of each emoji to its name.
     """
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = names
-        self._longest: dict[str, int] = {}  # length of the longest one by first character
+        self._longest: dict[str, int] = {}  # maps first characters to the length of the longest emoji
         for written in names:
             self._longest[written[0]] = max(self._longest.get(written[0], 0), len(written))
 
     def __call__(self, text: str) -> str:
-        """The longest sequence counts (`👍🏽` is `thumbs up: medium skin tone`), with or without its variation selectors."""
+        """Replace the longest sequences (`👍🏽` is `thumbs up: medium skin tone`), with or without variation selectors."""
         longest, names = self._longest, self.names
         parts, at, plain = [], 0, 0
         while at < len(text):

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-_libraries: list[Any] = []  # a schema lives only as long as the Library object that defined it
+_libraries: list[Any] = []  # a schema exists only as long as the Library object that defined it
 
 
 def let_torchvision_import() -> None:
     """Register the schemas of torchvision's `nms` and `qnms` where its compiled part does not fit this torch.
 
-    torchvision from the package index is built against a CUDA build of torch. Beside a CPU build its library can't be loaded
-    (silently), and its import then ends with `operator torchvision::nms does not exist`, because it attaches shape functions
-    to these two operators. Declaring them is enough: nothing here ever calls them. To be called before open_clip is imported;
-    does nothing where torchvision works, is absent, or was treated before.
+    torchvision from the package index is built against a CUDA build of torch. With a CPU build, loading its library fails
+    silently, and its import fails with `operator torchvision::nms does not exist`, because it attaches shape functions to these
+    two operators. Declaring them is enough, as this project never calls them. Call this before importing open_clip. It does
+    nothing if torchvision works, is absent, or has been handled before.
     """
     if _libraries:
         return

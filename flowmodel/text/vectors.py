@@ -1,6 +1,6 @@
-"""Caption vectors, encoded once: parts of a table, by encoder and text, that all data sets of a store share and that only grow.
+"""The cache of caption vectors: an append-only table per encoder that all data sets of a store share.
 
-Shape suffixes: U texts, L tokens of one of them, D the encoder's width.
+Shape suffixes: U texts, L tokens of a text, D encoder width.
 """
 
 import time
@@ -19,26 +19,26 @@ from flowmodel.files import Artifact, keep_by_content, permission_denied, read_p
 from flowmodel.tables import caption_vectors
 from flowmodel.text.encoded import CaptionEncoder, EncodedText
 
-_CHUNK = 512  # texts of one part, and between two lines of progress
+_CHUNK = 512  # texts per part and per progress line
 
 Vectors = tuple[NDArray[np.float32], list[NDArray[np.float16]]]  # (U, D), and (L, D) for each text
 
 
 class CaptionVectors:
-    """The vectors of all texts that one encoder has encoded, for every data set of the store.
+    """The vectors of all texts that an encoder has encoded for any data set of the store.
 
-    Each part is a file of its own that is named by its content and never changed. A process that writes one holds a lock, which
-    the system releases if the process dies; so two writers share the work, and a killed one loses no finished part.
+    Each part is an immutable file that is named by its digest. A writing process holds a lock, which the operating system
+    releases if the process dies. Two writers share the work, and a killed one loses no finished part.
     """
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is one encoder's own."""
+        """`folder` belongs to one encoder."""
         self._folder = folder
         self._part_of: dict[str, Path] = {}  # by text
         self._known_parts: set[Path] = set()
 
     def fill(self, encoder: CaptionEncoder, texts: Collection[str], log: Callable[[str], None] = lambda line: None) -> int:
-        """Encode those of `texts` that have not been encoded yet; returns how many this call did.
+        """Encode the `texts` that have no vectors yet; returns their number.
 
         `log` gets a line per part. Raises FlowmodelError when the encoder's weights can't be had, or the folder can't be written.
         """
@@ -46,7 +46,7 @@ class CaptionVectors:
         started, encoded = time.monotonic(), 0
         while left:
             with self._locked():
-                left = self._missing(new)  # another process may have been here
+                left = self._missing(new)  # another process may have encoded some in the meantime
                 self._encode(encoder, left[:_CHUNK])
                 encoded += len(left[:_CHUNK])
             left = left[_CHUNK:]
@@ -55,13 +55,13 @@ class CaptionVectors:
         return encoded
 
     def parts(self, texts: Collection[str]) -> dict[str, Path]:
-        """The file that holds each text's vectors, by text; raises FlowmodelError when one was never encoded."""
+        """Maps each text to the file with its vectors. Raises FlowmodelError when a text has none."""
         if missing := self._missing(texts):
             raise FlowmodelError(f"{self._folder}: holds no vectors of '{missing[0]}'; prepare the data set again")
         return {text: self._part_of[text] for text in sorted(set(texts))}
 
     def read(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of `texts`, in their order; raises FlowmodelError when one was never encoded, or a part was changed."""
+        """Vectors of `texts`, in order. Raises FlowmodelError when a text has none, or a part was modified."""
         part_of = self.parts(texts)
         vectors: dict[str, tuple[NDArray[np.float32], NDArray[np.float16]]] = {}
         for path in sorted(set(part_of.values())):
@@ -75,13 +75,13 @@ class CaptionVectors:
         return np.stack(pooled_U) if pooled_U else np.zeros((0, 0), np.float32), list(tokens_U)
 
     def _missing(self, texts: Collection[str]) -> list[str]:
-        """Without those that there are; texts of similar length, which share a batch, are neighbors."""
+        """The texts without vectors, sorted by length, because a batch should have similar lengths."""
         for path in sorted(set(self._folder.glob("[!.]*.parquet")) - self._known_parts):
             self._known_parts.add(path)
             try:
                 found = read_parquet(path, ["text"])["text"].to_pylist()
             except FlowmodelError:
-                continue  # damaged: its texts are encoded again
+                continue  # damaged, so its texts are encoded again
             for text in found:
                 self._part_of.setdefault(text, path)
         return sorted(set(texts) - self._part_of.keys(), key=lambda text: (len(text), text))
@@ -90,7 +90,7 @@ class CaptionVectors:
         if texts:
             table = vectors_table(texts, encoder.encode(texts), encoder.width)
             part = keep_by_content(self._folder, lambda out: Artifact.of(write_parquet(out, table)))
-            self._known_parts.discard(part.path)  # where it lay there already, it was damaged
+            self._known_parts.discard(part.path)  # an existing file at this path was damaged
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -107,7 +107,7 @@ class CaptionVectors:
 
 
 def vectors_table(texts: list[str], encoded: EncodedText, width: int) -> pa.Table:
-    """The table `caption_vectors` of texts and what an encoder made of them."""
+    """The table `caption_vectors` of texts and their vectors."""
     numbers = np.concatenate([tokens.reshape(-1) for tokens in encoded.tokens])
     offsets = np.cumsum([0] + [len(tokens) for tokens in encoded.tokens], dtype=np.int32)
     pooled = pa.FixedSizeListArray.from_arrays(pa.array(encoded.pooled_BD.reshape(-1)), width)
@@ -119,7 +119,7 @@ def vectors_of(table: pa.Table) -> Vectors:
     """The vectors of each row of such a table."""
     pooled, tokens = (table[name].combine_chunks() for name in ("pooled", "tokens"))
     width = pooled.type.list_size
-    # Copies, because Arrow's memory is read-only and torch wants to own what it wraps.
+    # Copied, because Arrow's memory is read-only and torch expects writable memory.
     pooled_UD = pooled.flatten().to_numpy(zero_copy_only=False).reshape(-1, width).copy()
     every_TD = tokens.flatten().flatten().to_numpy(zero_copy_only=False).reshape(-1, width).copy()
     ends = np.cumsum(tokens.value_lengths().to_numpy(zero_copy_only=False))

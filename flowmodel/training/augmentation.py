@@ -1,8 +1,8 @@
-"""Small shifts and scalings of training pictures. The network is conditioned on them, so that they don't leak into samples.
+"""Small shifts and scalings of training images. The network is conditioned on them, so that they don't leak into samples.
 
-No flips and no rotations: arrows, hands, letters and clocks would mean something else.
+There are no flips or rotations, because they change the meaning of arrows, hands, letters and clocks.
 
-Shape suffixes: B batch, M moved pictures, C channels, H/W height and width, A = 4 numbers a move.
+Shape suffixes: B batch, M moved images, C channels, H/W height and width, A = 4 parameters per move.
 """
 
 from dataclasses import replace
@@ -20,10 +20,10 @@ _GROUND = {"rgba": -1.0, "rgb": 1.0, "grayscale": 1.0}  # transparent, or white
 def augment(
     x_BCHW: Tensor, text: TextCondition, config: AugmentationConfig, color: Color, generator: torch.Generator
 ) -> tuple[Tensor, TextCondition]:
-    """Scale, stretch and shift a random share of the pictures; the condition says by how much (Karras et al. 2206.00364,
-    appendix F.2). A label of zeros, which is also what sampling gives, says that a picture is where it belongs.
+    """Scale, stretch and shift a random share of the images, and return the parameters as the condition (Karras et al.
+    2206.00364, appendix F.2). Zeros, which sampling uses, mean that an image was not moved.
 
-    `generator` is a CPU one, so that which pictures are moved is known without waiting for the device.
+    `generator` is on the CPU, so that choosing the images does not synchronize with the device.
     """
     batch, device = len(x_BCHW), x_BCHW.device
     moves_BA = torch.randn(batch, 4, generator=generator)
@@ -40,10 +40,10 @@ def augment(
 def _move(x_MCHW: Tensor, moves_MA: Tensor, ground: float) -> Tensor:
     scale_M, aspect_M, right_M, down_M = moves_MA.unbind(1)
     width_M, height_M = torch.exp2(scale_M + aspect_M / 2), torch.exp2(scale_M - aspect_M / 2)
-    # affine_grid asks where each target pixel comes from, in [-1, 1] over the picture: the inverse of the move.
+    # affine_grid expects the source of each target pixel, in [-1, 1] over the image: the inverse of the move.
     inverse_M23 = torch.zeros(len(x_MCHW), 2, 3, device=x_MCHW.device)
     inverse_M23[:, 0, 0], inverse_M23[:, 0, 2] = 1 / width_M, -2 * right_M / width_M
     inverse_M23[:, 1, 1], inverse_M23[:, 1, 2] = 1 / height_M, -2 * down_M / height_M
     grid_MHW2 = F.affine_grid(inverse_M23, list(x_MCHW.shape), align_corners=False)
-    # What lies outside is padded with zeros, so the ground has to be zero.
+    # grid_sample pads with zeros, so the background has to be zero.
     return F.grid_sample(x_MCHW - ground, grid_MHW2, align_corners=False) + ground

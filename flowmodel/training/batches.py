@@ -1,4 +1,4 @@
-"""Which pictures and captions each step trains on: icons, and where the recipe says so a fixed share of copies in other colors.
+"""The images and captions of each step: icons and, if the recipe asks for them, a fixed share of recolored copies.
 
 Shape suffixes: B batch, C channels, H/W height and width.
 """
@@ -15,14 +15,14 @@ from flowmodel.recipes.schema import recolored_copies
 from flowmodel.training.icon_set import EpochOrder, IconSet
 from flowmodel.training.recolored_set import load_recolored_set
 
-_COPIES = 1  # the stream of random numbers of their order
+_COPIES = 1  # the random stream of their order
 
 
 class Batches:
-    """Every batch is a function of the recipe's seed and the step's number alone: a resumed training sees the same ones."""
+    """Every batch is a function of the recipe's seed and the step number, so that a resumed training sees the same batches."""
 
     def __init__(self, recipe: Recipe, dataset: IconDataset, policy: DevicePolicy, icons: IconSet) -> None:
-        """`icons` are those that the recipe trains on. Raises FlowmodelError when it wants copies and there is none."""
+        """`icons` are the recipe's training icons. Raises FlowmodelError when the recipe asks for copies and there are none."""
         config, copies = recipe.training, recolored_copies(recipe)
         self._icons, self._copies = icons, load_recolored_set(dataset, recipe.data, policy) if copies else None
         self._order = EpochOrder(len(icons), config.batch_size - copies, config.seed)
@@ -30,14 +30,14 @@ class Batches:
             self._order_of_copies = EpochOrder(len(self._copies), copies, mixed_seed(config.seed, _COPIES))
 
     def ids(self, step: int) -> list[str]:
-        """The ids of the icons of step number `step`, counted from 0; that of a recolored copy has its color."""
+        """The icon ids of step number `step`, counted from 0. The id of a recolored copy includes its color."""
         ids = [self._icons.ids[number] for number in self._order(step).tolist()]
         if self._copies:
             ids += [self._copies.ids[number] for number in self._order_of_copies(step).tolist()]
         return ids
 
     def __call__(self, step: int, generator: torch.Generator) -> tuple[Tensor, TextCondition]:
-        """Pictures (B, C, H, W) of step number `step` and, for each, one of its captions drawn by `generator`, a CPU one."""
+        """Images (B, C, H, W) of step number `step` and, for each, one of its captions, drawn with `generator` on the CPU."""
         x_BCHW, text = self._icons.batch(self._order(step), generator)
         if self._copies is None:
             return x_BCHW, text

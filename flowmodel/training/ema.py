@@ -1,7 +1,7 @@
 """Exponential moving averages of the weights with a power-function profile (Karras et al. 2312.02696, section 3.1).
 
-Such an average at step t is, in the limit of small steps, the mean of all weights so far with weight tau^gamma for those of
-step tau; gamma says how much of the early training is forgotten.
+In the limit of small steps, the average at step t is the mean of all weights so far, weighted by tau^gamma at step tau. A larger
+gamma forgets more of the early training.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 def exponent_of(relative_width: float) -> float:
     """gamma of the profile t^gamma whose standard deviation is `relative_width` of the training so far.
 
-    The one positive root of (gamma + 1)^(1/2) (gamma + 2)^-1 (gamma + 3)^(-1/2) = relative_width (their algorithm 2).
+    The positive root of (gamma + 1)^(1/2) (gamma + 2)^-1 (gamma + 3)^(-1/2) = relative_width (their algorithm 2).
     """
     inverse_square = relative_width**-2
     return float(np.roots([1, 7, 16 - inverse_square, 12 - inverse_square]).real.max())
@@ -24,7 +24,7 @@ def decay_of(step: int, exponent: float) -> float:
 
 
 class PowerEma:
-    """Averages `network`'s parameters, by name, in float32."""
+    """Averages of a network's parameters, by name, in float32."""
 
     def __init__(self, network: nn.Module, relative_width: float) -> None:
         self.relative_width = relative_width
@@ -35,7 +35,7 @@ class PowerEma:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after optimizer step number `step`, counted from 1."""
+        """Update the averages with the weights after optimizer step number `step`, counted from 1."""
         torch._foreach_lerp_(self._averages, self._parameters, 1 - decay_of(step, self._exponent))
 
     def state(self) -> dict[str, Tensor]:

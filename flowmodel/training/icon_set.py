@@ -1,4 +1,4 @@
-"""The icons of one split with their captions, on the device as a whole: there is no loader process to wait for.
+"""The icons of a split with their captions, held on the device as a whole, so that no data loader is needed.
 
 Shape suffixes: N icons, T captions, B batch, C channels, H/W height and width.
 """
@@ -26,12 +26,13 @@ class IconSet:
     """Icons with their captions.
 
     Attributes:
-        ids: icon ids, in the order of the pictures.
+        ids: icon ids, in the order of the images.
         rgba_N4HW: uint8, premultiplied, on the device.
-        color: what pictures are made of them.
+        color: color mode of the batches.
         text: features of every caption of every icon (T of them), on the device.
-        first_caption_N, captions_N: an icon's captions are the rows first .. first + captions of `text`; on the CPU, so that
-            choosing among them doesn't wait for the device.
+        first_caption_N, captions_N: an icon's captions are the rows from `first` to `first + captions` of `text`; on the CPU,
+            so that choosing
+            one does not synchronize with the device.
     """
 
     ids: tuple[str, ...]
@@ -51,11 +52,11 @@ class IconSet:
         return x_BCHW.contiguous(memory_format=_memory_format(rgba_N4HW))
 
     def first_captions(self, icons_B: Tensor) -> TextCondition:
-        """For each icon, the caption by the recipe's first template."""
+        """The caption of each icon for the recipe's first template."""
         return self.text[self.first_caption_N[icons_B]]
 
     def batch(self, icons_B: Tensor, generator: torch.Generator) -> tuple[Tensor, TextCondition]:
-        """Pictures and, for each, one of its captions drawn at random by `generator`, which is a CPU one."""
+        """Images and, for each, a random caption, drawn with `generator` on the CPU."""
         share_B = torch.rand(len(icons_B), generator=generator)
         chosen_B = (share_B * self.captions_N[icons_B]).long()
         return self.pictures(icons_B), self.text[self.first_caption_N[icons_B] + chosen_B]
@@ -67,9 +68,9 @@ def _memory_format(x_NCHW: Tensor) -> torch.memory_format:
 
 
 def load_icon_set(dataset: IconDataset, data: DataConfig, policy: DevicePolicy, ids: Sequence[str]) -> IconSet:
-    """Read these icons, with the captions of the recipe's templates and languages, and put them on the device.
+    """Read these icons with the captions of the recipe's templates and languages, and move them to the device.
 
-    Raises FlowmodelError when there is none, or the data set lacks one.
+    Raises FlowmodelError when there are no icons, or the data set lacks one.
     """
     if not ids:
         raise FlowmodelError(_none_left(dataset, data))
@@ -77,7 +78,7 @@ def load_icon_set(dataset: IconDataset, data: DataConfig, policy: DevicePolicy, 
         raise FlowmodelError(f"{dataset.folder}: has no icon '{missing[0]}'; prepare the data set that the recipe asks for")
     captions = dataset.captions.table
     wanted = captions["template"].isin(data.captions) & captions["language"].isin([*data.languages, UNDETERMINED])
-    # An icon without any of those, as one that is no emoji has no German name, is trained on with what it is called.
+    # An icon without such captions is trained on with its English name. Only emoji have a German name, for example.
     wanted |= ~captions["icon_id"].isin(captions.loc[wanted, "icon_id"]) & (captions["template"] == "name")
     captions_of = captions[wanted].groupby("icon_id").indices
     rows_T = np.flatnonzero(wanted)
@@ -111,7 +112,7 @@ def _none_left(dataset: IconDataset, data: DataConfig) -> str:
 
 
 def packed_captions(captions: Captions, rows: Sequence[int], device: str) -> PackedCaptions:
-    """The captions at `rows`, in this order, on the device."""
+    """The captions at `rows`, in order, on the device."""
     tokens = [torch.from_numpy(captions.tokens[row]) for row in rows]
     return PackedCaptions.from_features(torch.from_numpy(captions.pooled_TD[list(rows)]), tokens, device)
 
@@ -122,9 +123,9 @@ def load_training_set(dataset: IconDataset, data: DataConfig, policy: DevicePoli
 
 
 class EpochOrder:
-    """Which icons a step trains on: every epoch is one random permutation, a function of seed and epoch alone.
+    """The icons of each step. Every epoch is a random permutation, which is a function of seed and epoch.
 
-    As nothing has to be remembered, a resumed training sees exactly the batches of one that was never interrupted.
+    There is no state, so a resumed training sees exactly the same batches as an uninterrupted one.
     """
 
     def __init__(self, icons: int, batch_size: int, seed: int) -> None:

@@ -11,11 +11,12 @@ _SAME_SECONDS = 2.0
 
 
 class Interruption:
-    """Within this context the first signal is remembered in `signal`; a later one does what it would do without.
+    """A context that records the first signal in `signal`. A later signal has its default effect.
 
-    Later by two seconds: Ctrl-C reaches every process of a terminal, and then a launcher of several passes it on once more.
+    Signals within two seconds of the first are ignored: Ctrl-C reaches every process of a terminal, and a launcher forwards it
+        again.
 
-    Outside the main thread Python allows no handlers, and nothing is changed.
+    Outside the main thread, where Python allows no signal handlers, it does nothing.
     """
 
     def __init__(self) -> None:

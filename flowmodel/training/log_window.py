@@ -19,7 +19,7 @@ _BINS = 8
 
 
 class LogWindow:
-    """Means over the steps since the last log line, and the speed without the time that grids and checkpoints took."""
+    """Means over the steps since the last log line, and the speed, excluding the time for grids and checkpoints."""
 
     def __init__(self, config: TrainingConfig, processes: Processes) -> None:
         self._config, self._processes = config, processes
@@ -33,7 +33,7 @@ class LogWindow:
         self._steps.append(numbers)
 
     def first_non_finite(self, steps_done: int) -> int | None:
-        """The first step since the last log line whose loss or gradient is not finite. Waits for the device."""
+        """The first step since the last log line with a non-finite loss or gradient. Synchronizes with the device."""
         if not self._steps:
             return None
         values = self._mean(torch.stack([numbers.loss_B.mean() + numbers.gradient_norm for numbers in self._steps]))
@@ -41,9 +41,10 @@ class LogWindow:
         return steps_done - len(self._steps) + 1 + bad[0] if bad else None
 
     def close(self, steps_done: int) -> dict[str, float]:
-        """The window's numbers; the next window begins. This is where the device is waited for.
+        """Return the window's numbers and start the next window. This synchronizes with the device.
 
-        Beside the means there are `loss_t0.125` and so on, over the samples with t from there to the next, where there were any.
+        Besides the means there are `loss_t0.125` and so on: means over samples with t in the bin that starts there, if it has
+        any.
         """
         count = len(self._steps)
         losses = torch.stack([numbers.loss_B for numbers in self._steps])
@@ -71,7 +72,7 @@ class LogWindow:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Time spent inside doesn't count."""
+        """Exclude the time spent inside from the speed."""
         began = time.monotonic()
         yield
         self._started += time.monotonic() - began

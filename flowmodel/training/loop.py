@@ -47,10 +47,10 @@ from flowmodel.training.state import TrainingState
 from flowmodel.training.validation import Validation
 
 GRID_ICONS = 24
-_ERROR_ICONS = 16  # of trained and of held-out ones: four measurements take 0.7 % of the quickstart's training
+_ERROR_ICONS = 16  # of each split; four measurements take 0.7 % of the quickstart's training time
 SNAPSHOTS = "ema"
 
-# Fields of the section `training` that change how a training runs, but not what it computes.
+# Fields of the section `training` that affect how a training runs, but not its result.
 _BOOKKEEPING = (
     "log_every",
     "sample_every",
@@ -64,34 +64,35 @@ _BOOKKEEPING = (
 
 
 def training_digest(recipe: Recipe, dataset: IconDataset) -> str:
-    """Names a training: the data set, the initial weights, and the sections of the recipe that shape the final ones.
+    """The identity of a training: a digest of the data set, the initial weights, and the recipe sections that determine the
+    result.
 
     Raises FlowmodelError when the recipe's initial weights are missing.
     """
     ignore = {"data": ("selection",), "training": (*_BOOKKEEPING, "init_from")}
     shaping = ("data", "network", "objective", "training")
     recipe_of = {section: identity(getattr(recipe, section), ignore.get(section, ())) for section in shaping}
-    # What is selected, and what the initial weights are; not where that is written.
+    # The contents of the selection and of the initial weights matter, not their paths.
     selected = {"selected": dataset.selected_by(recipe.data)}
     initial = {"init": initial_checkpoint(recipe.training.init_from).digest} if recipe.training.init_from else {}
     return sha256_json({"defaults": DEFAULTS, "recipe": recipe_of, "data": dataset.digest} | selected | initial)
 
 
 def training_folder(store: Store, recipe: Recipe, dataset: IconDataset) -> Path:
-    """Where the pipeline keeps this training: the same recipe and data set always find the same folder again."""
+    """The folder name of this training in the store. It is always the same for the same recipe and data set."""
     return store.trainings / f"{recipe.name}-{training_digest(recipe, dataset)[:12]}"
 
 
 def train(recipe: Recipe, dataset: IconDataset, folder: Path, observers: Sequence[TrainingObserver] = ()) -> TrainingResult:
-    """Train until `folder/final.safetensors` is there; continue from the newest checkpoint that `folder` holds.
+    """Train until `folder/final.safetensors` exists; resume from the newest checkpoint in `folder`.
 
-    On the CPU an interrupted and continued training ends with bit-identical weights. Under `accelerate launch` every process
-    calls this; only the main one writes and has its observers called.
+    On the CPU, a resumed training ends with bit-identical weights. Under `accelerate launch`, every process calls this
+    function; only the main process writes files and calls observers.
 
     Raises:
-        Resumable: Ctrl-C, SIGTERM or a lack of memory stopped the training; a checkpoint has been written.
-        FlowmodelError: `folder` holds a training of another recipe or data set, there is nothing to train on, the device is
-            missing, or the loss is no longer finite.
+        Resumable: the training was stopped by Ctrl-C, SIGTERM or lack of memory; a checkpoint has been written.
+        FlowmodelError: `folder` holds a training of another recipe or data set, there are no training icons, the device is not
+            available, or the loss is not finite.
     """
     started = time.monotonic()
     observers = observers if is_main_process() else ()
@@ -121,7 +122,7 @@ def train(recipe: Recipe, dataset: IconDataset, folder: Path, observers: Sequenc
 
 
 class _Run:
-    """One call of :func:`train`: where it stands, and what is due after a step."""
+    """One call of :func:`train`: its progress, and what is due after each step."""
 
     def __init__(
         self, recipe: Recipe, dataset: IconDataset, folder: Path, digest: str, observers: Sequence[TrainingObserver]
@@ -133,14 +134,14 @@ class _Run:
         self.state = TrainingState(recipe, dataset, digest)
         if newest:
             self.state.restore(newest)
-        # Steps that are done already; validation and snapshots of them too.
+        # Steps that are already done, with their validations and snapshots.
         self.done = self.first_step
         self.processes = self.state.processes
         self.observers = observers
         self.window = LogWindow(self.config, self.processes)
         self.snapshots = EmaSnapshots(folder / SNAPSHOTS)
         if self.processes.is_main:
-            self.snapshots.remove_after(self.first_step)  # of a training that was here before, or of steps to be repeated
+            self.snapshots.remove_after(self.first_step)  # left by an earlier training, or by steps that are repeated
         self.snapshot_steps = _snapshot_steps(self.config)
         self.validation = self._validation(dataset)
         self.prediction_error = (
@@ -181,7 +182,7 @@ class _Run:
         return best is not None and 0 < self.config.validation.patience <= best.measurements_ago
 
     def to_the_end(self) -> bool:
-        """Train; returns whether validation ended it early."""
+        """Train; returns whether validation stopped the training early."""
         with Interruption() as interruption:
             try:
                 while self.done < self.config.steps and not self._has_stopped_improving:
@@ -226,8 +227,10 @@ class _Run:
                 self._draw(done)
 
     def _save_after_lack_of_memory(self, error: BaseException) -> None:
-        """A checkpoint of the last whole step, unless the weights have moved on since, or others would have to be asked."""
-        traceback.clear_frames(error.__traceback__)  # they hold the step's activations
+        """Write a checkpoint of the last complete step, unless the weights have changed since or several processes would have
+        to agree.
+        """
+        traceback.clear_frames(error.__traceback__)  # frames hold the step's activations
         self.state.forget_gradients()
         if self.state.steps_done == self.done > self.first_step and self.processes.count == 1:
             self._checkpoint(self.done)
@@ -235,7 +238,7 @@ class _Run:
     def _is_interrupted(self, interruption: Interruption) -> bool:
         if self.processes.count == 1:
             return interruption.signal is not None
-        # All processes must stop after the same step. On a GPU asking them means waiting for it; on a CPU a step is long.
+        # All processes must stop after the same step. Asking them synchronizes with a GPU; on a CPU a step is long enough.
         is_due = self.done % self.config.log_every == 0 or self.processes.device.type == "cpu"
         return is_due and self.processes.any(interruption.signal is not None)
 
@@ -245,10 +248,10 @@ class _Run:
         self._tell(lambda observer: observer.on_log(done, values))
 
     def _require_finite(self, done: int) -> None:
-        """Before anything is written that a broken step may have spoilt."""
+        """Raise before anything is written that a non-finite step may have corrupted."""
         step = self.window.first_non_finite(done)
         if step is None and not self.state.has_finite_weights():
-            step = done  # its loss was finite, and the next one will not be
+            step = done  # its loss was finite, and that of the next step will not be
         if step is None:
             return
         report = self.folder / f"non-finite-step-{step:08d}.json"
@@ -260,7 +263,7 @@ class _Run:
         )
 
     def _validate(self, validation: Validation, done: int) -> None:
-        """Measure both averages; the better one's loss tells whether the training still improves."""
+        """Validate both averages. The lower loss decides whether the training still improves."""
         self._require_finite(done)
         measured = []
         for average in self.state.averages:
@@ -301,7 +304,7 @@ class _Run:
             width = self.config.ema
             tracked = {average.relative_width: average.state() for average in self.state.averages}
             if self.snapshot_steps and done not in self.snapshot_steps:
-                self.snapshots.save(done, self.state.averages)  # validation has ended it between two snapshots
+                self.snapshots.save(done, self.state.averages)  # validation stopped the training between two snapshots
             weights = tracked.get(width) or self.snapshots.reconstruct(done, width)
             self.state.save_average(self.folder / FINAL, weights, done, width)
         self.processes.wait()
@@ -312,21 +315,21 @@ class _Run:
 
 
 def _snapshot_steps(config: TrainingConfig) -> set[int]:
-    """After which steps the averages are kept for a width that is chosen afterwards; none where nobody will read them."""
+    """The steps after which snapshots of the averages are saved, for an EMA width chosen later; empty if none are needed."""
     if not config.keep_snapshots and config.ema in config.ema_widths:
         return set()
     return {round(config.steps * number / config.ema_snapshots) for number in range(1, config.ema_snapshots + 1)}
 
 
 def _remove_what_only_the_training_needed(config: TrainingConfig, folder: Path) -> None:
-    """Also after a training that had finished before, which may have been killed in the middle of this."""
+    """Called also for a training that had already finished, because it may have been killed during this call."""
     remove_old(folder, keep=0)
     if not config.keep_snapshots:
         shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
 
 
 def _grid(state: TrainingState) -> Image.Image:
-    """What the first average draws for the first captions of some training icons, the same ones every time."""
+    """Sample from the first average, for the first captions of a fixed choice of training icons."""
     recipe, data, device = state.recipe, state.data, state.policy.device
     icons_N = torch.linspace(0, len(data) - 1, min(GRID_ICONS, len(data))).long()
     noise_NCHW = seeded_noise(len(icons_N), recipe.data.size, seed=0, channels=CHANNELS[recipe.data.color]).to(device)

@@ -36,11 +36,11 @@ class TrainingStart:
 class TrainingResult:
     """Attributes:
     checkpoint: final.safetensors.
-    steps: after which the weights in the checkpoint were taken.
+    steps: steps of the weights in the checkpoint.
     seconds: wall time of this call.
-    resumed_from: the step that this call continued from; None when it started at 0.
-    already_finished: True when there was nothing left to do.
-    stopped_early: True when validation had stopped improving.
+    resumed_from: the step that this call resumed from; None if it started at step 0.
+    already_finished: True if there was nothing left to do.
+    stopped_early: True if the validation loss had stopped improving.
     """
 
     checkpoint: Checkpoint
@@ -52,10 +52,10 @@ class TrainingResult:
 
 
 class TrainingObserver:
-    """Override what you want to hear of. Steps count from 1."""
+    """Base class of observers; override the callbacks of interest. Steps count from 1."""
 
     def on_start(self, start: TrainingStart) -> None:
-        """Before the first step; not called for a training that has already finished."""
+        """Called before the first step, but not for a training that has already finished."""
 
     def on_log(self, step: int, values: dict[str, float]) -> None:
         """Means since the last call: loss, gradient_norm, learning_rate, images_per_second, eta_seconds, and the loss by time."""
@@ -64,16 +64,16 @@ class TrainingObserver:
         """Losses of the averaged weights: loss (the best average's), train_loss, best_loss (so far), and the loss by time."""
 
     def on_prediction_error(self, step: int, errors: dict[Split, ByTime]) -> None:
-        """The error of the predicted picture with the first average, for trained and for held-out icons, by t."""
+        """The error of the predicted image by t with the first average, for training and validation icons."""
 
     def on_grid(self, step: int, grid: Image.Image) -> None:
-        """A picture of what the averaged weights draw now."""
+        """A grid of samples from the averaged weights."""
 
     def on_checkpoint(self, step: int, path: Path) -> None:
-        """A checkpoint to continue from has been written."""
+        """A checkpoint to resume from has been written."""
 
     def on_end(self, result: TrainingResult) -> None:
-        """After final.safetensors has been written, and also when it was already there."""
+        """Called after final.safetensors has been written, and also if it already existed."""
 
     def on_failure(self, error: BaseException) -> None:
-        """The training stops with `error` (KeyboardInterrupt among them), which is raised again afterwards."""
+        """The training stops with `error`, which may be a KeyboardInterrupt and is raised again afterwards."""

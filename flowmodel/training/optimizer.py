@@ -1,8 +1,8 @@
 """Optimizers: Muon for weight matrices, AdamW for everything else, or AdamW for all.
 
-On small budgets Muon needs less than half of AdamW's steps here (docs/decisions/muon.md).
+On small budgets, Muon needs less than half as many steps as AdamW here (docs/decisions/muon.md).
 
-Shape suffixes: G matrices of one shape, R rows (out channels), C columns (the rest).
+Shape suffixes: G matrices of one shape, R rows (output channels), C columns (all other dimensions).
 """
 
 from collections import defaultdict
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from flowmodel.recipes.schema import TrainingConfig
 
-_LEAST_EDGE = 16  # smaller ones have no spectrum worth equalizing
+_LEAST_EDGE = 16  # smaller matrices have no spectrum worth equalizing
 
 
 def orthogonalise(matrices_GRC: Tensor, iterations: int = 5) -> Tensor:
-    """For each matrix U S V^T about U V^T: all singular values become about 1.
+    """Approximate U V^T for each matrix U S V^T: all singular values become about 1.
 
     Newton-Schulz iteration with the quintic of Jordan et al., "Muon: an optimizer for hidden layers" (2024).
     """
@@ -33,9 +33,9 @@ def orthogonalise(matrices_GRC: Tensor, iterations: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum whose update is orthogonalised, for weights of two and more dimensions (taken as matrices).
+    """Nesterov momentum with orthogonalized updates, for weights with two or more dimensions, which are treated as matrices.
 
-    The update is scaled by 0.2 sqrt(max(R, C)), which gives it about the size of AdamW's, so that both use one learning rate
+    The update is scaled by 0.2 sqrt(max(R, C)), which makes it about as large as AdamW's, so that both use one learning rate
     (Liu et al. 2502.16982, section 2.2). Weight decay is decoupled.
     """
 
@@ -63,7 +63,7 @@ class Muon(torch.optim.Optimizer):
 
 
 class Optimizers:
-    """The optimizers of a network as one: stepped together, saved and restored by parameter name."""
+    """The optimizers of a network as one object: stepped together, saved and restored by parameter name."""
 
     def __init__(self, network: nn.Module, config: TrainingConfig, fused: bool) -> None:
         self._fused = fused
@@ -77,7 +77,7 @@ class Optimizers:
             self._members.append(Muon(matrices, config.learning_rate, config.weight_decay))
 
     def step(self, learning_rate: float) -> None:
-        """Change the weights by their gradients, and forget the gradients."""
+        """Update the weights and clear the gradients."""
         for member in self._members:
             for group in member.param_groups:
                 group["lr"] = learning_rate
@@ -85,7 +85,7 @@ class Optimizers:
             member.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that the next step depends on, as `<what>/<parameter>`."""
+        """All tensors that the next step depends on, named `<kind>/<parameter>`."""
         return {f"{what}/{self._names[parameter]}": value for parameter, what, value in self._entries()}
 
     def _entries(self) -> Iterator[tuple[Tensor, str, Tensor]]:
@@ -95,7 +95,7 @@ class Optimizers:
                     yield parameter, what, value
 
     def expected(self) -> dict[str, Tensor]:
-        """Tensors of the names, shapes and types that :meth:`state` has after the first step."""
+        """Tensors with the names, shapes and dtypes that :meth:`state` has after the first step."""
         adamw, *muon = self._members
         expected: dict[str, Tensor] = {}
         for parameter in _parameters(adamw):
@@ -109,7 +109,7 @@ class Optimizers:
         for key, value in state.items():
             what, _, name = key.partition("/")
             parameter = parameters[name]
-            if what == "step":  # AdamW counts on the device only where it is fused
+            if what == "step":  # AdamW counts steps on the device only if it is fused
                 owner[parameter].state[parameter][what] = value.to(parameter.device if self._fused else "cpu")
             else:  # in the parameter's memory format
                 owner[parameter].state[parameter][what] = torch.empty_like(parameter).copy_(value)

@@ -1,4 +1,4 @@
-"""Averages of any width, computed after the training from snapshots of two (Karras et al. 2312.02696, section 3.2).
+"""Post-hoc EMA: averages of any width, computed from snapshots of two EMAs (Karras et al. 2312.02696, section 3.2).
 
 Shape suffixes: S snapshots.
 """
@@ -19,19 +19,18 @@ from flowmodel.files import atomic_path
 from flowmodel.training.ema import PowerEma, exponent_of
 
 _FILE = re.compile(r"^step-(\d{8})\.safetensors$")
-_DTYPE = torch.float16  # half the disk; a weight's error is 5e-4 of it at most
+_DTYPE = torch.float16  # halves the disk space; the relative error of a weight is at most 5e-4
 
 
 def coefficients(snapshots: Sequence[tuple[int, float]], step: int, relative_width: float) -> NDArray[np.floating]:
-    """Weights x_S of the snapshots whose sum is nearest to the average of `relative_width` at `step`.
+    """Coefficients x_S of the snapshots whose combination is closest to the average of `relative_width` at `step`.
 
-    The profile of an average of exponent g at step s is p(t) = (g + 1) t^g / s^(g + 1) up to s, and 0 after. Least squares
-    between the sum of the profiles and the wanted one solves A x = b with A_ij = <p_i, p_j> and b_i = <p_i, p> (their
-    algorithm 3). They are then divided by their sum, as the authors' own code does: weights that don't sum to 1 would scale
-    the whole network.
+    The profile of an average with exponent g at step s is p(t) = (g + 1) t^g / s^(g + 1) up to s, and 0 after. The
+    least-squares fit to the target profile solves A x = b with A_ij = <p_i, p_j> and b_i = <p_i, p> (their algorithm 3). The
+    coefficients are then divided by their sum, as in the authors' code, because any other sum would scale the whole network.
 
     Args:
-        snapshots: step and relative width of each.
+        snapshots: step and relative width of each snapshot.
     """
     steps_S = np.array([float(at) for at, _ in snapshots])
     exponents_S = np.array([exponent_of(width) for _, width in snapshots])
@@ -75,9 +74,9 @@ class EmaSnapshots:
                 path.unlink(missing_ok=True)
 
     def reconstruct(self, step: int, relative_width: float) -> dict[str, Tensor]:
-        """The average of `relative_width` at `step`, float32, of the snapshots until then.
+        """The average of `relative_width` at `step`, float32, from the snapshots up to that step.
 
-        Raises FlowmodelError when there are none.
+        Raises FlowmodelError when there are no snapshots.
         """
         files = {at: path for at, path in self._files().items() if at <= step}
         snapshots = [(at, width) for at, path in files.items() for width in _widths(path)]

@@ -1,5 +1,5 @@
-"""The error of the predicted picture by t, of trained and of held-out icons: what the loss cannot see, as it is measured by the
-density of times that is trained on. The last picture that a solver asks for, near t = 1, is the drawing.
+"""The error of the predicted image by t, for training and validation icons. The loss follows the density of training times,
+which has little weight near t = 1, where the solver's last prediction becomes the sample.
 
 Shape suffixes: N icons, C channels, H/W height and width.
 """
@@ -23,14 +23,14 @@ from flowmodel.training.icon_set import IconSet, load_icon_set
 from flowmodel.training.validation import choose
 
 TIMES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
-_SEED = 20_261_126  # of the noise, whatever the training's own seed: errors of all trainings can be compared
+_SEED = 20_261_126  # of the noise; independent of the training's seed, so that errors of all trainings are comparable
 _BATCH = 64
 
 ByTime = dict[float, float]
 
 
 def error_without_network(t: float) -> float:
-    """The error of x_t / t, without a network: the noise in it, (1 - t) / t, as the noise has a root mean square of 1."""
+    """The error of x_t / t, a prediction without a network: (1 - t) / t, because the noise has an RMS of 1."""
     return (1 - t) / t
 
 
@@ -42,12 +42,12 @@ class _Icons:
 
 
 class PredictionError:
-    """Measures networks on the same icons with the same noise, at the times TIMES."""
+    """Measures networks on the same icons with the same noise at the times TIMES."""
 
     def __init__(
         self, dataset: IconDataset, data: DataConfig, policy: DevicePolicy, training_set: IconSet, most_icons: int
     ) -> None:
-        """At most `most_icons` of `training_set`, and as many that are held out for validation, where there are any."""
+        """Use at most `most_icons` of `training_set`, and as many validation icons if there are any."""
         self._policy = policy
         held_out = choose(dataset.ids_of_split(Split.VALIDATION, data), most_icons)
         trained = choose(training_set.ids, most_icons)
@@ -64,9 +64,9 @@ class PredictionError:
 
     @torch.no_grad()
     def measure(self, model: VelocityModel) -> dict[Split, ByTime]:
-        """Root mean square over all pixels and channels, which are in [-1, 1], of the predicted picture less the real one.
+        """RMS over all pixels and channels, in [-1, 1], of the difference between the predicted and the real image.
 
-        By split and t; with captions and without guidance. The network is in evaluation mode.
+        Returned by split and t, with captions and without guidance. The network must be in evaluation mode.
         """
         return {split: {t: self._error(model, icons, t) for t in TIMES} for split, icons in self._icons.items()}
 
@@ -89,5 +89,5 @@ def _batches(count: int) -> Iterator[slice]:
 
 
 def by_name(errors: Mapping[Split, ByTime]) -> dict[str, float]:
-    """As names of metrics, such as `train/t0.95`."""
+    """The errors by metric name, such as `train/t0.95`."""
     return {f"{split}/t{t:g}": error for split, of_split in errors.items() for t, error in of_split.items()}

@@ -1,7 +1,7 @@
-"""This process and the others of a training that `accelerate launch` has started; usually there are none.
+"""The processes of a training started by `accelerate launch`; usually there is only one.
 
-Every process draws the whole batch's noise, times and captions from the same seed and computes its share of it, so that the
-losses are those of one process with the same batch.
+Every process draws noise, times and captions of the whole batch from the same seed and computes its share, so that the losses
+equal those of one process with the same batch.
 """
 
 from collections.abc import Callable
@@ -19,19 +19,20 @@ from flowmodel.model.device import DevicePolicy
 
 T = TypeVar("T")
 
-# Where launchers (accelerate, torchrun, MPI) write a process's number.
+# Environment variables in which launchers (accelerate, torchrun, MPI) set the rank.
 _RANK = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
 
 def is_main_process() -> bool:
-    """Whether this is the process that writes and reports, as its launcher says: known before the processes have met."""
+    """Whether this is the main process according to its launcher; known before the process group exists."""
     return get_int_from_env(_RANK, 0) == 0
 
 
 def made_by_main(device: str, make: Callable[[], T]) -> tuple[T, bool]:
-    """What `make()` gives in the main process, which alone calls it while the others wait; and whether this is the main one.
+    """Call `make()` in the main process while the others wait, and return its result in all; also return whether this is the
+    main one.
 
-    `device` is the recipe's. Processes find each other through gloo on the CPU, and by their GPUs' own means elsewhere.
+    `device` is the recipe's. The backend is gloo on the CPU and the one of the accelerator elsewhere.
     """
     state = PartialState(cpu=DevicePolicy.choose(device).device == "cpu")
     values = [make()] if state.is_main_process else [None]
@@ -41,12 +42,12 @@ def made_by_main(device: str, make: Callable[[], T]) -> tuple[T, bool]:
 
 
 class Processes:
-    """Raises FlowmodelError when the batch can't be shared equally."""
+    """Raises FlowmodelError when the batch can't be divided equally."""
 
     def __init__(self, policy: DevicePolicy, batch_size: int, grad_accum_steps: int) -> None:
-        # The state is one for the whole interpreter, and would refuse a second training on another device.
+        # The state is global to the interpreter and would refuse a second training on another device.
         AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
-        # Precision is the policy's business, whatever the launcher's configuration says.
+        # The device policy sets the precision, not the launcher's configuration.
         self._accelerator = Accelerator(cpu=policy.device == "cpu", mixed_precision="no")
         if batch_size % (self.count * grad_accum_steps):
             raise FlowmodelError(
@@ -71,30 +72,30 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes."""
+        """Whether this is the process that writes files."""
         return self._accelerator.is_main_process
 
     def share(self, network: nn.Module) -> nn.Module:
-        """The network whose gradients are averaged over all processes; its parameters are those of `network`."""
+        """A wrapper that averages gradients over all processes; it shares the parameters of `network`."""
         prepared: nn.Module = self._accelerator.prepare_model(network, device_placement=False)
         return prepared
 
     def without_averaging(self, network: nn.Module) -> AbstractContextManager[None]:
-        """Within it gradients add up in this process, as another slice will follow."""
+        """A context in which gradients accumulate in this process without synchronization, for micro-batches."""
         context: AbstractContextManager[None] = self._accelerator.no_sync(network)
         return context
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean over the values of all processes."""
+        """The mean of the values of all processes."""
         mean: Tensor = self._accelerator.reduce(value, reduction="mean")
         return mean
 
     def any(self, value: bool) -> bool:
-        """Whether it is true in one of them."""
+        """Whether `value` is true in any process."""
         return value if self.count == 1 else bool(self.mean(torch.tensor(float(value), device=self.device)) > 0)
 
     def from_main(self, value: T) -> T:
-        """The main process's value."""
+        """The value of the main process."""
         if self.count == 1:
             return value
         values = [value]
@@ -102,5 +103,5 @@ class Processes:
         return values[0]
 
     def wait(self) -> None:
-        """Until all have come here."""
+        """Wait for all processes."""
         self._accelerator.wait_for_everyone()

@@ -1,4 +1,4 @@
-"""Copies of training icons in other colors, on the device beside the icons themselves.
+"""Recolored copies of training icons, held on the device.
 
 Shape suffixes: N icons that have copies, M copies of one color, 4 channels (premultiplied RGBA), H/W height and width.
 """
@@ -17,17 +17,17 @@ from flowmodel.recipes.schema import DataConfig
 from flowmodel.recipes.split import Split
 from flowmodel.training.icon_set import IconSet, packed_captions
 
-_CHUNK = 512  # pictures that are turned at once: in float32 they take many times the room
+_CHUNK = 512  # images recolored at once, because float32 takes much more memory
 
 
 def load_recolored_set(dataset: IconDataset, data: DataConfig, policy: DevicePolicy) -> IconSet:
-    """A copy of each suited icon that the recipe trains on, in each color that has a caption. Held-out icons have none.
+    """Make a copy of each suitable training icon in each color that has a caption. Held-out icons have no copies.
 
-    An icon that has the color already is taken as it is, with the color's word. Raises FlowmodelError when there is no copy.
+    An icon that already has the color stays as it is, with the color's word. Raises FlowmodelError when there are no copies.
     """
     captions = dataset.color_captions
     trained = set(dataset.ids_of_split(Split.TRAIN, data))
-    rows_of: dict[tuple[str, str], list[int]] = {}  # of the captions of each copy, by color and icon
+    rows_of: dict[tuple[str, str], list[int]] = {}  # caption rows of each copy, by color and icon
     for row, (caption_id, icon_id) in enumerate(zip(captions.table["caption_id"], captions.table["icon_id"], strict=True)):
         if icon_id in trained:
             rows_of.setdefault((color_of(caption_id), icon_id), []).append(row)
@@ -55,7 +55,7 @@ def load_recolored_set(dataset: IconDataset, data: DataConfig, policy: DevicePol
 
 
 def _copies(rgba_N4HW: Tensor, numbers_of: dict[str, list[int]]) -> Iterator[Tensor]:
-    """uint8 (M, 4, H, W) of each color, of the icons whose numbers are given by color; in several parts."""
+    """Yields uint8 (M, 4, H, W) for each color and the icons given by index, in chunks."""
     statistics = _statistics(rgba_N4HW)
     own_colors = nearest_colors(statistics)
     for color, numbers in numbers_of.items():

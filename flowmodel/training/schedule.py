@@ -6,7 +6,7 @@ from flowmodel.recipes.schema import TrainingConfig
 
 
 def learning_rate(step: int, config: TrainingConfig) -> float:
-    """Linear warm-up, then half a cosine down to `final_lr_frac` of the peak. Steps count from 0."""
+    """Linear warmup, then half a cosine down to `final_lr_frac` of the peak. Steps count from 0."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)

@@ -1,4 +1,4 @@
-"""The state of one training between two steps: what a step changes, and how it is saved and restored.
+"""The state of a training: what a step changes, and how it is saved and restored.
 
 Shape suffixes: B batch, C channels, H/W height and width.
 """
@@ -39,16 +39,16 @@ from flowmodel.training.optimizer import Optimizers
 from flowmodel.training.processes import Processes
 from flowmodel.training.schedule import learning_rate
 
-# Captions are padded to a multiple of this many tokens for a compiled network, which is compiled anew for every length.
+# For a compiled network, captions are padded to a multiple of this many tokens, because every length is compiled separately.
 _COMPILED_TOKENS = 16
 
-# Streams of random numbers of one step; every process has a stream of its own from the last on.
+# Random streams of a step. The stream for dropout is the last; each process adds its rank to it.
 _NOISE, _CHOICES, _DROPOUT = range(3)
 
 
 @dataclass(frozen=True)
 class StepNumbers:
-    """Loss and time of each of this process's samples, and the norm of the gradient; on the device."""
+    """Loss and time of each sample of this process, and the gradient norm; on the device."""
 
     loss_B: Tensor
     t_B: Tensor
@@ -56,11 +56,11 @@ class StepNumbers:
 
 
 class TrainingState:
-    """Network, optimizer, averaged weights and data of one training.
+    """Network, optimizer, averaged weights and data of a training.
 
     Attributes:
-        steps_done: optimizer steps behind the weights; None while a step changes them: what is saved then would be neither the
-            old nor the new state.
+        steps_done: optimizer steps taken; None while a step changes the weights, because a state saved then would be
+            inconsistent.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class TrainingState:
         digest: str,
         build: Callable[[int, int], nn.Module] | None = None,
     ) -> None:
-        """`build` makes another network than the recipe's, of the captions' width and the pictures' channels."""
+        """`build` replaces the recipe's network; it gets the width of the captions and the number of image channels."""
         config = recipe.training
         self.recipe, self.config = recipe, config
         self.policy = DevicePolicy.choose(config.device, config.precision, config.compile)
         self.processes = Processes(self.policy, config.batch_size, config.grad_accum_steps)
-        if self.processes.device.type != self.policy.device:  # the launcher was told to stay on the CPU
+        if self.processes.device.type != self.policy.device:  # the launcher was told to use the CPU
             self.policy = DevicePolicy.choose(self.processes.device.type, config.precision, config.compile)
         self.policy = replace(self.policy, device=str(self.processes.device))
         self.data = load_training_set(dataset, recipe.data, self.policy)
@@ -94,7 +94,7 @@ class TrainingState:
         build = build or partial(build_network, recipe.network)
         self.network = build(dataset.text_width, CHANNELS[recipe.data.color]).to(
             self.policy.device,
-            memory_format=self.policy.memory_format,  # type: ignore[call-overload]  # missing in torch's stub
+            memory_format=self.policy.memory_format,  # type: ignore[call-overload]  # missing in torch's stubs
         )
         if config.init_from:
             initial = load_initial_weights(self.network, config.init_from, self.header)
@@ -118,12 +118,12 @@ class TrainingState:
 
     def step(self, index: int) -> StepNumbers:
         """Optimizer step number `index`, counted from 0. Does not synchronize with the device."""
-        # Every random number of a step is a function of (seed, index). So there is no generator state to store, and a
-        # continued training draws exactly what an uninterrupted one would have drawn.
-        # The streams differ, lest a noise depend on which caption was chosen.
+        # Every random number of a step is a function of (seed, index). There is no generator state to store, and a resumed
+        # training draws exactly the same numbers as an uninterrupted one. Separate streams keep the noise independent of the
+        # choice of captions.
         self._generator.manual_seed(mixed_seed(self.config.seed, index, _NOISE))
         self._cpu_generator.manual_seed(mixed_seed(self.config.seed, index, _CHOICES))
-        # Dropout layers draw from the global stream, of each process its own.
+        # Dropout layers draw from the global generator, which differs between processes.
         torch.manual_seed(mixed_seed(self.config.seed, index, _DROPOUT + self.processes.index))
         data_BCHW, text = self._batches(index, self._cpu_generator)
         data_BCHW, text = augment(data_BCHW, text, self.config.augmentation, self.recipe.data.color, self._cpu_generator)
@@ -147,7 +147,7 @@ class TrainingState:
         return StepNumbers(torch.cat(losses), draw.t_B[own], gradient_norm.detach())
 
     def _captions(self, text: TextCondition, rows: slice) -> TextCondition:
-        # Padded after the choice of rows, which takes away padding that none of them needs.
+        # Padded after selecting rows, because the selection removes unnecessary padding.
         return text[rows].padded(_COMPILED_TOKENS) if self.policy.compile else text[rows]
 
     @torch.no_grad()
@@ -160,7 +160,7 @@ class TrainingState:
         self.network.zero_grad(set_to_none=True)
 
     def save(self, path: Path, steps_done: int) -> Checkpoint:
-        """Everything that :meth:`restore` needs to continue after `steps_done` steps."""
+        """All tensors that :meth:`restore` needs to resume after `steps_done` steps."""
         tensors = self._tensors(self.optimizers.state())
         return save_checkpoint(path, tensors, replace(self.header, step=steps_done, best=self.best))
 
@@ -172,7 +172,7 @@ class TrainingState:
         return tensors
 
     def restore(self, path: Path) -> None:
-        """Raises FlowmodelError when a tensor is missing, or one is there that this training wouldn't have saved."""
+        """Restore the state; raises FlowmodelError when a tensor is missing or unexpected."""
         tensors = read_tensors(path)
         require_like(path, tensors, self._tensors(self.optimizers.expected()))
 
@@ -187,13 +187,13 @@ class TrainingState:
         self.optimizers.load(part("optimizer."))
 
     def save_average(self, path: Path, weights: Mapping[str, Tensor], steps_done: int, width: float) -> Checkpoint:
-        """Averaged weights alone, of relative width `width`: a model to draw with."""
+        """Averaged weights of relative width `width`, for sampling."""
         tensors = {f"ema.{name}": value for name, value in weights.items()}
         return save_checkpoint(path, tensors, replace(self.header, step=steps_done, ema=width, best=self.best))
 
     @contextmanager
     def averaged_weights(self, average: PowerEma) -> Iterator[VelocityModel]:
-        """The model in evaluation mode with averaged weights, for as long as the context lasts."""
+        """A context with the model in evaluation mode and averaged weights."""
         current = {name: parameter.detach().clone() for name, parameter in self.network.named_parameters()}
         self.network.load_state_dict(average.state())
         try:

@@ -1,4 +1,4 @@
-"""The loss on a fixed grid of icons, noises and times, of held-out icons and of as many that are trained on.
+"""The validation loss on a fixed grid of icons, noises and times, for validation icons and as many training icons.
 
 Shape suffixes: N icons, B batch, C channels, H/W height and width, K times.
 """
@@ -21,13 +21,13 @@ from flowmodel.recipes import Recipe
 from flowmodel.recipes.split import Split
 from flowmodel.training.icon_set import IconSet, load_icon_set
 
-_SEED = 20_231_205  # of the choice of icons and of the noise, whatever the training's own seed: losses can be compared
+_SEED = 20_231_205  # of the choice of icons and of the noise; independent of the training's seed, so that losses are comparable
 _BATCH = 64
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """Pictures with captions, drawn once; every icon meets every time, each time with a noise of its own."""
+    """Fixed images, captions and noises. Every icon is combined with every time, each with its own noise."""
 
     data_NCHW: Tensor
     text: TextCondition
@@ -38,7 +38,7 @@ class _Grid:
 
 
 class Validation:
-    """Measures a network on held-out icons and on icons that are trained on; the gap between them tells memorizing."""
+    """Measures a network on validation and training icons; the gap between both shows memorization."""
 
     def __init__(self, recipe: Recipe, dataset: IconDataset, policy: DevicePolicy, training_set: IconSet) -> None:
         self._recipe, self._policy = recipe, policy
@@ -54,7 +54,7 @@ class Validation:
 
     @property
     def icons(self) -> int:
-        """How many held-out icons there are; 0 says that nothing can be measured."""
+        """Number of validation icons; 0 means that nothing can be measured."""
         return len(self._held_out) if self._held_out else 0
 
     def _grid(self, icon_set: IconSet, ids: Sequence[str], first_noise: int) -> _Grid:
@@ -64,9 +64,9 @@ class Validation:
 
     @torch.no_grad()
     def measure(self, model: VelocityModel) -> dict[str, float]:
-        """`loss` of held-out icons, `train_loss` of trained ones, and the held-out loss by time as `loss_t0.12` and so on.
+        """`loss` of validation icons, `train_loss` of training icons, and the validation loss by time as `loss_t0.12` and so on.
 
-        The network is in evaluation mode.
+        The network must be in evaluation mode.
         """
         assert self._held_out is not None, "there are no held-out icons"
         held_out_NK, trained_NK = (self._losses(model, grid) for grid in (self._held_out, self._trained))
@@ -100,7 +100,7 @@ class Validation:
 
 
 def choose(ids: Sequence[str], count: int) -> list[str]:
-    """`count` ids at most, the same ones every time."""
+    """A fixed choice of at most `count` ids."""
     if len(ids) <= count:
         return list(ids)
     chosen = np.random.default_rng(_SEED).choice(len(ids), count, replace=False)
