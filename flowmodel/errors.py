@@ -9,6 +9,10 @@ class FlowmodelError(Exception):
     """
 
 
+class Unavailable(ValueError):
+    """A picture can't be had now, and may be another time without having changed: a permission, a machine that is too busy."""
+
+
 class Resumable(FlowmodelError):
     """A training was interrupted and has written a checkpoint. The same command resumes it.
 

@@ -19,7 +19,8 @@ from flowmodel.recipes.split import EXCLUDED, Split
 
 # `excluded`: looks like icons on both sides of a border, and is used on neither.
 SPLITS = (*(str(split) for split in Split), EXCLUDED)
-STATUSES = ("ok", "quarantined")
+# `unavailable`: quarantined for now, by what has nothing to do with the picture; its source is read again the next time.
+STATUSES = ("ok", "quarantined", "unavailable")
 
 Row = Mapping[str, Any] | tuple[Any, ...]  # by column, or in the order of the columns
 
@@ -132,7 +133,7 @@ ICONS = Table(
         "license": Column(TEXT, "of the picture, as an SPDX identifier where there is one"),
         "redistributable": Column(pa.bool_(), "whether the picture may be passed on"),
         "origin": Column(TEXT, "where the picture comes from"),
-        "status": Column(TEXT, "ok or quarantined", pandera.Check.isin(STATUSES)),
+        "status": Column(TEXT, "ok, quarantined, or unavailable: quarantined until the next time", pandera.Check.isin(STATUSES)),
         "reason": Column(TEXT, "why quarantined; empty when ok"),
         "notes": Column(TEXT, "what was done to the picture that a person may want to know"),
     },

@@ -1,6 +1,7 @@
 """Which file of a folder a name means, as people write it down: in another Unicode form, other case, other slashes."""
 
 import difflib
+import errno
 import os
 import posixpath
 import stat
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from flowmodel.errors import Unavailable
 from flowmodel.images.decode import ENDINGS, MAX_BYTES
 
 # If an icon is there in several formats, the first of these is taken: drawings before pictures without loss before others.
@@ -58,7 +60,10 @@ class FolderFiles:
         return ValueError(f"no such file; did you mean '{near}'?" if near else "no such file")
 
     def read(self, path: str) -> bytes | ValueError:
-        """The file's bytes, or why they can't be had: not there, outside of the folder, too large."""
+        """The file's bytes, or why they can't be had: not there, outside of the folder, too large.
+
+        Unavailable where that may change without the file: a permission, a file system that is away.
+        """
         try:
             place = self.folder / path
             if not self.follow_links and not place.resolve().is_relative_to(self._inside):
@@ -72,8 +77,11 @@ class FolderFiles:
             return place.read_bytes()
         except ValueError as error:  # a name with a null byte
             return ValueError(f"can't be read ({error})")
-        except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links
-            return ValueError(f"can't be read ({getattr(error, 'strerror', None) or 'a circle of links'})")
+        except RuntimeError:
+            return ValueError("can't be read (a circle of links)")
+        except OSError as error:
+            kind = ValueError if error.errno in (errno.ENAMETOOLONG, errno.ELOOP) else Unavailable
+            return kind(f"can't be read ({error.strerror})")
 
     def _is_file(self, path: str) -> bool:
         """Whether something is there that can be read, or of which reading tells why it can't be."""

@@ -21,7 +21,7 @@ from flowmodel.data.sources.html_pages import ImagePage, ListedImage, parse_char
 from flowmodel.data.sources.parallel import icon_rows
 from flowmodel.data.sources.web_client import Fetched, WebClient
 from flowmodel.data.sources.web_network import Clock, FetchError
-from flowmodel.errors import FlowmodelError
+from flowmodel.errors import FlowmodelError, Unavailable
 from flowmodel.files import sha256_bytes
 from flowmodel.images.decode import MAX_BYTES
 from flowmodel.text.emoji_texts import unicode_emoji
@@ -64,7 +64,7 @@ class _Pictures:
             return key + extension, content
         except ValueError as error:
             if isinstance(error, FetchError) and error.temporary:
-                self.complete = False
+                self.complete, error = False, Unavailable(str(error))
             return key, error
 
 

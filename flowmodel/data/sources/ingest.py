@@ -5,13 +5,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from operator import itemgetter
 from pathlib import Path
 from types import ModuleType
 
 from flowmodel.data.sources.config import SourceConfig
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
-from flowmodel.data.sources.rows import is_curable
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, is_of_content, keep_by_content, read_json, sha256_json, write_json
 from flowmodel.recipes.renamed import with_former_names
@@ -38,8 +38,8 @@ class Ingested:
 def read_icons(config: SourceConfig, context: SourceContext) -> Reading:
     """Every icon of the source as a row of the icons table (tables.ICONS).
 
-    A picture that can't be used becomes a row with status `quarantined` and the reason. Raises FlowmodelError when the source as
-    a whole can't be read, or gives two icons the same id.
+    A picture that can't be used becomes a row with status `quarantined`, or `unavailable` where another time may do, and
+    the reason. Raises FlowmodelError when the source as a whole can't be read, or gives two icons the same id.
     """
     reading: Reading = _module(config).read(config, context)
     if not reading.rows:
@@ -88,9 +88,9 @@ def observe_sources(
 
 
 def source_fingerprint(config: SourceConfig, observation: Observation) -> str:
-    """A digest that changes when the entry, or what was observed, may give another table."""
+    """A digest that changes when the entry, what was observed, or another release of the renderer may give another table."""
     entry = with_former_names(config.model_dump(mode="json"), config.renamed)
-    return sha256_json([_FORMAT, entry, observation.fingerprint])
+    return sha256_json([_FORMAT, _renderer(), entry, observation.fingerprint])
 
 
 def is_current(config: SourceConfig, observation: Observation, folder: Path) -> bool:
@@ -110,10 +110,18 @@ def ingest_icons(config: SourceConfig, context: SourceContext, folder: Path, aga
     reading = read_icons(config, context)
     rows = sorted(reading.rows, key=itemgetter("id"))
     artifact = keep_by_content(folder, lambda out: ICONS.write(out, rows, {"source": config.name}))
-    complete = reading.complete and not any(is_curable(row["reason"]) for row in rows)
+    complete = reading.complete and not any(row["status"] == "unavailable" for row in rows)
     if complete:  # else the next run tries again what could not be had
         write_json(_memory(config, observation, folder), {"table": artifact.path.name, "digest": artifact.digest})
     return Ingested(artifact, observation.version, unchanged=False, complete=complete)
+
+
+def _renderer() -> str:
+    """What draws SVG here: what one release can't draw, another may."""
+    try:
+        return version("resvg_py")
+    except PackageNotFoundError:
+        return ""
 
 
 def _current(config: SourceConfig, observation: Observation, folder: Path) -> Artifact | None:

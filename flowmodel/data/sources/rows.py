@@ -5,12 +5,10 @@ from typing import Any
 
 from flowmodel.data.keys import base_key, skin_tone
 from flowmodel.data.sources.config import BaseSource
+from flowmodel.errors import Unavailable
 from flowmodel.files import sha256_bytes
 from flowmodel.images.decode import open_picture
 from flowmodel.images.notes import join_notes
-
-# A file system that is away, a permission, a busy machine.
-_CURABLE = ("can't be read (", "to draw", "makes the renderer crash")
 
 
 def icon_row(
@@ -34,10 +32,11 @@ def icon_row(
     """The row of the picture `content`, whose format must be the one that the name `file` ends in.
 
     PNG bytes are kept as they are; what else Pillow or resvg can draw becomes PNG. A picture that can't be used, or a
-    ValueError in place of its bytes, gives a quarantined row that says why. `license`, `origin` and `redistributable` are what
-    the source itself says; the entry in sources.yaml has the last word. `notes` is what the source has to tell about the picture.
+    ValueError in place of its bytes, gives a quarantined row that says why, and an Unavailable one a row that is `unavailable`.
+    `license`, `origin` and `redistributable` are what the source itself says; the entry in sources.yaml has the last word.
+    `notes` is what the source has to tell about the picture.
     """
-    png, width, height, reason = b"", 0, 0, ""
+    png, width, height, status, reason = b"", 0, 0, "ok", ""
     try:
         if isinstance(content, ValueError):
             raise content
@@ -45,9 +44,9 @@ def icon_row(
         png, width, height = opened.png, opened.width, opened.height
         notes = join_notes((notes, opened.notes))
     except ValueError as error:
-        reason = f"{file}: {error}"
+        status, reason = "unavailable" if isinstance(error, Unavailable) else "quarantined", f"{file}: {error}"
     if not name and not reason:
-        reason, png, width, height = f"{file}: has no name", b"", 0, 0
+        png, width, height, status, reason = b"", 0, 0, "quarantined", f"{file}: has no name"
     return {
         "id": f"{config.name}/{key}",
         "source": config.name,
@@ -67,12 +66,7 @@ def icon_row(
         "license": config.license or license,
         "redistributable": redistributable if config.redistributable is None else config.redistributable,
         "origin": config.origin or origin,
-        "status": "quarantined" if reason else "ok",
+        "status": status,
         "reason": reason,
         "notes": notes,
     }
-
-
-def is_curable(reason: str) -> bool:
-    """Whether a picture that was set aside for `reason` may be usable another time without having changed."""
-    return any(words in reason for words in _CURABLE)

@@ -4,17 +4,21 @@ import atexit
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 
+from flowmodel.errors import Unavailable
 from flowmodel.extras import require
 from flowmodel.images.svg import worker
 
-# No icon takes a second to draw; the limit allows for a busy machine.
-DRAW_SECONDS = 20.0
+# No icon takes a second of the processor to draw.
+DRAW_SECONDS = 20
+# By the clock, on a machine that is busy with other things, so many times as long.
+BUSY = 10
 
 
 def render_svg(svg: bytes, pixels: int) -> tuple[bytes, str]:
@@ -25,7 +29,8 @@ def render_svg(svg: bytes, pixels: int) -> tuple[bytes, str]:
     therefore not drawn, and a note says so.
     Raises ValueError with a short reason: not SVG, not well-formed, with entities that grow without bound or lie outside of it,
     showing another file (which resvg would read from this machine), made to exhaust time, memory or stack; and where the picture
-    would lack a paint that a browser shows, or shows nothing.
+    would lack a paint that a browser shows, or shows nothing. Raises Unavailable, which is one too, where it is not the picture's
+    fault: the machine is too busy, or something from outside has ended the process.
     """
     try:
         worker = _idle.pop()
@@ -54,23 +59,32 @@ class _Worker:
         )
 
     def draw(self, svg: bytes, pixels: int) -> dict[str, str]:
-        """What worker.py answers; raises ValueError when the process had to end."""
+        """What worker.py answers; raises ValueError when the process had to end, Unavailable when the picture isn't why."""
         requests, answers = self._process.stdin, self._process.stdout
         assert requests is not None and answers is not None
-        timer = threading.Timer(DRAW_SECONDS, self._process.kill)
+        timer = threading.Timer(DRAW_SECONDS * BUSY, self._process.kill)
         timer.daemon = True
         timer.start()
         try:
-            print(json.dumps([base64.b64encode(svg).decode(), pixels]), file=requests, flush=True)
+            print(json.dumps([base64.b64encode(svg).decode(), pixels, DRAW_SECONDS]), file=requests, flush=True)
             answer: dict[str, str] = json.loads(answers.readline())
             return answer
         except (OSError, json.JSONDecodeError):  # the answer is empty or half a line where the process died
-            self.end()
-            if timer.finished.is_set():
-                raise ValueError(f"takes longer than {DRAW_SECONDS:.0f} s to draw") from None
-            raise ValueError("makes the renderer crash; it is nested too deep or far too large") from None
+            raise self._why_ended(timer.finished.is_set()) from None
         finally:
             timer.cancel()
+
+    def _why_ended(self, by_timer: bool) -> ValueError:
+        with suppress(subprocess.TimeoutExpired):  # it is about to end, and how it does tells why
+            self._process.wait(5)
+        self.end()
+        if by_timer:
+            return Unavailable(f"not drawn within {DRAW_SECONDS * BUSY} s; the machine is too busy")
+        if os.name == "posix" and self._process.returncode == -signal.SIGXCPU:
+            return ValueError(f"takes longer than {DRAW_SECONDS} s to draw")
+        if os.name == "posix" and self._process.returncode == -signal.SIGKILL:
+            return Unavailable("the process that drew it was ended from outside; the machine may be short of memory")
+        return ValueError("makes the renderer crash; it is nested too deep or far too large")
 
     def end(self) -> None:
         with suppress(OSError), self._process:  # something may still be in its buffer

@@ -3,16 +3,19 @@
 resvg is safe Rust, but a picture of ten kilobytes can still overflow its stack, ask for a terabyte or take for ever, and it
 holds Python's lock while it draws; so may a style sheet. Here that ends one process that can be started again.
 
-A request is the file in base 64 and the pixels of its longer edge. An answer has a `reason`, or `png` in base 64 and `notes`.
+A request is the file in base 64, the pixels of its longer edge, and the seconds of the processor that it may take. An answer has
+a `reason`, or `png` in base 64 and `notes`.
 """
 
 import base64
 import io
 import json
+import math
 import os
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,7 +43,8 @@ def main() -> None:
 def _serve(answers: int, warnings: IO[bytes]) -> None:
     with open(answers, "w", encoding="ascii") as lines:
         for request in sys.stdin:
-            content, pixels = json.loads(request)
+            content, pixels, seconds = json.loads(request)
+            _limit_time(seconds)
             try:
                 answer = _answer(base64.b64decode(content), pixels, warnings)
             except ValueError as error:
@@ -49,6 +53,16 @@ def _serve(answers: int, warnings: IO[bytes]) -> None:
                 what = (str(error).splitlines() or [""])[0][:120]
                 answer = {"reason": f"corrupt SVG ({type(error).__name__}: {what})"}
             print(json.dumps(answer), file=lines, flush=True)
+
+
+def _limit_time(seconds: int) -> None:
+    """The next `seconds` of this process, not of the clock, are its last: the same on a busy machine."""
+    if sys.platform != "win32":
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_CPU)
+        until = math.ceil(time.process_time() + seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (until if most == resource.RLIM_INFINITY else min(until, most), most))
 
 
 def _answer(content: bytes, pixels: int, warnings: IO[bytes]) -> dict[str, Any]:

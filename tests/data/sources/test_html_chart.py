@@ -263,7 +263,7 @@ def test_a_picture_that_fails_is_quarantined_and_only_it_is_fetched_the_next_tim
     server.answers["/art/green.png"] = Answer(status=500)
     first = read(layout="images")
     icons = table(first)
-    assert not first.complete and list(icons["status"]) == ["ok", "quarantined", "ok"]
+    assert not first.complete and list(icons["status"]) == ["ok", "unavailable", "ok"]
     assert "the server answers 500" in icons.loc["green", "reason"]
 
     server.answers["/art/green.png"] = picture("green")

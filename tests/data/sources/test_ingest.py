@@ -1,12 +1,14 @@
 import os
+import sys
 import threading
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from flowmodel.data.sources import folder
+from flowmodel.data.sources import folder, ingest
 from flowmodel.data.sources.config import BundledSource, FolderSource
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.ingest import (
@@ -21,8 +23,10 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.files import write_bytes
 from flowmodel.images.decode import decode_png
 from flowmodel.images.rgba import encode_png
+from flowmodel.images.svg import render
 from flowmodel.tables import ICONS
 from tests.data.helpers import BLUE, RED, icon_row, plain, write_folder, write_icons
+from tests.images.svg.drawing import crashing, svg_of
 
 BUNDLED = BundledSource(name="mine", kind="bundled", path="set.parquet")
 FOLDER = FolderSource(name="mine", kind="folder", path="icons")
@@ -152,9 +156,36 @@ def test_repaired_links_and_permissions_are_noticed(context: SourceContext, as_a
     assert reasons() == ["a.png: is a link to nothing", "b.png: can't be read (Permission denied)"]
     with as_another_user():
         again = ingest_icons(FOLDER, context, out)
+    assert ICONS.read(again.artifact.path)["status"].tolist() == ["quarantined", "unavailable"]
     assert not again.unchanged and not again.complete, "what may be cured is looked at each time"
     (place / "later.png").write_bytes(encode_png(plain()))
     (place / "b.png").chmod(0o644)
     assert reasons() == ["", ""]
     with as_another_user():
         assert ingest_icons(FOLDER, context, out).unchanged
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there is the renderer's memory limited")
+def test_a_drawing_that_always_crashes_is_tried_again_with_another_renderer_only(
+    context: SourceContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = context.root / "out"
+    write_folder(context.root / "icons", "file,name\na.svg,a\nb.png,b\n", {"a.svg": crashing(), "b.png": encode_png(plain())})
+    first = ingest_icons(FOLDER, context, out)
+    icons = ICONS.read(first.artifact.path)
+    assert icons["status"].tolist() == ["quarantined", "ok"] and "makes the renderer crash" in icons["reason"][0]
+    assert first.complete and ingest_icons(FOLDER, context, out).unchanged
+    monkeypatch.setattr(ingest, "version", lambda package: f"after {version(package)}")
+    assert not ingest_icons(FOLDER, context, out).unchanged
+
+
+def test_a_drawing_for_which_the_machine_was_too_busy_is_tried_again(
+    context: SourceContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(context.root / "icons", "file,name\na.svg,a\n", {"a.svg": svg_of('<rect width="9" height="9"/>')})
+    monkeypatch.setattr(render, "BUSY", 0)
+    busy = ingest_icons(FOLDER, context, context.root / "out")
+    assert ICONS.read(busy.artifact.path)["status"].tolist() == ["unavailable"] and not busy.complete
+    monkeypatch.undo()
+    later = ingest_icons(FOLDER, context, context.root / "out")
+    assert later.complete and ICONS.read(later.artifact.path)["status"].tolist() == ["ok"]

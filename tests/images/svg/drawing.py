@@ -1,7 +1,12 @@
 """Small pictures, and what is drawn of them."""
 
+import base64
+import struct
+import zlib
+
 from flowmodel.images.decode import decode_png
 from flowmodel.images.svg.render import render_svg
+from tests.images.profiles import chunk
 
 NS = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 RED, GREEN, BLUE, BLACK, NOTHING = [255, 0, 0, 255], [0, 128, 0, 255], [0, 0, 255, 255], [0, 0, 0, 255], [0, 0, 0, 0]
@@ -9,6 +14,13 @@ RED, GREEN, BLUE, BLACK, NOTHING = [255, 0, 0, 255], [0, 128, 0, 255], [0, 0, 25
 
 def svg_of(body: str, attributes: str = 'viewBox="0 0 16 16"') -> bytes:
     return f"<svg {NS} {attributes}>{body}</svg>".encode()
+
+
+def crashing() -> bytes:
+    """A picture of 250 bytes that asks for 2.5 GB: the renderer's process ends in whatever release, and on whatever machine."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 25_000, 25_000, 8, 6, 0, 0, 0))
+    png = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    return svg_of(f'<image width="2" height="2" href="data:image/png;base64,{base64.b64encode(png).decode()}"/>')
 
 
 def pixel(content: bytes | str, x: int = 8, y: int = 8) -> list[int]:

@@ -17,9 +17,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from flowmodel.errors import Unavailable
 from flowmodel.images.decode import decode_png, open_picture
 from flowmodel.images.svg import render
 from flowmodel.images.svg.render import render_svg
+from tests.images.svg.drawing import crashing
 
 NS = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 SQUARE = f'<svg {NS} viewBox="0 0 2 2"><rect width="1" height="1" fill="#f00"/></svg>'
@@ -168,6 +170,12 @@ def chain_of_uses(depth: int, fan: int) -> bytes:
     return svg_of(f'<defs><rect id="a0" width="1" height="1"/>{groups}</defs><use href="#a{depth - 1}"/>')
 
 
+ENDLESS = svg_of(
+    '<filter id="f"><feTurbulence baseFrequency=".5" numOctaves="100000000"/></filter>'
+    '<rect filter="url(#f)" width="2" height="2"/>'
+)
+
+
 def huge_embedded() -> bytes:
     png = io.BytesIO()
     Image.new("1", (40_000, 40_000)).save(png, "PNG")
@@ -196,14 +204,43 @@ def test_a_picture_made_to_exhaust_stack_or_memory_gives_a_picture_or_a_reason_a
 
 
 def test_a_picture_that_takes_for_ever_is_given_up_and_the_next_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render, "DRAW_SECONDS", 1.0)
-    noise = '<filter id="f"><feTurbulence baseFrequency=".5" numOctaves="100000000"/></filter>'
-    endless = f'{noise}<rect filter="url(#f)" width="2" height="2"/>'
+    monkeypatch.setattr(render, "DRAW_SECONDS", 1)
+    monkeypatch.setattr(render, "BUSY", 60)
     started = time.monotonic()
-    with pytest.raises(ValueError, match="takes longer than 1 s to draw"):
-        render_svg(svg_of(endless), 64)
-    assert time.monotonic() - started < 10
+    with pytest.raises(ValueError, match="takes longer than 1 s to draw") as raised:
+        render_svg(ENDLESS, 64)
+    assert time.monotonic() - started < 60 and not isinstance(raised.value, Unavailable), "it will take as long the next time"
     monkeypatch.undo()
+    assert render_svg(SQUARE.encode(), 16)[1] == ""
+
+
+def test_a_busy_machine_is_not_the_picture_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "BUSY", 0.02)  # of 20 seconds: so busy that the picture gets none of them
+    with pytest.raises(Unavailable, match=r"not drawn within 0\.4 s; the machine is too busy"):
+        render_svg(ENDLESS, 64)
+    monkeypatch.undo()
+    assert render_svg(SQUARE.encode(), 16)[1] == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="ends with a signal of POSIX")
+def test_what_was_ended_from_outside_is_not_the_picture_s_fault() -> None:
+    render_svg(SQUARE.encode(), 16)
+    (worker,) = render._idle[-1:]
+    with ThreadPoolExecutor(1) as executor:
+        drawn = executor.submit(render_svg, ENDLESS, 64)
+        while worker in render._idle:
+            time.sleep(0.01)
+        os.kill(worker._process.pid, signal.SIGKILL)
+        with pytest.raises(Unavailable, match="was ended from outside"):
+            drawn.result(60)
+    assert render_svg(SQUARE.encode(), 16)[1] == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there is memory limited")
+def test_a_picture_that_ends_the_renderer_each_time_is_at_fault_itself() -> None:
+    with pytest.raises(ValueError, match="makes the renderer crash") as raised:
+        render_svg(crashing(), 16)
+    assert not isinstance(raised.value, Unavailable)
     assert render_svg(SQUARE.encode(), 16)[1] == ""
 
 
@@ -234,6 +271,7 @@ def test_a_forked_process_does_not_disturb_the_pictures_of_the_first() -> None:
 SCRIPT = f"""
 import psutil
 from flowmodel.images.svg.render import render_svg
+from tests.images.svg.drawing import crashing
 print(len(render_svg({SQUARE.encode()!r}, 16)[0]), *[worker.pid for worker in psutil.Process().children()], flush=True)
 """
 
