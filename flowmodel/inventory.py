@@ -1,7 +1,7 @@
-"""The contents of a store, what refers to them, and the removal of everything that nothing refers to.
+"""The contents of a store, the references to them, and the removal of unreferenced contents.
 
-Records are what each asset gave last (`artifacts/`), the registered versions of the model, trainings that are not finished, and
-what any of these was made of. What no record points to can be removed, and nothing else ever is. Caches serve all, and stay.
+Roots are the latest results of each asset (`artifacts/`), the registered model versions and unfinished trainings. Everything that
+the roots depend on is kept; only unreferenced contents are ever removed. Caches are kept.
 """
 
 import shutil
@@ -14,7 +14,7 @@ from flowmodel.files import read_json, sha256_file
 from flowmodel.locks import alone
 from flowmodel.store import Store
 
-# For each kind, in the order of the pipeline, what is kept or removed as a whole.
+# Glob patterns of each kind, in the order of the pipeline. A match is kept or removed as a whole.
 _ENTRIES = {
     "icons": "icons/**/*.parquet",
     "normalized_icons": "normalized_icons/*.parquet",
@@ -27,7 +27,7 @@ _ENTRIES = {
     "evaluation": "evaluation/*",
     "sample_grid": "sample_grid/*",
     "gate_decision": "gate_decision/*",
-    "artifacts": "artifacts/runs/*",  # what runs that have ended made, beside the latest of all
+    "artifacts": "artifacts/runs/*",  # results of finished runs other than the latest
 }
 _KEPT = {
     "registered_model": "what was registered last",
@@ -40,13 +40,13 @@ _KEPT = {
     "dagster": "runs and their logs",
 }
 _LOCKS = {"runs", "registering.lock"}
-# What earlier releases made of the icons, and none reads any more.
+# Tables of earlier releases, which no code reads anymore.
 _FORMER = ("rgba_tensors",)
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A registered version: the digests of its checkpoint, and of the data set that it was trained on."""
+    """A registered version: the digests of its checkpoint and of its training data set."""
 
     version: str
     checkpoint_digest: str
@@ -58,8 +58,8 @@ class Entry:
     """A file or folder of the store.
 
     Attributes:
-        companions: files beside it that are about it alone.
-        referred_by: what points to it, in words; empty where nothing does.
+        companions: files that belong to this one only.
+        referred_by: descriptions of what refers to it; empty if nothing does.
     """
 
     kind: str
@@ -69,7 +69,7 @@ class Entry:
 
     @cached_property
     def files(self) -> dict[int, int]:
-        """Bytes by inode: the same file may have a second name, in a data set."""
+        """Bytes by inode, because a data set may hold a hard link to the same file."""
         files = [file for path in (self.path, *self.companions) for file in (path.rglob("*") if path.is_dir() else [path])]
         return {(status := file.lstat()).st_ino: status.st_size for file in files if file.is_file()}
 
@@ -87,9 +87,9 @@ def disk_usage(entries: Iterable[Entry]) -> int:
 
 
 def inventory(store: Store, registered: Iterable[Registered]) -> list[Entry]:
-    """All that lies in `store`; `registered` are the versions that its MLflow knows.
+    """Everything in `store`. `registered` are the model versions in its MLflow registry.
 
-    Raises FlowmodelError when a record or a checkpoint can't be read: then nobody knows what it points to.
+    Raises FlowmodelError when a record or a checkpoint can't be read, because its references are unknown then.
     """
     referrer_of = _references(store, list(registered))
     found = {
@@ -104,9 +104,9 @@ def inventory(store: Store, registered: Iterable[Registered]) -> list[Entry]:
 
 
 def clean(store: Store, registered: Iterable[Registered]) -> list[Entry]:
-    """Remove what no record points to; returns what that was.
+    """Remove everything unreferenced, and return it.
 
-    Raises FlowmodelError when somebody is at work in `store`, or :func:`inventory` does.
+    Raises FlowmodelError when a process uses `store`, or as :func:`inventory` does.
     """
     with alone(store):
         unused = [entry for entry in inventory(store, registered) if not entry.referred_by]
@@ -121,10 +121,10 @@ def clean(store: Store, registered: Iterable[Registered]) -> list[Entry]:
 
 
 def _references(store: Store, registered: list[Registered]) -> dict[Path, str]:
-    """What points to a file or folder, in words."""
+    """Descriptions of what refers to a file or folder."""
     words: dict[Path, str] = {}
     for path, asset in _recorded(store):
-        for each in (path, *path.parents):  # of a training its folder, not its last checkpoint
+        for each in (path, *path.parents):  # a training is referenced by its folder, not by its last checkpoint
             words.setdefault(each, f"asset {asset}")
     newest = {table.parent: table for _, table in sorted(_memories(store), key=lambda pair: pair[0].stat().st_mtime)}
     words |= {table: "the source, as it was read last" for table in newest.values() if table not in words}
@@ -140,7 +140,7 @@ def _references(store: Store, registered: list[Registered]) -> dict[Path, str]:
 
 
 def _recorded(store: Store) -> Iterator[tuple[Path, str]]:
-    """What each asset gave last, and the asset."""
+    """The latest result of each asset, with the asset's name."""
     records = store.root / "artifacts"
     for record in sorted(records.rglob("*.json")):
         asset = record.relative_to(records).with_suffix("")
@@ -149,7 +149,7 @@ def _recorded(store: Store) -> Iterator[tuple[Path, str]]:
 
 
 def _memories(store: Store) -> list[tuple[Path, Path]]:
-    """For each reading of a source, the file that records its state and the table that was made."""
+    """For each source, the file that records its state and the resulting table."""
     return [(path, path.parent / read_json(path)["table"]) for path in store.root.glob("icons/*/*.json")]
 
 
@@ -175,5 +175,5 @@ def _dataset(store: Store, digest: str | None) -> list[Path]:
 
 
 def _companions(path: Path) -> tuple[Path, ...]:
-    """Beside a table the pictures that show it."""
+    """The preview images beside a table."""
     return tuple(sorted(set(path.parent.glob(f"{path.stem}.*")) - {path})) if path.suffix == ".parquet" else ()

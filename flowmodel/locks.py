@@ -1,7 +1,7 @@
-"""Which processes use a store: files that are locked while a process lives, and that the system unlocks however it ends.
+"""Tracks the processes that use a store with file locks, which the operating system releases however a process ends.
 
-Every such process shares a lock of the store's folder, which cleaning takes exclusively, so that nothing is
-removed under a process that has just begun.
+Every process holds a shared lock on the store. Cleaning takes it exclusively, so that it never removes files of a process that
+has just started.
 """
 
 import os
@@ -15,13 +15,13 @@ from flowmodel.store import Store
 
 try:
     import fcntl
-except ImportError:  # Windows: no locks, so nobody is ever seen at work, or taken for dead
+except ImportError:  # Windows has no fcntl: no process is seen as running or dead
     fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
 def in_use(store: Store) -> Iterator[None]:
-    """Keep `store` from being cleaned; waits while it is being cleaned."""
+    """Prevent cleaning of `store` within this context; waits while a cleaning is in progress."""
     store.root.mkdir(parents=True, exist_ok=True)
     with _opened(store.root, os.O_RDONLY) as folder:
         if fcntl is not None:
@@ -31,7 +31,7 @@ def in_use(store: Store) -> Iterator[None]:
 
 @contextmanager
 def run_lock(store: Store, run_id: str) -> Iterator[None]:
-    """Hold the lock of run `run_id`, and keep `store` from being cleaned."""
+    """Hold the lock of run `run_id`, and prevent cleaning of `store`."""
     path = _path(store, run_id)
     with in_use(store):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def run_lock(store: Store, run_id: str) -> Iterator[None]:
 
 @contextmanager
 def alone(store: Store) -> Iterator[None]:
-    """Let nobody begin to work in `store`; raises FlowmodelError where somebody is at work."""
+    """Lock `store` exclusively; raises FlowmodelError when another process uses it."""
     with _opened(store.root, os.O_RDONLY) as folder:
         if fcntl is not None and not _try_lock(folder):
             runs = [path.stem for path in (store.root / "runs").glob("*.lock") if not has_ended(store, path.stem)]
@@ -55,7 +55,7 @@ def alone(store: Store) -> Iterator[None]:
 
 
 def has_ended(store: Store, run_id: str) -> bool:
-    """Whether the process that held the lock of run `run_id` has died; False where there is no such lock."""
+    """Whether the process that held the lock of run `run_id` has died; False if there is no such lock."""
     path = _path(store, run_id)
     if fcntl is None or not path.exists():
         return False
@@ -64,7 +64,7 @@ def has_ended(store: Store, run_id: str) -> bool:
 
 
 def forget(store: Store, run_id: str) -> None:
-    """Remove the lock that a process has left which died."""
+    """Remove the lock file of a dead process."""
     _path(store, run_id).unlink(missing_ok=True)
 
 

@@ -1,6 +1,6 @@
-"""YAML as people write settings: only `true` and `false` are booleans (YAML 1.2).
+"""YAML for settings files: only `true` and `false` are booleans, as in YAML 1.2.
 
-In YAML 1.1, which PyYAML reads, `compile: off` and the language code `no` are booleans too.
+In YAML 1.1, which PyYAML implements, `compile: off` and the language code `no` are booleans too.
 """
 
 from typing import Any
@@ -21,5 +21,5 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def load_yaml(text: str) -> Any:
-    """Plain values of the document `text`. Raises yaml.YAMLError when it isn't YAML."""
+    """Parse the document `text`. Raises yaml.YAMLError when it is not valid YAML."""
     return yaml.load(text, _Loader)  # a SafeLoader

@@ -1,6 +1,6 @@
-"""The files that come with flowmodel: the weights, the bundled icons, the names of emoji.
+"""Data files that ship with flowmodel: the weights, the bundled icons and the names of emoji.
 
-In a checkout that is the folder `data` beside the package; a wheel carries a copy of it inside the package (setup.py).
+A checkout has them in the folder `data` next to the package; a wheel contains a copy inside the package (setup.py).
 """
 
 from importlib.resources import files
@@ -12,5 +12,5 @@ _IN_WHEEL = Path(str(files("flowmodel"))) / "_shipped"
 
 
 def shipped(name: str) -> Path:
-    """The file or folder called `name`, such as `pretrained` or `bundled/noto.parquet`, whether or not it is there."""
+    """Path of the file or folder `name`, such as `pretrained` or `bundled/noto.parquet`; it may not exist."""
     return (_IN_WHEEL if _IN_WHEEL.is_dir() else PROJECT_ROOT / "data") / name

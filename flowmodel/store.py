@@ -6,23 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-IS_CHECKOUT = (PROJECT_ROOT / "pyproject.toml").is_file()  # else this is an installed package
+IS_CHECKOUT = (PROJECT_ROOT / "pyproject.toml").is_file()  # otherwise, this is an installed package
 
 
 def shown_uri(uri: str) -> str:
-    """An address of MLflow without a password."""
+    """An MLflow URI without its password."""
     return re.sub(r"//[^/@]*@", "//", uri)
 
 
 @dataclass(frozen=True)
 class Store:
-    """Names of files and folders under `root`. Nothing is created here; writers create what they need."""
+    """Paths of files and folders under `root`. This class creates nothing; writers create what they need."""
 
     root: Path
 
     @classmethod
     def from_environment(cls) -> "Store":
-        """FLOWMODEL_STORE where it is set, else `data/store` of the checkout; of an installed package, of the current folder."""
+        """The store at FLOWMODEL_STORE if it is set, otherwise at `data/store` in the checkout, or in the current folder for an
+        installed package.
+        """
         home = PROJECT_ROOT if IS_CHECKOUT else Path.cwd()
         return cls(Path(os.environ.get("FLOWMODEL_STORE") or home / "data" / "store").resolve())
 
@@ -31,39 +33,39 @@ class Store:
         return self.root / asset / name
 
     def relative(self, path: Path) -> str:
-        """`path` as records name it: relative to the store where it lies there, so that a store can be moved or renamed."""
+        """`path` for use in records: relative if it is inside the store, so that a store can be moved or renamed."""
         path = path.resolve()
         return (path.relative_to(self.root.resolve()) if path.is_relative_to(self.root.resolve()) else path).as_posix()
 
     def locate(self, name: str) -> Path:
-        """Where what :meth:`relative` has named lies now."""
+        """The current path of a result of :meth:`relative`."""
         return self.root / name
 
     @property
     def downloads(self) -> Path:
-        """What sources have fetched, so that it isn't fetched again."""
+        """Cache of downloads."""
         return self.root / "downloads"
 
     def icons(self, source: str) -> Path:
-        """Folder of the tables of a source, each named by its content."""
+        """Folder of the tables of a source, each named by its digest."""
         return self.root / "icons" / source
 
     def step(self, asset: str) -> Path:
-        """Folder of the files that a step of preparing has made, each named by its content."""
+        """Folder of the files of a preparation step, each named by its digest."""
         return self.root / asset
 
     def caption_vectors(self, encoder_digest: str) -> Path:
-        """Folder of what an encoder has made of texts, for all data sets."""
+        """Folder of an encoder's caption vectors, shared by all data sets."""
         return self.root / "caption_vectors" / encoder_digest[:16]
 
     @property
     def datasets(self) -> Path:
-        """Prepared data sets, each a folder named by its digest."""
+        """Folder of prepared data sets, each named by its digest."""
         return self.root / "datasets"
 
     @property
     def released(self) -> Path:
-        """What was registered last: model name, version, aliases, and where metrics and grid lie."""
+        """Record of the last registration: model name, version, aliases, and paths of metrics and grid."""
         return self.file("registered_model", "registered.json")
 
     @property
@@ -72,12 +74,12 @@ class Store:
 
     @property
     def mlflow_uri(self) -> str:
-        """MLFLOW_TRACKING_URI where it is set, else a SQLite file in the store."""
+        """MLFLOW_TRACKING_URI if it is set, otherwise a SQLite file in the store."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow' / 'mlflow.db'}"
 
     @property
     def models(self) -> Path:
-        """Registered models that were fetched from an MLflow server, each named by its digest."""
+        """Cache of models fetched from an MLflow server, each named by its digest."""
         return self.root / "models"
 
     @property

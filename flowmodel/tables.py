@@ -1,6 +1,6 @@
-"""The data contract: each table's columns once, with their Arrow type, what they mean and what holds for their values.
+"""The data contract: each table's columns with their Arrow type, meaning and constraints.
 
-The Arrow schema that files are written with, the pandera schema of the values and the pipeline's checks all derive from this.
+The Arrow schemas of the files, the pandera schemas of the values and the pipeline's checks are all derived from it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,23 +17,23 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, read_parquet, write_parquet
 from flowmodel.recipes.split import EXCLUDED, Split
 
-# `excluded`: looks like icons on both sides of a border, and is used on neither.
+# `excluded`: looks like icons of different splits, and is in none.
 SPLITS = (*(str(split) for split in Split), EXCLUDED)
 # `unavailable`: quarantined for now, by what has nothing to do with the picture; its source is read again the next time.
 STATUSES = ("ok", "quarantined", "unavailable")
 
-Row = Mapping[str, Any] | tuple[Any, ...]  # by column, or in the order of the columns
+Row = Mapping[str, Any] | tuple[Any, ...]  # by column name, or in column order
 
 TEXT, TEXTS = pa.string(), pa.list_(pa.string())
 _NOT_EMPTY = pandera.Check.str_length(min_value=1)
 _SHA256 = pandera.Check.str_matches(r"^[0-9a-f]{64}$")
-# `source/hexcode`, or `source/slug` where there is no code point: letters and digits of any script.
+# `source/hexcode`, or `source/slug` if there is no code point: letters and digits of any script.
 _ICON_ID = pandera.Check.str_matches(r"^[a-z0-9_-]+/[^\s/\\#@%-][^\s/\\#@%]*$")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column without missing values. `check` is about its values, and only for those that are no lists."""
+    """A column without missing values. `check` constrains its values, for columns that are not lists."""
 
     type: pa.DataType
     description: str
@@ -43,28 +43,28 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A kind of Parquet file: its columns in their order."""
+    """A kind of Parquet file with its ordered columns."""
 
     name: str
     columns: Mapping[str, Column]
 
     @cached_property
     def arrow(self) -> pa.Schema:
-        """What files are written with."""
+        """The Arrow schema of the files."""
         return pa.schema([(name, column.type) for name, column in self.columns.items()])
 
     @cached_property
     def values(self) -> pandera.DataFrameSchema:
-        """What holds for the values of the columns that have a check or are unique; types are Arrow's business."""
+        """The pandera schema of columns with a check or unique values. Arrow checks the types."""
         checked = {name: column for name, column in self.columns.items() if column.check or column.unique}
         return pandera.DataFrameSchema(
             {name: pandera.Column(checks=column.check, unique=column.unique) for name, column in checked.items()}, name=self.name
         )
 
     def check(self, table: pa.Table, where: Path | str) -> pa.Table:
-        """Return `table` unchanged if it keeps the contract.
+        """Return `table` unchanged if it satisfies the contract.
 
-        Raises FlowmodelError that names `where`, the column and the first offending value.
+        Raises FlowmodelError that names `where`, the column and the first invalid value.
         """
         if table.column_names != self.arrow.names:
             differ = sorted(set(self.columns) ^ set(table.column_names))
@@ -84,7 +84,7 @@ class Table:
         return table
 
     def build(self, rows: pd.DataFrame | Sequence[Row], where: Path | str) -> pa.Table:
-        """The Arrow table of a frame or of rows, in any order of columns; raises FlowmodelError as :meth:`check` does."""
+        """Build the Arrow table from a frame or rows, with columns in any order. Raises FlowmodelError as :meth:`check` does."""
         if not isinstance(rows, pd.DataFrame):
             rows = pd.DataFrame(list(rows), columns=None if rows and isinstance(rows[0], Mapping) else list(self.columns))
         if unknown := [str(name) for name in rows.columns if name not in self.columns]:
@@ -96,7 +96,7 @@ class Table:
         return self.check(table, where)
 
     def read(self, path: Path) -> pd.DataFrame:
-        """The table at `path`; raises FlowmodelError when it is missing, unreadable or breaks the contract."""
+        """Read the table at `path`; raises FlowmodelError when it is missing, unreadable or breaks the contract."""
         return self.check(read_parquet(path, self.arrow.names), where=path).to_pandas()
 
     def write(
@@ -105,7 +105,7 @@ class Table:
         rows: pd.DataFrame | Sequence[Row],
         metadata: Mapping[str, str] | None = None,
     ) -> Artifact:
-        """Write `rows` to `path` as :meth:`build` makes a table of them; raises FlowmodelError when they break the contract."""
+        """Build a table from `rows` and write it to `path`; raises FlowmodelError when it breaks the contract."""
         return Artifact.of(write_parquet(path, self.build(rows, where=path), metadata))
 
     def _fail(self, where: Path | str, column: str, what: str) -> None:
@@ -139,7 +139,7 @@ ICONS = Table(
     },
 )
 
-# Pictures of one size, as pixels: what a training reads.
+# Images of one size as pixels, as a training reads them.
 NORMALIZED_ICONS = Table(
     "normalized_icons",
     {
@@ -160,7 +160,7 @@ CAPTIONS = Table(
     },
 )
 
-# Not all pairs: the links by which clusters hang together.
+# Not all pairs, but enough links to connect each cluster.
 DUPLICATES = Table(
     "duplicates",
     {
@@ -206,7 +206,7 @@ CAPTION_EMBEDDINGS = Table(
 
 
 def caption_vectors(width: int) -> Table:
-    """The table of what an encoder has made of texts: vectors of `width` numbers."""
+    """The table of texts and their vectors of width `width`."""
     return Table(
         "caption_vectors",
         {
@@ -218,6 +218,6 @@ def caption_vectors(width: int) -> Table:
 
 
 def read_ok_icons(path: Path, columns: list[str]) -> pd.DataFrame:
-    """`columns` of the icons or normalized icons at `path` that are not quarantined, in file order."""
+    """`columns` of the usable icons or normalized icons at `path`, in file order."""
     icons = read_parquet(path, list(dict.fromkeys([*columns, "status"]))).to_pandas()
     return icons.loc[icons["status"] == "ok", columns].reset_index(drop=True)

@@ -1,1 +1,1 @@
-"""The data set: sources, tables, captions, splits, and what a training reads. Start reading at prepare.py and dataset.py."""
+"""The data set: sources, tables, captions and splits. Start reading at prepare.py and dataset.py."""

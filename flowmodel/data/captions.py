@@ -1,4 +1,4 @@
-"""Several captions per icon: a single text for each would encourage memorization."""
+"""Builds several captions per icon, because a single caption encourages memorization."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,13 +15,13 @@ TEMPLATES = ("name", "name_keywords", "name_group", "name_tone", "name_style", "
 ENGLISH = "en"
 UNDETERMINED = "und"  # ISO 639: the language of the source's own texts is unknown
 
-_TRANSLATED = ("name", "name_keywords")  # what emojibase has in every language
+_TRANSLATED = ("name", "name_keywords")  # the templates that emojibase has data for in every language
 _MAX_KEYWORDS = 5
 _TONE = re.compile(r"(?:[,:] )?(?:medium-)?(?:light|medium|dark) skin tone")
 
 
 def caption_texts(name: str, keywords: Iterable[str], group: str, tone: str, style: str) -> dict[str, str]:
-    """English text by template.
+    """The English text of each template.
 
     | template | example |
     |---|---|
@@ -31,8 +31,8 @@ def caption_texts(name: str, keywords: Iterable[str], group: str, tone: str, sty
     | name_tone | waving hand with dark skin tone |
     | name_style | waving hand: dark skin tone, noto style |
 
-    Up to five keywords, in their order, that say something the name doesn't. Where there are none, or no group or tone, the text
-    is the name alone: every icon has every one of these templates.
+    Up to five keywords are used, in order, if they add something to the name. Without keywords, group or tone, the text is the
+    name alone, so that every icon has all templates.
     """
     return {
         "name": name,
@@ -51,15 +51,14 @@ def build_captions(
     languages: Sequence[str] = (ENGLISH,),
     recolored: bool = False,
 ) -> Artifact:
-    """Write the `captions` table of the usable icons: one row per icon, template and language.
+    """Write the `captions` table of the usable icons, with one row per icon, template and language.
 
-    `name` in English is always there, whatever is asked for: it is what an icon is called in evaluations. `own` are the texts
-    that the source gives, used as they are whatever the languages; an icon without any has none. Other languages have name and
-    keywords, of icons that are emoji. `styles` gives the style of each source by name; a source that is not in it is its own
-    style. `recolored` adds captions of the copies in other colors (flowmodel/data/color_captions.py). An emoji in a text becomes
-    its name, as it does in prompts.
+    The English `name` is always included, because evaluations use it. `own` stands for the texts that the source gives, which
+    are used unchanged in any language; an icon without such texts has none. Other languages have name and keywords, for emoji
+    only. `styles` maps source names to styles; a source without an entry is its own style. `recolored` adds captions of
+    recolored copies (flowmodel/data/color_captions.py). Emoji in a text are replaced by their names, as in prompts.
 
-    Raises FlowmodelError when the table can't be read, or emojibase does not have one of `languages`.
+    Raises FlowmodelError when the table can't be read, or emojibase lacks one of `languages`.
     """
     icons = read_ok_icons(normalized, ["id", "source", "key", "name", "keywords", "captions", "group", "skin_tone"])
     labels = {language: emoji_labels(language) for language in languages if language != ENGLISH}

@@ -1,7 +1,7 @@
-"""Which icons are also trained on in another color, what those copies are called, and which of them are held out.
+"""The captions of recolored copies: which icons have copies, what the copies are called, and which are held out.
 
-A caption "blue apple" teaches two words where the picture is an apple that is otherwise the same and blue. Most sets have one
-color a thing, so the pictures are made (flowmodel/images/recolor.py) when a training begins; here is what they are called.
+The caption "blue apple" teaches two words if the image is the usual apple in blue. Most sets have only one color per object, so a
+training recolors images when it starts (flowmodel/images/recolor.py). This module decides their captions.
 """
 
 import hashlib
@@ -19,44 +19,44 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLOR = "color"  # the template of these captions
-STYLED = "-style"  # end of the id of the caption that names the drawing style
+STYLED = "-style"  # suffix of the id of captions that name the drawing style
 
-# A word of these in a name would contradict the new color.
+# One of these words in a name would contradict the new color.
 _COLOR_WORDS = frozenset(
     ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray", "grey", "violet")
 )
-_HELD_OUT_OF = 8  # one of so many pairs of thing and color
+_HELD_OUT_OF = 8  # one in so many pairs of object and color
 
-# Skin and flags mean something else in other colors, and a yellow smiley is what a face looks like.
+# Skin and flags have another meaning in other colors, and a face is expected to be yellow.
 _GROUPS = ("flags", "component", "people-body", "smileys-emotion")
-_ARE_SKIN = "face|eyes|person|couple|kiss|hands"  # of the hearts, which are things although their group is smileys-emotion
+_ARE_SKIN = "face|eyes|person|couple|kiss|hands"  # excludes faces from smileys-emotion but keeps its hearts, which are objects
 _MEAN_THEIR_COLORS = "flag|sunset|sunrise|rainbow|clock|thirty"
-_LEAST_CHROMATIC = 0.35  # of the opaque pixels have a color at all
-_LEAST_CONCENTRATED = 0.6  # of the color is one color: which word would it be?
-_CHUNK = 512  # pictures that are looked at at once
+_LEAST_CHROMATIC = 0.35  # least share of opaque pixels that have a color
+_LEAST_CONCENTRATED = 0.6  # least share of the color that is one color, so that one word fits
+_CHUNK = 512  # images per chunk
 
 _COLUMNS = ["id", "source", "name", "group", "skin_tone", "status", "rgba"]
 
 
 def without_color_words(name: str) -> str:
-    """What the thing is called whatever its color: "red apple" is an apple."""
+    """The name of the object without its color: "red apple" becomes "apple"."""
     return " ".join(word for word in name.split() if word.lower() not in _COLOR_WORDS)
 
 
 def is_held_out(thing: str, color: str) -> bool:
-    """Whether the pair is never trained, so that it can be asked for later. `thing` is a name without words of color.
+    """Whether the pair of object and color is held out from training, for evaluation. `thing` is a name without color words.
 
-    It is a function of the two names alone, however they are capitalized: the same pairs are held out of every set, style and
-    training.
+    It depends on the two names only, ignoring case, so that the same pairs are held out in every set, style and training.
     """
     return int(hashlib.sha256(f"{thing.lower()}|{color}".encode()).hexdigest(), 16) % _HELD_OUT_OF == 0
 
 
 def color_captions(normalized: Path, styles: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
-    """Rows of the table `captions` of the copies of suited icons: for each color that is not held out, "blue apple" and "blue
-    apple, noto style", both of the template COLOR. A suited icon has mostly one color, and is a thing: no flag, skin or face.
+    """Rows of the table `captions` for recolored copies of suitable icons: for each color that is not held out, "blue apple"
+    and "blue apple, noto style", both with template COLOR. A suitable icon has mostly one color and is an object, not a flag,
+    skin or face.
 
-    `styles` gives the style of each source by name; a source that is not in it is its own style.
+    `styles` maps source names to styles; a source without an entry is its own style.
     """
     from flowmodel.images.recolor import PROTOTYPES
 
@@ -70,7 +70,7 @@ def color_captions(normalized: Path, styles: Mapping[str, str]) -> Iterator[tupl
 
 
 def color_of(caption_id: str) -> str:
-    """The color that a caption of :func:`color_captions` asks for."""
+    """The color of a caption from :func:`color_captions`."""
     return caption_id.rpartition(f"#{COLOR}-")[2].removesuffix(STYLED)
 
 

@@ -1,7 +1,7 @@
-"""A prepared data set: one folder that never changes, from which a training and an evaluation read all they need.
+"""A prepared data set: one immutable folder with everything that a training and an evaluation read.
 
-Shape suffixes: N icons, 4 channels (premultiplied RGBA), H = W = size, T captions, L tokens of one of them, D the caption
-encoder's width.
+Shape suffixes: N icons, 4 channels (premultiplied RGBA), H = W = size, T captions, L tokens of a caption, D caption encoder
+width.
 """
 
 import os
@@ -48,8 +48,8 @@ FILES = {name: f"{name}.parquet" for name in ("icons", "captions", "splits")}
 
 _FORMAT = 1
 _REASONS = 5
-_PREFIX = 16  # characters of the digest that name the folder
-# What became of a picture is told where it was normalized; another release of a decoder may say it in other words.
+_PREFIX = 16  # characters of the digest in the folder's name
+# Columns that are excluded from the digest, because another release of a decoder may word its notes differently.
 _TOLD_ELSEWHERE = ["status", "reason", "notes"]
 
 
@@ -58,22 +58,22 @@ class Captions:
     """Caption i is row i of `table` (caption_id, icon_id, text, template, language), `pooled_TD[i]` and `tokens[i]`."""
 
     table: "pd.DataFrame"
-    pooled_TD: "NDArray[np.float32]"  # of length 1 each
+    pooled_TD: "NDArray[np.float32]"  # L2-normalized
     tokens: "list[NDArray[np.float16]]"  # (L_i, D) each
 
 
 @dataclass(frozen=True)
 class IconDataset:
-    """Icons with pictures, captions and splits. What is asked for is read once, the first time.
+    """Icons with images, captions and splits. Each part is read on first use.
 
     Attributes:
-        folder: where it lies.
-        digest: names the content and the recipe's section `data`; equal digests are equal data sets, wherever they were made.
-        data: that section, as it was when the data set was prepared.
-        encoder, encoder_digest, text_width: of the caption vectors.
-        vectors: folder of the caption vectors, which all data sets of a store with this encoder share.
-        selected: keys of the icons that `data.selection` lists; None for all.
-        contents: digest of the content of each of FILES.
+        folder: its path.
+        digest: digest of the content and of the recipe's section `data`; equal digests mean equal data sets.
+        data: that section, as of the preparation.
+        encoder, encoder_digest, text_width: the encoder of the caption vectors.
+        vectors: folder of the caption vectors, shared by all data sets of a store with this encoder.
+        selected: keys of the icons in `data.selection`; None for all icons.
+        contents: digest of each file in FILES.
     """
 
     folder: Path
@@ -88,7 +88,7 @@ class IconDataset:
 
     @classmethod
     def open(cls, folder: Path) -> "IconDataset":
-        """Raises FlowmodelError when `folder` holds no prepared data set, or one of another format."""
+        """Open a data set; raises FlowmodelError when `folder` holds none, or one of another format."""
         path = Path(folder) / DESCRIPTION
         if not path.is_file():
             raise FlowmodelError(f"{folder}: not a prepared data set ({DESCRIPTION} is missing); prepare it again")
@@ -108,7 +108,7 @@ class IconDataset:
 
     @property
     def path(self) -> Path:
-        """The folder, by the name that a file's place has."""
+        """The path of the folder under the name that other code uses for files."""
         return self.folder
 
     @cached_property
@@ -119,7 +119,7 @@ class IconDataset:
 
     @property
     def icons(self) -> "pd.DataFrame":
-        """The usable icons, in the order of `ids`: id, source, key, name, group, license and so on, without pictures."""
+        """The usable icons, in the order of `ids`: id, source, key, name, group, license and so on, without images."""
         return self._icons_and_pixels[0]
 
     @cached_property
@@ -129,19 +129,19 @@ class IconDataset:
 
     @cached_property
     def rgba_N4HW(self) -> "Tensor":
-        """The pictures, uint8, premultiplied; number i is of the icon `ids[i]`."""
+        """The images, uint8, premultiplied; image i belongs to the icon `ids[i]`."""
         import torch
 
         return torch.from_numpy(self._icons_and_pixels[1])
 
     @cached_property
     def pixels_digest(self) -> str:
-        """Names the pictures alone."""
+        """Digest of the images only."""
         return sha256_json(self.icons["sha256"].tolist())
 
     @cached_property
     def row_of(self) -> dict[str, int]:
-        """Number of each icon by its id."""
+        """Maps icon ids to row numbers."""
         return {icon_id: row for row, icon_id in enumerate(self.ids)}
 
     @cached_property
@@ -151,7 +151,7 @@ class IconDataset:
 
     @cached_property
     def color_captions(self) -> Captions:
-        """The captions of recolored copies; none where `data.recolored` was 0. Raises FlowmodelError as `captions` does."""
+        """The captions of recolored copies; empty if `data.recolored` is 0. Raises FlowmodelError as `captions` does."""
         return self._captions(of_copies=True)
 
     def _captions(self, of_copies: bool) -> Captions:
@@ -181,11 +181,11 @@ class IconDataset:
             )
 
     def selected_by(self, data: DataConfig) -> tuple[str, ...] | None:
-        """Keys of the icons that the list in `data.selection` names; None for all. The own list is what it was when prepared."""
+        """Keys of the icons in `data.selection`; None for all. The data set's own list is as of its preparation."""
         return self.selected if data.selection == self.data.selection else _selected(data.selection)
 
     def ids_of_split(self, split: str, data: DataConfig | None = None) -> list[str]:
-        """Ids of the icons of `split` that `data`, by default the data set's own, selects; sorted."""
+        """Sorted ids of the icons of `split` that `data` selects; by default, the data set's own section."""
         selected = self.selected_by(data or self.data)
         keys = None if selected is None else set(selected)
         return sorted(
@@ -195,24 +195,24 @@ class IconDataset:
         )
 
     def manifest(self, ids: Collection[str] | None = None) -> "pd.DataFrame":
-        """Which pictures these are and under which terms: one row per icon, or only those in `ids`, sorted by id."""
+        """The origin and terms of the icons, or of those in `ids`: one row per icon, sorted by id."""
         from flowmodel.data.manifest import icon_manifest
 
         return icon_manifest(self.icons, self.splits, ids)
 
     def terms(self, ids: Collection[str] | None = None) -> tuple[Terms, ...]:
-        """All terms that the icons, or those in `ids`, have; sorted."""
+        """All terms of the icons, or of those in `ids`, sorted."""
         from flowmodel.data.manifest import icon_terms
 
         return icon_terms(self.manifest(ids))
 
 
 def write_dataset(store: Store, data: DataConfig, files: Mapping[str, Artifact], embeddings: Artifact) -> IconDataset:
-    """Put the prepared `files`, by the names in FILES, into a folder of `store` that is named by its content.
+    """Put the prepared `files`, named as in FILES, into a folder of `store` that is named by its digest.
 
-    The vectors stay where `embeddings` tells that they are, as other data sets share them. The folder is written beside its place
-    and then renamed: whole, or not there. One that is there already is left as it is. Raises FlowmodelError when no icon is
-    usable, or a file can't be read.
+    Caption vectors are not copied, because other data sets share them; `embeddings` locates them. The folder is written under a
+    temporary name and then renamed, so that it is never incomplete. An existing folder is kept. Raises FlowmodelError when no
+    icon is usable, or a file can't be read.
     """
     icons = _usable(read_parquet(files["icons"].path))
     if not len(icons):
@@ -220,7 +220,7 @@ def write_dataset(store: Store, data: DataConfig, files: Mapping[str, Artifact],
     contents = {name: files[name].digest for name in FILES} | {"icons": table_digest(icons)}
     encoder = parquet_metadata(embeddings.path)
     selected = _selected(data.selection)
-    # Vectors are what the encoder makes of the captions; in their last bits they may differ from one machine to another.
+    # Vectors are not hashed: encoder and captions determine them, and their last bits may differ between machines.
     content = contents | {"encoder": encoder["encoder_digest"], "selected": selected}
     digest = sha256_json({"defaults": DEFAULTS, "data": identity(data, ignore={"selection"}), "content": content})
     folder = store.datasets / digest[:_PREFIX]
@@ -238,7 +238,7 @@ def write_dataset(store: Store, data: DataConfig, files: Mapping[str, Artifact],
             "encoder": encoder["encoder"],
             "encoder_digest": encoder["encoder_digest"],
             "text_width": int(encoder["dimension"]),
-            # Relative, so that a store can be moved.
+            # Stored as a relative path, so that a store can be moved.
             "vectors": os.path.relpath(store.caption_vectors(encoder["encoder_digest"]), folder),
             "selected": selected,
             "contents": contents,
@@ -249,7 +249,7 @@ def write_dataset(store: Store, data: DataConfig, files: Mapping[str, Artifact],
     except PermissionError:
         raise permission_denied(folder, "write") from None
     except OSError:
-        if not (folder / DESCRIPTION).is_file():  # else somebody else has just made the same
+        if not (folder / DESCRIPTION).is_file():  # otherwise, another process has just made the same one
             raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -257,7 +257,7 @@ def write_dataset(store: Store, data: DataConfig, files: Mapping[str, Artifact],
 
 
 def _usable(icons: pa.Table) -> pa.Table:
-    """The usable ones of the normalized icons."""
+    """The usable normalized icons."""
     return icons.filter(pc.equal(icons["status"], "ok")).drop_columns(_TOLD_ELSEWHERE).replace_schema_metadata(None)
 
 
@@ -274,7 +274,7 @@ def _selected(selection: str | None) -> tuple[str, ...] | None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same bytes under another name, where the file system can do that; nobody changes them in place."""
+    """Link the file if the file system supports it, otherwise copy it. Neither is ever changed in place."""
     try:
         os.link(source, target)
     except OSError:

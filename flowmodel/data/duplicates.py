@@ -1,4 +1,4 @@
-"""Which icons show the same picture, over all sources: pixel for pixel, or so nearly that one gives the other away."""
+"""Finds icons of all sources that show the same image, exactly or nearly, so that one would leak the other."""
 
 import json
 from collections import defaultdict
@@ -17,16 +17,16 @@ from flowmodel.files import Artifact, read_parquet
 from flowmodel.images.rgba import pixels
 from flowmodel.tables import DUPLICATES
 
-_BATCH = 1024  # pictures that are in memory in their full size
+_BATCH = 1024  # images in memory at full size
 
 
 def find_duplicates(normalized: Path, out: Path) -> Artifact:
-    """Write the `duplicates` table: the links by which usable icons that look alike form clusters.
+    """Write the `duplicates` table: links that connect usable icons that look alike into clusters.
 
-    Not every pair of a cluster is there: a copy is linked to the first icon that has the same premultiplied pixels (`identical`),
-    and pictures that look alike, by a perceptual hash and then by their pixels, are linked as far as it takes to connect them
-    (:mod:`flowmodel.data.look_alikes`). Icons are taken in the order of sources.yaml, then of their ids: the links among the
-    first sources don't depend on later ones. The file's metadata remembers that order.
+    The table does not hold every pair of a cluster. A copy is linked to the first icon with the same premultiplied pixels
+    (`identical`). Images that look alike by a perceptual hash and by their pixels get enough links to connect them
+    (:mod:`flowmodel.data.look_alikes`). Icons are processed in the order of sources.yaml, then by id, so that links among the
+    first sources don't depend on later ones. The file's metadata stores that order.
 
     Raises FlowmodelError when the table is missing or unreadable.
     """
@@ -51,13 +51,13 @@ def find_duplicates(normalized: Path, out: Path) -> Artifact:
 
 
 def load_links(path: Path) -> list[tuple[str, str]]:
-    """The links between icons that look alike; raises FlowmodelError when the table is missing or unreadable."""
+    """Read the links between icons that look alike; raises FlowmodelError when the table is missing or unreadable."""
     table = read_parquet(path, ["icon_a", "icon_b"])
     return list(zip(table["icon_a"].to_pylist(), table["icon_b"].to_pylist(), strict=True))
 
 
 def load_clusters(path: Path) -> dict[str, str]:
-    """The cluster of each icon that looks like another one; raises FlowmodelError when the table is missing or unreadable."""
+    """Read the cluster of each icon that has look-alikes; raises FlowmodelError when the table is missing or unreadable."""
     table = read_parquet(path, ["icon_a", "icon_b", "cluster"])
     a, b, cluster = (table[name].to_pylist() for name in table.column_names)
     return dict(zip(a, cluster, strict=True)) | dict(zip(b, cluster, strict=True))
@@ -79,10 +79,10 @@ def _usable(normalized: Path) -> list[tuple[str, str, str]]:
 
 
 def _pictures(normalized: Path, wanted: set[str]) -> tuple[list[str], NDArray[np.uint8], NDArray[np.uint64]]:
-    """Ids, reduced pictures and hashes of the `wanted` icons; only some pictures at a time are in memory in their full size."""
+    """Ids, reduced images and hashes of the `wanted` icons. Only one batch of images is in memory at full size at a time."""
     ids: list[str] = []
     reduced_NSS4, hashes_NW = np.zeros((0, 1, 1, 4), np.uint8), np.zeros((len(wanted), 3), np.uint64)
-    # A buffer, or the whole column would be read at once.
+    # Buffered, because otherwise the whole column is read at once.
     with pq.ParquetFile(normalized, buffer_size=2**20, pre_buffer=False) as file:
         for batch in file.iter_batches(_BATCH, columns=["id", "rgba", "width"]):
             table = pa.table(batch)

@@ -1,4 +1,4 @@
-"""Groups of things that belong together, directly or through others."""
+"""Connected components of linked members."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -11,7 +11,7 @@ T = TypeVar("T", str, tuple[str, str])
 
 
 def groups(members: Iterable[T], links: Iterable[tuple[T, T]]) -> dict[T, T]:
-    """The group of each member, named by the smallest in it; raises KeyError for a link to what is no member."""
+    """Maps each member to its group, which is named by its smallest member. Raises KeyError for a link to a non-member."""
     ordered = sorted(set(members))
     number = {member: i for i, member in enumerate(ordered)}
     a_P, b_P = np.array([(number[a], number[b]) for a, b in links], np.int64).reshape(-1, 2).T

@@ -1,4 +1,4 @@
-"""What a person wants to know of icons before training on them: which are usable, which look alike, what the encoder loses."""
+"""Inspects icons before a training: which are usable, which look alike, and what the encoder can't read."""
 
 import tempfile
 from collections import defaultdict
@@ -27,15 +27,15 @@ from flowmodel.text.readability import Readability
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found in the icons of all sources.
+    """The findings about the icons of all sources.
 
     Attributes:
-        icons: every icon, usable or not, by id: source, name, keywords, png, width, height (as they came), status, reason, notes.
-        files: of icons that come from folders, the file by id.
+        icons: every icon, usable or not, by id: source, name, keywords, png, original width and height, status, reason, notes.
+        files: maps ids of icons that come from folders to their files.
         look_alikes: ids of icons that look alike, cluster by cluster, the largest first.
-        same_name: ids of icons of one source that are called the same and don't look alike, by that name.
-        small: ids of icons that must be enlarged.
-        readability: what the caption encoder can't take in.
+        same_name: maps names to ids of icons of one source with this name that don't look alike.
+        small: ids of icons that have to be enlarged.
+        readability: what the caption encoder can't read.
     """
 
     icons: pd.DataFrame
@@ -52,31 +52,31 @@ class Findings:
 
     @property
     def set_aside(self) -> dict[str, list[str]]:
-        """Ids by the reason, the most frequent one first."""
+        """Maps reasons to ids, the most frequent reason first."""
         reasons = self.icons.loc[self.icons["status"] != "ok", "reason"]
         return grouped_reasons((str(icon_id), reason) for icon_id, reason in reasons.items())
 
     @property
     def notes(self) -> dict[str, list[str]]:
-        """Ids of usable icons by what was done to them that a person may want to know, the most frequent one first."""
+        """Maps notes to ids of usable icons, the most frequent note first."""
         notes = self.icons.loc[(self.icons["status"] == "ok") & (self.icons["notes"] != ""), "notes"]
         return grouped_reasons((str(icon_id), note) for icon_id, text in notes.items() for note in split_notes(text))
 
     @property
     def is_fine(self) -> bool:
-        """Whether there is nothing to put right; that icons look alike, are small or were changed may be meant."""
+        """Whether there is nothing to fix. Icons that look alike, are small or were changed may be intended."""
         return bool(self.usable) and not self.set_aside and not self.same_name and not self.readability.lost
 
     def picture(self, icon_id: str) -> Image.Image:
-        """The picture of a usable icon as it came, straight RGBA."""
+        """The original image of a usable icon, straight RGBA."""
         png: bytes = self.icons["png"][icon_id]
         return open_png(png)
 
 
 def inspect_sources(configs: Sequence[SourceConfig], context: SourceContext, size: int, encoder: str) -> Findings:
-    """Read all `configs` anew, as for a training at `size` x `size` pixels with the caption encoder `encoder`.
+    """Read all `configs` again, as for a training at `size` x `size` pixels with the caption encoder `encoder`.
 
-    Nothing is kept but what is downloaded. Raises FlowmodelError when a source or the encoder can't be had.
+    Only downloads are kept. Raises FlowmodelError when a source or the encoder is not available.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -108,7 +108,7 @@ def inspect_sources(configs: Sequence[SourceConfig], context: SourceContext, siz
 
 
 def _same_name(usable: pd.DataFrame, clusters: dict[str, str]) -> dict[str, list[str]]:
-    """Icons of one source that a prompt can't tell apart, though they are different pictures of different concepts."""
+    """Icons of one source with equal names, although they are different images of different concepts."""
     called: dict[tuple[str, str], list[str]] = defaultdict(list)
     for icon_id, source, name in zip(usable.index, usable["source"], usable["name"], strict=True):
         called[source, name.casefold()].append(icon_id)

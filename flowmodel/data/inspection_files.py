@@ -1,4 +1,4 @@
-"""What `flowmodel icons check` leaves behind: a page, a contact sheet and a table of captions to start from."""
+"""The output of `flowmodel icons check`: a page, a contact sheet, and a table of captions to start from."""
 
 import base64
 import csv
@@ -19,13 +19,13 @@ from flowmodel.images.save import png_bytes, save_image
 REPORT, SHEET, CAPTIONS = "report.html", "contact-sheet.png", "captions.csv"
 
 _ON_SHEET, _COLUMNS = 600, 8  # icons
-_SHOWN, _LISTED = 12, 200  # pictures of a group, groups
+_SHOWN, _LISTED = 12, 200  # images per group, groups
 _TILE = 64
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """One icon on the page; `uri` is empty where there is no picture."""
+    """An icon on the page; `uri` is empty if there is no image."""
 
     icon: str
     name: str
@@ -40,7 +40,7 @@ class _Group:
 
 
 def write_findings(findings: Findings, title: str, folder: Path) -> dict[str, Path]:
-    """Write the page and, where there is what they show, contact sheet and captions into `folder`; returns the paths by name."""
+    """Write the page, the contact sheet and the captions into `folder`; returns the paths by name. Empty ones are not written."""
     written = {REPORT: write_bytes(folder / REPORT, _page(findings, title).encode())}
     if usable := findings.usable:
         shown = usable[:: -(-len(usable) // _ON_SHEET)]
@@ -53,7 +53,9 @@ def write_findings(findings: Findings, title: str, folder: Path) -> dict[str, Pa
 
 
 def _captions(findings: Findings) -> str:
-    """As a spreadsheet reads it, and as a folder's captions file: every file with the name and keywords that it has now."""
+    """Write a CSV file that spreadsheets read and that works as a folder's captions file: every file with its name and
+    keywords.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(["file", "name", "keywords", "captions"])
@@ -103,7 +105,7 @@ def _shown(findings: Findings, ids: Iterable[str]) -> Iterable[_Shown]:
 
 
 def _sizes(findings: Findings) -> list[tuple[str, int]]:
-    """How many usable icons have which size, the most frequent first."""
+    """Number of usable icons by size, the most frequent size first."""
     usable = findings.icons.loc[findings.usable]
     counts = Counter(zip(usable["width"].tolist(), usable["height"].tolist(), strict=True))
     return [(f"{width} x {height}", count) for (width, height), count in counts.most_common(_SHOWN)]

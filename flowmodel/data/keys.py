@@ -1,4 +1,4 @@
-"""Icon keys: lower-case hexcodes joined by `-` without `fe0f`, or a slug where there is no code point."""
+"""Icon keys: lowercase hexcodes joined by `-` without `fe0f`, or a slug if there is no code point."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ from flowmodel.files import sha256_bytes
 SKIN_TONES = {"1f3fb": "light", "1f3fc": "medium-light", "1f3fd": "medium", "1f3fe": "medium-dark", "1f3ff": "dark"}
 
 _PREFIX = "(?:emoji_u|u\\+?)"
-# Twemoji's files leave out leading zeros: `a9` is the copyright sign, `23-20e3` the keycap.
+# Twemoji's file names omit leading zeros: `a9` is the copyright sign, `23-20e3` the keycap.
 _HEXCODE = re.compile(rf"({_PREFIX})?([0-9a-f]{{2,6}}(?:[-_][0-9a-f]{{2,6}})*)")
 _SHORT = ("a9", "ae")
 _VARIATION_SELECTOR = "fe0f"
@@ -19,15 +19,15 @@ _KEYCAP = 0x20E3
 
 
 def normalize_hexcode(hexcode: str) -> str:
-    """`1F469-200D-2764-FE0F` to `1f469-200d-2764`."""
+    """Convert `1F469-200D-2764-FE0F` to `1f469-200d-2764`."""
     return "-".join(part for part in re.split(r"[-_]", hexcode.lower()) if part != _VARIATION_SELECTOR)
 
 
 def parse_hexcode(stem: str) -> tuple[str, str] | None:
-    """Key and character of a file stem like `1f600`, `u1f600` or `emoji_u1f469_200d_1f680`; None where it isn't one.
+    """Key and character of a file stem like `1f600`, `u1f600` or `emoji_u1f469_200d_1f680`; None if it isn't one.
 
-    Words and numbers can look like hexadecimal ("face", "2024"): only what begins with a symbol counts, and keycaps. A number
-    may still be one that somebody counts with: :func:`code_point_stems` says where it is none.
+    Words and numbers can look like hexadecimal ("face", "2024"), so only stems that begin with a symbol count, and keycaps. A
+    number may still be an ordinary number; see :func:`code_point_stems`.
     """
     match = _HEXCODE.fullmatch(stem.lower())
     if match is None:
@@ -45,10 +45,10 @@ def parse_hexcode(stem: str) -> tuple[str, str] | None:
 
 
 def code_point_stems(stems: Collection[str]) -> set[str]:
-    """Those of one source's file stems that are code points.
+    """The stems of one source's files that are code points.
 
-    `1f600`, `u2764`, `emoji_u2764` and `23-20e3` are nothing else. A plain number of four digits, such as `2702`, may be an
-    article's: it is a code point only where all files of the source are named by one, and one of them beyond doubt.
+    `1f600`, `u2764`, `emoji_u2764` and `23-20e3` are unambiguous. A four-digit number such as `2702` may be an item number. It
+    is a code point only if all files of the source are named by code points and at least one of them is unambiguous.
     """
     found = {stem for stem in stems if parse_hexcode(stem)}
     certain = {stem for stem in found if _is_certain(stem)}
@@ -60,12 +60,12 @@ def _is_certain(stem: str) -> bool:
 
 
 def _is_symbol(point: int) -> bool:
-    # The range because Python's Unicode tables may be older than the newest emoji.
+    # The range covers emoji that are newer than Python's Unicode tables.
     return unicodedata.category(chr(point)) in ("So", "Sm", "Sk") or 0x1F000 <= point <= 0x1FAFF
 
 
 def slug(text: str) -> str:
-    """`Big Red Café.v2` to `big-red-café-v2`: letters, digits and marks of every script; empty where nothing is left."""
+    """`Big Red Café.v2` to `big-red-café-v2`: letters, digits and marks of every script; empty if nothing is left."""
     kept = ""
     for char in unicodedata.normalize("NFC", text.lower()):
         category = unicodedata.category(char)
@@ -75,16 +75,16 @@ def slug(text: str) -> str:
 
 
 def ascii_slug(text: str) -> str:
-    """`flag: Åland Islands` to `flag-aland-islands`, as sets of icons call their files."""
+    """`flag: Åland Islands` to `flag-aland-islands`, as icon sets name their files."""
     return slug(unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode())
 
 
 def distinct_keys(files: Sequence[str], taken: Collection[str] = ()) -> list[str]:
-    """A key for each of the different `files` (paths with `/`), in their order, none of them twice or among `taken`.
+    """A unique key for each of `files` (paths with `/`), in order; no key is in `taken`.
 
-    It is the file's name without its ending (`icon-2702` for a number that would be an emoji's key); where several would have
-    that, the path without ending, then with it, and at last a digest of the path behind it. Which file comes first doesn't
-    matter.
+    The key is the file's stem (`icon-2702` for a number that would be an emoji's key). If several files share it, the key is
+    the path without extension, then the path with extension, and finally one with a digest of the path. The order of files
+    doesn't matter.
     """
     paths = [PurePosixPath(file) for file in files]
     stems = [_word(path.stem) for path in paths]
@@ -115,10 +115,10 @@ def _digest(text: str) -> str:
 
 
 def base_key(key: str) -> str:
-    """`key` without skin tones: what all its variants have in common. A tone on its own (a swatch) is its own base."""
+    """`key` without skin tones, which all its variants share. A tone on its own (a swatch) is its own base."""
     return "-".join(part for part in key.split("-") if part not in SKIN_TONES) or key
 
 
 def skin_tone(key: str) -> str:
-    """`light` … `dark`, several joined by `+`; empty for none."""
+    """The skin tones of a key, from `light` to `dark`, joined by `+`; empty if there are none."""
     return "" if key in SKIN_TONES else "+".join(SKIN_TONES[part] for part in key.split("-") if part in SKIN_TONES)

@@ -1,9 +1,9 @@
-"""Finds pictures that look alike among very many, without comparing each with each.
+"""Finds images that look alike among very many, without comparing every pair at full detail.
 
-What counts doesn't depend on an icon's color or opacity: of two drawings in one color only the shapes differ, by as much in black
-as in white, and what is drawn faintly is compared as if it were opaque.
+The comparison does not depend on an icon's color or opacity: two single-color icons differ only by their shapes, equally in black
+and in white, and faint icons are compared as if they were opaque.
 
-Shape suffixes: N pictures, S edge of the reduced pictures, W 64-bit words of a hash, D = S * S * 4, K axes, P candidates, R x C a
+Shape suffixes: N images, S edge of the reduced images, W 64-bit words of a hash, D = S * S * 4, K axes, P candidates, R x C a
 block of products.
 """
 
@@ -15,26 +15,26 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
 
-# Chosen by looking at pairs: docs/sources.md shows what lies on either side.
+# Chosen by looking at pairs; docs/sources.md shows examples on both sides.
 MAX_HASH_DISTANCE = 20  # bits of 192
 MAX_PIXEL_DISTANCE = 0.04  # of the full range
 
-EDGE = 32  # at which pictures are compared; larger ones are averaged
-_SILENCE = 8.0  # of a cosine coefficient; a difference of 0.02 in every pixel moves one by about 1
-_FLAT = 0.1  # range of a plane that shows nothing
-_AXES, _FITTED_TO = 64, 4096  # principal axes, and how many pictures choose them
+EDGE = 32  # edge at which images are compared; larger ones are averaged down
+_SILENCE = 8.0  # threshold of a cosine coefficient; a difference of 0.02 in every pixel changes one by about 1
+_FLAT = 0.1  # range below which a plane counts as empty
+_AXES, _FITTED_TO = 64, 4096  # number of principal axes, and of images that determine them
 _BLOCK = 512
 _ROWS, _COLUMNS = 256, 4096  # of a block of products
-_ROUNDING = 0.1  # of squared distances in single precision
-_COMPARED = 32  # pictures at a time, before it is looked up what is connected by now
-# Pictures whose distance is d differ by at most 2 d in their pixels (root mean square of premultiplied RGBA): there the color of
-# what only one of them shows counts too.
+_ROUNDING = 0.1  # rounding error of squared distances in single precision
+_COMPARED = 32  # images per step, after which connections are looked up again
+# Images at distance d differ by at most 2 d in their pixels (RMS of premultiplied RGBA), where the color of pixels that only
+# one of them shows counts too.
 _PIXELS_A_DISTANCE = 2.0
 
 
 @dataclass(frozen=True)
 class Link:
-    """Two pictures that look alike, by their numbers, and how far they are from each other."""
+    """Two images that look alike, by index, and their distances."""
 
     a: int
     b: int
@@ -43,7 +43,7 @@ class Link:
 
 
 def reduce_pictures(rgba_N4HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Premultiplied RGBA, averaged to at most EDGE x EDGE and made as opaque as it can be, (N, S, S, 4)."""
+    """Premultiplied RGBA, averaged to at most EDGE x EDGE and scaled to full opacity, (N, S, S, 4)."""
     pictures = [Image.frombytes("RGBa", p.shape[1::-1], p.tobytes()) for p in rgba_N4HW.transpose(0, 2, 3, 1)]
     small = [np.asarray(p.reduce(max(1, p.width // EDGE))) for p in pictures]
     if not small:
@@ -57,9 +57,9 @@ def reduce_pictures(rgba_N4HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def perceptual_hash(reduced_NSS4: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """192 bits a picture, shape (N, 3): on white, on black, and its alpha; all zero where a plane shows nothing.
+    """A 192-bit hash per image, shape (N, 3): of the image on white, on black, and of its alpha; an empty plane has zeros.
 
-    The signs of the lowest 8 x 8 cosine frequencies, as in Zauner 2010, of planes that are stretched to the full range.
+    The signs of the lowest 8 x 8 cosine frequencies, as in Zauner 2010, of planes stretched to the full range.
     """
     unit_NSS4 = reduced_NSS4.astype(np.float32) / np.float32(255)
     alpha_NSS = unit_NSS4[..., 3]
@@ -69,22 +69,22 @@ def perceptual_hash(reduced_NSS4: NDArray[np.uint8]) -> NDArray[np.uint64]:
         range_N11 = np.ptp(plane_NSS, axis=(1, 2))[:, None, None]
         stretched_NSS = np.where(range_N11 > _FLAT, plane_NSS / np.maximum(range_N11, _FLAT), 0)
         low_N64 = dctn(stretched_NSS, axes=(1, 2))[:, :8, :8].reshape(-1, 64)
-        low_N64[:, 0] = 0  # the mean says how bright, not what
-        # Flat and symmetric planes have many frequencies near zero, whose signs are noise.
+        low_N64[:, 0] = 0  # the mean holds brightness, not shape
+        # Flat and symmetric planes have many coefficients near zero, whose signs are noise.
         bits_N64 = low_N64 > np.maximum(np.median(low_N64, axis=1, keepdims=True), _SILENCE)
         words.append(np.packbits(bits_N64, axis=1).view(np.uint64))
     return np.concatenate(words, axis=1)
 
 
 def hash_distances(hash_W: NDArray[np.uint64], hashes_PW: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Bits of 192 that differ. Planes in which neither picture shows anything, as white ones on white, count like the others."""
+    """Hamming distance of 192-bit hashes, scaled up if both images are empty in a plane, such as white icons on white."""
     shown_P = ((hash_W | hashes_PW) != 0).sum(axis=1)
     bits_P = np.bitwise_count(hash_W ^ hashes_PW).sum(axis=1)
     return bits_P * hashes_PW.shape[1] / np.maximum(shown_P, 1)
 
 
 def pixel_distances(one_SS4: NDArray[np.uint8], others_PSS4: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Root mean square from 0 to 1: of the shapes' difference, and of the colors' where both pictures show something."""
+    """RMS difference in [0, 1] of shapes, and of colors where both images show something."""
     one, others = one_SS4.astype(np.float32) / 255, others_PSS4.astype(np.float32) / 255
     alpha, alphas = one[..., 3], others[..., 3]
     shape_P = np.mean((alpha - alphas) ** 2, axis=(1, 2))
@@ -94,12 +94,11 @@ def pixel_distances(one_SS4: NDArray[np.uint8], others_PSS4: NDArray[np.uint8]) 
 
 
 def links(reduced_NSS4: NDArray[np.uint8], hashes_NW: NDArray[np.uint64], order_N: NDArray[np.int64]) -> list[Link]:
-    """Pairs of pictures that look alike, as many as it takes to connect all that are alike directly or through others.
+    """Pairs of images that look alike, enough to connect each cluster of look-alikes.
 
-    Pictures are taken in `order_N`, and each is linked to earlier ones; so the links among the first of them are the same whether
-    there are later ones or not, and connect them without their help. Candidates are the pictures near each other along the
-    principal axes, which is never farther than they are apart. What is connected already is not compared any more, so that many
-    copies of one picture cost no more than others.
+    Images are processed in `order_N`, and each is linked to earlier ones, so that later images do not change the links among
+    earlier ones. Candidates are images that are close along the principal axes, where distances are never larger than the full
+    distances. Images that are already connected are not compared again, so that many copies of one image are not expensive.
     """
     if len(reduced_NSS4) < 2:
         return []
@@ -124,15 +123,15 @@ def links(reduced_NSS4: NDArray[np.uint8], hashes_NW: NDArray[np.uint64], order_
 
 
 def _near(reduced_NSS4: NDArray[np.uint8], order_N: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Each picture, in this order, and the numbers of earlier ones that may be alike.
+    """Yields each image, in order, with the indices of earlier ones that may look alike.
 
-    All are compared with all, but only along the axes and as products of matrices: for pictures by the hundred thousand that is
-    sooner done than a search in a tree, which hardly leaves out anything in so many dimensions.
+    All pairs are compared, but only along the axes and as matrix products. For hundreds of thousands of images that is faster
+    than a search tree, which prunes little in so many dimensions.
     """
     flat_ND = reduced_NSS4.reshape(len(reduced_NSS4), -1)
     along_NK = _along_axes(flat_ND)[order_N]
     squares_N1, ones_N1 = np.square(along_NK).sum(axis=1, keepdims=True), np.ones((len(along_NK), 1), np.float32)
-    # |x - y|^2 = |x|^2 - 2 x y + |y|^2, in one product.
+    # |x - y|^2 = |x|^2 - 2 x y + |y|^2, as one matrix product.
     left, right = np.hstack([along_NK * -2, squares_N1, ones_N1]), np.hstack([along_NK, ones_N1, squares_N1])
     most = (_PIXELS_A_DISTANCE * MAX_PIXEL_DISTANCE) ** 2 * flat_ND.shape[1] + _ROUNDING
     for start in range(0, len(order_N), _ROWS):
@@ -152,7 +151,7 @@ def _near(reduced_NSS4: NDArray[np.uint8], order_N: NDArray[np.int64]) -> Iterat
 
 
 def _along_axes(flat_ND: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Where the pictures lie along the principal axes, (N, K)."""
+    """Coordinates of the images along the principal axes, (N, K)."""
     count = len(flat_ND)
     chosen = np.linspace(0, count - 1, min(count, _FITTED_TO)).astype(int)
     sample_ND = flat_ND[chosen].astype(np.float32) / 255
@@ -163,7 +162,7 @@ def _along_axes(flat_ND: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _principal_axes(centered_ND: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The directions in which pictures differ most, orthonormal, (K, D); found by a random projection that is always the same."""
+    """The principal axes, orthonormal, (K, D), from a random projection with a fixed seed."""
     generator = np.random.default_rng(0)
     wide = generator.standard_normal((centered_ND.shape[1], min(2 * _AXES, *centered_ND.shape)), np.float32)
     for _ in range(2):
@@ -174,18 +173,18 @@ def _principal_axes(centered_ND: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class _Groups:
-    """What is connected with what (union-find)."""
+    """Connected components (union-find)."""
 
     def __init__(self, count: int) -> None:
         self._above = list(range(count))
 
     def apart(self, a: int, others: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of `others` that are not connected with `a`."""
+        """The members of `others` that are not connected to `a`."""
         root = self._root(a)
         return np.array([other for other in others.tolist() if self._root(other) != root], np.int64)
 
     def connect(self, a: int, b: int) -> bool:
-        """Whether they were not connected before."""
+        """Connect two members; returns whether they were not connected before."""
         one, other = self._root(a), self._root(b)
         self._above[max(one, other)] = min(one, other)
         return one != other

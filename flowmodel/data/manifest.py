@@ -1,4 +1,4 @@
-"""Which pictures a data set holds and under which terms: what travels with a training into its MLflow run."""
+"""The manifest of a data set: its icons and their terms, which are logged with a training's MLflow run."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, fields
@@ -13,16 +13,16 @@ COLUMNS = ("id", "source", "name", "license", "redistributable", "origin", "sha2
 
 
 def icon_manifest(icons: pd.DataFrame, splits: Mapping[str, str], ids: Collection[str] | None = None) -> pd.DataFrame:
-    """One row per icon, in the order of `icons`: COLUMNS, and `split`. All of them, or those in `ids`."""
+    """One row per icon, in the order of `icons`, with COLUMNS and `split`; all icons, or those in `ids`."""
     chosen = icons if ids is None else icons[icons["id"].isin(set(ids))]
     manifest = chosen[list(COLUMNS)].reset_index(drop=True)
     return manifest.assign(split=manifest["id"].map(splits))
 
 
 def license_table(manifest: pd.DataFrame, others: Collection[Terms] = ()) -> pd.DataFrame:
-    """Icons by source and license: source, license, redistributable, origin, icons. Works on an icons table too.
+    """Icons by source and license: source, license, redistributable, origin, icons. An icons table works too.
 
-    Terms among `others` that no icon has get a row with 0 icons.
+    Terms in `others` that no icon has get a row with 0 icons.
     """
     table = manifest.groupby(_TERMS, sort=True).size().rename("icons").reset_index()
     rows = [asdict(terms) | {"icons": 0} for terms in sorted(set(others) - set(icon_terms(manifest)))]
@@ -30,5 +30,5 @@ def license_table(manifest: pd.DataFrame, others: Collection[Terms] = ()) -> pd.
 
 
 def icon_terms(manifest: pd.DataFrame) -> tuple[Terms, ...]:
-    """All terms that icons of the manifest have, sorted."""
+    """All terms of the manifest's icons, sorted."""
     return tuple(sorted(starmap(Terms, manifest[_TERMS].drop_duplicates().itertuples(index=False, name=None))))

@@ -1,6 +1,6 @@
-"""Bring icons of any size and mode to one square size, without distortion and independent of invisible color.
+"""Fits icons of any size and mode into squares of one size, without distortion and independently of invisible colors.
 
-Shape suffixes: H, W pixels, N = the wanted edge, 4 channels (red, green, blue, alpha).
+Shape suffixes: H, W pixels, N = target edge, 4 channels (red, green, blue, alpha).
 """
 
 import json
@@ -20,22 +20,22 @@ from flowmodel.images.decode import open_png
 from flowmodel.images.notes import join_notes
 from flowmodel.tables import ICONS, NORMALIZED_ICONS
 
-# The longer edge of a trimmed icon as a share of the square. The rest is the margin that most icon sets draw.
+# The longer edge of a trimmed icon as a share of the square. The rest is the usual margin of icon sets.
 OPTICAL_SIZE = 7 / 8
 
 _CHANGED = ("rgba", "width", "sha256", "status", "reason", "notes")
-_SOFT = 1  # pixels that a soft edge may lose when it is averaged, or gain
+_SOFT = 1  # pixels that a soft edge may lose or gain by averaging
 
 _Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 @dataclass(frozen=True)
 class NormalizedPicture:
-    """A picture of the wanted size.
+    """An image of the target size.
 
     Attributes:
         premultiplied_NN4: premultiplied RGBA, uint8.
-        notes: what a person may want to know; empty for nothing.
+        notes: changes that a user may want to know about; empty if there are none.
     """
 
     premultiplied_NN4: NDArray[np.uint8]
@@ -43,14 +43,15 @@ class NormalizedPicture:
 
 
 def normalize_picture(png: bytes, size: int, trim: bool = False) -> NormalizedPicture:
-    """The picture fitted into a square of `size` pixels, centerd, the rest transparent; with `trim`, its visible part.
+    """Fit the image, or with `trim` its visible part, into a square of `size` pixels; it is centered, and the rest is
+    transparent.
 
-    Averaged in premultiplied sRGB (area average when shrinking, bilinear when enlarging), so that color under transparent
-    pixels never bleeds in (Porter and Duff 1984); docs/sources.md shows what linear light would change. Normalizing the result
-    again changes nothing. Raises ValueError with a short reason when `png` can't be decoded or shows nothing.
+    Resampling is done in premultiplied sRGB (area average to shrink, bilinear to enlarge), so that colors of transparent pixels
+    never bleed in (Porter and Duff 1984); docs/sources.md shows what linear light would change. The operation is idempotent.
+    Raises ValueError with a short reason when `png` can't be decoded or shows nothing.
     """
     straight = open_png(png)
-    box = straight.getbbox()  # of what is not transparent
+    box = straight.getbbox()  # of non-transparent pixels
     if box is None:
         raise ValueError("shows nothing: every pixel is transparent")
     picture = straight.convert("RGBa")  # Pillow's name for premultiplied
@@ -73,7 +74,7 @@ def normalize_picture(png: bytes, size: int, trim: bool = False) -> NormalizedPi
 
 
 def _fitted(picture: Image.Image, edge: int) -> Image.Image:
-    """Scaled so that the longer edge is `edge`."""
+    """Scale the image so that its longer edge is `edge`."""
     scale = edge / max(picture.size)
     width, height = (max(1, round(length * scale)) for length in picture.size)
     if (width, height) == picture.size:
@@ -82,9 +83,9 @@ def _fitted(picture: Image.Image, edge: int) -> Image.Image:
 
 
 def _trimmed(picture: Image.Image, edge: int) -> tuple[Image.Image, Image.Image]:
-    """The visible part of `picture`, and the same scaled to `edge`.
+    """The visible part of `picture`, original and scaled to `edge`.
 
-    Specks that fade away when they are averaged don't count: the rest would be smaller than that of other icons.
+    Specks that vanish when averaged don't count, because they would make the rest smaller than other icons.
     """
     while True:
         picture = picture.crop(picture.getchannel("a").getbbox())
@@ -104,25 +105,24 @@ def _longer(box: _Box) -> int:
 
 
 def normalize_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Collection[str] = ()) -> Artifact:
-    """Join the `icons` tables of the sources and bring every usable picture to `size` x `size` pixels.
+    """Join the `icons` tables of the sources and fit every usable image into `size` x `size` pixels.
 
-    Writes the table `normalized_icons`, in which pictures are pixels, ready to be a tensor. Rows are sorted by id; the order of
-    the sources is remembered in the file's metadata, because splits depend on it. A picture that can't be decoded is quarantined
-    with its reason.
+    Writes the table `normalized_icons`, which stores images as pixels. Rows are sorted by id. The file's metadata stores the
+    order of the sources, because splits depend on it. An image that can't be decoded is quarantined with its reason.
 
     Args:
-        tables: path of the icons table by name of the source, in the order of sources.yaml.
-        trim: names of the sources whose transparent margins are cut.
+        tables: maps source names to paths of icons tables, in the order of sources.yaml.
+        trim: names of the sources whose transparent margins are cropped.
 
     Raises:
-        FlowmodelError: a table is missing or breaks the contract, or two give the same id.
+        FlowmodelError: a table is missing or breaks the contract, or two tables have the same id.
     """
     icons = pd.concat([ICONS.read(path) for path in tables.values()], ignore_index=True).sort_values("id", ignore_index=True)
     if (repeated := icons["id"].duplicated()).any():
         raise FlowmodelError(
             f"icon '{icons.loc[repeated, 'id'].iloc[0]}' comes from more than one source; give them different names"
         )
-    # One after another: Pillow's decoders hold the interpreter's lock, and threads only wait for each other.
+    # Sequential, because Pillow's decoders hold the GIL and threads would only wait for each other.
     columns = (icons[name].tolist() for name in ("source", "png", "status", "reason", "notes"))
     changed = [_normalize_row(*row, size=size, trim=trim) for row in zip(*columns, strict=True)]
     icons[list(_CHANGED)] = pd.DataFrame(changed, columns=_CHANGED)
@@ -132,14 +132,14 @@ def normalize_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Coll
 
 
 def source_order(normalized: Path) -> list[str]:
-    """The sources of a normalized table in the order of sources.yaml; empty for a table that doesn't say."""
+    """The sources of a normalized table in the order of sources.yaml; empty for a table without that metadata."""
     return list(json.loads(parquet_metadata(normalized).get("sources", "[]")))
 
 
 def _normalize_row(
     source: str, png: bytes, status: str, reason: str, notes: str, *, size: int, trim: Collection[str]
 ) -> tuple[bytes, int, str, str, str, str]:
-    """The new values of the columns _CHANGED."""
+    """New values for the columns in _CHANGED."""
     if status == "ok":
         try:
             normal = normalize_picture(png, size, source in trim)

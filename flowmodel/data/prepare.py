@@ -1,7 +1,7 @@
-"""From icon sources to the data set that a training reads: the one list of the steps.
+"""The preparation steps from icon sources to a data set.
 
-The command line takes them all in one call, and the pipeline one asset a step. Each step keeps its result in the store under the
-digest of its content, so that recipes and lists of sources don't disturb each other, and files do not change while they are read.
+The command line runs all of them in one call; the pipeline has one asset per step. Each step stores its result under the digest
+of its content, so that recipes and lists of sources don't interfere, and files do not change while they are read.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,9 +29,9 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Preparation:
-    """The steps for one list of sources and a recipe's section `data`; `log` takes lines of progress.
+    """The steps for a list of sources and a recipe's section `data`; `log` receives progress lines.
 
-    Each raises FlowmodelError when what it reads is missing or unusable.
+    Each step raises FlowmodelError when its input is missing or unusable.
     """
 
     store: Store
@@ -42,22 +42,22 @@ class Preparation:
 
     @classmethod
     def of(cls, store: Store, data: DataConfig, sources: Path | None = None, log: Log = lambda line: None) -> "Preparation":
-        """`sources` is a YAML list of sources, by default the one that FLOWMODEL_SOURCES names, or the pipeline's."""
+        """`sources` is a YAML list of sources; by default the one in FLOWMODEL_SOURCES, or the pipeline's."""
         listed = (sources or sources_file()).resolve()
         return cls(store, data, load_sources(listed), SourceContext(listed.parent, store.downloads, log), log)
 
     def icons(self, source: SourceConfig, again: bool = False) -> Ingested:
-        """The source's icons as they came; a source that has not changed is not read again, unless `again`."""
+        """Read a source's original icons. An unchanged source is not read again unless `again` is set."""
         return ingest_icons(source, self.context, self.store.icons(source.name), again)
 
     def normalized_icons(self, tables: Mapping[str, Artifact]) -> Artifact:
-        """Every source's icons in one table, as pixels of the recipe's size; `tables` are those of the sources, by name."""
+        """Join all sources' icons in one table, as pixels of the recipe's size. `tables` are the sources' tables by name."""
         paths = {source.name: tables[source.name].path for source in self.sources}
         trim = [source.name for source in self.sources if source.trim]
         return self._keep("normalized_icons", lambda out: normalize_icons(paths, self.data.size, out, trim))
 
     def captions(self, normalized: Artifact) -> Artifact:
-        """Several captions an icon, by the recipe's templates and languages; and of its copies in other colors."""
+        """Write several captions per icon, by the recipe's templates and languages, and captions of recolored copies."""
         data = self.data
         return self._keep(
             "captions",
@@ -67,7 +67,7 @@ class Preparation:
         )
 
     def caption_embeddings(self, captions: Artifact) -> EmbeddingReport:
-        """Vectors of every text; one that was encoded before, for whatever data set, is not encoded again."""
+        """Encode every text that has no vectors yet from any data set."""
         reports: list[EmbeddingReport] = []
 
         def embed(out: Path) -> Artifact:
@@ -79,22 +79,22 @@ class Preparation:
         return replace(reports[-1], artifact=artifact)
 
     def duplicates(self, normalized: Artifact) -> Artifact:
-        """Pairs of icons that look the same or nearly so, over all sources."""
+        """Find icons of all sources that look the same or nearly the same."""
         return self._keep("duplicates", lambda out: find_duplicates(normalized.path, out))
 
     def splits(self, normalized: Artifact, duplicates: Artifact) -> Artifact:
-        """Which icons are trained on and which are held out."""
+        """Assign a split to each icon."""
         config = self.data.split
         return self._keep("splits", lambda out: assign_splits(normalized.path, duplicates.path, config, out, self._styles))
 
     def dataset(self, normalized: Artifact, captions: Artifact, embeddings: Artifact, splits: Artifact) -> IconDataset:
-        """All of it in one folder that never changes."""
+        """Put everything into one immutable folder."""
         files = {"icons": normalized, "captions": captions, "splits": splits}
         return write_dataset(self.store, self.data, files, embeddings)
 
     @property
     def _styles(self) -> dict[str, str]:
-        """What captions call each source's drawing style, by the source's name."""
+        """Maps source names to the style names in captions."""
         return {source.name: source.style for source in self.sources}
 
     def _keep(self, asset: str, write: Callable[[Path], Artifact]) -> Artifact:
@@ -104,10 +104,10 @@ class Preparation:
 def prepare(
     recipe: Recipe, store: Store, sources: Path | None = None, log: Log = lambda line: None, again: bool = False
 ) -> IconDataset:
-    """Take every step for the sources listed in the YAML file `sources`; `log` gets a line per step and what is left out.
+    """Run all steps for the sources in the YAML file `sources`. `log` gets a line per step, and one for everything left out.
 
-    Sources that have not changed are not read again unless `again`, and texts that were ever encoded in `store` are not encoded
-    again. Raises FlowmodelError when a source, the encoder or a file of the store can't be read.
+    Unchanged sources are not read again unless `again` is set, and texts with vectors in `store` are not encoded again. Raises
+    FlowmodelError when a source, the encoder or a file of the store can't be read.
     """
     steps = Preparation.of(store, recipe.data, sources, log)
     tables: dict[str, Artifact] = {}
@@ -132,7 +132,7 @@ def prepare(
 def prepare_targets(
     recipe: Recipe, store: Store, sources: Path | None = None, log: Log = lambda line: None
 ) -> IconDataset | None:
-    """The icons at the size that the recipe's finisher makes; None where that is the size of the data set itself.
+    """Prepare the icons at the finisher's output size; None if that is the size of the data set.
 
     Raises FlowmodelError as :func:`prepare` does.
     """

@@ -1,4 +1,6 @@
-"""Questions about finished tables that their schema can't answer. Pure functions; the pipeline makes blocking checks of them."""
+"""Quality checks of finished tables beyond their schema. These are pure functions; the pipeline turns them into blocking
+checks.
+"""
 
 import re
 from collections import Counter, defaultdict
@@ -21,7 +23,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class IconQuality:
-    """How many icons can be used, and which were set aside (id -> reason)."""
+    """Number of usable icons, and the reasons of quarantined ones by id."""
 
     ok: int
     quarantined: dict[str, str]
@@ -29,7 +31,7 @@ class IconQuality:
 
 @dataclass(frozen=True)
 class EmbeddingQuality:
-    """Texts of captions without a vector, and texts that have no token or whose vectors hold NaN or infinity."""
+    """Caption texts without vectors, and texts without tokens or with non-finite vectors."""
 
     encoded: int
     missing: list[str]
@@ -37,9 +39,9 @@ class EmbeddingQuality:
 
 
 def inspect_icons(path: Path) -> IconQuality:
-    """The counts of the icons or normalized icons at `path`; raises FlowmodelError when the table can't be read.
+    """Count the icons or normalized icons at `path`; raises FlowmodelError when the table can't be read.
 
-    Nothing is decoded: a picture is when its source is read and when it is normalized, and is set aside there if it can't be.
+    Images are not decoded here. Reading a source and normalizing it do that, and quarantine images that fail.
     """
     rows = read_parquet(path, ["id", "status", "reason"]).to_pylist()
     quarantined = {row["id"]: row["reason"] for row in rows if row["status"] != "ok"}
@@ -47,9 +49,9 @@ def inspect_icons(path: Path) -> IconQuality:
 
 
 def inspect_embeddings(captions: Path, embeddings: Path, vectors: Path) -> EmbeddingQuality:
-    """Compare the embeddings, whose vectors lie in the folder `vectors`, with the captions that they are to cover.
+    """Compare the embeddings, whose vectors are in the folder `vectors`, with the captions that they should cover.
 
-    Raises FlowmodelError when a table can't be read, or a part of the vectors is missing.
+    Raises FlowmodelError when a table can't be read, or vectors are missing.
     """
     encoded = read_parquet(embeddings, ["text"])["text"].to_pylist()
     pooled_UD, tokens = CaptionVectors(vectors).read(encoded)
@@ -66,9 +68,9 @@ def inspect_embeddings(captions: Path, embeddings: Path, vectors: Path) -> Embed
 
 
 def grouped_reasons(told: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Ids by what is told of them, as why they were set aside, the most frequent first; `told` are pairs of id and text.
+    """Group ids by message, such as a quarantine reason, the most frequent first. `told` are pairs of id and message.
 
-    What differs from file to file is left out of a text.
+    Details that differ between files are removed from messages.
     """
     groups: dict[str, list[str]] = defaultdict(list)
     for icon_id, reason in sorted(told):
@@ -77,7 +79,7 @@ def grouped_reasons(told: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def usable_lines(path: Path) -> list[str]:
-    """How many of the icons or normalized icons at `path` can be used, and why the others can't.
+    """Summarize how many of the icons or normalized icons at `path` are usable, and why the others are not.
 
     Raises FlowmodelError when the table can't be read.
     """
@@ -91,7 +93,7 @@ def usable_lines(path: Path) -> list[str]:
 
 
 def split_line(splits: Mapping[str, str]) -> str:
-    """How many icons are trained on, and how many are held out, by split; `splits` is a split by icon id."""
+    """Summarize the number of training icons and of held-out icons by split. `splits` maps icon ids to splits."""
     counts = Counter(splits.values())
     trained = counts.pop(str(Split.TRAIN), 0)
     held_out = ", ".join(f"{count:,} {split}" for split, count in sorted(counts.items()))

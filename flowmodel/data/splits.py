@@ -1,7 +1,7 @@
-"""Which icons are trained on, which choose settings, and which are used only in the final evaluation.
+"""Assigns icons to splits: for training, for choosing settings, and for the final evaluation only.
 
-Sources are taken in the order of sources.yaml, and what an earlier one has decided stands: a source that is added at the end
-moves no icon of the others. Within a source everything follows from a hash of the seed and of a group's own name.
+Sources are processed in the order of sources.yaml, and decisions for earlier ones are final: adding a source at the end does
+not move icons of the others. Within a source, splits follow from a hash of the seed and the group's name.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from flowmodel.tables import SPLIT_TABLE, read_ok_icons
 
 @dataclass(frozen=True)
 class Icon:
-    """What a split depends on. `concept` is the key without skin tone; `tone` is empty for none, `style` for the source's own."""
+    """The properties that determine a split. `concept` is the key without skin tone; `tone` is empty for none."""
 
     id: str
     source: str
@@ -31,14 +31,14 @@ class Icon:
 
     @property
     def drawing(self) -> tuple[str, str]:
-        """The concept as one style draws it."""
+        """A concept in one style."""
         return self.concept, self.style or self.source
 
 
 def assign_splits(
     normalized: Path, duplicates: Path, config: SplitConfig, out: Path, styles: Mapping[str, str] | None = None
 ) -> Artifact:
-    """Give every usable icon a split and write the `splits` table.
+    """Assign a split to every usable icon and write the `splits` table.
 
     `styles` gives the style of each source by name; a source that is not in it is its own style.
 
@@ -54,16 +54,16 @@ def assign_splits(
 
 
 def load_splits(path: Path) -> dict[str, str]:
-    """Split by icon id; raises FlowmodelError when the file is missing or unreadable."""
+    """Read the split of each icon id; raises FlowmodelError when the file is missing or unreadable."""
     table = read_parquet(path, SPLIT_TABLE.arrow.names)
     return dict(zip(table["icon_id"].to_pylist(), table["split"].to_pylist(), strict=True))
 
 
 def leaks(split_of: Mapping[str, str], links: Iterable[tuple[str, str]], sources: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Pairs of icons of one cluster that lie on two sides of a border: none, if the splits are right.
+    """Pairs of icons of one cluster in different splits. There are none if the splits are correct.
 
-    A cluster is what `links` connect within the sources so far, in their order, that an icon was decided about with: what a later
-    source connects can't have been known, and is excluded there. Links may be fewer than all pairs that look alike.
+    Clusters are formed by `links` within the sources up to the icon's own, because connections through later sources were
+    unknown when it was assigned; such icons are excluded there. The links need not contain all pairs that look alike.
     """
     place = {source: number for number, source in enumerate(sources)}
     place_of = {icon: place.get(icon.partition("/")[0], 0) for icon in split_of}
@@ -83,17 +83,17 @@ def leaks(split_of: Mapping[str, str], links: Iterable[tuple[str, str]], sources
 def split_icons(
     icons: Sequence[Icon], sources: Sequence[str], links: Iterable[tuple[str, str]], config: SplitConfig
 ) -> dict[str, str]:
-    """The split of each icon, by id.
+    """The split of each icon id.
 
-    Concepts that share look-alikes form a group, which is `train`, `validation` or `unseen_concept` as a whole, over all sources
-    and skin tones. Of what would be trained on, `unseen_style` holds out (concept, style) where an earlier source shows the
-    concept in another style, and `unseen_tone` holds out (concept, tone) where another tone is shown. An icon that looks like one
-    on the other side of a border is `excluded`.
+    Concepts that share look-alikes form a group, which belongs to `train`, `validation` or `unseen_concept` as a whole, over all
+    sources and skin tones. Within `train`, `unseen_style` holds out (concept, style) if an earlier source shows the concept in
+    another style, and `unseen_tone` holds out (concept, tone) if the concept has another tone. An icon that looks like one of
+    another split is `excluded`.
 
     Args:
-        icons: in any order.
-        sources: every source's name, in the order of sources.yaml.
-        links: ids of icons that look alike (:mod:`flowmodel.data.duplicates`); not all pairs, but those that connect all.
+        icons: the icons, in any order.
+        sources: names of all sources, in the order of sources.yaml.
+        links: pairs of ids that connect the icons that look alike (:mod:`flowmodel.data.duplicates`).
     """
     by_source = defaultdict(list)
     for icon in sorted(icons, key=lambda icon: icon.id):
@@ -104,12 +104,12 @@ def split_icons(
     return decided.split_of
 
 
-_OF_TRAINING = (Split.UNSEEN_STYLE, Split.UNSEEN_TONE)  # held out from concepts that are trained on
+_OF_TRAINING = (Split.UNSEEN_STYLE, Split.UNSEEN_TONE)  # held out from training concepts
 
 
 @dataclass
 class _Decided:
-    """What the sources so far have decided."""
+    """The decisions for the sources so far."""
 
     config: SplitConfig
     links: Sequence[tuple[str, str]]
@@ -117,12 +117,12 @@ class _Decided:
     concepts: dict[str, str] = field(default_factory=dict)  # train, validation or unseen_concept by concept
     styles: dict[tuple[str, str], str] = field(default_factory=dict)  # train or unseen_style by (concept, style)
     tones: dict[tuple[str, str], str] = field(default_factory=dict)  # train or unseen_tone by (concept, tone)
-    shown: set[str] = field(default_factory=set)  # concepts that are trained on
-    cluster_of: Mapping[str, str] = field(default_factory=dict)  # of every icon up to the source that is being decided
-    sides: dict[str, set[str]] = field(default_factory=dict)  # splits of the icons in a cluster, but for excluded ones
+    shown: set[str] = field(default_factory=set)  # training concepts
+    cluster_of: Mapping[str, str] = field(default_factory=dict)  # of every icon up to the current source
+    sides: dict[str, set[str]] = field(default_factory=dict)  # splits of the icons in a cluster, without excluded ones
 
     def add(self, icons: Sequence[Icon]) -> None:
-        """Decide about the icons of the next source."""
+        """Assign the icons of the next source."""
         known = self.split_of.keys() | {icon.id for icon in icons}
         self.cluster_of = groups(known, ((a, b) for a, b in self.links if a in known and b in known))
         self.sides = defaultdict(set)
@@ -143,7 +143,7 @@ class _Decided:
         self.shown |= {icon.concept for icon in trained if self.split_of[icon.id] == Split.TRAIN}
 
     def _decide_concepts(self, icons: Sequence[Icon]) -> None:
-        """Concepts that are new join those that they look like, or else are placed by the hash of their group."""
+        """New concepts join the split of those that they look like; otherwise, the hash of their group decides."""
         group_of = self._groups({icon.id: icon.concept for icon in icons})
         neighbors = defaultdict(set)
         for icon in icons:
@@ -153,19 +153,19 @@ class _Decided:
             neighbors[group_of[icon.concept]] |= {Split.TRAIN if side in _OF_TRAINING else side for side in sides}
         for concept, group in group_of.items():
             own = self._place(group)
-            # Where a group looks like several, no choice is right; the icons in question will be excluded.
+            # If a group looks like several splits, no choice is right, and the icons in question will be excluded.
             self.concepts.setdefault(concept, own if len(neighbors[group]) != 1 else next(iter(neighbors[group])))
 
     def _place(self, group: str) -> str:
         position = self._position(group)
         if position < self.config.unseen_concept:
             return Split.UNSEEN_CONCEPT
-        # From the other end, so that changing one share doesn't move icons between the other split and training.
+        # Taken from the other end, so that changing one share doesn't move icons between the other split and training.
         return Split.VALIDATION if position >= 1 - self.config.validation else Split.TRAIN
 
     def _unseen_styles(self, trained: Sequence[Icon]) -> list[str]:
-        """Ids to hold out, of (concept, style) that no earlier source had: whole groups of concepts that earlier sources show in
-        another style, and that look like nothing trained on; remembers what becomes of each.
+        """Ids to hold out for new pairs (concept, style): whole groups of concepts that earlier sources show in another style
+        and that look like no training icon. Records each decision.
         """
         for group, icons in self._members(trained, lambda icon: icon.concept).items():
             held_out = self._position("style", icons[0].source, group) < self.config.unseen_style and all(
@@ -176,7 +176,7 @@ class _Decided:
         return [icon.id for icon in trained if self.styles[icon.drawing] == Split.UNSEEN_STYLE]
 
     def _unseen_tones(self, trained: Sequence[Icon]) -> list[str]:
-        """Ids to hold out, of (concept, tone) that no earlier source had; remembers what becomes of each."""
+        """Ids to hold out for new pairs (concept, tone). Records each decision."""
         members = self._members(trained, lambda icon: (icon.concept, icon.tone))
         chosen = {
             group
@@ -192,7 +192,7 @@ class _Decided:
         return [icon.id for icon in trained if self.tones[icon.concept, icon.tone] == Split.UNSEEN_TONE]
 
     def _members(self, icons: Sequence[Icon], unit: Callable[[Icon], T]) -> dict[T, list[Icon]]:
-        """Icons by the name of their group: those of one unit, and those that look alike, are together."""
+        """Icons by group name. Icons of one unit, and icons that look alike, are in one group."""
         unit_of = {icon.id: unit(icon) for icon in icons}
         group_of = self._groups(unit_of)
         members: dict[T, list[Icon]] = defaultdict(list)
@@ -201,7 +201,7 @@ class _Decided:
         return members
 
     def _groups(self, unit_of: Mapping[str, T]) -> dict[T, T]:
-        """The group of each unit: those whose icons look alike, directly or through others, named by the smallest of them."""
+        """The group of each unit: units whose icons look alike are connected. A group is named by its smallest unit."""
         first: dict[str, T] = {}
         alike = ((unit, first.setdefault(self.cluster_of[icon], unit)) for icon, unit in unit_of.items())
         return groups(unit_of.values(), alike)
@@ -210,6 +210,6 @@ class _Decided:
         return Split.TRAIN in self.sides[self.cluster_of[icon.id]]
 
     def _position(self, *name: str) -> float:
-        """Where the hash of a name lies between 0 and 1."""
+        """The hash of a name as a number in [0, 1)."""
         digest = hashlib.sha256("/".join((str(self.config.seed), *name)).encode()).digest()
         return int.from_bytes(digest[:8]) / 2**64

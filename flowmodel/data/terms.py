@@ -1,6 +1,4 @@
-"""Under which terms pictures may be used. They go with a training into its checkpoint, and from there into every training that
-begins with its weights.
-"""
+"""The license terms of icons. They are stored in a training's checkpoint, and in every training that starts from its weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from flowmodel.recipes.renamed import with_current_names
 
 @dataclass(frozen=True, order=True)
 class Terms:
-    """The terms of a source's icons, as in the icons table (tables.ICONS)."""
+    """The terms of a source's icons, as in the table of icons (tables.ICONS)."""
 
     source: str
     license: str
@@ -20,7 +18,7 @@ class Terms:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Terms":
-        """From a checkpoint's header; those of earlier releases spell it `licence`."""
+        """Read terms from a checkpoint's header. Earlier releases spell the field `licence`."""
         return cls(**with_current_names(values, {"licence": "license"}))
 
 

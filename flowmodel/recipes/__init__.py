@@ -1,7 +1,7 @@
-"""Recipes: everything that decides what a training does, as one validated YAML file.
+"""Recipes: all settings of a training as one validated YAML file.
 
-`load_recipe("quickstart")` reads `flowmodel/recipes/quickstart.yaml`; a path to a YAML file works as well. Every field has a
-type, a range and a description; an unknown or wrong one is named in a single line.
+`load_recipe("quickstart")` reads `flowmodel/recipes/quickstart.yaml`; a path to a YAML file works as well. Every field has
+a type, a range and a description; an error for an unknown or invalid field is a single line.
 """
 
 from flowmodel.recipes.loading import load_recipe, load_selection, parse_recipe, recipe_names

@@ -50,7 +50,7 @@ def _cell(value: Any) -> str:
 
 
 def fields_table() -> str:
-    """Markdown: a table a section, with name, default, allowed words and meaning of every field."""
+    """Markdown with a table per section: name, default, allowed values and meaning of every field."""
     lines: list[str] = []
     for path, model in _sections(Recipe, ""):
         rows = [
@@ -64,7 +64,7 @@ def fields_table() -> str:
 
 
 def write(document: Path) -> None:
-    """Replace what stands below the mark."""
+    """Replace the text below the mark."""
     above, _, _ = document.read_text(encoding="utf-8").partition(MARK)
     document.write_text(f"{above}{MARK}\n\n{fields_table()}", encoding="utf-8")
 

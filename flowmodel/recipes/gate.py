@@ -1,4 +1,4 @@
-"""The gate's section of a recipe: what a model must score to be registered, and to replace the champion (docs/deployment.md)."""
+"""The recipe's section `gate`: the scores that a model needs to be registered and to replace the champion."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from flowmodel.recipes.renamed import PERCENT, SCORES
 from flowmodel.recipes.split import Split
 
-# Every score of a report. Recipes don't import evaluation/report.py; tests/recipes/test_gate.py holds the two lists together.
+# All scores of a report. Recipes don't import evaluation/report.py; tests/recipes/test_gate.py checks that both lists agree.
 Metric = Literal[
     "kid", "kid_low", "kid_high", "fd", "fd_infinity", "precision", "recall", "density", "coverage", "vendi",
     "retrieval_top1_split", "retrieval_top1_source", "retrieval_top1_all", "retrieval_top5_all", "caption_probe_top1",
@@ -18,7 +18,7 @@ Metric = Literal[
 ]  # fmt: skip
 Bound = Literal["min", "max"]
 
-# Recipes of before there were rules had four thresholds with names of their own.
+# Recipes older than rules had four named thresholds.
 _FORMER: dict[str, tuple[Metric, Split, Bound]] = {
     "max_kid": ("kid", Split.TRAIN, "max"),
     "min_top1": ("retrieval_top1_all", Split.TRAIN, "min"),
@@ -33,7 +33,7 @@ class _Section(BaseModel):
 
 
 class GateRule(_Section):
-    """One limit on one score of the evaluation's report."""
+    """A limit on one score of the evaluation report."""
 
     metric: Metric = Field(description="A score of metrics.json.")
     split: Split = Field(
@@ -47,7 +47,7 @@ class GateRule(_Section):
 
     @property
     def limit(self) -> float | None:
-        """None only where the rule is waived."""
+        """None only if the rule is waived."""
         return self.max if self.min is None else self.min
 
     @model_validator(mode="before")
@@ -68,7 +68,7 @@ class GateRule(_Section):
 
 
 class GateConfig(_Section):
-    """What a model must fulfill to be registered, and to replace the champion (docs/deployment.md)."""
+    """The conditions for registering a model and for replacing the champion (docs/deployment.md)."""
 
     rules: tuple[GateRule, ...] = Field(
         (), description="A model that breaks one is not registered. Each: {metric, split, min or max, waived: reason}."
@@ -101,7 +101,7 @@ class GateConfig(_Section):
                 rules.append({"metric": metric, "split": split, bound: limit})
             elif reason is not None:
                 rules.append({"metric": metric, "split": split, "waived": reason})
-        # `compared` and `top1_tolerance` belonged to another comparison with the champion.
+        # `compared` and `top1_tolerance` belonged to an earlier comparison with the champion.
         return {name: value for name, value in values.items() if name not in _FORMER_FIELDS} | {"rules": rules}
 
 

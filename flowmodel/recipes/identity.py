@@ -7,17 +7,17 @@ from pydantic import BaseModel
 
 from flowmodel.recipes.renamed import with_former_names
 
-# Raised when a default value changes: a recipe that leaves the field out then means something else.
+# Incremented when a default value changes, because recipes that omit the field then have another meaning.
 DEFAULTS = 1
 
 
 def identity(section: BaseModel, ignore: Collection[str] = ()) -> dict[str, Any]:
-    """The fields of `section`, without those in `ignore`, that are not at their defaults, as JSON values; and a network's kind.
+    """The fields of `section` with non-default values, as JSON values, without those in `ignore`; and a network's kind.
 
-    A field that a later release adds, with a default that does what was done before, therefore renames nothing. Nor does a
-    new name for a field: what is hashed has the name and the value that the field had first.
+    A new field whose default keeps the former behavior therefore does not change digests. Neither does renaming a field,
+    because the original names and values are hashed.
 
-    Raises ValueError when `ignore` names a field that the section doesn't have.
+    Raises ValueError when `ignore` names an unknown field.
     """
     if unknown := set(ignore) - type(section).model_fields.keys():
         raise ValueError(f"{type(section).__name__} has no field {', '.join(sorted(unknown))} to ignore")

@@ -24,7 +24,7 @@ def recipe_names() -> list[str]:
 def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
     """Load the recipe called `name` (or the YAML file at path `name`) and apply overrides like `training.steps=100`.
 
-    Raises FlowmodelError when there is no such recipe, or a field is unknown or has a wrong value.
+    Raises FlowmodelError when there is no such recipe, or a field is unknown or has an invalid value.
     """
     if name in RECIPES:
         warn_renamed(f"recipe '{name}'", f"'{RECIPES[name]}'")
@@ -56,7 +56,7 @@ def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
     except ValidationError as error:
         problems = []
         for item in error.errors():
-            # A network's fields are reported below its kind, which is no field: network.unet.channels.
+            # pydantic inserts the network's kind into the path, as in network.unet.channels.
             kind = item["loc"][1] if item["loc"][:1] == ("network",) and len(item["loc"]) > 1 else None
             path = [str(part) for part in item["loc"] if part is not kind]
             field = ".".join(path) or "recipe"
@@ -66,11 +66,11 @@ def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
                 problems.append(f"{field}: unknown field{_siblings(path[:-1], kind)}")
             elif item["type"] == "missing":
                 problems.append(f"{field}: missing, it must be given")
-            elif item["type"] == "string_pattern_mismatch":  # a recipe's name is the only one
+            elif item["type"] == "string_pattern_mismatch":  # only a recipe's name has a pattern
                 problems.append(f"{field}: must consist of lowercase letters, digits, - and _, got {item['input']!r}")
             else:
                 message = item["msg"].removeprefix("Value error, ")
-                if isinstance(item["input"], dict):  # a section whose fields don't go together; the message begins with one
+                if isinstance(item["input"], dict):  # a section with inconsistent fields; the message begins with a field
                     problems.append(f"{field}.{message}" if path else message)
                 else:
                     problems.append(f"{field}: {message}, got {item['input']!r}")
@@ -82,10 +82,10 @@ def _siblings(sections: Sequence[str], kind: object) -> str:
 
 
 def _model_of(sections: Sequence[str], kind: object) -> Any:
-    """The class of a section, by the path to it; `kind` is the network's."""
+    """The class of the section at a path; `kind` is the network's kind."""
     model: Any = Recipe
     for section in sections:
-        if section.isdigit():  # of a list of rules
+        if section.isdigit():  # index in the list of rules
             model = get_args(model)[0]
         elif section == "network":
             model = next(network for network in NETWORKS if network.model_fields["kind"].default == kind)
@@ -97,7 +97,7 @@ def _model_of(sections: Sequence[str], kind: object) -> Any:
 
 
 def _section_of(values: Mapping[str, Any], section: str) -> Any:
-    """The class of a section of the recipe; None where there is no such section or no such network."""
+    """The class of a section; None if there is no such section or network."""
     if section != "network":
         return _model_of([section], None) if section in Recipe.model_fields else None
     network = values.get(section)
@@ -106,7 +106,7 @@ def _section_of(values: Mapping[str, Any], section: str) -> Any:
 
 
 def _with_current_names(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """`values` of a recipe with the current names of their fields; a warning names each field that has an old one."""
+    """The recipe's `values` with current field names; logs a warning for each old name."""
     current = dict(values)
     for section, fields in values.items():
         renamed = getattr(_section_of(values, section), "renamed", {})
@@ -123,7 +123,7 @@ def _with_current_names(values: Mapping[str, Any], where: str) -> dict[str, Any]
 
 
 def _gate_metrics(values: Any) -> list[Any]:
-    """The metrics of the gate's rules, as far as they can be found; what is wrong with a rule, validation says."""
+    """The metrics of the gate's rules. Malformed rules are skipped here and reported by validation."""
     for section in ("evaluation", "gate", "rules"):
         values = values.get(section) if isinstance(values, dict) else None
     return [rule.get("metric") if isinstance(rule, dict) else None for rule in values] if isinstance(values, list) else []
@@ -151,9 +151,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
 
 
 def load_selection(name: str) -> list[str]:
-    """Icon keys (hexcode or slug) listed in `recipes/selections/NAME.txt`, or in the file at path `name`.
+    """Read icon keys (hexcode or slug) from `recipes/selections/NAME.txt`, or from the file at path `name`.
 
-    One key a line; what follows white space is a comment. Raises FlowmodelError when there is no such list or it is empty.
+    Each line has one key; text after whitespace is a comment. Raises FlowmodelError when there is no such list or it is empty.
     """
     path = Path(name) if name.endswith(".txt") else _HERE / "selections" / f"{name}.txt"
     try:

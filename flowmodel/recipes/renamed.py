@@ -1,7 +1,7 @@
-"""Old names of fields and values, which are read for one more version.
+"""Old names of fields and values, which are accepted for one more version.
 
-Checkpoints, data sets and reports with old names are read silently. Recipes, overrides and lists of sources cause one warning per
-field, with the current name.
+Old names in checkpoints, data sets and reports are accepted silently. In recipes, overrides and lists of sources, each causes a
+warning with the current name.
 """
 
 import warnings
@@ -25,15 +25,15 @@ SCORES = {
     "neighbour_ratio_pixels": "neighbor_ratio_pixels",
     "auth_pct": "authentic_rate",
 }
-PERCENT = frozenset({"auth_pct"})  # of the old names, those whose values were 100 times as large
+PERCENT = frozenset({"auth_pct"})  # old names whose values were percentages
 
 
 def with_current_names(
     values: Mapping[str, Any], names: Mapping[str, str], values_of: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 ) -> dict[str, Any]:
-    """`values` with the current names of `names` and, for each field of `values_of`, its current values.
+    """`values` with current field names, by `names`, and current field values, by `values_of`.
 
-    Raises ValueError where a field is given by both of its names.
+    Raises ValueError when a field is given by both names.
     """
     current: dict[str, Any] = {}
     for given, value in values.items():
@@ -49,7 +49,7 @@ def with_current_names(
 def with_former_names(
     values: Mapping[str, Any], names: Mapping[str, str], values_of: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 ) -> dict[str, Any]:
-    """The inverse of :func:`with_current_names`: a digest of the result does not change when a field is renamed."""
+    """The inverse of :func:`with_current_names`, so that digests do not change when a field is renamed."""
     former = {new: old for old, new in names.items()}
     former_values = {name: {new: old for old, new in pairs.items()} for name, pairs in values_of.items()}
     return {
@@ -59,5 +59,5 @@ def with_former_names(
 
 
 def warn_renamed(old: str, new: str) -> None:
-    """Warn that `old`, a field with its place, is now called `new`."""
+    """Warn that `old`, a field with its location, is now called `new`."""
     warnings.warn(f"{old} is now called {new}; the old name is read for one more version", FutureWarning, stacklevel=3)

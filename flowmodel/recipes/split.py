@@ -1,16 +1,16 @@
-"""The splits of the icons: for training, for choosing settings, and for the final scores alone."""
+"""The splits of the icons: for training, for choosing settings, and for final scores only."""
 
 from enum import StrEnum
 
-EXCLUDED = "excluded"  # stands in the table of splits for an icon that is on no side, because it looks like icons of two
+EXCLUDED = "excluded"  # marks an icon in the table of splits that is in no split, because it looks like icons of two splits
 
 
 class Split(StrEnum):
-    """A side, by the name that tables, recipes and reports use, in the order in which people read them.
+    """A split, with the name that tables, recipes and reports use, in display order.
 
     Attributes:
-        label: what people call its icons; in lower case it fits into a sentence.
-        description: what these icons are.
+        label: display name of its icons, for use in a sentence in lower case.
+        description: what its icons have in common.
     """
 
     label: str
