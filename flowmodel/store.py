@@ -10,8 +10,8 @@ IS_CHECKOUT = (PROJECT_ROOT / "pyproject.toml").is_file()  # otherwise, this is 
 
 
 def shown_uri(uri: str) -> str:
-    """An MLflow URI without its password."""
-    return re.sub(r"//[^/@]*@", "//", uri)
+    """An MLflow URI without user, password and query, which may hold a password too: for logs, links and messages."""
+    return re.sub(r"//[^/]*@", "//", uri).partition("?")[0]
 
 
 @dataclass(frozen=True)

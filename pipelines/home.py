@@ -5,29 +5,70 @@ Without it Dagster would forget every run, and with it the settings of dagster.y
 
 import os
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import yaml
 
+from flowmodel.errors import FlowmodelError
 from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
 from pipelines.stale_runs import end_stale_runs
 
 SETTINGS = "dagster.yaml"
+_MATTERING = ("concurrency", "run_monitoring", "run_retries")  # sections without which runs go another way
 
 
 def prepare_home(store: Store) -> Path:
-    """Make sure that there is a DAGSTER_HOME with the project's settings, for this process and those that it starts.
+    """Make sure that there is a DAGSTER_HOME, for this process and those that it starts, and end runs whose process is gone.
 
-    A home outside the store may have settings of its own, which stay. Runs whose process is gone are ended.
+    The project's settings are written into the store's own home, and into one that is new or empty. Any other belongs to
+    somebody else: nothing is written there, and what its settings lack is said. Raises FlowmodelError when DAGSTER_HOME is not
+    an absolute path.
     """
     own = store.root / "dagster"
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(own.resolve()))).expanduser()
+    if not home.is_absolute():
+        raise FlowmodelError(f"DAGSTER_HOME: '{home}' is not an absolute path; give one, or unset it")
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "true")
+    is_ours = home.resolve() == own.resolve() or not home.exists() or not any(home.iterdir())
     home.mkdir(parents=True, exist_ok=True)
-    is_own = home.resolve() == own.resolve()
-    if IS_CHECKOUT and (is_own or not (home / SETTINGS).exists()):
+    if IS_CHECKOUT and is_ours:
         shutil.copyfile(PROJECT_ROOT / SETTINGS, home / SETTINGS)
+    elif IS_CHECKOUT and (lacking := lacking_settings(home / SETTINGS)):
+        print(
+            f"DAGSTER_HOME: {home} is not this project's own, so its settings stay as they are; {SETTINGS} there lacks "
+            f"{', '.join(lacking)}, without which two trainings may run side by side and killed runs are not started again: "
+            f"copy them from {PROJECT_ROOT / SETTINGS}, or unset DAGSTER_HOME"
+        )
     with dg.DagsterInstance.get() as instance:
         for run_id in end_stale_runs(instance, store):
             print(f"run {run_id[:8]} belongs to a killed process and is marked as canceled")
     return home
+
+
+def lacking_settings(file: Path) -> list[str]:
+    """The project's settings that `file`, the dagster.yaml of another home, doesn't have, as dotted names.
+
+    Raises FlowmodelError when it is no YAML mapping.
+    """
+    try:
+        theirs = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except yaml.YAMLError as error:
+        raise FlowmodelError(
+            f"{file}: not valid YAML ({' '.join(str(error).split())}); correct it, or unset DAGSTER_HOME"
+        ) from None
+    if not isinstance(theirs or {}, dict):
+        raise FlowmodelError(f"{file}: not a mapping; correct it, or unset DAGSTER_HOME")
+    ours = yaml.safe_load((PROJECT_ROOT / SETTINGS).read_text(encoding="utf-8"))
+    there = set(_names(theirs or {}))
+    return [name for name in _names({section: ours[section] for section in _MATTERING}) if name not in there]
+
+
+def _names(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"

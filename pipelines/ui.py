@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from flowmodel.errors import FlowmodelError
 from flowmodel.registry.sqlite import correct_addresses
 from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
 from pipelines.home import prepare_home
@@ -93,16 +94,18 @@ def start_dagster(port: int) -> Server:
 def start_mlflow(port: int, store: Store) -> Server:
     store.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
     correct_addresses(store)  # the server doesn't know that a store can be moved
-    where = ["--backend-store-uri", store.mlflow_uri, "--default-artifact-root", str(store.mlflow_artifacts)]
     serving = ["--host", HOST, "--port", str(port), "--workers", "1", "--no-serve-artifacts"]
-    quiet = {
+    environment = {
+        # Not among the arguments, which every user of the machine sees: the address of a database may hold a password.
+        "MLFLOW_BACKEND_STORE_URI": store.mlflow_uri,
+        "MLFLOW_DEFAULT_ARTIFACT_ROOT": str(store.mlflow_artifacts),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # would start a dozen worker processes for features that we don't use
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "PYTHONWARNINGS": "ignore",
     }
-    command = [sys.executable, "-m", "mlflow", "server", *where, *serving, "--uvicorn-opts", "--log-level warning"]
-    return Server("MLflow", port, command, quiet)
+    command = [sys.executable, "-m", "mlflow", "server", *serving, "--uvicorn-opts", "--log-level warning"]
+    return Server("MLflow", port, command, environment)
 
 
 def supervise(starts: Sequence[Callable[[], Server]]) -> int:
@@ -148,4 +151,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except FlowmodelError as error:
+        sys.exit(f"error: {error}")

@@ -195,3 +195,15 @@ def tiny_evaluation(tiny_training: TinyTraining, made_once: Callable[[str, Make]
     metrics, samples = folder / METRICS_FILE, folder / SAMPLES_FILE
     grid = sample_grid(samples, dataset, store.file("sample_grid", "tiny.png"))
     return TinyEvaluation(EvaluationReport.read(metrics), metrics, samples, grid.path)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory) -> Path:
+    """Making MLflow's tables takes seconds: once is enough."""
+    from flowmodel.registry.tracking import Tracking
+
+    store = Store(tmp_path_factory.mktemp("empty"))
+    tracking = Tracking.of(store)
+    _ = tracking.experiment_id
+    assert tracking.database is not None
+    return tracking.database

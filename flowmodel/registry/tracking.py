@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import mlflow
 from mlflow.exceptions import MlflowException
@@ -43,7 +44,7 @@ class Tracking:
 
     Attributes:
         store: where a database of its own keeps the artifacts, and where copies from a server are kept.
-        uri: of the MLflow server or database.
+        uri: of the MLflow server or database; a server's has no credentials in it.
     """
 
     store: Store
@@ -52,7 +53,7 @@ class Tracking:
     @classmethod
     def of(cls, store: Store) -> "Tracking":
         """The MLflow at MLFLOW_TRACKING_URI where that is set, else the database in `store`."""
-        return cls(store, store.mlflow_uri)
+        return cls(store, _without_credentials(store.mlflow_uri))
 
     @cached_property
     def client(self) -> mlflow.MlflowClient:
@@ -115,8 +116,8 @@ class Tracking:
 
     @property
     def ui_address(self) -> str:
-        """Where the MLflow UI is, or will be once `make ui` runs."""
-        return self.uri.rstrip("/") if self.is_server else f"http://127.0.0.1:{os.environ.get('MLFLOW_PORT') or 5000}"
+        """Where the MLflow UI is, or will be once `make ui` runs; without a password, as links are stored in many places."""
+        return self.shown_uri.rstrip("/") if self.is_server else f"http://127.0.0.1:{os.environ.get('MLFLOW_PORT') or 5000}"
 
     def local_path(self, address: str) -> Path | None:
         """Where the artifacts at MLflow's `address` lie on this machine, also in a store that was moved; None if elsewhere."""
@@ -168,9 +169,22 @@ class Tracking:
             _set_global_uri(before if before != otherwise else None, variable)
 
     def _words(self, reason: str) -> str:
-        first = next(iter(reason.strip().splitlines()), "")
+        # SQLAlchemy repeats the address that it was given, and with it perhaps a database's password.
+        first = next(iter(reason.strip().splitlines()), "").replace(self.uri, self.shown_uri)
         advice = next((advice for sign, advice in _ADVICE if sign in first), first)
         return f"MLflow store {self.shown_uri}: {advice}"
+
+
+def _without_credentials(uri: str) -> str:
+    """A server's address without user and password, which MLflow is given by the environment of this process instead: it would
+    repeat the address in messages, warnings and links, and those are kept.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https") or "@" not in parts.netloc:
+        return uri
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(user), unquote(password)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _set_global_uri(uri: str | None, variable: str | None) -> None:

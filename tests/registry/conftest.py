@@ -51,15 +51,6 @@ def with_header(candidate: Candidate, folder: Path, gate: dict[str, Any] | None 
     return candidate_of(checkpoint, candidate.report, candidate.grid)
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory) -> Path:
-    """Making MLflow's tables takes seconds: once is enough."""
-    store = Store(tmp_path_factory.mktemp("empty"))
-    tracking = Tracking.of(store)
-    _ = tracking.experiment_id
-    return tracking.database
-
-
 @pytest.fixture
 def store(tmp_path, empty_database, tiny_training) -> Store:
     """With an empty MLflow, and the features of the real icons."""

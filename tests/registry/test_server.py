@@ -1,16 +1,9 @@
 """A model on a real MLflow server that is shared with other teams."""
 
 import http.server
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -24,6 +17,7 @@ from flowmodel.registry.references import resolve_model
 from flowmodel.registry.runs import logged_values
 from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
+from tests.mlflow_server import MlflowServer
 
 pytestmark = pytest.mark.slow
 
@@ -31,15 +25,8 @@ TEAMS = 120
 QUOTED = 'o\'brien "the" model'
 
 
-@dataclass(frozen=True)
-class Server:
-    address: str
-    artifacts: Path
-    process: subprocess.Popen
-
-
 @pytest.fixture
-def server(empty_database, tmp_path) -> Iterator[Server]:
+def server(empty_database, tmp_path) -> Iterator[MlflowServer]:
     """With 120 models of other teams, one of them with quotation marks in its name."""
     database = Path(shutil.copy(empty_database, tmp_path / "server.db"))
     client = MlflowClient(tracking_uri=f"sqlite:///{database}", registry_uri=f"sqlite:///{database}")
@@ -47,32 +34,8 @@ def server(empty_database, tmp_path) -> Iterator[Server]:
     client.rename_experiment(own, "of another team")  # its artifacts would lie beside the database
     for number in range(TEAMS):
         client.create_registered_model(f"a team's {number}" if number else QUOTED)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    artifacts = tmp_path / "server"
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}"]
-    command += ["--artifacts-destination", str(artifacts), "--port", str(port), "--workers", "1"]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    process = subprocess.Popen(command, env=os.environ | quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        _wait_for(address, process)
-        yield Server(address, artifacts, process)
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait_for(address: str, process: subprocess.Popen) -> None:
-    for _ in range(900):
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=1):
-                return
-        except OSError:
-            assert process.poll() is None, "the server has ended"
-            time.sleep(0.2)
-    raise AssertionError("the server doesn't answer")
+    with MlflowServer(database, tmp_path / "server") as running:
+        yield running
 
 
 def test_a_server_of_many_teams_gives_this_project_s_champion_and_keeps_a_copy(
@@ -101,8 +64,7 @@ def test_a_server_of_many_teams_gives_this_project_s_champion_and_keeps_a_copy(
     with pytest.raises(FlowmodelError, match="MLflow store http"):
         resolve_model(store, None)
 
-    server.process.terminate()
-    server.process.wait(20)
+    server.stop()
     with pytest.raises(FlowmodelError, match="the server can't be reached"):
         resolve_model(store, None)
 

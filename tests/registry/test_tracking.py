@@ -87,9 +87,20 @@ def test_a_place_that_cannot_be_opened_is_named(tmp_path):
 
 
 def test_an_unreachable_server_is_named_within_seconds_without_its_password(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:sec%40ret@127.0.0.1:9")
+    for name in ("USERNAME", "PASSWORD"):
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", "")  # so that it is as before afterwards
     message = _fails_within(15, Store(tmp_path))
-    assert "http://127.0.0.1:9: the server can't be reached" in message and "secret" not in message
+    assert "http://127.0.0.1:9: the server can't be reached" in message and "sec" not in message
+    assert Tracking.of(Store(tmp_path)).ui_address == "http://127.0.0.1:9"
+    # MLflow is told by the environment, which is repeated nowhere.
+    assert (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]) == ("me", "sec@ret")
+
+
+def test_a_database_s_password_is_shown_nowhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nosuchkind://me:s@cret@127.0.0.1:9/runs?password=too")
+    message = _fails_within(15, Store(tmp_path))
+    assert "nosuchkind://127.0.0.1:9/runs" in message and "cret" not in message and "too" not in message
 
 
 def test_an_unknown_kind_of_store_is_named(tmp_path, monkeypatch):
