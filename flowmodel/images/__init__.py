@@ -1,1 +1,1 @@
-"""Pictures: decoding, premultiplied RGBA, SVG, PNG and grids. Nothing here knows of icon sets or of networks."""
+"""Images: decoding, premultiplied RGBA, SVG, PNG and grids. Nothing here depends on icon sets or networks."""

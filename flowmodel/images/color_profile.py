@@ -1,4 +1,4 @@
-"""Pictures in other color spaces as sRGB, as a browser shows them: ICC profiles, and what PNGs say in chunks of their own.
+"""Converts images to sRGB as a browser does, from ICC profiles and from the color chunks of PNGs.
 
 Shape suffixes: N colors, 3 channels (red, green, blue, or X, Y, Z).
 """
@@ -16,18 +16,18 @@ _SRGB = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)  # x and y of white
 _P3 = (0.3127, 0.3290, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060)
 _BRADFORD_33 = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _GAMMA = 1 / 2.2
-_SAME = 1  # of 255: a difference that rounding makes
+_SAME = 1  # of 255: a difference caused by rounding
 _PRIMARIES = {1: _SRGB, 12: _P3}  # of cICP, by ITU-T H.273
-_SRGB_LIKE = (1, 6, 13, 14, 15)  # its transfer functions that screens of sRGB stand for
+_SRGB_LIKE = (1, 6, 13, 14, 15)  # transfer functions of cICP that are displayed as sRGB
 
 _MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 
 def to_srgb(picture: Image.Image, chunks: Mapping[bytes, bytes]) -> tuple[Image.Image, str]:
-    """`picture` with its colors as sRGB, and a note (empty where nothing changed).
+    """Convert `picture` to sRGB; also returns a note, which is empty if nothing changed.
 
-    `chunks` are the extra chunks of a PNG: cICP goes before an ICC profile, that before sRGB, and gAMA and cHRM are last. A
-    profile that is damaged or about other channels than the picture's is ignored, as browsers do, and the note says so.
+    `chunks` are the extra chunks of a PNG: cICP has precedence over an ICC profile, that over sRGB, and gAMA and cHRM come
+    last. A profile that is damaged or for other channels than the image's is ignored, as in browsers, and the note says so.
     """
     if (cicp := chunks.get(b"cICP")) is not None and len(cicp) >= 4:
         return _by_cicp(picture, cicp)
@@ -70,7 +70,7 @@ def _by_profile(picture: Image.Image, profile: bytes) -> tuple[Image.Image, str]
 
 @lru_cache(maxsize=32)
 def _transform(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform, ...] | None:
-    """The way from `profile` to sRGB; empty where it changes nothing, None for a damaged profile."""
+    """The transform from `profile` to sRGB; empty if it changes nothing, None for a damaged profile."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         transform = ImageCms.buildTransform(
@@ -93,7 +93,7 @@ def _transform(profile: bytes, mode: str) -> tuple[ImageCms.ImageCmsTransform, .
 
 
 def _samples(mode: str) -> Image.Image:
-    """A picture of colors from everywhere in the space."""
+    """An image with colors from all parts of the space."""
     steps = np.linspace(0, 255, 9).round().astype(np.uint8)
     if mode == "L":
         return Image.fromarray(np.arange(256, dtype=np.uint8)[None])
@@ -104,13 +104,13 @@ def _by_gamma(picture: Image.Image, gamma: float, points: tuple[float, ...]) -> 
     if not 0.01 <= gamma <= 10 or min(points[1::2]) <= 0:
         return picture, ""
     srgb = np.abs(np.subtract(points, _SRGB)).max() < 0.002
-    if srgb and abs(gamma / _GAMMA - 1) < 0.05:  # as near as libpng takes for the same
+    if srgb and abs(gamma / _GAMMA - 1) < 0.05:  # libpng's tolerance
         return picture, ""
     return _matrixed(picture, gamma, points)
 
 
 def _matrixed(picture: Image.Image, gamma: float | None, points: tuple[float, ...]) -> tuple[Image.Image, str]:
-    """From a space of these primaries; `gamma` None stands for sRGB's own curve."""
+    """Convert from a space with these primaries; `gamma` None means sRGB's transfer curve."""
     rgba = picture.convert("RGBA")
     colors_N3, inverse_N = np.unique(np.asarray(rgba)[..., :3].reshape(-1, 3), axis=0, return_inverse=True)
     scaled_N3 = colors_N3 / 255
@@ -125,7 +125,7 @@ def _matrixed(picture: Image.Image, gamma: float | None, points: tuple[float, ..
 
 
 def _to_xyz(points: tuple[float, ...]) -> NDArray[np.float64]:
-    """3 x 3 from linear colors of a space to XYZ with D65's white, by Bradford's adaptation."""
+    """The 3 x 3 matrix from linear colors to XYZ with D65 white, with Bradford adaptation."""
     xs, ys = np.array(points[::2]), np.array(points[1::2])
     xyz_3N = np.stack([xs / ys, np.ones(4), (1 - xs - ys) / ys])  # white, red, green, blue
     white_3, primaries_33 = xyz_3N[:, 0], xyz_3N[:, 1:]

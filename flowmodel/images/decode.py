@@ -1,4 +1,4 @@
-"""Open a picture file of unknown honesty: SVG, PNG, WebP, JPEG and others in, straight RGBA out, or a short reason why not."""
+"""Decodes untrusted image files (SVG, PNG, WebP, JPEG and others) to straight RGBA, or gives a short reason why not."""
 
 import io
 import warnings
@@ -16,11 +16,11 @@ from flowmodel.images.png_chunks import read_chunks, transparent_16, transparent
 from flowmodel.images.rgba import encode_png
 from flowmodel.images.svg.render import render_svg
 
-# An icon is small; a larger picture is a mistake or a decompression bomb.
+# Icons are small; a larger image is a mistake or a decompression bomb.
 MAX_EDGE = 4096
 MAX_BYTES = 16 * 2**20
 
-# By the ending of a file's name.
+# Formats by file extension.
 _FORMATS = {
     ".png": "PNG",
     ".webp": "WEBP",
@@ -42,22 +42,22 @@ _FORMATS = {
 ENDINGS = tuple(_FORMATS)
 _RASTER = tuple(sorted(set(_FORMATS.values()) - {"SVG"}))
 _GZIP = b"\x1f\x8b"
-_LOOKED_AT = 100  # frames of an animation whose first ones are empty
+_LOOKED_AT = 100  # frames of an animation to search for a non-empty one
 _ORIENTATION = 0x0112  # EXIF tag
 
-# Pillow warns of large pictures, for which our own limit is lower, and of damaged EXIF blocks, which are no reason to lose the
-# picture. For good and not around each call, because the warnings module can't do that in threads.
+# Pillow warns about large images, for which our limit is lower, and about damaged EXIF blocks, which do not matter. The filter is
+# global because the warnings module's context manager is not thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True)
 class OpenedPicture:
-    """A picture that was decoded, or drawn.
+    """A decoded or rendered image.
 
     Attributes:
-        png: the same picture, upright, as PNG: the file's own bytes where they are just that.
+        png: the upright image as PNG; the file's own bytes if they are exactly that.
         width, height: in pixels.
-        notes: what was done to it that a person may want to know; empty for nothing.
+        notes: changes that a user may want to know about; empty if there are none.
     """
 
     png: bytes
@@ -67,11 +67,11 @@ class OpenedPicture:
 
 
 def open_picture(content: bytes, file: str, svg_pixels: int = 256) -> OpenedPicture:
-    """Decode `content`, whose format must be the one that the name `file` ends in.
+    """Decode `content`, whose format must match the extension of `file`.
 
-    Rotates as EXIF says, takes the first frame of an animation that shows something, the high byte of 16 bits, converts palettes,
-    CMYK and, as their profiles say, the colors of other spaces to sRGB; an SVG's longer edge becomes `svg_pixels`. Raises
-    ValueError with a short reason: unknown or wrong extension, empty, too large, truncated or corrupt.
+    Applies the EXIF orientation, takes the first non-empty frame of an animation and the high byte of 16-bit samples, and
+    converts palettes, CMYK and other color spaces to sRGB. An SVG's longer edge becomes `svg_pixels`. Raises ValueError with a
+    short reason: unknown or wrong extension, empty, too large, truncated or corrupt.
     """
     suffix = PurePosixPath(file.replace("\\", "/")).suffix.lower()
     if suffix not in _FORMATS:
@@ -90,7 +90,7 @@ def open_picture(content: bytes, file: str, svg_pixels: int = 256) -> OpenedPict
 
 
 def open_png(png: bytes) -> Image.Image:
-    """A PNG of the icons table as Pillow picture of mode RGBA; raises ValueError as :func:`open_picture` does."""
+    """Open a PNG of the icons table as a Pillow image in mode RGBA; raises ValueError as :func:`open_picture` does."""
     if not png:
         raise ValueError("empty file")
     return _decode(png, "PNG")[0]
@@ -102,7 +102,7 @@ def decode_png(png: bytes) -> NDArray[np.uint8]:
 
 
 def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bytes | None]:
-    """Mode RGBA, notes, and the bytes of a PNG that is just this picture, None where there are none."""
+    """The image in mode RGBA, notes, and the bytes of a PNG with exactly this image, or None."""
     chunks = read_chunks(content)
     content = chunks.content
     try:
@@ -111,9 +111,9 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bytes | No
         raise ValueError(f"larger than {MAX_EDGE} x {MAX_EDGE} pixels") from None
     except UnidentifiedImageError:
         raise ValueError(f"not a {expected} picture") from None
-    except Exception as error:  # hostile bytes make Pillow raise many types
+    except Exception as error:  # malformed bytes make Pillow raise many exception types
         raise ValueError(f"corrupt {expected} ({_first_line(error)})") from None
-    # A camera's JPEG with a preview inside is an MPO to Pillow.
+    # Pillow reports a camera's JPEG with an embedded preview as MPO.
     if picture.format != expected and (picture.format, expected) != ("MPO", "JPEG"):
         raise ValueError(f"is a {picture.format} picture, not the {expected} that its name says")
     if max(picture.size) > MAX_EDGE:
@@ -148,7 +148,7 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bytes | No
 
 
 def _first_shown(picture: Image.Image, frames: int) -> int:
-    """Number of the first frame that isn't empty, to which `picture` is brought; 0 where all are."""
+    """Seek `picture` to its first non-empty frame and return its index; 0 if all are empty."""
     for number in range(min(frames, _LOOKED_AT)):
         picture.seek(number)
         if picture.convert("RGBA").getchannel("A").getbbox():
@@ -168,7 +168,7 @@ def _unpacked(content: bytes) -> bytes:
 
 
 def _high_byte(picture: Image.Image) -> Image.Image:
-    """16-bit gray as 8 bits, as Pillow does for color: by itself it would clip, and forget which gray is transparent."""
+    """Convert 16-bit gray to 8 bits, as Pillow does for color. Pillow's own conversion clips and loses the transparent gray."""
     gray_HW = np.asarray(picture)
     alpha_HW = np.where(gray_HW == picture.info.get("transparency", -1), 0, 255).astype(np.uint8)
     high_HW = (gray_HW >> 8).astype(np.uint8)

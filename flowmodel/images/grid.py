@@ -1,4 +1,4 @@
-"""Pictures of many icons at a glance: on a light checkerboard, so that transparency shows, with captions underneath."""
+"""Grids of icons on a light checkerboard, which shows transparency, with captions underneath."""
 
 from collections.abc import Sequence
 
@@ -17,10 +17,10 @@ _TITLE_SIZE, _HEADING_SIZE, _LINE_HEIGHT = 20, 16, 17  # of rows with headings
 
 
 def picture_grid(images: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None, cell: int = 96) -> Image.Image:
-    """An RGB picture of `images` (straight RGBA), row by row in `columns` columns of `cell` pixels, labels under them.
+    """An RGB grid of `images` (straight RGBA) with `columns` columns of `cell` pixels and labels under the images.
 
-    A label that is too long ends in an ellipsis. Raises ValueError when there are no images, or as many labels as images
-    are not given.
+    Labels that are too long end in an ellipsis. Raises ValueError when there are no images, or the numbers of labels and images
+    differ.
     """
     return _lay_out([[image] for image in images], columns, labels, cell)
 
@@ -28,14 +28,14 @@ def picture_grid(images: Sequence[Image.Image], columns: int, labels: Sequence[s
 def contact_sheet(
     images: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None, cell: int = 96
 ) -> Image.Image:
-    """Like :func:`picture_grid` with each picture on a light ground and, beside it, on a dark one, for icons that are white."""
+    """Like :func:`picture_grid`, with each image on a light and on a dark background, which white icons need."""
     return _lay_out([[image, image] for image in images], columns, labels, cell, (_SQUARES, _DARK_SQUARES))
 
 
 def comparison_grid(
     pairs: Sequence[tuple[Image.Image, Image.Image]], columns: int, labels: Sequence[str] | None = None, cell: int = 96
 ) -> Image.Image:
-    """Like :func:`picture_grid` with two pictures side by side in each place: the real one left, the sample right."""
+    """Like :func:`picture_grid`, with two images per cell: the real one on the left, the sample on the right."""
     return _lay_out([list(pair) for pair in pairs], columns, labels, cell)
 
 
@@ -46,9 +46,9 @@ def labeled_rows(
     subtitle: str,
     cell: int = 112,
 ) -> Image.Image:
-    """A row for each (heading, smaller lines under it, pictures); a caption over each column.
+    """A grid with a row for each (heading, smaller lines under it, images) and a caption above each column.
 
-    Raises ValueError when a row has not as many pictures as there are captions.
+    Raises ValueError when the number of images in a row differs from the number of captions.
     """
     if not captions or any(len(pictures) != len(captions) for _, _, pictures in rows):
         raise ValueError("every row needs a picture for each caption")
@@ -80,7 +80,7 @@ def labeled_rows(
 
 
 def _two_lines(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
-    """`text` broken between words, so that it fits; what is too long for two lines ends in an ellipsis."""
+    """Wrap `text` between words; text that is too long for two lines ends in an ellipsis."""
     words, first = text.split(), ""
     while words and font.getlength(f"{first} {words[0]}".strip()) <= width:
         first = f"{first} {words.pop(0)}".strip()
@@ -128,7 +128,7 @@ def _on_checkerboard(image: Image.Image, cell: int, squares: _Squares = _SQUARES
     for row in range(0, cell, square):
         for column in range(row // square % 2 * square, cell, 2 * square):
             draw.rectangle((column, row, column + square - 1, row + square - 1), fill=squares[1])
-    # Scaled premultiplied, or dark color under transparent pixels would fringe the edges.
+    # Scaled with premultiplied alpha, because dark colors of transparent pixels would fringe the edges.
     scaled = image.convert("RGBA").convert("RGBa").resize((cell, cell), Image.Resampling.BICUBIC).convert("RGBA")
     ground.paste(scaled, mask=scaled.getchannel("A"))
     return ground

@@ -1,4 +1,4 @@
-"""The column `notes`: what was changed in a picture, several notes in one text."""
+"""The column `notes`: changes of an image, joined to one text."""
 
 from collections.abc import Iterable
 
@@ -6,10 +6,10 @@ _BETWEEN = "; "
 
 
 def join_notes(notes: Iterable[str]) -> str:
-    """One text of all notes that aren't empty, each once."""
+    """Join all unique, non-empty notes to one text."""
     return _BETWEEN.join(dict.fromkeys(filter(None, notes)))
 
 
 def split_notes(text: str) -> list[str]:
-    """The notes of which :func:`join_notes` made `text`, to be counted one by one."""
+    """The notes that :func:`join_notes` joined to `text`."""
     return [note for note in text.split(_BETWEEN) if note]

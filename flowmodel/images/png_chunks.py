@@ -1,4 +1,4 @@
-"""A PNG's chunks: those that a browser's picture depends on, without the others that Pillow would stumble over.
+"""Reads a PNG's chunks, and removes those that Pillow fails on although browsers ignore them.
 
 Shape suffixes: H, W pixels, 3 channels (red, green, blue).
 """
@@ -13,21 +13,21 @@ import numpy as np
 from PIL import Image
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_NEEDED = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})  # Pillow says what is wrong with one of these
+_NEEDED = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})  # Pillow reports errors in these
 _HEEDED = frozenset({b"tRNS", b"iCCP", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"eXIf", b"acTL", b"fcTL", b"fdAT"})
-_PACKED = frozenset({b"zTXt", b"iTXt"})  # a comment may unpack to any size
-_HARMLESS = 64 * 2**10  # bytes of comments that nobody minds
+_PACKED = frozenset({b"zTXt", b"iTXt"})  # compressed comments, which may unpack to any size
+_HARMLESS = 64 * 2**10  # bytes of comments that are not removed
 
 
 @dataclass
 class PngChunks:
-    """What was found in a PNG.
+    """The chunks of a PNG.
 
     Attributes:
-        content: the same picture for Pillow: the file's own bytes, or without comments and damaged extras.
-        depth, color_type: of IHDR; 0 and -1 for a file that has none.
-        extras: what the chunks say that aren't the picture itself, by name.
-        dropped: what was left out although a picture may depend on it, for a note.
+        content: the image for Pillow: the file's own bytes, or bytes without comments and damaged ancillary chunks.
+        depth, color_type: values of IHDR; 0 and -1 for a file without one.
+        extras: contents of the ancillary chunks, by name.
+        dropped: removed chunks that may affect the image, for a note.
     """
 
     content: bytes
@@ -38,7 +38,7 @@ class PngChunks:
 
 
 def read_chunks(content: bytes) -> PngChunks:
-    """Look through the chunks of `content`; what isn't a PNG comes back as it is, for Pillow to say so."""
+    """Read the chunks of `content`. Data that isn't a PNG is returned unchanged, so that Pillow reports the error."""
     found = PngChunks(content)
     if not content.startswith(_SIGNATURE):
         return found
@@ -63,7 +63,7 @@ def read_chunks(content: bytes) -> PngChunks:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes, bool]]:
-    """Name, content, all bytes of each chunk, and whether its checksum is right; the last may be cut off."""
+    """Yields name, content and all bytes of each chunk, and whether its checksum is correct. The last may be truncated."""
     position = len(_SIGNATURE)
     while position < len(content):
         [length] = struct.unpack(">I", content[position : position + 4].ljust(4, b"\xff"))
@@ -72,14 +72,14 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes, bool]]:
         whole = content[position : position + 12 + length]
         yield kind, body, whole, whole[-4:] == struct.pack(">I", zlib.crc32(kind + body)) and len(body) == length
         if kind == b"IEND":
-            return  # what some programs put behind it is no part of the picture
+            return  # trailing data of some programs is not part of the image
         position += 12 + length
 
 
 def transparent_value(png: PngChunks, picture: Image.Image) -> int | tuple[int, int, int] | None:
-    """The color of `picture` (mode L or RGB) that its tRNS makes transparent, in the picture's own 8 bits; None for none.
+    """The color of `picture` (mode L or RGB) that tRNS makes transparent, in 8 bits; None if there is none.
 
-    Pillow leaves a gray of 2 or 4 bits as it stands in the file. Colors of 16 bits lose half of what is compared: see
+    Pillow does not scale a transparent gray of 2 or 4 bits. In 8 bits, 16-bit colors can't be compared exactly; see
     :func:`transparent_16`.
     """
     value = png.extras.get(b"tRNS", b"")
@@ -89,7 +89,7 @@ def transparent_value(png: PngChunks, picture: Image.Image) -> int | tuple[int, 
 
 
 def transparent_16(png: PngChunks) -> Image.Image | None:
-    """Alpha (mode L) of a picture of 16-bit colors that has one transparent color; None for all others."""
+    """The alpha channel (mode L) of an image with 16-bit colors and a transparent color; None for all others."""
     value = png.extras.get(b"tRNS", b"")
     if (png.depth, png.color_type) != (16, 2) or len(value) < 6:
         return None
@@ -100,7 +100,7 @@ def transparent_16(png: PngChunks) -> Image.Image | None:
 
 
 def _bytes_of(content: bytes, order: str) -> np.ndarray:
-    """The high (B) or low (L) bytes of 16-bit colors: Pillow drops the second of two, and takes either order."""
+    """The high (B) or low (L) bytes of 16-bit colors. Pillow drops the second byte and accepts either byte order."""
     picture = Image.open(io.BytesIO(content), formats=("PNG",))
     picture.tile = [tile._replace(args=f"RGB;16{order}") for tile in picture.tile]
     return np.asarray(picture)

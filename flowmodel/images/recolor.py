@@ -1,10 +1,10 @@
-"""Icons in another color: what is blue becomes red, and what is white, black or of a third color stays as it is.
+"""Recolors icons: the dominant color changes, for example from blue to red; white, black and other colors stay.
 
-Colors are judged and changed in OKLab (Björn Ottosson, 2020, https://bottosson.github.io/posts/oklab/): equal steps there look
-about equally large, and a hue that is turned keeps its lightness. A copy differs from its icon in its dominant color alone, so
-that a network which sees both can learn what a word of color means.
+Colors are classified and changed in OKLab (Björn Ottosson, 2020, https://bottosson.github.io/posts/oklab/), which is perceptually
+uniform: rotating a hue keeps its lightness. A copy differs from its icon in its dominant color only, so that a network can learn
+the meaning of color words from both.
 
-Shape suffixes: N pictures, 4 channels (premultiplied RGBA), 3 channels, H/W height and width. Hues are in radians.
+Shape suffixes: N images, 4 channels (premultiplied RGBA), 3 channels, H/W height and width. Hues are in radians.
 """
 
 import math
@@ -17,13 +17,13 @@ from torch import Tensor
 
 
 class Prototype(NamedTuple):
-    """A clear example of a color: OKLab's lightness, 0 to 1, and hue in degrees."""
+    """A prototype of a color: OKLab lightness in [0, 1] and hue in degrees."""
 
     lightness: float
     hue: float
 
 
-# Basic color terms that have a hue (Berlin and Kay 1969). Orange and brown differ in lightness alone.
+# Basic color terms with a hue (Berlin and Kay 1969). Orange and brown differ in lightness only.
 PROTOTYPES = {
     "red": Prototype(0.58, 27),
     "orange": Prototype(0.72, 58),
@@ -35,7 +35,7 @@ PROTOTYPES = {
     "brown": Prototype(0.45, 55),
 }
 
-# Linear sRGB to the responses of the eye's cones, and their cube roots to lightness, green-red and blue-yellow.
+# The matrices from linear sRGB to cone responses, and from their cube roots to lightness, green-red and blue-yellow.
 _LMS_33 = torch.tensor(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
@@ -51,26 +51,27 @@ _LAB_33 = torch.tensor(
     ]
 )
 
-CHROMATIC = 0.06  # chroma from which a pixel has a color at all
-OPAQUE = 0.5  # alpha from which a pixel counts as part of the thing
+CHROMATIC = 0.06  # least chroma of a colored pixel
+OPAQUE = 0.5  # least alpha of a pixel of the object
 _HUE_BINS = 24
-_DOMINANT = math.radians(40)  # pixels so near to the most frequent hue are the dominant color
-_TURNED, _TURNED_EDGE = math.radians(55), math.radians(8)  # how far from it a hue still turns with it, and how softly that ends
-_SPREAD_KEPT = 0.6  # of the differences of hue within the dominant color: it ends up narrower, nearer to the word
-_LIGHTNESS_TAKEN = 0.75  # of the way to the prototype's lightness
+_DOMINANT = math.radians(40)  # pixels within this distance of the most frequent hue are the dominant color
+# how far from the dominant hue other hues still rotate with it, and the softness of that limit
+_TURNED, _TURNED_EDGE = math.radians(55), math.radians(8)
+_SPREAD_KEPT = 0.6  # of the hue differences within the dominant color, which becomes narrower and closer to the prototype
+_LIGHTNESS_TAKEN = 0.75  # fraction of the way to the prototype's lightness
 _BROWN_CHROMA_LOST = 0.35  # brown is a dull orange
-_GRAY_CHROMA = 0.02  # the less chroma a pixel has, the less it turns: half at this one
-_GAMUT_STEPS = 3  # passes that take away the chroma which sRGB lacks
+_GRAY_CHROMA = 0.02  # pixels with less chroma rotate less; half at this chroma
+_GAMUT_STEPS = 3  # passes that reduce chroma outside the sRGB gamut
 
 
 @dataclass(frozen=True)
 class ColorStatistics:
-    """The color statistics of N pictures.
+    """The color statistics of N images.
 
     Attributes:
-        hue_N, lightness_N: of the dominant color; lightness is OKLab's, 0 to 1.
-        chromatic_N: share of the opaque pixels that have a color.
-        concentration_N: share of what color there is, weighted by chroma, that is the dominant one.
+        hue_N, lightness_N: of the dominant color; OKLab lightness in [0, 1].
+        chromatic_N: share of colored pixels among opaque ones.
+        concentration_N: share of the dominant color among colored pixels, weighted by chroma.
     """
 
     hue_N: Tensor
@@ -93,20 +94,20 @@ def from_oklab(lab_N3HW: Tensor) -> Tensor:
     """OKLab to straight sRGB, clamped to [0, 1]."""
     lms_N3HW = torch.einsum("ij,njhw->nihw", torch.linalg.inv(_LAB_33).to(lab_N3HW), lab_N3HW) ** 3
     linear_N3HW = torch.einsum("ij,njhw->nihw", torch.linalg.inv(_LMS_33).to(lab_N3HW), lms_N3HW).clamp(0, 1)
-    # The smaller branch is the gradient's and the root's guard against 0, as both branches are computed.
+    # Both branches of `where` are computed, so the root's argument is kept away from 0.
     bright_N3HW = 1.055 * linear_N3HW.clamp(min=1e-8) ** (1 / 2.4) - 0.055
     return torch.where(linear_N3HW <= 0.0031308, linear_N3HW * 12.92, bright_N3HW).clamp(0, 1)
 
 
 def lightness_chroma_hue(rgba_N4HW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """OKLCh of the color of each pixel of premultiplied uint8 pictures, (N, H, W) each; of transparent ones black's."""
+    """OKLCh of each pixel of premultiplied uint8 images, (N, H, W) each; transparent pixels count as black."""
     lightness_NHW, green_red_NHW, blue_yellow_NHW = to_oklab(_straight(rgba_N4HW)).unbind(1)
     chroma_NHW = (green_red_NHW * green_red_NHW + blue_yellow_NHW * blue_yellow_NHW).sqrt()
     return lightness_NHW, chroma_NHW, torch.atan2(blue_yellow_NHW, green_red_NHW)
 
 
 def color_statistics(rgba_N4HW: Tensor) -> ColorStatistics:
-    """Statistics of premultiplied uint8 pictures, on their device. The dominant hue is the most frequent one, refined."""
+    """Statistics of premultiplied uint8 images, on their device. The dominant hue is the most frequent one, refined."""
     lightness_NHW, chroma_NHW, hue_NHW = lightness_chroma_hue(rgba_N4HW)
     alpha_NHW = _alpha(rgba_N4HW)[:, 0]
     weight_NHW = alpha_NHW * (chroma_NHW > CHROMATIC) * chroma_NHW
@@ -128,7 +129,7 @@ def color_statistics(rgba_N4HW: Tensor) -> ColorStatistics:
 
 
 def nearest_colors(statistics: ColorStatistics) -> list[str]:
-    """What the dominant color of each picture is called: 30 degrees of hue weigh as much as 0.15 of lightness."""
+    """The color term for the dominant color of each image; 30 degrees of hue weigh as much as a lightness of 0.15."""
 
     def nearest(hue: float, lightness: float) -> str:
         def distance(color: str) -> float:
@@ -144,11 +145,11 @@ def nearest_colors(statistics: ColorStatistics) -> list[str]:
 
 
 def recolored(rgba_N4HW: Tensor, statistics: ColorStatistics, colors: Sequence[str]) -> Tensor:
-    """Each picture with its dominant color turned to the one of PROTOTYPES that `colors` names.
+    """Rotate the dominant color of each image to the prototype that `colors` names.
 
-    Takes and returns premultiplied uint8 (N, 4, H, W) on one device; alpha stays, and no color is above it. Hues near the
-    dominant one are turned to the word's and keep some of their differences; lightness goes most of the way to the word's, but
-    not where it is black or white; other colors, and gray, stay what they are.
+    Takes and returns premultiplied uint8 (N, 4, H, W) on one device; alpha does not change, and no color exceeds it. Hues near
+    the dominant one are rotated to the prototype's and keep some of their differences. Lightness moves most of the way to the
+    prototype's, except near black and white. Other colors and gray do not change.
     """
     device = rgba_N4HW.device
     prototypes = [PROTOTYPES[color] for color in colors]
@@ -162,7 +163,7 @@ def recolored(rgba_N4HW: Tensor, statistics: ColorStatistics, colors: Sequence[s
     turn_NHW = target_hue_N11 + off_NHW * _SPREAD_KEPT - hue_NHW
     turned_NHW = hue_NHW + share_NHW * (turn_NHW - 2 * math.pi * torch.round(turn_NHW / (2 * math.pi)))
     lighter_N11 = target_lightness_N11 - statistics.lightness_N[:, None, None]
-    # 4 L (1 - L) is 1 in the middle and 0 at black and white, so that outlines and highlights stay.
+    # 4 L (1 - L) is 1 in the middle and 0 at black and white, so that outlines and highlights do not change.
     middle_NHW = 4 * lightness_NHW * (1 - lightness_NHW).clamp(min=0)
     lit_NHW = (lightness_NHW + share_NHW * _LIGHTNESS_TAKEN * lighter_N11 * middle_NHW).clamp(0, 1)
     dulled_NHW = torch.where(is_brown_N11, chroma_NHW * (1 - _BROWN_CHROMA_LOST * share_NHW), chroma_NHW)
@@ -174,7 +175,7 @@ def recolored(rgba_N4HW: Tensor, statistics: ColorStatistics, colors: Sequence[s
 
 
 def _within_srgb(lab_N3HW: Tensor) -> Tensor:
-    """Straight sRGB of these colors; where sRGB lacks one, it loses chroma rather than lightness."""
+    """Straight sRGB of these colors; colors outside the gamut lose chroma rather than lightness."""
     rgb_N3HW = from_oklab(lab_N3HW)
     for _ in range(_GAMUT_STEPS):
         clipped_N3HW = to_oklab(rgb_N3HW)

@@ -1,7 +1,7 @@
-"""RGBA pictures: straight and premultiplied alpha, and PNG bytes.
+"""RGBA images: straight and premultiplied alpha, and PNG bytes.
 
-Shape suffixes: H, W pixels, N pictures, 4 channels (red, green, blue, alpha). Straight alpha exists only in PNGs that come in
-or go out; everything between is premultiplied, so that the color of a transparent pixel can't matter.
+Shape suffixes: H, W pixels, N images, 4 channels (red, green, blue, alpha). Straight alpha is used only in PNG files. Everything
+else is premultiplied, so that the color of transparent pixels can't matter.
 """
 
 import io
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _COLOR, _ALPHA = np.meshgrid(np.arange(256, dtype=np.uint32), np.arange(256, dtype=np.uint32))
-# Result by (alpha, color): looking it up is several times faster than dividing.
+# Results by (alpha, color); a lookup is several times faster than a division.
 _TIMES_ALPHA = ((_COLOR * _ALPHA + 127) // 255).astype(np.uint8).ravel()
 _BY_ALPHA = (
     np.where(_ALPHA > 0, np.minimum((_COLOR * 255 + _ALPHA // 2) // np.maximum(_ALPHA, 1), 255), 0).astype(np.uint8).ravel()
@@ -30,8 +30,8 @@ def premultiply(rgba_HW4: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def unpremultiply(rgba_HW4: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Divide color by alpha, rounded; a fully transparent pixel becomes 0, 0, 0, 0. Takes and returns uint8 (..., 4).
 
-    ``premultiply(unpremultiply(p)) == p`` for every valid p (no color above its alpha). Pillow's own conversion truncates,
-    so that pictures would darken a little each time they go to disk and back.
+    ``premultiply(unpremultiply(p)) == p`` for every valid p (no color above its alpha). Pillow's own conversion truncates, so
+    that images would darken a little with every round trip to disk.
     """
     return _look_up(_BY_ALPHA, rgba_HW4)
 
@@ -43,13 +43,13 @@ def _look_up(table: NDArray[np.uint8], rgba_HW4: NDArray[np.uint8]) -> NDArray[n
 
 
 def pixels(rgba: "pa.ChunkedArray", size: int) -> NDArray[np.uint8]:
-    """The column `rgba` of usable normalized icons as one array of its own, uint8 (N, 4, size, size)."""
+    """The column `rgba` of usable normalized icons as one array, uint8 (N, 4, size, size)."""
     pictures = [np.frombuffer(value.as_buffer(), np.uint8) for value in rgba]
     return np.stack(pictures).reshape(-1, 4, size, size) if pictures else np.zeros((0, 4, size, size), np.uint8)
 
 
 def encode_png(rgba_HW4: NDArray[np.uint8], compress_level: int = 6) -> bytes:
-    """PNG bytes of a straight RGBA picture, uint8 (H, W, 4). Equal pictures give equal bytes (with one build of zlib).
+    """PNG bytes of a straight RGBA image, uint8 (H, W, 4). Equal images give equal bytes with the same build of zlib.
 
     `compress_level` is zlib's, 0 to 9.
     """
@@ -59,7 +59,7 @@ def encode_png(rgba_HW4: NDArray[np.uint8], compress_level: int = 6) -> bytes:
 
 
 def to_image(rgba_4HW: Any) -> Image.Image:
-    """A premultiplied uint8 picture (4, H, W), array or tensor, as Pillow picture with straight alpha (mode RGBA)."""
-    # By its method, not its type: reading icons needs no torch, which takes a second to import.
+    """Convert a premultiplied uint8 image (4, H, W), an array or tensor, to a Pillow image with straight alpha (mode RGBA)."""
+    # Tensors are recognized by a method, because importing torch takes a second and reading icons does not need it.
     array_4HW: NDArray[np.uint8] = rgba_4HW.cpu().numpy() if hasattr(rgba_4HW, "cpu") else rgba_4HW
     return Image.fromarray(np.ascontiguousarray(unpremultiply(array_4HW.transpose(1, 2, 0))))

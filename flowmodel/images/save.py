@@ -9,14 +9,14 @@ from PIL import Image
 
 from flowmodel.files import sha256_bytes, write_bytes
 
-_MOST_BYTES = 100  # of a name's words; most file systems allow 255 for all of it
+_MOST_BYTES = 100  # for the words of a name; most file systems allow 255 bytes in total
 _DIGEST_LENGTH = 10
 _ENDS_LIKE_A_DIGEST = re.compile(rf"(^|[-_])[0-9a-f]{{{_DIGEST_LENGTH}}}$")
 _VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0f]")
 
 
 def save_image(image: Image.Image, path: Path) -> Path:
-    """Write `image` as a PNG, whole or not at all; folders are made where they are missing."""
+    """Write `image` as a PNG atomically; missing folders are created."""
     return write_bytes(path, png_bytes(image))
 
 
@@ -27,11 +27,12 @@ def png_bytes(image: Image.Image) -> bytes:
 
 
 def file_stem(prompt: str) -> str:
-    """The file name of a prompt's pictures, without number and ending: its words, in letters and digits of any script.
+    """The file name for images of a prompt, without number and extension: its words, in letters and digits of any script.
 
-    `red heart, noto style` is `red-heart_noto-style`. Where that doesn't give the prompt back exactly (capitals, other signs, a
-    form of accents that some file systems change, more than 100 bytes), a digest of the prompt follows. So a prompt has the same
-    name in every call, and two prompts never share one, on file systems that ignore case or the form of accents either.
+    `red heart, noto style` is `red-heart_noto-style`. If the name does not determine the prompt (capitals, other characters, a
+    Unicode normalization that some file systems change, more than 100 bytes), a digest of the prompt follows. A prompt
+    therefore always has the same name, and two prompts never share one, even on file systems that ignore case or Unicode
+    normalization.
     """
     words = _words(unicodedata.normalize("NFC", prompt).lower())
     stem = words.encode()[:_MOST_BYTES].decode(errors="ignore")
@@ -43,7 +44,7 @@ def file_stem(prompt: str) -> str:
 
 
 def _words(text: str) -> str:
-    """Words joined by `-`, and what stands between commas by `_`. A mark, such as an accent, is kept behind a letter or digit."""
+    """Join words by `-` and comma-separated parts by `_`. A combining mark is kept after a letter or digit."""
     kept = ""
     for char in text:
         category = unicodedata.category(char)
@@ -53,5 +54,5 @@ def _words(text: str) -> str:
 
 
 def _folded(text: str) -> str:
-    """Alike for all texts that some file system takes for the same name."""
+    """Equal for all texts that some file system treats as the same name."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).upper().casefold())

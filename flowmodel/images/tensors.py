@@ -1,4 +1,4 @@
-"""Between premultiplied uint8, as pictures are kept, and the floats that a network sees.
+"""Conversions between premultiplied uint8 images and the float tensors of networks.
 
 Shape suffixes: N icons, 4 channels (premultiplied RGBA), C channels in the model, H = W = size.
 """
@@ -8,28 +8,29 @@ import torch.nn.functional as F
 
 from flowmodel.recipes.schema import Color
 
-# Channels of a picture in the model, by data.color of the recipe.
+# Number of channels in the model, by the recipe's data.color.
 CHANNELS: dict[Color, int] = {"rgba": 4, "rgb": 3, "grayscale": 1}
 
 _LUMA = (0.2126, 0.7152, 0.0722)  # of red, green and blue, ITU-R BT.709
 
 
 def to_unit(rgba_N4HW: torch.Tensor, color: Color = "rgba") -> torch.Tensor:
-    """Premultiplied uint8 to the model's float32 in [-1, 1], (N, C, H, W); any device.
+    """Convert premultiplied uint8 to the model's float32 in [-1, 1], (N, C, H, W), on any device.
 
-    C is 4 for "rgba", 3 for "rgb" and 1 for "grayscale"; the latter two lie on white, and gray is the luma of Rec. 709.
+    C is 4 for "rgba", 3 for "rgb" and 1 for "grayscale"; the latter two are composited on white. Gray is the luma of Rec. 709.
     """
     x_N4HW = rgba_N4HW.to(torch.float32) / 127.5 - 1.0
     if color == "rgba":
         return x_N4HW
-    rgb_N3HW = x_N4HW[:, :3] - x_N4HW[:, 3:] + 1.0  # premultiplied color plus what of the white ground shows through
+    rgb_N3HW = x_N4HW[:, :3] - x_N4HW[:, 3:] + 1.0  # premultiplied color plus the visible part of the white background
     return rgb_N3HW if color == "rgb" else torch.einsum("nchw,c->nhw", rgb_N3HW, rgb_N3HW.new_tensor(_LUMA))[:, None]
 
 
 def from_unit(x_NCHW: torch.Tensor) -> torch.Tensor:
-    """The model's floats, of any color, to premultiplied uint8 (N, 4, H, W): rounded, clamped, and no color above its alpha.
+    """Convert the model's floats, in any color mode, to premultiplied uint8 (N, 4, H, W): rounded, clamped, and with no color
+    above alpha.
 
-    A network may put out any color; above its alpha a premultiplied one has no meaning. Three channels, and one, are opaque.
+    A network may output any color, but a premultiplied color above alpha has no meaning. Three channels, and one, are opaque.
     """
     bytes_NCHW = ((x_NCHW.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
     if bytes_NCHW.shape[1] == CHANNELS["rgba"]:
@@ -40,7 +41,7 @@ def from_unit(x_NCHW: torch.Tensor) -> torch.Tensor:
 
 
 def at_size(rgba_N4HW: torch.Tensor, size: int) -> torch.Tensor:
-    """Premultiplied uint8 pictures at `size` pixels an edge, which divides their own: each the mean of those that it covers."""
+    """Reduce premultiplied uint8 images to edges of `size` pixels, a divisor of their own, by averaging."""
     factor = rgba_N4HW.shape[-1] // size
     if factor == 1:
         return rgba_N4HW

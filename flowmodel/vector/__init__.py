@@ -1,1 +1,1 @@
-"""Pixels to shapes: an icon becomes regions, these an SVG, and that pictures of any size and files. Needs no torch."""
+"""Vectorization: converts an icon to regions, these to SVG, and that to images and files of any size. It does not need torch."""

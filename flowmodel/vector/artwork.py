@@ -1,4 +1,4 @@
-"""An icon at any size, on any ground: from its traced shapes, or from its pixels.
+"""An icon at any size and on any background, rendered from its traced shapes or from its pixels.
 
 Shape suffixes: H/W height and width, 4 channels (premultiplied RGBA).
 """
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Artwork:
-    """What one icon's files are made of.
+    """The input for the files of an icon.
 
     Attributes:
-        rgba_4HW: its pixels, premultiplied uint8, as the model has drawn them.
-        traces: whether other sizes than its own are drawn from traced shapes; else from enlarged pixels.
+        rgba_4HW: pixels, premultiplied uint8, as sampled.
+        traces: whether other sizes are rendered from traced shapes instead of scaled pixels.
         background: a color, such as #fff, or None for transparent.
     """
 
@@ -40,16 +40,16 @@ class Artwork:
 
     @cached_property
     def traced(self) -> "Traced":
-        from flowmodel.vector.trace import trace  # not needed for pixels, and comes with the extra `vector`
+        from flowmodel.vector.trace import trace  # imported lazily, because it needs the extra `vector`
 
         return trace(self.rgba_4HW)
 
     def svg(self, size: int | None = None) -> str:
-        """As SVG whose longer edge is shown `size` pixels long, its own where None."""
+        """The icon as SVG with a longer edge of `size` pixels, or its own size if None."""
         return self.traced.svg(size, self.background)
 
     def at(self, size: int | None = None) -> Image.Image:
-        """Straight RGBA, its longer edge `size` pixels long; its own pixels at their own size, or where `size` is None."""
+        """Straight RGBA with a longer edge of `size` pixels; its own pixels if `size` is its own size or None."""
         pixels = to_image(self.rgba_4HW)
         if size is None or size == self.size:
             picture = pixels
@@ -58,7 +58,7 @@ class Artwork:
         else:
             scale = size / self.size
             edges = (max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale)))
-            # Scaled premultiplied, or dark color under transparent pixels would fringe the edges.
+            # Scaled with premultiplied alpha, because dark colors of transparent pixels would fringe the edges.
             picture = pixels.convert("RGBa").resize(edges, Image.Resampling.BICUBIC).convert("RGBA")
         if self.background is None:
             return picture
@@ -68,16 +68,18 @@ class Artwork:
 
 
 def render(svg: str, size: int) -> Image.Image:
-    """An SVG of ours as straight RGBA, its longer edge `size` pixels long."""
+    """Render a traced SVG as straight RGBA with a longer edge of `size` pixels."""
     import resvg_py
 
-    # Given both edges, resvg fits the picture into the square. It is safe to let it draw in this process: the SVG is our own.
+    # Given both edges, resvg fits the image into the square. Rendering in this process is safe because the SVG is our own.
     png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
     return Image.open(io.BytesIO(bytes(png))).convert("RGBA")
 
 
 def background(color: str) -> str | None:
-    """`transparent` as None, and a color such as #fff or white as #rrggbb. Raises FlowmodelError for anything else."""
+    """Parse a background: None for `transparent`, #rrggbb for a color such as #fff or white. Raises FlowmodelError for anything
+    else.
+    """
     if color == "transparent":
         return None
     try:

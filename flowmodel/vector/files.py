@@ -1,4 +1,4 @@
-"""Icons as the files that other programs take: PNG, SVG, WebP, ICO, ICNS, a sprite sheet, the favicon of a web page."""
+"""Writes icons as PNG, SVG, WebP, ICO, ICNS, a sprite sheet, or a favicon set."""
 
 import io
 import json
@@ -14,20 +14,20 @@ from flowmodel.images.save import png_bytes, save_image
 from flowmodel.vector.artwork import Artwork
 from flowmodel.vector.formats import Format
 
-STICKER = 512  # edge of a WebP where no size is given: what messengers ask of a sticker
+STICKER = 512  # default edge of a WebP, as messengers require for stickers
 ICO_SIZES = (16, 32, 48, 256)
-ICNS_SIZES = (32, 64, 128, 256, 512, 1024)  # 16 pixels on a display of double resolution, and so on
+ICNS_SIZES = (32, 64, 128, 256, 512, 1024)  # 32 is 16 points at double resolution, and so on
 _MANIFEST_SIZES = (192, 512)
-_GAP = 2  # between the pictures of a sheet, so that none bleeds into another where a program scales them
+_GAP = 2  # between the images of a sheet, so that none bleeds into another when a program scales them
 
 
 def default_size(format: Format) -> int | None:
-    """The size of a format's pictures where none is given; None for the picture's own."""
+    """The default size of a format's images; None for the image's own size."""
     return {"webp": STICKER, "ico": max(ICO_SIZES), "icns": max(ICNS_SIZES), "favicon": 512}.get(format)
 
 
 def check(format: Format, size: int | None, traces: bool) -> None:
-    """Raises FlowmodelError where the options don't go together, or what they need is not installed."""
+    """Raise FlowmodelError when the options are inconsistent, or need a package that is not installed."""
     if size and format in ("ico", "icns", "favicon"):
         raise FlowmodelError(f"--size {size}: a file of format {format} holds all its sizes; leave --size out")
     if format == "svg" and not traces:
@@ -37,10 +37,10 @@ def check(format: Format, size: int | None, traces: bool) -> None:
 
 
 def write(artworks: Mapping[str, Artwork], folder: Path, format: Format, size: int | None = None) -> list[Path]:
-    """Write all `artworks`, by the stem of their names, into `folder`; the files that it now holds of them.
+    """Write all `artworks`, which are given by file stem, into `folder`; returns the written files.
 
-    `size` is the longer edge in pixels, of each picture in a sheet too. A sheet is `sheet.png` with `sheet.json`; a favicon is a
-    folder of its own. Raises FlowmodelError as :func:`check` does, and where the folder may not be written.
+    `size` is the longer edge of each image in pixels, also in a sheet. A sheet is `sheet.png` with `sheet.json`; a favicon set
+    is a folder. Raises FlowmodelError as :func:`check` does, and when the folder is not writable.
     """
     size = size or default_size(format)
     if format == "sheet":
@@ -66,7 +66,7 @@ def _content(artwork: Artwork, format: Format, size: int | None) -> bytes:
 
 
 def ico(artwork: Artwork, sizes: Sequence[int] = ICO_SIZES) -> bytes:
-    """Each size is drawn by itself, and kept as a PNG."""
+    """Each size is rendered separately and stored as a PNG."""
     pictures = [artwork.at(edge) for edge in sizes]
     return _saved(pictures[-1], "ico", sizes=[(edge, edge) for edge in sizes], append_images=pictures[:-1])
 
@@ -78,7 +78,7 @@ def _saved(picture: Image.Image, format: str, **options: object) -> bytes:
 
 
 def write_sheet(pictures: Mapping[str, Image.Image], folder: Path) -> list[Path]:
-    """All pictures in one, `sheet.png`, and where each lies, in the form that TexturePacker calls a JSON hash (`sheet.json`)."""
+    """Write all images into `sheet.png`, and their positions into `sheet.json` in TexturePacker's JSON hash format."""
     width, height = (max(edges) for edges in zip(*(picture.size for picture in pictures.values()), strict=True))
     columns = next(n for n in range(1, len(pictures) + 1) if n * n >= len(pictures))
     rows = -(-len(pictures) // columns)
@@ -97,7 +97,7 @@ def write_sheet(pictures: Mapping[str, Image.Image], folder: Path) -> list[Path]
 
 
 def write_favicon(artwork: Artwork, folder: Path) -> list[Path]:
-    """What a web page wants: ICO, SVG where shapes are traced, PNGs for phones, a manifest, the lines for its <head>."""
+    """Write a favicon set: ICO, SVG if shapes are traced, PNGs for phones, a manifest, and the lines for <head>."""
     written = [write_bytes(folder / "favicon.ico", ico(artwork, (16, 32, 48)))]
     head = ['<link rel="icon" href="/favicon.ico" sizes="32x32">']
     if artwork.traces:

@@ -1,4 +1,4 @@
-"""The colors of regions: flat, or a linear gradient where the region has one; as few different ones as the picture allows.
+"""The fills of regions: a flat color or a linear gradient, with as few different colors as the image allows.
 
 Shape suffixes: H/W height and width, 4 channels (premultiplied RGBA in [0, 1]), R regions, K pixels, S stops, U stops of all
 regions.
@@ -14,17 +14,17 @@ from flowmodel.vector.regions import Floats, Labels
 
 Point = tuple[float, float]
 
-_STIFFNESS = 10.0  # keeps the slope of a few pixels near 0, in pixels squared
-_LEAST_CHANGE = 0.07  # of a gradient from end to end, as distance of colors; a smaller one is flat
-_LEAST_GAIN = 0.15  # and how much less squared error it has to leave than a flat color
-_PULL = 0.3  # with how many pixels' weight a color is held to that of its inner pixels
-_ALIKE = 0.045  # colors of flat regions that become one
-_TRANSPARENT, _OPAQUE = 0.1, 0.93  # a lower alpha is none, and a higher one is full
+_STIFFNESS = 10.0  # keeps the slope of tiny regions near 0, in pixels squared
+_LEAST_CHANGE = 0.07  # least color distance between the ends of a gradient; below it, the fill is flat
+_LEAST_GAIN = 0.15  # least reduction of the squared error by a gradient
+_PULL = 0.3  # weight, in pixels, of the color of inner pixels
+_ALIKE = 0.045  # distance below which flat colors are merged
+_TRANSPARENT, _OPAQUE = 0.1, 0.93  # alpha below or above these becomes 0 or 1
 
 
 @dataclass(frozen=True)
 class Fill:
-    """A region's color: one, `stops_S4[0]`; or two, at both ends of the line from `start` to `end` (x, y, in pixels)."""
+    """A region's fill: one color, `stops_S4[0]`, or two at the ends of the line from `start` to `end` (x, y, in pixels)."""
 
     stops_S4: Floats
     start: Point | None = None
@@ -40,7 +40,7 @@ class Fill:
 
 
 def planes(rgba_HW4: Floats, labels_HW: Labels) -> Floats:
-    """Each region's affine color: at (0, 0), and its change by a pixel to the right and down. (R, 3, 4)"""
+    """Each region's affine color model, (R, 3, 4): the color at (0, 0), and its change per pixel to the right and down."""
     planes_R34 = np.zeros((labels_HW.max() + 1, 3, 4))
     for region in range(len(planes_R34)):
         rows, columns = np.nonzero(labels_HW == region)
@@ -55,8 +55,8 @@ def planes(rgba_HW4: Floats, labels_HW: Labels) -> Floats:
 def fills(rgba_HW4: Floats, labels_HW: Labels, planes_R34: Floats, coverage_RHW: Floats) -> dict[int, Fill]:
     """The fill of each region that is not transparent.
 
-    `coverage_RHW` is how much of each pixel a region has. The colors are those that, so mixed, come closest to the picture: a
-    line that covers half a pixel is as dark as it was before it was drawn into pixels.
+    `coverage_RHW` is each region's share of each pixel. The colors are the least-squares solution for the mixed pixels, so that
+    a line that covers half a pixel gets its full contrast.
     """
     axes = {region: _axis(rgba_HW4, labels_HW == region, planes_R34[region]) for region in range(len(planes_R34))}
     axes = {region: axis for region, axis in axes.items() if (rgba_HW4[..., 3][labels_HW == region]).mean() > _TRANSPARENT}
@@ -76,11 +76,11 @@ def fills(rgba_HW4: Floats, labels_HW: Labels, planes_R34: Floats, coverage_RHW:
 
 
 def _axis(rgba_HW4: Floats, is_own_HW: NDArray[np.bool_], plane_34: Floats) -> tuple[Point, ...]:
-    """Both ends of the line along which a region's color changes; its center alone where it is better told by one color."""
+    """Both ends of the line along which a region's color changes, or only its center if one color suffices."""
     rows, columns = np.nonzero(is_own_HW)
     places_K2, colors_K4 = np.stack([columns, rows], axis=1).astype(float), rgba_HW4[is_own_HW]
     center_2 = places_K2.mean(axis=0)
-    # The direction of most change; all channels change along it.
+    # The direction of the largest change; all channels change along it.
     direction_2 = np.linalg.svd(plane_34[1:])[0][:, 0]
     along_K = (places_K2 - center_2) @ direction_2
     slope_4 = direction_2 @ plane_34[1:]
@@ -93,7 +93,7 @@ def _axis(rgba_HW4: Floats, is_own_HW: NDArray[np.bool_], plane_34: Floats) -> t
 
 
 def _weights(coverage_HW: Floats, axis: tuple[Point, ...]) -> list[Floats]:
-    """How much of each pixel has the color of each end of a fill."""
+    """The weight of each end of a fill in each pixel."""
     if len(axis) == 1:
         return [coverage_HW]
     y_HW, x_HW = np.mgrid[: coverage_HW.shape[0], : coverage_HW.shape[1]].astype(float)
@@ -103,7 +103,7 @@ def _weights(coverage_HW: Floats, axis: tuple[Point, ...]) -> list[Floats]:
 
 
 def _clean(stops_S4: Floats) -> Floats:
-    """Valid premultiplied colors, opaque where they nearly are."""
+    """Valid premultiplied colors; nearly opaque ones become opaque."""
     stops_S4 = stops_S4.clip(0, 1)
     alpha_S1 = stops_S4[:, 3:]
     straight_S3 = (stops_S4[:, :3] / np.maximum(alpha_S1, 1e-6)).clip(0, 1)
@@ -112,7 +112,7 @@ def _clean(stops_S4: Floats) -> Floats:
 
 
 def _few_colors(found: dict[int, Fill], areas_R: Floats) -> dict[int, Fill]:
-    """The same fills, where flat colors that are hard to tell apart are one: their mean, by area."""
+    """Replace flat colors that are hard to tell apart by their area-weighted mean."""
     flat = [region for region, fill in found.items() if fill.is_flat]
     if len(flat) < 2:
         return found

@@ -1,4 +1,4 @@
-"""The names of the formats that :mod:`flowmodel.vector.files` writes; importing them costs nothing."""
+"""Names of the formats of :mod:`flowmodel.vector.files`, in a module that imports quickly."""
 
 from typing import Literal, get_args
 

@@ -1,9 +1,9 @@
-"""Where regions end, between the pixels: the picture enlarged, each part of it given to one region.
+"""Subpixel outlines of regions: assigns each part of the enlarged image to a region.
 
-An edge runs where the smoothly enlarged picture is nearer to one of its two regions than to the other, so that what was a step of
-half-covered pixels becomes a smooth line at the right place.
+An edge is where the smoothly enlarged image is equally far from both of its regions, so that a row of partially covered pixels
+becomes a smooth line in the right place.
 
-Shape suffixes: H/W height and width, Y/X those of the enlarged picture, 4 channels (premultiplied RGBA in [0, 1]), R regions.
+Shape suffixes: H/W height and width, Y/X those of the enlarged image, 4 channels (premultiplied RGBA in [0, 1]), R regions.
 """
 
 import numpy as np
@@ -15,14 +15,14 @@ from flowmodel.vector.regions import MIXED, Floats, Labels, distances_to_mixture
 
 SCALE = 4
 _REACH = 2
-_SMOOTHING = 1.2  # of borders, in enlarged pixels
-_SPECK = 10  # a smaller part is given to its neighbors, in enlarged pixels: less than one pixel
+_SMOOTHING = 1.2  # sigma of the smoothing of borders, in enlarged pixels
+_SPECK = 10  # smaller parts are merged into their neighbors; in enlarged pixels, less than one original pixel
 
 
 def enlarged_labels(rgba_HW4: Floats, labels_HW: Labels, planes_R34: Floats) -> Labels:
-    """The region of each part of the picture, at SCALE times the resolution; none is MIXED.
+    """The region of each part of the image at SCALE times the resolution; none is MIXED.
 
-    `planes_R34` are the regions' colors: at (0, 0), and their change by a pixel to the right and down.
+    `planes_R34` are the regions' affine color models: the color at (0, 0), and its change per pixel to the right and down.
     """
     allowed_RHW = _allowed(rgba_HW4, labels_HW, planes_R34)
     large_YX4 = enlarged(rgba_HW4)
@@ -40,14 +40,14 @@ def enlarged_labels(rgba_HW4: Floats, labels_HW: Labels, planes_R34: Floats) -> 
 
 
 def enlarged(rgba_HW4: Floats) -> Floats:
-    """Bicubic, (Y, X, 4) in [0, 1]."""
+    """Bicubic enlargement, (Y, X, 4) in [0, 1]."""
     size = (rgba_HW4.shape[1] * SCALE, rgba_HW4.shape[0] * SCALE)
     channels = [Image.fromarray(np.ascontiguousarray(rgba_HW4[..., c], dtype=np.float32)) for c in range(4)]
     return np.stack([np.asarray(channel.resize(size, Image.Resampling.BICUBIC)) for channel in channels], axis=-1).clip(0, 1)
 
 
 def _allowed(rgba_HW4: Floats, labels_HW: Labels, planes_R34: Floats) -> NDArray[np.bool_]:
-    """Which regions may share in a pixel: its own and its four neighbors', or the two that it is a mixture of. (R, H, W)"""
+    """The candidate regions of each pixel, (R, H, W): its own and its four neighbors', or the two that it is a mixture of."""
     allowed_RHW = np.arange(len(planes_R34))[:, None, None] == labels_HW
     cross = ndimage.generate_binary_structure(2, 1)[None]
     allowed_RHW |= ndimage.binary_dilation(allowed_RHW, cross) & (labels_HW != MIXED)
@@ -76,7 +76,7 @@ def _repeated(mask_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _smoothed(labels_YX: Labels) -> Labels:
-    """Each part given to the region that covers most of its surroundings."""
+    """Reassign each part to the region that covers most of its surroundings."""
     best_YX, smoothed_YX = np.zeros(labels_YX.shape), labels_YX.copy()
     margin = round(4 * _SMOOTHING)
     for region, place in enumerate(ndimage.find_objects(labels_YX + 1)):
@@ -90,7 +90,7 @@ def _smoothed(labels_YX: Labels) -> Labels:
 
 
 def coverage(labels_YX: Labels, regions: int) -> Floats:
-    """How much of each pixel each region has: (R, H, W) in [0, 1]."""
+    """The share of each pixel that each region covers, (R, H, W) in [0, 1]."""
     height, width = (edge // SCALE for edge in labels_YX.shape)
     pixel_YX = np.arange(height * width).reshape(height, width).repeat(SCALE, axis=0).repeat(SCALE, axis=1)
     counts = np.bincount((labels_YX * height * width + pixel_YX).ravel(), minlength=regions * height * width)
@@ -98,7 +98,7 @@ def coverage(labels_YX: Labels, regions: int) -> Floats:
 
 
 def parts(labels_YX: Labels) -> tuple[Labels, NDArray[np.intp]]:
-    """The connected parts of all regions: their number 1, 2, … at each place, and the region of part i + 1."""
+    """Label the connected parts of all regions with 1, 2, …; also returns the region of part i + 1."""
     parts_YX = np.zeros_like(labels_YX)
     regions: list[int] = []
     for region, place in enumerate(ndimage.find_objects(labels_YX + 1)):

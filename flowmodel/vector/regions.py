@@ -1,12 +1,10 @@
-"""Which pixels belong together: regions of one color, or of one that changes evenly, with as few of them as the picture allows.
+"""Segments an image into as few regions of constant or linearly changing color as it allows.
 
-Regions are merged as Koepfler, Lopez and Morel do for the functional of Mumford and Shah (SIAM J. Numer. Anal. 31, 1994), with an
-affine color in each region instead of a constant one, so that a gradient is one region and not a row of bands. How many are left
-follows from the picture: two stay apart where one color for both would raise the squared error by more than their border is
-worth.
+Regions are merged as in Koepfler, Lopez and Morel's method for the Mumford-Shah functional (SIAM J. Numer. Anal. 31, 1994), but
+with an affine color per region, so that a gradient is one region and not a series of bands. The number of regions depends on
+the image: two regions stay separate if merging would raise the squared error by more than the cost of their border.
 
-Pixels that are a mixture of what lies on both sides of an edge belong to no region: a color between two others would become a
-rim.
+Pixels that are mixtures of both sides of an edge belong to no region, because an intermediate color would become a rim.
 
 Shape suffixes: H/W height and width, 4 channels (premultiplied RGBA in [0, 1]), R regions, E borders between two, M moments.
 """
@@ -24,17 +22,17 @@ Labels = NDArray[np.integer]
 
 MIXED = -1
 
-_PER_REGION, _PER_BORDER_PIXEL = 0.06, 0.012  # squared error that one region less, and one pixel of border less, may cost
-_ROUNDS = (0.03, 0.1, 0.3, 1.0)  # shares of that, so that what is most alike comes together first
-_MOST = 250  # regions; only noise has more, and then the bound is raised
-_STIFFNESS = 40.0  # keeps the slope of a few pixels near 0, in pixels squared
-_EDGE = 0.15  # contrast of an edge, as distance of premultiplied colors
+_PER_REGION, _PER_BORDER_PIXEL = 0.06, 0.012  # squared error that removing a region, and a border pixel, may cost
+_ROUNDS = (0.03, 0.1, 0.3, 1.0)  # fractions of it, so that the most similar regions merge first
+_MOST = 250  # most regions; only noise has more, and then the bound is raised
+_STIFFNESS = 40.0  # keeps the slope of tiny regions near 0, in pixels squared
+_EDGE = 0.15  # least contrast of an edge, as a distance of premultiplied colors
 _NOISE = 0.04
-_REACH = 2  # an edge that the generator has drawn is up to so many pixels wide
+_REACH = 2  # greatest width of an edge in samples, in pixels
 
 
 def segment(rgba_HW4: Floats) -> Labels:
-    """The region of each pixel, 0, 1, …; MIXED for those of edges."""
+    """The region of each pixel, 0, 1, …; MIXED for edge pixels."""
     labels_HW = _without_rims(rgba_HW4, _merged(rgba_HW4, ~_between_two(rgba_HW4)))
     sizes_R = np.bincount(labels_HW[labels_HW != MIXED])
     labels_HW[np.isin(labels_HW, np.argsort(-sizes_R, kind="stable")[_MOST:])] = MIXED
@@ -42,16 +40,16 @@ def segment(rgba_HW4: Floats) -> Labels:
 
 
 def _shifted(x_HW4: Floats, dy: int, dx: int) -> Floats:
-    """Each pixel's neighbor in that direction; the picture's rim repeats itself."""
+    """Each pixel's neighbor in a direction; border pixels are replicated."""
     height, width = x_HW4.shape[:2]
     rows, columns = np.arange(height) + dy, np.arange(width) + dx
     return x_HW4[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)]
 
 
 def _between_two(rgba_HW4: Floats) -> NDArray[np.bool_]:
-    """Whether a pixel lies between two neighbors that face each other, in place and in color, both with their like behind them.
+    """Whether a pixel is between two opposite neighbors in position and color, each of which continues behind it.
 
-    Not where it is darker or lighter than both in another direction: that is a line.
+    A pixel that is darker or lighter than both neighbors in another direction is a line instead.
     """
     between_HW = np.zeros(rgba_HW4.shape[:2], dtype=bool)
     extreme_HW = between_HW.copy()
@@ -71,7 +69,7 @@ def _between_two(rgba_HW4: Floats) -> NDArray[np.bool_]:
 
 
 def _merged(rgba_HW4: Floats, is_in_HW: NDArray[np.bool_]) -> Labels:
-    """The regions of the pixels `is_in_HW`; the others are MIXED."""
+    """Segment the pixels in `is_in_HW`; the others are MIXED."""
     region_HW = np.full(is_in_HW.shape, MIXED, dtype=np.int32)
     region_HW[is_in_HW] = np.arange(is_in_HW.sum(), dtype=np.int32)
     moments_RM = _moments(rgba_HW4)[is_in_HW]
@@ -83,7 +81,7 @@ def _merged(rgba_HW4: Floats, is_in_HW: NDArray[np.bool_]) -> Labels:
         while pairs_2E.size and (share <= _ROUNDS[-1] or len(moments_RM) > _MOST):
             cost_E = _costs(moments_RM, pairs_2E, lengths_E)
             of_first_E, of_second_E = _cheapest(cost_E, pairs_2E, len(moments_RM))
-            # What is nearly alike comes together in whole chains, the rest only where each is the other's cheapest neighbor.
+            # Nearly equal regions merge in whole chains; others only if each is the other's cheapest neighbor.
             joins_E = (of_first_E | of_second_E if share == _ROUNDS[0] else of_first_E & of_second_E) & (cost_E < share)
             if not joins_E.any():
                 break
@@ -95,7 +93,7 @@ def _merged(rgba_HW4: Floats, is_in_HW: NDArray[np.bool_]) -> Labels:
 
 
 def _moments(rgba_HW4: Floats) -> Floats:
-    """Of each pixel what a region's affine color is computed from: sums of it are those of merged regions. (H, W, M)"""
+    """The moments of each pixel for fitting affine colors, (H, W, M); moments of merged regions are sums."""
     height, width = rgba_HW4.shape[:2]
     y_HW1, x_HW1 = np.mgrid[:height, :width].astype(float)[..., None]
     one_HW1 = np.ones_like(x_HW1)
@@ -104,7 +102,7 @@ def _moments(rgba_HW4: Floats) -> Floats:
 
 
 def _error(moments_RM: Floats) -> Floats:
-    """Squared error of the best affine color of each region, with what its slope costs."""
+    """Squared error of the best affine color of each region, including the slope penalty."""
     n, x, y, xx, xy, yy = moments_RM[:, :6].T
     c_R4, xc_R4, yc_R4 = moments_RM[:, 6:10], moments_RM[:, 10:14], moments_RM[:, 14:18]
     xx, xy, yy = xx - x * x / n + _STIFFNESS, xy - x * y / n, yy - y * y / n + _STIFFNESS
@@ -114,16 +112,16 @@ def _error(moments_RM: Floats) -> Floats:
 
 
 def _costs(moments_RM: Floats, pairs_2E: Labels, lengths_E: Floats) -> Floats:
-    """How much merging the two regions at each border costs, as share of what it may."""
+    """The cost of merging the regions at each border, as a fraction of the bound."""
     error_R = _error(moments_RM)
     rise_E = _error(moments_RM[pairs_2E[0]] + moments_RM[pairs_2E[1]]) - error_R[pairs_2E[0]] - error_R[pairs_2E[1]]
     return rise_E / (_PER_REGION + _PER_BORDER_PIXEL * lengths_E)
 
 
 def _cheapest(cost_E: Floats, pairs_2E: Labels, count: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether a border is the cheapest one of its first region, and of its second one."""
+    """Whether a border is the cheapest one of its first and of its second region."""
     rank_E = np.empty(len(cost_E), dtype=np.intp)
-    # Equal costs are ranked by chance, with a fixed seed: else each pixel of a flat area would wait for the one before.
+    # Ties are broken randomly, with a fixed seed; otherwise, pixels of flat areas would merge one after another.
     rank_E[np.lexsort((np.random.default_rng(0).random(len(cost_E)), cost_E))] = np.arange(len(cost_E))
     best_R = np.full(count, len(cost_E))
     for side_E in pairs_2E:
@@ -132,14 +130,14 @@ def _cheapest(cost_E: Floats, pairs_2E: Labels, count: int) -> tuple[NDArray[np.
 
 
 def _united(pairs_2E: Labels, count: int) -> tuple[int, Labels]:
-    """How many regions are left when these pairs are joined, and the new number of each."""
+    """The number of regions after merging these pairs, and the new index of each region."""
     graph = coo_array((np.ones(pairs_2E.shape[1]), (pairs_2E[0], pairs_2E[1])), shape=(count, count))
     left, number_R = connected_components(graph, directed=False)
     return left, number_R
 
 
 def _borders(pairs_2E: Labels, lengths_E: Floats, count: int) -> tuple[Labels, Floats]:
-    """Each pair of different regions once, with the length of all of its border."""
+    """Each pair of adjacent regions once, with the total length of its border."""
     differ_E = pairs_2E[0] != pairs_2E[1]
     lower_E, upper_E = np.sort(pairs_2E[:, differ_E].astype(np.int64), axis=0)
     key_F, number_E = np.unique(lower_E * count + upper_E, return_inverse=True)
@@ -148,7 +146,7 @@ def _borders(pairs_2E: Labels, lengths_E: Floats, count: int) -> tuple[Labels, F
 
 
 def _without_rims(rgba_HW4: Floats, labels_HW: Labels) -> Labels:
-    """Thin regions whose pixels are mixtures of two regions beside them become MIXED."""
+    """Mark thin regions whose pixels are mixtures of two adjacent regions as MIXED."""
     labels_HW = labels_HW.copy()
     inner_HW = _interior(labels_HW)
     sizes_R = np.bincount(labels_HW[labels_HW >= 0], minlength=labels_HW.max() + 1)
@@ -174,13 +172,13 @@ def _without_rims(rgba_HW4: Floats, labels_HW: Labels) -> Labels:
 
 
 def _numbered(labels_HW: Labels) -> Labels:
-    """The same regions as 0, 1, … without a gap."""
+    """Renumber the regions to 0, 1, … without gaps."""
     kept_R, number_HW = np.unique(labels_HW, return_inverse=True)
     return number_HW.reshape(labels_HW.shape) + min(int(kept_R[0]), 0)
 
 
 def _interior(labels_HW: Labels) -> NDArray[np.bool_]:
-    """Pixels whose four neighbors are of the same region; the picture's rim has such neighbors."""
+    """Pixels whose four neighbors are in the same region; border pixels are replicated."""
     padded = np.pad(labels_HW, 1, mode="edge")
     sides = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
     return np.logical_and.reduce([side == labels_HW for side in sides]) & (labels_HW != MIXED)
@@ -192,7 +190,7 @@ def _windows(labels_HW: Labels, rows: NDArray[np.intp], columns: NDArray[np.intp
 
 
 def distances_to_mixtures(rgba_K4: Floats, colors_R4: Floats) -> Floats:
-    """How far each color is from the nearest mixture of each two of `colors_R4`, in the order of np.triu_indices: (K, pairs)."""
+    """Distance of each color to the closest mixture of each pair of `colors_R4`, in the order of np.triu_indices: (K, pairs)."""
     first, second = np.triu_indices(len(colors_R4), 1)
     from_P4, across_P4 = colors_R4[first], colors_R4[second] - colors_R4[first]
     off_KP4 = rgba_K4[:, None] - from_P4

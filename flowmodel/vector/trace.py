@@ -1,6 +1,6 @@
-"""An icon of pixels as SVG: regions, their outlines as curves (vtracer), their fills.
+"""Traces an icon to SVG: regions, their outlines as curves (vtracer), and their fills.
 
-Shape suffixes: H/W height and width, Y/X those of the enlarged picture, 4 channels (premultiplied RGBA), R regions.
+Shape suffixes: H/W height and width, Y/X those of the enlarged image, 4 channels (premultiplied RGBA), R regions.
 """
 
 import io
@@ -19,24 +19,22 @@ from flowmodel.vector.fills import Fill, fills, planes
 from flowmodel.vector.outlines import SCALE, coverage, enlarged_labels, parts
 from flowmodel.vector.regions import Floats, Labels, segment
 
-_OVERLAP = 2  # how far a shape reaches under the one that lies above it, in enlarged pixels: else the ground would shine through
-_CURVE = (
-    10.0  # length below which a curve is not divided further, in enlarged pixels: vtracer's 4 needs half as many points again
-)
+_OVERLAP = 2  # overlap of a shape below another one, in enlarged pixels; without it, the background shines through
+_CURVE = 10.0  # length below which a curve is not subdivided, in enlarged pixels; vtracer's default of 4 gives 50 % more points
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _SVG = "http://www.w3.org/2000/svg"
 
 
 @dataclass(frozen=True)
 class Traced:
-    """An icon as shapes.
+    """A traced icon.
 
     Attributes:
-        elements: its shapes and gradients as SVG; user units are the icon's pixels.
+        elements: its shapes and gradients as SVG; user units are pixels of the icon.
         width, height: of the icon, in pixels.
-        paths: how many shapes it has.
-        colors: how many different flat colors.
-        gradients: how many shapes have a linear gradient.
+        paths: number of shapes.
+        colors: number of different flat colors.
+        gradients: number of shapes with a linear gradient.
     """
 
     elements: str
@@ -47,7 +45,7 @@ class Traced:
     gradients: int
 
     def svg(self, size: int | None = None, background: str | None = None) -> str:
-        """The file, shown with its longer edge `size` pixels long, the icon's own where None; on a color where one is given."""
+        """The SVG file with a longer edge of `size` pixels, or the icon's own size if None, and an optional background color."""
         scale = (size or max(self.width, self.height)) / max(self.width, self.height)
         edges = f'width="{self.width * scale:g}" height="{self.height * scale:g}"'
         ground = f'<rect width="100%" height="100%" fill="{background}"/>' if background else ""
@@ -55,7 +53,7 @@ class Traced:
 
 
 def trace(rgba_4HW: NDArray[np.uint8]) -> Traced:
-    """Trace a premultiplied uint8 picture, (4, H, W)."""
+    """Trace a premultiplied uint8 image, (4, H, W)."""
     rgba_HW4 = rgba_4HW.transpose(1, 2, 0).astype(float) / 255
     height, width = rgba_HW4.shape[:2]
     labels_HW = segment(rgba_HW4)
@@ -76,7 +74,7 @@ def trace(rgba_4HW: NDArray[np.uint8]) -> Traced:
 
 @dataclass(frozen=True)
 class _Shape:
-    """What is painted of a region: `mask`, whose upper left corner lies at `x`, `y`, in enlarged pixels."""
+    """A shape of a region: `mask` with its upper left corner at `x`, `y`, in enlarged pixels."""
 
     region: int
     x: int
@@ -85,13 +83,13 @@ class _Shape:
 
 
 def _shapes(labels_YX: Labels, fill_of: dict[int, Fill]) -> list[_Shape]:
-    """What lies lowest first: the larger shapes, which reach a little under the smaller ones."""
+    """Shapes from bottom to top: larger shapes first, which extend slightly below smaller ones."""
     parts_YX, region_of = parts(labels_YX)
     boxes = [tuple(slice(max(edge.start - _OVERLAP, 0), edge.stop + _OVERLAP) for edge in box) for box in find_objects(parts_YX)]
     painted = [number for number, region in enumerate(region_of, start=1) if region in fill_of]
     whole = {number: binary_fill_holes(parts_YX[boxes[number - 1]] == number) for number in painted}
     painted.sort(key=lambda number: -int(whole[number].sum()))
-    order_P = np.full(len(region_of) + 1, -1)  # of what a lower shape may reach under
+    order_P = np.full(len(region_of) + 1, -1)  # order of the parts that a lower shape may extend below
     for place, number in enumerate(painted):
         order_P[number] = place if fill_of[region_of[number - 1]].is_opaque else -1
     shapes = []
@@ -118,17 +116,17 @@ def _outline(shape: _Shape) -> str:
 def _moved(path: ET.Element, x: int, y: int) -> str:
     """The coordinates of a path that vtracer has written, in pixels of the icon."""
     moved_x, moved_y = (float(number) for number in _NUMBER.findall(path.get("transform", "translate(0,0)")))
-    moves = cycle((x + moved_x, y + moved_y))  # it writes x and y in turn: moves, curves and closings only
+    moves = cycle((x + moved_x, y + moved_y))  # vtracer writes x and y alternately, in M, C, L and Z commands only
     return _NUMBER.sub(lambda number: f"{(float(number[0]) + next(moves)) / SCALE:.4g}", path.get("d", "")).strip()
 
 
 def _paint(fill: Fill, region: int, definitions: ET.Element) -> dict[str, str]:
-    """The attributes of a path with this fill; a gradient is defined the first time that it is used."""
+    """The attributes of a path with this fill. A gradient is defined on its first use."""
     if fill.start is None or fill.end is None:
         return _css(fill.stops_S4[0], "fill", "fill-opacity")
     name = f"g{region}"
     if definitions.find(f"*[@id='{name}']") is None:
-        # Pixel (0, 0) has its center half a unit from the corner.
+        # The center of pixel (0, 0) is half a unit from the corner.
         x1, y1, x2, y2 = (f"{value + 0.5:.4g}" for value in (*fill.start, *fill.end))
         line = {"id": name, "gradientUnits": "userSpaceOnUse", "x1": x1, "y1": y1, "x2": x2, "y2": y2}
         gradient = ET.SubElement(definitions, "linearGradient", line)
@@ -138,7 +136,7 @@ def _paint(fill: Fill, region: int, definitions: ET.Element) -> dict[str, str]:
 
 
 def _css(color_4: Floats, color: str, opacity: str) -> dict[str, str]:
-    """The attributes of a premultiplied color, by their names."""
+    """The attributes of a premultiplied color, by name."""
     *premultiplied, alpha = color_4
     straight = (min(255, round(255 * value / max(alpha, 1e-6))) for value in premultiplied)
     return {color: "#{:02x}{:02x}{:02x}".format(*straight)} | ({} if alpha == 1 else {opacity: f"{alpha:.3g}"})

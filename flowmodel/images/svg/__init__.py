@@ -1,6 +1,6 @@
-"""SVG: read as browsers read it, brought to what the renderer understands, and drawn.
+"""SVG: parsed as in browsers, converted to features that the renderer supports, and rendered.
 
-`parse` makes a tree of a file's bytes; `cascade` gives every element the values that its style sheets mean, `values`, `colors`
-and `media` resolve them; `timeline`, `smil` and `keyframes` take a moment of an animation; `resolve` is the list of these steps.
-All of it runs in a `worker`, a process that may be ended at any time; `render` is what everything else calls.
+`parse` turns bytes into a tree. `cascade` gives every element its computed values, with the help of `sheets`, `values`,
+`colors` and `media`. `smil`, `keyframes`, `effects` and `moments` evaluate animations. `resolve` combines these steps. All of
+it runs in a `worker`, a process that may be killed at any time. Other code calls `render`.
 """

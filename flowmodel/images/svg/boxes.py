@@ -1,4 +1,4 @@
-"""Boxes of elements: where a shape lies in its own coordinates."""
+"""Bounding boxes of elements in their own coordinates."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Box:
 
 
 def view_box(root: Element) -> Box:
-    """The picture's own box: its viewBox, else its width and height, else 100 x 100, as the renderer takes it."""
+    """The image's box: its viewBox, otherwise its width and height, otherwise 100 x 100, as in the renderer."""
     numbers = [float(number) for number in _NUMBER.findall(root.get("viewBox") or "")]
     if len(numbers) == 4:
         return Box(*numbers)
@@ -28,7 +28,7 @@ def view_box(root: Element) -> Box:
 
 
 def element_box(element: Element) -> Box | None:
-    """The box around a shape, or around the shapes of a group that has no transforms; None where it isn't known."""
+    """The bounding box of a shape, or of the shapes of a group without transforms; None if it is unknown."""
     found = _box(element)
     if found is not None or len(element) == 0:
         return found

@@ -1,6 +1,6 @@
-"""The cascade: of everything that sets a property of an element, the value that a browser would use, as a plain attribute.
+"""The CSS cascade: writes the value of each property that a browser would use as a presentation attribute.
 
-Afterwards there are no style sheets, no `style` attributes and no variables, and the renderer needs to know nothing of CSS.
+Afterwards there are no style sheets, `style` attributes or variables, so that the renderer needs no CSS.
 """
 
 import re
@@ -29,7 +29,7 @@ stroke-linecap stroke-linejoin stroke- miterlimit stroke-opacity stroke-width te
 transform vector-effect visibility word-spacing writing-mode
 """
 _PRESENTATION = frozenset(_ATTRIBUTES.split())
-_ONLY_STYLE = ("mix-blend-mode", "isolation")  # the renderer reads these from a style
+_ONLY_STYLE = ("mix-blend-mode", "isolation")  # the renderer reads these from `style` only
 _TRANSFORMS = ("translate", "rotate", "scale", "transform")
 _CSS_ONLY = frozenset(
     {*_ONLY_STYLE, "translate", "rotate", "scale", "transform-origin", "transform-box", "marker", "color-scheme"}
@@ -41,12 +41,12 @@ _CENTER = {"left": 0.0, "top": 0.0, "center": 0.5, "right": 1.0, "bottom": 1.0}
 
 @dataclass
 class Cascaded:
-    """What came of it besides the tree.
+    """The results of the cascade besides the tree.
 
     Attributes:
-        effects: of CSS animations.
-        lost: paints that a browser shows and that could not be resolved, each in a few words.
-        notes: what else could not.
+        effects: the effects of CSS animations.
+        lost: descriptions of paints that a browser shows and that could not be resolved.
+        notes: other things that could not be resolved.
     """
 
     effects: list[Effect] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Cascaded:
 
 
 def apply_styles(root: Element, view: Box) -> Cascaded:
-    """Give every element of the tree its computed values as attributes; `view` is the picture's own box in CSS pixels."""
+    """Write the computed values of every element as attributes. `view` is the image's box in CSS pixels."""
     sheets = read_sheets(root, view.width)
     result = Cascaded(notes=sheets.notes)
     contexts: dict[Element, Inherited] = {}
@@ -68,7 +68,7 @@ def apply_styles(root: Element, view: Box) -> Cascaded:
     for element in root.iter():
         parent = element.getparent()
         context = contexts.get(parent, start) if parent is not None else start
-        if not is_svg(element) or local(element) in ANIMATIONS:  # whose `fill` is no paint
+        if not is_svg(element) or local(element) in ANIMATIONS:  # whose `fill` is not a paint
             contexts[element] = context
             continue
         wrapper = wrappers.get(element)
@@ -76,14 +76,14 @@ def apply_styles(root: Element, view: Box) -> Cascaded:
         if style := element.get("style"):
             declared += inline(style)
         contexts[element] = _Element(element, declared, context, sheets, result, view).apply()
-    for element in list(root.iter(f"{{{SVG}}}style")):  # not earlier: selectors count them
+    for element in list(root.iter(f"{{{SVG}}}style")):  # not earlier, because selectors like :nth-child count them
         if (parent := element.getparent()) is not None:
             parent.remove(element)
     return result
 
 
 class _Element:
-    """One element on its way through the cascade."""
+    """The cascade of one element."""
 
     def __init__(
         self, element: Element, declared: list[Declared], inherited: Inherited, sheets: Sheets, result: Cascaded, view: Box
@@ -102,7 +102,7 @@ class _Element:
         self._context = self._extended(inherited)
 
     def _extended(self, inherited: Inherited) -> Inherited:
-        """What the element's children inherit; its own values may refer to the same."""
+        """The context that children inherit, and that the element's own values may refer to."""
         custom = {name: items[0].nodes for name, items in self._by_name.items() if name.startswith("--")}
         context = Inherited({**inherited.custom, **custom}, inherited.color, inherited.dark) if custom else inherited
         if scheme := self._by_name.get("color-scheme"):
@@ -115,7 +115,7 @@ class _Element:
         return context
 
     def apply(self) -> Inherited:
-        """Write the attributes; returns what the children inherit."""
+        """Write the attributes; returns the context for the children."""
         attributes = self._element.attrib
         names = set(self._by_name)
         names.update(name for name in attributes if name in _PRESENTATION and not _PLAIN.fullmatch(attributes[name]))
@@ -154,7 +154,7 @@ class _Element:
             yield parse_values(attribute), (False, 0)
 
     def _winner(self, name: str, context: Inherited) -> tuple[str | None, Unsupported | None]:
-        """The value to use, and the first that browsers draw and that could not be."""
+        """The value to use, and the first one that browsers support and that could not be resolved."""
         lost: Unsupported | None = None
         wide, source = None, None
         for nodes, weight in self._candidates(name):
@@ -166,7 +166,7 @@ class _Element:
             if value is None:
                 continue
             if wide is None and name in PAINTS | COLORS and _is_wide(nodes):
-                # Design tools write the same color for sRGB in front of one for wider screens. Pictures are sRGB.
+                # Design tools write an sRGB color before the wide-gamut one. Images here are sRGB.
                 wide, source = value, weight
                 continue
             if wide is not None and not _same_author(weight, source):
@@ -197,7 +197,7 @@ class _Element:
         self._set("transform", self._around_origin(" ".join(filter(None, parts))) or None)
 
     def _around_origin(self, transform: str) -> str:
-        """`transform` around the element's transform-origin instead of the origin of its coordinates."""
+        """Apply `transform` around the element's transform-origin."""
         items = self._by_name.get("transform-origin")
         boxed = self._by_name.get("transform-box")
         box_name = "".join(node.lower_value for node in boxed[0].nodes if node.type == "ident") if boxed else "view-box"
@@ -237,7 +237,7 @@ class _Element:
 
 
 def _substituted(nodes: list[Node], context: Inherited) -> list[Node]:
-    """`nodes` with variables in place, or nothing where one is not defined."""
+    """`nodes` with variables substituted; empty if one is not defined."""
     try:
         return substitute(nodes, context.custom)
     except Unsupported:
@@ -253,12 +253,12 @@ def _is_wide(nodes: list[Node]) -> bool:
 
 
 def _same_author(weight: tuple[object, ...], source: tuple[object, ...] | None) -> bool:
-    """Whether two declarations belong together: in one rule or rules of one weight, or in an element's style and attributes."""
+    """Whether two declarations have the same weight: in rules of equal weight, or in an element's style and attributes."""
     return weight == source or (source is not None and source[1] == 2 and weight == (False, 0))
 
 
 def _shares(nodes: list[Node], fills: bool) -> tuple[tuple[float, str], tuple[float, str]]:
-    """transform-origin's two values, each with `%` (as a share) or without a unit (in pixels)."""
+    """The two values of transform-origin, each with `%` (as a fraction) or without a unit (in pixels)."""
     found: dict[str, tuple[float, str]] = {}
     for node in nodes[:2]:
         if node.type == "ident":

@@ -1,4 +1,4 @@
-"""CSS colors as sRGB: what a browser makes of them, in the form that every renderer reads."""
+"""Converts CSS colors to sRGB, as in browsers, in a form that every renderer reads."""
 
 import re
 from functools import lru_cache
@@ -7,16 +7,16 @@ from typing import Any
 import tinycss2
 from tinycss2.ast import FunctionBlock, Node
 
-# What today's browsers show in a light scheme for the colors of the system.
+# System colors of current browsers in a light color scheme.
 _SYSTEM = {"canvastext": "#000", "canvas": "#fff", "buttontext": "#000", "fieldtext": "#000", "linktext": "#00e"}
 _HEX = re.compile(r"#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$", re.IGNORECASE)
-# Functions that give a color in some browsers and that nothing here knows; of others none does.
+# Color functions that some browsers support and that are not supported here.
 _UNKNOWN = frozenset({"attr", "env", "if", "alpha", "contrast-color", "device-cmyk", "image"})
 _PERCENT = 100.0
 
 
 class Unsupported(ValueError):
-    """A value that browsers draw, or may, and that can't be resolved here: `what` it is, and why not."""
+    """A value that browsers may support and that can't be resolved here. `what` describes it, and why."""
 
     def __init__(self, what: str, why: str = "which is not known here") -> None:
         super().__init__(f"{what}, {why}")
@@ -24,10 +24,10 @@ class Unsupported(ValueError):
 
 
 def srgb(nodes: list[Node], current: str = "#000000", dark: bool = False) -> str | None:
-    """`#rrggbb` or `#rrggbbaa` of a color; None for what no browser takes for one.
+    """Convert a color to `#rrggbb` or `#rrggbbaa`; None if browsers don't accept it.
 
-    `current` stands for currentColor inside of functions, `dark` chooses of light-dark(). A color outside of sRGB is clipped, as
-    browsers do. Raises Unsupported for a function that isn't known.
+    `current` is the value of currentColor inside functions, and `dark` selects in light-dark(). A color outside sRGB is
+    clipped, as in browsers. Raises Unsupported for an unknown function.
     """
     nodes = [node for node in nodes if node.type not in ("whitespace", "comment")]
     if len(nodes) != 1:
@@ -58,7 +58,7 @@ def _function(node: FunctionBlock, current: str, dark: bool) -> str | None:
 
 
 def _is_relative(node: Node) -> bool:
-    """Whether it makes its function depend on another color, or on arithmetic that could not be done."""
+    """Whether the token makes its function depend on another color, or on arithmetic that could not be evaluated."""
     return (node.type == "function" and node.lower_name == "calc") or (node.type == "ident" and node.lower_value == "from")
 
 
@@ -99,7 +99,7 @@ def _convert(text: str) -> str | None:
 
     try:
         match = Color.match(text, fullmatch=True)
-    except Exception:  # a hostile number
+    except Exception:  # malformed numbers raise many exception types
         return None
     return _text(match.color) if match else None
 

@@ -1,4 +1,4 @@
-"""What animations, SMIL's and CSS's, have in common: the value of one attribute at a time."""
+"""The common model of SMIL and CSS animations: the value of an attribute at a time."""
 
 import math
 import re
@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 @dataclass(frozen=True)
 class Curve:
-    """Values of one attribute over an iteration: `offsets` in [0, 1], of the same number, ascending."""
+    """Values of an attribute over an iteration, at as many ascending `offsets` in [0, 1]."""
 
     values: Sequence[str]
     offsets: Sequence[float]
@@ -35,12 +35,12 @@ class Effect:
     """An animation of the attribute `name` of `element`.
 
     Attributes:
-        begins: times of its starts in seconds, ascending; empty where nothing but a person starts it.
-        duration: of one iteration; iterations: how many, infinity for no end.
-        freezes: whether its last value stays.
+        begins: ascending start times in seconds; empty if only user interaction starts it.
+        duration: of one iteration; iterations: their number, infinity for an endless animation.
+        freezes: whether the last value stays after the end.
         reverses: whether every second iteration runs backwards; backwards: whether all do.
-        adds: whether the value comes after what is there, as transforms may.
-        before: whether its first value holds before it begins.
+        adds: whether the value is appended to the base value, as transforms can be.
+        before: whether its first value applies before it begins.
     """
 
     element: Element
@@ -62,15 +62,15 @@ class Effect:
 
     @property
     def active(self) -> float:
-        """Seconds from a begin to its end."""
+        """Seconds from a start to its end."""
         return self.duration * self.iterations if self.duration else 0.0
 
     def begun(self, time: float) -> float | None:
-        """The latest begin at `time`."""
+        """The latest start at `time`."""
         return max((begin for begin in self.begins if begin <= time + 1e-9), default=None)
 
     def value(self, time: float) -> str | None:
-        """The value at `time`; None where the animation changes nothing then."""
+        """The value at `time`; None if the animation has no effect then."""
         begin = self.begun(time)
         if begin is None:
             return self.curve.at(1.0 if self.backwards else 0.0) if self.before and self.begins else None
@@ -90,7 +90,7 @@ class Effect:
 
 
 def interpolate(first: str, second: str, share: float) -> str:
-    """Between two values of one form: numbers one by one, colors in sRGB; of others the nearer."""
+    """Interpolate two values of the same form: numbers individually, colors in sRGB; otherwise, the nearer value."""
     if share <= 0 or first == second:
         return first
     if share >= 1:

@@ -13,7 +13,7 @@ from flowmodel.images.svg.parse import Element
 _DIRECTIONS = ("normal", "reverse", "alternate", "alternate-reverse")
 _FILLS = ("forwards", "backwards", "both")
 _TIMING = ("linear", "ease", "ease-in", "ease-out", "ease-in-out", "step-start", "step-end")
-# What a property is where neither the element nor a keyframe says anything.
+# Initial values of properties that neither the element nor a keyframe sets.
 _INITIAL = {
     "opacity": "1",
     "fill-opacity": "1",
@@ -43,9 +43,10 @@ def css_effects(
     resolve: Resolve,
     base: Callable[[str], str | None],
 ) -> Iterator[Effect]:
-    """An effect for every property that the element's `animation` properties change.
+    """Build an effect for every property that the element's `animation` properties change.
 
-    `resolve` gives a keyframe's value as the cascade would (None for one that is ignored), `base` what a property is without.
+    `resolve` returns a keyframe's value as in the cascade (None if it is ignored), and `base` a property's value without
+    animation.
     """
     for timing in _timings(animation):
         frames = keyframes.get(timing.name, [])
@@ -92,7 +93,7 @@ def _timings(animation: Mapping[str, list[Node]]) -> Iterator[_Timing]:
                     timing = replace(timing, name=part.name)
                 case "duration":
                     timing = replace(timing, duration=part.duration)
-                case "delay":  # alone, the first time of a shorthand
+                case "delay":  # a single time in a shorthand is the duration
                     timing = replace(timing, delay=part.duration)
                 case "iteration-count":
                     timing = replace(timing, iterations=part.iterations)

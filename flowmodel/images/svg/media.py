@@ -1,4 +1,4 @@
-"""Conditions of style sheets, as a browser answers them that shows a picture on a light page of a screen."""
+"""Evaluates conditions of style sheets as a browser that shows the image on a light page of a screen."""
 
 from tinycss2.ast import Node
 
@@ -20,13 +20,13 @@ _TRUE = {
 
 
 def media_applies(prelude: list[Node], width: float) -> bool:
-    """Whether @media's condition holds, `width` being the picture's own in CSS pixels. What isn't known does not hold."""
+    """Whether a @media condition holds; `width` is the image's width in CSS pixels. Unknown conditions do not hold."""
     queries = split(prelude, ",")
     return any(_query(_solid(query), width) for query in queries)
 
 
 def supports_applies(prelude: list[Node]) -> bool:
-    """Whether @supports' condition holds; whatever is asked for is taken as supported."""
+    """Whether a @supports condition holds; every feature counts as supported."""
     words = [node.lower_value for node in prelude if node.type == "ident"]
     return not words or words[0] != "not"
 

@@ -1,4 +1,4 @@
-"""Which moment of an animated picture is shown: its end, or of what never ends one in which it can be seen."""
+"""Chooses the moment of an animated image to show: its end or, for an endless animation, a moment in which it is visible."""
 
 import math
 from collections import defaultdict
@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from flowmodel.images.svg.effects import Effect
 from flowmodel.images.svg.parse import Element
 
-# How many moments of the shortest and of the longest cycle of an endless animation are tried.
+# Number of moments to try, within the shortest and the longest cycle of an endless animation.
 _LOOKS = 4
 _LONGEST = 30.0
 _VISIBLE = ("opacity", "fill-opacity", "stroke-opacity")
 
 
 def moments(effects: Sequence[Effect]) -> list[float]:
-    """Times in seconds that may be shown: one where all animations end, several of a turn where some don't."""
+    """Candidate times in seconds: one if all animations end, otherwise several of a cycle."""
     begun = [effect for effect in effects if effect.begins]
     fleeting = {effect.element for effect in begun if _is_fleeting(effect)}
 
     def has_no_end(effect: Effect) -> bool:
-        # Whatever starts again and again, because animations start one another, has none either.
+        # Animations that restart each other forever have no end either.
         return effect.endless or len(effect.begins) > 1 or effect.element in fleeting
 
     endless = [effect for effect in begun if has_no_end(effect)]
@@ -34,7 +34,7 @@ def moments(effects: Sequence[Effect]) -> list[float]:
 
 
 def _is_fleeting(effect: Effect) -> bool:
-    """Whether it ends and its element is seen only while it lasts, as rain that falls once."""
+    """Whether the animation ends and its element is visible only while it lasts, like rain that falls once."""
     base = effect.element.get(effect.name)
     ends = not effect.endless and not effect.freezes
     return ends and effect.name in _VISIBLE and base is not None and base.strip() in ("0", "0%", "0.0", ".0")
@@ -47,7 +47,7 @@ def _begun(effect: Effect, time: float) -> float:
 
 @contextmanager
 def at_moment(effects: Sequence[Effect], time: float) -> Iterator[None]:
-    """Inside, the elements have the values that they have at `time`."""
+    """A context in which elements have their values at `time`."""
     grouped: dict[tuple[Element, str], list[Effect]] = defaultdict(list)
     for effect in effects:
         grouped[effect.element, effect.name].append(effect)
@@ -55,7 +55,7 @@ def at_moment(effects: Sequence[Effect], time: float) -> Iterator[None]:
     for (element, name), group in grouped.items():
         base = element.get(name)
         value, motion = base, ""
-        # The one that began last has the last word; sorting keeps the document's order.
+        # The animation that began last has the highest priority; sorting is stable and keeps the document order.
         for effect in sorted(group, key=lambda effect: _begun(effect, time)):
             new = effect.value(time)
             if new is None:

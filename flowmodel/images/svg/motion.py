@@ -1,4 +1,4 @@
-"""Where animateMotion moves an element: points along a path."""
+"""animateMotion: points along a path."""
 
 import math
 from itertools import pairwise
@@ -9,13 +9,13 @@ from fontTools.svgLib.path import parse_path
 from flowmodel.images.svg.effects import Curve
 from flowmodel.images.svg.parse import Element, local
 
-_STEPS = 16  # points on one piece of a curve
+_STEPS = 16  # points per curve segment
 
 _Point = tuple[float, float]
 
 
 class _Points(BasePen):
-    """Points along the outline that is drawn with it."""
+    """Points along the drawn outline."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -37,17 +37,17 @@ class _Points(BasePen):
 
 
 def path_points(d: str) -> list[_Point]:
-    """Points along the path `d`, close enough for an icon; empty for what is no path."""
+    """Points along the path `d`, dense enough for an icon; empty if `d` is not a path."""
     pen = _Points()
     try:
         parse_path(d, pen)
-    except Exception:  # hostile paths make it raise many types
+    except Exception:  # malformed paths raise many exception types
         return []
     return pen.points if all(math.isfinite(value) for point in pen.points for value in point) else []
 
 
 def motion_curve(element: Element, by_id: dict[str | None, Element]) -> Curve | None:
-    """Transforms along the path of an `animateMotion`; None where it has none."""
+    """Transforms along the path of an `animateMotion`; None if it has no path."""
     path = next((child for child in element if local(child) == "mpath"), None)
     if path is not None:
         target = by_id.get((path.get("href") or "").removeprefix("#"))

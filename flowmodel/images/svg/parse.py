@@ -1,4 +1,4 @@
-"""Bytes of an SVG file to a tree, as an XML parser of a browser would read them."""
+"""Parses the bytes of an SVG file as a browser's XML parser does."""
 
 import re
 from typing import TypeAlias
@@ -20,11 +20,11 @@ Element: TypeAlias = etree._Element
 
 
 def parse_svg(content: bytes) -> Element:
-    """The outermost element of `content`, without comments, programs' own elements, scripts and `xlink:`.
+    """Parse `content` and return its root element without comments, elements of editors, scripts and `xlink:`.
 
-    Any encoding that the file declares is read, entities that it defines itself are put in place, and where it names no
-    namespaces, as markup cut out of a web page, they are SVG's. Raises ValueError with a short reason: not SVG, not well-formed,
-    entities that grow without bound or lie outside of the file, or showing another file.
+    Declared encodings are supported, internal entities are expanded, and elements without a namespace, as in markup copied from
+    a web page, are SVG. Raises ValueError with a short reason: not SVG, not well-formed, entities that grow without bound or
+    are external, or a reference to another file.
     """
     root = _tree(_trimmed(content))
     if local(root) != "svg":
@@ -39,19 +39,19 @@ def local(element: Element) -> str:
 
 
 def is_svg(element: Element) -> bool:
-    """Whether the element is one of SVG's, as opposed to HTML's inside of a `foreignObject`."""
+    """Whether the element is SVG, as opposed to HTML in a `foreignObject`."""
     return str(element.tag).startswith(f"{{{SVG}}}")
 
 
 def _trimmed(content: bytes) -> bytes:
     if content.startswith(_UTF_16):
         return content
-    # Spaces in front of the declaration are against the rules, and of no consequence; so is a wrong "utf-16" in it.
+    # Spaces before the declaration are not allowed but harmless; so is a wrong "utf-16" in it.
     return _WRONG.sub(rb"\1", content.removeprefix(b"\xef\xbb\xbf").lstrip(), count=1)
 
 
 def _parser(recover: bool) -> etree.XMLParser:
-    # Not `huge_tree`: its limits are what stops bombs of entities and of depth.
+    # Without `huge_tree`, because its limits stop entity bombs and excessive nesting.
     return etree.XMLParser(
         resolve_entities="internal",
         no_network=True,
@@ -75,7 +75,7 @@ def _tree(content: bytes) -> Element:
         root = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
         root = _without_namespaces(content, parser, error)
-    except (ValueError, LookupError) as error:  # an encoding that nobody knows
+    except (ValueError, LookupError) as error:  # unknown encoding
         raise ValueError(f"corrupt SVG ({_short(error)})") from None
     if root is None:
         raise ValueError("corrupt SVG (no element found)")
@@ -87,7 +87,7 @@ def _tree(content: bytes) -> Element:
 
 
 def _without_namespaces(content: bytes, parser: etree.XMLParser, error: etree.XMLSyntaxError) -> Element:
-    """The tree of a file whose only mistake are prefixes that it doesn't declare, which markup of web pages may leave out."""
+    """Parse a file whose only error is undeclared prefixes, which markup copied from web pages may have."""
     problems = list(parser.error_log)
     if problems and all(problem.domain_name == "NAMESPACE" for problem in problems):
         root = etree.fromstring(content, _parser(recover=True))
@@ -104,13 +104,13 @@ def _normalize(root: Element) -> None:
     bare = not is_svg(root)
     for element in list(root.iter()):
         tag = element.tag
-        if not isinstance(tag, str):  # an entity that wasn't put in place
+        if not isinstance(tag, str):  # an entity that was not expanded
             _remove(element)
             continue
         if bare and "}" not in tag:
             element.tag = f"{{{SVG}}}{tag}"
         elif not tag.startswith((f"{{{SVG}}}", f"{{{XHTML}}}")):
-            _remove(element)  # what a drawing program tells itself
+            _remove(element)  # data of a drawing program
             continue
         if local(element) == "script":
             _remove(element)
@@ -123,7 +123,7 @@ def _normalize(root: Element) -> None:
 def _normalize_attributes(element: Element) -> None:
     for name in list(element.attrib):
         namespace, _, bare = str(name).rpartition("}")
-        prefix, _, prefixed = bare.rpartition(":")  # of a prefix that isn't declared
+        prefix, _, prefixed = bare.rpartition(":")  # an undeclared prefix
         if namespace == f"{{{_XLINK}" or prefix == "xlink":
             value = element.attrib.pop(name)
             if (prefixed or bare) == "href" and "href" not in element.attrib:

@@ -1,4 +1,4 @@
-"""The list of steps from a file's bytes to SVG that any renderer draws as a browser does, and what gets lost on the way."""
+"""The steps from a file's bytes to SVG that any renderer draws as a browser does, and a list of what is lost."""
 
 import base64
 import binascii
@@ -17,8 +17,8 @@ from flowmodel.images.svg.moments import at_moment, moments
 from flowmodel.images.svg.parse import Element, is_svg, local, parse_svg
 from flowmodel.images.svg.smil import take_smil
 
-_MAX_NESTING = 3  # of pictures in pictures
-# What pictures begin with that the renderer draws, and that browsers draw as well: BMP, ICO, JPEG XL and, further in, AVIF.
+_MAX_NESTING = 3  # of images in images
+# Signatures of formats that the renderer supports, and of others that browsers support: BMP, ICO, JPEG XL and AVIF.
 _DRAWN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
 _KNOWN = (b"BM", b"\0\0\1\0", b"\xff\x0a", b"\0\0\0\x0cJXL ")
 _TEMPLATES = dict.fromkeys(("linearGradient", "radialGradient"), "gradientTransform") | {"pattern": "patternTransform"}
@@ -28,13 +28,13 @@ _REFERENCE = re.compile(r"url\(\s*['\"]?#([^'\")]+)['\"]?\s*\)")
 
 @dataclass
 class Resolved:
-    """A picture without style sheets, variables, HTML and animations.
+    """An SVG without style sheets, variables, HTML and animations.
 
     Attributes:
-        root: its tree, at the first instant of its animations.
-        effects: of its animations.
-        lost: paints that a browser shows and that this picture lacks, in few words each.
-        notes: what else a person may want to know.
+        root: its tree, at the start of its animations.
+        effects: the effects of its animations.
+        lost: short descriptions of paints that a browser shows and that are missing here.
+        notes: other notes for the user.
     """
 
     root: Element
@@ -43,7 +43,7 @@ class Resolved:
     notes: list[str] = field(default_factory=list)
 
     def texts(self) -> list[str]:
-        """The picture as SVG, at every moment of its animations that may be shown."""
+        """Yields the SVG at every candidate moment of its animations."""
         texts = []
         for time in moments(self.effects):
             with at_moment(self.effects, time):
@@ -52,7 +52,7 @@ class Resolved:
 
 
 def resolve(content: bytes, nesting: int = 0) -> Resolved:
-    """Read the bytes of a file and bring it to what a renderer knows.
+    """Parse a file and convert it to features that a renderer supports.
 
     Raises ValueError as :func:`flowmodel.images.svg.parse.parse_svg` does.
     """
@@ -74,7 +74,7 @@ def resolve(content: bytes, nesting: int = 0) -> Resolved:
 
 
 def why_empty(root: Element) -> str:
-    """Why a picture of `root` may show nothing, in few words; empty for no idea."""
+    """A short explanation of why a rendering of `root` may be empty; empty if unknown."""
     shapes = [element for element in root.iter() if is_svg(element) and local(element) in _SHAPES]
     if not shapes:
         return "it holds no shapes"
@@ -87,7 +87,7 @@ def why_empty(root: Element) -> str:
 
 
 def _inherit_transforms(root: Element) -> None:
-    """Give gradients and patterns the transform of the one that they refer to, which the renderer doesn't look up."""
+    """Copy the transform of a referenced gradient or pattern, which the renderer ignores."""
     by_id = {element.get("id"): element for element in root.iter() if local(element) in _TEMPLATES}
     for element in by_id.values():
         name = _TEMPLATES[local(element)]
@@ -115,9 +115,9 @@ def _refers_nowhere(root: Element) -> bool:
 
 
 def _resolve_embedded(root: Element, nesting: int) -> tuple[list[str], list[str]]:
-    """Pictures inside: those that are SVG are resolved too, for the renderer would draw them as they are.
+    """Resolve embedded SVG images too, because the renderer draws them unresolved.
 
-    Returns what is lost and notes, where the renderer knows nothing of a picture's format.
+    Returns what is lost, and notes about formats that the renderer does not support.
     """
     lost, notes = [], []
     for element in root.iter():
@@ -143,7 +143,7 @@ def _resolve_embedded(root: Element, nesting: int) -> tuple[list[str], list[str]
 
 
 def _data(href: str) -> bytes:
-    """Content of a `data:` address; empty where it is damaged."""
+    """Content of a `data:` URL; empty if it is damaged."""
     head, _, body = href.partition(",")
     content = urllib.parse.unquote_to_bytes(body)
     if ";base64" not in head.lower():

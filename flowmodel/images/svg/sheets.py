@@ -1,4 +1,4 @@
-"""Style sheets of a picture: their rules, flat and in order, and their keyframes."""
+"""The style sheets of an SVG: their flattened rules, in order, and their keyframes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _MAX_DEPTH = 20  # of nested rules
 
 @dataclass(frozen=True)
 class Declared:
-    """A value that a property may get, and how much it weighs against others: origin, specificity, order; the larger wins."""
+    """A value for a property, and its weight (origin, specificity, order); the largest weight wins."""
 
     name: str
     nodes: list[Node]
@@ -26,16 +26,16 @@ class Declared:
 
 @dataclass
 class Sheets:
-    """What all `<style>` elements say. `matcher` finds the declarations of an element, keyframes are (offset, declarations)."""
+    """All `<style>` elements. `matcher` finds the declarations of an element; keyframes are (offset, declarations)."""
 
     matcher: cssselect2.Matcher = field(default_factory=cssselect2.Matcher)
     keyframes: dict[str, list[tuple[float, list[Declaration]]]] = field(default_factory=dict)
-    initial: dict[str, list[Node]] = field(default_factory=dict)  # of custom properties, by @property
+    initial: dict[str, list[Node]] = field(default_factory=dict)  # initial values of custom properties from @property
     notes: set[str] = field(default_factory=set)
     rules: int = 0
 
     def declared(self, wrapper: cssselect2.ElementWrapper) -> Iterator[Declared]:
-        """Every declaration whose selector matches the element."""
+        """All declarations whose selectors match the element."""
         for specificity, order, pseudo, (declarations, layered) in self.matcher.match(wrapper):
             if pseudo is None:
                 for index, declaration in enumerate(declarations):
@@ -43,7 +43,7 @@ class Sheets:
 
 
 def read_sheets(root: Element, width: float) -> Sheets:
-    """The style sheets below `root`; of @media what holds for a picture `width` pixels wide."""
+    """Read the style sheets below `root`; @media conditions are evaluated for an image `width` pixels wide."""
     sheets = Sheets()
     for element in (element for element in root.iter() if local(element) == "style" and is_svg(element)):
         media = tinycss2.parse_component_value_list(element.get("media") or "")
@@ -55,7 +55,7 @@ def read_sheets(root: Element, width: float) -> Sheets:
 
 
 def inline(text: str) -> Iterator[Declared]:
-    """Declarations of an attribute `style`."""
+    """The declarations of a `style` attribute."""
     for index, declaration in enumerate(tinycss2.parse_blocks_contents(text, skip_comments=True, skip_whitespace=True)):
         if isinstance(declaration, Declaration):
             yield _declared(declaration, (2, True), (index,))
@@ -67,7 +67,7 @@ def _declared(declaration: Declaration, origin: tuple[int, bool], order: tuple[i
 
 
 def _read(sheets: Sheets, rules: Iterable[Node], parent: list[Node] | None, width: float, layered: bool, depth: int) -> None:
-    """Add `rules`; `parent` is the selector of the rule that they are nested in."""
+    """Add `rules`; `parent` is the selector of the enclosing rule."""
     if depth > _MAX_DEPTH:
         sheets.notes.add("style sheet nested too deep, not all of it is applied")
         return
@@ -104,7 +104,7 @@ def _read_at_rule(sheets: Sheets, rule: AtRule, parent: list[Node] | None, width
             if isinstance(item, Declaration) and item.lower_name == "initial-value":
                 sheets.initial[name] = item.value
     elif keyword in applies and applies[keyword]():
-        # Inside of a rule it holds declarations, outside of one rules; this reads both.
+        # Inside a rule it contains declarations, outside it contains rules; this parses both.
         items = _contents(rule.content) if parent else tinycss2.parse_rule_list(rule.content, True, True)
         _read(sheets, items, parent, width, layered or keyword == "layer", depth + 1)
 
@@ -115,7 +115,7 @@ def _contents(content: list[Node]) -> list[Node]:
 
 
 def _nested(prelude: list[Node], parent: list[Node]) -> list[Node]:
-    """A nested rule's selector with `&` put in place, or the parent in front of it."""
+    """A nested rule's selector with `&` replaced, or with the parent as prefix."""
     around = f":is({tinycss2.serialize(parent).strip()})"
     out: list[Node] = []
     for part in split(prelude, ","):
@@ -133,7 +133,7 @@ def _add(sheets: Sheets, prelude: list[Node], declarations: list[Declaration], l
 
 
 def _compiled(prelude: list[Node]) -> list[Any] | None:
-    """None for a selector that isn't understood, as one that only holds for a pointer or a focus."""
+    """Compile a selector; None for an unsupported one, such as one that depends on pointer or focus."""
     try:
         return list(cssselect2.compile_selector_list(prelude))
     except (cssselect2.SelectorError, ValueError, TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""SMIL animations of a picture as effects: https://svgwg.org/specs/animations/."""
+"""SMIL animations as effects: https://svgwg.org/specs/animations/."""
 
 import heapq
 import math
@@ -10,8 +10,8 @@ from flowmodel.images.svg.effects import Curve, Effect, interpolate
 from flowmodel.images.svg.motion import motion_curve
 from flowmodel.images.svg.parse import ANIMATIONS, Element, is_svg, local
 
-_MAX_STARTS = 5000  # of all animations together
-_HORIZON = 60.0  # seconds; whoever starts another after that does so for ever
+_MAX_STARTS = 5000  # for all animations together
+_HORIZON = 60.0  # seconds; animations that start others after this do so forever
 _SYNCED = re.compile(r"(?P<id>.+?)\.(?P<event>begin|end)\s*(?P<offset>[+-].+)?$")
 _NAME = re.compile(r"[A-Za-z_][\w.-]*$", re.ASCII)
 _METRIC = {"h": 3600.0, "min": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}
@@ -19,7 +19,7 @@ _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d*\.?\d+)\s*(h|min|s|ms|)$")
 
 
 def take_smil(root: Element) -> list[Effect]:
-    """Effects of all SMIL animations in the document's order; their elements are taken out of the tree."""
+    """Effects of all SMIL animations in document order; their elements are removed from the tree."""
     elements = [element for element in root.iter() if is_svg(element) and local(element) in ANIMATIONS]
     if not elements:
         return []
@@ -81,7 +81,7 @@ def _iterations(element: Element, duration: float) -> float:
 
 
 def _curve(element: Element, target: Element, name: str) -> Curve | None:
-    # The base value holds where only `to` or `by` are given.
+    # The base value is used if only `to` or `by` is given.
     values = [value.strip() for value in (element.get("values") or "").split(";")]
     if values[-1:] == [""]:
         values.pop()
@@ -110,13 +110,13 @@ def _offsets(element: Element, count: int, discrete: bool) -> Sequence[float]:
 
 
 def _sum(first: str, second: str) -> str:
-    # Twice the way from 0.5 to the whole: numbers one by one.
+    # Extrapolate numbers individually.
     doubled = interpolate(first, second, 0.5)
     return re.sub(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", lambda found: f"{2 * float(found[0]):.6g}", doubled)
 
 
 def _start(animations: list[tuple[Element, Effect]]) -> None:
-    """Fill in all begins: each start and end of an animation may start others, and so on."""
+    """Compute all starts: each start and end of an animation may start others."""
     waiting: dict[tuple[str, str], list[tuple[Effect, float]]] = defaultdict(list)
     queue: list[tuple[float, int]] = []
     for number, (element, effect) in enumerate(animations):
@@ -146,7 +146,7 @@ def _start(animations: list[tuple[Element, Effect]]) -> None:
 
 
 def _clock(text: str) -> float | None:
-    """Seconds of a clock value, with its sign; None for everything else."""
+    """Seconds of a signed clock value; None for anything else."""
     text = text.strip().lower()
     sign = -1.0 if text.startswith("-") else 1.0
     found = _CLOCK.match(text.lstrip("+-").strip())

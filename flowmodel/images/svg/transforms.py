@@ -1,4 +1,4 @@
-"""CSS transforms as SVG's: its functions take plain numbers, and have no percentages, units or axes."""
+"""Converts CSS transforms to SVG's, which have plain numbers instead of percentages, units and axes."""
 
 import math
 
@@ -11,10 +11,10 @@ _PIXELS = {"px": 1.0, "": 1.0, "pt": 4 / 3, "in": 96.0, "cm": 96 / 2.54, "mm": 9
 
 
 def svg_transform(name: str, solid: list[Node]) -> str | None:
-    """Value of the attribute `transform` for a CSS property `transform`, `translate`, `rotate` or `scale`.
+    """The attribute `transform` for a CSS property `transform`, `translate`, `rotate` or `scale`.
 
-    None where a browser ignores it, empty for no transform. Raises Unsupported for perspective and for percentages, whose box
-    isn't known.
+    None if a browser ignores it, empty for no transform. Raises Unsupported for perspective, and for percentages of an unknown
+    box.
     """
     if len(solid) == 1 and solid[0].type == "ident":
         return "" if solid[0].lower_value == "none" else None
@@ -33,7 +33,7 @@ def svg_transform(name: str, solid: list[Node]) -> str | None:
 
 
 def length(node: Node) -> float | None:
-    """CSS pixels; None for percentages and words."""
+    """CSS pixels; None for percentages and keywords."""
     value, unit = _single(node)
     return value * _PIXELS[unit] if unit in _PIXELS else None
 

@@ -1,4 +1,6 @@
-"""Values of CSS properties: variables put in place, arithmetic done, and brought to a form that the renderer knows."""
+"""Values of CSS properties: substitutes variables, evaluates arithmetic, and converts values to a form that the renderer
+supports.
+"""
 
 import math
 import operator
@@ -17,7 +19,7 @@ COLORS = frozenset({"color", "stop-color", "flood-color", "lighting-color"})
 NUMBERS = frozenset({"stroke-width", "stroke-miterlimit", "stroke-dashoffset", "opacity"}) | {
     f"{part}-opacity" for part in ("fill", "stroke", "stop", "flood")
 }
-# Properties that became CSS with SVG 2, and the elements that have them as attributes.
+# Geometry properties of SVG 2, and the elements that have them as attributes.
 GEOMETRY: Mapping[str, frozenset[str]] = {
     "cx": frozenset({"circle", "ellipse"}),
     "cy": frozenset({"circle", "ellipse"}),
@@ -42,12 +44,12 @@ _INITIAL = {
 _INHERITED = frozenset({"fill", "stroke", "color", "visibility", "fill-opacity", "stroke-opacity", "stroke-width"})
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?(?:px|%|em|rem|ex|pt|pc|mm|cm|in|q)?$", re.IGNORECASE)
 _MATH = frozenset({"calc", "min", "max", "clamp"})
-_MAX_NODES = 20_000  # of one value after its variables are in place: no bomb of variables
+_MAX_NODES = 20_000  # of one value after substitution, which stops variable bombs
 
 
 @dataclass(frozen=True)
 class Inherited:
-    """What an element's values may refer to: custom properties, its color and its color scheme."""
+    """The context of an element's values: custom properties, its color and its color scheme."""
 
     custom: Mapping[str, list[Node]] = field(default_factory=dict)
     color: str = "#000000"
@@ -55,9 +57,9 @@ class Inherited:
 
 
 def resolve_value(name: str, nodes: list[Node], context: Inherited) -> str | None:
-    """The value of the property `name` in a form that the renderer reads; None where a browser ignores it.
+    """The value of the property `name` in a form that the renderer supports; None if a browser ignores it.
 
-    Raises Unsupported where a browser draws it and this can't.
+    Raises Unsupported for a value that browsers support and this module does not.
     """
     nodes = _folded(substitute(nodes, context.custom))
     solid = _solid(nodes)
@@ -132,7 +134,7 @@ def _geometry(name: str, solid: list[Node], text: str) -> str | None:
 
 
 def substitute(nodes: list[Node], custom: Mapping[str, list[Node]], depth: int = 0) -> list[Node]:
-    """`nodes` with custom properties in the place of var(); raises Unsupported where one has neither a value nor a fallback."""
+    """Substitute custom properties for var(); raises Unsupported if one has neither a value nor a fallback."""
     out: list[Node] = []
     for node in nodes:
         if not isinstance(node, FunctionBlock) and node.type not in ("() block", "[] block"):
@@ -168,7 +170,7 @@ def _variable(node: FunctionBlock, custom: Mapping[str, list[Node]], depth: int)
 
 
 def _folded(nodes: list[Node]) -> list[Node]:
-    """`nodes` with calc(), min(), max() and clamp() replaced by their results, where they have one unit."""
+    """Replace calc(), min(), max() and clamp() by their results if they have a single unit."""
     out: list[Node] = []
     for node in nodes:
         if isinstance(node, FunctionBlock) and node.lower_name in _MATH:
@@ -208,7 +210,7 @@ def _evaluate(function: FunctionBlock) -> _Quantity | None:
 
 
 def _sum(nodes: list[Node]) -> _Quantity | None:
-    # "1-2" reads as the numbers 1 and -2, which CSS doesn't take for a difference either.
+    # "1-2" parses as the numbers 1 and -2; CSS does not treat it as a difference either.
     for operators in (("+", "-"), ("*", "/")):
         for index in range(len(nodes) - 2, 0, -1):
             if nodes[index] in operators:

@@ -1,16 +1,16 @@
-"""What resvg says while it draws, for the person who looks at the icon."""
+"""Turns resvg's warnings into notes for the user."""
 
 import re
 
 _WARNING = re.compile(r"^Warning \(in [^)]*\): (.*)$", re.MULTILINE)
-# Fonts are left out on purpose, and a note says so already; shapes without a size are drawn by nobody.
+# Fonts are omitted on purpose, and another note says so. Shapes without a size are never drawn.
 _EXPECTED = re.compile(r"No fonts provided|No match for .* font-family|Skipped\.$|cannot be filled$|path dashing failed$")
 _UNREAD = re.compile(r"Failed to parse ([\w:-]+) value")
 _PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\d+(?:\.\d+)?")
 
 
 def notes_of(log: str) -> list[str]:
-    """Notes for the warnings in `log`, each once and without what is particular to one picture, so that they can be counted."""
+    """Unique notes for the warnings in `log`, without details of one image, so that they can be counted."""
     notes = []
     for warning in _WARNING.findall(log):
         if _EXPECTED.search(warning):
