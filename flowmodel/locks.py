@@ -44,6 +44,22 @@ def run_lock(store: Store, run_id: str) -> Iterator[None]:
 
 
 @contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Work alone in the folder of a training or a comparison; raises FlowmodelError where another process does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _opened(folder, os.O_RDONLY) as descriptor:
+        if fcntl is not None and not _try_lock(descriptor):
+            raise FlowmodelError(f"{folder}: another process is working there; wait until it has ended and run this again")
+        yield
+
+
+def somebody_works_in(folder: Path) -> bool:
+    """Whether a living process is in :func:`working_in` that folder."""
+    with _opened(folder, os.O_RDONLY) as descriptor:
+        return not _try_lock(descriptor)
+
+
+@contextmanager
 def alone(store: Store) -> Iterator[None]:
     """Lock `store` exclusively; raises FlowmodelError when another process uses it."""
     with _opened(store.root, os.O_RDONLY) as folder:

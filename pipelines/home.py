@@ -13,6 +13,7 @@ import dagster as dg
 import yaml
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.registry.dead_runs import close_dead_runs
 from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
 from pipelines.stale_runs import end_stale_runs
 
@@ -45,6 +46,8 @@ def prepare_home(store: Store) -> Path:
     with dg.DagsterInstance.get() as instance:
         for run_id in end_stale_runs(instance, store):
             print(f"run {run_id[:8]} belongs to a killed process and is marked as canceled")
+    for run_id in close_dead_runs(store):
+        print(f"MLflow's run {run_id[:8]} belongs to a training that has died, and is marked as killed")
     return home
 
 

@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+INGEST = "ingest"
 MODULE, ATTRIBUTE = "pipelines.definitions", "defs"
 
 
 def run_job(name: str, config: Mapping[str, Any]) -> bool:
     """Execute the job `name` with its own run configuration and, over that, `config`; returns whether it succeeded.
 
-    Raises FlowmodelError when there is no such job.
+    Raises FlowmodelError when there is no such job, or MLflow, which it needs, can't be used.
     """
     import dagster as dg
     from dagster._core.definitions.reconstruct import ReconstructableRepository
@@ -28,7 +29,8 @@ def run_job(name: str, config: Mapping[str, Any]) -> bool:
     from dagster._utils.merger import deep_merge_dicts
 
     from flowmodel.errors import FlowmodelError
-    from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT
+    from flowmodel.registry.tracking import Tracking
+    from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
     from pipelines.stale_runs import TERMINAL
 
     here = str(PROJECT_ROOT)
@@ -37,6 +39,8 @@ def run_job(name: str, config: Mapping[str, Any]) -> bool:
     jobs = sorted(name for name in definition.job_names if not name.startswith("__"))
     if name not in jobs:
         raise FlowmodelError(f"job '{name}': there is none; there are {', '.join(jobs)}")
+    if name != INGEST:  # all others end in MLflow
+        _ = Tracking.of(Store.from_environment()).experiment_id
     target = LoadableTargetOrigin(executable_path=sys.executable, module_name=MODULE, working_directory=here)
     # As workspace.yaml calls it; without one, `make ui` names the module.
     location = ManagedGrpcPythonEnvCodeLocationOrigin(target, "flowmodel" if IS_CHECKOUT else MODULE)

@@ -15,6 +15,7 @@ from flowmodel.evaluation.run import evaluate
 from flowmodel.evaluation.sample_grid import sample_grid
 from flowmodel.files import Artifact, sha256_json, write_json
 from flowmodel.images.save import save_image
+from flowmodel.locks import working_in
 from flowmodel.recipes import Recipe
 from flowmodel.recipes.split import Split
 from flowmodel.store import Store
@@ -60,22 +61,23 @@ def compare_architectures(
     chosen = variants(recipe, steps, seeds, dataset.text_width)
     digest = sha256_json([[training_digest(variant.recipe, dataset) for variant in chosen], seeds])
     folder = store.file(ASSET, f"{recipe.name}-{digest[:12]}")
-    journal.begin(folder, f"compare architectures, {recipe.name}")
-    try:
-        rows, samples = [], {}
-        for number, variant in enumerate(chosen, start=1):
-            log(f"network {number} of {len(chosen)}: {variant.words}")
-            row, samples[variant.slug] = _train_and_score(variant, dataset, store, folder, journal, observers, log)
-            rows.append(row)
-        settings = _settings(recipe, dataset, steps, chosen)
-        table = write_json(
-            folder / "comparison.json", {"rows": [asdict(row) for row in rows], "settings": settings, "note": NOTE}
-        )
-        picture = save_image(comparison_picture(rows, samples, settings, dataset), folder / "comparison.png")
-        url = journal.finish(settings, [table, picture], _markdown(rows))
-    except BaseException as error:
-        journal.fail(error)
-        raise
+    with working_in(folder):
+        journal.begin(folder, f"compare architectures, {recipe.name}")
+        try:
+            rows, samples = [], {}
+            for number, variant in enumerate(chosen, start=1):
+                log(f"network {number} of {len(chosen)}: {variant.words}")
+                row, samples[variant.slug] = _train_and_score(variant, dataset, store, folder, journal, observers, log)
+                rows.append(row)
+            settings = _settings(recipe, dataset, steps, chosen)
+            table = write_json(
+                folder / "comparison.json", {"rows": [asdict(row) for row in rows], "settings": settings, "note": NOTE}
+            )
+            picture = save_image(comparison_picture(rows, samples, settings, dataset), folder / "comparison.png")
+            url = journal.finish(settings, [table, picture], _markdown(rows))
+        except BaseException as error:
+            journal.fail(error)
+            raise
     return Comparison(tuple(rows), settings, Artifact.of(table), picture, url)
 
 

@@ -22,10 +22,10 @@ from flowmodel.data.manifest import license_table
 from flowmodel.data.terms import Terms
 from flowmodel.files import read_json, write_json
 from flowmodel.model.checkpoint import FinisherHeader
+from flowmodel.registry.dead_runs import RUN_FILE
 from flowmodel.registry.origin import source_tags
 from flowmodel.registry.tracking import NotFound, Tracking
 
-RUN_FILE = "mlflow_run.json"
 PARENT = "mlflow.parentRunId"  # the tag that nests a run in another
 # Folder of an evaluation's artifacts and prefix of its scores: `validation/…` without it are curves of the training.
 EVALUATION = "evaluation"
@@ -109,8 +109,9 @@ class TrainingRun:
             new = {name: value for name, value in _flatten(parameters).items() if name not in known}
             self._log_batch(params=[Param(name, _text(value)) for name, value in new.items()])
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        now = int(time.time() * 1000)
+    def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp: int | None = None) -> None:
+        """`timestamp` is when they were measured, in milliseconds; default: now. The same again changes nothing."""
+        now = timestamp or int(time.time() * 1000)
         self._log_batch(metrics=[Metric(name, float(value), now, step) for name, value in metrics.items()])
 
     def log_final_metrics(

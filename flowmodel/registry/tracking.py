@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import mlflow
+import requests
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -20,6 +21,7 @@ from flowmodel.store import Store, shown_uri
 
 EXPERIMENT = "flowmodel"
 
+_ANSWER_SECONDS = 5
 _VARIABLE = "MLFLOW_TRACKING_URI"
 
 # The second one prints the trace of every database error that it raises as well.
@@ -58,6 +60,7 @@ class Tracking:
     @cached_property
     def client(self) -> mlflow.MlflowClient:
         """To write with. Makes a database where there is none; in a store that was moved it corrects where the artifacts are."""
+        self._require_answer()
         with self.errors():
             if self.database is not None:
                 sqlite.prepare(self.database, self.artifacts if self._is_the_store_s else None)
@@ -67,6 +70,7 @@ class Tracking:
     def reader(self) -> mlflow.MlflowClient:
         """To read with. Raises NotFound where there is no database file."""
         uri = self.uri
+        self._require_answer()
         with self.errors():
             if self.database is not None:
                 try:
@@ -89,6 +93,19 @@ class Tracking:
             if experiment.lifecycle_stage == "deleted":
                 self.client.restore_experiment(experiment.experiment_id)
             return experiment.experiment_id
+
+    def _require_answer(self) -> None:
+        """Raises FlowmodelError within seconds where a server can't be reached; MLflow would try for half a minute and more."""
+        if self.is_server:
+            try:
+                # Its certificate is MLflow's matter, as is what it says: a server that is being restarted says 502 to 504.
+                status = requests.get(f"{self.uri.rstrip('/')}/health", timeout=_ANSWER_SECONDS).status_code
+            except requests.exceptions.SSLError:
+                return
+            except requests.exceptions.RequestException:
+                status = 503
+            if status in (502, 503, 504):
+                raise FlowmodelError(self._words("failed with exception"))
 
     @property
     def artifacts(self) -> Path:
@@ -196,6 +213,7 @@ def _set_global_uri(uri: str | None, variable: str | None) -> None:
 
 
 _ADVICE = (
+    ("disk is full", "no space is left on its disk; free some, then try again"),
     ("locked", "locked by another process; wait for it or stop it, then try again"),
     ("not a database", "not a SQLite database; move the file away, and a new one is made"),
     ("unable to open", "can't be opened; check the folder's permissions, or set MLFLOW_TRACKING_URI"),

@@ -7,6 +7,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from flowmodel.flow.sampler import sample, seeded_noise
 from flowmodel.images.grid import picture_grid
 from flowmodel.images.rgba import to_image
 from flowmodel.images.tensors import CHANNELS
+from flowmodel.locks import working_in
 from flowmodel.model.checkpoint import (
     FINAL,
     BestSoFar,
@@ -94,8 +96,12 @@ def train(recipe: Recipe, dataset: IconDataset, folder: Path, observers: Sequenc
         FlowmodelError: `folder` holds a training of another recipe or data set, there are no training icons, the device is not
             available, or the loss is not finite.
     """
+    with working_in(folder) if is_main_process() else nullcontext():
+        return _train(recipe, dataset, folder, observers if is_main_process() else ())
+
+
+def _train(recipe: Recipe, dataset: IconDataset, folder: Path, observers: Sequence[TrainingObserver]) -> TrainingResult:
     started = time.monotonic()
-    observers = observers if is_main_process() else ()
     final = folder / FINAL
     digest = training_digest(recipe, dataset)
     resumed_from, stopped_early = None, False
@@ -109,7 +115,8 @@ def train(recipe: Recipe, dataset: IconDataset, folder: Path, observers: Sequenc
             stopped_early = run.to_the_end()
         except BaseException as error:
             for observer in observers:
-                observer.on_failure(error)
+                with suppress(Exception):  # it may fail for the same reason, which is raised
+                    observer.on_failure(error)
             raise
     if is_main_process():
         _remove_what_only_the_training_needed(recipe.training, folder)
@@ -138,6 +145,7 @@ class _Run:
         self.done = self.first_step
         self.processes = self.state.processes
         self.observers = observers
+        self.failed: Exception | None = None  # raised by an observer; the step is completed first
         self.window = LogWindow(self.config, self.processes)
         self.snapshots = EmaSnapshots(folder / SNAPSHOTS)
         if self.processes.is_main:
@@ -187,15 +195,18 @@ class _Run:
             try:
                 while self.done < self.config.steps and not self._has_stopped_improving:
                     self._one_step(interruption)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
+                self._finish(self.done)
+            except BaseException as error:
+                is_lack_of_memory = is_out_of_memory(error)
+                if is_lack_of_memory:
+                    traceback.clear_frames(error.__traceback__)  # they hold the step's activations
+                self._save_before_leaving()
+                if not is_lack_of_memory:
                     raise
-                self._save_after_lack_of_memory(error)
                 raise Resumable(
                     f"{self.folder}: out of memory after step {self.done} on {self.state.policy.device}; continue with a larger "
                     f"training.grad_accum_steps (now {self.config.grad_accum_steps}; it doesn't change the result)"
                 ) from error
-        self._finish(self.done)
         return self._has_stopped_improving
 
     def _one_step(self, interruption: Interruption) -> None:
@@ -225,15 +236,16 @@ class _Run:
                 self._checkpoint(done)
             if self.observers and (done % config.sample_every == 0 or is_last):
                 self._draw(done)
+        if self.failed:
+            raise self.failed
 
-    def _save_after_lack_of_memory(self, error: BaseException) -> None:
-        """Write a checkpoint of the last complete step, unless the weights have changed since or several processes would have
-        to agree.
-        """
-        traceback.clear_frames(error.__traceback__)  # frames hold the step's activations
+    def _save_before_leaving(self) -> None:
+        """Save the last complete step, unless the weights have changed since, or other processes would have to take part."""
         self.state.forget_gradients()
-        if self.state.steps_done == self.done > self.first_step and self.processes.count == 1:
-            self._checkpoint(self.done)
+        is_complete = self.state.steps_done == self.done > self.first_step and self.processes.count == 1
+        if is_complete and not step_path(self.folder, self.done).exists():
+            with suppress(Exception):  # saving may fail for the same reason
+                self._checkpoint(self.done)
 
     def _is_interrupted(self, interruption: Interruption) -> bool:
         if self.processes.count == 1:
@@ -310,8 +322,12 @@ class _Run:
         self.processes.wait()
 
     def _tell(self, what: Callable[[TrainingObserver], None]) -> None:
+        """An observer that fails ends the training when the step is complete, so that it can be continued there."""
         for observer in self.observers:
-            what(observer)
+            try:
+                what(observer)
+            except Exception as error:
+                self.failed = self.failed or error
 
 
 def _snapshot_steps(config: TrainingConfig) -> set[int]:

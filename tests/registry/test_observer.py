@@ -152,14 +152,16 @@ class _Stop(TrainingObserver):
             raise self.error
 
 
-@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), "KILLED"), (RuntimeError("out of memory"), "FAILED")])
-def test_a_stopped_training_says_so_and_continues_in_its_run(store, tiny_recipe, prepared, tmp_path, error, status):
+@pytest.mark.parametrize(
+    ("error", "status", "reached"), [(KeyboardInterrupt(), "KILLED", 10), (RuntimeError("out of memory"), "FAILED", 15)]
+)
+def test_a_stopped_training_says_so_and_continues_in_its_run(store, tiny_recipe, prepared, tmp_path, error, status, reached):
     first = MlflowObserver(Tracking.of(store), prepared.dataset)
     with pytest.raises(type(error)):
         train(tiny_recipe, prepared.dataset, tmp_path, [first, _Stop(error)])
     assert first.run.client.get_run(first.run.run_id).info.status == status
     second = MlflowObserver(Tracking.of(store), prepared.dataset)
-    assert train(tiny_recipe, prepared.dataset, tmp_path, [second]).resumed_from == 10
+    assert train(tiny_recipe, prepared.dataset, tmp_path, [second]).resumed_from == reached
     assert second.run.run_id == first.run.run_id
     assert second.run.client.get_run(first.run.run_id).info.status == "FINISHED"
     assert _history(store, first.run.run_id) == [5, 10, 15, 20, 25, 30]  # step 15 was done twice, and is there once

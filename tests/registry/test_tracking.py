@@ -1,6 +1,7 @@
 """Connecting to MLflow, and what a person reads when that fails."""
 
 import os
+import socket
 import sqlite3
 import time
 from contextlib import closing
@@ -101,6 +102,12 @@ def test_a_database_s_password_is_shown_nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nosuchkind://me:s@cret@127.0.0.1:9/runs?password=too")
     message = _fails_within(15, Store(tmp_path))
     assert "nosuchkind://127.0.0.1:9/runs" in message and "cret" not in message and "too" not in message
+
+
+def test_a_server_that_takes_the_question_and_never_answers_is_named_within_seconds(tmp_path, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert "the server can't be reached" in _fails_within(15, Store(tmp_path))
 
 
 def test_an_unknown_kind_of_store_is_named(tmp_path, monkeypatch):

@@ -9,8 +9,9 @@ import time
 import pytest
 import torch
 
-from flowmodel.errors import Resumable
+from flowmodel.errors import FlowmodelError, Resumable
 from flowmodel.files import sha256_file
+from flowmodel.locks import working_in
 from flowmodel.model.checkpoint import FINAL, step_checkpoints
 from flowmodel.training import interruption
 from flowmodel.training.interruption import Interruption
@@ -120,6 +121,43 @@ def test_a_lack_of_memory_beside_a_step_is_resumable_too(tiny_recipe, prepared, 
         hook.remove()
     assert [step for step, _ in step_checkpoints(tmp_path)][-1:] == ([checkpoint] if checkpoint else [])
     assert sha256_file(train(tiny_recipe, prepared.dataset, tmp_path).checkpoint.path) == tiny_training.checkpoint.digest
+
+
+class _Fails(TrainingObserver):
+    def on_log(self, step, values):
+        if step == 15:
+            raise OSError("the observer's disk is away")
+
+
+def _failing_step(module, inputs):
+    if type(module).__name__ == "UNet" and module.training and _failing_step.calls == 15:
+        raise ValueError("a step fails")
+    _failing_step.calls += type(module).__name__ == "UNet" and module.training
+
+
+@pytest.mark.parametrize(("observer", "error", "reached"), [(_Fails(), OSError, 15), (TrainingObserver(), ValueError, 14)])
+def test_whatever_ends_a_training_it_leaves_a_checkpoint_of_its_last_step(
+    tiny_recipe, prepared, tiny_training, tmp_path, observer, error, reached
+):
+    _failing_step.calls = 0
+    hooks = torch.nn.modules.module
+    hook = hooks.register_module_forward_pre_hook(_failing_step) if error is ValueError else None
+    try:
+        with pytest.raises(error):
+            train(tiny_recipe, prepared.dataset, tmp_path, [observer])
+    finally:
+        if hook:
+            hook.remove()
+    assert step_checkpoints(tmp_path)[-1][0] == reached
+    result = train(tiny_recipe, prepared.dataset, tmp_path)
+    assert result.resumed_from == reached and result.checkpoint.digest == tiny_training.checkpoint.digest
+
+
+def test_two_trainings_in_one_folder_at_once_are_one_line(tiny_recipe, prepared, tiny_training, tmp_path):
+    with working_in(tmp_path), pytest.raises(FlowmodelError, match="another process is working there") as caught:
+        train(tiny_recipe, prepared.dataset, tmp_path)
+    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+    assert train(tiny_recipe, prepared.dataset, tmp_path).checkpoint.digest == tiny_training.checkpoint.digest
 
 
 class _Signals(TrainingObserver):

@@ -44,7 +44,7 @@ def flow_checkpoint(
     folder = training_folder(store.open(), chosen, icon_dataset)
     if config.fresh:
         shutil.rmtree(folder, ignore_errors=True)
-    mlflow = MlflowObserver(Tracking.of(store.open()), icon_dataset, _origin(context))
+    mlflow = MlflowObserver(Tracking.of(store.open()), icon_dataset, _origin(context), context.log.warning)
     # MLflow first, so that the link is in the log before the training begins.
     progress = ProgressLog(context.log, lambda: mlflow.run.url if mlflow.run else None)
     result = train(chosen, icon_dataset, folder, [mlflow, progress])

@@ -1,0 +1,137 @@
+"""What a training has to tell MLflow, as files beside its checkpoints until MLflow has it.
+
+A thread of its own sends them, oldest first. So a training never waits for MLflow, and goes on while that is away: restarted,
+locked by a backup, unreachable. What has not been sent when the training ends is sent by whoever opens its run next.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from PIL import Image
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import atomic_path, read_json, write_json
+from flowmodel.registry.runs import TrainingRun
+
+OUTBOX = "mlflow_outbox"
+
+_PAUSE_SECONDS = 3.0  # between two attempts while MLflow is away
+_GRID = re.compile(r"\d+-grid-(\d+)\.png")
+
+_sending = threading.Lock()
+
+
+def deliver(run: TrainingRun, folder: Path) -> int:
+    """Send what waits in the training's `folder` to `run`, oldest first; returns how many entries that were.
+
+    An entry that MLflow has received, but not acknowledged, is not logged twice. Raises FlowmodelError when MLflow fails; what it
+    has not acknowledged waits on.
+    """
+    box, sent = folder / OUTBOX, 0
+    with _sending:
+        for entry in _entries(box):
+            _send(run, entry)
+            entry.unlink()
+            sent += 1
+        if box.is_dir() and not any(box.iterdir()):
+            box.rmdir()
+    return sent
+
+
+def waiting(folder: Path) -> int:
+    """How many entries of the training in `folder` MLflow has not received yet."""
+    return len(_entries(folder / OUTBOX))
+
+
+class Outbox:
+    """Takes what a running training tells of itself. Every method but :meth:`close` returns at once."""
+
+    def __init__(self, run: TrainingRun, folder: Path, log: Callable[[str], None]) -> None:
+        """`log` is told in one line when MLflow is away, and when it answers again."""
+        self._run, self._folder, self._log = run, folder, log
+        self._box = folder / OUTBOX
+        self._number = max((int(entry.name.split("-")[0].split(".")[0]) for entry in _entries(self._box)), default=-1) + 1
+        self._naming = threading.Lock()
+        self._more = threading.Event()
+        self._closing_at: float | None = None  # the time until which it may still be tried
+        self._away_since: float | None = None
+        self._thread = threading.Thread(target=self._work, name="MLflow outbox", daemon=True)
+        self._thread.start()
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        # With its time, by which MLflow knows what it has received already.
+        entry = {"metrics": dict(values), "step": step, "timestamp": int(time.time() * 1000)}
+        write_json(self._path(".json"), entry)
+        self._more.set()
+
+    def grid(self, step: int, grid: Image.Image) -> None:
+        with atomic_path(self._path(f"-grid-{step}.png")) as temporary:
+            grid.save(temporary)
+        self._more.set()
+
+    def status(self, status: str) -> None:
+        write_json(self._path(".json"), {"status": status})
+        self._more.set()
+
+    def close(self, seconds: float) -> None:
+        """Wait until MLflow has everything, `seconds` at most; what is left then waits on disk, which `log` is told."""
+        self._closing_at = time.monotonic() + seconds
+        self._more.set()
+        self._thread.join(seconds + _PAUSE_SECONDS)
+        if left := waiting(self._folder):
+            self._log(f"MLflow is still away: {left} entries wait in {self._box}; the next run with this training sends them")
+
+    def _path(self, suffix: str) -> Path:
+        with self._naming:
+            self._number += 1
+            return self._box / f"{self._number - 1:08d}{suffix}"
+
+    def _work(self) -> None:
+        while True:
+            self._more.wait()
+            closing_at = self._closing_at
+            self._more.clear()
+            try:
+                deliver(self._run, self._folder)
+            except Exception as error:  # whatever it is, the training goes on
+                self._is_away(error)
+                if closing_at is not None and time.monotonic() + _PAUSE_SECONDS > closing_at:
+                    return
+                time.sleep(_PAUSE_SECONDS)
+                self._more.set()
+            else:
+                self._is_back()
+                if closing_at is not None:
+                    return
+
+    def _is_away(self, error: Exception) -> None:
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+            words = str(error) if isinstance(error, FlowmodelError) else repr(error)
+            self._log(f"{words} (the training goes on; metrics and grids wait in {self._box})")
+
+    def _is_back(self) -> None:
+        if self._away_since is not None:
+            self._log(f"MLflow answers again after {time.monotonic() - self._away_since:.0f} seconds and has what had waited")
+            self._away_since = None
+
+
+def _entries(box: Path) -> list[Path]:
+    return sorted(box.glob("[0-9]*"))
+
+
+def _send(run: TrainingRun, entry: Path) -> None:
+    if match := _GRID.fullmatch(entry.name):
+        step = int(match[1])
+        if step not in run.grid_steps():
+            with Image.open(entry) as grid:
+                run.log_grid(step, grid)
+        return
+    values = read_json(entry)
+    if "status" in values:
+        run.set_status(values["status"])
+    else:
+        run.log_metrics(values["metrics"], values["step"], values["timestamp"])
