@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from flowmodel.evaluation.metric_names import Metric, percent
+from flowmodel.evaluation.metric_names import metric as metric_named
 from flowmodel.evaluation.report import EvaluationReport, Scores
 from flowmodel.recipes.gate import GateConfig, GateRule
 
@@ -16,7 +18,7 @@ class Rule(BaseModel):
         value: of the model; against the champion the difference from the champion's. None where it was not measured.
         low, high: ends of the difference's 95 % interval; None against the recipe.
         limit: what the value, or the worse end of its interval, must not pass; None where there is none.
-        kept: None where the rule says nothing, because it is waived or can't be applied.
+        kept: None where the rule is not judged, because it is waived or can't be applied.
         words: all of it as a sentence.
     """
 
@@ -34,7 +36,7 @@ class Rule(BaseModel):
 
 
 def recipe_rules(report: EvaluationReport, gate: GateConfig) -> tuple[Rule, ...]:
-    """The report against the recipe's rules. One that is waived says nothing, and repeats the recipe's reason."""
+    """The report against the recipe's rules. One that is waived is not judged, and repeats the recipe's reason."""
     return tuple(recipe_rule(report, rule) for rule in gate.rules)
 
 
@@ -55,7 +57,8 @@ def recipe_rule(report: EvaluationReport, rule: GateRule) -> Rule:
     """One rule of :func:`recipe_rules`."""
     scores = report.metrics.get(rule.split, Scores())
     metric, value = share_of_copies(scores) if rule.metric == "near_copy_rate" else (rule.metric, scores.get(rule.metric))
-    measured = f"{metric} of {rule.split.label.lower()}: {number(value)}"
+    named = metric_named(rule.metric if value is None else metric)
+    measured = f"{rule.split.label}, {named.within_sentence}: {'not measured' if value is None else named.text(value)}"
 
     def result(kept: bool | None, words: str) -> Rule:
         return Rule(
@@ -68,14 +71,15 @@ def recipe_rule(report: EvaluationReport, rule: GateRule) -> Rule:
             words=f"{measured}, {words}",
         )
 
-    bound = "" if rule.limit is None else f"must be at {'most' if rule.min is None else 'least'} {number(rule.limit)}"
+    bound = "" if rule.limit is None else f"must be at {'most' if rule.min is None else 'least'} {_limit(named, rule.limit)}"
     if rule.waived is not None:
         return result(None, f"{bound}{', but ' if bound else ''}the recipe waives that rule, because {rule.waived}")
     if rule.metric in ("alpha_iou", "alpha_error") and report.settings.color != "rgba":
-        return result(None, f"{bound}: says nothing, because the model draws no transparency ({report.settings.color})")
+        return result(None, f"{bound}; not judged, because the model draws no transparency ({report.settings.color})")
     kept = value is not None and rule.limit is not None and (value <= rule.limit if rule.min is None else value >= rule.limit)
     return result(kept, f"{bound}: {'yes' if kept else 'NO'}")
 
 
-def number(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.4g}"
+def _limit(named: Metric, limit: float) -> str:
+    """As a person has written it."""
+    return percent(limit) if named.is_share else f"{limit:g}"

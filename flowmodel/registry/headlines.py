@@ -1,6 +1,6 @@
 """What MLflow shows of an evaluation: few scores as metrics, and a description of the run. metrics.json has everything."""
 
-from flowmodel.evaluation.html.metric_names import METRICS
+from flowmodel.evaluation.metric_names import METRICS
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.registry.runs import EVALUATION
 

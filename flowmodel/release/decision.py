@@ -6,12 +6,18 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.evaluation.rules import Rule, number
+from flowmodel.evaluation.metric_names import metric as named
+from flowmodel.evaluation.metric_names import number
+from flowmodel.evaluation.rules import Rule
 from flowmodel.files import Artifact, read_json, sha256_json, write_json
 from flowmodel.recipes.gate import GateConfig
+from flowmodel.recipes.split import Split
 
 Outcome = Literal["refused", "challenger", "champion"]
 SCHEMA_VERSION: Literal[1] = 1
+
+
+_KEPT = {True: "kept", False: "BROKEN", None: "not judged"}
 
 
 class Decision(BaseModel):
@@ -47,19 +53,7 @@ class Decision(BaseModel):
     @property
     def records(self) -> list[dict[str, str]]:
         """One row per rule, for tables."""
-        kept = {True: "kept", False: "BROKEN", None: "says nothing"}
-        return [
-            {
-                "against": rule.against,
-                "metric": rule.metric,
-                "icons": rule.icons,
-                "value": number(rule.value) + ("" if rule.low is None else f" ({number(rule.low)} to {number(rule.high)})"),
-                "limit": "none" if rule.limit is None else number(rule.limit),
-                "outcome": kept[rule.kept],
-                "in words": rule.words,
-            }
-            for rule in self.rules
-        ]
+        return [_record(rule) for rule in self.rules]
 
     @property
     def markdown(self) -> str:
@@ -91,3 +85,21 @@ class Decision(BaseModel):
             return cls.model_validate(values)
         except ValidationError:
             raise FlowmodelError(f"{where}: not a decision of this release's gate; materialize 'gate_decision' again") from None
+
+
+def _record(rule: Rule) -> dict[str, str]:
+    # A difference is a number with a sign, of which percent would be points.
+    text = named(rule.metric).text if rule.against == "recipe" else number
+    return {
+        "against": rule.against,
+        "metric": named(rule.metric).label,
+        "icons": Split(rule.icons).label if rule.icons in list(Split) else rule.icons,
+        "value": "not measured" if rule.value is None else text(rule.value) + _interval(rule),
+        "limit": "none" if rule.limit is None else text(rule.limit),
+        "outcome": _KEPT[rule.kept],
+        "in words": rule.words,
+    }
+
+
+def _interval(rule: Rule) -> str:
+    return "" if rule.low is None or rule.high is None else f" ({number(rule.low)} to {number(rule.high)})"

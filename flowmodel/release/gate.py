@@ -10,8 +10,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from flowmodel.evaluation.metric_names import number
 from flowmodel.evaluation.report import EvaluationReport
-from flowmodel.evaluation.rules import Rule, number, recipe_rules
+from flowmodel.evaluation.rules import Rule, recipe_rules
 from flowmodel.recipes.gate import GateConfig
 from flowmodel.release.decision import Decision, Outcome
 from flowmodel.release.differences import Comparison, Difference

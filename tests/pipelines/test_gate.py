@@ -69,7 +69,7 @@ def test_a_model_that_breaks_a_rule_is_not_registered_but_shows_what_it_drew(ref
     check = _check(refused, "meets_thresholds")
     assert not refused.success and not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
     assert {"evaluation", "sample_grid", "gate_decision"} <= _made(refused) and "registered_model" not in _made(refused)
-    assert check.description.startswith("refused: not good enough to be registered: retrieval_top1_all of trained icons: ")
+    assert check.description.startswith("refused: not good enough to be registered: Trained icons, recognition among all icons: ")
 
 
 def test_numbers_rules_and_outcome_stand_in_the_decision_and_its_checks(refused):
@@ -77,7 +77,8 @@ def test_numbers_rules_and_outcome_stand_in_the_decision_and_its_checks(refused)
     assert (shown["outcome"], shown["compared_with"]) == ("refused", "no champion")
     for records in (shown["rules"].records, _check(refused, "meets_thresholds").metadata["rules"].value.records):
         (row,) = (record.data for record in records)
-        assert (row["metric"], row["icons"], row["limit"], row["outcome"]) == ("retrieval_top1_all", "train", "1.1", "BROKEN")
+        assert (row["metric"], row["icons"]) == ("Recognition among all icons", "Trained icons")
+        assert (row["limit"], row["outcome"]) == ("110%", "BROKEN")
 
 
 def test_another_recipe_does_not_let_the_same_checkpoint_through(refused_again, shared_project):

@@ -36,8 +36,8 @@ def test_a_version_carries_numbers_rules_and_outcome(registered, first, second, 
     version = Tracking.of(store).reader.get_model_version("flowmodel", "2")
     assert version.tags["decision"] == "challenger" and version.tags["decision_champion"] == "1"
     assert version.tags["decision_reason"].startswith("not shown to be as good as the champion, version 1: KID of 24 held-out")
-    kid = next(row for row in made.decision.records if row["metric"] == "kid")
-    assert f"| champion | kid | unseen by both | {kid['value']} | {kid['limit']} | BROKEN |" in version.description
+    kid = next(row for row in made.decision.records if row["metric"] == "KID")
+    assert f"| champion | KID | unseen by both | {kid['value']} | {kid['limit']} | BROKEN |" in version.description
     row = registered_versions(store)[1]
     assert {"against", "metric", "value", "limit", "outcome"} <= row.rules[0].keys() and row.aliases == ("challenger",)
 

@@ -74,7 +74,7 @@ def test_a_rule_is_kept_up_to_its_limit_and_one_that_is_broken_is_enough(rule, o
 def test_what_was_not_measured_breaks_a_rule():
     report = changed(_report(), {"metrics.unseen_concept": None})
     decision = _decide(report, _gate(("near_copy_rate", "unseen_concept", "max", 0.5)))
-    assert decision.outcome == "refused" and "unseen concepts: not measured" in decision.reason
+    assert decision.outcome == "refused" and "Unseen concepts, near copies: not measured" in decision.reason
 
 
 def test_a_waiver_is_said_with_its_reason_in_the_decision():
@@ -142,16 +142,17 @@ def test_a_decision_can_be_read_as_table_and_markdown():
     )
     decision = _decide(_report(kid=0.5), gate, _champion(kid=(0.9, 0.5, 0.2, 0.6)))
     rows = {(row["against"], row["metric"]): row for row in decision.records}
-    assert rows["recipe", "kid"] | {"in words": ""} == {
-        "against": "recipe", "metric": "kid", "icons": "train", "value": "0.5", "limit": "1", "outcome": "kept", "in words": ""
+    assert rows["recipe", "KID"] | {"in words": ""} == {
+        "against": "recipe", "metric": "KID", "icons": "Trained icons",
+        "value": "0.500", "limit": "1.00", "outcome": "kept", "in words": "",
     }  # fmt: skip
-    assert rows["recipe", "retrieval_top1_all"]["outcome"] == "says nothing"
-    assert rows["champion", "kid"]["outcome"] == "BROKEN" and rows["champion", "kid"]["value"] == "0.4 (0.2 to 0.6)"
+    assert rows["recipe", "Recognition among all icons"]["outcome"] == "not judged"
+    assert rows["champion", "KID"]["outcome"] == "BROKEN" and rows["champion", "KID"]["value"] == "0.400 (0.200 to 0.600)"
     lines = decision.markdown.splitlines()
     assert lines[0].startswith("**challenger**: not shown to be as good as the champion") and len(lines) == 4 + len(
         decision.rules
     )
-    assert "| champion | kid | unseen by both | 0.4 (0.2 to 0.6) | 0.05 | BROKEN |" in lines
+    assert "| champion | KID | unseen by both | 0.400 (0.200 to 0.600) | 0.0500 | BROKEN |" in lines
 
 
 def test_a_decision_is_a_file_named_by_its_content_and_is_read_back(tmp_path):
@@ -173,6 +174,6 @@ def test_the_gate_of_a_decision_survives_its_file(tmp_path):
 def test_comparison_rules_name_icons_and_numbers():
     rules = comparison_rules(_champion(kid=(0.4, 0.5, -0.2, 0.01)).comparison, GateConfig())
     assert rules[0].words == (
-        "kid of 40 held-out icons that neither has seen: 0.4, the champion's 0.5; the difference of -0.1 has the 95 % interval "
-        "-0.2 to 0.01, which must not reach above 0.05: not worse"
+        "kid of 40 held-out icons that neither has seen: 0.400, the champion's 0.500; the difference of \N{MINUS SIGN}0.100 has "
+        "the 95 % interval \N{MINUS SIGN}0.200 to 0.0100, which must not reach above 0.0500: not worse"
     )

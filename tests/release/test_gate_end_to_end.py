@@ -125,7 +125,7 @@ def test_a_model_trained_to_memorize_is_flagged_and_not_registered(trained, rele
     assert unseen.near_copy_rate > 0.5 > 2 * real.near_copy_rate
     assert unseen.authentic_rate < 0.2
     assert model.report.score(Split.VALIDATION, "loss") > 10 * model.report.score(Split.TRAIN, "loss")
-    with pytest.raises(FlowmodelError, match=r"near_copy_rate of unseen concepts: 0.*must be at most 0\.3: NO"):
+    with pytest.raises(FlowmodelError, match=r"Unseen concepts, near copies: .*must be at most 30%: NO"):
         released(_judged_by(model, NO_COPIES, tmp_path))
     assert Tracking.of(Store(tmp_path / "store")).client.search_registered_models() == []
 
@@ -151,7 +151,7 @@ def test_a_random_model_is_refused_by_the_quickstart_s_gate(trained, scored, rel
     gate = load_recipe("quickstart").evaluation.gate.model_dump(mode="json")
     recipe = template.header.recipe | {"evaluation": template.header.recipe["evaluation"] | {"gate": gate}}
     model = scored(save_checkpoint(tmp_path / FINAL, tensors, replace(template.header, step=0, recipe=recipe)))
-    with pytest.raises(FlowmodelError, match=r"retrieval_top1_all of trained icons: .*must be at least 0\.8: NO"):
+    with pytest.raises(FlowmodelError, match=r"Trained icons, recognition among all icons: .*must be at least 80%: NO"):
         released(model)
 
 

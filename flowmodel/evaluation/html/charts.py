@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from flowmodel.evaluation.html.metric_names import Better
+from flowmodel.evaluation.metric_names import Better
 from flowmodel.recipes.split import Split
 
 # Stand-ins for the page's variables: matplotlib wants colors.

@@ -9,10 +9,21 @@ from PIL import Image
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.evaluation.html import words
-from flowmodel.evaluation.html.metric_names import ROWS, shown
 from flowmodel.evaluation.html.pictures import Tiles, data_uri
 from flowmodel.evaluation.html.report_charts import Curves, curve_charts, error_charts, group_charts, guidance_charts, nfe_charts
-from flowmodel.evaluation.html.score_tables import finisher_rows, rulers_of, settings_of, table_of, texture_rows, title_of
+from flowmodel.evaluation.html.score_tables import (
+    finisher_rows,
+    headlines,
+    rulers_of,
+    settings_of,
+    shown_splits,
+    table_of,
+    texture_rows,
+    title_of,
+)
+from flowmodel.evaluation.metric_names import ROWS, shown
+from flowmodel.evaluation.report import EvaluationReport
+from flowmodel.evaluation.rules import recipe_rules
 from flowmodel.evaluation.run import Evaluation, evaluate
 from flowmodel.evaluation.samples import Samples, load_samples
 from flowmodel.evaluation.sweeps import ANSWER_SOLVER, ANSWER_STEPS
@@ -25,7 +36,7 @@ from flowmodel.recipes.schema import EvaluationConfig
 from flowmodel.recipes.split import Split
 
 REPORT_FILE, ANIMATION_FILE = "report.html", "trajectory.png"
-TRAINED_TILES, HELD_OUT_TILES, CLOSEST_TILES, ANIMATED, ANIMATED_UNSEEN = 24, 10, 10, 9, 3
+TRAINED_TILES, HELD_OUT_TILES, CLOSEST_TILES, ANIMATED, ANIMATED_UNSEEN = 24, 12, 12, 9, 3
 
 
 def evaluate_and_report(
@@ -76,7 +87,9 @@ def write_report(
     near = thresholds.near_copy.features if thresholds.near_copy else thresholds.copy_distance_ratio
     tiles = Tiles(samples, evaluation.features, real, real.rows(real.known(header.seen_ids)), near)
     rulers = [*rulers_of(report, Split.TRAIN), *rulers_of(report, Split.UNSEEN_CONCEPT)]
+    # What nothing has shown to the model comes first.
     held_out = [split for split in report.metrics if split != Split.TRAIN]
+    held_out.sort(key=lambda split: split != Split.UNSEEN_CONCEPT)
     environment = Environment(
         loader=PackageLoader("flowmodel.evaluation.html"),
         autoescape=True,
@@ -90,18 +103,21 @@ def write_report(
         seeds=report.settings.seeds,
         seed=samples.seeds[0],
         quality=words.quality(report),
+        headlines=headlines(report),
+        rules=recipe_rules(report, recipe.evaluation.gate),
         memorization=words.memorization(report, recipe),
         texture=words.texture(report),
         texture_rows=texture_rows(report),
-        splits=list(report.metrics),
+        splits=shown_splits(report),
         errors=error_charts(report),
         warning=words.other_data(report, header.dataset_digest),
         finisher_rows=finisher_rows(report),
         rulers=rulers,
-        marked={mark.row for ruler in rulers for mark in ruler.marks},
+        marked={mark.row for ruler in rulers if not ruler.doubt for mark in ruler.marks},
         animation=data_uri(animation.read_bytes()) if animation else None,
         still=_last_frame(animation) if animation else None,
-        animated=[(samples.prompts[n], samples.splits[n] != Split.TRAIN) for n in _animated(samples)],
+        animated=[samples.prompts[n] for n in _animated(samples)],
+        animated_unseen=sum(samples.splits[n] != Split.TRAIN for n in _animated(samples)),
         trained=tiles.beside_real(Split.TRAIN, TRAINED_TILES),
         held_out={split: tiles.beside_nearest(split, HELD_OUT_TILES) for split in held_out},
         near=near,
@@ -111,14 +127,25 @@ def write_report(
         guidance=guidance_charts(report),
         groups=group_charts(report),
         curves=curve_charts(curves),
+        validation_loss=words.validation_loss(curves),
         tables=[table_of(report, split) for split in report.metrics],
         meanings=[m for m in shown({name for scores in report.metrics.values() for name in scores.measured}) if m.meaning],
-        left_out=[(title_of(key), reason) for key, reason in report.settings.left_out.items()],
+        left_out=_left_out(report, curves),
         settings=settings_of(report, header.dataset_digest),
         recipe_yaml=yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
         answer=f"{ANSWER_STEPS} {ANSWER_SOLVER} steps",
     )
     return Artifact.of(write_bytes(out, page.encode()))
+
+
+def _left_out(report: EvaluationReport, curves: Curves | None) -> list[tuple[str, str]]:
+    """What the page would have had, and why it has not."""
+    left_out = [(title_of(key), reason) for key, reason in report.settings.left_out.items()]
+    if report.sweeps is None:
+        left_out.append(("Steps and guidance", "this evaluation was made without sweeps"))
+    if not curves:
+        left_out.append(("Training curves", "MLflow has no run of this training"))
+    return left_out
 
 
 def _animated(samples: Samples) -> list[int]:

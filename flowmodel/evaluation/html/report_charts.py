@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from flowmodel.evaluation.html.charts import Chart, Line, LineChart, bars
-from flowmodel.evaluation.html.metric_names import metric
+from flowmodel.evaluation.metric_names import metric
 from flowmodel.evaluation.report import ALL, EvaluationReport, SweepRow
 from flowmodel.recipes.split import Split
 from flowmodel.training.prediction_error import error_without_network
@@ -11,7 +11,7 @@ from flowmodel.training.prediction_error import error_without_network
 # Steps and values by name of the curve.
 Curves = Mapping[str, Sequence[tuple[int, float]]]
 
-_GROUP_CHARTS = ("retrieval_top1_all", "caption_probe_top1", "alpha_iou")
+_GROUP_CHARTS = ("retrieval_top1_all", "alpha_iou")
 
 
 def nfe_charts(report: EvaluationReport) -> list[Chart]:
@@ -66,12 +66,12 @@ def _score_charts(
             if (split == ALL) == named.is_share or key not in measured[0]:
                 continue
             has_band = f"{key}_low" in measured[0]
-            low, high = ([of[f"{key}_{end}"] for of in measured] if has_band else [] for end in ("low", "high"))
+            low, high = ([_shown(key, of[f"{key}_{end}"]) for of in measured] if has_band else [] for end in ("low", "high"))
             label = _label(split).lower() + (", 95% interval" if has_band else "")
-            lines.append(Line(split, label, x, [of[key] for of in measured], low, high))
+            lines.append(Line(split, label, x, [_shown(key, of[key]) for of in measured], low, high))
         if lines:
             unit = (
-                "share of drawings"
+                "share of samples"
                 if named.is_share and key != "alpha_iou"
                 else "overlap (IoU)"
                 if named.is_share
@@ -81,6 +81,11 @@ def _score_charts(
                 LineChart(named.label, x_label, unit, lines, x, log_x, shares=named.is_share, marked_x=own, better=named.better)
             )
     return charts
+
+
+def _shown(key: str, value: float) -> float:
+    """As in the tables: an estimate of KID below 0 is 0."""
+    return max(value, 0.0) if key == "kid" else value
 
 
 def _label(split: str) -> str:
@@ -97,7 +102,7 @@ def group_charts(report: EvaluationReport) -> list[Chart]:
                     values.setdefault(group.replace("-", " & "), {})[split] = score
         if values:
             named = metric(key)
-            label = "overlap (IoU)" if key == "alpha_iou" else "share of drawings"
+            label = "overlap (IoU)" if key == "alpha_iou" else "share of samples"
             charts.append(bars(f"groups-{key.replace('_', '-')}", named.label, label, values, lambda s: _label(s).lower()))
     return charts
 

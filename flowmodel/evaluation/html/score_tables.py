@@ -1,14 +1,60 @@
-"""The numbers of a report for the page: rulers from noise to real icons, tables, and the settings as text."""
+"""The numbers of a report for the page: headlines, rulers from noise to real icons, tables, and the settings as text."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flowmodel.evaluation.html.metric_names import NOTHING, ROWS, TEXTURE, Metric, metric, number, shown
-from flowmodel.evaluation.report import EvaluationReport, Scores
+from flowmodel.evaluation.metric_names import CANNOT_TELL, NOTHING, ROWS, TEXTURE, Metric, metric, number, shown
+from flowmodel.evaluation.report import BySplit, EvaluationReport, Scores, SplitScores
 from flowmodel.recipes.split import Split
 
-_HEADLINES = ("retrieval_top1_all", "caption_probe_top1", "kid", "alpha_iou")
+SHOWN_SPLITS = (Split.TRAIN, Split.UNSEEN_CONCEPT)  # side by side; the tables of all scores have every split
+_RULERS = ("retrieval_top1_all", "kid", "alpha_iou", "caption_probe_top1")
+_REACHED = 0.5  # share that real icons must reach for a higher share to mean something
+_WIDEST = 0.25  # interval of KID, as a share of the way from real icons to noise
+
+
+def why_it_cannot_tell(key: str, own: Scores, real: Scores | None, noise: Scores | None) -> str:
+    """Why a score says nothing about the samples: real icons do not reach it either, or it is too uncertain. Else empty."""
+    if real is None or (best := real.get(key)) is None:
+        return ""
+    named = metric(key)
+    if named.is_share and named.better == "higher" and best < _REACHED:
+        return f"real icons reach only {named.text(best)} themselves"
+    if key == "kid" and noise is not None and None not in (own.kid_low, own.kid_high, noise.kid):
+        width, way = (own.kid_high or 0.0) - (own.kid_low or 0.0), (noise.kid or 0.0) - max(best, 0.0)
+        if width > _WIDEST * way:
+            return f"with so few icons the interval from {named.text(own.kid_low)} to {named.text(own.kid_high)} is too wide"
+    return ""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One number that a person reads first, and what it is to be compared with."""
+
+    label: str
+    value: str
+    beside: str
+
+
+def headlines(report: EvaluationReport) -> list[Headline]:
+    """At most five: are icons recognized, do they look like the real ones, are they copies, and are the recipe's rules kept?"""
+    found = []
+    real, noise = report.baselines.real, report.baselines.noise
+    for split, key, label, beside in (
+        (Split.TRAIN, "retrieval_top1_all", "trained icons recognized", "real icons: {real}"),
+        (Split.UNSEEN_CONCEPT, "retrieval_top1_all", "unseen concepts recognized", "real icons: {real}"),
+        (Split.UNSEEN_CONCEPT, "kid", "difference from real icons (KID), unseen concepts", "real icons: {real}, noise: {noise}"),
+        (Split.UNSEEN_CONCEPT, "near_copy_rate", "near copies, unseen concepts", "new real icons: {real}"),
+    ):
+        own, named = report.metrics.get(split, Scores()), metric(key)
+        if (value := own.get(key)) is None:
+            continue
+        best, worst = (row.get(split, Scores()) for row in (real, noise))
+        doubt = why_it_cannot_tell(key, own, best, worst)
+        compared = beside.format(real=named.text(best.get(key)), noise=named.text(worst.get(key)))
+        found.append(Headline(label, CANNOT_TELL if doubt else named.text(value), doubt or compared))
+    return found
 
 
 @dataclass(frozen=True)
@@ -23,12 +69,13 @@ class Mark:
 
 @dataclass(frozen=True)
 class Ruler:
-    """One score between what noise and what real icons have."""
+    """One score between what noise and what real icons have; without marks where `doubt` says why it can't tell."""
 
     split: Split
     metric: str
     better: str
     value: str
+    doubt: str
     marks: tuple[Mark, ...]
     low: Mark
     high: Mark
@@ -36,14 +83,15 @@ class Ruler:
 
 def rulers_of(report: EvaluationReport, split: Split) -> list[Ruler]:
     rulers = []
-    for key in _HEADLINES:
+    scores_of = {name: row[split] for name, row in report.baselines.rows.items() if split in row}
+    for key in _RULERS:
         own = report.score(split, key)
-        of_rows = {name: row[split].get(key) for name, row in report.baselines.rows.items() if split in row}
-        values = {name: value for name, value in of_rows.items() if value is not None}
+        values = {name: value for name, scores in scores_of.items() if (value := scores.get(key)) is not None}
         if own is None or not {"real", "noise"} <= values.keys():
             continue
-        worst, best = values["noise"], values["real"]
-        named, span = metric(key), best - worst
+        named, doubt = metric(key), why_it_cannot_tell(key, report.metrics[split], scores_of["real"], scores_of["noise"])
+        worst, best = values["noise"], max(values["real"], 0.0)
+        span = best - worst
         marks = tuple(
             Mark(row, label, named.text(value), min(1.0, max(0.0, (value - worst) / span if span else 0.0)))
             for row, label, value in (
@@ -53,7 +101,8 @@ def rulers_of(report: EvaluationReport, split: Split) -> list[Ruler]:
         )
         by_row = {mark.row: mark for mark in marks}
         between = tuple(mark for mark in marks if mark.row not in ("noise", "real"))
-        rulers.append(Ruler(split, named.label, named.better, named.text(own), between, by_row["noise"], by_row["real"]))
+        shown_value = CANNOT_TELL if doubt else named.text(own)
+        rulers.append(Ruler(split, named.label, named.better, shown_value, doubt, between, by_row["noise"], by_row["real"]))
     return rulers
 
 
@@ -63,6 +112,7 @@ class TableRow:
     better: str
     value: str
     detail: str
+    is_doubtful: bool
     baselines: tuple[str, ...]
 
 
@@ -75,65 +125,67 @@ class Table:
 
 
 def table_of(report: EvaluationReport, split: Split) -> Table:
-    own, spread = report.metrics[split].measured, report.std.get(split, Scores())
+    own, spread = report.metrics[split], report.std.get(split, Scores())
     baselines = {name: row[split] for name, row in report.baselines.rows.items() if split in row}
     rows = []
-    for named in shown(own):
-        detail = []
-        if (deviation := spread.get(named.key)) is not None:
-            detail.append(f"± {100 * deviation:.1f} points" if named.is_share else f"± {number(deviation)}")
-        if f"{named.key}_low" in own:
-            detail.append(f"{named.text(own[f'{named.key}_low'])} to {named.text(own[f'{named.key}_high'])}")
+    for named in shown(own.measured):
+        doubt = why_it_cannot_tell(named.key, own, baselines.get("real"), baselines.get("noise"))
+        detail = f"{CANNOT_TELL}: {doubt}" if doubt else "; ".join(_spread(named, own, spread))
         cells = tuple(named.text(scores.get(named.key)) for scores in baselines.values())
-        rows.append(TableRow(named.label, named.better, named.text(own[named.key]), "; ".join(detail), cells))
-    return Table(split, report.metrics[split].count, tuple(ROWS[row][0] for row in baselines), tuple(rows))
+        rows.append(TableRow(named.label, named.better, named.text(own.get(named.key)), detail, bool(doubt), cells))
+    return Table(split, own.count, tuple(ROWS[row][0] for row in baselines), tuple(rows))
+
+
+def _spread(named: Metric, own: SplitScores, spread: Scores) -> Iterator[str]:
+    """The deviation between seeds, where it is not nothing, and the interval."""
+    deviation = spread.get(named.key) or 0.0
+    if named.is_share and deviation >= 0.0005:
+        yield f"± {100 * deviation:.1f} points"
+    elif not named.is_share and deviation >= 1e-4:
+        yield f"± {number(deviation)}"
+    if named.key == "kid" and own.kid_low is not None:
+        yield f"{named.text(own.kid_low)} to {named.text(own.kid_high)}"
 
 
 @dataclass(frozen=True)
-class TextureRow:
-    """`pairs` are what the drawings of each split have, and what the same real icons have."""
+class PairedRow:
+    """`cells` are, for each split, what kinds of pictures have in turn, such as drawn and real ones."""
 
     metric: Metric
-    pairs: tuple[tuple[str, str], ...]
+    cells: tuple[tuple[str, ...], ...]
 
 
-def texture_rows(report: EvaluationReport) -> list[TextureRow]:
-    """The texture scores of every split; empty where no texture was measured."""
-    rows = []
-    for named in TEXTURE:
-        both = [(own.get(named.key), report.baselines.real[split].get(named.key)) for split, own in report.metrics.items()]
-        if any(drawn is not None for drawn, _ in both):
-            rows.append(TextureRow(named, tuple((named.text(drawn), named.text(real)) for drawn, real in both)))
-    return rows
+def shown_splits(report: EvaluationReport) -> list[Split]:
+    return [split for split in SHOWN_SPLITS if split in report.metrics]
 
 
-_FINISHED = ("kid", "retrieval_top1_all", "retrieval_top5_all", "alpha_iou", "near_copy_rate", "authentic_rate")
+def texture_rows(report: EvaluationReport) -> list[PairedRow]:
+    """The texture scores of drawn and real icons; empty where no texture was measured."""
+    return _paired((metric.key for metric in TEXTURE), report, report.metrics, report.baselines.real)
 
 
-@dataclass(frozen=True)
-class FinisherRow:
-    """`triples` are, for each split, what the drawings have before and after the finisher, and what real icons have."""
-
-    metric: Metric
-    triples: tuple[tuple[str, str, str], ...]
+_FINISHED = ("kid", "retrieval_top1_all", "retrieval_top5_all", "alpha_iou", "near_copy_rate")
 
 
-def finisher_rows(report: EvaluationReport) -> list[FinisherRow]:
-    """The scores that a finisher may change; empty of a model without one."""
-    before = report.unfinished
-    if before is None:
+def finisher_rows(report: EvaluationReport) -> list[PairedRow]:
+    """The scores that a finisher may change, before and after it and of real icons; empty of a model without one."""
+    if report.unfinished is None:
         return []
-    rows = []
-    for key in (*_FINISHED, *(named.key for named in TEXTURE)):
-        named, real = metric(key), report.baselines.real
-        scores = [(before[split].get(key), own.get(key), real[split].get(key)) for split, own in report.metrics.items()]
-        if any(own is not None for _, own, _ in scores):
-            rows.append(FinisherRow(named, tuple((named.text(a), named.text(b), named.text(c)) for a, b, c in scores)))
+    keys = (*_FINISHED, *(metric.key for metric in TEXTURE))
+    return _paired(keys, report, report.unfinished, report.metrics, report.baselines.real)
+
+
+def _paired(keys: Iterable[str], report: EvaluationReport, *kinds: BySplit) -> list[PairedRow]:
+    rows, splits = [], shown_splits(report)
+    for named in map(metric, keys):
+        values = [[kind[split].get(named.key) if split in kind else None for kind in kinds] for split in splits]
+        if any(of_split[0] is not None for of_split in values):
+            rows.append(PairedRow(named, tuple(tuple(map(named.text, of_split)) for of_split in values)))
     return rows
 
 
 def title_of(key: str) -> str:
-    return f"The baseline {ROWS[key][0].lower()}" if key in ROWS else metric(key).label
+    return f"The column “{ROWS[key][0]}”" if key in ROWS else metric(key).label
 
 
 def settings_of(report: EvaluationReport, trained_on: str) -> list[tuple[str, str]]:

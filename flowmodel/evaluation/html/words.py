@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from flowmodel.evaluation.html.metric_names import number, percent
-from flowmodel.evaluation.report import EvaluationReport
-from flowmodel.evaluation.rules import recipe_rule
+from flowmodel.evaluation.html.report_charts import Curves
+from flowmodel.evaluation.metric_names import metric, number, percent
+from flowmodel.evaluation.report import EvaluationReport, Scores
+from flowmodel.evaluation.rules import recipe_rule, share_of_copies
 from flowmodel.recipes.schema import Recipe
 from flowmodel.recipes.split import Split
 from flowmodel.training.prediction_error import error_without_network
@@ -15,6 +16,7 @@ _NEARLY_ALL, _MOST, _SOME = 0.9, 0.5, 0.1
 _MORE_THAN_CHANCE, _THE_RULE = 0.05, 0.5
 _LOSS_GAP = 1.1
 _MOST_OF_THE_NOISE = 0.8
+_RISEN = 1.05  # validation loss at the end, as a multiple of its lowest
 _LATE = 0.95  # a time at which little noise is left
 
 
@@ -28,21 +30,17 @@ class Statement:
 
 def quality(report: EvaluationReport) -> Statement:
     """How good are its samples of trained icons and of unseen concepts?"""
-    sentences = [_drawn(report)]
     parts = {}
-    for split, words in ((Split.TRAIN, "icons it was trained on"), (Split.UNSEEN_CONCEPT, "concepts it has never seen")):
-        own = report.score(split, "retrieval_top1_all")
-        if own is None:
-            continue
-        real, noise = (row[split].retrieval_top1_all or 0.0 for row in (report.baselines.real, report.baselines.noise))
-        parts[split] = own / real if real else 0.0
-        sentences.append(
-            f"For {words}, {percent(own)} of the samples are recognized: of all {report.settings.real_icons:,} real icons the "
-            f"right one is the nearest. Real icons at half their resolution reach {percent(real)}, noise {percent(noise)}."
-        )
-    sentences.append(_distance(report))
+    for split in (Split.TRAIN, Split.UNSEEN_CONCEPT):
+        if (own := report.score(split, "retrieval_top1_all")) is not None:
+            real = report.baselines.real[split].retrieval_top1_all
+            parts[split] = own / real if real else 0.0
+    recognized = (
+        f"An icon is recognized if the right one of all {report.settings.real_icons:,} real icons is the nearest to the sample. "
+        "Real icons are tried at half their resolution."
+    )
     verdict = _verdict(parts.get(Split.TRAIN, 0.0), parts.get(Split.UNSEEN_CONCEPT))
-    return Statement(verdict, tuple(sentence for sentence in sentences if sentence))
+    return Statement(verdict, tuple(s for s in (_drawn(report), recognized, _distance(report)) if s))
 
 
 def _drawn(report: EvaluationReport) -> str:
@@ -60,32 +58,35 @@ def _drawn(report: EvaluationReport) -> str:
 
 
 def _distance(report: EvaluationReport) -> str:
+    """How KID is to be read, by that of trained icons."""
     own, real, noise = (rows[Split.TRAIN] for rows in (report.metrics, report.baselines.real, report.baselines.noise))
     if own.kid is None or own.kid_low is None or own.kid_high is None or real.kid is None or noise.kid is None:
         return ""
-    return (
-        f"The distance between its samples of trained icons and the real ones (KID, lower is better) is {number(own.kid)}, with "
-        f"a 95% interval from {number(own.kid_low)} to {number(own.kid_high)}. Between two halves of the real icons it is "
-        f"{number(real.kid)}, for noise {number(noise.kid)}."
+    text = metric("kid").text
+    told = (
+        f"KID estimates how different samples and real icons are as sets: {text(own.kid)} for trained icons, with a 95% interval "
+        f"from {text(own.kid_low)} to {text(own.kid_high)}; {text(real.kid)} for two halves of the real icons, {text(noise.kid)} "
+        "for noise."
     )
+    return told + (" Here no difference can be measured." if own.kid_low <= max(real.kid, 0.0) else "")
 
 
 def _verdict(trained: float, unseen: float | None) -> str:
     known = _in_words(
         trained,
-        "It redraws the icons it was trained on nearly as recognizably as the real ones",
-        "It redraws most of the icons it was trained on",
-        "It redraws some of the icons it was trained on",
-        "It does not yet draw the icons it was trained on",
+        "It redraws its icons nearly as recognizably as real ones",
+        "It redraws most of its icons",
+        "It redraws some of its icons",
+        "It does not yet redraw its icons",
     )
     if unseen is None:
-        return f"{known}; there was no held-out concept to try."
+        return f"{known}; there was no new concept to try."
     new = _in_words(
         unseen,
-        "draws concepts it has never seen as recognizably as real ones",
-        "draws most concepts it has never seen",
-        "draws some of the concepts it has never seen",
-        "does not draw concepts it has never seen",
+        "draws new concepts as recognizably as real ones",
+        "draws most new concepts",
+        "draws some new concepts",
+        "does not draw new concepts",
     )
     both_or_none = (trained >= _SOME) == (unseen >= _SOME)
     return f"{known}, {'and' if both_or_none else 'but'} {new}."
@@ -130,11 +131,10 @@ def memorization(report: EvaluationReport, recipe: Recipe) -> Statement:
     """Does it memorize, and does its recipe allow that?"""
     rule = _copy_rule(report, recipe)
     trained, real = report.metrics[Split.TRAIN], report.baselines.real
-    key = next((key for key in ("near_copy_rate", "copy_rate") if trained.get(key) is not None), None)
-    share = trained.get(key) if key else None
-    if key is None or share is None:
+    key, share = share_of_copies(trained)
+    if share is None:
         return Statement("Memorization was not measured: there are too few training icons.", (rule,))
-    chance = real[Split.TRAIN].get(key) or 0.0
+    chance = share_of_copies(real[Split.TRAIN])[1] or 0.0
     if share - chance >= _THE_RULE:
         verdict = "It memorizes: most of its samples of trained icons are near copies."
     elif share - chance >= _MORE_THAN_CHANCE:
@@ -144,13 +144,8 @@ def memorization(report: EvaluationReport, recipe: Recipe) -> Statement:
     sentences = [
         _TESTS[key] + f" So do {percent(share)} of its samples of trained icons and {percent(chance)} of new real icons."
     ]
-    if trained.copy_rate is not None and key != "copy_rate":
-        sentences.append(
-            "By the stricter test of the literature, three times nearer to one training icon than to any other, "
-            f"{percent(trained.copy_rate)} are copies."
-        )
-    if (unseen := report.score(Split.UNSEEN_CONCEPT, key)) is not None:
-        by_chance = real[Split.UNSEEN_CONCEPT].get(key) or 0.0
+    if (unseen := share_of_copies(report.metrics.get(Split.UNSEEN_CONCEPT, Scores()))[1]) is not None:
+        by_chance = share_of_copies(real[Split.UNSEEN_CONCEPT])[1] or 0.0
         more = unseen - by_chance >= _MORE_THAN_CHANCE
         sentences.append(
             f"For concepts it has never seen, {percent(unseen)} of its samples are as close to a training icon"
@@ -166,8 +161,26 @@ def memorization(report: EvaluationReport, recipe: Recipe) -> Statement:
 _TESTS = {
     "near_copy_rate": "A sample counts as a near copy if its distance to the nearest training icon, divided by that to the "
     "second nearest, is smaller than for 95% of held-out real icons.",
-    "copy_rate": "A sample counts as a copy if it is three times nearer to one training icon than to any other.",
+    "copy_rate": "There are too few held-out icons to calibrate the test. So a sample counts as a near copy if it is three times "
+    "nearer to one training icon than to any other.",
 }
+
+
+def validation_loss(curves: Curves | None) -> str:
+    """What it means that the loss of validation icons has risen; empty where it has not."""
+    points = (curves or {}).get("validation/loss", ())
+    if not points:
+        return ""
+    (best_step, best), (last_step, last) = min(points, key=lambda point: point[1]), points[-1]
+    if last <= _RISEN * best:
+        return ""
+    return (
+        f"The validation loss was lowest at step {best_step:,} ({number(best)}) and has risen to {number(last)} at step "
+        f"{last_step:,}. That is expected of a model that learns its icons by heart: it grows more certain, also where it is "
+        "wrong about icons that it has never seen, while its samples of trained icons keep getting better. Whether new concepts "
+        "have suffered is shown by their pictures and scores above. If they matter most, train on more icons, or stop near that "
+        "step with training.patience."
+    )
 
 
 def _loss_gap(report: EvaluationReport) -> str:
@@ -185,11 +198,12 @@ def _copy_rule(report: EvaluationReport, recipe: Recipe) -> str:
     rules = (rule for rule in recipe.evaluation.gate.rules if rule.split == Split.UNSEEN_CONCEPT)
     rule = next((rule for rule in rules if rule.metric in ("near_copy_rate", "copy_rate", "copy_rate_pixels")), None)
     if rule is None:
-        return f"The recipe {recipe.name} has no rule against copies, so no model is refused for them."
+        return f"The recipe {recipe.name} has no rule against near copies, so no model is refused for them."
     if rule.waived:
-        return f"The recipe {recipe.name} waives the rule against copies, because {rule.waived}, so no model is refused for them."
+        waiver = f"The recipe {recipe.name} waives the rule against near copies, because {rule.waived}"
+        return f"{waiver}, so no model is refused for them."
     result = recipe_rule(report, rule)
-    allowed = f"The recipe allows copies in {percent(rule.limit or 0.0)} of the unseen captions"
+    allowed = f"The recipe allows near copies in {percent(rule.limit or 0.0)} of the unseen captions"
     if result.value is None:
         return f"{allowed}; there were none to measure it on."
     return f"{allowed}; the model {'passes' if result.kept else 'breaks'} that rule."

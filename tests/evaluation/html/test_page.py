@@ -2,11 +2,13 @@
 
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 
-from flowmodel.evaluation.html.metric_names import metric, number
 from flowmodel.evaluation.html.page import write_report
+from flowmodel.evaluation.html.score_tables import SHOWN_SPLITS
+from flowmodel.evaluation.metric_names import metric, number
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.evaluation.run import evaluate
 from tests.evaluation.browser import CHROMIUM, browser_page
@@ -51,21 +53,22 @@ def test_everything_is_inside_and_no_script_runs(tiny_report, read):
 
 def test_every_section_is_there_and_every_link_leads_to_one(read):
     ids = [attributes["id"] for attributes in read.all("section")]
-    wanted = [
-        "scores",
-        "memorization",
-        "texture",
-        "trained",
-        "held-out",
-        "nearest",
-        "nfe",
-        "guidance",
-        "groups",
-        "curves",
-        "metrics",
-        "settings",
-    ]
+    wanted = ["trained", "held-out", "scores", "memorization", "texture", "sweeps", "groups", "curves", "metrics", "settings"]
     assert ids == wanted and [attributes["href"] for attributes in read.all("a")] == [f"#{name}" for name in wanted]
+
+
+def test_no_heading_skips_a_level(read):
+    levels = [int(tag[1]) for tag, _ in read.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_scores_and_settings_are_folded(read):
+    tags = [(tag, attributes.get("id")) for tag, attributes in read.tags]
+    after_metrics = tags[tags.index(("section", "metrics")) :]
+    tables_and_lists = [place for place, (tag, _) in enumerate(after_metrics) if tag in ("table", "dl", "pre")]
+    assert tables_and_lists and all(("details", None) in after_metrics[:place] for place in tables_and_lists)
+    assert all("open" not in attributes for attributes in read.all("details"))
 
 
 def test_what_the_finisher_does_is_a_table_of_its_own(finished_report, tiny_report):
@@ -74,11 +77,11 @@ def test_what_the_finisher_does_is_a_table_of_its_own(finished_report, tiny_repo
     assert "finisher" in [attributes["id"] for attributes in reader.all("section")]
     assert "#finisher" in [attributes["href"] for attributes in reader.all("a")]
     report = finished_report.evaluation.report
-    for split in report.metrics:
+    for split in SHOWN_SPLITS:
         for key in ("kid", "alpha_iou", "half_transparent"):
             row = (metric(key).text(scores[split].get(key)) for scores in (report.unfinished, report.metrics))
             assert '</td><td class="own">'.join(row) in finished_report.html
-    assert finished_report.html.count('<th scope="col">before</th>') == len(report.metrics)
+    assert finished_report.html.count(">before</th>") == len(SHOWN_SPLITS)
     assert "What does the finisher do?" not in tiny_report.html
 
 
@@ -92,9 +95,9 @@ def test_each_picture_of_a_held_out_caption_stands_beside_the_real_icon_and_its_
     alts = [attributes["alt"] for attributes in read.all("img") if not attributes["alt"].startswith("Noise")]
     kinds = [alt.split(":")[0] for alt in alts]
     drawn = [number for number, kind in enumerate(kinds) if kind == "drawn"]
-    assert len(drawn) == 24 + 10 + 10 + 10  # trained, validation, unseen, closest
+    assert len(drawn) == 24 + 12 + 12 + 12  # trained, unseen, validation, closest
     assert all(alts[n - 1].replace("real icon", "drawn") == alts[n] for n in drawn)
-    assert [kinds[n + 1] for n in drawn[24:]] == ["nearest training icon"] * 30
+    assert [kinds[n + 1] for n in drawn[24:]] == ["nearest training icon"] * 36
 
 
 def test_sweeps_groups_and_curves_are_charts(read, tiny_report):
@@ -103,7 +106,7 @@ def test_sweeps_groups_and_curves_are_charts(read, tiny_report):
         "against network evaluations per picture",
         "against guidance scale",
         "against t (0 is noise",
-        "share of drawings",
+        "share of samples",
         "loss against training steps",
     ):
         assert any(words in label for label in spoken), words
@@ -113,8 +116,8 @@ def test_sweeps_groups_and_curves_are_charts(read, tiny_report):
 def test_drawn_and_real_texture_stand_side_by_side(read, tiny_report):
     report = tiny_report.evaluation.report
     text = " ".join(" ".join(read.text).split())
-    for split, own in report.metrics.items():
-        real = report.baselines.real[split]
+    for split in SHOWN_SPLITS:
+        own, real = report.metrics[split], report.baselines.real[split]
         for key in ("edge_sharpness", "color_count"):
             assert f"{number(own.get(key))} {number(real.get(key))}" in text
     assert report.prediction_error.keys() == {"train", "validation"}
@@ -134,7 +137,16 @@ def test_without_sweeps_and_curves_the_page_says_so(tiny_training, tmp_path):
     config = tiny_training.recipe.evaluation.model_copy(update={"max_icons": 6, "seeds": (1,)})
     evaluation = evaluate(tiny_training.checkpoint, tiny_training.dataset, tmp_path, cache, config=config)
     page = write_report(tmp_path / "r.html", evaluation, tiny_training.checkpoint).path.read_text(encoding="utf-8")
-    assert page.count("this evaluation was made without sweeps") == 2 and "MLflow has no run of this training" in page
+    assert "this evaluation was made without sweeps" in page and "MLflow has no run of this training" in page
+
+
+# Folded ones are opened first. A table says that it goes on to the right where it does, and only there.
+_TABLES_THAT_HIDE_COLUMNS_UNTOLD = """
+document.querySelectorAll('details').forEach(one => one.open = true);
+[...document.querySelectorAll('.frame')].filter(frame => {
+  const table = frame.querySelector('.scroll'), told = getComputedStyle(frame.querySelector('.sideways')).display != 'none';
+  return told != table.scrollWidth > table.clientWidth
+}).map(frame => frame.querySelector('.scroll').getAttribute('aria-label'))"""
 
 
 @pytest.mark.browser
@@ -147,6 +159,12 @@ def test_a_browser_shows_it_whole_at_every_width_and_in_the_dark(tiny_report, tm
         page.open(tiny_report.page, width, 800, scheme, mobile)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, "it must be scrolled sideways"
         assert page.evaluate("window.innerWidth") == width, "the phone has zoomed out"
+        assert page.evaluate(_TABLES_THAT_HIDE_COLUMNS_UNTOLD) == []
+        if mobile:
+            picture, verdict = (
+                page.evaluate(f"document.querySelector('{e}').getBoundingClientRect().top") for e in (".becoming", "h1")
+            )
+            assert picture < verdict < 800, "first the picture, then the verdict, both without scrolling"
         assert page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length") == 0
         cut = page.evaluate(
             "[...document.querySelectorAll('h1,h2,h3,h4,p,dd,dt,figcaption,nav a')].filter(e => {"

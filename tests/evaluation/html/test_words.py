@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowmodel.evaluation.html.words import memorization, other_data, quality, texture
+from flowmodel.evaluation.html.words import memorization, other_data, quality, texture, validation_loss
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.recipes import load_recipe
 from tests.reports import changed, report_of
@@ -36,20 +36,21 @@ def report() -> EvaluationReport:
 
 def test_a_model_that_knows_only_its_icons_is_said_to(report):
     said = quality(report)
-    assert said.verdict.startswith("It redraws the icons it was trained on nearly as recognizably as the real ones, but")
-    assert said.verdict.endswith("does not draw concepts it has never seen.")
+    assert said.verdict == "It redraws its icons nearly as recognizably as real ones, but does not draw new concepts."
     text = " ".join(said.sentences)
-    assert "95% of the samples are recognized" in text and "of all 1,900 real icons" in text
+    assert "the right one of all 1,900 real icons" in text
     assert "1.45 million parameters" in text and "3 times" in text and "a 95% interval from 0.0100 to 0.0300" in text
+    assert "no difference can be measured" in text
+    assert "no difference" not in " ".join(quality(changed(report, {"metrics.train.kid_low": 0.025})).sentences)
 
 
 @pytest.mark.parametrize(
     ("trained", "unseen", "words"),
     [
-        (0.0, 0.0, "It does not yet draw the icons it was trained on, and does not draw concepts"),
-        (0.3, 0.05, "It redraws some of the icons it was trained on, but does not draw concepts"),
-        (0.6, 0.2, "It redraws most of the icons it was trained on, and draws some of the concepts"),
-        (0.95, 0.95, "nearly as recognizably as the real ones, and draws concepts it has never seen as recognizably"),
+        (0.0, 0.0, "It does not yet redraw its icons, and does not draw new concepts."),
+        (0.3, 0.05, "It redraws some of its icons, but does not draw new concepts."),
+        (0.6, 0.2, "It redraws most of its icons, and draws some new concepts."),
+        (0.95, 0.95, "nearly as recognizably as real ones, and draws new concepts as recognizably"),
     ],
 )
 def test_verdicts_follow_the_numbers(report, trained, unseen, words):
@@ -60,7 +61,7 @@ def test_verdicts_follow_the_numbers(report, trained, unseen, words):
 def test_without_held_out_icons_nothing_is_claimed_of_them(report):
     sections = ("metrics", "baselines.real", "baselines.noise")
     report = changed(report, {f"{section}.unseen_concept": None for section in sections})
-    assert quality(report).verdict.endswith("no held-out concept to try.")
+    assert quality(report).verdict.endswith("no new concept to try.")
 
 
 def test_memorizing_is_said_with_its_numbers_and_the_waiver_with_its_reason(report):
@@ -68,9 +69,10 @@ def test_memorizing_is_said_with_its_numbers_and_the_waiver_with_its_reason(repo
     assert said.verdict.startswith("It memorizes: most")
     text = " ".join(said.sentences)
     assert "90% of its samples of trained icons" in text and "3.0% of new real icons" in text
-    assert "70% are copies" in text and "it falls back on icons that it knows" in text
+    assert "70%" not in text, "there is one measure of copies"
+    assert "it falls back on icons that it knows" in text
     assert "Its loss is 0.400 on validation icons and 0.100 on trained ones, 4.0 times as much" in text
-    assert "waives the rule against copies" in text and "because this recipe is meant to memorize its 200 icons" in text
+    assert "waives the rule against near copies" in text and "because this recipe is meant to memorize its 200 icons" in text
 
 
 def test_a_model_without_copies_is_not_accused_and_a_rule_is_judged(report):
@@ -84,6 +86,18 @@ def test_a_model_without_copies_is_not_accused_and_a_rule_is_judged(report):
     assert "about the same" in text and "the model passes that rule" in text
     worse = changed(report, {"metrics.unseen_concept.near_copy_rate": 0.06})
     assert "the model breaks that rule" in " ".join(memorization(worse, strict).sentences)
+
+
+def test_without_a_calibrated_threshold_the_fixed_ratio_tells_near_copies(report):
+    few = changed(report, {"metrics.train.near_copy_rate": None, "metrics.unseen_concept.near_copy_rate": None})
+    text = " ".join(memorization(few, load_recipe("quickstart")).sentences)
+    assert "too few held-out icons to calibrate" in text and "So do 70% of its samples" in text
+
+
+def test_a_validation_loss_that_rises_is_explained_with_its_steps():
+    said = validation_loss({"validation/loss": [(100, 0.5), (200, 0.25), (300, 0.375)]})
+    assert "lowest at step 200 (0.250) and has risen to 0.375 at step 300" in said and "learns its icons by heart" in said
+    assert validation_loss({"validation/loss": [(100, 0.5), (200, 0.25), (300, 0.26)]}) == validation_loss(None) == ""
 
 
 def test_other_data_are_warned_of(report):

@@ -1,4 +1,6 @@
-"""Labels and meanings of the metrics, and whether higher or lower is better. A metric that is not listed is shown by its key."""
+"""Labels and meanings of the metrics, whether higher or lower is better, and which of them people are shown. A metric that is not
+listed is shown by its key.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,13 +8,13 @@ from typing import Literal
 
 Better = Literal["higher", "lower", "neither"]
 
-NOTHING = "\N{EN DASH}"
+NOTHING, CANNOT_TELL = "\N{EN DASH}", "cannot tell"
 _MINUS = "\N{MINUS SIGN}"  # as wide as a plus
 
 ROWS = {
     "real": ("Real", "real icons; for retrieval and silhouettes, where these would be perfect, at half their resolution"),
     "noise": ("Noise", "noise: the score of a model that has learned nothing"),
-    "copies": ("Copies", "the training icon with the nearest caption: the score of pure memorization"),
+    "copies": ("Nearest caption", "the training icon with the nearest caption: the score of pure memorization"),
     "other_vendor": ("Other vendor", "another vendor's icon of the same thing: the score of a human redraw"),
 }
 
@@ -25,10 +27,18 @@ class Metric:
     is_share: bool
     meaning: str
 
+    @property
+    def within_sentence(self) -> str:
+        """The label, small where it is no abbreviation."""
+        return self.label if self.label[:2].isupper() else self.label[:1].lower() + self.label[1:]
+
     def text(self, value: float | None) -> str:
+        """As people read it. The true value behind KID is never below 0, so an estimate below 0 is shown as 0."""
         if value is None:
             return NOTHING
-        return percent(value) if self.is_share else number(value)
+        if self.is_share:
+            return percent(value)
+        return number(max(value, 0.0) if self.key in ("kid", *(f"kid{end}" for end in _INTERVALS)) else value)
 
 
 # The target is the value of real icons of the same style; bad samples can lie on either side of it.
@@ -78,7 +88,13 @@ TEXTURE = (
 )
 
 _METRICS = (
-    Metric("kid", "KID", "lower", False, "distance between the drawn and the real set, unbiased at any size; 0 for equal sets"),
+    Metric(
+        "kid",
+        "KID",
+        "lower",
+        False,
+        "how different samples and real icons are as sets; 0: no difference can be measured. An estimate below 0 is shown as 0",
+    ),
     Metric("fd", "FD", "lower", False, "Fréchet distance between the two sets; grows as sets get smaller"),
     Metric("fd_infinity", "FD, extrapolated", "lower", False, "Fréchet distance extrapolated to infinitely many pictures"),
     Metric("precision", "Precision", "higher", True, "share of samples within the range of real icons"),
@@ -94,32 +110,32 @@ _METRICS = (
     Metric("vendi", "Vendi score", "higher", False, "effective number of distinct pictures"),
     Metric(
         "retrieval_top1_split",
-        "Recognized within the split",
+        "Recognition within the split",
         "higher",
         True,
         "the right real icon is the nearest of its split",
     ),
     Metric(
         "retrieval_top1_source",
-        "Recognized among its source's",
+        "Recognition within the source",
         "higher",
         True,
         "the right real icon is the nearest of its own source's",
     ),
-    Metric("retrieval_top1_all", "Recognized among all icons", "higher", True, "the right real icon is the nearest of all"),
+    Metric("retrieval_top1_all", "Recognition among all icons", "higher", True, "the right real icon is the nearest of all"),
     Metric(
-        "retrieval_top5_all", "Among the nearest five", "higher", True, "the right real icon is one of the five nearest of all"
+        "retrieval_top5_all", "Recognition, nearest five", "higher", True, "the right real icon is one of the five nearest of all"
     ),
     Metric(
         "caption_probe_top1",
-        "Caption found by the probe",
+        "Caption probe",
         "higher",
         True,
         "a probe trained on real icons ranks the right caption first",
     ),
     Metric(
         "caption_probe_top5",
-        "Among the probe's first five",
+        "Caption probe, first five",
         "higher",
         True,
         "a probe trained on real icons ranks the right caption among its first five",
@@ -133,12 +149,16 @@ _METRICS = (
         "Near copies",
         "lower",
         True,
-        "samples nearer to one training icon than new real icons ever are",
+        "samples nearer to one training icon, compared with the second nearest, than 95% of new real icons",
     ),
     Metric(
-        "copy_rate", "Copies", "lower", True, "samples three times nearer to one training icon than to any other, by features"
+        "copy_rate",
+        "Near copies by a fixed ratio",
+        "lower",
+        True,
+        "samples three times nearer to one training icon than to any other, by features",
     ),
-    Metric("copy_rate_pixels", "Copies, by pixels", "lower", True, "the same, with distances between pixels"),
+    Metric("copy_rate_pixels", "The same, by pixels", "lower", True, "the same, with distances between pixels"),
     Metric(
         "neighbor_ratio",
         "Nearest / second nearest",
@@ -161,26 +181,45 @@ _METRICS = (
 METRICS = {metric.key: metric for metric in _METRICS}
 _INTERVALS = ("_low", "_high")
 
+# Only in metrics.json: they rank degraded icons otherwise than the eye does (python -m benchmarks.set_scores), or have no
+# reference that they can be compared with, as real icons are compared in halves. Of copies people are shown one measure.
+UNSHOWN = frozenset(
+    (
+        *("fd", "fd_infinity", "precision", "recall", "density", "coverage", "vendi", "retrieval_top1_split"),
+        *("copy_rate", "copy_rate_pixels", "neighbor_ratio", "neighbor_ratio_pixels", "authentic_rate"),
+    )
+)
+
 
 def metric(key: str) -> Metric:
     return METRICS.get(key) or Metric(key, key.replace("_", " "), "neither", False, "")
 
 
 def shown(keys: Iterable[str]) -> list[Metric]:
-    """Those metrics in the order of this file, then what it doesn't list; a count, and ends of intervals, are none."""
-    keys = set(keys) - {"count"}
+    """Those of the metrics that people are shown, in the order of this file, then what it doesn't list.
+
+    A count, and the ends of intervals, are no metrics.
+    """
+    keys = set(keys) - {"count"} - UNSHOWN
     keys -= {key for key in keys if key.endswith(_INTERVALS) and key.rpartition("_")[0] in keys}
     return [metric(key) for key in [*(k for k in METRICS if k in keys), *sorted(keys - METRICS.keys())]]
 
 
 def percent(share: float) -> str:
     """With a decimal where it matters: below 10 and above 99 percent, but not for exactly 0 or 1."""
+    if 0 < share < 0.0005:
+        return "< 0.1%"
+    if 0.9995 <= share < 1:
+        return "> 99.9%"
     is_round = share in (0, 1) or 0.1 <= share <= 0.99
     return f"{share:.0%}" if is_round else f"{share:.1%}"
 
 
 def number(value: float) -> str:
-    """Three significant digits, without an exponent where that can be read."""
-    if value == 0 or 1e-4 <= abs(value) < 1000:
-        return f"{value:#.3g}".removesuffix(".").replace("-", _MINUS)
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1e}".replace("-", _MINUS)
+    """Three significant digits, never with an exponent."""
+    if value == 0:
+        return "0"
+    if abs(value) < 1e-4:
+        return "< 0.0001" if value > 0 else f"> {_MINUS}0.0001"
+    text = f"{value:#.3g}".removesuffix(".") if abs(value) < 999.5 else f"{value:,.0f}"
+    return text.replace("-", _MINUS)
