@@ -26,6 +26,7 @@ from flowmodel.recipes.split import Split
 from flowmodel.store import Store
 
 _SEED = 0
+_OF_COPIES = ("near_copy_rate", "copy_rate", "copy_rate_pixels", "authentic_rate")  # a degraded icon is less of one
 
 
 def ranked(scorer: Scorer, real: RealIcons, rows: Rows, variants: Sequence[Pictures]) -> list[list[Values]]:
@@ -66,7 +67,8 @@ def main() -> int:
                 for key in of_part[0].keys() & of_part[2].keys():
                     orders.setdefault(key, []).append([values[key] for values in of_part])
         print(f"{source} is scored", file=sys.stderr)
-    rows_of_table = [verdict(key, values) for key, values in sorted(orders.items()) if metric(key).better != "neither"]
+    judged = {key: values for key, values in sorted(orders.items()) if metric(key).better != "neither" and key not in _OF_COPIES}
+    rows_of_table = [verdict(key, values) for key, values in judged.items()]
     print_rows(rows_of_table, width=100)
     write_json(options.json, [row | {"values": orders[str(row["score"])]} for row in rows_of_table])
     return 0

@@ -181,8 +181,8 @@ _METRICS = (
 METRICS = {metric.key: metric for metric in _METRICS}
 _INTERVALS = ("_low", "_high")
 
-# Only in metrics.json: they rank degraded icons otherwise than the eye does (python -m benchmarks.set_scores), or have no
-# reference that they can be compared with, as real icons are compared in halves. Of copies people are shown one measure.
+# Only in metrics.json. Density and Vendi prefer degraded icons, precision, recall and coverage hardly ever tell them apart
+# (benchmarks/set_scores.py); of FD real icons have no value to compare with. Of copies people are shown one measure.
 UNSHOWN = frozenset(
     (
         *("fd", "fd_infinity", "precision", "recall", "density", "coverage", "vendi", "retrieval_top1_split"),
