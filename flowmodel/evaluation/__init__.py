@@ -1,1 +1,1 @@
-"""Evaluation of a checkpoint. Start reading at report.py, which says what there is, and run.py, which makes it."""
+"""Evaluation of a checkpoint. Start reading at report.py, which defines the report, and run.py, which creates it."""

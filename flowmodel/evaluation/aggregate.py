@@ -1,4 +1,4 @@
-"""From the scores of every picture and seed to those of a report: means, deviations between seeds, emoji groups.
+"""Aggregates the scores of samples and seeds: means, standard deviations between seeds, and scores by emoji group.
 
 Shape suffixes: N samples.
 """
@@ -14,7 +14,7 @@ from flowmodel.evaluation.report import SplitScores
 from flowmodel.evaluation.scoring import PerIcon, Values, fidelity, means
 from flowmodel.recipes.split import Split
 
-_GROUP_DISTANCES = 20  # icons of a group, below which a distance between sets is mere noise
+_GROUP_DISTANCES = 20  # fewest icons of a group for a distance between sets, which would be noise otherwise
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class SeedScores:
     """The scores of the samples of one seed.
 
     Attributes:
-        of_split: each split as a whole.
-        of_icons: by split, each sample by itself.
-        features: of all samples.
-        numbers_of: which of them are a split's.
+        of_split: scores of each split.
+        of_icons: scores of each sample, by split.
+        features: features of all samples.
+        numbers_of: indices of the samples of each split.
     """
 
     of_split: Mapping[Split, Values]
@@ -35,7 +35,7 @@ class SeedScores:
 
 
 def over_seeds(seeds: Sequence[SeedScores]) -> tuple[dict[Split, Values], dict[Split, Values]]:
-    """Means, and standard deviations (none of a single seed), of what was measured of every seed."""
+    """Means and standard deviations of the scores that every seed has; a single seed has no standard deviations."""
     mean, deviation = {}, {}
     for split, first in seeds[0].of_split.items():
         measured = set.intersection(*(set(seed.of_split[split]) for seed in seeds))
@@ -46,7 +46,7 @@ def over_seeds(seeds: Sequence[SeedScores]) -> tuple[dict[Split, Values], dict[S
 
 
 def by_group(real: RealIcons, rows_of: Mapping[Split, Rows], seeds: Sequence[SeedScores]) -> dict[Split, dict[str, SplitScores]]:
-    """All scores by emoji group, means over the seeds; distances of sets only for groups that are large enough."""
+    """Scores by emoji group, averaged over the seeds. Small groups have no distances between sets."""
     table: dict[Split, dict[str, SplitScores]] = {}
     for split, rows in rows_of.items():
         groups_N = np.array([real.groups[row] for row in rows])

@@ -1,13 +1,13 @@
-"""Scores of other pictures than samples, to compare with.
+"""Baselines: scores of other images than samples.
 
-| row | which pictures stand for an icon |
+| row | image used in place of a sample |
 |---|---|
-| real | the icon itself or a held-out one: the best that a model can be expected to reach |
+| real | the icon itself or a held-out one: the best expected score of a model |
 | noise | noise: the score of a model that has learned nothing |
-| copies | the training icon whose caption is most like the prompt: the score of pure memorization |
-| other_vendor | another source's drawing of the same thing: the score of a human redraw |
+| copies | the training icon with the caption most similar to the prompt: the score of pure memorization |
+| other_vendor | another source's drawing of the same concept: the score of a human redraw |
 
-Shape suffixes: N pictures, M real icons, H/W height and width.
+Shape suffixes: N images, M real icons, H/W height and width.
 """
 
 from collections.abc import Mapping
@@ -28,11 +28,11 @@ from flowmodel.flow.sampler import seeded_noise
 from flowmodel.images.tensors import CHANNELS, from_unit
 from flowmodel.recipes.split import Split
 
-_SEED = 0  # of noise and halves; they are no part of what is judged
+_SEED = 0  # of noise and halves, which are not part of what is evaluated
 
 
 class Baselines:
-    """`rows_of` are the rows of the icons that samples were drawn for, by split; `train_rows` those the model was trained on."""
+    """`rows_of` are the rows of the sampled icons, by split; `train_rows` are those of the training icons."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Baselines:
         return self._scorer.real
 
     def scores(self) -> BaselineScores:
-        """Without other_vendor where no two sources draw the same thing."""
+        """The row other_vendor is missing if no two sources draw the same concept."""
         splits = self._rows_of.items()
         other_vendor: BySplit = {}
         for split, rows in splits:
@@ -68,9 +68,9 @@ class Baselines:
         return SplitScores(count=len(rows), **self._scorer.scores(pictures, rows)[0])
 
     def _real_icons(self, split: Split) -> SplitScores:
-        """Distances: one half of the trained icons from the other, and held-out icons from trained ones. Alignment: the icons at
-        half their resolution, the mildest thing that a generator does to them. Texture: the icons as they are. Memorization:
-        icons that were not trained on.
+        """Distances compare one half of the training icons with the other, and held-out icons with training icons. Alignment
+        uses icons at half their resolution, the mildest degradation by a generator; texture uses the original icons, and
+        memorization uses icons that were not trained on.
         """
         rows, features = self._rows_of[split], self._real.features
         if split == Split.TRAIN:
@@ -108,7 +108,7 @@ class Baselines:
         return Pictures(rgba_N4HW, cached_features(content, rgba_N4HW, self._extractor, self._cache))
 
     def _nearest_caption(self, rows: Rows) -> Rows:
-        """For each icon the training icon whose prompt is most like its own; for a training icon that is itself."""
+        """For each icon, the training icon with the most similar prompt; a training icon is its own match."""
         prompts_MD = self._real.prompts_MD
         nearest = self._train_rows[cosine_similarity(prompts_MD[rows], prompts_MD[self._train_rows]).argmax(axis=1)]
         return np.where(np.isin(rows, self._train_rows), rows, nearest)

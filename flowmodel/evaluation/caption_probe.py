@@ -1,10 +1,11 @@
-"""The caption probe: does a picture show what its caption says?
+"""The caption probe measures whether an image shows what its caption says.
 
-Two linear projections, one for pictures and one for captions, trained contrastively (Radford et al. 2103.00020) on the real icons
-of the split `train`, whatever a recipe selects, and never on samples. Their inputs are the features of the frozen network and the
-caption vectors of the data set, so the probe is small. It is trained once per data set, in seconds, and kept as a file.
+It consists of two linear projections, of images and of captions, that are trained contrastively (Radford et al. 2103.00020) on
+all real icons of the split `train`, regardless of the recipe's selection, and never on samples. The inputs are features of a
+frozen network and the data set's caption vectors, so the probe is small. It is trained once per data set, in seconds, and
+stored in a file.
 
-Shape suffixes: M real icons, N pictures, T captions, B batch, F width of features, D of the shared space.
+Shape suffixes: M real icons, N images, T captions, B batch, F feature width, D width of the joint space.
 """
 
 import json
@@ -40,12 +41,12 @@ class ProbeRecipe:
     batch_size: int = 256
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
-    dropout: float = 0.5  # of features and of caption vectors
+    dropout: float = 0.5  # for features and caption vectors
     seed: int = 0
 
 
 class _Pair(nn.Module):
-    """Both projections; `mean_F` and `std_F` are those of the training icons' features."""
+    """Both projections. `mean_F` and `std_F` are statistics of the training icons' features."""
 
     mean_F: Tensor
     std_F: Tensor
@@ -67,12 +68,13 @@ class _Pair(nn.Module):
 
 @dataclass(frozen=True)
 class CaptionProbe:
-    """Pictures and captions as vectors of length 1 in one space.
+    """Maps images and captions to unit vectors in a joint space.
 
     Attributes:
-        artifact: its weights.
-        quality: by held-out split, how often the caption of a real icon is the first, or one of the first five, for its picture:
-            among the captions of that split and of all icons.
+        artifact: the file of its weights.
+        quality: for each held-out split, how often the caption of a real icon ranks first, or among the first five, for its
+            image, among
+            the captions of the split and of all icons.
     """
 
     artifact: Artifact
@@ -96,9 +98,9 @@ def load_caption_probe(
     recipe: ProbeRecipe | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> CaptionProbe:
-    """The caption probe of this data set; trained the first time, and then read from `cache`.
+    """Load the caption probe of this data set from `cache`; it is trained on first use.
 
-    Raises FlowmodelError when no icon is in the split `train`, or the file in `cache` is damaged.
+    Raises FlowmodelError when the split `train` is empty, or the file in `cache` is damaged.
     """
     recipe = recipe or ProbeRecipe()
     path = cache / _file_name(dataset, real, extractor, recipe)
@@ -113,9 +115,9 @@ def load_caption_probe(
 
 
 def read_caption_probe(path: Path, dataset: IconDataset, real: RealIcons, extractor: FeatureExtractor) -> CaptionProbe:
-    """The caption probe in the file `path`, which :func:`load_caption_probe` has made of the same data set.
+    """Read the caption probe in `path`, which :func:`load_caption_probe` created from the same data set.
 
-    Raises FlowmodelError when it is missing, damaged, or was made of other icons, colors or features.
+    Raises FlowmodelError when it is missing, damaged, or belongs to other icons, colors or features.
     """
     if path.name != _file_name(dataset, real, extractor, ProbeRecipe()):
         raise FlowmodelError(f"{path}: not the caption probe of {dataset.folder} in {real.color}; make that one first")
@@ -130,7 +132,7 @@ def _file_name(dataset: IconDataset, real: RealIcons, extractor: FeatureExtracto
 def caption_probe_of(
     dataset: IconDataset, cache: Path, color: Color, log: Callable[[str], None] = lambda _: None
 ) -> CaptionProbe:
-    """:func:`load_caption_probe` for a caller that has loaded nothing yet; `color` is that of the pictures to be scored."""
+    """Call :func:`load_caption_probe` and load its inputs too; `color` is the color mode of the images to score."""
     extractor = load_extractor()
     return load_caption_probe(dataset, RealIcons.load(dataset, extractor, cache, color), extractor, cache, log=log)
 
@@ -150,7 +152,7 @@ def _read(path: Path) -> CaptionProbe:
 
 
 def _seen(features: Features) -> Tensor:
-    """Both layers: what is shown, and where. By the last layer alone rough texture hides what a sample shows."""
+    """Both layers, for content and layout. With the last layer alone, rough texture hides what a sample shows."""
     return torch.from_numpy(np.concatenate([features.semantic_ND, features.layout_ND], axis=1))
 
 

@@ -1,6 +1,6 @@
-"""Similarity of picture and caption by a CLIP model of open_clip (CLIPScore, Hessel et al. 2104.08718), if one is available.
+"""Similarity of images and captions by a CLIP model of open_clip (CLIPScore, Hessel et al. 2104.08718), if one is available.
 
-Shape suffixes: N pictures, B batch, D width of the shared space, H/W height and width.
+Shape suffixes: N images, B batch, D width of the joint space, H/W height and width.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ _BATCH = 32
 
 class Clip:
     """Attributes:
-    name, digest: of the model, and of its weights.
+    name, digest: name of the model and digest of its weights.
     """
 
     def __init__(self, tower: ClipTower, device: str = "cpu") -> None:
-        """Raises FlowmodelError when the weights are not of this model, or it takes no pictures."""
+        """Load the model; raises FlowmodelError when the weights do not fit or there is no image tower."""
         self.name, self.digest = tower.name, tower.digest
         self._tower, self._device = tower, device
         model, _ = tower.load_model()
@@ -40,9 +40,9 @@ class Clip:
         self._captions: dict[str, NDArray[np.float32]] = {}
 
     def similarity(self, rgba_N4HW: Tensor, prompts: Sequence[str]) -> NDArray[np.float64]:
-        """max(0, cosine) of each premultiplied uint8 picture and its prompt, averaged over white, black and gray behind it.
+        """max(0, cosine) of each premultiplied uint8 image and its prompt, averaged over white, black and gray backgrounds.
 
-        In [0, 1]. CLIPScore is 2.5 times that of one background.
+        In [0, 1]. CLIPScore is 2.5 times the value for one background.
         """
         captions_ND = self._encoded(prompts)
         on_each = [(self._images(rgba_N4HW, background) * captions_ND).sum(axis=1) for background in BACKGROUNDS]
@@ -66,8 +66,8 @@ class Clip:
 
 
 def load_clip(wanted: str, encoder: str, device: str = "cpu") -> tuple[Clip | None, str]:
-    """The model of `evaluation.clip`, or one line that says why there is none: the similarity is one score among many, so an
-    evaluation goes on without it. `encoder` is that of the captions.
+    """The model of `evaluation.clip`, or a line that explains why there is none. The similarity is optional, so an evaluation
+    continues without it. `encoder` is the caption encoder.
     """
     if wanted == OFF:
         return None, "evaluation.clip is off in the recipe"

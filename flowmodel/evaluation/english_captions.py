@@ -1,4 +1,4 @@
-"""The captions of the prepared icons with their pooled vectors: prompts of samples, and what the caption probe learns from.
+"""English captions of the icons with their pooled vectors: the prompts of samples and the training data of the caption probe.
 
 Shape suffixes: T captions, D the caption encoder's width.
 """
@@ -23,22 +23,22 @@ class Captions:
 
     @classmethod
     def load(cls, dataset: IconDataset) -> "Captions":
-        """Raises FlowmodelError when a table can't be read, or a caption has no vectors."""
+        """Read the captions; raises FlowmodelError when a table can't be read, or a caption has no vectors."""
         captions = dataset.captions
         is_english_T = (captions.table["language"] == ENGLISH).to_numpy()
         table = captions.table.loc[is_english_T, ["icon_id", "text", "template"]].reset_index(drop=True)
         return cls(table, captions.pooled_TD[is_english_T])
 
     def rows_of(self, ids: Sequence[str]) -> list[NDArray[np.integer]]:
-        """For each icon the numbers of its captions."""
+        """The indices of each icon's captions."""
         numbers = self.table.groupby("icon_id").indices
         return [np.asarray(numbers[icon_id]) for icon_id in ids]
 
     def prompts(self, ids: Sequence[str], several_sources: bool) -> tuple[str, list[str], NDArray[np.float32]]:
-        """The template of the prompts of these icons, their texts and their vectors.
+        """The prompts of these icons: their template, texts and vectors.
 
-        That is an icon's name; where several sources draw the same things, and every icon has a caption that names the style, it
-        is that one.
+        The prompt is the icon's name, or the name with the style if several sources draw the same concepts and every icon has
+        such a caption.
         """
         by_template = {
             str(template): dict(zip(of["icon_id"], of.index, strict=True)) for template, of in self.table.groupby("template")

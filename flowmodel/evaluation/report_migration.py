@@ -1,6 +1,6 @@
-"""Reports of earlier releases in the form of this one, so that their scores can still be read and compared.
+"""Migrates reports of earlier releases, so that their scores can still be read and compared.
 
-Version 1, which older files don't state, had other names for scores and sections, and AuthPct in percent.
+Version 1, which older files don't state, has other names for scores and sections, and AuthPct in percent.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _THRESHOLDS = {"copy_ratio": "copy_distance_ratio", "near": "near_copy", "neighb
 
 
 def with_current_form(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`values` of a report in the current form; those of another version than 1 are returned as they are."""
+    """Migrate the `values` of a report of version 1; other versions are returned unchanged."""
     if values.get("schema_version", 1) != 1:
         return values
     current = with_current_names(values, _SECTIONS) | {"schema_version": 2}
@@ -26,7 +26,7 @@ def with_current_form(values: Mapping[str, Any]) -> Mapping[str, Any]:
         for name in ("left_out", "caption_probe_quality"):
             if name in settings:
                 settings[name] = _with_current_scores(settings[name])
-    # `thresholds` has a field of the name that a score had, so that settings are not searched for scores.
+    # `thresholds` has a field with the former name of a score, so settings are not searched for scores.
     return {name: settings if name == "settings" else _with_current_scores(value) for name, value in current.items()}
 
 

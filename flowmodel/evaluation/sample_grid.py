@@ -1,4 +1,4 @@
-"""The sample grid: samples beside real icons in one picture."""
+"""The sample grid: an image with samples beside real icons."""
 
 from itertools import zip_longest
 from pathlib import Path
@@ -18,8 +18,8 @@ _MARGIN, _HEADING = 10, 34
 
 
 def sample_grid(samples_path: Path, dataset: IconDataset, out: Path) -> Artifact:
-    """Trained icons over all groups, then captions that were never trained on; each with the real icon beside it. Of the
-    samples those of the first seed.
+    """Training icons from all groups, then captions that were never trained on, each with the real icon beside the sample of
+    the first seed.
 
     Raises FlowmodelError when the samples or the icons can't be read.
     """
@@ -35,7 +35,7 @@ def sample_grid(samples_path: Path, dataset: IconDataset, out: Path) -> Artifact
 
 
 def over_groups(indices: list[int], samples: Samples, group_of: dict[str, str], count: int) -> list[int]:
-    """`count` of the indices, taken from the groups in turn, so that every group shows."""
+    """`count` of the indices, taken from the groups in turn, so that every group is included."""
     by_group: dict[str, list[int]] = {}
     for index in indices:
         by_group.setdefault(group_of.get(samples.ids[index], ""), []).append(index)

@@ -1,4 +1,4 @@
-"""The pictures that an evaluation drew, kept so that a grid, a report or another metric need not draw them again."""
+"""The samples of an evaluation, stored so that a grid, a report or another metric need not sample again."""
 
 import json
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from flowmodel.files import atomic_path, require_readable
 
 @dataclass(frozen=True)
 class Samples:
-    """For each of S seeds the same N icons: number i was drawn for the real icon `ids[i]`, of the split `splits[i]`, from
-    `prompts[i]`. `rgba_SN4HW` is uint8, premultiplied.
+    """Samples of N icons for each of S seeds. Sample i belongs to the real icon `ids[i]` in the split `splits[i]` and has the
+    prompt `prompts[i]`. `rgba_SN4HW` is uint8, premultiplied.
     """
 
     seeds: tuple[int, ...]
@@ -26,7 +26,7 @@ class Samples:
     rgba_SN4HW: Tensor
 
     def of_split(self, split: str) -> list[int]:
-        """Numbers of the icons of `split`."""
+        """Indices of the icons of `split`."""
         return [number for number, own in enumerate(self.splits) if own == split]
 
 
@@ -36,13 +36,13 @@ _TEXTS = ("seeds", "ids", "splits", "prompts")
 def save_samples(path: Path, samples: Samples) -> Path:
     description = json.dumps({name: getattr(samples, name) for name in _TEXTS})
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        # Compressed to half, which safetensors can't do.
+        # Compression halves the size; safetensors has none.
         np.savez_compressed(file, rgba=samples.rgba_SN4HW.numpy(), samples=np.array(description))
     return path
 
 
 def load_samples(path: Path) -> Samples:
-    """Raises FlowmodelError when the file is missing, may not be read or is something else."""
+    """Read samples; raises FlowmodelError when the file is missing, not readable or something else."""
     require_readable(path)
     try:
         with np.load(path) as file:

@@ -1,4 +1,4 @@
-"""Quality as a function of solver steps and guidance: the same icons from the same noise with different settings.
+"""Sweeps over solver steps and guidance: the same icons from the same noise with different settings.
 
 Shape suffixes: N samples, H/W height and width.
 """
@@ -21,7 +21,7 @@ from flowmodel.recipes.split import Split
 STEPS = (1, 2, 4, 8, 16)
 GUIDANCE = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
-# Taken for the exact answer: of order 2, it errs by a tenth of what as many Euler steps do (docs/log.md).
+# The reference solution: a solver of order 2 with a tenth of the error of as many Euler steps (docs/log.md).
 ANSWER_SOLVER, ANSWER_STEPS = "midpoint", 16
 
 _CHOICE_SEED = 20_231_204
@@ -36,10 +36,11 @@ def sweeps(
     seed: int,
     log: Callable[[str], None] = lambda _: None,
 ) -> Sweeps:
-    """Scores by number of steps (`nfe`) and by guidance scale (`guidance`), the recipe's own value among them, marked `is_own`.
+    """Scores by number of steps (`nfe`) and by guidance scale (`guidance`); the recipe's own value is included and marked
+    `is_own`.
 
-    At most `icons` trained icons and as many of held-out concepts. A row of `nfe` also has `distance`: the root mean square
-    difference from the exact answer, as a share of the range of a pixel.
+    At most `icons` training icons and as many of held-out concepts are sampled. A row of `nfe` also has `distance`, the RMS
+    difference from the reference solution as a fraction of the pixel range.
     """
     own = generator.sampling()
     chosen = {split: _some(rows_of[split], icons) for split in (Split.TRAIN, Split.UNSEEN_CONCEPT) if split in rows_of}
@@ -86,7 +87,7 @@ def sweeps(
 
 
 def distance(a_N4HW: Tensor, b_N4HW: Tensor) -> float:
-    """Root mean square difference of premultiplied uint8 pictures, as a share of a pixel's range."""
+    """RMS difference of premultiplied uint8 images, as a fraction of the pixel range."""
     difference = a_N4HW.to(torch.float64) - b_N4HW.to(torch.float64)
     return float(difference.square().mean().sqrt() / 255)
 

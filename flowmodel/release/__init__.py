@@ -1,1 +1,1 @@
-"""Whether a model may be registered, and whether it replaces the champion. Start reading at gate.py."""
+"""Decides whether a model is registered and whether it replaces the champion. Start reading at gate.py."""

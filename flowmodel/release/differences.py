@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Difference:
-    """One score of both models on the same icons, means over the seeds; `low` and `high` bound challenger - champion with 95 %
-    confidence.
+    """A score of both models on the same icons, averaged over the seeds. `low` and `high` are the 95 % interval of challenger -
+    champion.
     """
 
     metric: str
@@ -24,7 +24,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`icons` held-out icons that neither model has seen, drawn by both."""
+    """The comparison on `icons` held-out icons that neither model was trained on."""
 
     icons: int
     differences: tuple[Difference, ...]

@@ -1,6 +1,6 @@
-"""Bootstrap intervals of the difference between two models, over the icons that both have drawn. Pure functions.
+"""Bootstrap intervals of the difference between two models on the same icons. Pure functions.
 
-Both models are scored on the same resample, so that what is hard for both does not widen the interval.
+Both models are scored on the same resample, so that icons that are hard for both do not widen the interval.
 
 Shape suffixes: N icons, R resamples, D feature width.
 """
@@ -15,15 +15,15 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from flowmodel.evaluation.metrics.distances import CONFIDENCE, Matrix
 
 RESAMPLES = 2000
-_SEED = 20_261_126  # the same scores give the same interval
+_SEED = 20_261_126  # fixed, so that the same scores give the same interval
 
 Vector = NDArray[np.float64]
 
 
 def interval(count: int, of_weights: Callable[[NDArray[np.float64]], Vector]) -> tuple[float, float]:
-    """95 % interval of a statistic over `count` icons, by the bootstrap's percentiles.
+    """The 95 % percentile bootstrap interval of a statistic over `count` icons.
 
-    `of_weights` gives for weights (R, N), which say how often each resample holds each icon, the R values of the statistic.
+    `of_weights` maps weights (R, N), the counts of each icon in each resample, to the R values of the statistic.
     """
 
     def statistic(drawn: NDArray[np.integer], axis: int) -> Vector:
@@ -32,7 +32,7 @@ def interval(count: int, of_weights: Callable[[NDArray[np.float64]], Vector]) ->
         np.add.at(weights_RN, (np.arange(len(rows_RN))[:, None], rows_RN), 1.0)
         return of_weights(weights_RN) if drawn.ndim > 1 else of_weights(weights_RN)[0]
 
-    # Percentiles, because BCa has no answer where all icons score the same, as they do for two equal models.
+    # Percentiles, because BCa is undefined if all icons score the same, as for two equal models.
     result = bootstrap(
         (np.arange(count),),
         statistic,
@@ -47,15 +47,16 @@ def interval(count: int, of_weights: Callable[[NDArray[np.float64]], Vector]) ->
 
 
 def mean_interval(difference_N: Vector) -> tuple[float, float]:
-    """95 % interval of the mean of paired differences."""
+    """The 95 % interval of the mean of paired differences."""
     return interval(len(difference_N), lambda weights_RN: weights_RN @ difference_N / weights_RN.sum(axis=1))
 
 
 def kid_terms(real_ND: Matrix, fake_ND: Matrix) -> NDArray[np.float64]:
-    """The N x N terms k(x, x') + k(y, y') - k(x, y') - k(x', y) whose mean over all pairs of different icons is the KID of the
-    pictures `fake_ND`, one for each of the icons `real_ND` (Gretton et al. 2012, lemma 6).
+    """The N x N terms k(x, x') + k(y, y') - k(x, y') - k(x', y). Their mean over all pairs of different icons is the KID of the
+    samples
+    `fake_ND`, one for each icon in `real_ND` (Gretton et al. 2012, lemma 6).
 
-    The diagonal is 0: how like its own icon a picture is, retrieval tells.
+    The diagonal is 0, because retrieval measures the similarity of a sample to its own icon.
     """
 
     def kernel(x_ND: Matrix, y_ND: Matrix) -> NDArray[np.float64]:
@@ -68,6 +69,6 @@ def kid_terms(real_ND: Matrix, fake_ND: Matrix) -> NDArray[np.float64]:
 
 
 def mean_of_pairs(terms_NN: NDArray[np.float64], weights_RN: NDArray[np.float64]) -> Vector:
-    """For each resample the mean of the terms over pairs of different icons; an icon drawn twice is no pair with itself."""
+    """The mean of the terms over pairs of different icons, for each resample. An icon does not pair with itself."""
     pairs_R = weights_RN.sum(axis=1) ** 2 - (weights_RN**2).sum(axis=1)
     return np.asarray(((weights_RN @ terms_NN) * weights_RN).sum(axis=1) / pairs_R)

@@ -1,4 +1,4 @@
-"""Challenger against champion: both draw the same held-out icons, which neither has seen, from the same noise.
+"""Compares challenger and champion on held-out icons that neither was trained on, sampled from the same noise.
 
 Shape suffixes: S seeds, N icons, M real icons, H/W height and width.
 """
@@ -24,15 +24,15 @@ from flowmodel.recipes.split import Split
 from flowmodel.release.differences import Comparison, Difference
 from flowmodel.release.intervals import Vector, interval, kid_terms, mean_interval, mean_of_pairs
 
-FEWEST = 16  # icons, below which nothing is compared
-# Not validation: a training may have chosen its weights by it.
+FEWEST = 16  # fewest icons for a comparison
+# Without validation, because a training may have chosen its weights by it.
 _HELD_OUT = (Split.UNSEEN_CONCEPT, Split.UNSEEN_STYLE, Split.UNSEEN_TONE)
 _CHOICE_SEED = 20_231_206  # of the choice of icons
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What one model scores: for each icon the mean over the seeds; `terms_NN` as in :func:`kid_terms`."""
+    """The scores of a model for each icon, averaged over the seeds; `terms_NN` as in :func:`kid_terms`."""
 
     terms_NN: NDArray[np.float64]
     retrieval_N: Vector
@@ -51,19 +51,19 @@ def compare(
     config: EvaluationConfig,
     log: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
-    """Score both models on held-out icons of `dataset` that neither has seen, and bound the differences.
+    """Score both models on held-out icons of `dataset` that neither was trained on, and bound the differences.
 
-    Three scores: KID; and how early the right icon comes, among all real icons ordered by likeness to the drawing, and among all
-    captions ordered by the probe. A rank counts as 1 - log(1 + rank) / log(1 + M): 1 where the right one is first, 0 where it is
-    last; unlike a share of hits it also tells two weak models apart, and two strong ones.
+    There are three scores: KID; the rank of the right icon among all real icons, by similarity to the sample; and its rank
+        among all captions, by the probe. A rank scores 1 - log(1 + rank) / log(1 + M), which is 1 if the right one is first and
+        0 if it is last. Unlike a hit rate, this also distinguishes two weak models, or two strong ones.
 
     Args:
-        cache: folder of the real icons' features and the probe.
-        config: seeds, and how many icons at most.
+        cache: folder of the features of real icons and of the probe.
+        config: seeds, and the maximum number of icons.
 
     Raises:
-        FlowmodelError: the two draw different colors or sizes, fewer than 16 icons are left, or a model can't draw, as where its
-            caption encoder is not installed.
+        FlowmodelError: the models have different color modes or sizes, fewer than 16 icons are left, or a model can't sample, for
+            example because its caption encoder is not installed.
     """
     new, old = challenger.recipe.data, champion.recipe.data
     if new.color != old.color:
@@ -97,9 +97,9 @@ def compare(
 
 
 def unseen_by(real: RealIcons, seen: Iterable[str], most: int) -> Rows:
-    """Rows of held-out icons that are not in `seen` and look like none of `seen`; one per concept, to be independent.
+    """Rows of held-out icons that are not in `seen` and look like none of `seen`; one per concept, so that they are independent.
 
-    At most `most`, a random choice that is always the same.
+    At most `most` of them, in a fixed random choice.
     """
     looks = set(real.pixel_labels_M[real.rows(real.known(seen))].tolist())
     rows = [

@@ -1,6 +1,6 @@
 """Precision, recall, density, coverage and diversity of the samples. Pure functions on feature matrices.
 
-Shape suffixes: N samples, M real pictures, D feature width.
+Shape suffixes: N samples, M real images, D feature width.
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ NEIGHBORS = 5
 @dataclass(frozen=True)
 class Coverage:
     """Attributes:
-    precision: share of samples within reach of a real picture, which is the distance to its own k-th real neighbor.
-    recall: share of real pictures within reach of a sample.
-    density: how many real pictures a sample is within reach of, by k; about 1 for a good set, and may be above.
-    coverage: share of real pictures that have a sample within their reach.
+    precision: share of samples within the radius of a real image, which is the distance to its k-th real neighbor.
+    recall: share of real images within the radius of a sample.
+    density: number of real images whose radius contains a sample, divided by k; about 1 for a good set, and unbounded.
+    coverage: share of real images with a sample within their radius.
     """
 
     precision: float
@@ -32,8 +32,8 @@ class Coverage:
 def coverage(real_MD: Matrix, fake_ND: Matrix, k: int = NEIGHBORS) -> Coverage:
     """Precision and recall (Kynkaanniemi et al. 1904.06991), density and coverage (Naeem et al. 2002.09797).
 
-    The numbers are those of the package `prdc`, which prints, starts eight processes and has not moved since 2020. Raises
-    ValueError where a side has not more than `k` pictures.
+    The results equal those of the package `prdc`, which prints, starts eight processes and has not been updated since 2020.
+    Raises ValueError when a side has at most `k` images.
     """
     if min(len(real_MD), len(fake_ND)) <= k:
         raise ValueError(f"coverage by {k} neighbors needs more than {k} pictures on each side")
@@ -50,15 +50,15 @@ def coverage(real_MD: Matrix, fake_ND: Matrix, k: int = NEIGHBORS) -> Coverage:
 
 
 def _reach(x_ND: Matrix, k: int) -> NDArray[np.float64]:
-    """Distance of each to its k-th neighbor other than itself."""
+    """Distance of each row to its k-th neighbor other than itself."""
     return np.partition(euclidean_distances(x_ND), k, axis=1)[:, k]
 
 
 def vendi_score(x_ND: Matrix) -> float:
-    """How many different pictures there are: exp of the entropy of the eigenvalues of the cosine similarities by N
-    (Friedman and Dieng 2210.02410). 1 where all are equal, N where no two have anything in common.
+    """The Vendi score: exp of the entropy of the eigenvalues of the cosine similarities divided by N (Friedman and Dieng
+    2210.02410). It is 1 if all images are equal, and N if all are orthogonal.
 
-    Grows with N: to be compared with that of as many real pictures.
+    It grows with N, so it should be compared with the score of as many real images.
     """
     unit_ND = x_ND.astype(np.float64)
     unit_ND /= np.maximum(np.linalg.norm(unit_ND, axis=1, keepdims=True), np.finfo(np.float64).tiny)

@@ -1,8 +1,8 @@
-"""How far two sets of pictures are apart: KID, FD and FD-infinity. Pure functions on feature matrices.
+"""Distances between two sets of images: KID, FD and FD-infinity. Pure functions on feature matrices.
 
-All three are computed from the matrices of inner products alone: a subset's distance then costs no more product of features.
+All three are computed from matrices of inner products, so that the distance of a subset needs no further products of features.
 
-Shape suffixes: N samples, M real pictures, D feature width.
+Shape suffixes: N samples, M real images, D feature width.
 """
 
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ from scipy.stats import norm
 
 Matrix = NDArray[np.floating]
 
-SUBSETS = 100  # of a confidence interval
+SUBSETS = 100  # for a confidence interval
 CONFIDENCE = 0.95
-_SIZES = 10  # subset sizes that FD-infinity is extrapolated from
-_SMALLEST = 0.4  # of them, as a share of all pictures
+_SIZES = 10  # subset sizes for the extrapolation of FD-infinity
+_SMALLEST = 0.4  # smallest of them, as a share of all images
 
 
 @dataclass(frozen=True)
 class Products:
-    """Inner products of real pictures and samples, in float64, and the feature width that kernels divide by."""
+    """Inner products of real images and samples, in float64, and the feature width for normalizing kernels."""
 
     real_MM: NDArray[np.float64]
     fake_NN: NDArray[np.float64]
@@ -31,7 +31,7 @@ class Products:
 
     @classmethod
     def of(cls, real_MD: Matrix, fake_ND: Matrix) -> "Products":
-        """Raises ValueError with fewer than two pictures on a side: nothing can be said of how they vary."""
+        """Compute the inner products; raises ValueError with fewer than two images on a side."""
         if min(len(real_MD), len(fake_ND)) < 2:
             raise ValueError("a distance needs at least two pictures on each side")
         real_MD, fake_ND = real_MD.astype(np.float64), fake_ND.astype(np.float64)
@@ -46,7 +46,7 @@ class Products:
         )
 
     def subsets(self, share: float, count: int, random: np.random.Generator) -> Iterator["Products"]:
-        """`count` random subsets, drawn without replacement, that hold `share` of the pictures of each side."""
+        """`count` random subsets, drawn without replacement, with `share` of the images of each side."""
         real, fake = self.cross_MN.shape
         for _ in range(count):
             yield self.of_subset(_draw(real, share, random), _draw(fake, share, random))
@@ -59,7 +59,7 @@ def _draw(count: int, share: float, random: np.random.Generator) -> NDArray[np.i
 def squared_mmd(products: Products) -> float:
     """Unbiased squared maximum mean discrepancy under k(x, y) = (x.y / D + 1)^3 (Binkowski et al. 1801.01401, equation 4).
 
-    About 0 for two sets of one distribution, and then as often below as above.
+    Its expectation is 0 for two sets from one distribution, so that it can be negative.
     """
     real_MM, fake_NN, cross_MN = ((p / products.width + 1) ** 3 for p in (products.real_MM, products.fake_NN, products.cross_MN))
     m, n = cross_MN.shape
@@ -70,7 +70,7 @@ def squared_mmd(products: Products) -> float:
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with the bounds of its confidence interval."""
+    """An estimate with its confidence interval."""
 
     value: float
     low: float
@@ -78,15 +78,15 @@ class Interval:
 
 
 def kid(products: Products, subsets: int = SUBSETS, seed: int = 0) -> Interval:
-    """Kernel inception distance: :func:`squared_mmd` of all pictures, with a 95 % confidence interval. Lower is better.
+    """Kernel inception distance: :func:`squared_mmd` of all images, with a 95 % confidence interval. Lower is better.
 
-    The standard error is that of the delete-half jackknife (Shao and Wu, Annals of Statistics 17, 1989): the deviation of the
-    distance over random halves of the pictures. Of sets with fewer than four pictures halves say nothing: there the interval is
-    that of subsets of two or three, and too narrow.
+    The standard error is estimated by the delete-half jackknife (Shao and Wu, Annals of Statistics 17, 1989), the standard
+    deviation over random halves of the images. For sets with fewer than four images, it uses subsets of two or three, and the
+    interval is too narrow.
     """
     value = squared_mmd(products)
     halves = [squared_mmd(half) for half in products.subsets(0.5, subsets, np.random.default_rng(seed))]
-    # Of a share f of the pictures the variance is f / (1 - f) times that of the estimate: of halves, just that.
+    # With a share f of the images, the variance is f / (1 - f) times that of the estimate, which is equal for halves.
     error = float(np.sqrt(np.mean((np.array(halves) - value) ** 2)))
     reach = float(norm.ppf((1 + CONFIDENCE) / 2)) * error
     return Interval(value, value - reach, value + reach)
@@ -96,8 +96,8 @@ def fd(products: Products) -> float:
     """Frechet distance |mu_x - mu_y|^2 + tr(S_x + S_y - 2 (S_x S_y)^(1/2)) of the Gaussians with the sets' moments
     (Heusel et al. 1706.08500, equation 6). Lower is better.
 
-    tr (S_x S_y)^(1/2) is the sum of the singular values of X Y' of the centerd features, divided by the root of
-    (m - 1)(n - 1): exact also where there are fewer pictures than features, and no D x D matrix is made.
+    tr (S_x S_y)^(1/2) is the sum of the singular values of X Y' of the centered features, divided by the root of (m - 1)(n -
+    1). This is exact even with fewer images than features, and needs no D x D matrix.
     """
     m, n = products.cross_MN.shape
     shift = products.real_MM.mean() + products.fake_NN.mean() - 2 * products.cross_MN.mean()
@@ -110,11 +110,11 @@ def fd(products: Products) -> float:
 
 
 def fd_infinity(products: Products, seed: int = 0) -> float:
-    """What :func:`fd` would be with infinitely many pictures (Chong and Forsyth 1911.07023): the intercept of the line through
-    the distances of subsets of several sizes, over one over the size.
+    """:func:`fd` extrapolated to infinitely many images (Chong and Forsyth 1911.07023): the intercept of a linear fit of the
+    distances of subsets against one over the subset size.
 
-    Here both sides are cut to the same share, as both are small, and so the bias of both goes. May fall below 0 where two sets
-    are equal. Far fewer pictures than features leave the range in which the bias is a line: :func:`kid` is to be trusted then.
+    Both sides are reduced to the same share, because both are small, which removes the bias of both. The result may be negative
+    for equal sets. With far fewer images than features, the bias is not linear, and :func:`kid` is more reliable.
     """
     random = np.random.default_rng(seed)
     shares = np.linspace(_SMALLEST, 1, _SIZES)

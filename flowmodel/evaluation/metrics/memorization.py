@@ -1,6 +1,6 @@
-"""Whether pictures are copies of training pictures. Pure functions on feature or pixel matrices.
+"""Detects copies of training images. Pure functions on feature or pixel matrices.
 
-Shape suffixes: N samples, M training pictures, D feature width.
+Shape suffixes: N samples, M training images, D feature width.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from sklearn.metrics.pairwise import euclidean_distances
 Matrix = NDArray[np.floating]
 
 COPY_THRESHOLD = 1 / 3
-FLAG_RATE = 0.05  # share of held-out real pictures that are flagged
-_ENOUGH = 40  # pictures that a threshold can be calibrated on: one of them is half of FLAG_RATE
+FLAG_RATE = 0.05  # share of held-out real images that are flagged
+_ENOUGH = 40  # fewest images for calibrating a threshold, of which one is half of FLAG_RATE
 
 
 @dataclass(frozen=True)
 class Neighbors:
-    """The nearest training picture of each sample: its row, its distance, and that of the second nearest."""
+    """The nearest training image of each sample: its row, its distance, and the distance of the second nearest."""
 
     rows_N: NDArray[np.integer]
     nearest_N: NDArray[np.float64]
@@ -26,15 +26,15 @@ class Neighbors:
 
     @property
     def ratio_N(self) -> NDArray[np.float64]:
-        """Nearest distance divided by second nearest, in [0, 1]. 0: equal to exactly one training picture."""
+        """Nearest distance divided by second nearest, in [0, 1]. 0 means equal to exactly one training image."""
         return np.divide(self.nearest_N, self.second_N, out=np.ones_like(self.nearest_N), where=self.second_N > 0)
 
 
 def neighbors(fake_ND: Matrix, train_MD: Matrix, own_rows_N: NDArray[np.integer] | None = None) -> Neighbors:
-    """Nearest and second nearest of `train_MD`, which holds distinct pictures: two equal ones would hide a copy.
+    """Nearest and second nearest rows of `train_MD`, whose images must be distinct, because two equal ones would hide a copy.
 
-    `own_rows_N` says which training picture is the sample itself, and -1 where none is: that one doesn't count. Raises ValueError
-    where fewer than two training pictures are left.
+    `own_rows_N` is the row of the training image that is the sample itself, which is ignored, or -1. Raises ValueError when
+    fewer than two training images are left.
     """
     distances_NM = euclidean_distances(fake_ND.astype(np.float64), train_MD.astype(np.float64))
     if own_rows_N is not None:
@@ -51,20 +51,21 @@ def neighbors(fake_ND: Matrix, train_MD: Matrix, own_rows_N: NDArray[np.integer]
 
 def is_copy(found: Neighbors) -> NDArray[np.bool_]:
     """Ratio below 1/3: the criterion of Yoon et al. (ICML 2023 workshop, "Diffusion probabilistic models generalize when they
-    fail to memorize") and Gu et al. 2310.02664. Strict: a copy with rough texture passes for none.
+    fail to memorize") and Gu et al. 2310.02664. The criterion is strict and misses copies with rough texture.
     """
     return found.ratio_N < COPY_THRESHOLD
 
 
 @dataclass(frozen=True)
 class NearThreshold:
-    """How like one training picture is suspicious.
+    """Thresholds of near copies.
 
     Attributes:
-        features, pixels: a sample whose nearest training picture is nearer than this share of the second nearest is flagged, by
-            features or by pixels. A blurred copy is found by the first, one with rough texture by the second.
-        rate: share of the pictures it was calibrated on that are flagged.
-        pictures: how many those were.
+        features, pixels: a sample is flagged if the ratio of its nearest to its second nearest distance is below this, in
+            features or in
+            pixels. The first detects blurred copies, the second those with rough texture.
+        rate: share of the calibration images that are flagged.
+        pictures: number of calibration images.
     """
 
     features: float
@@ -77,10 +78,10 @@ class NearThreshold:
 
 
 def calibrate(in_features: Neighbors, in_pixels: Neighbors, rate: float = FLAG_RATE) -> NearThreshold | None:
-    """The threshold that flags at most `rate` of the real pictures whose neighbors these are, which were not trained on; each
-    of its halves at most half of that. None where the pictures are too few to say.
+    """Calibrate the threshold on the neighbors of real images that were not trained on, so that at most `rate` of them is
+    flagged, and by each criterion at most half of it. None if there are too few images.
 
-    Unlike the fixed third of :func:`is_copy` it depends on the pictures: on how much alike training icons are.
+    Unlike the fixed ratio of :func:`is_copy`, it depends on how similar the training icons are.
     """
     count = len(in_features.ratio_N)
     if count < _ENOUGH:
@@ -91,7 +92,7 @@ def calibrate(in_features: Neighbors, in_pixels: Neighbors, rate: float = FLAG_R
 
 
 def is_authentic(found: Neighbors, among_trained: Neighbors) -> NDArray[np.bool_]:
-    """Is a sample further from its nearest training picture than that one is from its own nearest? The share of those that are,
-    in percent, is AuthPct (Alaa et al. 2102.08921). `among_trained` are the training pictures' own neighbors.
+    """Whether a sample is farther from its nearest training image than that image is from its own nearest. The share of such
+    samples, in percent, is AuthPct (Alaa et al. 2102.08921). `among_trained` are the neighbors of the training images.
     """
     return found.nearest_N > among_trained.nearest_N[found.rows_N]

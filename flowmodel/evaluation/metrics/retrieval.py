@@ -1,4 +1,4 @@
-"""Whether a sample shows the prompted icon: its rank among the real icons. Pure functions on features.
+"""Retrieval: the rank of the prompted icon among real icons by similarity to the sample. Pure functions on features.
 
 Shape suffixes: N samples, M candidates, D feature width.
 """
@@ -18,12 +18,13 @@ def ranks(
     own_rows_N: NDArray[np.integer] | None = None,
     allowed_NM: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.integer]:
-    """For each query: how many candidates of another label are as similar, by the cosine, as the best one of the right label?
+    """For each query, the number of candidates with another label whose cosine similarity is at least that of the best one with
+    the right label.
 
-    A rank below `k` means that the right one is among the first `k`. A tie counts against the query: what is equally similar to
-    everything has found nothing. Candidates that nobody could tell apart should have one label. `own_rows_N` says which candidate
-    is the query itself, where it is among them: that one doesn't count. Nor do those where `allowed_NM` is False. Where no
-    candidate of the right label is left, the rank is M.
+    A rank below `k` means that the right one is among the first `k`. Ties count against the query, because a query that is
+    equally similar to everything has found nothing. Indistinguishable candidates should have the same label. `own_rows_N` is
+    the row of the query itself among the candidates, which is ignored, as are candidates where `allowed_NM` is False. If no
+    candidate with the right label is left, the rank is M.
     """
     similarity_NM = cosine_similarity(query_ND, gallery_MD)
     right_NM = gallery_labels_M == labels_N[:, None]

@@ -1,10 +1,10 @@
-"""How clean the pictures are, without any network: flat areas, edges, colors, transparency. Each is read beside real icons of the
-same style (docs/evaluation.md). Pure functions on premultiplied uint8 RGBA (N, 4, H, W) that pool the pixels of all pictures.
+"""Texture statistics, without any network: flat areas, edges, colors and transparency. Each is compared with real icons of the
+same style (docs/evaluation.md). Pure functions on premultiplied uint8 RGBA (N, 4, H, W) that pool the pixels of all images.
 
-The difference at a pixel is the sum over the four channels of |difference| to its right neighbor and to its lower one, a channel
-being in [0, 1]: 0 where nothing changes, 8 at most. A pixel is an inner one if it and both neighbors are opaque.
+The difference at a pixel is the sum over four channels in [0, 1] of the absolute differences to its right and lower neighbors,
+so it is in [0, 8]. An inner pixel and both of its neighbors are opaque.
 
-Shape suffixes: N pictures, H/W height and width, K pixels.
+Shape suffixes: N images, H/W height and width, K pixels.
 """
 
 import numpy as np
@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FLAT = 0.04  # differences below this are invisible
-_EDGE = 0.3  # a higher one belongs to an edge
-_EDGE_SHARE = 0.05  # of the pixels, those with the largest differences
-_OPAQUE = 0.98  # a higher alpha counts as opaque, and one below the rest of 1 as transparent
+_EDGE = 0.3  # larger differences belong to an edge
+_EDGE_SHARE = 0.05  # share of the pixels with the largest differences
+_OPAQUE = 0.98  # higher alpha counts as opaque, and alpha below 1 - _OPAQUE as transparent
 _COLOR_BITS, _AREA = 5, 0.95
 
 
 def texture(rgba_N4HW: Tensor) -> dict[str, float]:
-    """All of them by name; without `flat_share` and `inner_variation` where no pixel is an inner one."""
+    """All statistics by name, without `flat_share` and `inner_variation` if there are no inner pixels."""
     if not len(rgba_N4HW):
         return {}
     difference_NHW = differences(rgba_N4HW)
@@ -35,25 +35,25 @@ def texture(rgba_N4HW: Tensor) -> dict[str, float]:
 
 
 def differences(rgba_N4HW: Tensor) -> Tensor:
-    """The difference at each pixel that has both neighbors: (N, H - 1, W - 1), float32 in [0, 8]."""
+    """The difference at each pixel with both neighbors: (N, H - 1, W - 1), float32 in [0, 8]."""
     unit_N4HW = rgba_N4HW.float() / 255
     here_N4HW = unit_N4HW[:, :, :-1, :-1]
     return ((unit_N4HW[:, :, :-1, 1:] - here_N4HW).abs() + (unit_N4HW[:, :, 1:, :-1] - here_N4HW).abs()).sum(dim=1)
 
 
 def inner_pixels(rgba_N4HW: Tensor) -> Tensor:
-    """Which of the pixels of :func:`differences` are inner ones: bool (N, H - 1, W - 1)."""
+    """Which pixels of :func:`differences` are inner pixels: bool (N, H - 1, W - 1)."""
     opaque_NHW = rgba_N4HW[:, 3] > _OPAQUE * 255
     return opaque_NHW[:, :-1, :-1] & opaque_NHW[:, :-1, 1:] & opaque_NHW[:, 1:, :-1]
 
 
 def flat_share(inner_K: Tensor) -> float:
-    """Share of inner pixels, given their differences, where nothing changes: in [0, 1]."""
+    """Share of inner pixels, given their differences, that are flat: in [0, 1]."""
     return float((inner_K < FLAT).float().mean())
 
 
 def inner_variation(inner_K: Tensor) -> float:
-    """Mean difference of the inner pixels that belong to no edge: in [0, 0.3)."""
+    """Mean difference of inner pixels that do not belong to an edge: in [0, 0.3)."""
     between_edges_K = inner_K[inner_K < _EDGE]
     return float(between_edges_K.mean()) if len(between_edges_K) else 0.0
 
@@ -65,13 +65,13 @@ def edge_sharpness(difference_NHW: Tensor) -> float:
 
 
 def half_transparent(rgba_N4HW: Tensor) -> float:
-    """Share of all pixels that are neither opaque nor transparent: alpha between 0.02 and 0.98."""
+    """Share of half-transparent pixels among all: alpha between 0.02 and 0.98."""
     alpha_NHW = rgba_N4HW[:, 3].float() / 255
     return float(((alpha_NHW > 1 - _OPAQUE) & (alpha_NHW < _OPAQUE)).float().mean())
 
 
 def color_count(rgba_N4HW: Tensor) -> float:
-    """How many colors cover 95 % of the visible area of a picture, five bits a channel: the mean over the pictures."""
+    """Number of colors, with five bits per channel, that cover 95 % of the visible area of an image; averaged over images."""
     step_N4HW = (rgba_N4HW.int() >> (8 - _COLOR_BITS)).numpy()
     key_NK = np.ravel_multi_index(tuple(step_N4HW.swapaxes(0, 1)), (1 << _COLOR_BITS,) * 4).reshape(len(rgba_N4HW), -1)
     visible_NK = (rgba_N4HW[:, 3] > 0).flatten(1).numpy()
@@ -85,7 +85,7 @@ def _covering(key_K: np.ndarray) -> int:
 
 
 def finest_band(rgba_N4HW: Tensor) -> float:
-    """Root mean square of the diagonal details of Haar's wavelet, over all 2 x 2 blocks and channels, a channel in [0, 1]."""
+    """RMS of the diagonal details of the Haar wavelet over all 2 x 2 blocks and channels, with channels in [0, 1]."""
     unit_N4HW = rgba_N4HW.float() / 255
     kernel_1122 = torch.tensor([[[[0.5, -0.5], [-0.5, 0.5]]]]).expand(4, 1, 2, 2)
     return float(F.conv2d(unit_N4HW, kernel_1122, stride=2, groups=4).square().mean().sqrt())
