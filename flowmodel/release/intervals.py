@@ -53,8 +53,7 @@ def mean_interval(difference_N: Vector) -> tuple[float, float]:
 
 def kid_terms(real_ND: Matrix, fake_ND: Matrix) -> NDArray[np.float64]:
     """The N x N terms k(x, x') + k(y, y') - k(x, y') - k(x', y). Their mean over all pairs of different icons is the KID of the
-    samples
-    `fake_ND`, one for each icon in `real_ND` (Gretton et al. 2012, lemma 6).
+    samples `fake_ND`, one for each icon in `real_ND` (Gretton et al. 2012, lemma 6).
 
     The diagonal is 0, because retrieval measures the similarity of a sample to its own icon.
     """
