@@ -258,6 +258,19 @@ class ValidationConfig(_Section):
     patience: int = Field(0, ge=0, description="Measurements without improvement after which the training stops; 0: never.")
 
 
+class RehearsalConfig(_Section):
+    """Samples of the initial weights in each batch, so that a training on few icons does not forget all other names."""
+
+    share: Fraction = Field(
+        0.0, description="Share of each batch that consists of samples of the initial weights, of names that they know; 0: off."
+    )
+    samples: Count = Field(256, description="Number of samples, each of another name; fewer if the initial weights know fewer.")
+    styles: tuple[str, ...] = Field(
+        (),
+        description="Style words of the initial weights. Each sample is prompted with one of them; empty: name alone.",
+    )
+
+
 class TrainingConfig(_Section):
     renamed = {
         "accumulate": "grad_accum_steps",
@@ -288,6 +301,7 @@ class TrainingConfig(_Section):
     ema_snapshots: int = Field(12, ge=2, description="Snapshots of the two EMAs during the training, if ema needs them.")
     keep_snapshots: bool = Field(False, description="Always take snapshots, and keep them after the training.")
     augmentation: AugmentationConfig = AugmentationConfig()
+    rehearsal: RehearsalConfig = RehearsalConfig()
     validation: ValidationConfig = ValidationConfig()
     seed: int = Field(0, ge=0, description="Seed of initial weights, order, noise, times and captions.")
     init_from: str | None = Field(
@@ -307,6 +321,8 @@ class TrainingConfig(_Section):
             raise ValueError(f"grad_accum_steps: {self.grad_accum_steps} doesn't divide batch_size {self.batch_size}")
         if self.ema_widths[0] >= self.ema_widths[1]:
             raise ValueError("ema_widths: the first must be smaller than the second")
+        if self.rehearsal.share and self.init_from is None:
+            raise ValueError("rehearsal.share: there are no initial weights to draw them; set init_from, or leave rehearsal out")
         return self
 
 
@@ -394,12 +410,19 @@ class Recipe(_Section):
         return self
 
     @model_validator(mode="after")
-    def _batch_holds_both_icons_and_copies(self) -> "Recipe":
-        batch_size, copies = self.training.batch_size, recolored_copies(self)
+    def _batch_holds_icons_and_what_is_mixed_in(self) -> "Recipe":
+        batch_size = self.training.batch_size
+        copies, samples = recolored_copies(self), rehearsed_samples(self)
         if self.data.recolored and not 0 < copies < batch_size:
             raise ValueError(
                 f"data.recolored: {self.data.recolored:g} of a training.batch_size of {batch_size} is {copies} copies, and "
                 "each batch needs at least one copy and one icon as it is; choose another share or a larger batch"
+            )
+        if self.training.rehearsal.share and not 0 < samples < batch_size - copies:
+            raise ValueError(
+                f"training.rehearsal.share: {self.training.rehearsal.share:g} of a training.batch_size of {batch_size} is "
+                f"{samples} samples beside {copies} recolored copies, and each batch needs at least one sample and one icon; "
+                "choose another share or a larger batch"
             )
         return self
 
@@ -418,3 +441,8 @@ class Recipe(_Section):
 def recolored_copies(recipe: Recipe) -> int:
     """How many pictures of each batch are icons in another color."""
     return round(recipe.data.recolored * recipe.training.batch_size)
+
+
+def rehearsed_samples(recipe: Recipe) -> int:
+    """How many images of each batch are samples of the initial weights."""
+    return round(recipe.training.rehearsal.share * recipe.training.batch_size)
