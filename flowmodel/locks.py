@@ -5,6 +5,7 @@ has just started.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ try:
     import fcntl
 except ImportError:  # Windows has no fcntl: no process is seen as running or dead
     fcntl = None  # type: ignore[assignment]
+
+_held: set[Path] = set()
 
 
 @contextmanager
@@ -33,13 +36,21 @@ def in_use(store: Store) -> Iterator[None]:
 def run_lock(store: Store, run_id: str) -> Iterator[None]:
     """Hold the lock of run `run_id`, and prevent cleaning of `store`."""
     path = _path(store, run_id)
+    if path in _held:  # by this process, from before the run was there
+        yield
+        return
     with in_use(store):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _opened(path, os.O_RDWR | os.O_CREAT) as file:
+        unlocked = path.with_suffix(".new")  # under its own name the file is never seen without its lock
+        with _opened(unlocked, os.O_RDWR | os.O_CREAT) as file:
             _try_lock(file)
+            if fcntl is not None:
+                unlocked.rename(path)
+            _held.add(path)
             try:
                 yield
             finally:
+                _held.remove(path)
                 path.unlink(missing_ok=True)
 
 
@@ -49,7 +60,9 @@ def working_in(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with _opened(folder, os.O_RDONLY) as descriptor:
         if fcntl is not None and not _try_lock(descriptor):
-            raise FlowmodelError(f"{folder}: another process is working there; wait until it has ended and run this again")
+            time.sleep(0.5)  # perhaps somebody only asks, who locks it for a moment
+            if not _try_lock(descriptor):
+                raise FlowmodelError(f"{folder}: another process is working there; wait until it has ended and run this again")
         yield
 
 
@@ -75,8 +88,11 @@ def has_ended(store: Store, run_id: str) -> bool:
     path = _path(store, run_id)
     if fcntl is None or not path.exists():
         return False
-    with _opened(path, os.O_RDONLY) as file:
-        return _try_lock(file)
+    try:
+        with _opened(path, os.O_RDONLY) as file:
+            return _try_lock(file)
+    except FileNotFoundError:  # it has just ended by itself
+        return False
 
 
 def forget(store: Store, run_id: str) -> None:

@@ -44,11 +44,16 @@ def prepare_home(store: Store) -> Path:
             f"copy them from {PROJECT_ROOT / SETTINGS}, or unset DAGSTER_HOME"
         )
     with dg.DagsterInstance.get() as instance:
-        for run_id in end_stale_runs(instance, store):
-            print(f"run {run_id[:8]} belongs to a killed process and is marked as canceled")
+        say_stale_runs(instance, store)
     for run_id in close_dead_runs(store):
         print(f"MLflow's run {run_id[:8]} belongs to a training that has died, and is marked as killed")
     return home
+
+
+def say_stale_runs(instance: dg.DagsterInstance, store: Store) -> None:
+    """End the runs whose process is gone, and say so."""
+    for run_id in end_stale_runs(instance, store):
+        print(f"run {run_id[:8]} belongs to a killed process and is marked as canceled", flush=True)
 
 
 def lacking_settings(file: Path) -> list[str]:

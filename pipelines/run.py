@@ -26,34 +26,41 @@ def run_job(name: str, config: Mapping[str, Any]) -> bool:
     from dagster._core.execution.api import execute_run
     from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteRepositoryOrigin
     from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+    from dagster._core.utils import make_new_run_id
     from dagster._utils.merger import deep_merge_dicts
 
     from flowmodel.errors import FlowmodelError
+    from flowmodel.locks import run_lock
     from flowmodel.registry.tracking import Tracking
     from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
     from pipelines.stale_runs import TERMINAL
+    from pipelines.terminal_run import terminable
 
-    here = str(PROJECT_ROOT)
+    here, store = str(PROJECT_ROOT), Store.from_environment()
     repository = ReconstructableRepository.for_module(MODULE, ATTRIBUTE, here)
     definition = repository.get_definition()
     jobs = sorted(name for name in definition.job_names if not name.startswith("__"))
     if name not in jobs:
         raise FlowmodelError(f"job '{name}': there is none; there are {', '.join(jobs)}")
     if name != INGEST:  # all others end in MLflow
-        _ = Tracking.of(Store.from_environment()).experiment_id
+        _ = Tracking.of(store).experiment_id
     target = LoadableTargetOrigin(executable_path=sys.executable, module_name=MODULE, working_directory=here)
     # As workspace.yaml calls it; without one, `make ui` names the module.
     location = ManagedGrpcPythonEnvCodeLocationOrigin(target, "flowmodel" if IS_CHECKOUT else MODULE)
     job = repository.get_reconstructable_job(name)
-    with dg.DagsterInstance.get() as instance:
+    run_id = make_new_run_id()
+    # The lock is there before the run is, so that there is no moment at which a run that dies would stay for ever.
+    with dg.DagsterInstance.get() as instance, run_lock(store, run_id):
         run = instance.create_run_for_job(
             job.get_definition(),
+            run_id=run_id,
             run_config=deep_merge_dicts(job.get_definition().run_config or {}, config),
             tags={**job.get_definition().run_tags, **TERMINAL},
             remote_job_origin=RemoteRepositoryOrigin(location, definition.name).get_job_origin(name),
             job_code_origin=job.get_python_origin(),
         )
-        return execute_run(job, run, instance).success
+        with terminable(instance, run_id):
+            return execute_run(job, run, instance).success
 
 
 def main() -> int:
@@ -83,6 +90,9 @@ def main() -> int:
         print(f"error: {options.config}: {' '.join(str(error).split())}", file=sys.stderr)
     except FlowmodelError as error:
         print(f"error: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
+        return 1
     return 2
 
 

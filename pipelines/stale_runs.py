@@ -18,7 +18,12 @@ from pipelines.failures import STOPPED
 
 TERMINAL = {"started from": "terminal"}  # tag of a run that a person's terminal conducts (pipelines/run.py)
 
-_ALIVE = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_ALIVE = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def holding_run_lock(executor: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
@@ -69,10 +74,12 @@ def _is_canceled(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Did a person end the run, in the UI or by Ctrl-C in its terminal? It is marked accordingly."""
     run = instance.get_run_by_id(run_id)
     assert run is not None, run_id
+    if run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED):
+        return True
     if TERMINAL.items() <= run.tags.items() and not run.is_finished:
         instance.report_run_canceling(run, "stopped in the terminal")
         return True
-    return run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+    return False
 
 
 def end_stale_runs(instance: dg.DagsterInstance, store: Store) -> list[str]:

@@ -14,14 +14,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+import dagster as dg
+
 from flowmodel.errors import FlowmodelError
 from flowmodel.registry.sqlite import correct_addresses
 from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
-from pipelines.home import prepare_home
+from pipelines.home import prepare_home, say_stale_runs
 
 HOST = "127.0.0.1"
 POLITE_SECONDS = 20
 KILLING_SECONDS = 10
+_MEANWHILE_SECONDS = 10
 
 
 class Server:
@@ -108,8 +111,10 @@ def start_mlflow(port: int, store: Store) -> Server:
     return Server("MLflow", port, command, environment)
 
 
-def supervise(starts: Sequence[Callable[[], Server]]) -> int:
+def supervise(starts: Sequence[Callable[[], Server]], meanwhile: Callable[[], None] = lambda: None) -> int:
     """Start servers, print the address of each once it answers, and end all when a signal comes or one of them ends.
+
+    `meanwhile` is called every ten seconds.
 
     Returns 0 after a signal, else 1. When it returns, or raises, no process of any server is left.
     """
@@ -121,13 +126,17 @@ def supervise(starts: Sequence[Callable[[], Server]]) -> int:
         for start in starts:
             servers.append(start())
         say("Starting; this takes some seconds. Ctrl-C ends everything.")
-        waiting = list(servers)
+        waiting, next_time = list(servers), time.monotonic() + _MEANWHILE_SECONDS
         while not stopping and not (ended := [server.name for server in servers if server.has_ended()]):
             for server in [server for server in waiting if answers(server.port)]:
                 waiting.remove(server)
                 say(f"  {server.name:<8} http://{HOST}:{server.port}{server.page}")
                 if not waiting:
                     say("To draw, in another terminal: .venv/bin/flowmodel sample 'red heart'")
+            if time.monotonic() > next_time:
+                with suppress(Exception):  # it is tried again
+                    meanwhile()
+                next_time = time.monotonic() + _MEANWHILE_SECONDS
             time.sleep(0.3)
         say("Stopping …" if stopping else f"{' and '.join(ended)} ended unexpectedly; see above. Stopping …")
     finally:
@@ -147,7 +156,9 @@ def main() -> int:
         port = free_port(int(os.environ.get("MLFLOW_PORT", 5000)))
         os.environ["MLFLOW_PORT"] = str(port)  # for the links of runs that are started from this Dagster
         starts.append(lambda: start_mlflow(port, store))
-    return supervise(starts)
+    with dg.DagsterInstance.get() as instance:
+        # A run that was killed in its terminal would keep its place in the pool for as long as the UI runs.
+        return supervise(starts, lambda: say_stale_runs(instance, store))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
-from flowmodel.locks import run_lock
+from flowmodel.locks import has_ended, run_lock
 from flowmodel.store import PROJECT_ROOT, Store
 from pipelines.stale_runs import end_stale_runs
 
@@ -86,6 +86,28 @@ def test_a_run_that_has_not_come_to_its_lock_yet_is_left_alone(instance, tmp_pat
     run = _started_run(instance)
     assert end_stale_runs(instance, Store(tmp_path)) == []
     assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTED
+
+
+def test_a_run_that_died_before_its_first_step_is_canceled_too(instance, tmp_path):
+    store = Store(tmp_path)
+    created = instance.create_run_for_job(dg.GraphDefinition(name="job").to_job(), status=dg.DagsterRunStatus.NOT_STARTED)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD_LOCK, str(tmp_path), created.run_id], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "locked\n"
+    assert end_stale_runs(instance, store) == []
+    process.kill()
+    process.wait()
+    assert end_stale_runs(instance, store) == [created.run_id]
+
+
+def test_who_conducts_a_run_locks_it_once(tmp_path):
+    with run_lock(Store(tmp_path), "run"):
+        with run_lock(Store(tmp_path), "run"):
+            pass
+        (lock,) = (tmp_path / "runs").iterdir()
+        assert lock.name == "run.lock" and not has_ended(Store(tmp_path), "run")
+    assert not list((tmp_path / "runs").iterdir())
 
 
 def test_a_run_leaves_no_lock_however_it_ends(tmp_path):
