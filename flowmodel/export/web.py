@@ -1,41 +1,120 @@
-"""A static page that draws in the browser, with nothing behind it: the page, ONNX Runtime for WebAssembly, and the model."""
+"""A static page that draws in the browser, with nothing behind it: the page, what it is made with, and a model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.npm_client import fetch_package, read_members
 from flowmodel.errors import FlowmodelError
+from flowmodel.export.training_icons import TrainingIcons
 from flowmodel.files import write_bytes, write_json
 from flowmodel.runtime.model_folder import CARD, DESCRIPTION, EMOJI, FINISHER, NETWORK, TOKENIZER, TOWERS, ModelFolder
 
-_PACKAGE, _VERSION = "onnxruntime-web", "1.30.0"
-_INTEGRITY = "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
-_ENGINE = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
-_PAGE = ("index.html", "page.js", "style.css")
+PAGE = "page.json"  # which models the page offers
+_MODEL, _ICONS, _VENDOR = "model", "icons", "vendor"
 
 
-def export_page(model: ModelFolder, folder: Path, downloads: Path, log: Callable[[str], None]) -> None:
-    """Write to `folder` a page that draws with the exported `model`. Any server of files can serve it, and it reaches for
-    nothing else.
+@dataclass(frozen=True)
+class _Package:
+    """An npm package at a pinned digest; `members` are the wanted files of its archive, by the page's own names for them."""
 
-    The engine is the npm package onnxruntime-web, fetched into `downloads` once and held against its pinned digest.
+    name: str
+    version: str
+    integrity: str
+    license: str
+    members: Mapping[str, str]
 
-    Raises FlowmodelError when the package can't be had, the model was changed, or something else lies at `folder`.
+
+_PACKAGES = (
+    _Package(
+        "onnxruntime-web",
+        "1.30.0",
+        "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==",
+        "MIT, Microsoft",
+        {name: f"package/dist/{name}" for name in ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")},
+    ),
+    _Package(
+        "vectortracer",
+        "0.1.2",
+        "sha512-RqshIHxcUKX8WZYvcCAnyVoH6MXMfU74BNxldgQfxM8Vk9rPKHCec/MOq/slXPHMrk7l3Pqr30m6eqBAdgU6Gg==",
+        "MIT, Alan North; vtracer, which it holds: MIT, Tsang Hao Fung and visioncortex",
+        {name: f"package/pkg/{name}" for name in ("vectortracer_bg.js", "vectortracer_bg.wasm")},
+    ),
+    _Package(
+        "fflate",
+        "0.8.3",
+        "sha512-tbZNuJrLwGUp3zshBtdy4W+ORxZuIh8a5ilyIEQDC5rY1f3U20JMry0Ll3WBzU58EZKsEuJFXhb5gwv8CsPvgA==",
+        "MIT, Arjun Barrett",
+        {"fflate.js": "package/esm/browser.js"},
+    ),
+    _Package(
+        "@fontsource-variable/inter",
+        "5.3.0",
+        "sha512-OupL48va4JNofb97w6NYeF9S7W/kHNKM0Er8Dem5nqi4jeOLrVJDoE8tZEpnMJmtkvNbB1EIPPwHcdkF6b1oUA==",
+        "OFL-1.1, The Inter Project Authors",
+        {"inter-latin-wght-normal.woff2": "package/files/inter-latin-wght-normal.woff2"},
+    ),
+)
+
+
+@dataclass(frozen=True)
+class PageModel:
+    """A model that the page offers.
+
+    Attributes:
+        name: what the page calls it.
+        path, training: folders of the model and of its training icons, as addresses relative to the page, with a slash at the
+            end; `training` None where the page can't tell what is new.
+        hint: what the page says while it waits for the model.
     """
-    if folder.exists() and not (folder / "page.js").is_file() and (not folder.is_dir() or any(folder.iterdir())):
+
+    name: str
+    path: str
+    training: str | None = None
+    hint: str | None = None
+
+
+def export_page(
+    model: ModelFolder, folder: Path, downloads: Path, log: Callable[[str], None], icons: TrainingIcons | None = None
+) -> None:
+    """Write to `folder` a page that draws with the exported `model`, and says which of `icons` a picture is near to. Any server
+    of files can serve it, and it reaches for nothing else.
+
+    Raises FlowmodelError when a package can't be had, the model was changed, or something else lies at `folder`.
+    """
+    if folder.exists() and not (folder / PAGE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise FlowmodelError(f"{folder}: holds something else than such a page; give a new folder")
-    package = fetch_package(_PACKAGE, _VERSION, _INTEGRITY, SourceContext(downloads, downloads, log))
-    engine = read_members(package.tgz, [f"package/dist/{name}" for name in _ENGINE])
-    if len(engine) != len(_ENGINE):
-        raise FlowmodelError(f"{package.tgz}: lacks one of {', '.join(_ENGINE)}; remove it, and it is fetched again")
+    write_page(folder, downloads, log)
     copied = {}
     for name in (NETWORK, FINISHER, TOWERS["int8"], TOKENIZER, EMOJI, CARD):
         if name in model:
-            copied[name] = write_bytes(folder / "model" / name, model.file(name).read_bytes())
-    write_json(folder / "model" / DESCRIPTION, model.description.to_json(copied))
-    for name in _PAGE:
-        write_bytes(folder / name, (files("flowmodel.export") / "page" / name).read_bytes())
-    for name, content in engine.items():
-        write_bytes(folder / Path(name).name, content)
+            copied[name] = write_bytes(folder / _MODEL / name, model.file(name).read_bytes())
+    write_json(folder / _MODEL / DESCRIPTION, model.description.to_json(copied))
+    if icons is not None:
+        icons.write(folder / _ICONS)
+    write_models(folder, [PageModel(model.description.name, f"{_MODEL}/", f"{_ICONS}/" if icons else None)])
+
+
+def write_page(folder: Path, downloads: Path, log: Callable[[str], None]) -> None:
+    """The page without a model. What it is made with comes from npm packages, which are fetched into `downloads` once and held
+    against their pinned digests. Raises FlowmodelError when one can't be had.
+    """
+    context = SourceContext(downloads, downloads, log)
+    for package in _PACKAGES:
+        fetched = fetch_package(package.name, package.version, package.integrity, context)
+        members = read_members(fetched.tgz, package.members.values())
+        if missing := [path for path in package.members.values() if path not in members]:
+            raise FlowmodelError(f"{fetched.tgz}: lacks {', '.join(missing)}; remove it, and it is fetched again")
+        for name, path in package.members.items():
+            write_bytes(folder / _VENDOR / name, members[path])
+    told = [f"{each.name} {each.version}: {each.license}\n" for each in _PACKAGES]
+    write_bytes(folder / _VENDOR / "LICENSES.txt", "".join(told).encode())
+    for file in (files("flowmodel.export") / "page").iterdir():
+        write_bytes(folder / file.name, file.read_bytes())
+
+
+def write_models(folder: Path, models: Sequence[PageModel]) -> None:
+    """Say which `models` the page in `folder` offers; the first is opened with it."""
+    write_json(folder / PAGE, {"models": [asdict(each) for each in models]})

@@ -1,22 +1,76 @@
-"""The shipped weights, exported once a test session by the command; treat the folder as read-only."""
+"""The shipped weights, exported once a test session by the command, as a folder and as a page; treat both as read-only."""
 
+import functools
+import http.server
 import os
+import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from flowmodel.data.sources.npm_client import latest_version
 from flowmodel.runtime.model_folder import ModelFolder
 from flowmodel.store import PROJECT_ROOT
+from tests.evaluation.browser import browser_page
+from tests.export.opened import Opened
+
+
+@dataclass(frozen=True)
+class Exported:
+    """`page` is None where there is no npm registry."""
+
+    model: ModelFolder
+    page: Path | None
+    told: str
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory) -> ModelFolder:
+def export(tmp_path_factory) -> Exported:
     folder = tmp_path_factory.mktemp("exported")
     command = [sys.executable, "-m", "flowmodel", "export", "pretrained", "--out", str(folder / "icons"), "--zip"]
+    has_npm = shutil.which("npm") is not None and bool(latest_version("onnxruntime-web"))
+    if has_npm:
+        command += ["--web", str(folder / "page"), "--sources", str(PROJECT_ROOT / "pipelines" / "sources.yaml")]
     environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "FLOWMODEL_STORE": str(folder / "store"), "COLUMNS": "300"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "model pretrained, digest" in done.stdout and "icons.zip" in done.stdout and not done.stderr
-    assert sorted(path.name for path in folder.iterdir()) == ["icons", "icons.zip"]
-    return ModelFolder.open(folder / "icons")
+    left = {"icons", "icons.zip"} | ({"page", "store"} if has_npm else set())
+    assert {path.name for path in folder.iterdir()} == left
+    return Exported(ModelFolder.open(folder / "icons"), folder / "page" if has_npm else None, done.stdout)
+
+
+@pytest.fixture(scope="session")
+def exported(export) -> ModelFolder:
+    return export.model
+
+
+@pytest.fixture(scope="session")
+def page_folder(export) -> Path:
+    if export.page is None:
+        pytest.skip("the npm registry can't be reached")
+    return export.page
+
+
+class _Files(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def opened(page_folder, tmp_path_factory) -> Iterator[Opened]:
+    """The page in a browser that can reach nothing but the folder that it lies in."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Files, directory=str(page_folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        downloads = tmp_path_factory.mktemp("downloads")
+        with browser_page(tmp_path_factory.mktemp("browser")) as page:
+            opened = Opened(page, f"http://127.0.0.1:{server.server_port}/", downloads)
+            opened.start()
+            yield opened
+        server.shutdown()

@@ -1,0 +1,79 @@
+// What there is to know of one picture, and to do with it.
+import { button, element, make } from "./elements.js";
+import { show } from "./pixels.js";
+
+const PLAY_MILLISECONDS = 1800;
+const VERDICTS = {
+  copy: "No: it is nearly a copy of an icon that the model was trained on. That icon's license applies.",
+  close: "Hardly: it is as near to a training icon as these are to each other.",
+  new: "Yes: no training icon is as near to it as these are to each other.",
+};
+
+export class Inspector {
+  // `told` has a function for each of png, svg, vary, start and view, given the picture or the name of the view; `paint` shows one.
+  constructor(told, paint) {
+    this.told = told;
+    this.paint = paint;
+    this.box = element("inspector");
+  }
+
+  show(picture, view) {
+    this.picture = picture;
+    this.canvas = make("canvas", { width: 64, height: 64, role: "img", "aria-label": picture.label });
+    const views = make("fieldset", { className: "segments words" }, make("legend", { className: "hidden" }, "Shown as"));
+    for (const name of ["shapes", "pixels"]) {
+      const input = make("input", { type: "radio", name: "view", value: name, checked: name === view });
+      input.addEventListener("change", () => this.told.view(name));
+      views.append(make("label", {}, input, make("span", {}, name === "shapes" ? "Shapes" : "Pixels")));
+    }
+    const act = (words, name, className, label) =>
+      button(words, () => this.told[name](picture), { className, "aria-label": label ?? words });
+    this.box.replaceChildren(
+      make("div", { className: "stage" }, this.canvas),
+      make("div", { className: "about" },
+        make("div", { className: "row spread" }, make("h2", {}, picture.caption ?? `Picture ${picture.options.number + 1}`), views),
+        make("p", { className: "meta" }, picture.set.title),
+        make("div", { className: "row" }, act("PNG", "png", "primary", "Download as PNG of 512 pixels"), act("SVG", "svg", "", "Download as SVG"),
+          button("Play", () => this.play(), { "aria-label": "Play how it came out of noise" })),
+        make("div", { className: "row" }, act("Variations", "vary", "", "Draw variations of it"), act("Start from it", "start", "")),
+        ...this.#nearest(picture)));
+    this.box.hidden = false;
+    return this.paint(picture, this.canvas);
+  }
+
+  hide() {
+    this.box.hidden = true;
+    this.picture = undefined;
+  }
+
+  // Noise becoming the icon, straight from step to step.
+  play() {
+    const { frames } = this.picture, canvas = this.canvas, picture = this.picture, began = performance.now();
+    const size = frames[0].size, large = { bytes: new Uint8Array(4 * size * size), size };
+    this.playing = began;
+    const paint = (now) => {
+      if (this.playing !== began || this.canvas !== canvas) return;
+      const at = Math.max(0, now - began) / PLAY_MILLISECONDS * (frames.length - 1), i = Math.floor(at), share = at - i;
+      if (i >= frames.length - 1) {
+        this.playing = undefined;
+        this.paint(picture, canvas);
+        return;
+      }
+      large.bytes.forEach((_, k) => { large.bytes[k] = (1 - share) * frames[i].bytes[k] + share * frames[i + 1].bytes[k]; });
+      show(canvas, large);
+      requestAnimationFrame(paint);
+    };
+    requestAnimationFrame(paint);
+  }
+
+  #nearest({ nearest }) {
+    if (!nearest) return [];
+    const list = make("ul", { className: "nearest" }, ...nearest.icons.map(({ name, style, distance, thumbnail }) => {
+      const canvas = make("canvas", { width: 48, height: 48, "aria-hidden": "true", hidden: thumbnail < 0 });
+      if (thumbnail >= 0) this.told.thumbnail(thumbnail, canvas);
+      const words = make("span", {}, name, make("small", {}, `${style ? `${style}, ` : ""}differs by ${(100 * distance).toFixed(1)} %`));
+      return make("li", {}, canvas, words);
+    }));
+    return [make("h3", {}, "Is it new?"), make("p", { className: `verdict ${nearest.verdict}` }, VERDICTS[nearest.verdict]), list];
+  }
+}

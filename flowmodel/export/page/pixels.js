@@ -1,0 +1,59 @@
+// Pictures between the model, which has premultiplied planes of bytes, and canvases.
+
+export function imageData({ bytes, size }) {
+  const image = new ImageData(size, size), pixels = size * size;
+  for (let i = 0; i < pixels; i++) {
+    const alpha = image.data[4 * i + 3] = bytes[3 * pixels + i];
+    for (let c = 0; c < 3; c++) {
+      image.data[4 * i + c] = alpha && Math.min(255, Math.floor((bytes[c * pixels + i] * 255 + (alpha >> 1)) / alpha));
+    }
+  }
+  return image;
+}
+
+export function show(canvas, picture) {
+  if (canvas.width !== picture.size) canvas.width = canvas.height = picture.size;
+  canvas.getContext("2d").putImageData(imageData(picture), 0, 0);
+}
+
+export function canvasOf(size) {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = size;
+  return canvas;
+}
+
+// Anything that can be drawn, as large as fits into a square of `size` pixels and in its middle.
+export function fitted(source, width, height, size) {
+  const canvas = canvasOf(size), context = canvas.getContext("2d");
+  const scale = size / Math.max(width, height);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(source, (size - scale * width) / 2, (size - scale * height) / 2, scale * width, scale * height);
+  return canvas;
+}
+
+// What a canvas shows, as the model has it.
+export function fromCanvas(canvas) {
+  const { width: size } = canvas, pixels = size * size, { data } = canvas.getContext("2d").getImageData(0, 0, size, size);
+  const bytes = new Uint8Array(4 * pixels);
+  for (let i = 0; i < pixels; i++) {
+    const alpha = bytes[3 * pixels + i] = data[4 * i + 3];
+    for (let c = 0; c < 3; c++) bytes[c * pixels + i] = Math.round(data[4 * i + c] * alpha / 255);
+  }
+  return { bytes, size };
+}
+
+export async function loadedImage(address) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  return image;
+}
+
+export async function svgImage(svg) {
+  const address = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
+  try {
+    return await loadedImage(address);
+  } finally {
+    URL.revokeObjectURL(address);
+  }
+}

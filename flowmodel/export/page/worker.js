@@ -1,0 +1,50 @@
+// Draws beside the page, so that the page never waits. One request at a time: {id, kind, ...} is answered with {id, result},
+// or {id, error}, and while it is drawn with any number of {id, told}.
+import { Generator } from "./generator.js";
+import { NearestIcons } from "./nearest.js";
+import { trace } from "./trace.js";
+
+let generator, icons, stopped = false, last = Promise.resolve();
+
+// Lets messages come in between two steps.
+const channel = new MessageChannel();
+const breath = () => new Promise((resolve) => {
+  channel.port1.onmessage = resolve;
+  channel.port2.postMessage(null);
+});
+
+const kinds = {
+  async load({ base, training }, tell) {
+    await generator?.release();
+    generator = icons = undefined;
+    generator = await Generator.load(base, tell);
+    if (training) icons = await NearestIcons.load(training);
+    return { description: generator.description, icons: icons && { tile: icons.tile, columns: icons.columns } };
+  },
+  async draw({ prompt, options }, tell) {
+    stopped = false;
+    const drawn = await generator.draw(prompt, options, async (picture, share) => {
+      tell({ ...picture, share });
+      await breath();
+      if (stopped) throw new Error("stopped");
+    });
+    return { ...drawn, nearest: icons?.find(drawn) };
+  },
+  trace: ({ picture }) => trace(picture),
+  tokens: ({ prompt }) => generator.tokens(prompt),
+  find: ({ picture }) => icons?.find(picture),
+};
+
+self.onmessage = ({ data: { id, kind, ...given } }) => {
+  if (kind === "stop") {
+    stopped = true;
+    return;
+  }
+  last = last.then(async () => {
+    try {
+      self.postMessage({ id, result: await kinds[kind](given, (told) => self.postMessage({ id, told })) });
+    } catch (error) {
+      self.postMessage({ id, error: error.message });
+    }
+  });
+};
