@@ -32,6 +32,7 @@ MODULES = {
     ),
     "runtime": ("onnxruntime",),
     "export": ("onnx", "onnxscript"),
+    "serve": ("fastapi", "prometheus_client", "uvicorn"),
     "clip": ("huggingface_hub", "open_clip", "transformers"),
     "pipeline": ("dagster", "mlflow"),
 }

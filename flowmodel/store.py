@@ -83,5 +83,10 @@ class Store:
         return self.root / "models"
 
     @property
+    def exports(self) -> Path:
+        """Checkpoints as ONNX graphs, for serving, each in a folder named by its digest."""
+        return self.root / "exports"
+
+    @property
     def mlflow_artifacts(self) -> Path:
         return self.root / "mlflow" / "artifacts"

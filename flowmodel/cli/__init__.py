@@ -1,4 +1,4 @@
-"""The command line: `flowmodel train`, `sample`, `export`, `evaluate`, `icons`, `champion`, `store` and `summary`, one
+"""The command line: `flowmodel train`, `sample`, `export`, `serve`, `evaluate`, `icons`, `champion`, `store` and `summary`, one
 module per command.
 
 Errors that the user can fix are one line on standard error with exit code 2; a training that was stopped and can be continued
@@ -17,6 +17,7 @@ from flowmodel.cli.evaluate import evaluate
 from flowmodel.cli.export import export
 from flowmodel.cli.icons import app as icons_app
 from flowmodel.cli.sample import sample
+from flowmodel.cli.serve import serve
 from flowmodel.cli.store import app as store_app
 from flowmodel.cli.summary import summary
 from flowmodel.cli.train import train
@@ -29,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (train, sample, export, evaluate, summary):
+for command in (train, sample, export, serve, evaluate, summary):
     app.command()(command)
 app.add_typer(champion_app, name="champion")
 app.add_typer(store_app, name="store")

@@ -12,16 +12,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from flowmodel.data.terms import Terms
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import atomic_path, require_readable, sha256_file
 from flowmodel.recipes import Recipe, parse_recipe
+
+if TYPE_CHECKING:  # whoever only asks what a checkpoint is needs no PyTorch
+    from torch import Tensor
 
 FINAL, FINISHED = "final.safetensors", "finished.safetensors"
 _STEP_FILE = re.compile(r"^step-(\d{8})\.safetensors$")
@@ -129,12 +130,14 @@ class Checkpoint:
         """The license terms of all icons that the weights were trained on."""
         return self.header.terms
 
-    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
+    def tensors(self, prefix: str = "") -> "dict[str, Tensor]":
         """The tensors whose name starts with `prefix`, without it, on the CPU."""
         return read_tensors(self.path, prefix)
 
 
-def save_checkpoint(path: Path, tensors: dict[str, Tensor], header: CheckpointHeader) -> Checkpoint:
+def save_checkpoint(path: Path, tensors: "dict[str, Tensor]", header: CheckpointHeader) -> Checkpoint:
+    from safetensors.torch import save_file
+
     with atomic_path(path) as temporary:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(contiguous, temporary, metadata={"flowmodel": json.dumps(asdict(header))})
@@ -147,7 +150,7 @@ def read_header(path: Path) -> CheckpointHeader:
     """
     require_readable(path, "checkpoint")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:
             values = json.loads(file.metadata()["flowmodel"])
         best = BestSoFar(**values["best"]) if values.get("best") else None
         ids = {"trained_ids": tuple(values["trained_ids"]), "initial_ids": tuple(values.get("initial_ids", ()))}
@@ -158,12 +161,14 @@ def read_header(path: Path) -> CheckpointHeader:
         raise FlowmodelError(f"{path}: not a flowmodel checkpoint; give a .safetensors file that a training wrote") from None
 
 
-def read_tensors(path: Path, prefix: str = "") -> dict[str, Tensor]:
+def read_tensors(path: Path, prefix: str = "") -> "dict[str, Tensor]":
     """The tensors whose name starts with `prefix`, without it, on the CPU."""
+    from safetensors.torch import load_file
+
     return {name.removeprefix(prefix): tensor for name, tensor in load_file(path).items() if name.startswith(prefix)}
 
 
-def require_like(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+def require_like(path: Path, found: "Mapping[str, Tensor]", expected: "Mapping[str, Tensor]") -> None:
     """Raise FlowmodelError when the tensors of the checkpoint `path` differ from `expected` in name, shape or dtype."""
     advice = "remove the file, and the same command continues from the checkpoint before it or begins anew"
     for name in [*expected, *found]:
@@ -176,7 +181,7 @@ def require_like(path: Path, found: Mapping[str, Tensor], expected: Mapping[str,
         raise FlowmodelError(f"{path}: tensor '{name}' {what}, so that it can't be continued; {advice}")
 
 
-def _kind(tensor: Tensor) -> str:
+def _kind(tensor: "Tensor") -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from flowmodel.content import tensors_digest
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import sha256_file, write_bytes
@@ -46,6 +44,8 @@ def export_weights(checkpoint: Checkpoint, folder: Path, sampling: SamplingConfi
 
     Raises FlowmodelError when `checkpoint` is not a finished training.
     """
+    import torch  # drawing without PyTorch asks for the weights' file alone
+
     header, tensors = checkpoint.header, checkpoint.tensors()
     weights = {name: tensor for name, tensor in tensors.items() if name.startswith(("ema.", "finisher."))}
     if not checkpoint.tensors("ema."):

@@ -148,7 +148,12 @@ class OnnxGenerator:
     ) -> NDArray[np.uint8]:
         """:meth:`sample` for captions that are encoded already; the pictures are number `first`, `first` + 1, … of the seed."""
         of = self.folder.description
-        noise_BCHW = seeded_noise(len(captions), of.size, seed, first, of.channels)
+        return self.draw_from(seeded_noise(len(captions), of.size, seed, first, of.channels), captions, settings, finish)
+
+    def draw_from(
+        self, noise_BCHW: NDArray[np.float32], captions: Captions, settings: Sampling, finish: bool = True
+    ) -> NDArray[np.uint8]:
+        """:meth:`draw` for noise that is drawn already, such as that of several seeds."""
         drawn_B4HW = to_bytes(integrate(guided(self._network, captions, settings), noise_BCHW, settings))
         return self.finish(drawn_B4HW) if finish else drawn_B4HW
 

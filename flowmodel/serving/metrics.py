@@ -1,0 +1,47 @@
+"""What Prometheus is told."""
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from flowmodel.runtime.model_folder import ModelFolder
+
+
+class Metrics:
+    """The metrics of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # a second series for each, which nobody asks for
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        own = self.registry
+        self.requests = Counter("flowmodel_requests", "Answers, by status.", ["path", "status"], registry=own)
+        buckets = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
+        self.seconds = Histogram(
+            "flowmodel_generation_seconds", "From a request for pictures to its answer.", registry=own, buckets=buckets
+        )
+        self.pictures = Counter("flowmodel_pictures", "Pictures that were drawn.", registry=own)
+        self.batches = Histogram(
+            "flowmodel_batch_pictures", "Pictures that were drawn together.", registry=own, buckets=(1, 2, 4, 8, 16, 32)
+        )
+        self.pending = Gauge("flowmodel_pending_pictures", "Pictures that are accepted and not answered yet.", registry=own)
+        self.model = Gauge("flowmodel_model", "1 for the model that is served.", ["name", "digest"], registry=own)
+        self.reloads = Counter("flowmodel_reloads", "Changes of the model, and failed ones.", ["result"], registry=own)
+
+    def drawn(self, pictures: int) -> None:
+        self.pictures.inc(pictures)
+        self.batches.observe(pictures)
+
+    def serves(self, folder: ModelFolder) -> None:
+        self.model.clear()
+        self.model.labels(folder.description.name, folder.description.checkpoint[:12]).set(1)
+
+    def text(self) -> bytes:
+        """In the text format of Prometheus."""
+        return generate_latest(self.registry)

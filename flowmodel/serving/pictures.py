@@ -1,0 +1,23 @@
+"""The file of a drawn picture, as it was ordered."""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowmodel.serving.requests import Order
+from flowmodel.vector.artwork import Artwork
+
+
+def content(rgba_4HW: NDArray[np.uint8], order: Order) -> bytes:
+    """The bytes of the file: PNG, JPEG, WebP or SVG. Sizes other than the picture's own are drawn from its traced shapes."""
+    artwork = Artwork(rgba_4HW, background=order.background)
+    if order.format == "svg":
+        return artwork.svg(order.size).encode()
+    picture = artwork.at(order.size)
+    if order.format == "jpeg":
+        picture = picture.convert("RGB")
+    options = {"lossless": order.quality == 100} if order.format == "webp" else {}
+    buffer = io.BytesIO()
+    picture.save(buffer, order.format, quality=order.quality, **options)
+    return buffer.getvalue()

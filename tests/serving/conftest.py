@@ -1,0 +1,88 @@
+"""The tiny model as ONNX graphs, and real servers of it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from openai import OpenAI
+
+from flowmodel.export.model_export import export_model
+from flowmodel.runtime.onnx_generator import OnnxGenerator
+from flowmodel.serving import models
+from flowmodel.store import PROJECT_ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny_training, made_once) -> Path:
+    """The tiny training, exported; treat it as read-only."""
+    made = made_once("tiny-onnx", lambda folder: export_model(tiny_training.checkpoint, folder / "tiny", ["float32"]))
+    return made / "tiny"
+
+
+@pytest.fixture(scope="session")
+def tiny_generator(tiny_folder) -> OnnxGenerator:
+    return models.ready(models.ModelFolder.open(tiny_folder))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running `flowmodel serve`."""
+
+    process: subprocess.Popen
+    address: str
+    log: Path
+
+    def client(self, key: str = "none") -> OpenAI:
+        """OpenAI's own, which is not to hide a failure by trying again."""
+        return OpenAI(base_url=f"{self.address}/v1", api_key=key, max_retries=0, timeout=120)
+
+    def stop(self) -> int:
+        """What it ends with, after SIGTERM."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """The first place of its log that matches."""
+        for _ in range(1200):
+            if match := re.search(pattern, self.log.read_text()):
+                return match
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.1)
+        raise AssertionError(self.log.read_text())
+
+
+Start = Callable[..., AbstractContextManager[Server]]
+
+
+@contextmanager
+def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]:
+    """A server with `options`, whose log lies in `folder`; it is ended at last."""
+    log = folder / "server.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flowmodel", "serve", "--port", "0", *options],
+            env=os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "FLOWMODEL_STORE": str(folder / "store")} | environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    server = Server(process, "", log)
+    try:
+        yield Server(process, server.wait_for(r"serving .* at (http://\S+)/v1")[1], log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def server(tiny_folder, tmp_path_factory) -> Iterator[Server]:
+    """A server of the tiny model that all tests share which don't end it."""
+    with started(tmp_path_factory.mktemp("server"), "--model", str(tiny_folder), "--max-n", "4") as running:
+        yield running

@@ -1,0 +1,116 @@
+"""Batches of pictures that were asked for by different clients."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from flowmodel.serving import models
+from flowmodel.serving.engine import Engine, Picture
+
+
+@pytest.fixture
+def other(tiny_folder):
+    """The same model once more."""
+    return models.ready(models.ModelFolder.open(tiny_folder))
+
+
+@pytest.fixture
+def held(tiny_generator, other, monkeypatch):
+    """Holds whoever draws until it is set, so that pictures wait."""
+    go = threading.Event()
+    draw_from = type(tiny_generator).draw_from
+
+    def waits(self, *arguments):
+        assert go.wait(60)
+        return draw_from(self, *arguments)
+
+    monkeypatch.setattr(type(tiny_generator), "draw_from", waits)
+    return go
+
+
+def occupied(engine, workers=1):
+    """Give every worker a picture to draw, so that what comes next waits."""
+    for _ in range(workers):
+        first = engine.submit(Picture("sun", 0))
+        while not first.running():
+            time.sleep(0.001)
+
+
+def test_a_picture_is_the_one_of_its_prompt_and_seed_whatever_it_is_drawn_with(tiny_generator, held):
+    batches = []
+    engine = Engine(tiny_generator, 1, 4, batches.append)
+    asked = [Picture("pizza", 3), Picture("red heart", 5, 1), Picture("a cat with a long name", 5), Picture("pizza", 3, 2)]
+    occupied(engine)
+    drawn = [engine.submit(each) for each in asked]
+    held.set()
+    for picture, found in zip(asked, drawn, strict=True):
+        alone = tiny_generator.sample([picture.prompt] * (picture.number + 1), picture.seed)[picture.number]
+        assert np.abs(found.result(60).astype(int) - alone).max() <= 1
+    engine.close()
+    assert batches == [1, 4]
+
+
+def test_only_pictures_of_equal_settings_are_drawn_together(tiny_generator, held):
+    batches = []
+    engine = Engine(tiny_generator, 1, 8, batches.append)
+    occupied(engine)
+    asked = [Picture("sun", number, steps=1 + number % 2) for number in range(6)]
+    drawn = [engine.submit(each) for each in asked]
+    held.set()
+    engine.close()
+    assert batches == [1, 3, 3]
+    assert np.array_equal(drawn[0].result(), tiny_generator.sample(["sun"], seed=0, steps=1)[0])
+
+
+def test_workers_share_what_waits(tiny_generator, held):
+    batches = []
+    engine = Engine(tiny_generator, 2, 8, batches.append)
+    occupied(engine, 2)
+    for number in range(6):
+        engine.submit(Picture("sun", number))
+    held.set()
+    engine.close()
+    assert sum(batches) == 8 and max(batches) <= 6
+
+
+def test_what_was_accepted_is_drawn_by_the_model_that_accepted_it(tiny_generator, other, held, monkeypatch):
+    used = []
+    for generator in (tiny_generator, other):
+
+        def encode(prompts, own=generator, encode=generator.encode):
+            used.append(own)
+            return encode(prompts)
+
+        monkeypatch.setattr(generator, "encode", encode)
+    engine = Engine(tiny_generator, 1, 8)
+    occupied(engine)
+    before = [engine.submit(Picture("sun", number)) for number in range(3)]
+    engine.use(other)
+    after = engine.submit(Picture("sun", 0))
+    held.set()
+    engine.close()
+    assert used == [tiny_generator, tiny_generator, other] and all(each.done() for each in (*before, after))
+
+
+def test_a_picture_that_nobody_waits_for_any_more_is_not_drawn(tiny_generator, held):
+    batches = []
+    engine = Engine(tiny_generator, 1, 8, batches.append)
+    occupied(engine)
+    left, kept = engine.submit(Picture("sun", 1)), engine.submit(Picture("sun", 2))
+    assert left.cancel()
+    held.set()
+    assert kept.result(60).shape == (4, 16, 16)
+    engine.close()
+    assert batches == [1, 1]
+
+
+def test_what_fails_fails_for_its_own_batch_alone(tiny_generator):
+    engine = Engine(tiny_generator, 1, 8)
+    with pytest.raises(Exception, match="steps"):
+        engine.submit(Picture("sun", 0, steps=-1)).result(60)
+    assert engine.submit(Picture("sun", 0)).result(60).shape == (4, 16, 16)
+    engine.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        engine.submit(Picture("sun", 0))
