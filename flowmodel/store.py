@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+MLFLOW_PORT = 5252  # not MLflow's own 5000, which macOS occupies
 IS_CHECKOUT = (PROJECT_ROOT / "pyproject.toml").is_file()  # otherwise, this is an installed package
 
 
@@ -76,6 +77,19 @@ class Store:
     def mlflow_uri(self) -> str:
         """MLFLOW_TRACKING_URI if it is set, otherwise a SQLite file in the store."""
         return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def mlflow_port_file(self) -> Path:
+        """Where `make ui` notes the port of the MLflow UI."""
+        return self.root / "mlflow" / "port"
+
+    @property
+    def mlflow_port(self) -> int:
+        """Where the MLflow UI is on this machine, or will be once `make ui` runs: the port that it had last, else MLFLOW_PORT."""
+        try:
+            return int(self.mlflow_port_file.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return int(os.environ.get("MLFLOW_PORT") or MLFLOW_PORT)
 
     @property
     def models(self) -> Path:

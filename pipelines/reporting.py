@@ -11,6 +11,7 @@ import dagster as dg
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.files import Artifact
+from flowmodel.recipes.split import Split
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from flowmodel.evaluation.report import EvaluationReport
 
 MAX_INLINE = 30_000  # characters of a picture in the event log
+SHOWN_DIGITS = 16  # of a digest: in a page of 1,440 pixels there are 55 characters for a value that has no space in it
 
 T = TypeVar("T", Artifact, IconDataset)
 
@@ -37,7 +39,7 @@ def materialized(artifact: T, started: float, asset: str | None = None, **metada
             "seconds": round(time.perf_counter() - started, 1),
             "megabytes": float(f"{_size(artifact.path) / 1e6:.3g}"),
             "path": dg.MetadataValue.path(artifact.path),
-            "digest": artifact.digest,
+            "digest": artifact.digest[:SHOWN_DIGITS],  # all of it is the data version
         },
     )
 
@@ -74,6 +76,24 @@ def table(records: Sequence[Mapping[str, str | int | float]]) -> dg.MetadataValu
     types = {int: "int", float: "float"}
     columns = [dg.TableColumn(name, types.get(type(value), "string")) for name, value in records[0].items()] if records else []
     return dg.MetadataValue.table([dg.TableRecord(dict(r)) for r in records], schema=dg.TableSchema(columns))
+
+
+def link(words: str, address: str) -> dg.MetadataValue:
+    """A link that shows `words`: an address of MLflow is wider than its column of the UI."""
+    return dg.MetadataValue.md(f"[{words}]({address})")
+
+
+def rules_table(records: Sequence[Mapping[str, str]]) -> dg.MetadataValue:
+    """The rules of a gate's decision in their order: what became of each, and the rule with its numbers as a sentence."""
+    return table([{"outcome": record["outcome"], "rule": record["in words"]} for record in records])
+
+
+def headline_scores(report: "EvaluationReport") -> dict[str, float]:
+    """The few scores that a person reads first, of trained and of held-out icons; Dagster plots them over the runs."""
+    from flowmodel.registry.headlines import HEADLINES
+
+    shown = {split: scores.measured for split, scores in report.metrics.items() if split in (Split.TRAIN, Split.UNSEEN_CONCEPT)}
+    return {f"{split} {name}": float(f"{of[name]:.4g}") for split, of in shown.items() for name in HEADLINES if name in of}
 
 
 def metrics_table(report: "EvaluationReport") -> dg.MetadataValue:

@@ -17,9 +17,11 @@ from contextlib import suppress
 import dagster as dg
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.registry.runs_view import runs_page
 from flowmodel.registry.sqlite import correct_addresses
 from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
 from pipelines.home import prepare_home, say_stale_runs
+from pipelines.links import lead_to
 
 HOST = "127.0.0.1"
 POLITE_SECONDS = 20
@@ -101,6 +103,7 @@ def start_mlflow(port: int, store: Store) -> Server:
     environment = {
         # Not among the arguments, which every user of the machine sees: the address of a database may hold a password.
         "MLFLOW_BACKEND_STORE_URI": store.mlflow_uri,
+        "MLFLOW_REGISTRY_STORE_URI": store.mlflow_uri,
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": str(store.mlflow_artifacts),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # would start a dozen worker processes for features that we don't use
@@ -108,11 +111,11 @@ def start_mlflow(port: int, store: Store) -> Server:
         "PYTHONWARNINGS": "ignore",
     }
     command = [sys.executable, "-m", "mlflow", "server", *serving, "--uvicorn-opts", "--log-level warning"]
-    return Server("MLflow", port, command, environment)
+    return Server("MLflow", port, command, environment, page=runs_page(store))
 
 
 def supervise(starts: Sequence[Callable[[], Server]], meanwhile: Callable[[], None] = lambda: None) -> int:
-    """Start servers, print the address of each once it answers, and end all when a signal comes or one of them ends.
+    """Start servers, print their addresses in this order once they answer, and end all when a signal comes or one of them ends.
 
     `meanwhile` is called every ten seconds.
 
@@ -128,8 +131,8 @@ def supervise(starts: Sequence[Callable[[], Server]], meanwhile: Callable[[], No
         say("Starting; this takes some seconds. Ctrl-C ends everything.")
         waiting, next_time = list(servers), time.monotonic() + _MEANWHILE_SECONDS
         while not stopping and not (ended := [server.name for server in servers if server.has_ended()]):
-            for server in [server for server in waiting if answers(server.port)]:
-                waiting.remove(server)
+            while waiting and answers(waiting[0].port):
+                server = waiting.pop(0)
                 say(f"  {server.name:<8} http://{HOST}:{server.port}{server.page}")
                 if not waiting:
                     say("To draw, in another terminal: .venv/bin/flowmodel sample 'red heart'")
@@ -153,8 +156,8 @@ def main() -> int:
     prepare_home(store)
     starts = [lambda: start_dagster(free_port(int(os.environ.get("DAGSTER_PORT", 3000))))]
     if not store.mlflow_uri.startswith("http"):
-        port = free_port(int(os.environ.get("MLFLOW_PORT", 5000)))
-        os.environ["MLFLOW_PORT"] = str(port)  # for the links of runs that are started from this Dagster
+        port = free_port(int(os.environ.get("MLFLOW_PORT") or store.mlflow_port))
+        lead_to(store, port)
         starts.append(lambda: start_mlflow(port, store))
     with dg.DagsterInstance.get() as instance:
         # A run that was killed in its terminal would keep its place in the pool for as long as the UI runs.

@@ -7,7 +7,8 @@ from flowmodel.files import read_json
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.references import CHECKPOINT_DIGEST
 from flowmodel.registry.runs import RUN_FILE
-from flowmodel.registry.tracking import EXPERIMENT, Tracking
+from flowmodel.registry.runs_view import EXPERIMENT
+from flowmodel.registry.tracking import Tracking
 
 CURVES = ("training/loss", "validation/train_loss", "validation/loss")
 

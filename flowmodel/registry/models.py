@@ -26,8 +26,10 @@ from flowmodel.registry.names import MODEL_NAME
 from flowmodel.registry.observer import run_of_checkpoint
 from flowmodel.registry.package import save_package
 from flowmodel.registry.references import CHECKPOINT_DIGEST, versions_of
-from flowmodel.registry.runs import EVALUATION, FINISHER_DIGEST, TrainingRun
+from flowmodel.registry.runs import EVALUATION, FINISHER_DIGEST, GRID_FILE, GRID_PREVIEW, TrainingRun
 from flowmodel.registry.tracking import Tracking
+
+_PREVIEW_WIDTH = 400  # pixels: as wide as the pages of Dagster show a picture, which they do not scale
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def record_evaluation(
     run.log_tags({CHECKPOINT_DIGEST: checkpoint.digest, "dataset_digest": settings.dataset_digest})
     run.log_values(values, f"{EVALUATION}/{METRICS_FILE}")
     run.log_values(checkpoint.header.recipe, "recipe.yaml")
-    run.log_picture(grid, f"{EVALUATION}/sample_grid.png")
+    run.log_picture(grid, f"{EVALUATION}/{GRID_FILE}")
+    run.log_picture(grid, f"{EVALUATION}/{GRID_PREVIEW}", _PREVIEW_WIDTH)
     if page is not None:
         run.log_file(page, EVALUATION)
     found = {name: f"{report.required(Split.TRAIN, name):.4g}" for name in ("kid", "retrieval_top1_all")}
@@ -91,7 +94,7 @@ def record_evaluation(
             tracking.client.set_logged_model_tags(logged.model_id, searched)
     run.log_final_metrics(headline_metrics(report), settings.training_steps, logged.model_id, settings.dataset_digest)
     report_page = run.relative_page(f"/artifacts/{EVALUATION}/{page.name}") if page else None
-    run.describe(description(report, run.relative_artifact(f"{EVALUATION}/sample_grid.png"), report_page))
+    run.describe(description(report, run.relative_artifact(f"{EVALUATION}/{GRID_FILE}"), report_page))
     return RecordedModel(run, checkpoint, logged.model_id, searched)
 
 

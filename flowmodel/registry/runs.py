@@ -24,11 +24,13 @@ from flowmodel.files import read_json, write_json
 from flowmodel.model.checkpoint import FinisherHeader
 from flowmodel.registry.dead_runs import RUN_FILE
 from flowmodel.registry.origin import source_tags
+from flowmodel.registry.runs_view import TRAINING_PAGES
 from flowmodel.registry.tracking import NotFound, Tracking
 
 PARENT = "mlflow.parentRunId"  # the tag that nests a run in another
 # Folder of an evaluation's artifacts and prefix of its scores: `validation/…` without it are curves of the training.
 EVALUATION = "evaluation"
+GRID_FILE, GRID_PREVIEW = "sample_grid.png", "sample_grid_preview.png"  # in that folder
 DESCRIPTION = "mlflow.note.content"
 GRID_KEY = "grid"
 DATASET = "icon_dataset"
@@ -80,15 +82,16 @@ class TrainingRun:
         return f"{self.tracking.ui_address}/{self.relative_page(part)}"
 
     def relative_page(self, part: str = "") -> str:
-        """The address of a page of the run, seen from any page of the MLflow UI, whatever its host and port.
-
-        It is among the pages for training: by itself MLflow opens those for language models.
-        """
-        return f"#/experiments/{self.experiment_id}/runs/{self.run_id}{part}?workflowType=machine_learning"
+        """The address of a page of the run, seen from any page of the MLflow UI, whatever its host and port."""
+        return f"#/experiments/{self.experiment_id}/runs/{self.run_id}{part}?{TRAINING_PAGES}"
 
     def relative_artifact(self, name: str) -> str:
         """The address of the artifact itself, seen from any page of the MLflow UI."""
         return f"get-artifact?{urlencode({'path': name, 'run_uuid': self.run_id})}"
+
+    def artifact_address(self, name: str) -> str:
+        """The address of the artifact itself, for pages other than MLflow's."""
+        return f"{self.tracking.ui_address}/{self.relative_artifact(name)}"
 
     def describe(self, markdown: str) -> None:
         """Shown on the run's page."""
@@ -175,10 +178,11 @@ class TrainingRun:
         with self.tracking.errors():
             self.client.log_dict(self.run_id, dict(values), name)
 
-    def log_picture(self, path: Path, name: str) -> None:
-        """As an artifact; unlike grids it has no step."""
+    def log_picture(self, path: Path, name: str, width: int | None = None) -> None:
+        """As an artifact, scaled to `width` pixels if that is given; unlike grids it has no step."""
         with self.tracking.errors(), Image.open(path) as picture:
-            self.client.log_image(self.run_id, picture, artifact_file=name)
+            shown = picture.resize((width, round(picture.height * width / picture.width))) if width else picture
+            self.client.log_image(self.run_id, shown, artifact_file=name)
 
     def log_dataset(self, dataset: IconDataset, trained_ids: tuple[str, ...], terms: tuple[Terms, ...] = ()) -> None:
         """The data set, under the digest that is its data version in Dagster; and which icon came from where under which license,

@@ -17,9 +17,8 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.registry import sqlite
+from flowmodel.registry.runs_view import EXPERIMENT, view_tag
 from flowmodel.store import Store, shown_uri
-
-EXPERIMENT = "flowmodel"
 
 _ANSWER_SECONDS = 5
 _VARIABLE = "MLFLOW_TRACKING_URI"
@@ -89,9 +88,12 @@ class Tracking:
             if experiment is None:
                 # A server has its own place for artifacts.
                 location = None if self.is_server else self.artifacts.as_uri()
-                return self.client.create_experiment(EXPERIMENT, artifact_location=location)
+                return self.client.create_experiment(EXPERIMENT, artifact_location=location, tags=dict([view_tag()]))
             if experiment.lifecycle_stage == "deleted":
                 self.client.restore_experiment(experiment.experiment_id)
+            name, view = view_tag()
+            if experiment.tags.get(name) != view:
+                self.client.set_experiment_tag(experiment.experiment_id, name, view)
             return experiment.experiment_id
 
     def _require_answer(self) -> None:
@@ -134,7 +136,7 @@ class Tracking:
     @property
     def ui_address(self) -> str:
         """Where the MLflow UI is, or will be once `make ui` runs; without a password, as links are stored in many places."""
-        return self.shown_uri.rstrip("/") if self.is_server else f"http://127.0.0.1:{os.environ.get('MLFLOW_PORT') or 5000}"
+        return self.shown_uri.rstrip("/") if self.is_server else f"http://127.0.0.1:{self.store.mlflow_port}"
 
     def local_path(self, address: str) -> Path | None:
         """Where the artifacts at MLflow's `address` lie on this machine, also in a store that was moved; None if elsewhere."""

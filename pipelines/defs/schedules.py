@@ -2,11 +2,9 @@
 
 import dagster as dg
 
-from pipelines.defs.jobs import retrain
-
 weekly_retrain = dg.ScheduleDefinition(
     name="weekly_retrain",
-    job=retrain,
+    job_name="retrain",
     cron_schedule="0 3 * * 0",  # Sunday night
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Reads the sources again every week and trains if something has changed.",

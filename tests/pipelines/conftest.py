@@ -1,6 +1,7 @@
 """A project of its own for each group of tests: thirty icons in a folder source, a recipe that trains in a second, a store."""
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,12 @@ def failure_line(result: dg.ExecuteInProcessResult, step: str) -> str:
 def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict:
     (event,) = [e for e in result.get_asset_materialization_events() if e.asset_key.to_user_string() == asset]
     return {label: value.value for label, value in event.materialization.metadata.items()}
+
+
+def address(markdown: str) -> str:
+    """Where a link leads that metadata show."""
+    (found,) = re.findall(r"\]\((http[^)]+)\)", markdown)
+    return found
 
 
 def write_icons(folder: Path, count: int = ICONS) -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 from flowmodel.files import read_json, sha256_file
 from flowmodel.registry.tracking import Tracking
 from pipelines.reporting import MAX_INLINE
-from tests.pipelines.conftest import metadata
+from tests.pipelines.conftest import address, metadata
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ def shown(compared):
 def _nested(shared_project, shown) -> tuple:
     """The parent's run, and its children's."""
     client = Tracking.of(shared_project.store).client
-    parent = client.get_run(shown["mlflow_run"].rpartition("/")[2].partition("?")[0])
+    parent = client.get_run(address(shown["mlflow_run"]).rpartition("/")[2].partition("?")[0])
     filter_ = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
     return parent, client.search_runs([parent.info.experiment_id], filter_)
 

@@ -18,12 +18,12 @@ from pipelines.definitions import OWNERS, defs
 from pipelines.resources import RecipeResource
 
 ASSETS_BY_GROUP = {
-    "ingest": {"icons/noto"},
-    "prepare": {"normalized_icons", "captions", "caption_embeddings", "duplicates", "splits", "icon_dataset"},
-    "train": {"flow_checkpoint", "finisher"},
-    "evaluate": {"caption_probe", "evaluation", "sample_grid"},
-    "release": {"gate_decision", "registered_model"},
-    "compare": {"architecture_comparison"},
+    "1_ingest": {"icons/noto"},
+    "2_prepare": {"normalized_icons", "captions", "caption_embeddings", "duplicates", "splits", "icon_dataset"},
+    "3_train": {"flow_checkpoint", "finisher"},
+    "4_evaluate": {"caption_probe", "evaluation", "sample_grid"},
+    "5_release": {"gate_decision", "registered_model"},
+    "6_compare": {"architecture_comparison"},
 }
 
 COMPARISON = dg.AssetKey("architecture_comparison")
@@ -122,14 +122,17 @@ def test_every_way_to_a_generator_trains_the_recipe_of_the_deployment(monkeypatc
     assert RecipeResource().load().name == "laptop"
     for job in location.resolve_all_job_defs():
         named = (job.run_config or {}).get("resources", {}).get("recipe", {}).get("config", {}).get("name")
-        assert named == ("from_scratch" if job.name == "compare_architectures" else None), job.name
+        expected = {"compare_architectures": "from_scratch", "quickstart": "laptop", "retrain": "laptop"}
+        assert named == expected.get(job.name), job.name
 
 
 @pytest.mark.parametrize("name", ["quickstart", "retrain"])
-def test_the_launchpad_begins_with_what_a_person_may_change(name):
+def test_the_launchpad_begins_with_what_a_person_may_change(name, monkeypatch):
+    monkeypatch.setenv("FLOWMODEL_RECIPE", "/recipes/mine.yaml")
     job = defs().resolve_job_def(name)
-    assert dict(job.run_config)["resources"] == {"recipe": {"config": {"overrides": []}}}
-    assert dg.validate_run_config(job, job.run_config)["resources"]["recipe"]["config"] == {"overrides": []}
+    prefilled = {"name": "/recipes/mine.yaml", "overrides": []}
+    assert dict(job.run_config)["resources"] == {"recipe": {"config": prefilled}}
+    assert dg.validate_run_config(job, job.run_config)["resources"]["recipe"]["config"] == prefilled
 
 
 def test_the_comparison_has_a_job_of_its_own_that_makes_no_asset_of_the_deployment(graph):

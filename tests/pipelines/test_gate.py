@@ -164,7 +164,7 @@ def test_two_runs_at_once_in_one_store_register_what_they_trained_themselves(pro
         made = load_artifact(project.store, dg.AssetKey("flow_checkpoint"), result.run_id)
         decisions[name] = Decision.read(load_artifact(project.store, dg.AssetKey("gate_decision"), result.run_id).path)
         assert decisions[name].checkpoint_digest == made.digest == sha256_file(made.path)
-        assert metadata(result, "flow_checkpoint")["digest"] == made.digest
+        assert metadata(result, "flow_checkpoint")["digest"] == made.digest[:16]
     assert {name: decision.outcome for name, decision in decisions.items()} == {"strict": "refused", "lax": "champion"}
     assert "registered_model" not in _made(results["strict"]) and _aliases(project) == {"champion": "1"}
     registered = checkpoint_of(Tracking.of(project.store), find_version(Tracking.of(project.store), "flowmodel", number="1"))

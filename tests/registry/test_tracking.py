@@ -10,7 +10,8 @@ import mlflow
 import pytest
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.registry.tracking import EXPERIMENT, Tracking
+from flowmodel.registry.runs_view import EXPERIMENT
+from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
 
 
@@ -116,8 +117,11 @@ def test_an_unknown_kind_of_store_is_named(tmp_path, monkeypatch):
 
 
 def test_ui_address(tmp_path, monkeypatch):
-    assert Tracking.of(Store(tmp_path)).ui_address == "http://127.0.0.1:5000"
+    assert Tracking.of(Store(tmp_path)).ui_address == "http://127.0.0.1:5252"
     monkeypatch.setenv("MLFLOW_PORT", "5123")
     assert Tracking.of(Store(tmp_path)).ui_address == "http://127.0.0.1:5123"
+    Store(tmp_path).mlflow_port_file.parent.mkdir()
+    Store(tmp_path).mlflow_port_file.write_text("5321\n")  # as `make ui` notes where MLflow really is
+    assert Tracking.of(Store(tmp_path)).ui_address == "http://127.0.0.1:5321"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example/")
     assert Tracking.of(Store(tmp_path)).ui_address == "https://mlflow.example"

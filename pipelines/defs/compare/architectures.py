@@ -12,13 +12,13 @@ from pydantic import Field
 
 from pipelines.defs.jobs import CONSOLE
 from pipelines.failures import readable_failures
-from pipelines.reporting import table, thumbnail
+from pipelines.reporting import link, table, thumbnail
 from pipelines.resources import RecipeResource, StoreResource
 
 # What the job reports: seen in the catalog with its history, made by the job alone.
 architecture_comparison = dg.AssetSpec(
     "architecture_comparison",
-    group_name="compare",
+    group_name="6_compare",
     kinds={"pytorch", "mlflow"},
     description="Grayscale CNN, RGB and RGBA U-Net, U-Net without attention and DiT under the same budget: a table and a "
     "picture. Made by the job compare_architectures.",
@@ -71,7 +71,7 @@ def compare_networks(
             "note": NOTE,
             "steps": config.steps,
             "path": dg.MetadataValue.path(result.table.path),
-            "mlflow_run": dg.MetadataValue.url(result.run_url),
+            "mlflow_run": link("the run in MLflow", result.run_url),
         }
     version = {"dagster/data_version": result.table.digest}
     context.log_event(dg.AssetMaterialization(architecture_comparison.key, metadata=metadata, tags=version))

@@ -8,11 +8,11 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.files import Artifact
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
-from pipelines.reporting import materialized, metrics_table, table, thumbnail
+from pipelines.reporting import headline_scores, link, materialized, metrics_table, table, thumbnail
 from pipelines.resources import RecipeResource, StoreResource
 
 
-@dg.asset(group_name="evaluate", kinds={"pytorch"}, automation_condition=on_changed_data)
+@dg.asset(group_name="4_evaluate", kinds={"pytorch"}, automation_condition=on_changed_data)
 @readable_failures()
 def caption_probe(
     context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, icon_dataset: IconDataset
@@ -28,7 +28,7 @@ def caption_probe(
 
 
 def _out(description: str, kinds: set[str]) -> dg.AssetOut:
-    return dg.AssetOut(group_name="evaluate", description=description, kinds=kinds, automation_condition=on_changed_data)
+    return dg.AssetOut(group_name="4_evaluate", description=description, kinds=kinds, automation_condition=on_changed_data)
 
 
 # One step for both: the samples are drawn once. Both come before the gate, so that one can see why a model was refused
@@ -55,7 +55,7 @@ def evaluation(
     from flowmodel.recipes.split import Split
     from flowmodel.registry.curves import training_curves
     from flowmodel.registry.models import record_evaluation
-    from flowmodel.registry.runs import EVALUATION
+    from flowmodel.registry.runs import EVALUATION, GRID_PREVIEW
     from flowmodel.registry.tracking import Tracking
 
     started = time.perf_counter()
@@ -82,22 +82,18 @@ def evaluation(
     grid = sample_grid(result.samples, icon_dataset, files.file("sample_grid", f"{training}.png"))
     run = record_evaluation(tracking, checkpoint, result.report, grid.path, icon_dataset, page=page).run
 
-    scores = {"train count": trained.count} | {f"train {name}": value for name, value in trained.measured.items()}
+    # Shown at once, from MLflow; a thumbnail in the event log is longer than what Dagster shows without a click.
+    picture = dg.MetadataValue.md(f"![samples beside the real icons]({run.artifact_address(f'{EVALUATION}/{GRID_PREVIEW}')})")
     links = {
-        "report": dg.MetadataValue.url(run.artifact_url(f"{EVALUATION}/{REPORT_FILE}")),
-        "report_file": dg.MetadataValue.path(page),
-        "mlflow_run": dg.MetadataValue.url(run.url),
+        "report": link("the report", run.artifact_url(f"{EVALUATION}/{REPORT_FILE}")),
+        "mlflow_run": link("the run in MLflow", run.url),
     }
     with Image.open(grid.path) as image:
-        return (
-            materialized(
-                result.metrics,
-                started,
-                "evaluation",
-                grid=thumbnail(image),
-                **scores,
-                **links,
-                metrics=metrics_table(result.report),
-            ),
-            materialized(grid, evaluated, "sample_grid", grid=thumbnail(image), **links),
-        )
+        small = {"grid thumbnail": thumbnail(image)}
+    files_of_both = {"report_file": dg.MetadataValue.path(page)}
+    metrics = {"metrics": metrics_table(result.report)}
+    scores = headline_scores(result.report)
+    return (
+        materialized(result.metrics, started, "evaluation", grid=picture, **scores, **links, **metrics, **files_of_both),
+        materialized(grid, evaluated, "sample_grid", grid=picture, **links, **small, **files_of_both),
+    )

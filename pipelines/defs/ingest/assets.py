@@ -22,7 +22,7 @@ class ReadAgain(dg.Config):
 def build_icons(source: SourceConfig) -> dg.AssetsDefinition:
     @dg.asset(
         key=icons_key(source),
-        group_name="ingest",
+        group_name="1_ingest",
         kinds={"python", "parquet"},
         description=f"Icons of the source {source.name} (kind {source.kind}) as published, with names and keywords.",
         metadata={name: str(value) for name, value in source.model_dump(exclude_defaults=True).items()},

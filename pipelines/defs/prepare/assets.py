@@ -25,7 +25,7 @@ def build_normalized_icons(sources: Sequence[SourceConfig]) -> dg.AssetsDefiniti
 
     @dg.asset(
         ins={f"icons_{i}": dg.AssetIn(icons_key(source)) for i, source in enumerate(sources)},
-        group_name="prepare",
+        group_name="2_prepare",
         kinds={"python", "parquet"},
         automation_condition=on_changed_data,
     )
@@ -42,7 +42,7 @@ def build_normalized_icons(sources: Sequence[SourceConfig]) -> dg.AssetsDefiniti
     return normalized_icons
 
 
-@dg.asset(group_name="prepare", kinds={"python", "parquet"}, automation_condition=on_changed_data)
+@dg.asset(group_name="2_prepare", kinds={"python", "parquet"}, automation_condition=on_changed_data)
 @readable_failures()
 def captions(
     context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, normalized_icons: Artifact
@@ -57,7 +57,7 @@ def captions(
     return materialized(artifact, started, **{"dagster/row_count": rows.num_rows, "examples": examples})
 
 
-@dg.asset(group_name="prepare", kinds={"huggingface", "parquet"}, automation_condition=on_changed_data)
+@dg.asset(group_name="2_prepare", kinds={"huggingface", "parquet"}, automation_condition=on_changed_data)
 @readable_failures()
 def caption_embeddings(
     context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, captions: Artifact
@@ -77,7 +77,7 @@ def caption_embeddings(
     return materialized(report.artifact, started, **counts, **parquet_metadata(report.artifact.path))
 
 
-@dg.asset(group_name="prepare", kinds={"python", "parquet"}, automation_condition=on_changed_data)
+@dg.asset(group_name="2_prepare", kinds={"python", "parquet"}, automation_condition=on_changed_data)
 @readable_failures()
 def duplicates(
     context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, normalized_icons: Artifact
@@ -88,7 +88,7 @@ def duplicates(
     return materialized(artifact, started, **duplicates_summary(artifact.path, normalized_icons.path))
 
 
-@dg.asset(group_name="prepare", kinds={"python", "parquet"}, automation_condition=on_changed_data)
+@dg.asset(group_name="2_prepare", kinds={"python", "parquet"}, automation_condition=on_changed_data)
 @readable_failures()
 def splits(
     context: dg.AssetExecutionContext,
@@ -103,7 +103,7 @@ def splits(
     return materialized(artifact, started, **splits_summary(artifact.path, normalized_icons.path))
 
 
-@dg.asset(group_name="prepare", kinds={"pytorch", "parquet"}, automation_condition=on_changed_data)
+@dg.asset(group_name="2_prepare", kinds={"pytorch", "parquet"}, automation_condition=on_changed_data)
 @readable_failures()
 def icon_dataset(
     context: dg.AssetExecutionContext,

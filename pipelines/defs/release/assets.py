@@ -8,12 +8,12 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.files import Artifact, write_json
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
-from pipelines.reporting import materialized, table
+from pipelines.reporting import link, materialized, rules_table
 from pipelines.resources import StoreResource
 
 
 # No recipe among the inputs of both: the gate is that of the recipe that trained the checkpoint, whatever this run's recipe says.
-@dg.asset(group_name="release", kinds={"mlflow", "json"}, automation_condition=on_changed_data)
+@dg.asset(group_name="5_release", kinds={"mlflow", "json"}, automation_condition=on_changed_data)
 @readable_failures()
 def gate_decision(
     context: dg.AssetExecutionContext,
@@ -47,12 +47,12 @@ def gate_decision(
         outcome=decision.outcome,
         reason=decision.reason,
         compared_with=f"version {decision.champion}" if decision.champion else "no champion",
-        notes="; ".join(decision.notes),
-        rules=table(decision.records),
+        **({"notes": "; ".join(decision.notes)} if decision.notes else {}),
+        rules=rules_table(decision.records),
     )
 
 
-@dg.asset(group_name="release", kinds={"mlflow"}, automation_condition=on_changed_data)
+@dg.asset(group_name="5_release", kinds={"mlflow"}, automation_condition=on_changed_data)
 @readable_failures()
 def registered_model(
     context: dg.AssetExecutionContext,
@@ -97,7 +97,7 @@ def registered_model(
         version=registered.version,
         aliases=", ".join(registered.aliases),
         decision=decision.reason,
-        mlflow_run=dg.MetadataValue.url(registered.run_url),
+        mlflow_run=link("the run in MLflow", registered.run_url),
         model=registered.name,
-        rules=table(decision.records),
+        rules=rules_table(decision.records),
     )

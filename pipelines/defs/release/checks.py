@@ -6,7 +6,7 @@ import dagster as dg
 
 from flowmodel.files import Artifact
 from pipelines.failures import readable_failures
-from pipelines.reporting import table
+from pipelines.reporting import rules_table
 
 
 @dg.asset_check(
@@ -24,7 +24,7 @@ def meets_thresholds(gate_decision: Artifact) -> dg.AssetCheckResult:
         passed=passed,
         severity=dg.AssetCheckSeverity.ERROR,
         description="all rules of the recipe are passed" if passed else f"refused: {decision.reason}",
-        metadata={"rules": table([row for row in decision.records if row["against"] == "recipe"])},
+        metadata={"rules": rules_table([row for row in decision.records if row["against"] == "recipe"])},
     )
 
 
@@ -48,7 +48,7 @@ def not_worse_than_champion(gate_decision: Artifact) -> Iterator[dg.AssetCheckRe
             "outcome": decision.outcome,
             "compared_with": f"version {decision.champion}" if decision.champion else "no champion",
             "notes": "; ".join(decision.notes),
-            "rules": table([row for row in decision.records if row["against"] == "champion"]),
+            "rules": rules_table([row for row in decision.records if row["against"] == "champion"]),
         },
     )
     if fails and not passed:

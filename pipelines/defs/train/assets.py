@@ -11,7 +11,7 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.files import Artifact
 from pipelines.automation import on_changed_data
 from pipelines.failures import readable_failures
-from pipelines.reporting import materialized
+from pipelines.reporting import link, materialized
 from pipelines.resources import RecipeResource, StoreResource
 
 
@@ -20,7 +20,7 @@ class TrainingOptions(dg.Config):
 
 
 @dg.asset(
-    group_name="train",
+    group_name="3_train",
     kinds={"pytorch", "mlflow"},
     pool="accelerator",
     automation_condition=on_changed_data,
@@ -52,7 +52,7 @@ def flow_checkpoint(
     return materialized(
         Artifact(result.checkpoint.path, result.checkpoint.digest),
         started,
-        mlflow_run=dg.MetadataValue.url(mlflow.run.url),
+        mlflow_run=link("the run in MLflow", mlflow.run.url),
         recipe=chosen.name,
         steps=result.steps,
         trained_now=not result.already_finished,
@@ -62,7 +62,7 @@ def flow_checkpoint(
 
 
 @dg.asset(
-    group_name="train",
+    group_name="3_train",
     kinds={"pytorch", "mlflow"},
     pool="accelerator",
     automation_condition=on_changed_data,
@@ -99,7 +99,7 @@ def finisher(
         finisher=own.digest if own else "none in the recipe",
         trained_now=finished.trained_now,
         **curve,
-        mlflow_run=dg.MetadataValue.url(run.url),
+        mlflow_run=link("the run in MLflow", run.url),
     )
 
 
