@@ -115,7 +115,7 @@ def fine_tune(recipe: Recipe, dataset: IconDataset, ids: Sequence[str], folder: 
 
 def real_icons_of(own: IconDataset, names: Sequence[str], trained: Sequence[str]) -> dict[str, tuple[list[int], Tensor]]:
     """By source of `own`, the numbers of the `names` of which it has an icon among `trained`, and these icons, (N, 4, H, W)."""
-    known, rows_of = set(trained), {}
+    known, rows_of = set(trained), dict[tuple[str, str], int]()
     for row, (icon_id, source, name) in enumerate(zip(own.ids, own.icons["source"], own.icons["name"], strict=True)):
         if icon_id in known:
             rows_of.setdefault((source, name), row)
