@@ -31,6 +31,7 @@ PARENT = "mlflow.parentRunId"  # the tag that nests a run in another
 # Folder of an evaluation's artifacts and prefix of its scores: `validation/…` without it are curves of the training.
 EVALUATION = "evaluation"
 GRID_FILE, GRID_PREVIEW = "sample_grid.png", "sample_grid_preview.png"  # in that folder
+FOLDER = "training_folder"  # tag: where the training is, relative to the store
 DESCRIPTION = "mlflow.note.content"
 GRID_KEY = "grid"
 DATASET = "icon_dataset"
@@ -56,7 +57,7 @@ class TrainingRun:
         with tracking.errors():
             run = _find(tracking, folder)
             if run is None:
-                origin = source_tags() | dict(tags or {})
+                origin = source_tags() | dict(tags or {}) | {FOLDER: _folder_name(tracking, folder)}
                 run = tracking.client.create_run(tracking.experiment_id, run_name=name, tags=origin)
                 write_json(folder / RUN_FILE, {"run_id": run.info.run_id})
             opened = cls(tracking, run.info.run_id, run.info.experiment_id)
@@ -235,13 +236,28 @@ def logged_values(tracking: Tracking, run_id: str, name: str) -> dict[str, Any]:
 def _find(tracking: Tracking, folder: Path) -> Run | None:
     record = folder / RUN_FILE
     if not record.exists():
-        return None
+        return _adopt(tracking, folder)
     try:
         with tracking.errors():
             run = tracking.client.get_run(read_json(record)["run_id"])
     except NotFound:
         return None  # another MLflow store, or a new one
     return run if run.info.lifecycle_stage == "active" else None
+
+
+def _adopt(tracking: Tracking, folder: Path) -> Run | None:
+    """The run of a process that died between making it and writing down its id."""
+    wanted = f"tags.{FOLDER} = '{_folder_name(tracking, folder)}' and attributes.status = 'RUNNING'"
+    with tracking.errors():
+        found = tracking.client.search_runs([tracking.experiment_id], wanted, max_results=1)
+    if not found:
+        return None
+    write_json(folder / RUN_FILE, {"run_id": found[0].info.run_id})
+    return found[0]
+
+
+def _folder_name(tracking: Tracking, folder: Path) -> str:
+    return tracking.store.relative(folder).replace("'", "_")
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

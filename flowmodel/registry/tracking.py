@@ -12,10 +12,12 @@ from urllib.parse import unquote, urlsplit
 
 import mlflow
 import requests
+from filelock import FileLock
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.files import atomic_path
 from flowmodel.registry import sqlite
 from flowmodel.registry.runs_view import EXPERIMENT, view_tag
 from flowmodel.store import Store, shown_uri
@@ -62,6 +64,7 @@ class Tracking:
         self._require_answer()
         with self.errors():
             if self.database is not None:
+                self._make(self.database)
                 sqlite.prepare(self.database, self.artifacts if self._is_the_store_s else None)
             return mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
@@ -95,6 +98,16 @@ class Tracking:
             if experiment.tags.get(name) != view:
                 self.client.set_experiment_tag(experiment.experiment_id, name, view)
             return experiment.experiment_id
+
+    def _make(self, database: Path) -> None:
+        """Make MLflow's tables under another name first: a file in which some are missing is never repaired by MLflow."""
+        if database.exists():
+            return
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(database.parent / ".making.lock"):
+            if not database.exists():  # nobody else was quicker
+                with atomic_path(database) as temporary:
+                    mlflow.MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
 
     def _require_answer(self) -> None:
         """Raises FlowmodelError within seconds where a server can't be reached; MLflow would try for half a minute and more."""

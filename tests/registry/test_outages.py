@@ -143,6 +143,16 @@ def test_the_run_of_a_dead_training_is_closed_and_that_of_a_living_one_is_not(st
     assert close_dead_runs(store) == []
 
 
+def test_the_run_of_a_process_that_died_before_it_wrote_down_its_id_is_found_again(store):
+    tracking, folder = Tracking.of(store), store.trainings / "tiny-o'clock"
+    first = TrainingRun.open(tracking, folder, "tiny")
+    (folder / RUN_FILE).unlink()
+    assert TrainingRun.open(tracking, folder, "tiny").run_id == first.run_id
+    first.set_status("FINISHED")
+    (folder / RUN_FILE).unlink()
+    assert TrainingRun.open(tracking, folder, "tiny").run_id != first.run_id  # a new training of the same name
+
+
 def test_where_mlflow_cannot_be_asked_no_run_is_closed_and_nothing_fails(store, tmp_path, monkeypatch):
     (store.trainings / "tiny-0").mkdir(parents=True)
     write_json(store.trainings / "tiny-0" / RUN_FILE, {"run_id": "1"})
