@@ -2,7 +2,8 @@
 
 Counts, of every set, the icons that differ from what Chromium shows by more than 0.05 of the range (RMS, premultiplied), and the
 same of resvg alone, without what flowmodel.images.svg resolves before. Pictures that move are compared at their end; those that
-have none are left out. Needs npm and a Chromium browser.
+have none are left out. Needs npm and a Chromium browser; `--others librsvg skia cairo` counts the same of other renderers, with
+`pip install pyvips-binary pyvips skia-python CairoSVG`.
 
 Shape suffixes: H = W = EDGE, 4 channels (red, green, blue, alpha).
 """
@@ -14,6 +15,7 @@ import random
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -38,19 +40,23 @@ _LATE = 1000  # seconds, when every animation has ended that ends
 _FLAGS = "--headless --disable-gpu --no-sandbox --hide-scrollbars --default-background-color=00000000 --force-color-profile=srgb"
 
 Picture = NDArray[np.uint8]
+Renderer = Callable[[bytes], bytes]  # SVG to PNG
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", metavar="SET@VERSION", help="of Iconify, as noto@1.2.9")
     parser.add_argument("--icons", type=int, default=150, help="of every set, chosen by chance")
+    parser.add_argument("--others", nargs="*", default=[], choices=OTHERS, help="more renderers to count the same of")
     options = parser.parse_args()
     if (browser := next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)) is None:
         raise FlowmodelError("no Chromium browser found: install one, or add it to PATH")
-    print("| set | icons | set aside | differ | resvg alone | median RMS |\n|---|---|---|---|---|---|")
+    renderers = {"resvg alone": _alone} | {name: OTHERS[name] for name in options.others}
+    columns = ["set", "icons", "set aside", "differ", "median RMS", *renderers]
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for wanted in options.sets:
         name, _, version = wanted.partition("@")
-        print(_compared(name, _some(name, version, options.icons), browser), flush=True)
+        print(_compared(name, _some(name, version, options.icons), browser, renderers.values()), flush=True)
 
 
 def _some(name: str, version: str, count: int) -> list[bytes]:
@@ -62,7 +68,7 @@ def _some(name: str, version: str, count: int) -> list[bytes]:
     return random.Random(0).sample(drawings, min(count, len(drawings)))
 
 
-def _compared(name: str, drawings: list[bytes], browser: str) -> str:
+def _compared(name: str, drawings: list[bytes], browser: str, others: Collection[Renderer]) -> str:
     ours: list[Picture] = []
     kept, late, refused = [], False, 0
     for drawing in drawings:
@@ -78,14 +84,49 @@ def _compared(name: str, drawings: list[bytes], browser: str) -> str:
         ours.append(_opened(png))
     theirs = _shown(kept, browser, late)
     distances = [_distance(a, b) for a, b in zip(ours, theirs, strict=True)]
-    alone = [_distance(_alone(drawing), b) for drawing, b in zip(kept, theirs, strict=True)]
-    differ, differ_alone = (sum(distance > DIFFERENT for distance in each) for each in (distances, alone))
-    return f"| {name} | {len(kept)} | {refused} | {differ} | {differ_alone} | {np.median(distances or [0]):.4f} |"
+    differ = [sum(_differs(draw, drawing, b) for drawing, b in zip(kept, theirs, strict=True)) for draw in others]
+    own = sum(distance > DIFFERENT for distance in distances)
+    return f"| {name} | {len(kept)} | {refused} | {own} | {np.median(distances or [0]):.4f} | {' | '.join(map(str, differ))} |"
 
 
-def _alone(drawing: bytes) -> Picture:
-    drawn = resvg_py.svg_to_bytes(svg_string=drawing.decode(), skip_system_fonts=True, dpi=96.0, width=EDGE, height=EDGE)
-    return _opened(bytes(drawn))
+def _differs(draw: Renderer, drawing: bytes, shown_HW4: Picture) -> bool:
+    try:
+        return _distance(_opened(draw(drawing)), shown_HW4) > DIFFERENT
+    except Exception:  # each of them has its own
+        return True
+
+
+def _alone(drawing: bytes) -> bytes:
+    return bytes(resvg_py.svg_to_bytes(svg_string=drawing.decode(), skip_system_fonts=True, dpi=96.0, width=EDGE, height=EDGE))
+
+
+def _librsvg(drawing: bytes) -> bytes:
+    import pyvips
+
+    png: bytes = pyvips.Image.thumbnail_buffer(drawing, EDGE, height=EDGE).pngsave_buffer()
+    return png
+
+
+def _skia(drawing: bytes) -> bytes:
+    import skia
+
+    picture = skia.SVGDOM.MakeFromStream(skia.MemoryStream(drawing))
+    size = picture.containerSize()
+    surface = skia.Surface(EDGE, EDGE)
+    with surface as canvas:
+        canvas.scale(EDGE / size.width(), EDGE / size.height())
+        picture.render(canvas)
+    return bytes(surface.makeImageSnapshot().encodeToData())
+
+
+def _cairo(drawing: bytes) -> bytes:
+    import cairosvg
+
+    png: bytes = cairosvg.svg2png(drawing, output_width=EDGE, output_height=EDGE)
+    return png
+
+
+OTHERS: dict[str, Renderer] = {"librsvg": _librsvg, "skia": _skia, "cairo": _cairo}
 
 
 def _opened(png: bytes) -> Picture:
@@ -106,7 +147,7 @@ def _shown(drawings: list[bytes], browser: str, late: bool) -> list[Picture]:
             f'<div style="left:{index % _COLUMNS * EDGE}px;top:{index // _COLUMNS * EDGE}px">{drawing.decode()}</div>'
             for index, drawing in enumerate(part)
         ]
-        style = f"body{{margin:0}}div{{position:absolute}}div,div>svg{{width:{EDGE}px;height:{EDGE}px}}"
+        style = f"body{{margin:0}}body>div{{position:absolute}}body>div,body>div>svg{{width:{EDGE}px;height:{EDGE}px}}"
         script = f"for (const svg of document.querySelectorAll('div>svg')) {{svg.pauseAnimations(); svg.setCurrentTime({_LATE})}}"
         with tempfile.TemporaryDirectory() as folder:
             page, picture = Path(folder) / "page.html", Path(folder) / "page.png"

@@ -174,8 +174,8 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> "pa.Table":
         raise FlowmodelError(f"{path}: no such file") from None
     except PermissionError:
         raise permission_denied(Path(path), "read") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise FlowmodelError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _not_parquet(path, error) from None
     if missing := [name for name in columns or [] if name not in table.column_names]:
         raise FlowmodelError(f"{path}: column(s) missing: {', '.join(missing)}")
     return table
@@ -188,11 +188,15 @@ def parquet_metadata(path: Path) -> dict[str, str]:
 
     try:
         raw = pq.read_schema(path).metadata or {}
+        return {key.decode(): value.decode() for key, value in raw.items() if not key.startswith(b"ARROW:")}
     except PermissionError:
         raise permission_denied(Path(path), "read") from None
-    except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
-        raise FlowmodelError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
-    return {key.decode(): value.decode() for key, value in raw.items() if not key.startswith(b"ARROW:")}
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _not_parquet(path, error) from None
+
+
+def _not_parquet(path: Path, error: Exception) -> FlowmodelError:
+    return FlowmodelError(f"{path}: not a readable Parquet file ({(str(error).splitlines() or [type(error).__name__])[0][:200]})")
 
 
 def keep_by_content(folder: Path, write: Callable[[Path], Artifact]) -> Artifact:

@@ -70,6 +70,10 @@ class Table:
             differ = sorted(set(self.columns) ^ set(table.column_names))
             what = f"missing or unknown: {', '.join(differ)}" if differ else f"the order is {', '.join(self.columns)}"
             raise FlowmodelError(f"{where}: table '{self.name}' breaks the contract ({what})")
+        try:
+            table.validate(full=True)  # a damaged file may have texts that are none
+        except pa.ArrowInvalid as error:
+            raise FlowmodelError(f"{where}: table '{self.name}' is damaged ({str(error).splitlines()[0][:200]})") from None
         for field, column in zip(table.schema, table.itercolumns(), strict=True):
             if field.type != self.columns[field.name].type:
                 self._fail(where, field.name, f"is {field.type}, not {self.columns[field.name].type}")

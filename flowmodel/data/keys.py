@@ -82,19 +82,17 @@ def ascii_slug(text: str) -> str:
 def distinct_keys(files: Sequence[str], taken: Collection[str] = ()) -> list[str]:
     """A unique key for each of `files` (paths with `/`), in order; no key is in `taken`.
 
-    The key is the file's stem (`icon-2702` for a number that would be an emoji's key). If several files share it, the key is
-    the path without extension, then the path with extension, and finally one with a digest of the path. The order of files
-    doesn't matter.
+    The key is the path without extension (`icon-2702` for a number that would be an emoji's key), so that a file of the same name
+    that is added to another folder doesn't change it. If several files share it, the key is the path with extension, and finally
+    the stem with a digest of the path. The order of files doesn't matter.
     """
     paths = [PurePosixPath(file) for file in files]
-    stems = [_word(path.stem) for path in paths]
     ways = (
-        stems,
         [_word(str(path.with_suffix(""))) if path.name else "" for path in paths],
         [_word(str(path)) for path in paths],
         [
-            f"{stem or 'icon'}-{sha256_bytes(file.encode(errors='surrogatepass'))[:12]}"
-            for stem, file in zip(stems, files, strict=True)
+            f"{_word(path.stem) or 'icon'}-{sha256_bytes(file.encode(errors='surrogatepass'))[:12]}"
+            for path, file in zip(paths, files, strict=True)
         ],
     )
     keys: dict[int, str] = {}
@@ -108,10 +106,6 @@ def distinct_keys(files: Sequence[str], taken: Collection[str] = ()) -> list[str
 def _word(text: str) -> str:
     found = slug(text)
     return found if parse_hexcode(found) is None else f"icon-{found}"
-
-
-def _digest(text: str) -> str:
-    return sha256_bytes(text.encode(errors="surrogatepass"))[:12]
 
 
 def base_key(key: str) -> str:

@@ -7,9 +7,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from flowmodel.data.duplicates import find_duplicates, load_clusters, load_links, members_of
+from flowmodel.data.groups import groups
+from flowmodel.data.look_alikes import (
+    MAX_HASH_DISTANCE,
+    MAX_PIXEL_DISTANCE,
+    hash_distances,
+    perceptual_hash,
+    pixel_distances,
+    reduce_pictures,
+)
 from flowmodel.data.normalize import normalize_icons
 from flowmodel.files import read_parquet
-from flowmodel.images.rgba import encode_png
+from flowmodel.images.rgba import encode_png, pixels
+from flowmodel.shipped import shipped
 from tests.data.helpers import icon_row, plain, write_icons
 
 
@@ -119,3 +129,17 @@ def test_the_links_among_the_first_sources_do_not_depend_on_later_ones(tmp_path:
         links = load_links(find_duplicates(table, tmp_path / "d.parquet").path)
         assert len([pair for pair in links if all(icon.startswith("z/") for icon in pair)]) == among_z
     assert len(links) == 4 and len(members_of(load_clusters(tmp_path / "d.parquet"))) == 1
+
+
+def test_the_clusters_of_the_bundled_set_are_those_of_comparing_each_with_each(tmp_path: Path) -> None:
+    normal = normalize_icons({"noto": shipped("bundled/noto.parquet")}, 64, tmp_path / "n.parquet").path
+    table = read_parquet(normal, ["id", "rgba"])
+    ids, reduced_NSS4 = table["id"].to_pylist(), reduce_pictures(pixels(table["rgba"], 64))
+    hashes_NW = perceptual_hash(reduced_NSS4)
+    pairs = []
+    for a in range(len(ids)):
+        near_P = a + 1 + np.flatnonzero(hash_distances(hashes_NW[a], hashes_NW[a + 1 :]) <= MAX_HASH_DISTANCE)
+        alike_P = near_P[pixel_distances(reduced_NSS4[a], reduced_NSS4[near_P]) <= MAX_PIXEL_DISTANCE]
+        pairs += [(ids[a], ids[b]) for b in alike_P]
+    expected = {icon: cluster for icon, cluster in groups(ids, pairs).items() if icon in {i for pair in pairs for i in pair}}
+    assert len(pairs) > 10 and load_clusters(find_duplicates(normal, tmp_path / "d.parquet").path) == expected

@@ -84,6 +84,14 @@ def test_four_digits_are_code_points_only_among_their_like() -> None:
     assert code_point_stems({"2708", "1f600", "a9"}) == {"2708", "1f600", "a9"}
 
 
+def test_a_file_that_is_added_changes_no_other_s_key() -> None:
+    before = ["outlined/home.svg", "bell.svg", "outlined/日.svg", "sets/2702.png"]
+    added = ["filled/home.svg", "home.svg", "outlined/bell.svg", "日.svg", "2702.png"]
+    keys = distinct_keys(before + added)
+    assert keys[:4] == distinct_keys(before) == ["outlined-home", "bell", "outlined-日", "sets-2702"]
+    assert keys[4:] == ["filled-home", "home", "outlined-bell", "日", "icon-2702"]
+
+
 @given(st.lists(st.text("aB-_/. é日+2708", min_size=1, max_size=9), unique=True, max_size=12), st.randoms())
 def test_no_two_files_share_a_key_and_their_order_does_not_matter(files: list[str], random: Random) -> None:
     keys = dict(zip(files, distinct_keys(files), strict=True))

@@ -4,9 +4,11 @@ import base64
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from flowmodel.images.decode import decode_png, open_picture
+from flowmodel.images.rgba import premultiply
 from tests.evaluation.browser import CHROMIUM, browser_page
 from tests.images.profiles import chunk, of_color, png
 from tests.images.svg.drawing import svg_of
@@ -17,6 +19,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium browser on this machine"),
 ]
 
+XHTML = "http://www.w3.org/1999/xhtml"
 RECT = '<rect class="a" id="r" width="16" height="16" fill="blue"/>'
 RULES = """
 .a{fill:oklch(0.6 0.2 22)}
@@ -51,18 +54,19 @@ def opaque(content: bytes) -> str:
     return f"data:{'image/webp' if content[:4] == b'RIFF' else kind};base64,{base64.b64encode(content).decode()}"
 
 
-def shown(folder: Path, contents: list[bytes], edge: int) -> list[list[int]]:
-    """Straight RGBA in the middle of each picture, drawn `edge` pixels wide, as the browser has it."""
+def shown(folder: Path, contents: list[bytes], edge: int, whole: bool = False) -> list[list[int]]:
+    """Straight RGBA in the middle of each picture, or of all its pixels, drawn `edge` pixels wide, as the browser has it."""
     page = folder / "page.html"
     page.write_text("".join(f'<img width="{edge}" height="{edge}" src="{opaque(content)}">' for content in contents))
     middle = """JSON.stringify([...document.images].map(image => {
         const canvas = new OffscreenCanvas(EDGE, EDGE), context = canvas.getContext("2d");
         context.drawImage(image, 0, 0, EDGE, EDGE);
-        return [...context.getImageData(EDGE / 2, EDGE / 2, 1, 1).data];
+        return [...context.getImageData(AREA).data];
     }))"""
+    area = "0, 0, EDGE, EDGE" if whole else "EDGE / 2, EDGE / 2, 1, 1"
     with browser_page(folder / "profile") as tab:
         tab.open(page, 800, 600, "light")
-        found: list[list[int]] = json.loads(tab.evaluate(middle.replace("EDGE", str(edge))))
+        found: list[list[int]] = json.loads(tab.evaluate(middle.replace("AREA", area).replace("EDGE", str(edge))))
     return found
 
 
@@ -89,3 +93,30 @@ def test_style_sheets_give_what_the_browser_shows(tmp_path: Path) -> None:
     bodies = [f"<style>{rule}</style>{RECT}" for rule in RULES.strip().splitlines()] + list(SHAPES)
     pictures = [(f"{body}/x.svg", svg_of(body, 'viewBox="0 0 16 16" width="16" height="16"')) for body in bodies]
     assert differences(tmp_path, pictures, 16) == []
+
+
+CONIC = """
+from 90deg,red,yellow,lime,aqua,blue,magenta,red
+from 0deg,red 0deg 90deg,blue 90deg 180deg,lime 180deg
+from 45deg,rgba(255,0,0,.5) 0deg,rgba(0,0,255,.5) 180deg,rgba(255,0,0,.5) 360deg
+red,transparent
+from -0.25turn,#f00 10%,#00f8 60%
+red -90deg, blue 720deg
+"""
+
+
+def test_angular_gradients_are_pixel_by_pixel_those_of_the_browser(tmp_path: Path) -> None:
+    edge, drawings, wrong = 64, {}, []
+    for stops in CONIC.strip().splitlines():
+        div = f'<div xmlns="{XHTML}" style="background:conic-gradient({stops});height:100%"></div>'
+        html = f'<foreignObject x="-900" y="-600" width="1800" height="1200">{div}</foreignObject>'
+        placed = f'<g clip-path="url(#c)"><g transform="matrix(0 .01 -.02 0 8 8)">{html}</g></g>'
+        body = f'<clipPath id="c"><circle cx="8" cy="8" r="7"/></clipPath>{placed}'
+        drawings[stops] = svg_of(body, 'viewBox="0 0 16 16" width="16" height="16"')
+    for (stops, drawing), there in zip(drawings.items(), shown(tmp_path, [*drawings.values()], edge, whole=True), strict=True):
+        here_HW4 = decode_png(open_picture(drawing, "x.svg", edge).png)
+        there_HW4 = np.array(there, np.uint8).reshape(edge, edge, 4)
+        difference_HW4 = (premultiply(here_HW4).astype(float) - premultiply(there_HW4)) / 255
+        if (distance := float(np.sqrt((difference_HW4**2).mean()))) > 0.02:
+            wrong.append((stops, distance))
+    assert wrong == []

@@ -8,7 +8,7 @@ import tinycss2
 from tinycss2.ast import FunctionBlock, Node
 
 # System colors of current browsers in a light color scheme.
-_SYSTEM = {"canvastext": "#000", "canvas": "#fff", "buttontext": "#000", "fieldtext": "#000", "linktext": "#00e"}
+_SYSTEM = dict.fromkeys(("canvastext", "buttontext", "fieldtext"), "#000000") | {"canvas": "#ffffff", "linktext": "#0000ee"}
 _HEX = re.compile(r"#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$", re.IGNORECASE)
 # Color functions that some browsers support and that are not supported here.
 _UNKNOWN = frozenset({"attr", "env", "if", "alpha", "contrast-color", "device-cmyk", "image"})
@@ -37,7 +37,7 @@ def srgb(nodes: list[Node], current: str = "#000000", dark: bool = False) -> str
         return _function(node, current, dark)
     text = node.serialize()
     if node.type == "hash":
-        return text.lower() if _HEX.match(text) else None
+        return _long(text.lower()) if _HEX.match(text) else None
     if node.type != "ident":
         return None
     if node.lower_value == "currentcolor":
@@ -55,6 +55,11 @@ def _function(node: FunctionBlock, current: str, dark: bool) -> str | None:
     if found is None and (node.lower_name in _UNKNOWN or any(_is_relative(inner) for inner in node.arguments)):
         raise Unsupported(f"{node.lower_name}()")
     return found
+
+
+def _long(text: str) -> str:
+    """`#f00` as `#ff0000`."""
+    return text if len(text) > 5 else "#" + "".join(2 * digit for digit in text[1:])
 
 
 def _is_relative(node: Node) -> bool:

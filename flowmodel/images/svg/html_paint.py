@@ -1,24 +1,37 @@
 """HTML inside of a picture: what a design tool writes for paints that SVG doesn't have, drawn with SVG's means.
 
-Solid grounds and angular (conic) gradients are, in wedges that overlap; everything else is not, and is told.
+Solid grounds and angular (conic) gradients of one box are; everything else is not, and is told.
+
+Shape suffixes: H = W = _EDGE pixels, S stops, 4 channels (red, green, blue, alpha).
 """
 
+import base64
+import io
 import math
-from itertools import pairwise
+from dataclasses import dataclass
 
 from lxml import etree
 from tinycss2.ast import FunctionBlock, Node
 
 from flowmodel.images.svg.boxes import Box
 from flowmodel.images.svg.colors import Unsupported, parse_values, split, srgb
-from flowmodel.images.svg.effects import interpolate
 from flowmodel.images.svg.parse import SVG, Element, is_svg, local
 from flowmodel.images.svg.sheets import Declared, inline
 
-_WEDGES = 240
+_EDGE = 512  # pixels of a gradient's picture, twice as many as icons usually have
 _DEGREES = {"deg": 1.0, "rad": 180 / math.pi, "grad": 0.9, "turn": 360.0}
 _PAINTED_TAGS = frozenset(["img", "canvas", "video", "iframe", "svg", "math", "input", "button", "hr"])
-_NOT_PAINT = frozenset({"transparent", "none", "initial"})
+_BLOCKS = frozenset(["div", "section", "article", "main", "header", "footer"])  # others have margins, or no size of their own
+_GROUNDS = ("background", "background-image", "background-color")
+# These paint something by themselves; those change where a ground is, or how it looks.
+_PAINTS = ("border", "outline", "box-shadow")
+_RADIUS = "radius"  # of a border: it cuts off what is painted, and paints nothing
+_MOVES = (
+    *("background-", "margin", "padding", "position", "inset", "top", "left", "right", "bottom", "float", "display"),
+    *("visibility", "transform", "translate", "rotate", "scale", "filter", "clip", "mask", "mix-blend-mode", "min-", "max-"),
+    "border",
+)
+_NEUTRAL = frozenset({"0", "0px", "none", "normal", "static", "relative", "visible", "block", "auto", "transparent", "initial"})
 
 
 def draw_html(root: Element) -> list[str]:
@@ -39,62 +52,118 @@ def draw_html(root: Element) -> list[str]:
     return lost
 
 
+@dataclass(frozen=True)
+class _Styled:
+    """An element of HTML and what its own style says."""
+
+    element: Element
+    values: dict[str, Declared]
+
+    @classmethod
+    def of(cls, element: Element) -> "_Styled":
+        return cls(element, {declared.name: declared for declared in inline(element.get("style") or "")})
+
+    def has(self, names: tuple[str, ...], but: str = "\0") -> bool:
+        """Whether one of its properties begins with one of `names`, doesn't end with `but`, and does something."""
+        return any(
+            name.startswith(names)
+            and not name.endswith(but)
+            and name not in _GROUNDS
+            and any(node.serialize() not in _NEUTRAL for node in _solid(declared))
+            for name, declared in self.values.items()
+        )
+
+    def grounds(self) -> list[list[Node]]:
+        found = [_solid(self.values[name]) for name in _GROUNDS if name in self.values]
+        return [nodes for nodes in found if nodes and not (len(nodes) == 1 and nodes[0].serialize() in _NEUTRAL)]
+
+    def length(self, name: str, outer: float | None, otherwise: float | None) -> float | None:
+        """Width or height in user units, of an element in one that is `outer` large; raises Unsupported for other values."""
+        nodes = _solid(self.values[name]) if name in self.values else []
+        match nodes:
+            case []:
+                return otherwise
+            case [node] if node.type == "percentage":
+                return otherwise if outer is None else outer * float(node.value) / 100
+            case [node] if (node.type == "dimension" and node.lower_unit == "px") or (node.type == "number" and node.value == 0):
+                return float(node.value)
+            case [node] if node.type == "ident" and node.lower_value == "auto":
+                return otherwise
+        raise Unsupported(name)
+
+    def opacity(self) -> float:
+        nodes = _solid(self.values["opacity"]) if "opacity" in self.values else []
+        if not nodes:
+            return 1.0
+        if len(nodes) > 1 or nodes[0].type not in ("number", "percentage"):
+            raise Unsupported("opacity")
+        return min(1.0, max(0.0, float(nodes[0].value) / (100 if nodes[0].type == "percentage" else 1)))
+
+
 def _shapes(element: Element) -> list[Element] | None:
     """Shapes for the HTML of a foreignObject, empty where it paints nothing; None where it can't be drawn."""
-    box = Box(*(_length(element, name) for name in ("x", "y", "width", "height")))
-    shapes: list[Element] = []
-    for inner in element.iter():
-        if inner is element:
-            continue
-        if is_svg(inner) or local(inner) in _PAINTED_TAGS or (inner.text or "").strip() or (inner.tail or "").strip():
-            return None
-        ground = _ground(inner)
-        if ground is None:
-            continue
-        made = _painted(ground, box, element.get("transform"))
-        if made is None or shapes:
-            return None
-        shapes.append(made)
-    return shapes
+    inside = [inner for inner in element.iter() if inner is not element]
+    if any(is_svg(e) or local(e) in _PAINTED_TAGS or (e.text or "").strip() or (e.tail or "").strip() for e in inside):
+        return None
+    styled = [_Styled.of(inner) for inner in inside]
+    if any(one.has(_PAINTS, _RADIUS) for one in styled) or _may_be_styled_elsewhere(element, inside):
+        return None
+    painted = [one for one in styled if one.grounds()]
+    if not painted:
+        return []
+    if len(painted) > 1 or len(painted[0].grounds()) > 1 or any(one.has(_MOVES) for one in styled):
+        return None
+    above = [_Styled.of(outer) for outer in painted[0].element.iterancestors() if outer in inside]
+    try:
+        return _painted(painted[0].grounds()[0], element, [*reversed(above), painted[0]])
+    except Unsupported:
+        return None
 
 
-def _ground(element: Element) -> list[Node] | None:
-    values = {
-        declared.name: declared for declared in inline(element.get("style") or "") if declared.name.startswith("background")
-    }
-    for name in ("background", "background-image", "background-color"):
-        if name in values and (solid := _solid(values[name])) and not (len(solid) == 1 and solid[0].serialize() in _NOT_PAINT):
-            return solid
-    return None
+def _may_be_styled_elsewhere(element: Element, inside: list[Element]) -> bool:
+    """Whether a style sheet may paint what is inside: nothing here looks at that."""
+    sheets = "".join("".join(e.itertext()) for e in element.getroottree().getroot().iter() if local(e) == "style")
+    return any(e.get("class") or e.get("id") for e in inside) and any(name in sheets for name in ("background", *_PAINTS))
 
 
 def _solid(declared: Declared) -> list[Node]:
     return [node for node in declared.nodes if node.type not in ("whitespace", "comment")]
 
 
-def _painted(ground: list[Node], box: Box, transform: str | None) -> Element | None:
-    try:
-        if len(ground) == 1 and isinstance(ground[0], FunctionBlock) and ground[0].lower_name == "conic-gradient":
-            group = _conic(ground[0], box)
-        else:
-            color = srgb(ground)
-            group = None if color is None else etree.Element(f"{{{SVG}}}g")
-            if group is not None and color:
-                _shape(group, "rect", color, x=box.left, y=box.top, width=box.width, height=box.height)
-    except Unsupported:
+def _painted(ground: list[Node], element: Element, chain: list[_Styled]) -> list[Element] | None:
+    """The ground of the last of `chain`, each in the one before it and the first in `element`; raises Unsupported."""
+    left, top, width = (_length(element, name) for name in ("x", "y", "width"))
+    height: float | None = _length(element, "height")
+    opacity = 1.0
+    for one in chain:
+        if local(one.element) not in _BLOCKS or one.element.getprevious() is not None:
+            return None
+        width, height = one.length("width", width, width) or 0.0, one.length("height", height, None)
+        opacity *= one.opacity()
+    if not height or not all(map(math.isfinite, (left, top, width, height))) or width <= 0:  # as tall as what is inside: nothing
+        return []
+    box = Box(left, top, width, height)
+    if len(ground) == 1 and isinstance(ground[0], FunctionBlock) and ground[0].lower_name.endswith("conic-gradient"):
+        shape = _conic(ground[0], box)
+    else:
+        color = srgb(ground)
+        shape = None if color is None else etree.Element(f"{{{SVG}}}rect", style=f"fill:{color};stroke:none;")
+    if shape is None:
         return None
-    if group is not None and transform:
-        group.set("transform", transform)
-    return group
+    for name, value in zip(("x", "y", "width", "height"), (box.left, box.top, box.width, box.height), strict=True):
+        shape.set(name, f"{value:.10g}")
+    # As a style: a sheet for the picture's own shapes doesn't reach it.
+    shape.set("style", f"{shape.get('style', '')}opacity:{opacity:.6g}")
+    if transform := element.get("transform"):
+        shape.set("transform", transform)
+    return [shape]
 
 
 def _conic(function: FunctionBlock, box: Box) -> Element | None:
     start, stops = 0.0, []
     for index, part in enumerate(split(function.arguments, ",")):
         solid = [node for node in part if node.type not in ("whitespace", "comment")]
-        if index == 0 and solid and solid[0].type == "ident" and solid[0].lower_value in ("from", "at"):
-            if any(node.type == "ident" and node.lower_value == "at" for node in solid):
-                return None
+        if index == 0 and len(solid) == 2 and solid[0].type == "ident" and solid[0].lower_value == "from":
             start = _angle(solid[1]) or 0.0
             continue
         color = srgb(solid[:1])
@@ -104,7 +173,10 @@ def _conic(function: FunctionBlock, box: Box) -> Element | None:
         stops += [(color, angle) for angle in angles]
     if len(stops) < 2:
         return None
-    return _wedges(_placed(stops), start, box)
+    png = _gradient(_placed(stops), start, box, repeats=function.lower_name.startswith("repeating-"))
+    return etree.Element(
+        f"{{{SVG}}}image", preserveAspectRatio="none", href=f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    )
 
 
 def _placed(stops: list[tuple[str, float | None]]) -> list[tuple[str, float]]:
@@ -122,36 +194,23 @@ def _placed(stops: list[tuple[str, float | None]]) -> list[tuple[str, float]]:
     return placed
 
 
-def _wedges(stops: list[tuple[str, float]], start: float, box: Box) -> Element:
-    group = etree.Element(f"{{{SVG}}}svg")
-    # An inner picture cuts off what stands over its edges.
-    for name, value in zip(("x", "y", "width", "height"), (box.left, box.top, box.width, box.height), strict=True):
-        group.set(name, f"{value:.10g}")
-    group.set("viewBox", f"0 0 {box.width:.10g} {box.height:.10g}")
-    middle_x, middle_y, radius = box.width / 2, box.height / 2, math.hypot(box.width, box.height)
-    step = 360 / _WEDGES
-    _shape(group, "rect", _color_at(stops, 360 - step / 2), x=0, y=0, width=box.width, height=box.height)
-    for wedge in range(_WEDGES):
-        angles = (start + wedge * step, start + min(360.0, (wedge + 2) * step))  # over the next one's ground: no seams
-        points = [(middle_x + radius * math.sin(math.radians(a)), middle_y - radius * math.cos(math.radians(a))) for a in angles]
-        outline = " ".join(f"{x:.6g},{y:.6g}" for x, y in ((middle_x, middle_y), *points))
-        _shape(group, "polygon", _color_at(stops, (wedge + 0.5) * step), points=outline)
-    return group
+def _gradient(stops: list[tuple[str, float]], start: float, box: Box, repeats: bool) -> bytes:
+    """A gradient around the middle of `box` as PNG, between premultiplied colors as CSS has it."""
+    import numpy as np
+    from PIL import Image
 
-
-def _color_at(stops: list[tuple[str, float]], angle: float) -> str:
-    if angle <= stops[0][1]:
-        return stops[0][0]
-    for (first, low), (second, high) in pairwise(stops):
-        if angle <= high:
-            return interpolate(first, second, (angle - low) / (high - low) if high > low else 1.0)
-    return stops[-1][0]
-
-
-def _shape(parent: Element, tag: str, color: str, **attributes: float | str) -> None:
-    shape = etree.SubElement(parent, f"{{{SVG}}}{tag}", fill=color)
-    for name, value in attributes.items():
-        shape.set(name, value if isinstance(value, str) else f"{value:.10g}")
+    across_W, down_H = ((np.arange(_EDGE) + 0.5) / _EDGE - 0.5) * box.width, ((np.arange(_EDGE) + 0.5) / _EDGE - 0.5) * box.height
+    angle_HW = np.degrees(np.arctan2(across_W, -down_H[:, None])) - start
+    angles_S = np.array([angle for _, angle in stops])
+    period = angles_S[-1] - angles_S[0]
+    angle_HW = angles_S[0] + (angle_HW - angles_S[0]) % period if repeats and period > 0 else angle_HW % 360
+    straight_S4 = np.array([list(bytes.fromhex(color[1:].ljust(8, "f"))) for color, _ in stops]) / 255
+    premultiplied_S4 = straight_S4 * np.hstack([straight_S4[:, [3, 3, 3]], np.ones((len(stops), 1))])
+    rgba_HW4 = np.stack([np.interp(angle_HW, angles_S, channel_S) for channel_S in premultiplied_S4.T], axis=-1)
+    rgba_HW4[..., :3] /= np.maximum(rgba_HW4[..., 3:], 1e-6)
+    png = io.BytesIO()
+    Image.fromarray((rgba_HW4 * 255).round().astype(np.uint8)).save(png, "PNG", compress_level=1)
+    return png.getvalue()
 
 
 def _angle(node: Node) -> float | None:

@@ -173,7 +173,7 @@ def test_pictures_that_no_line_names_are_left_out_and_told(tmp_path: Path) -> No
         (folder / "more").mkdir(exist_ok=True)
         (folder / "more" / name).write_bytes(PNG)
     log: list[str] = []
-    assert read_folder(tmp_path, log=log.append).index.tolist() == ["a", "d"]
+    assert read_folder(tmp_path, log=log.append).index.tolist() == ["a", "more-d"]
     (line,) = [line for line in log if "left out" in line]
     assert line.endswith("captions.csv: pictures of the folder that no line names are left out: 3 (b.PNG, c.webp, more/e.svg)")
 
@@ -315,7 +315,7 @@ def test_a_captions_file_in_a_folder_names_files_of_that_folder(tmp_path: Path) 
     assert icons["notes"].tolist() == ["of the folder 'test'", "of the folder 'train'"]
     assert "test/metadata.csv, train/metadata.csv" in log
     one = CONFIG.model_copy(update={"captions": "train/metadata.csv"})
-    assert read_folder(tmp_path, one)["name"].to_dict() == {"kite": "red kite"}
+    assert read_folder(tmp_path, one)["name"].to_dict() == {"train-kite": "red kite"}
 
 
 def test_one_icon_in_several_formats_with_the_same_texts_is_one_icon(tmp_path: Path) -> None:

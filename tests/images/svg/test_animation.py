@@ -23,6 +23,7 @@ def rect(animation: str, attributes: str = 'fill="red"') -> str:
         rect('<animate attributeName="opacity" from="0" to="1" begin="2s" dur="200ms" fill="freeze"/>', 'fill="red" opacity="0"'),
         rect('<animate attributeName="fill" to="red" dur="00:01" fill="freeze"/>', 'fill="blue"'),
         rect('<animate attributeName="fill" values="blue;#ff0000" dur="1s" calcMode="discrete" fill="freeze"/>', 'fill="blue"'),
+        rect('<animate attributeName="fill" values="#00f;#0f0;#f00" keyTimes="0;.5;1" dur="1s" fill="freeze"/>', 'fill="#00f"'),
         rect('<set attributeName="fill" to="red" begin="1s" fill="freeze"/>', 'fill="blue"'),
         rect('<set attributeName="fill" to="red"/>', 'fill="blue"'),
         rect('<animate attributeName="fill" to="blue" begin="click" dur="1s" fill="freeze"/>'),
