@@ -31,7 +31,8 @@ _MOVES = (
     *("visibility", "transform", "translate", "rotate", "scale", "filter", "clip", "mask", "mix-blend-mode", "min-", "max-"),
     "border",
 )
-_NEUTRAL = frozenset({"0", "0px", "none", "normal", "static", "relative", "visible", "block", "auto", "transparent", "initial"})
+_HIDDEN = ("display", "none")
+_NEUTRAL = frozenset({"0", "0px", "none", "normal", "static", "relative", "visible", "block", "transparent", "initial"})
 
 
 def draw_html(root: Element) -> list[str]:
@@ -69,7 +70,7 @@ class _Styled:
             name.startswith(names)
             and not name.endswith(but)
             and name not in _GROUNDS
-            and any(node.serialize() not in _NEUTRAL for node in _solid(declared))
+            and any(node.serialize() not in _NEUTRAL or (name, node.serialize()) == _HIDDEN for node in _solid(declared))
             for name, declared in self.values.items()
         )
 

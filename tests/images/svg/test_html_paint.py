@@ -79,6 +79,8 @@ def test_html_that_paints_nothing_is_nothing(style: str) -> None:
         ("background:red;height:3em", ""),
         ("background:red;height:100%;border-radius:4px", ""),
         ("background:red;height:100%;margin:2px", ""),
+        ("background:red;height:100%;width:50%;margin:0 auto", ""),
+        ("background:red;height:100%;display:none", ""),
         ("background:red;background-image:conic-gradient(red, blue);height:100%", ""),
         ("border:2px solid red", ""),
         ("background:red;height:50%", f'<div {XHTML} style="background:blue;height:50%"></div>'),
