@@ -22,39 +22,32 @@ from torch import Tensor
 from benchmarks.measure import print_rows, write_json
 from flowmodel.data.prepare import prepare
 from flowmodel.evaluation.features import FeatureExtractor, load_extractor
-from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.real_icons import RealIcons, Rows
-from flowmodel.evaluation.scoring import fidelity
+from flowmodel.evaluation.scoring import Pictures
+from flowmodel.evaluation.traced import extracted, scores_of, trace_all
 from flowmodel.images.grid import labeled_rows
-from flowmodel.images.rgba import premultiply, to_image
+from flowmodel.images.rgba import to_image
 from flowmodel.images.save import save_image
 from flowmodel.model.generator import Generator
 from flowmodel.registry.references import resolve_model
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.vector.artwork import render
-from flowmodel.vector.trace import Traced, trace
+from flowmodel.vector.trace import Traced
 
 _CHOICE_SEED = 0
 _SHOWN, _STEP, _CELL = 6, 5, 160  # icons a set in the picture, every so-and-so-many-th one, edge in pixels
 
 
-def redrawn(traced: Sequence[Traced], size: int) -> Tensor:
-    """Traced icons as premultiplied pixels again, uint8 (N, 4, size, size)."""
-    pictures = [premultiply(np.asarray(render(one.svg(), size))).transpose(2, 0, 1) for one in traced]
-    return torch.from_numpy(np.stack(pictures))
-
-
 def score(real: RealIcons, rows_N: Rows, rgba_N4HW: Tensor, extractor: FeatureExtractor) -> tuple[dict[str, Any], list[Traced]]:
     """Of pictures that stand for the real icons `rows_N`: as they are and traced."""
     began = time.perf_counter()
-    traced = [trace(rgba_4HW) for rgba_4HW in rgba_N4HW.numpy()]
+    traced = trace_all(rgba_N4HW)
     seconds = (time.perf_counter() - began) / len(traced)
     values: dict[str, Any] = {"icons": len(rows_N)}
-    for name, pictures_N4HW in (("", rgba_N4HW), (" traced", redrawn(traced, rgba_N4HW.shape[-1]))):
-        features = extractor(pictures_N4HW)
-        ranks_N = ranks(features.layout_ND, real.features.layout_ND, real.labels_M, real.labels_M[rows_N])
-        values[f"top-1{name}"] = float((ranks_N < 1).mean())
-        values[f"KID{name}"] = fidelity(real.features[rows_N], features)["kid"]
+    pixels, shapes = Pictures(rgba_N4HW, extractor(rgba_N4HW)), extracted(traced, rgba_N4HW.shape[-1], extractor)
+    for name, pictures in (("", pixels), (" traced", shapes)):
+        scores = scores_of(real, rows_N, pictures)
+        values |= {f"top-1{name}": scores.retrieval_top1_all, f"KID{name}": scores.kid}
     for name in ("paths", "colors", "gradients"):
         values[name] = float(np.median([getattr(one, name) for one in traced]))
     return values | {"s an icon": seconds}, traced

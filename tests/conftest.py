@@ -47,6 +47,7 @@ TINY = (
     "training.device=cpu",
     "evaluation.max_icons=24",
     "evaluation.sweep_icons=4",
+    "evaluation.traced_icons=6",
     # Thirty steps keep no threshold.
     "evaluation.gate.rules=[{metric: near_copy_rate, split: unseen_concept, waived: thirty steps learn nothing}]",
 )

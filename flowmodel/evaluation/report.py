@@ -126,6 +126,24 @@ class BaselineScores(_Sparse):
         return {name: row for name, row in values if row is not None}
 
 
+class TracedScores(_Part):
+    """Samples of `count` trained icons as shapes (docs/vector.md): KID and retrieval, and how many paths they need.
+
+    Attributes:
+        pixels: of these samples as they are.
+        drawn: of the traced samples, rendered at their own size.
+        real: of the traced real icons.
+        drawn_paths, real_paths: medians of the number of paths per icon.
+    """
+
+    count: int
+    pixels: Scores
+    drawn: Scores
+    real: Scores
+    drawn_paths: float
+    real_paths: float
+
+
 class SweepRow(_Part):
     """Other settings than the recipe's on fewer icons.
 
@@ -248,6 +266,7 @@ class EvaluationReport(_Sparse):
         std: standard deviations between the seeds; empty of a single seed.
         by_group: as `metrics`, for each emoji group.
         baselines: what other pictures score in place of the samples.
+        traced: of samples as shapes; None where none were traced.
         prediction_error: by split and t, the error of the predicted picture (training/prediction_error.py).
     """
 
@@ -258,6 +277,7 @@ class EvaluationReport(_Sparse):
     baselines: BaselineScores
     settings: Settings
     unfinished: BySplit | None = None
+    traced: TracedScores | None = None
     sweeps: Sweeps | None = None
     prediction_error: dict[Split, ByTime] | None = None
 

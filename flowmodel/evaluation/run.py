@@ -36,6 +36,7 @@ from flowmodel.evaluation.report import (
 from flowmodel.evaluation.samples import Samples, save_samples
 from flowmodel.evaluation.scoring import Pictures, Scorer
 from flowmodel.evaluation.sweeps import sweeps
+from flowmodel.evaluation.traced import traced_scores
 from flowmodel.files import Artifact, sha256_json
 from flowmodel.images.tensors import at_size
 from flowmodel.model.checkpoint import Checkpoint, CheckpointHeader
@@ -127,6 +128,10 @@ def evaluate(
     if lost.why_not:
         left_out["loss"] = lost.why_not
         log(f"without loss: {lost.why_not}")
+    traced = None
+    if config.traced_icons:
+        of_train = Pictures(samples.rgba_SN4HW[0], seeds[0].features)[np.array(samples.of_split(Split.TRAIN))]
+        traced = traced_scores(real, rows_of[Split.TRAIN], of_train, extractor, config.traced_icons, log)
     baselines = Baselines(scorer, rows_of, train_rows, extractor, cache).scores()
     if baselines.other_vendor is None:
         left_out["other_vendor"] = "no two sources of this data set draw the same thing; add a source to have that row"
@@ -140,6 +145,7 @@ def evaluate(
         by_group=by_group(real, rows_of, seeds),
         baselines=baselines,
         unfinished=unfinished,
+        traced=traced,
         settings=_settings(generator, dataset, scorer, extractor, config, ids_of, left_out),
         sweeps=sweeps(generator, scorer, extractor, rows_of, config.sweep_icons, config.seeds[0], log) if has_sweeps else None,
         prediction_error=lost.prediction_error or None,

@@ -353,6 +353,9 @@ class EvaluationConfig(_Section):
     sweep_icons: int = Field(
         32, ge=0, description="Icons per split for the sweeps over network evaluations and guidance; 0: no sweeps."
     )
+    traced_icons: int = Field(
+        64, ge=0, description="Trained icons whose samples are also scored as shapes, in about 0.1 s each; 0: none."
+    )
     clip: str = Field(
         "auto",
         description="Model for clip_similarity, named as for data.encoder. auto: that encoder, where it is a CLIP; off: none.",

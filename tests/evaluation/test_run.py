@@ -41,6 +41,13 @@ def test_a_model_with_a_finisher_is_scored_with_and_without_it(finished_report, 
     assert EvaluationReport.read(finished_report.evaluation.metrics.path) == report
 
 
+def test_traced_samples_are_scored_beside_their_pixels(tiny_report, tiny_training):
+    traced = tiny_report.evaluation.report.traced
+    assert traced.count == tiny_training.recipe.evaluation.traced_icons == 6
+    assert traced.real.retrieval_top1_all >= traced.drawn.retrieval_top1_all and traced.real_paths >= 1 <= traced.drawn_paths
+    assert traced.pixels.kid != traced.drawn.kid and traced.drawn.measured.keys() == traced.real.measured.keys()
+
+
 def test_enlarged_pictures_are_compared_at_the_size_of_the_icons(tiny_finished, tmp_path):
     checkpoint = enlarging(tiny_finished.checkpoint, tmp_path / "x2.safetensors")
     config = tiny_finished.recipe.evaluation.model_copy(update={"seeds": (5,), "max_icons": 4})

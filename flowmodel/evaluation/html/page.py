@@ -16,6 +16,7 @@ from flowmodel.evaluation.html.score_tables import (
     headlines,
     rulers_of,
     settings_of,
+    shape_rows,
     shown_splits,
     table_of,
     texture_rows,
@@ -36,7 +37,7 @@ from flowmodel.recipes.schema import EvaluationConfig
 from flowmodel.recipes.split import Split
 
 REPORT_FILE, ANIMATION_FILE = "report.html", "trajectory.png"
-TRAINED_TILES, HELD_OUT_TILES, CLOSEST_TILES, ANIMATED, ANIMATED_UNSEEN = 24, 12, 12, 9, 3
+TRAINED_TILES, HELD_OUT_TILES, CLOSEST_TILES, SHAPE_TILES, ANIMATED, ANIMATED_UNSEEN = 24, 12, 12, 8, 9, 3
 
 
 def evaluate_and_report(
@@ -112,6 +113,9 @@ def write_report(
         errors=error_charts(report),
         warning=words.other_data(report, header.dataset_digest),
         finisher_rows=finisher_rows(report),
+        shape_rows=shape_rows(report),
+        traced_count=report.traced.count if report.traced else 0,
+        shapes=tiles.as_shapes(Split.TRAIN, SHAPE_TILES) if report.traced else [],
         rulers=rulers,
         marked={mark.row for ruler in rulers if not ruler.doubt for mark in ruler.marks},
         animation=data_uri(animation.read_bytes()) if animation else None,

@@ -18,6 +18,7 @@ from flowmodel.evaluation.samples import Samples
 from flowmodel.images.rgba import to_image
 from flowmodel.images.save import png_bytes
 from flowmodel.recipes.split import Split
+from flowmodel.vector.trace import trace
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,19 @@ class Tiles:
     def beside_real(self, split: str, count: int) -> list[Tile]:
         """The real icon and the drawing, spread over the emoji groups."""
         return [Tile((self._real_one(n), self._drawn(n)), self._samples.prompts[n]) for n in self._spread(split, count)]
+
+    def as_shapes(self, split: str, count: int) -> list[Tile]:
+        """The drawing, its shapes, and the shapes of the real icon; the remark tells how many paths these two have."""
+        tiles = []
+        for n in self._spread(split, count):
+            prompt, drawn_4HW = self._samples.prompts[n], self._samples.rgba_SN4HW[0, n]
+            drawn, real = trace(drawn_4HW.numpy()), trace(self._real.rgba_M4HW[self._rows[n]].numpy())
+            shapes = (
+                Picture(svg_uri(drawn.svg()), f"traced: {prompt}"),
+                Picture(svg_uri(real.svg()), f"traced real icon: {prompt}"),
+            )
+            tiles.append(Tile((self._drawn(n), *shapes), prompt, f"{drawn.paths}, {real.paths}"))
+        return tiles
 
     def beside_nearest(self, split: str, count: int) -> list[Tile]:
         """The real icon, the drawing and the training icon nearest to it."""
@@ -108,6 +122,10 @@ def _evenly(length: int, count: int) -> list[int]:
 
 def picture(rgba_4HW: Tensor, alt: str) -> Picture:
     return Picture(data_uri(png_bytes(to_image(rgba_4HW))), alt)
+
+
+def svg_uri(svg: str) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
 def data_uri(png: bytes) -> str:

@@ -175,6 +175,27 @@ def finisher_rows(report: EvaluationReport) -> list[PairedRow]:
     return _paired(keys, report, report.unfinished, report.metrics, report.baselines.real)
 
 
+@dataclass(frozen=True)
+class ShapeRow:
+    """`cells` are of samples as pixels, of samples as shapes, and of real icons as shapes."""
+
+    label: str
+    better: str
+    cells: tuple[str, str, str]
+
+
+def shape_rows(report: EvaluationReport) -> list[ShapeRow]:
+    """The scores of traced icons; empty where none were traced."""
+    if (traced := report.traced) is None:
+        return []
+    kinds = (traced.pixels, traced.drawn, traced.real)
+    rows = []
+    for named in (metric("kid"), metric("retrieval_top1_all")):
+        pixels, drawn, real = (named.text(scores.get(named.key)) for scores in kinds)
+        rows.append(ShapeRow(named.label, named.better, (pixels, drawn, real)))
+    return [*rows, ShapeRow("Paths per icon, median", "neither", (NOTHING, f"{traced.drawn_paths:g}", f"{traced.real_paths:g}"))]
+
+
 def _paired(keys: Iterable[str], report: EvaluationReport, *kinds: BySplit) -> list[PairedRow]:
     rows, splits = [], shown_splits(report)
     for named in map(metric, keys):

@@ -8,7 +8,7 @@ import pytest
 
 from flowmodel.evaluation.html.page import write_report
 from flowmodel.evaluation.html.score_tables import SHOWN_SPLITS
-from flowmodel.evaluation.metric_names import metric, number
+from flowmodel.evaluation.metric_names import metric, number, percent
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.evaluation.run import evaluate
 from tests.evaluation.browser import CHROMIUM, browser_page
@@ -53,7 +53,19 @@ def test_everything_is_inside_and_no_script_runs(tiny_report, read):
 
 def test_every_section_is_there_and_every_link_leads_to_one(read):
     ids = [attributes["id"] for attributes in read.all("section")]
-    wanted = ["trained", "held-out", "scores", "memorization", "texture", "sweeps", "groups", "curves", "metrics", "settings"]
+    wanted = [
+        "trained",
+        "held-out",
+        "scores",
+        "memorization",
+        "texture",
+        "shapes",
+        "sweeps",
+        "groups",
+        "curves",
+        "metrics",
+        "settings",
+    ]
     assert ids == wanted and [attributes["href"] for attributes in read.all("a")] == [f"#{name}" for name in wanted]
 
 
@@ -85,6 +97,17 @@ def test_what_the_finisher_does_is_a_table_of_its_own(finished_report, tiny_repo
     assert "What does the finisher do?" not in tiny_report.html
 
 
+def test_samples_stand_beside_their_shapes_with_scores_of_both(read, tiny_report):
+    traced = tiny_report.evaluation.report.traced
+    kinds = [attributes["alt"].split(":")[0] for attributes in read.all("img")]
+    shown = [n for n, kind in enumerate(kinds) if kind == "traced"]
+    assert len(shown) == 8 and all(kinds[n - 1 : n + 2] == ["drawn", "traced", "traced real icon"] for n in shown)
+    text = " ".join(" ".join(read.text).split())
+    assert f"Paths per icon, median – {traced.drawn_paths:g} {traced.real_paths:g}" in text
+    top1 = (percent(scores.retrieval_top1_all) for scores in (traced.pixels, traced.drawn, traced.real))
+    assert f"Recognition among all icons ↑ {' '.join(top1)} Paths" in text
+
+
 def test_no_two_elements_share_an_id_and_every_picture_says_what_it_is(read):
     ids = [attributes["id"] for _, attributes in read.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -94,7 +117,7 @@ def test_no_two_elements_share_an_id_and_every_picture_says_what_it_is(read):
 def test_each_picture_of_a_held_out_caption_stands_beside_the_real_icon_and_its_nearest_training_icon(read):
     alts = [attributes["alt"] for attributes in read.all("img") if not attributes["alt"].startswith("Noise")]
     kinds = [alt.split(":")[0] for alt in alts]
-    drawn = [number for number, kind in enumerate(kinds) if kind == "drawn"]
+    drawn = [n for n, kind in enumerate(kinds) if kind == "drawn" and kinds[n + 1] != "traced"]
     assert len(drawn) == 24 + 12 + 12 + 12  # trained, unseen, validation, closest
     assert all(alts[n - 1].replace("real icon", "drawn") == alts[n] for n in drawn)
     assert [kinds[n + 1] for n in drawn[24:]] == ["nearest training icon"] * 36
