@@ -61,7 +61,9 @@ def sample(
     ground = artwork.background(background)
     files.check(format, size, trace)
     generator = exported(model, device) or _generator(resolve(Store.from_environment(), model), device)
-    for line in generator.readability(prompts).lines():
+    read = generator.readability(prompts)
+    read.require_meaning()
+    for line in read.notes:
         console.print(f"note: {line}", soft_wrap=True, markup=False)
     folder = out.with_suffix("")
     drawn: dict[str, artwork.Artwork] = {}

@@ -27,7 +27,7 @@ from flowmodel.recipes import parse_recipe
 from flowmodel.recipes.schema import FinisherConfig, SamplingConfig
 from flowmodel.text.emoji_names import name_emoji
 from flowmodel.text.encoders import CaptionEncoder, load_encoder
-from flowmodel.text.readability import Readability, inspect_texts
+from flowmodel.text.prompts import Prompts, in_english, read_prompts
 
 
 class Generator:
@@ -140,9 +140,9 @@ class Generator:
             )
         return encoder
 
-    def readability(self, prompts: Sequence[str]) -> Readability:
-        """What the caption encoder can't read in `prompts`. Raises FlowmodelError when the encoder is not installed."""
-        return inspect_texts(self._encoder, ((prompt, name_emoji(prompt)) for prompt in prompts))
+    def readability(self, prompts: Sequence[str]) -> Prompts:
+        """What the caption encoder takes in of `prompts`; raises FlowmodelError when it is missing."""
+        return read_prompts(self._encoder, prompts, name_emoji, self.recipe.data.languages)
 
     def sampling(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> SamplingConfig:
         """The recipe's sampling settings with the given overrides. Raises FlowmodelError for an invalid value."""
@@ -192,7 +192,8 @@ class Generator:
 
     def encode(self, prompts: Sequence[str]) -> TextCondition:
         """The encoded captions on the network's device. Raises FlowmodelError when the caption encoder is missing."""
-        encoded = self._encoder.encode([name_emoji(prompt) for prompt in prompts])
+        languages = self.recipe.data.languages
+        encoded = self._encoder.encode([in_english(name_emoji(prompt), languages) for prompt in prompts])
         tokens = [torch.from_numpy(token_LD) for token_LD in encoded.tokens]
         return TextCondition.from_features(torch.from_numpy(encoded.pooled_BD), tokens).to(self.device)
 

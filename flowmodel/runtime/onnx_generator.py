@@ -19,7 +19,7 @@ from flowmodel.runtime.caption_tower import OnnxTower
 from flowmodel.runtime.model_folder import EMOJI, FINISHER, NETWORK, ModelFolder, Precision, Sampling
 from flowmodel.runtime.noise import seeded_noise
 from flowmodel.runtime.sessions import open_session
-from flowmodel.text.readability import Readability, inspect_texts
+from flowmodel.text.prompts import Prompts, in_english, read_prompts
 from flowmodel.text.replacing import EmojiReplacer
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ class OnnxGenerator:
         """Network evaluations per picture."""
         return evaluations(self.sampling(steps, guidance, solver))
 
-    def readability(self, prompts: Sequence[str]) -> Readability:
-        """What the caption tower can't take in of `prompts`."""
-        return inspect_texts(self._tower, ((prompt, self._name_emoji(prompt)) for prompt in prompts))
+    def readability(self, prompts: Sequence[str]) -> Prompts:
+        """What the caption tower takes in of `prompts`."""
+        return read_prompts(self._tower, prompts, self._name_emoji)
 
     def images(
         self,
@@ -135,7 +135,7 @@ class OnnxGenerator:
 
     def encode(self, prompts: Sequence[str]) -> Captions:
         """The captions as the network takes them."""
-        encoded = self._tower.encode([self._name_emoji(prompt) for prompt in prompts])
+        encoded = self._tower.encode([in_english(self._name_emoji(prompt)) for prompt in prompts])
         longest = max((len(token_LD) for token_LD in encoded.tokens), default=0)
         tokens_BLD = np.zeros((len(prompts), longest, self._tower.width), np.float32)
         mask_BL = np.zeros((len(prompts), longest), np.bool_)

@@ -92,6 +92,10 @@ def require_languages(encoder: CaptionEncoder, pairs: Iterable[tuple[str, str]])
         )
 
 
+def shortened(text: str) -> str:
+    """A text in quotes, cut to what fits into a line."""
+    return f"'{text if len(text) <= 60 else text[:59] + '…'}'"
+
+
 def _some(texts: list[str]) -> str:
-    shown = ", ".join(f"'{text if len(text) <= 60 else text[:59] + '…'}'" for text in texts[:_SHOWN])
-    return shown + (", ..." if len(texts) > _SHOWN else "")
+    return ", ".join(map(shortened, texts[:_SHOWN])) + (", ..." if len(texts) > _SHOWN else "")

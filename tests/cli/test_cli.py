@@ -176,6 +176,7 @@ def test_evaluate_leaves_a_page_and_its_numbers(tiny_training, tmp_path):
         (["train", "--out", "x", "--set", "training.steps"], ["--set training.steps: write it as field.path=value"]),
         (["train", "--out", "x", "--sources", "nowhere.yaml"], ["nowhere.yaml: no such file"]),
         (["sample", "pizza", "--model", "nowhere.safetensors"], ["nowhere.safetensors"]),
+        (["sample", "pizza", ""], ["prompt ''", "is empty"]),
         (["sample", "pizza", "--out", "grid.jpeg"], ["--out grid.jpeg", "ends in .png"]),
         (["sample", "pizza", "--background", "sky"], ["background 'sky'", "#fff"]),
         (["sample", "pizza", "--format", "ico", "--size", "64"], ["--size 64", "leave --size out"]),

@@ -8,7 +8,7 @@ import pytest
 
 from flowmodel.evaluation.html.page import write_report
 from flowmodel.evaluation.html.score_tables import SHOWN_SPLITS
-from flowmodel.evaluation.metric_names import metric, number, percent
+from flowmodel.evaluation.metric_names import NOTHING, metric, number, percent
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.evaluation.run import evaluate
 from tests.evaluation.browser import CHROMIUM, browser_page
@@ -103,7 +103,7 @@ def test_samples_stand_beside_their_shapes_with_scores_of_both(read, tiny_report
     shown = [n for n, kind in enumerate(kinds) if kind == "traced"]
     assert len(shown) == 8 and all(kinds[n - 1 : n + 2] == ["drawn", "traced", "traced real icon"] for n in shown)
     text = " ".join(" ".join(read.text).split())
-    assert f"Paths per icon, median – {traced.drawn_paths:g} {traced.real_paths:g}" in text
+    assert f"Paths per icon, median {NOTHING} {traced.drawn_paths:g} {traced.real_paths:g}" in text
     top1 = (percent(scores.retrieval_top1_all) for scores in (traced.pixels, traced.drawn, traced.real))
     assert f"Recognition among all icons ↑ {' '.join(top1)} Paths" in text
 
