@@ -129,8 +129,9 @@ def _on_checkerboard(image: Image.Image, cell: int, squares: _Squares = _SQUARES
         for column in range(row // square % 2 * square, cell, 2 * square):
             draw.rectangle((column, row, column + square - 1, row + square - 1), fill=squares[1])
     # Scaled with premultiplied alpha, because dark colors of transparent pixels would fringe the edges.
-    scaled = image.convert("RGBA").convert("RGBa").resize((cell, cell), Image.Resampling.BICUBIC).convert("RGBA")
-    ground.paste(scaled, mask=scaled.getchannel("A"))
+    width, height = (max(1, round(length * cell / max(image.size))) for length in image.size)
+    scaled = image.convert("RGBA").convert("RGBa").resize((width, height), Image.Resampling.BICUBIC).convert("RGBA")
+    ground.paste(scaled, ((cell - width) // 2, (cell - height) // 2), scaled.getchannel("A"))
     return ground
 
 

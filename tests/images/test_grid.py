@@ -20,6 +20,12 @@ def test_pictures_are_placed_row_by_row_on_a_light_ground() -> None:
     assert pixels[quarters[1][..., 0].shape[0] // 2, width * 3 // 4].min() > 220, "nothing but checkerboard shows"
 
 
+def test_a_wide_picture_keeps_its_shape() -> None:
+    grid = picture_grid([Image.new("RGBA", (60, 20), (255, 0, 0, 255))], 1, cell=48)
+    pixels = np.asarray(grid).reshape(-1, 3)
+    assert (pixels == (255, 0, 0)).all(axis=1).sum() == 48 * 16
+
+
 def test_fewer_pictures_than_columns_leave_no_empty_columns() -> None:
     assert picture_grid([RED], columns=8, cell=40).width < 80
 
