@@ -11,6 +11,7 @@ from flowmodel.errors import FlowmodelError
 app = typer.Typer(help="Check icons before training on them.", no_args_is_help=True)
 
 NOT_FINE = 1
+SHOWN = 5  # names that several icons have
 
 
 @app.callback()
@@ -56,8 +57,10 @@ def check(
         log(f"  set aside: {len(ids):,} x {reason} ({_some(ids)})")
     for line in findings.readability.lines():
         log(f"  captions: {line}")
-    for name, ids in findings.same_name.items():
+    for name, ids in list(findings.same_name.items())[:SHOWN]:
         log(f"  called the same: {len(ids):,} x '{name}' ({_some(ids)})")
+    if (more := len(findings.same_name) - SHOWN) > 0:
+        log(f"  called the same: {more:,} more names, which the report shows")
     if findings.look_alikes:
         groups = len(findings.look_alikes)
         log(f"  look alike: {sum(map(len, findings.look_alikes)):,} icons in {groups:,} group{'s' * (groups > 1)}")

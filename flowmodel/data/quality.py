@@ -70,12 +70,17 @@ def inspect_embeddings(captions: Path, embeddings: Path, vectors: Path) -> Embed
 def grouped_reasons(told: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """Group ids by message, such as a quarantine reason, the most frequent first. `told` are pairs of id and message.
 
-    Details that differ between files are removed from messages.
+    Details that differ between the files of a group are removed from its message.
     """
     groups: dict[str, list[str]] = defaultdict(list)
+    messages: dict[str, set[str]] = defaultdict(set)
     for icon_id, reason in sorted(told):
-        groups[_VARIABLE.sub("…", _FILE.sub("", reason))].append(icon_id)
-    return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))
+        message = _FILE.sub("", reason)
+        kind = _VARIABLE.sub("…", message)
+        groups[kind].append(icon_id)
+        messages[kind].add(message)
+    ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+    return {(messages[kind].pop() if len(messages[kind]) == 1 else kind): ids for kind, ids in ordered}
 
 
 def usable_lines(path: Path) -> list[str]:

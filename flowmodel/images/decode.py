@@ -42,6 +42,7 @@ _FORMATS = {
 ENDINGS = tuple(_FORMATS)
 _RASTER = tuple(sorted(set(_FORMATS.values()) - {"SVG"}))
 _GZIP = b"\x1f\x8b"
+_MARKS = {b"\x89PNG\r\n": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"RIFF": "WEBP"}
 _LOOKED_AT = 100  # frames of an animation to search for a non-empty one
 _ORIENTATION = 0x0112  # EXIF tag
 
@@ -82,6 +83,8 @@ def open_picture(content: bytes, file: str, svg_pixels: int = 256) -> OpenedPict
         raise ValueError(f"larger than {MAX_BYTES // 2**20} MiB")
     if _FORMATS[suffix] == "SVG":
         content = _unpacked(content) if content.startswith(_GZIP) else content
+        if not content.lstrip(b" \t\r\n").startswith((b"<svg", b"<?xml")) and (reason := _what_it_is(content)):
+            raise ValueError(reason)
         png, notes = render_svg(content, svg_pixels)
         width, height = Image.open(io.BytesIO(png), formats=("PNG",)).size
         return OpenedPicture(png, width, height, notes)
@@ -110,7 +113,7 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bytes | No
     except Image.DecompressionBombError:
         raise ValueError(f"larger than {MAX_EDGE} x {MAX_EDGE} pixels") from None
     except UnidentifiedImageError:
-        raise ValueError(f"not a {expected} picture") from None
+        raise ValueError(_what_it_is(content) or f"not a {expected} picture") from None
     except Exception as error:  # malformed bytes make Pillow raise many exception types
         raise ValueError(f"corrupt {expected} ({_first_line(error)})") from None
     # Pillow reports a camera's JPEG with an embedded preview as MPO.
@@ -155,6 +158,19 @@ def _first_shown(picture: Image.Image, frames: int) -> int:
             return number
     picture.seek(0)
     return 0
+
+
+def _what_it_is(content: bytes) -> str:
+    """A reason for a file that is no picture of its format and that people often have in its place; empty if unknown."""
+    start = content[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"version https://git-lfs"):
+        return "is a pointer of Git LFS and not the picture; run 'git lfs pull'"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "is a web page and not the picture; fetch the picture again"
+    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
+        return "is an SVG picture; let its name end in .svg"
+    kind = next((kind for mark, kind in _MARKS.items() if content.startswith(mark)), "")
+    return f"is a {kind} picture; let its name end in .{kind.lower()}" if kind else ""
 
 
 def _unpacked(content: bytes) -> bytes:

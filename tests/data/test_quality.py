@@ -76,6 +76,7 @@ def test_reasons_are_grouped_without_what_differs_from_file_to_file(tmp_path):
     groups = grouped_reasons(reasons.items())
     assert [len(ids) for ids in groups.values()] == [3, 2, 2, 1]
     assert groups["no such file"] == ["m/a", "m/b"]
+    assert grouped_reasons([*reasons.items()][2:3]) == {"corrupt SVG (mismatched tag: line 3, column 9)": ["m/c"]}
     assert "shows nothing: every pixel is transparent" in groups
     rows = [icon_row(key[2:], source="m", status="quarantined", reason=reason) for key, reason in reasons.items()]
     lines = usable_lines(write_icons(tmp_path / "i.parquet", [*rows, icon_row("z", source="m")]))

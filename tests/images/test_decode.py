@@ -165,7 +165,16 @@ def test_cmyk_and_16_bit_color_keep_their_colors() -> None:
         ("x.png", b"", "empty file"),
         ("x.webp", encode_png(plain()), "is a PNG picture, not the WEBP that its name says"),
         ("x.jpg", b"\xff\xd8\xff\xe0" + bytes(50), "JPEG"),
-        ("x.gif", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a GIF picture"),
+        ("x.gif", b"no picture", "not a GIF picture"),
+        (
+            "x.gif",
+            b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>",
+            "is an SVG picture; let its name end in .svg",
+        ),
+        ("x.svg", encode_png(plain()), "is a PNG picture; let its name end in .png"),
+        ("x.png", b"\n<!DOCTYPE html><html>404</html>", "is a web page and not the picture"),
+        ("x.svg", b"<html><body><svg xmlns='http://www.w3.org/2000/svg'/></body></html>", "is a web page and not the picture"),
+        ("x.webp", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n", "is a pointer of Git LFS"),
         ("x.png", bytes(MAX_BYTES + 1), "larger than 16 MiB"),
     ],
 )

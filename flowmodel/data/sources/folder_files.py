@@ -16,6 +16,10 @@ from flowmodel.images.decode import ENDINGS, MAX_BYTES
 
 # If an icon is there in several formats, the first of these is taken: drawings before pictures without loss before others.
 FORMATS = tuple(ending for ending in (".svg", ".svgz", ".png", ".webp", ".avif") if ending in ENDINGS)
+_NOT_READ = (
+    *(".ai", ".cdr", ".cgm", ".emf", ".eps", ".fig", ".heic", ".heif", ".jp2", ".jxl", ".lottie", ".pdf", ".pict", ".ps", ".psd"),
+    *(".sketch", ".tga", ".wmf", ".xcf", ".xd"),
+)
 _SUGGESTED = 2000  # names that are compared for a suggestion; more would take minutes
 
 
@@ -34,6 +38,15 @@ class FolderFiles:
     def named(self, *names: str) -> list[str]:
         """Paths of the files with one of these names, whatever their case, in whatever folder; sorted."""
         return [file for file in self._files if posixpath.basename(file).lower() in names]
+
+    def spelled(self, path: str) -> str | None:
+        """The file at `path`, whatever Unicode form and case its name has; None if there is no such file, or several."""
+        found = self._by_folded.get(_folded(path), [])
+        return path if path in found else found[0] if len(found) == 1 else None
+
+    def unreadable(self) -> list[str]:
+        """Paths of what is an image by its name, in a format that is not read here."""
+        return [file for file in self._files if file.lower().endswith(_NOT_READ)]
 
     def find(self, name: str, base: str = "") -> str | ValueError:
         """The path, relative to the folder, of the file that a table in its folder `base` calls `name`; or why there is none.

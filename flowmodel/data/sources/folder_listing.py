@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -64,6 +64,11 @@ def list_pictures(config: FolderSource, files: FolderFiles) -> Listing:
         raise FlowmodelError(
             f"{files.folder}: no captions file ({', '.join(CAPTION_FILES)}) and no picture; "
             "write captions.csv with the columns file, name, keywords"
+        )
+    if unreadable := files.unreadable():
+        endings = ", ".join(sorted({posixpath.splitext(file)[1].lower() for file in unreadable}))
+        listing.remarks.append(
+            f"{listing.where}: files of formats that are not read are left out: {len(unreadable):,} ({endings})"
         )
     if listing.other_formats:
         without = _some(listing.other_formats)
@@ -157,7 +162,7 @@ def _without_table(pictures: list[str], files: FolderFiles) -> Listing:
     described = 0
     for stem, formats in of_stem.items():
         file = best_format(formats)
-        captions = _beside(stem, files)
+        captions = _beside(stem, files, of_stem)
         described += bool(captions)
         name = "" if captions else name_of_file(file)
         listing.pictures.append(
@@ -177,12 +182,12 @@ def _without_table(pictures: list[str], files: FolderFiles) -> Listing:
     return listing
 
 
-def _beside(stem: str, files: FolderFiles) -> tuple[str, ...]:
+def _beside(stem: str, files: FolderFiles, stems: Collection[str]) -> tuple[str, ...]:
     """The captions in the text file beside a picture, one a line; none where there is no such file."""
     for ending in _TEXT_ENDINGS:
-        path = files.folder / (stem + ending)
-        if path.is_file():
-            content = files.read(stem + ending)
+        file = files.spelled(stem + ending)
+        if file and (file == stem + ending or posixpath.splitext(file)[0] not in stems):  # else it is another picture's
+            path, content = files.folder / file, files.read(file)
             if isinstance(content, ValueError):
                 raise FlowmodelError(f"{path}: {content}")
             try:

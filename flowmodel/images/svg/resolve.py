@@ -23,6 +23,7 @@ _DRAWN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
 _KNOWN = (b"BM", b"\0\0\1\0", b"\xff\x0a", b"\0\0\0\x0cJXL ")
 _TEMPLATES = dict.fromkeys(("linearGradient", "radialGradient"), "gradientTransform") | {"pattern": "patternTransform"}
 _SHAPES = frozenset(["path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "image", "text"])
+_OUTER_SHEET = re.compile(rb"<\?xml-stylesheet\s[^>]*?href\s*=\s*[\"'](?!#|data:)")
 _REFERENCE = re.compile(r"url\(\s*['\"]?#([^'\")]+)['\"]?\s*\)")
 
 
@@ -60,6 +61,8 @@ def resolve(content: bytes, nesting: int = 0) -> Resolved:
     notes: list[str] = []
     if any(local(element) == "text" and "".join(element.itertext()).strip() for element in root.iter() if is_svg(element)):
         notes.append("text in it is not drawn")
+    if _OUTER_SHEET.search(content):  # an instruction, which the tree doesn't have
+        notes.append("a style sheet outside of it is not read")
     lost, inner_notes = _resolve_embedded(root, nesting)
     notes += inner_notes
     lost += draw_html(root)

@@ -344,3 +344,27 @@ def test_a_drawing_tells_what_was_done_to_it_and_is_set_aside_where_it_lost_its_
     assert icons.loc["sprite", "reason"].startswith("sprite.svg: shows nothing when it is drawn (it is a sprite")
     assert decode_png(icons.loc["wide", "png"])[128, 128].tolist() == list(RED)
     assert icons["status"].value_counts().to_dict() == {"ok": 2, "quarantined": 2}
+
+
+def test_a_text_file_is_found_in_another_unicode_form_and_case(tmp_path: Path) -> None:
+    folder = tmp_path / "icons"
+    folder.mkdir()
+    for picture in ("Café.png", "Drum.png", "drum.png", "Kite.PNG"):
+        (folder / picture).write_bytes(PNG)
+    for text in ("Cafe\u0301.txt", "drum.txt", "kite.TXT"):
+        (folder / text).write_text(f"what is in {text[:4].lower()}\n")
+    icons, log = tell(tmp_path)
+    assert list(icons.loc["café", "captions"]) == ["what is in cafe"] and list(icons.loc["kite", "captions"]) == [
+        "what is in kite"
+    ]
+    drums = icons.loc[[key for key in icons.index if "drum" in key], "captions"]
+    assert sorted(map(list, drums)) == [[], ["what is in drum"]], "the text of one is not that of the other"
+    assert "no captions for 1 pictures" in log
+
+
+def test_files_of_formats_that_are_not_read_are_told(tmp_path: Path) -> None:
+    folder = write_folder(
+        tmp_path / "icons", "file,name\na.png,a\n", {"a.png": PNG, "b.HEIC": b"x", "c.eps": b"x", "d.eps": b"x"}
+    )
+    (folder / "notes.docx").write_bytes(b"x")
+    assert "files of formats that are not read are left out: 3 (.eps, .heic)" in tell(tmp_path)[1]

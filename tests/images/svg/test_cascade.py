@@ -182,3 +182,9 @@ def test_variables_that_grow_without_bound_end_soon(depth: int) -> None:
         assert pixel(f'<rect width="16" height="16" fill="blue" style="--v0:1;{bomb}stroke-width:var(--v{depth})"/>') == BLUE
     except ValueError as error:
         assert "\n" not in str(error)
+
+
+def test_a_style_sheet_that_is_a_file_of_its_own_is_noted() -> None:
+    drawing = svg_of('<rect class="a" width="9" height="9"/>')
+    for sheet, note in ((b'href="icon.css"', "a style sheet outside of it is not read"), (b"href='#own'", "")):
+        assert render_svg(b'<?xml-stylesheet type="text/css" %b?>' % sheet + drawing, 16)[1] == note
