@@ -10,7 +10,7 @@ export DAGSTER_DISABLE_TELEMETRY := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart ui test test-fast lint format docs clean
+.PHONY: help install quickstart ui studio test test-fast lint format docs clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +28,11 @@ quickstart: $(INSTALLED) ## From icons to a registered generator, in minutes
 	@$(BIN)/python -m pipelines.run
 	@$(BIN)/flowmodel summary
 
-ui: $(INSTALLED) ## The Dagster and MLflow UIs on 127.0.0.1; Ctrl-C ends both
+ui: $(INSTALLED) ## Dagster, MLflow and the studio on 127.0.0.1; Ctrl-C ends them
 	@$(BIN)/python -m pipelines.ui
+
+studio: $(INSTALLED) ## Draw in the browser, with any registered version
+	@$(BIN)/flowmodel studio
 
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 

@@ -98,7 +98,7 @@ class Store:
 
     @property
     def exports(self) -> Path:
-        """Checkpoints as ONNX graphs, for serving, each in a folder named by its digest."""
+        """Checkpoints as ONNX graphs, for serving and the studio, each in a folder named by its digest; and the studio's page."""
         return self.root / "exports"
 
     @property

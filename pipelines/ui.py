@@ -1,4 +1,4 @@
-"""`make ui`: the Dagster UI and the MLflow UI on this machine only, and Ctrl-C stops both.
+"""`make ui`: the UIs of Dagster and MLflow and the studio on this machine only, and Ctrl-C stops all of them.
 
 Each runs in a session of its own, so that the terminal's Ctrl-C reaches this process alone and shutting down is in one hand:
 ask politely, wait, end whatever is left of the session, and return when nothing of it lives, or the next start would find
@@ -13,10 +13,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 
 import dagster as dg
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.extras import MODULES
 from flowmodel.registry.runs_view import runs_page
 from flowmodel.registry.sqlite import correct_addresses
 from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
@@ -33,14 +35,22 @@ class Server:
     """A server process with all its children. `page` is what a person reads of it: a path, and perhaps words about it."""
 
     def __init__(
-        self, name: str, port: int, command: Sequence[str], environment: Mapping[str, str] | None = None, page: str = ""
+        self,
+        name: str,
+        port: int,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        page: str = "",
+        quiet: bool = False,
     ) -> None:
+        """`quiet` hides what it prints on standard output."""
         self.name, self.port, self.page = name, port, page
         self._process = subprocess.Popen(
             command,
             cwd=PROJECT_ROOT if IS_CHECKOUT else None,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if quiet else None,
             start_new_session=True,
         )
 
@@ -114,6 +124,11 @@ def start_mlflow(port: int, store: Store) -> Server:
     return Server("MLflow", port, command, environment, page=runs_page(store))
 
 
+def start_studio(port: int) -> Server:
+    command = [sys.executable, "-W", "ignore", "-m", "flowmodel", "studio", "--port", str(port), "--no-open"]
+    return Server("Studio", port, command, page="/  (draw here)", quiet=True)
+
+
 def supervise(starts: Sequence[Callable[[], Server]], meanwhile: Callable[[], None] = lambda: None) -> int:
     """Start servers, print their addresses in this order once they answer, and end all when a signal comes or one of them ends.
 
@@ -159,6 +174,8 @@ def main() -> int:
         port = free_port(int(os.environ.get("MLFLOW_PORT") or store.mlflow_port))
         lead_to(store, port)
         starts.append(lambda: start_mlflow(port, store))
+    if all(find_spec(module) for module in MODULES["export"]):
+        starts.append(lambda: start_studio(free_port(int(os.environ.get("STUDIO_PORT", 8484)))))
     with dg.DagsterInstance.get() as instance:
         # A run that was killed in its terminal would keep its place in the pool for as long as the UI runs.
         return supervise(starts, lambda: say_stale_runs(instance, store))

@@ -1,4 +1,4 @@
-"""The command line: `flowmodel train`, `sample`, `export`, `serve`, `evaluate`, `icons`, `champion`, `store` and `summary`, one
+"""The command line: `flowmodel train`, `sample`, `studio`, `export`, `serve`, `evaluate`, `icons`, `champion`, `store` and `summary`, one
 module per command.
 
 Errors that the user can fix are one line on standard error with exit code 2; a training that was stopped and can be continued
@@ -19,6 +19,7 @@ from flowmodel.cli.icons import app as icons_app
 from flowmodel.cli.sample import sample
 from flowmodel.cli.serve import serve
 from flowmodel.cli.store import app as store_app
+from flowmodel.cli.studio import studio
 from flowmodel.cli.summary import summary
 from flowmodel.cli.train import train
 from flowmodel.errors import FlowmodelError, Resumable
@@ -30,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (train, sample, export, serve, evaluate, summary):
+for command in (train, sample, studio, export, serve, evaluate, summary):
     app.command()(command)
 app.add_typer(champion_app, name="champion")
 app.add_typer(store_app, name="store")

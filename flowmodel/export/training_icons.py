@@ -124,6 +124,11 @@ class TrainingIcons:
         return sheet
 
 
+def write_no_icons(folder: Path) -> None:
+    """What :meth:`TrainingIcons.write` writes where none is known."""
+    write_json(folder / "icons.json", {"names": []})
+
+
 def codes(rgba_N4HW: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Of pictures of at least 16 pixels an edge: (N, K). Distances between codes, divided by sqrt(K D), are about those of the
     averaged pictures: root mean square, in [0, 1].

@@ -1,32 +1,13 @@
 // A model that draws in the browser: the same steps as flowmodel/runtime/onnx_generator.py, which is the reference.
 import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
 import { EmojiReplacer, Tokenizer } from "./captions.js";
+import { fetchJson, fetchListed } from "./fetching.js";
 import { mixedSeed, standardNormal } from "./noise.js";
 
 ort.env.wasm.numThreads = 1; // more need special headers of the server
 ort.env.wasm.wasmPaths = { wasm: new URL("./vendor/ort-wasm-simd-threaded.wasm", import.meta.url).href };
 
-// The bytes of a file that the description `files` lists, held against its size and digest.
-export async function fetchListed(base, name, files) {
-  const answer = await fetch(new URL(name, base));
-  if (!answer.ok) throw new Error(`${name} can't be loaded (${answer.status})`);
-  const bytes = await answer.arrayBuffer();
-  if (bytes.byteLength !== files[name].bytes) throw new Error(`${name} was changed or cut; export the model again`);
-  if (crypto.subtle) { // where there is a secure connection, and on this machine itself
-    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-    const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-    if (found !== files[name].sha256) throw new Error(`${name} was changed or cut; export the model again`);
-  }
-  return bytes;
-}
-
-// What a JSON file says; where a server refuses, it may have said why in a line of text.
-export async function fetchJson(address) {
-  const answer = await fetch(address);
-  if (answer.ok) return answer.json();
-  const isText = (answer.headers.get("content-type") ?? "").startsWith("text/plain");
-  throw new Error(isText ? (await answer.text()).trim() : `${address.pathname} can't be loaded (${answer.status})`);
-}
+const NEEDED = ["tokenizer.json", "emoji.json", "tower.int8.onnx", "network.onnx", "finisher.onnx"];
 
 function times(steps, shift, start) {
   const grid = Array.from({ length: steps + 1 }, (_, i) => i / steps).map((t) => t / (shift - (shift - 1) * t));
@@ -65,7 +46,7 @@ export class Generator {
   // `base` is the folder of an exported model; `told` is given the share that is loaded.
   static async load(base, told = () => {}) {
     const self = new Generator(), of = self.description = await fetchJson(new URL("model.json", base));
-    const names = Object.keys(of.files).filter((name) => /\.(onnx|json)$/.test(name));
+    const names = NEEDED.filter((name) => of.files[name]);
     const all = names.reduce((sum, name) => sum + of.files[name].bytes, 0), files = {};
     let loaded = 0;
     for (const name of names) {

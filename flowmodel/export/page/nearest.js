@@ -1,6 +1,6 @@
 // Which training icons a picture is nearest to. Of each icon the page knows only a code: its picture, averaged to GRID x GRID
 // and projected on random directions, from which no picture can be drawn again (flowmodel/export/training_icons.py).
-import { fetchJson, fetchListed } from "./generator.js";
+import { fetchJson, fetchListed } from "./fetching.js";
 import { standardNormal } from "./noise.js";
 
 const COPY = 1 / 3; // of the distance to the second nearest (flowmodel/evaluation/metrics/memorization.py)
@@ -8,6 +8,7 @@ const COPY = 1 / 3; // of the distance to the second nearest (flowmodel/evaluati
 export class NearestIcons {
   static async load(base) {
     const self = new NearestIcons(), of = await fetchJson(new URL("icons.json", base));
+    if (!of.names.length) return undefined;
     Object.assign(self, of);
     self.codes = new Int16Array(await fetchListed(base, "codes.bin", of.files));
     self.directions = standardNormal(0, of.width * 4 * of.grid ** 2);

@@ -1,6 +1,7 @@
 // The page: what a person asks for becomes requests to the part that draws.
 import { element, button, percent } from "./elements.js";
 import { bytesOf, png, save, stem, zip } from "./files.js";
+import { fetchJson } from "./fetching.js";
 import { Gallery } from "./gallery.js";
 import { Inspector } from "./inspector.js";
 import { fitted, loadedImage, show } from "./pixels.js";
@@ -307,7 +308,12 @@ async function start() {
       refuse(`The model can't be loaded: ${error.message}`);
     }
   };
-  const { models } = await (await fetch(new URL("page.json", import.meta.url))).json();
+  let models;
+  try {
+    ({ models } = await fetchJson(new URL("page.json", import.meta.url)));
+  } catch (error) {
+    return refuse(error.message);
+  }
   if (models.length > 1) {
     element("model-field").hidden = false;
     element("model").append(...models.map(({ name }, i) => new Option(name, i)));

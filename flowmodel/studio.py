@@ -1,0 +1,175 @@
+"""`flowmodel studio`: the page that draws in the browser, on this machine only, with every registered version of the model.
+
+A version is exported the first time that the page asks for it, and its export stays in the store.
+"""
+
+import io
+import json
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+from flowmodel.errors import FlowmodelError
+from flowmodel.export.model_export import export_model
+from flowmodel.export.training_icons import TrainingIcons, write_no_icons
+from flowmodel.export.web import PAGE, PageModel, write_page
+from flowmodel.model.checkpoint import Checkpoint
+from flowmodel.model.pretrained import PRETRAINED
+from flowmodel.registry.lookup import has_model
+from flowmodel.registry.names import CHAMPION, MODEL_NAME
+from flowmodel.registry.references import resolve_model
+from flowmodel.registry.versions import registered_versions
+from flowmodel.runtime.model_folder import FORMAT
+from flowmodel.store import Store
+
+HOST = "127.0.0.1"
+_MODELS = "models"  # folder of all of them, in the page's addresses
+_GIVEN = "given"  # the one that was named on the command line
+_HINT = "Preparing the model; the first time this takes half a minute"
+
+
+class Studio:
+    """The page and the models that it offers. Its methods may be called from several threads.
+
+    `reference` names a model that is not registered, or is to be first, as `--model` does.
+    """
+
+    def __init__(self, store: Store, reference: str | None = None, log: Callable[[str], None] = lambda line: None) -> None:
+        self._store, self._reference, self._log = store, reference, log
+        self._page_lock, self._export_lock = threading.Lock(), threading.Lock()
+        self._page: Path | None = None
+        self._exported: dict[str, Path] = {}
+
+    def models(self) -> list[PageModel]:
+        """The champion first, then the other versions, newest first, then the shipped weights.
+
+        Raises FlowmodelError when MLflow can't be asked.
+        """
+        rows = [] if has_model(self._store, MODEL_NAME) is False else registered_versions(self._store)
+        rows.sort(key=lambda row: (CHAMPION not in row.aliases, -int(row.version)))
+        named = [(row.version, f"version {row.version}{''.join(f', {alias}' for alias in row.aliases)}") for row in rows]
+        named.append((PRETRAINED, "shipped weights"))
+        if self._reference is not None:
+            named.insert(0, (_GIVEN, self._reference))
+        return [PageModel(name, f"{_MODELS}/{key}/model/", f"{_MODELS}/{key}/icons/", _HINT) for key, name in named]
+
+    def page(self) -> Path:
+        """Folder of the page, without models. Raises FlowmodelError when one of the npm packages can't be had."""
+        with self._page_lock:
+            if self._page is None:
+                folder = self._store.exports / "page"
+                write_page(folder, self._store.downloads, self._log)
+                self._page = folder
+            return self._page
+
+    def exported(self, key: str) -> Path:
+        """Folder of the model that the page calls `key`, exported now if it never was.
+
+        Raises FlowmodelError when there is no such model, or it can't be exported.
+        """
+        with self._export_lock:
+            if key not in self._exported:
+                self._exported[key] = self._export(resolve_model(self._store, self._reference_of(key)))
+            return self._exported[key]
+
+    def _reference_of(self, key: str) -> str:
+        if key == _GIVEN and self._reference is not None:
+            return self._reference
+        if key != PRETRAINED and not key.isdecimal():
+            raise FlowmodelError(f"{_MODELS}/{key}: there is no such model; choose one that the page lists")
+        return key if key == PRETRAINED else f"models:/{MODEL_NAME}/{key}"
+
+    def _export(self, checkpoint: Checkpoint) -> Path:
+        folder = self._store.exports / f"{checkpoint.digest[:16]}-{FORMAT}"
+        if folder.is_dir():
+            return folder
+        self._log(f"exporting {checkpoint}; this takes half a minute")
+        temporary = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
+        try:
+            export_model(checkpoint, temporary / "model", ("int8",))
+            icons = TrainingIcons.find(checkpoint, self._store, None, self._log)
+            if icons is None:
+                write_no_icons(temporary / "icons")
+            else:
+                icons.write(temporary / "icons")
+            temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return folder
+
+
+class StudioServer(ThreadingHTTPServer):
+    """Serves a :class:`Studio` at `address`, which no other machine can reach."""
+
+    daemon_threads = True
+
+    def __init__(self, studio: Studio, port: int) -> None:
+        """`port` 0, or one that is taken, is replaced by one that the system chooses."""
+        self.studio = studio
+        try:
+            super().__init__((HOST, port), _Handler)
+        except OSError:
+            super().__init__((HOST, 0), _Handler)
+
+    @property
+    def address(self) -> str:
+        return f"http://{HOST}:{self.server_port}/"
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    # Not left to the system's own table, which on some machines calls JavaScript plain text.
+    extensions_map: ClassVar[dict[str, str]] = {
+        **SimpleHTTPRequestHandler.extensions_map,
+        **dict.fromkeys((".js", ".mjs"), "text/javascript"),
+        **{".wasm": "application/wasm", ".woff2": "font/woff2", ".webp": "image/webp", ".svg": "image/svg+xml"},
+    }
+    server: StudioServer
+
+    def send_head(self) -> Any:
+        """The answer to GET and to HEAD, as a file; None where there is none."""
+        host = self.headers.get("Host", "").rpartition(":")[0]
+        if host not in (HOST, "localhost"):  # another site, whose name somebody has pointed here
+            return self._refuse(403, "this address is not served here")
+        path = unquote(urlsplit(self.path).path)
+        try:
+            if path == f"/{PAGE}":
+                return self._say_models()
+            if path.startswith(f"/{_MODELS}/"):
+                key, _, rest = path.removeprefix(f"/{_MODELS}/").partition("/")
+                self.directory, self.path = str(self.server.studio.exported(key)), f"/{rest}"
+            else:
+                self.directory = str(self.server.studio.page())
+        except FlowmodelError as error:
+            return self._refuse(500, str(error))
+        return super().send_head()
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-cache")  # kept, and asked for again: another release has another page
+        super().end_headers()
+
+    def list_directory(self, path: Any) -> None:
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def _say_models(self) -> Any:
+        return self._answer(
+            200, "application/json", json.dumps({"models": [asdict(each) for each in self.server.studio.models()]})
+        )
+
+    def _refuse(self, status: int, line: str) -> Any:
+        return self._answer(status, "text/plain; charset=utf-8", line)
+
+    def _answer(self, status: int, kind: str, content: str) -> Any:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content.encode())))
+        self.end_headers()
+        return io.BytesIO(content.encode())

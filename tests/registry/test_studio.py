@@ -1,0 +1,131 @@
+"""The studio: the page on this machine, with every registered version of the model."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flowmodel.data.sources.npm_client import latest_version
+from flowmodel.files import read_json
+from flowmodel.model.generator import Generator
+from flowmodel.runtime.model_folder import ModelFolder
+from flowmodel.runtime.onnx_generator import OnnxGenerator
+from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.studio import Studio, StudioServer
+from tests.evaluation.browser import CHROMIUM, browser_page
+from tests.export.opened import Opened
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory) -> Path:
+    """The versions are the same for all tests here, and an export takes its time."""
+    return tmp_path_factory.mktemp("exports")
+
+
+@pytest.fixture
+def two_versions(store, prepared, registered, first, second, exports) -> Store:
+    registered(first)
+    registered(second)
+    store.exports.symlink_to(exports)
+    shutil.copytree(prepared.dataset.folder, store.datasets / prepared.dataset.folder.name)
+    return store
+
+
+@pytest.fixture
+def served(two_versions) -> Iterator[StudioServer]:
+    with StudioServer(Studio(two_versions), 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def _get(address: str, **headers: str) -> tuple[int, str, bytes]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=300) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["Content-Type"], error.read()
+
+
+def test_the_champion_is_first_and_a_version_is_exported_once(served, two_versions, first, exports):
+    status, _, content = _get(f"{served.address}page.json")
+    models = json.loads(content)["models"]
+    names = ["version 1, champion", "version 2, challenger", "shipped weights"]
+    assert status == 200 and [each["name"] for each in models] == names
+    assert not list(exports.iterdir())  # nothing is exported before it is asked for
+
+    status, kind, content = _get(f"{served.address}{models[0]['path']}model.json")
+    assert (status, kind) == (200, "application/json") and json.loads(content)["checkpoint"] == first.checkpoint.digest
+    [folder] = exports.iterdir()
+    exported = ModelFolder.open(folder / "model")
+    exported.verify()
+    drawn = OnnxGenerator(exported, tower="int8").sample(["red heart"], seed=1).astype(int)
+    assert np.abs(drawn - Generator.load(first.checkpoint, "cpu").sample(["red heart"], seed=1).numpy()).mean() < 2
+    icons = read_json(folder / "icons" / "icons.json")
+    assert 0.9 * icons["of"] < len(icons["names"]) <= icons["of"] == len(first.checkpoint.header.trained_ids)
+
+    made = (folder / "model" / "network.onnx").stat().st_mtime_ns
+    assert Studio(two_versions).exported("1") == folder and (folder / "model" / "network.onnx").stat().st_mtime_ns == made
+
+
+def test_what_cannot_be_served_is_one_line(served, two_versions):
+    status, kind, content = _get(f"{served.address}models/9/model/model.json")
+    assert status == 500 and kind.startswith("text/plain") and content.startswith(b"model 'models:/flowmodel/9': not in MLflow")
+    assert _get(f"{served.address}models/..%2F..%2Fx/model.json")[2].startswith(b"models/..: there is no such model")
+    (two_versions.root / "secret.txt").write_text("secret")
+    for path in ("models/1/..%2f..%2fsecret.txt", "models/1/../../../secret.txt", "models/1/"):
+        assert _get(served.address + path)[0] in (404, 500)
+    assert _get(f"{served.address}page.json", Host="evil.example:80")[0] == 403
+
+
+def test_the_command_says_where_the_studio_is_and_ends_with_an_interrupt(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        command = [sys.executable, "-m", "flowmodel", "studio", "--no-open", "--port", str(taken)]
+        environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "FLOWMODEL_STORE": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout
+            address = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
+            assert address and int(address[1]) != taken
+            assert [each["name"] for each in json.loads(_get(f"{address[0]}page.json")[2])["models"]] == ["shipped weights"]
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0 and process.stdout.read() == "Stopped.\n"
+        finally:
+            process.kill()
+
+
+@pytest.mark.browser
+@pytest.mark.network
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_a_person_chooses_a_version_and_draws_with_it(served, tmp_path):
+    if shutil.which("npm") is None or not latest_version("onnxruntime-web"):
+        pytest.skip("the npm registry can't be reached")
+    with browser_page(tmp_path / "browser") as page:
+        opened = Opened(page, served.address, tmp_path)
+        opened.start()
+        offered = opened.run("[...document.getElementById('model').options].map((each) => each.textContent)")
+        assert offered == ["version 1, champion", "version 2, challenger", "shipped weights"]
+        drawn = [opened.draw("red heart", "{seed: 1}")]
+        opened.run("document.getElementById('status').textContent = ''")
+        opened.run(
+            "document.getElementById('model').value = 1, document.getElementById('model').dispatchEvent(new Event('change'))"
+        )
+        opened.status_with("Ready")
+        drawn.append(opened.draw("red heart", "{seed: 1}"))
+        assert drawn[0].shape == drawn[1].shape == (4, 16, 16) and not np.array_equal(drawn[0], drawn[1])
+        assert not opened.page.complaints
