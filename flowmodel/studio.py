@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
@@ -124,7 +124,7 @@ class StudioServer(ThreadingHTTPServer):
 
 class _Handler(SimpleHTTPRequestHandler):
     # Not left to the system's own table, which on some machines calls JavaScript plain text.
-    extensions_map: ClassVar[dict[str, str]] = {
+    extensions_map = {  # noqa: RUF012
         **SimpleHTTPRequestHandler.extensions_map,
         **dict.fromkeys((".js", ".mjs"), "text/javascript"),
         **{".wasm": "application/wasm", ".woff2": "font/woff2", ".webp": "image/webp", ".svg": "image/svg+xml"},

@@ -1,5 +1,5 @@
-"""The command line: `flowmodel train`, `sample`, `studio`, `export`, `serve`, `evaluate`, `icons`, `champion`, `store` and `summary`, one
-module per command.
+"""The command line: `flowmodel train`, `sample`, `studio`, `export`, `serve`, `evaluate`, `icons`, `champion`, `store` and
+`summary`, one module per command.
 
 Errors that the user can fix are one line on standard error with exit code 2; a training that was stopped and can be continued
 exits with 75. Heavy imports happen inside the commands, so that
