@@ -83,7 +83,7 @@ def open_picture(content: bytes, file: str, svg_pixels: int = 256) -> OpenedPict
         raise ValueError(f"larger than {MAX_BYTES // 2**20} MiB")
     if _FORMATS[suffix] == "SVG":
         content = _unpacked(content) if content.startswith(_GZIP) else content
-        if not content.lstrip(b" \t\r\n").startswith((b"<svg", b"<?xml")) and (reason := _what_it_is(content)):
+        if reason := _what_it_is(content, "SVG"):
             raise ValueError(reason)
         png, notes = render_svg(content, svg_pixels)
         width, height = Image.open(io.BytesIO(png), formats=("PNG",)).size
@@ -113,7 +113,7 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bytes | No
     except Image.DecompressionBombError:
         raise ValueError(f"larger than {MAX_EDGE} x {MAX_EDGE} pixels") from None
     except UnidentifiedImageError:
-        raise ValueError(_what_it_is(content) or f"not a {expected} picture") from None
+        raise ValueError(_what_it_is(content, expected) or f"not a {expected} picture") from None
     except Exception as error:  # malformed bytes make Pillow raise many exception types
         raise ValueError(f"corrupt {expected} ({_first_line(error)})") from None
     # Pillow reports a camera's JPEG with an embedded preview as MPO.
@@ -160,14 +160,14 @@ def _first_shown(picture: Image.Image, frames: int) -> int:
     return 0
 
 
-def _what_it_is(content: bytes) -> str:
-    """A reason for a file that is no picture of its format and that people often have in its place; empty if unknown."""
+def _what_it_is(content: bytes, expected: str) -> str:
+    """A reason for what people often have in place of a picture of the `expected` format; empty for anything else."""
     start = content[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"version https://git-lfs"):
         return "is a pointer of Git LFS and not the picture; run 'git lfs pull'"
     if start.startswith((b"<!doctype html", b"<html")):
         return "is a web page and not the picture; fetch the picture again"
-    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
+    if expected != "SVG" and (start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start)):
         return "is an SVG picture; let its name end in .svg"
     kind = next((kind for mark, kind in _MARKS.items() if content.startswith(mark)), "")
     return f"is a {kind} picture; let its name end in .{kind.lower()}" if kind else ""

@@ -183,6 +183,13 @@ def test_what_is_not_what_its_name_says_is_a_value_error(file: str, content: byt
         open_picture(content, file)
 
 
+@pytest.mark.parametrize("start", ["\n", "\n<!-- <html> -->", "<?xml version='1.0'?><!DOCTYPE svg>", "<!-- RIFF -->\n\n"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_drawing_is_one_whatever_stands_before_it(start: str, encoding: str) -> None:
+    drawing = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'><path d='M0 0h9v9z'/></svg>"
+    assert open_picture((start + drawing).encode(encoding), "x.svg", 16).width == 16
+
+
 @pytest.mark.parametrize(
     ("ending", "name"),
     [
