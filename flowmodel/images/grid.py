@@ -1,5 +1,6 @@
 """Grids of icons on a light checkerboard, which shows transparency, with captions underneath."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
@@ -138,6 +139,6 @@ def _on_checkerboard(image: Image.Image, cell: int, squares: _Squares = _SQUARES
 def _fit(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text.rstrip(" ,") + "…"
+    # Halving, because a text may have thousands of words.
+    fitting = bisect_right(range(len(text)), width, key=lambda length: font.getlength(f"{text[:length]}…"))
+    return text[: max(fitting - 1, 0)].rstrip(" ,") + "…"
