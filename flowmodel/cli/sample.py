@@ -71,11 +71,12 @@ def sample(
     animations: list[Path] = []
     # Prompt by prompt, so that a picture depends on its own prompt, its number and the seed, not on the other prompts. A prompt
     # that is given twice has twice as many pictures.
+    text_of = dict(zip(prompts, read.texts, strict=True))
     for prompt, times in Counter(prompts).items():
         asked, stem = [prompt] * (times * count), file_stem(prompt)
         for number, rgba_4HW in enumerate(np.asarray(generator.sample(asked, seed, steps, guidance, finish=finish))):
             drawn[f"{stem}-{number}"] = artwork.Artwork(rgba_4HW, trace, ground)
-            labels.append(prompt)
+            labels.append(text_of[prompt])
         if animate:
             from flowmodel.model.animation import draw_animation
             from flowmodel.model.generator import Generator

@@ -1,5 +1,7 @@
 """Grids of icons on a light checkerboard, which shows transparency, with captions underneath."""
 
+import math
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
 
@@ -12,16 +14,18 @@ _BORDER = (222, 225, 230)
 _TEXT = (60, 64, 72)
 _GAP = 10
 _FONT_SIZE = 12
-_LABEL_HEIGHT = 20
+_LABEL_HEIGHT, _SECOND_LINE = 20, 15
 _INK = (20, 22, 28)
+_LIGATURES = {"œ": "oe", "Œ": "Oe", "æ": "ae", "Æ": "Ae", "ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
 _TITLE_SIZE, _HEADING_SIZE, _LINE_HEIGHT = 20, 16, 17  # of rows with headings
 
 
 def picture_grid(images: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None, cell: int = 96) -> Image.Image:
     """An RGB grid of `images` (straight RGBA) with `columns` columns of `cell` pixels and labels under the images.
 
-    Labels that are too long end in an ellipsis. Raises ValueError when there are no images, or the numbers of labels and images
-    differ.
+    Labels that are too long for two lines end in an ellipsis. Letters that the font lacks lose their accents, or are left out; a
+    label of nothing else becomes the image's number. Raises ValueError when there are no images, or the numbers of labels and
+    images differ.
     """
     return _lay_out([[image] for image in images], columns, labels, cell)
 
@@ -107,19 +111,23 @@ def _lay_out(
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     tile_width = cell * len(tiles[0])
-    step_x, step_y = tile_width + _GAP, cell + _GAP + (_LABEL_HEIGHT if labels else 0)
+    font = ImageFont.load_default(_FONT_SIZE)
+    lines_of = [
+        _two_lines(_writable(label, font) or f"no. {n}", font, tile_width) for n, label in enumerate(labels or (), start=1)
+    ]
+    below = _LABEL_HEIGHT + _SECOND_LINE * (max(map(len, lines_of)) - 1) if lines_of else 0
+    step_x, step_y = tile_width + _GAP, cell + _GAP + below
     grid = Image.new("RGB", (columns * step_x + _GAP, rows * step_y + _GAP), _PAPER)
     draw = ImageDraw.Draw(grid)
-    font = ImageFont.load_default(_FONT_SIZE)
     for i, tile in enumerate(tiles):
         left, top = _GAP + i % columns * step_x, _GAP + i // columns * step_y
         for k, image in enumerate(tile):
             grid.paste(_on_checkerboard(image, cell, grounds[k % len(grounds)]), (left + k * cell, top))
             draw.line((left + k * cell - 1, top, left + k * cell - 1, top + cell), fill=_BORDER)
         draw.rectangle((left - 1, top - 1, left + tile_width, top + cell), outline=_BORDER)
-        if labels:
-            text = _fit(labels[i], font, tile_width)
-            draw.text((left + tile_width / 2, top + cell + 4), text, font=font, fill=_TEXT, anchor="ma")
+        for number, line in enumerate(lines_of[i] if lines_of else ()):
+            place = (left + tile_width / 2, top + cell + 4 + number * _SECOND_LINE)
+            draw.text(place, line, font=font, fill=_TEXT, anchor="ma")
     return grid
 
 
@@ -136,9 +144,24 @@ def _on_checkerboard(image: Image.Image, cell: int, squares: _Squares = _SQUARES
     return ground
 
 
+def _writable(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """The part of `text` that `font`, which comes with Pillow and knows few letters, can write."""
+    missing = bytes(font.getmask("\uffff"))
+    kept = []
+    for letter in text:
+        plain = unicodedata.normalize("NFKD", _LIGATURES.get(letter, letter))
+        forms = (letter, "".join(part for part in plain if not unicodedata.combining(part)))
+        kept.append(next((form for form in forms if all(_is_written(part, font, missing) for part in form)), ""))
+    return " ".join("".join(kept).split())
+
+
+def _is_written(letter: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, missing: bytes) -> bool:
+    return letter.isascii() or bytes(font.getmask(letter)) not in (missing, b"")
+
+
 def _fit(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     if font.getlength(text) <= width:
         return text
     # Halving, because a text may have thousands of words.
-    fitting = bisect_right(range(len(text)), width, key=lambda length: font.getlength(f"{text[:length]}…"))
+    fitting = bisect_right(range(len(text)), width, key=lambda length: math.ceil(font.getlength(f"{text[:length]}…")))
     return text[: max(fitting - 1, 0)].rstrip(" ,") + "…"

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -41,6 +43,25 @@ def test_labels_take_room_and_long_ones_stay_inside() -> None:
     assert below.min() < 200
     assert below[:, :8].min() == 255
     assert below[:, -8:].min() == 255
+
+
+def test_a_label_of_thousands_of_words_takes_no_longer_than_another() -> None:
+    began = time.process_time()
+    picture_grid([RED], 1, ["word " * 5000], cell=60)
+    assert time.process_time() - began < 5  # minutes, when it was cut letter by letter
+
+
+def test_letters_that_the_font_lacks_are_written_plainly_or_left_out() -> None:
+    def labeled(text: str) -> bytes:
+        return picture_grid([RED], 1, [text], cell=120).tobytes()
+
+    assert labeled("cœur") == labeled("coeur") and labeled("naïve café") == labeled("naive cafe")
+    assert labeled("兔子 rabbit") == labeled("rabbit") and labeled("兔子") == labeled("no. 1")
+
+
+def test_a_long_label_has_two_lines() -> None:
+    one, two = (picture_grid([RED], 1, [label], cell=96).height for label in ("red heart", "red heart, fluent flat style"))
+    assert two > one
 
 
 def test_a_comparison_shows_the_real_one_left_and_the_sample_right() -> None:
