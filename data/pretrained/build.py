@@ -13,10 +13,10 @@ from pathlib import Path
 import yaml
 
 from flowmodel.files import write_bytes
+from flowmodel.images.animation import write_animation
 from flowmodel.images.grid import picture_grid
 from flowmodel.images.rgba import to_image
 from flowmodel.images.save import save_image
-from flowmodel.model.animation import draw_animation
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.generator import Generator
 from flowmodel.model.pretrained import FOLDER, export_weights
@@ -57,7 +57,8 @@ def draw_gallery(generator: Generator) -> None:
         images = [to_image(rgba_4HW) for _, texts in rows for rgba_4HW in generator.sample(texts, seed=0)]
         labels = [prompt if row == 0 else style for row, (style, _) in enumerate(rows) for prompt in prompts]
         save_image(picture_grid(images, columns=len(prompts), labels=labels), IMAGES / f"{name}.png")
-    draw_animation(generator, [f"{prompt}, noto style" for prompt in SEEN], IMAGES / "gallery-animation.png", 0)
+    states_SN4HW = generator.trajectory([f"{prompt}, noto style" for prompt in SEEN]).states_SBCHW.numpy()
+    write_animation(states_SN4HW, IMAGES / "gallery-animation.png")
 
 
 if __name__ == "__main__":

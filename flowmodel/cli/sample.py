@@ -78,13 +78,11 @@ def sample(
             drawn[f"{stem}-{number}"] = artwork.Artwork(rgba_4HW, trace, ground)
             labels.append(text_of[prompt])
         if animate:
-            from flowmodel.model.animation import draw_animation
-            from flowmodel.model.generator import Generator
+            from flowmodel.images.animation import write_animation
 
-            if not isinstance(generator, Generator):
-                raise FlowmodelError("--animate: an exported model draws pictures only; give a checkpoint as --model")
             animations.append(folder / f"{stem}-animated.png")
-            draw_animation(generator, asked, animations[-1], seed, steps, guidance, finish=finish)
+            states_SN4HW = generator.trajectory(asked, seed, steps, guidance, finish).states_SBCHW
+            write_animation(np.asarray(states_SN4HW), animations[-1])
     files.write(drawn, folder, format, size)
     # Shapes are shown as shapes, even where they are written in the units of the pixels.
     shown = [

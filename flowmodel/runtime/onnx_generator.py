@@ -53,6 +53,17 @@ class Captions:
         )
 
 
+@dataclass(frozen=True)
+class States:
+    """How pictures came to be, x_t at each time: noise first, the pictures last.
+
+    Attributes:
+        states_SBCHW: uint8, premultiplied RGBA, at the S + 1 times of the solver.
+    """
+
+    states_SBCHW: NDArray[np.uint8]
+
+
 class OnnxGenerator:
     """An exported model, ready to draw on the CPU.
 
@@ -156,6 +167,28 @@ class OnnxGenerator:
         """:meth:`draw` for noise that is drawn already, such as that of several seeds."""
         drawn_B4HW = to_bytes(integrate(guided(self._network, captions, settings), noise_BCHW, settings))
         return self.finish(drawn_B4HW) if finish else drawn_B4HW
+
+    def trajectory(
+        self,
+        prompts: Sequence[str],
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        finish: bool = True,
+    ) -> States:
+        """How :meth:`sample` comes to its pictures; all prompts at once. A finisher makes the last of them, and what lies before
+        is enlarged to their size.
+
+        Raises FlowmodelError as :meth:`sample` does.
+        """
+        of, settings, captions = self.folder.description, self.sampling(steps, guidance), self.encode(prompts)
+        noise_BCHW = seeded_noise(len(captions), of.size, seed, 0, of.channels)
+        states: list[NDArray[np.uint8]] = []
+        velocity = guided(self._network, captions, settings)
+        last_BCHW = to_bytes(integrate(velocity, noise_BCHW, settings, lambda x_BCHW, v, t: states.append(to_bytes(x_BCHW))))
+        factor = of.finished_size // of.size if finish else 1
+        before_SBCHW = np.stack(states).repeat(factor, axis=-1).repeat(factor, axis=-2)
+        return States(np.concatenate([before_SBCHW, (self.finish(last_BCHW) if finish else last_BCHW)[None]]))
 
     def finish(self, drawn_N4HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """What the finisher makes of drawn pictures, and the pictures themselves where there is none."""

@@ -150,14 +150,27 @@ def test_the_command_draws_from_the_folder(exported, tmp_path):
         environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "FLOWMODEL_STORE": str(tmp_path), "COLUMNS": "300"}
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
-    done = run("--model", str(exported.path), "--seed", "5")
+    done = run("--model", str(exported.path), "--seed", "5", "--animate")
     assert done.returncode == 0 and "20 network evaluations per picture, finished" in done.stdout, done.stderr
     [expected] = OnnxGenerator(exported).images(["pizza"], seed=5)
     with Image.open(tmp_path / "grid" / "pizza-0.png") as drawn:
         assert np.array_equal(np.asarray(drawn), np.asarray(expected))
-    for options, words in ((("--device", "cuda"), "draws on the CPU"), (("--animate",), "draws pictures only")):
-        refused = run("--model", str(exported.path), *options)
-        assert refused.returncode == 2 and words in refused.stderr and len(refused.stderr.splitlines()) == 1
+    with Image.open(tmp_path / "grid" / "pizza-animated.png") as frames:
+        assert frames.n_frames > 24
+        frames.seek(frames.n_frames - 1)
+        assert np.array_equal(np.asarray(frames.convert("RGBA")), np.asarray(expected))
+    refused = run("--model", str(exported.path), "--device", "cuda")
+    assert refused.returncode == 2 and "draws on the CPU" in refused.stderr and len(refused.stderr.splitlines()) == 1
+
+
+def test_it_animates_as_with_pytorch(exported, generator):
+    for finish in (True, False):
+        expected = generator.trajectory(PROMPTS[:2], seed=3, finish=finish).states_SBCHW.numpy().astype(int)
+        found = OnnxGenerator(exported).trajectory(PROMPTS[:2], seed=3, finish=finish).states_SBCHW
+        assert found.shape == expected.shape == (17, 2, 4, 64, 64) and found.dtype == np.uint8
+        assert np.abs(found - expected).mean() < 0.1
+    drawn = OnnxGenerator(exported).sample(PROMPTS[:2], seed=3)
+    assert np.array_equal(OnnxGenerator(exported).trajectory(PROMPTS[:2], seed=3).states_SBCHW[-1], drawn)
 
 
 def test_export_asks_for_a_folder(tmp_path):

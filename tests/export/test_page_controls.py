@@ -109,7 +109,11 @@ def test_a_blend_is_drawn_between_two_prompts(opened):
     opened.run("document.querySelector('[aria-controls=blend-panel]').click()")
     _draw(opened, prompt="red heart", blend="blue apple", style="noto", count=3)
     captions = "document.querySelector('.set').querySelectorAll('.caption')"
-    assert opened.run(f"[...{captions}].map((each) => each.textContent)") == ["0 %", "50 %", "100 %"]
+    assert opened.run(f"[...{captions}].map((each) => each.textContent)") == [
+        "0 % blue apple",
+        "50 % blue apple",
+        "100 % blue apple",
+    ]
     opened.run("document.querySelector('[aria-controls=blend-panel]').click()")
 
 

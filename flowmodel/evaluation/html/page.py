@@ -29,8 +29,8 @@ from flowmodel.evaluation.run import Evaluation, evaluate
 from flowmodel.evaluation.samples import Samples, load_samples
 from flowmodel.evaluation.sweeps import ANSWER_SOLVER, ANSWER_STEPS
 from flowmodel.files import Artifact, write_bytes
+from flowmodel.images.animation import write_animation
 from flowmodel.images.save import png_bytes
-from flowmodel.model.animation import draw_animation
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.generator import Generator
 from flowmodel.recipes.schema import EvaluationConfig
@@ -64,7 +64,7 @@ def animate(checkpoint: Checkpoint, samples: Samples, out: Path) -> Path:
     """Noise becoming some of the icons of `samples`."""
     generator = Generator.load(checkpoint)
     prompts = [samples.prompts[n] for n in _animated(samples)]
-    return draw_animation(generator, prompts, out, samples.seeds[0], columns=3).path
+    return write_animation(generator.trajectory(prompts, samples.seeds[0]).states_SBCHW.numpy(), out, columns=3).path
 
 
 def write_report(
@@ -77,7 +77,7 @@ def write_report(
     """Write the report of `evaluation`, which is of `checkpoint`, as one HTML file.
 
     Args:
-        animation: of a few prompts, by `trajectory.draw_animation`.
+        animation: of a few prompts, by :func:`flowmodel.images.animation.write_animation`.
         curves: of the training, where something has recorded them.
 
     Raises FlowmodelError when the checkpoint or the samples can't be read.

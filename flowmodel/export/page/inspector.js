@@ -4,9 +4,9 @@ import { show } from "./pixels.js";
 
 const PLAY_MILLISECONDS = 1800;
 const VERDICTS = {
-  copy: "No: it is nearly a copy of an icon that the model was trained on. That icon's license applies.",
-  close: "Hardly: it is as near to a training icon as these are to each other.",
-  new: "Yes: no training icon is as near to it as these are to each other.",
+  copy: "No: it is nearly a copy of a training icon, whose license applies.",
+  close: "Hardly: it is about as close to a training icon as training icons are to one another.",
+  new: "Yes: it is farther from every training icon than most of these are from one another.",
 };
 
 export class Inspector {

@@ -45,21 +45,21 @@ function asked() {
   const [count, seed, steps, guidance] = ["count", "seed", "steps", "guidance"].map((id) => element(id).valueAsNumber);
   const other = isOn("blend") ? element("blend").value.trim() : "", from = isOn("picture") && pad.picture(app.description.size);
   return {
-    prompt: styled(words), other: other && styled(other), count,
+    prompt: styled(words), other: other && styled(other), count, titles: { own: styled(words), blend: styled(`${words} → ${other}`), other },
     options: { seed, steps, guidance, ...(from ? { from: { bytes: from.bytes, time: element("keep").valueAsNumber / 100 } } : {}) },
   };
 }
 
 function drawAsked() {
-  const { prompt, other, count, options } = asked();
+  const { prompt, other, count, options, titles } = asked();
   if (!prompt) return;
-  const title = (other ? `${prompt} → ${other}` : prompt) + (options.from ? ", from a picture" : "");
+  const title = (other ? titles.blend : titles.own) + (options.from ? ", from a picture" : "");
   const set = { title, prompt, seed: options.seed, options, pictures: [], canHaveMore: !other };
   if (!other) return draw(set, plain(set, 0, count));
   const all = Math.max(3, count);
   const shares = Array.from({ length: all }, (_, i) => i / (all - 1));
   return draw(set, shares.map((share, i) => ({
-    label: `${prompt}, ${percent(share)} ${other}`, caption: percent(share), prompt, file: i,
+    label: `${prompt}, ${percent(share)} ${titles.other}`, caption: `${percent(share)} ${titles.other}`, prompt, file: i,
     options: { ...options, number: 0, blend: { prompt: other, share } },
   })));
 }

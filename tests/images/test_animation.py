@@ -3,16 +3,15 @@
 import io
 
 import numpy as np
-import torch
 from PIL import Image
 
+from flowmodel.images.animation import PAUSE_MILLISECONDS, animated_png, between, write_animation
 from flowmodel.images.rgba import to_image
-from flowmodel.model.animation import PAUSE_MILLISECONDS, animated_png, between, draw_animation
 from flowmodel.model.generator import Generator
 
 
 def test_states_between_two_steps_lie_on_a_line():
-    states = torch.tensor([0, 100, 40], dtype=torch.uint8).view(3, 1, 1, 1, 1)
+    states = np.array([0, 100, 40], np.uint8).reshape(3, 1, 1, 1, 1)
     assert between(states, frames=4).flatten().tolist() == [0, 50, 100, 70, 40]
     assert between(states, frames=1).flatten().tolist() == [0, 100, 40]
 
@@ -29,7 +28,8 @@ def test_an_animation_keeps_transparency_and_every_frame():
 
 def test_the_last_frame_is_what_the_model_draws_and_the_first_is_noise(tiny_training, tmp_path):
     generator, prompts = Generator.load(tiny_training.checkpoint), ["red heart", "pizza"]
-    artifact = draw_animation(generator, prompts, tmp_path / "a.png", seed=3, columns=1)
+    states_SN4HW = generator.trajectory(prompts, seed=3).states_SBCHW.numpy()
+    artifact = write_animation(states_SN4HW, tmp_path / "a.png", columns=1)
     drawn = generator.sample(prompts, seed=3)
     with Image.open(artifact.path) as frames:
         assert frames.n_frames > 24 and frames.size == (16, 33)

@@ -8,48 +8,33 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
-from torch import Tensor
 
 from flowmodel.files import Artifact, write_bytes
 from flowmodel.images.rgba import to_image
-from flowmodel.model.generator import Generator
 
 FRAME_MILLISECONDS, PAUSE_MILLISECONDS = 70, 2400
 _FRAMES = 24  # at least
 
 
-def draw_animation(
-    generator: Generator,
-    prompts: Sequence[str],
-    path: Path,
-    seed: int = 0,
-    steps: int | None = None,
-    guidance: float | None = None,
-    columns: int = 4,
-    finish: bool = True,
-) -> Artifact:
-    """Sample `prompts` and write the sampling process, all images side by side, as an animated PNG.
-
-    The last frame is the output of `generator.sample`. Raises FlowmodelError as `Generator.trajectory` does.
-    """
-    states_SN4HW = generator.trajectory(prompts, seed, steps, guidance, finish).states_SBCHW
+def write_animation(states_SN4HW: NDArray[np.uint8], path: Path, columns: int = 4) -> Artifact:
+    """Write as an animated PNG how N pictures came to be, side by side; `states_SN4HW` are premultiplied, the pictures last."""
     sheets = [_sheet(states_N4HW, columns) for states_N4HW in between(states_SN4HW)]
     return Artifact.of(write_bytes(path, animated_png(sheets)))
 
 
-def between(states_SN4HW: Tensor, frames: int = _FRAMES) -> Tensor:
-    """Interpolate states, equally spaced between two steps, so that there are at least `frames`.
+def between(states_SN4HW: NDArray[np.uint8], frames: int = _FRAMES) -> NDArray[np.uint8]:
+    """So many more states, equally spaced between two steps, that there are `frames` at least.
 
-    A straight line is the exact path of an Euler step, and close to the path of the other solvers.
+    A straight line is the exact path of an Euler step, and close to that of the others.
     """
     steps = len(states_SN4HW) - 1
     each = max(1, -(-frames // max(steps, 1)))
-    floats = states_SN4HW.float()
-    shares = torch.arange(each) / each
-    filled = [a + share * (b - a) for a, b in pairwise(floats) for share in shares]
-    return torch.stack([*filled, floats[-1]]).round().to(torch.uint8)
+    floats = states_SN4HW.astype(np.float32)
+    filled = [a + share / each * (b - a) for a, b in pairwise(floats) for share in range(each)]
+    return np.stack([*filled, floats[-1]]).round().astype(np.uint8)
 
 
 def animated_png(frames: Sequence[Image.Image]) -> bytes:
@@ -71,7 +56,7 @@ def animated_png(frames: Sequence[Image.Image]) -> bytes:
     return buffer.getvalue()
 
 
-def _sheet(rgba_N4HW: Tensor, columns: int) -> Image.Image:
+def _sheet(rgba_N4HW: NDArray[np.uint8], columns: int) -> Image.Image:
     size, gap = rgba_N4HW.shape[-1], max(1, rgba_N4HW.shape[-1] // 16)
     columns = min(columns, len(rgba_N4HW))
     rows = -(-len(rgba_N4HW) // columns)
