@@ -62,7 +62,7 @@ def _captions(findings: Findings) -> str:
     for icon, file in sorted(findings.files.items(), key=lambda item: item[1]):
         row = findings.icons.loc[icon]
         for number, caption in enumerate(list(row["captions"]) or [""]):
-            writer.writerow([file, row["name"], ", ".join(row["keywords"]) if number == 0 else "", caption])
+            writer.writerow([" ".join(file.split()), row["name"], ", ".join(row["keywords"]) if number == 0 else "", caption])
     return buffer.getvalue()
 
 

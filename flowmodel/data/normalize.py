@@ -24,6 +24,7 @@ from flowmodel.tables import ICONS, NORMALIZED_ICONS
 OPTICAL_SIZE = 7 / 8
 
 _CHANGED = ("rgba", "width", "sha256", "status", "reason", "notes")
+_FAINT = 26  # alpha of a pixel that hardly anybody sees, a tenth of the range
 _SOFT = 1  # pixels that a soft edge may lose or gain by averaging
 
 _Box = tuple[int, int, int, int]  # left, top, right, bottom
@@ -54,14 +55,15 @@ def normalize_picture(png: bytes, size: int, trim: bool = False) -> NormalizedPi
     box = straight.getbbox()  # of non-transparent pixels
     if box is None:
         raise ValueError("shows nothing: every pixel is transparent")
+    faint = "nearly transparent" if np.asarray(straight.getchannel("A")).max() < _FAINT else ""
     picture = straight.convert("RGBa")  # Pillow's name for premultiplied
     if trim:
         edge = max(1, round(size * OPTICAL_SIZE))
         if picture.size == (size, size) and abs(_longer(box) - edge) <= _SOFT:
-            return NormalizedPicture(np.asarray(picture))
+            return NormalizedPicture(np.asarray(picture), faint)
         picture, fitted = _trimmed(picture, edge)
     elif picture.size == (size, size):
-        return NormalizedPicture(np.asarray(picture))
+        return NormalizedPicture(np.asarray(picture), faint)
     else:
         fitted = _fitted(picture, size)
     notes = f"enlarged from {picture.width} x {picture.height}" if max(fitted.size) > max(picture.size) else ""
@@ -70,7 +72,7 @@ def normalize_picture(png: bytes, size: int, trim: bool = False) -> NormalizedPi
     canvas_NN4[top : top + fitted.height, left : left + fitted.width] = np.asarray(fitted)
     if not canvas_NN4[..., 3].any():
         raise ValueError("shows nothing: every pixel is transparent")
-    return NormalizedPicture(canvas_NN4, notes)
+    return NormalizedPicture(canvas_NN4, join_notes((faint, notes)))
 
 
 def _fitted(picture: Image.Image, edge: int) -> Image.Image:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from flowmodel.cli import app
 from flowmodel.data.inspection import inspect_sources
+from flowmodel.data.inspection_files import write_findings
 from flowmodel.data.sources.config import FolderSource
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.errors import FlowmodelError
@@ -75,6 +76,21 @@ def test_its_captions_can_be_corrected_and_used(folder: Path, tmp_path: Path) ->
     assert result.exit_code == 0, result.output
     assert "5 of 5 icons are usable" in result.output
     assert "There is nothing to put right" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_its_captions_are_about_the_same_files_however_strange_their_names_are(tmp_path: Path) -> None:
+    names = ("new\nline.png", " lead.png", "a,b;c\"d'.png", "Shot 9.41\u202fAM.png", "-rf.png", "#x.png", "日\t本.png", "%2e.png")
+    folder = tmp_path / "icons"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(encode_png(plain(RED, 64, 64)))
+    config = FolderSource(name="icons", kind="folder", path=str(folder))
+    context = SourceContext(tmp_path, tmp_path / "dl")
+    before = inspect_sources([config], context, 64, "minilm")
+    (folder / "captions.csv").write_bytes(write_findings(before, "icons", tmp_path / "out")["captions.csv"].read_bytes())
+    after = inspect_sources([config], context, 64, "minilm")
+    assert after.usable == before.usable and len(after.usable) == len(names) and after.files == before.files
+    assert after.icons["name"].to_dict() == before.icons["name"].to_dict()
 
 
 def test_a_list_of_sources_is_checked_too_and_a_wrong_place_is_named(folder: Path, tmp_path: Path) -> None:

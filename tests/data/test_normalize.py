@@ -167,3 +167,10 @@ def test_the_same_pixels_have_the_same_digest_whatever_the_encoder(tmp_path: Pat
     path = write_icons(tmp_path / "1.parquet", rows)
     icons = NORMALIZED_ICONS.read(normalize_icons({"test": path}, 16, tmp_path / "n.parquet").path)
     assert rows[0]["png"] != rows[1]["png"] and icons["sha256"].nunique() == icons["rgba"].nunique() == 1
+
+
+@pytest.mark.parametrize("height", [16, 8, 40])
+@pytest.mark.parametrize("trim", [False, True])
+def test_an_icon_that_is_hardly_seen_is_noted(height: int, trim: bool) -> None:
+    faint, seen = (normalize_picture(encode_png(plain((0, 0, 0, alpha), height, height)), 16, trim).notes for alpha in (20, 30))
+    assert "nearly transparent" in faint and "nearly transparent" not in seen

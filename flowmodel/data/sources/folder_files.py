@@ -167,4 +167,5 @@ def _leads_out(path: str) -> bool:
 
 
 def _folded(path: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFKD", path).casefold())
+    spaced = " ".join(path.split())  # a table has no line breaks in names, and may lose spaces around them
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFKD", spaced).casefold())
