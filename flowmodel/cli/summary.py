@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -14,34 +15,32 @@ from flowmodel.store import Store
 if TYPE_CHECKING:
     from flowmodel.evaluation.report import EvaluationReport
 
-_ROWS = (
-    ("KID (lower is better)", "kid", "{:.4f}"),
-    ("top-1 among those drawn", "retrieval_top1_split", "{:.1%}"),
-    ("top-1 among all icons", "retrieval_top1_all", "{:.1%}"),
-    ("top-5 among all icons", "retrieval_top5_all", "{:.1%}"),
-    ("near copies of a training icon", "near_copy_rate", "{:.1%}"),
-)
+_ROWS = ("kid", "retrieval_top1_all", "retrieval_top5_all", "near_copy_rate")
 _SPLITS = (Split.TRAIN, Split.UNSEEN_CONCEPT)
 
 
 def metrics_table(report: "EvaluationReport") -> Table:
     """The scores of trained and unseen captions, each beside what real icons score."""
+    from flowmodel.evaluation.metric_names import metric
+
     settings, metrics, real = report.settings, report.metrics, report.baselines.real
     finisher = f", finisher of {settings.finisher.parameters / 1e6:.2f} M" if settings.finisher else ""
+    shown = [split for split in _SPLITS if split in metrics]
     table = Table(
-        caption=f"{settings.recipe}: {settings.parameters / 1e6:.2f} M parameters, {settings.training_steps} steps{finisher}, "
-        f"{settings.solver} with {settings.network_evaluations} network evaluations, guidance {settings.guidance:g}. "
-        "Top-k: the drawn icon is among the k real ones that are most like the sample.",
+        box=box.SIMPLE,
+        pad_edge=False,
+        caption=f"{settings.recipe}: {settings.parameters / 1e6:.2f} M parameters, {settings.training_steps:,} steps{finisher}, "
+        f"{settings.solver} with {settings.network_evaluations} network evaluations, guidance {settings.guidance:g}; samples of "
+        f"{' and '.join(f'{metrics[split].count} {split.label.lower()}' for split in shown)}. KID: lower is better. Recognition: the "
+        f"right one of {settings.real_icons:,} real icons is the nearest to the sample, or one of the five nearest.",
         caption_justify="left",
     )
     table.add_column("")
-    shown = [split for split in _SPLITS if split in metrics]
     for split in shown:
-        table.add_column(f"{split.label.lower()} ({metrics[split].count})", justify="right")
-        table.add_column("real", justify="right", style="dim")
-    for words, key, form in _ROWS:
-        cells = [scores[split].get(key) for split in shown for scores in (metrics, real)]
-        table.add_row(words, *("-" if cell is None else form.format(cell) for cell in cells))
+        table.add_column(split.label.lower(), justify="right", no_wrap=True)
+        table.add_column("real", justify="right", style="dim", no_wrap=True)
+    for named in map(metric, _ROWS):
+        table.add_row(named.label, *(named.text(scores[split].get(named.key)) for split in shown for scores in (metrics, real)))
     return table
 
 

@@ -1,8 +1,6 @@
 """Grids of icons on a light checkerboard, which shows transparency, with captions underneath."""
 
-import math
 import unicodedata
-from bisect import bisect_right
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
@@ -14,7 +12,8 @@ _BORDER = (222, 225, 230)
 _TEXT = (60, 64, 72)
 _GAP = 10
 _FONT_SIZE = 12
-_LABEL_HEIGHT, _SECOND_LINE = 20, 15
+_LABEL_LINE, _LABEL_MARGIN = 15, 5
+_MOST_LETTERS = 90  # of a label: a prompt may have thousands of words
 _INK = (20, 22, 28)
 _LIGATURES = {"œ": "oe", "Œ": "Oe", "æ": "ae", "Æ": "Ae", "ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
 _TITLE_SIZE, _HEADING_SIZE, _LINE_HEIGHT = 20, 16, 17  # of rows with headings
@@ -23,7 +22,7 @@ _TITLE_SIZE, _HEADING_SIZE, _LINE_HEIGHT = 20, 16, 17  # of rows with headings
 def picture_grid(images: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None, cell: int = 96) -> Image.Image:
     """An RGB grid of `images` (straight RGBA) with `columns` columns of `cell` pixels and labels under the images.
 
-    Labels that are too long for two lines end in an ellipsis. Letters that the font lacks lose their accents, or are left out; a
+    A label has as many lines as it needs, up to 90 letters. Letters that the font lacks lose their accents, or are left out; a
     label of nothing else becomes the image's number. Raises ValueError when there are no images, or the numbers of labels and
     images differ.
     """
@@ -61,15 +60,17 @@ def labeled_rows(
     small, heading_font = fonts[_FONT_SIZE + 1], fonts[_HEADING_SIZE]
     texts = [(text, small) for _, lines, _ in rows for text in lines] + [(heading, heading_font) for heading, _, _ in rows]
     side = round(max(font.getlength(text) for text, font in texts)) + 3 * _GAP
-    above = 3 * _GAP + 4 * _LINE_HEIGHT
+    lines_of = [_lines(caption, small, cell) for caption in captions]
+    deepest = max(map(len, lines_of))
+    above = 3 * _GAP + (2 + max(2, deepest)) * _LINE_HEIGHT
     width = max(side + len(captions) * (cell + _GAP), round(small.getlength(subtitle)) + 2 * _GAP)
     page = Image.new("RGB", (width, above + len(rows) * (cell + _GAP)), _PAPER)
     draw = ImageDraw.Draw(page)
     draw.text((_GAP, _GAP), title, font=fonts[_TITLE_SIZE], fill=_INK)
     draw.text((_GAP, _GAP + _TITLE_SIZE + 8), subtitle, font=small, fill=_TEXT)
-    for column, caption in enumerate(captions):
-        for number, line in enumerate(_two_lines(caption, small, cell)):
-            place = (side + column * (cell + _GAP) + cell / 2, above - 2 * _LINE_HEIGHT - 4 + number * _LINE_HEIGHT)
+    for column, words in enumerate(lines_of):
+        for number, line in enumerate(words):
+            place = (side + column * (cell + _GAP) + cell / 2, above - deepest * _LINE_HEIGHT - 4 + number * _LINE_HEIGHT)
             draw.text(place, line, font=small, fill=_INK, anchor="ma")
     for number, (heading, lines, pictures) in enumerate(rows):
         y = above + number * (cell + _GAP)
@@ -84,14 +85,17 @@ def labeled_rows(
     return page
 
 
-def _two_lines(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
-    """Wrap `text` between words; text that is too long for two lines ends in an ellipsis."""
-    words, first = text.split(), ""
-    while words and font.getlength(f"{first} {words[0]}".strip()) <= width:
-        first = f"{first} {words.pop(0)}".strip()
-    if not first:
-        return [_fit(text, font, width)]
-    return [first, _fit(" ".join(words), font, width)] if words else [first]
+def _lines(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+    """`text` in lines of at most `width` pixels, broken between words, and inside of a word that is longer than a line."""
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and font.getlength(f"{lines[-1]} {word}") > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".lstrip()
+        while font.getlength(lines[-1]) > width and len(lines[-1]) > 1:
+            fits = max(1, sum(font.getlength(lines[-1][:end]) <= width for end in range(1, len(lines[-1]))))
+            lines[-1:] = [lines[-1][:fits], lines[-1][fits:]]
+    return lines
 
 
 _Squares = tuple[tuple[int, int, int], tuple[int, int, int]]
@@ -112,21 +116,22 @@ def _lay_out(
     rows = -(-len(tiles) // columns)
     tile_width = cell * len(tiles[0])
     font = ImageFont.load_default(_FONT_SIZE)
-    lines_of = [
-        _two_lines(_writable(label, font) or f"no. {n}", font, tile_width) for n, label in enumerate(labels or (), start=1)
-    ]
-    below = _LABEL_HEIGHT + _SECOND_LINE * (max(map(len, lines_of)) - 1) if lines_of else 0
-    step_x, step_y = tile_width + _GAP, cell + _GAP + below
-    grid = Image.new("RGB", (columns * step_x + _GAP, rows * step_y + _GAP), _PAPER)
+    written = [_writable(label, font) or f"no. {number}" for number, label in enumerate(labels or (), start=1)]
+    lines_of = [_lines(label, font, tile_width) for label in written]
+    # A row is as high as its longest label.
+    deepest = [max(map(len, lines_of[row * columns : (row + 1) * columns]), default=0) for row in range(rows)]
+    heights = [cell + _GAP + (_LABEL_MARGIN + lines * _LABEL_LINE if lines else 0) for lines in deepest]
+    step_x = tile_width + _GAP
+    grid = Image.new("RGB", (columns * step_x + _GAP, sum(heights) + _GAP), _PAPER)
     draw = ImageDraw.Draw(grid)
     for i, tile in enumerate(tiles):
-        left, top = _GAP + i % columns * step_x, _GAP + i // columns * step_y
+        left, top = _GAP + i % columns * step_x, _GAP + sum(heights[: i // columns])
         for k, image in enumerate(tile):
             grid.paste(_on_checkerboard(image, cell, grounds[k % len(grounds)]), (left + k * cell, top))
             draw.line((left + k * cell - 1, top, left + k * cell - 1, top + cell), fill=_BORDER)
         draw.rectangle((left - 1, top - 1, left + tile_width, top + cell), outline=_BORDER)
-        for number, line in enumerate(lines_of[i] if lines_of else ()):
-            place = (left + tile_width / 2, top + cell + 4 + number * _SECOND_LINE)
+        for number, line in enumerate(lines_of[i] if labels else ()):
+            place = (left + tile_width / 2, top + cell + 4 + number * _LABEL_LINE)
             draw.text(place, line, font=font, fill=_TEXT, anchor="ma")
     return grid
 
@@ -145,23 +150,16 @@ def _on_checkerboard(image: Image.Image, cell: int, squares: _Squares = _SQUARES
 
 
 def _writable(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """The part of `text` that `font`, which comes with Pillow and knows few letters, can write."""
+    """The part of `text` that `font`, which comes with Pillow and knows few letters, can write; of a long text the beginning."""
     missing = bytes(font.getmask("\uffff"))
     kept = []
-    for letter in text:
+    for letter in text[:_MOST_LETTERS]:
         plain = unicodedata.normalize("NFKD", _LIGATURES.get(letter, letter))
         forms = (letter, "".join(part for part in plain if not unicodedata.combining(part)))
         kept.append(next((form for form in forms if all(_is_written(part, font, missing) for part in form)), ""))
-    return " ".join("".join(kept).split())
+    written = " ".join("".join(kept).split())
+    return f"{written}…" if len(text) > _MOST_LETTERS else written
 
 
 def _is_written(letter: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, missing: bytes) -> bool:
     return letter.isascii() or bytes(font.getmask(letter)) not in (missing, b"")
-
-
-def _fit(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    # Halving, because a text may have thousands of words.
-    fitting = bisect_right(range(len(text)), width, key=lambda length: math.ceil(font.getlength(f"{text[:length]}…")))
-    return text[: max(fitting - 1, 0)].rstrip(" ,") + "…"

@@ -59,9 +59,11 @@ def test_letters_that_the_font_lacks_are_written_plainly_or_left_out() -> None:
     assert labeled("兔子 rabbit") == labeled("rabbit") and labeled("兔子") == labeled("no. 1")
 
 
-def test_a_long_label_has_two_lines() -> None:
+def test_a_long_label_has_the_lines_that_it_needs_and_a_row_is_as_high_as_its_longest_label() -> None:
     one, two = (picture_grid([RED], 1, [label], cell=96).height for label in ("red heart", "red heart, fluent flat style"))
     assert two > one
+    both = picture_grid([RED, RED], 1, ["red heart", "red heart, fluent flat style"], cell=96).height
+    assert both == one + two - 10, "the margin above is there once"
 
 
 def test_a_comparison_shows_the_real_one_left_and_the_sample_right() -> None:

@@ -77,8 +77,8 @@ def test_numbers_rules_and_outcome_stand_in_the_decision_and_its_checks(refused)
     assert (shown["outcome"], shown["compared_with"]) == ("refused", "no champion")
     for records in (shown["rules"].records, _check(refused, "meets_thresholds").metadata["rules"].value.records):
         (row,) = (record.data for record in records)
-        assert (row["metric"], row["icons"]) == ("Recognition among all icons", "Trained icons")
-        assert (row["limit"], row["outcome"]) == ("110%", "BROKEN")
+        assert row["outcome"] == "BROKEN" and row["rule"].startswith("Trained icons, recognition among all icons: ")
+        assert row["rule"].endswith("must be at least 110%: NO")
 
 
 def test_another_recipe_does_not_let_the_same_checkpoint_through(refused_again, shared_project):
@@ -91,7 +91,7 @@ def test_trained_by_a_recipe_whose_rules_it_keeps_it_is_champion(promoted):
     assert promoted.success and metadata(promoted, "flow_checkpoint")["trained_now"] is True
     assert _check(promoted, "meets_thresholds").passed and _check(promoted, "not_worse_than_champion").passed
     assert metadata(promoted, "registered_model")["aliases"] == "champion"
-    rules = [record.data["in words"] for record in metadata(promoted, "registered_model")["rules"].records]
+    rules = [record.data["rule"] for record in metadata(promoted, "registered_model")["rules"].records]
     assert any("the recipe waives that rule, because thirty icons" in words for words in rules)
 
 
