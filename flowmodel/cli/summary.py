@@ -26,12 +26,13 @@ def metrics_table(report: "EvaluationReport") -> Table:
     settings, metrics, real = report.settings, report.metrics, report.baselines.real
     finisher = f", finisher of {settings.finisher.parameters / 1e6:.2f} M" if settings.finisher else ""
     shown = [split for split in _SPLITS if split in metrics]
+    samples = " and ".join(f"{metrics[split].count} {split.label.lower()}" for split in shown)
     table = Table(
         box=box.SIMPLE,
         pad_edge=False,
         caption=f"{settings.recipe}: {settings.parameters / 1e6:.2f} M parameters, {settings.training_steps:,} steps{finisher}, "
         f"{settings.solver} with {settings.network_evaluations} network evaluations, guidance {settings.guidance:g}; samples of "
-        f"{' and '.join(f'{metrics[split].count} {split.label.lower()}' for split in shown)}. KID: lower is better. Recognition: the "
+        f"{samples}. KID: lower is better. Recognition: the "
         f"right one of {settings.real_icons:,} real icons is the nearest to the sample, or one of the five nearest.",
         caption_justify="left",
     )
