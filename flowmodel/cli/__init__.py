@@ -1,9 +1,8 @@
-"""The command line: `flowmodel train`, `sample`, `studio`, `export`, `serve`, `evaluate`, `icons`, `champion`, `store` and
-`summary`, one module per command.
+"""The command line: `flowmodel train`, `sample`, `complete`, `studio`, `export`, `serve`, `evaluate`, `icons`, `champion`,
+`store` and `summary`, one module per command.
 
-Errors that the user can fix are one line on standard error with exit code 2; a training that was stopped and can be continued
-exits with 75. Heavy imports happen inside the commands, so that
-`flowmodel --help` answers at once.
+Errors that the user can fix are one line on standard error with exit code 2; an interrupted training that can be resumed exits
+with 75. Heavy imports happen inside the commands, so that `flowmodel --help` answers at once.
 """
 
 import os
@@ -13,6 +12,7 @@ import warnings
 import typer
 
 from flowmodel.cli.champion import app as champion_app
+from flowmodel.cli.complete import complete
 from flowmodel.cli.evaluate import evaluate
 from flowmodel.cli.export import export
 from flowmodel.cli.icons import app as icons_app
@@ -31,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (train, sample, studio, export, serve, evaluate, summary):
+for command in (train, sample, complete, studio, export, serve, evaluate, summary):
     app.command()(command)
 app.add_typer(champion_app, name="champion")
 app.add_typer(store_app, name="store")

@@ -131,8 +131,8 @@ class Scorer:
         return neighbors(layout_MD, layout_MD, np.arange(len(layout_MD)))
 
     def _neighbors(self, pictures: Pictures) -> tuple[Neighbors, Neighbors] | None:
-        """The nearest training icons by features and by pixels; None where there are hardly any."""
-        if len(self._train) < _FEWEST:
+        """The nearest training icons by features and by pixels; None if there are too few, or no images."""
+        if len(self._train) < _FEWEST or not len(pictures):
             return None
         layout_MD, itself = self.real.features.layout_ND[self._train], self._itself(pictures)
         in_features = neighbors(pictures.features.layout_ND, layout_MD, itself)

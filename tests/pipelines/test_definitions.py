@@ -24,9 +24,10 @@ ASSETS_BY_GROUP = {
     "4_evaluate": {"caption_probe", "evaluation", "sample_grid"},
     "5_release": {"gate_decision", "registered_model"},
     "6_compare": {"architecture_comparison"},
+    "7_complete": {"completed_icon_set"},
 }
 
-COMPARISON = dg.AssetKey("architecture_comparison")
+COMPARISON, COMPLETION = dg.AssetKey("architecture_comparison"), dg.AssetKey("completed_icon_set")
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +112,9 @@ def test_materialize_all_and_both_jobs_make_a_generator_and_nothing_else(graph):
     everything = {dg.AssetKey.from_user_string(key) for keys in ASSETS_BY_GROUP.values() for key in keys}
     jobs = [location.resolve_implicit_global_asset_job_def(), *map(location.resolve_job_def, ("quickstart", "retrain"))]
     for job in jobs:
-        assert job.asset_layer.executable_asset_keys == everything - {COMPARISON}, job.name
+        assert job.asset_layer.executable_asset_keys == everything - {COMPARISON, COMPLETION}, job.name
     # The button leaves out what is not materializable.
-    assert {key for key in everything if not graph.get(key).is_materializable} == {COMPARISON}
+    assert {key for key in everything if not graph.get(key).is_materializable} == {COMPARISON, COMPLETION}
 
 
 def test_every_way_to_a_generator_trains_the_recipe_of_the_deployment(monkeypatch):
@@ -122,7 +123,12 @@ def test_every_way_to_a_generator_trains_the_recipe_of_the_deployment(monkeypatc
     assert RecipeResource().load().name == "laptop"
     for job in location.resolve_all_job_defs():
         named = (job.run_config or {}).get("resources", {}).get("recipe", {}).get("config", {}).get("name")
-        expected = {"compare_architectures": "from_scratch", "quickstart": "laptop", "retrain": "laptop"}
+        expected = {
+            "compare_architectures": "from_scratch",
+            "complete_icon_set": "finetune",
+            "quickstart": "laptop",
+            "retrain": "laptop",
+        }
         assert named == expected.get(job.name), job.name
 
 
@@ -169,7 +175,8 @@ def test_training_takes_the_accelerator_pool():
     keys = {dg.AssetKey("flow_checkpoint"), dg.AssetKey("finisher")}
     training, finishing = [a for a in defs().assets if isinstance(a, dg.AssetsDefinition) and a.keys & keys]
     (comparison,) = defs().resolve_job_def("compare_architectures").graph.node_defs
-    assert training.op.pool == finishing.op.pool == comparison.pool == "accelerator"
+    (completion,) = defs().resolve_job_def("complete_icon_set").graph.node_defs
+    assert training.op.pool == finishing.op.pool == comparison.pool == completion.pool == "accelerator"
 
 
 def test_loading_imports_neither_mlflow_nor_the_text_encoder():

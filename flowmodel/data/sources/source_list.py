@@ -1,13 +1,14 @@
 """From the text of `sources.yaml` to checked entries."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
 
-from flowmodel.data.sources.config import SOURCE, SourceConfig
+from flowmodel.data.sources.config import SOURCE, FolderSource, SourceConfig
 from flowmodel.errors import FlowmodelError
 from flowmodel.recipes.renamed import warn_renamed
 from flowmodel.settings_yaml import load_yaml
@@ -37,8 +38,11 @@ def sources_file() -> Path:
 def load_sources(path: Path) -> list[SourceConfig]:
     """The sources listed in the YAML file at `path`: `sources: [{name: noto, kind: bundled, path: data/...}, ...]`.
 
-    Raises FlowmodelError naming the file, the entry and the field.
+    A folder is a source of kind `folder` that has the folder's name. Raises FlowmodelError naming the file, the entry and the
+    field.
     """
+    if path.is_dir():
+        return [FolderSource(name=source_name(path), kind="folder", path=str(path.resolve()))]
     try:
         content = load_yaml(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -55,6 +59,11 @@ def load_sources(path: Path) -> list[SourceConfig]:
             taken = f"name '{configs[i].name}' is taken by sources[{names.index(name)}]"
             raise FlowmodelError(f"{path}: sources[{i}]: {taken}; choose another")
     return configs
+
+
+def source_name(folder: Path) -> str:
+    """The name of a source for `folder`: its name in lowercase ASCII letters, digits and hyphens, or `icons`."""
+    return re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "icons"
 
 
 def _parse_entry(entry: Any, where: str) -> SourceConfig:

@@ -1,0 +1,128 @@
+"""Fine-tunes on an icon set and draws the names that it lacks.
+
+Shape suffixes: N samples, M icons of the set, H/W height and width.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from flowmodel.completion.near_copies import copied_icons
+from flowmodel.completion.sheet import contact_sheet
+from flowmodel.data.captions import caption_texts
+from flowmodel.data.dataset import IconDataset
+from flowmodel.data.prepare import prepare, prepare_targets
+from flowmodel.data.sources.source_list import load_sources
+from flowmodel.files import write_json
+from flowmodel.images.rgba import to_image
+from flowmodel.images.save import file_stem, save_image
+from flowmodel.model.checkpoint import Checkpoint
+from flowmodel.model.generator import Generator
+from flowmodel.recipes import Recipe
+from flowmodel.store import Store
+from flowmodel.training.finishing import finish
+from flowmodel.training.loop import train, training_folder
+from flowmodel.training.observers import TrainingObserver
+from flowmodel.vector import files
+from flowmodel.vector.artwork import Artwork
+
+SHEET, RECORD = "contact-sheet.png", "drawings.json"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A drawing of a missing icon.
+
+    Attributes:
+        name: name of the missing icon.
+        stem: of its files `png/STEM.png` and `svg/STEM.svg`.
+        near_copy_of: id of the icon of the set that it nearly copies, or None.
+    """
+
+    name: str
+    stem: str
+    near_copy_of: str | None
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The result of :func:`complete_set`.
+
+    Attributes:
+        checkpoint: the fine-tuned model.
+        dataset: the icons of the set.
+        trained_now: False if an earlier call had finished the training.
+        drawings: all drawings, name by name.
+        sheet: contact sheet of the drawings beside icons of the set.
+    """
+
+    checkpoint: Checkpoint
+    dataset: IconDataset
+    trained_now: bool
+    drawings: tuple[Drawing, ...]
+    sheet: Path
+
+
+def complete_set(
+    icons: Path,
+    names: Sequence[str],
+    out: Path,
+    store: Store,
+    recipe: Recipe,
+    count: int = 4,
+    seed: int = 0,
+    observers: Sequence[TrainingObserver] = (),
+    log: Callable[[str], None] = lambda line: None,
+) -> Completion:
+    """Draw `count` icons for each of `names` in the style of `icons`, and write them to `out` as PNG and SVG.
+
+    The training is kept in `store` and depends on the icons and the recipe only: an interrupted call resumes it, and a call with
+    other names trains nothing. No icon is held out.
+
+    Args:
+        icons: a folder of icons, or a YAML list of sources; the style is that of its first source.
+        recipe: a recipe that starts from other weights, such as `finetune`.
+        log: receives progress lines.
+
+    Raises:
+        Resumable: the training was stopped; the same call continues.
+        FlowmodelError: the icons, the initial weights or an encoder can't be read, or `out` is not writable.
+    """
+    files.check("svg", None, traces=True)
+    recipe = without_held_out_icons(recipe)
+    dataset = prepare(recipe, store, icons, log)
+    trained = train(recipe, dataset, training_folder(store, recipe, dataset), observers)
+    checkpoint = finish(recipe, trained.checkpoint, dataset, prepare_targets(recipe, store, icons, log), log).checkpoint
+    generator = Generator.load(checkpoint, recipe.training.device)
+    style, template = load_sources(icons)[0].style, recipe.data.captions[0]
+    prompts = [caption_texts(name, [], "", "", style).get(template, name) for name in names]
+    for line in generator.readability(prompts).lines():
+        log(f"note: {line}")
+    log(f"drawing {len(names)} x {count} icons with {generator}")
+    # Prompt by prompt, so that the drawings of a name do not depend on the other names.
+    rgba_N4HW = torch.cat([generator.sample([prompt] * count, seed) for prompt in prompts])
+    copied: list[int | None] = [None] * len(rgba_N4HW)
+    if generator.size == recipe.data.size:
+        copied = copied_icons(rgba_N4HW, torch.from_numpy(np.ascontiguousarray(dataset.rgba_N4HW)))
+    drawings = tuple(
+        Drawing(name, f"{file_stem(name)}-{number}", None if row is None else dataset.ids[row])
+        for (name, number), row in zip(((name, number) for name in names for number in range(count)), copied, strict=True)
+    )
+    artworks = {drawing.stem: Artwork(rgba_4HW) for drawing, rgba_4HW in zip(drawings, rgba_N4HW.numpy(), strict=True)}
+    files.write(artworks, out / "png", "png")
+    files.write(artworks, out / "svg", "svg")
+    write_json(out / RECORD, [vars(drawing) for drawing in drawings])
+    sheet = contact_sheet(drawings, [to_image(rgba_4HW) for rgba_4HW in rgba_N4HW], dataset, count)
+    save_image(sheet, out / SHEET)
+    return Completion(checkpoint, dataset, not trained.already_finished, drawings, out / SHEET)
+
+
+def without_held_out_icons(recipe: Recipe) -> Recipe:
+    """The recipe with all icons in the split `train`, because a set of a few dozen needs each of them."""
+    split = recipe.data.split.model_copy(
+        update=dict.fromkeys(("validation", "unseen_concept", "unseen_style", "unseen_tone"), 0.0)
+    )
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"split": split})})

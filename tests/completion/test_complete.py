@@ -1,0 +1,110 @@
+"""Completing an icon set: a short fine-tuning, drawings of the missing names, and marks on near copies."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from flowmodel.completion.complete import RECORD, SHEET, complete_set
+from flowmodel.completion.names import read_names
+from flowmodel.completion.near_copies import copied_icons
+from flowmodel.errors import FlowmodelError
+from flowmodel.files import read_json
+from flowmodel.images.rgba import premultiply
+from flowmodel.recipes import load_recipe
+from flowmodel.registry.full_release import evaluate_and_register
+from flowmodel.registry.tracking import Tracking
+from flowmodel.store import Store
+from tests.conftest import TINY
+from tests.pipelines.conftest import write_icons
+
+NAMES = ["paper plane", "Teapot & cup"]
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_training):
+    overrides = [f"training.init_from={tiny_training.checkpoint.path}", "training.steps=6", "data.selection=null"]
+    return load_recipe("from_scratch", [*TINY, *overrides])
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    root = tmp_path_factory.mktemp("set")
+    write_icons(root / "My Icons", 12)
+    return root
+
+
+@pytest.fixture(scope="module")
+def completed(workplace, recipe):
+    return complete_set(workplace / "My Icons", NAMES, workplace / "out", Store(workplace / "store"), recipe, count=2)
+
+
+def test_every_name_has_its_drawings_as_png_and_svg(completed, workplace):
+    stems = {drawing.stem for drawing in completed.drawings}
+    assert [drawing.name for drawing in completed.drawings] == [name for name in NAMES for _ in range(2)]
+    assert {path.stem for path in (workplace / "out" / "png").iterdir()} == stems and len(stems) == 4
+    assert {path.stem for path in (workplace / "out" / "svg").iterdir()} == stems
+    with Image.open(workplace / "out" / "png" / "paper-plane-0.png") as image:
+        assert image.mode == "RGBA" and image.size == (16, 16)
+    assert {entry["stem"] for entry in read_json(workplace / "out" / RECORD)} == stems
+
+
+def test_the_contact_sheet_has_a_row_per_name(completed, workplace):
+    with Image.open(workplace / "out" / SHEET) as sheet:
+        assert sheet.height > len(NAMES) * 112 and sheet.width > 4 * 112
+
+
+def test_no_icon_of_the_set_is_held_out_and_the_style_is_the_folders_name(completed):
+    assert set(completed.dataset.splits.values()) == {"train"} and len(completed.dataset.ids) == 12
+    assert set(completed.dataset.icons["source"]) == {"my-icons"}
+    assert set(completed.checkpoint.header.trained_ids) == set(completed.dataset.ids)
+
+
+def test_more_names_train_nothing_and_leave_earlier_drawings_as_they_are(completed, workplace, recipe):
+    before = (workplace / "out" / "png" / "paper-plane-1.png").read_bytes()
+    again = complete_set(
+        workplace / "My Icons", ["lantern", *NAMES], workplace / "out", Store(workplace / "store"), recipe, count=2
+    )
+    assert completed.trained_now and not again.trained_now and again.checkpoint.digest == completed.checkpoint.digest
+    assert (workplace / "out" / "png" / "paper-plane-1.png").read_bytes() == before
+    assert (workplace / "out" / "png" / "lantern-0.png").exists()
+
+
+def test_the_model_is_registered_with_its_evaluation_if_asked(completed, workplace):
+    tracking = Tracking.of(Store(workplace / "store"))
+    registered = evaluate_and_register(tracking, completed.checkpoint, completed.dataset)
+    assert registered.version == 1 and registered.is_new
+
+
+def _squares(count: int) -> torch.Tensor:
+    """Icons that all differ: a colored square in a different place each."""
+    icons = np.zeros((count, 32, 32, 4), np.uint8)
+    for number in range(count):
+        y, x = 4 * (number // 6), 4 * (number % 6)
+        icons[number, y : y + 10, x : x + 10] = (40 * (number % 6), 30 * (number // 6), 120, 255)
+    return torch.from_numpy(premultiply(icons).transpose(0, 3, 1, 2).copy())
+
+
+def test_a_copy_is_marked_and_another_shape_is_not():
+    icons = _squares(42)
+    blurred = torch.nn.functional.avg_pool2d(icons[7:8].float(), 3, 1, 1).round().to(torch.uint8)
+    ring = torch.zeros(1, 4, 32, 32, dtype=torch.uint8)
+    ring[:, :, 4:28, 4:28], ring[:, :, 10:22, 10:22] = 255, 0
+    assert copied_icons(torch.cat([icons[3:4], blurred, ring]), icons) == [3, 7, None]
+
+
+def test_a_set_of_three_icons_allows_no_statement():
+    assert copied_icons(_squares(3), _squares(3)) == [None, None, None]
+
+
+def test_names_are_read_once_each_and_in_order(tmp_path):
+    (tmp_path / "missing.txt").write_text("# to do\npaper  plane\n\nlantern\npaper plane\n", encoding="utf-8")
+    assert read_names(tmp_path / "missing.txt") == ["paper plane", "lantern"]
+
+
+@pytest.mark.parametrize(("content", "words"), [("# none\n", "holds no names"), (None, "No such file")])
+def test_a_list_without_names_is_one_line(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "missing.txt").write_text(content)
+    with pytest.raises(FlowmodelError, match=words):
+        read_names(tmp_path / "missing.txt")
