@@ -18,10 +18,11 @@ def show(
     version: Annotated[str | None, typer.Argument(help="A number of `flowmodel champion list`; default: the champion.")] = None,
 ) -> None:
     """A version, and what the gate decided about it."""
-    from flowmodel.registry.names import CHAMPION, DECISION, REASON, ROLLED_BACK
-    from flowmodel.registry.versions import registered_versions
+    from flowmodel.registry.names import CHAMPION, DECISION, ROLLED_BACK
+    from flowmodel.registry.versions import decided, registered_versions
 
-    rows = registered_versions(Store.from_environment())
+    store = Store.from_environment()
+    rows = registered_versions(store)
     row = next((row for row in rows if (CHAMPION in row.aliases if version is None else row.version == version)), None)
     if row is None and version is None:
         raise FlowmodelError("no version is champion; `flowmodel champion list` shows them, `flowmodel champion set` chooses one")
@@ -30,10 +31,11 @@ def show(
     aliases = "".join(f", {alias}" for alias in row.aliases)
     lines = [f"version {row.version}{aliases}, registered {row.registered}, recipe {row.tags.get('recipe', '?')}"]
     # What the gate said then; a person may have chosen otherwise since.
-    lines.append(f"the gate's decision: {row.tags.get(DECISION, 'none')}: {row.tags.get(REASON, 'none recorded')}")
+    reason, rules = decided(store, row) if DECISION in row.tags else ("none recorded", [])
+    lines.append(f"the gate's decision: {row.tags.get(DECISION, 'none')}: {reason}")
     if ROLLED_BACK in row.tags:
         lines.append(f"rolled back {row.tags[ROLLED_BACK]}: somebody chose another champion")
-    lines += [f"  {rule['in words']}" for rule in row.rules]
+    lines += [f"  {rule}" for rule in rules]
     for line in lines:
         console.print(line, soft_wrap=True, markup=False)
 
@@ -47,7 +49,8 @@ def list_() -> None:
     for name in ("version", "alias", "registered", "recipe", "KID", "top-1", "the gate"):
         table.add_column(name, no_wrap=name != "recipe", overflow="fold")
     for row in registered_versions(Store.from_environment()):
-        scores = (row.tags.get(name, "-") for name in ("recipe", "kid", "retrieval_top1_all"))
+        top1 = row.tags.get("top1") or row.tags.get("retrieval_top1_all", "-")  # the name that earlier releases gave it
+        scores = (row.tags.get("recipe", "-"), row.tags.get("kid", "-"), top1)
         table.add_row(row.version, ", ".join(row.aliases) or "-", row.registered.split()[0], *scores, row.verdict)
     console.print(table)
     console.print("why: flowmodel champion show VERSION", soft_wrap=True)

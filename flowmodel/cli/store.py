@@ -63,14 +63,16 @@ def _registered(store: Store) -> "list[Registered]":
     """Raises FlowmodelError when MLflow can't be asked: then it is unknown what the versions need."""
     from flowmodel.inventory import Registered
     from flowmodel.registry.names import MODEL_NAME
-    from flowmodel.registry.references import CHECKPOINT_DIGEST, versions_of
+    from flowmodel.registry.references import CHECKPOINT_DIGEST, model_tags_of, versions_of
     from flowmodel.registry.tracking import NotFound, Tracking
 
     try:
-        versions = versions_of(Tracking.of(store), MODEL_NAME)
+        tracking = Tracking.of(store)
+        versions = versions_of(tracking, MODEL_NAME)
     except NotFound:  # no database
         return []
-    return [Registered(str(v.version), v.tags[CHECKPOINT_DIGEST], v.tags["dataset_digest"]) for v in versions]
+    tags = {str(version.version): model_tags_of(tracking, version) for version in versions}
+    return [Registered(version, of[CHECKPOINT_DIGEST], of["dataset_digest"]) for version, of in tags.items()]
 
 
 def _size(size: int) -> str:

@@ -311,7 +311,7 @@ class TrainingConfig(_Section):
     precision: Precision = Field("auto", description="auto: bfloat16 on CUDA, float32 elsewhere.")
     compile: Switch = Field("auto", description="torch.compile; auto: on CUDA only.")
     log_every: Count = Field(20, description="Steps between two log lines.")
-    sample_every: Count = Field(1_000, description="Steps between two grids of samples.")
+    sample_every: Count = Field(1_000, description="Steps between two grids of samples; the first is of the initial weights.")
     checkpoint_every: Count = Field(500, description="Steps between two checkpoints.")
     keep_checkpoints: Count = Field(2, description="How many of the newest checkpoints are kept.")
 

@@ -4,7 +4,6 @@ The registered model remembers in tags which version this project last gave an a
 person has moved it in MLflow's own page: that is their decision, which is told, and not undone.
 """
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from mlflow.entities.model_registry import ModelVersion
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.registry.names import CHALLENGER, CHAMPION, COMPARED, DECISION, MODEL_NAME, REASON, ROLLED_BACK, RULES
+from flowmodel.registry.names import CHALLENGER, CHAMPION, DECISION, MODEL_NAME, ROLLED_BACK, decision_file
 from flowmodel.registry.references import checkpoint_of, find_version
 from flowmodel.registry.tracking import NotFound, Tracking
 from flowmodel.registry.versions import registered_versions
@@ -20,7 +19,6 @@ from flowmodel.release.decision import Decision
 from flowmodel.store import Store
 
 _GIVEN = "given_"  # and an alias: tag of the registered model
-_TAG_LIMIT = 5000  # characters that MLflow keeps of a tag
 
 
 @dataclass(frozen=True)
@@ -120,19 +118,15 @@ def mark_rolled_back(tracking: Tracking, version: str) -> None:
         tracking.client.set_model_version_tag(MODEL_NAME, version, ROLLED_BACK, time.strftime("%Y-%m-%d %H:%M"))
 
 
-def record_decision(tracking: Tracking, version: str, decision: Decision, description: str) -> None:
-    """Make `decision` readable on the model version: as tags, and as a table under `description`."""
-    rules = json.dumps(decision.records)
-    tags = {
-        DECISION: decision.outcome,
-        REASON: decision.reason[:_TAG_LIMIT],
-        RULES: rules if len(rules) <= _TAG_LIMIT else "[]",
-        COMPARED: decision.champion or "none",
-    }
+def record_decision(tracking: Tracking, version: ModelVersion, decision: Decision, description: str) -> None:
+    """Make `decision` readable on the model version: in a word as a tag, as a table under `description`, and all of it as an
+    artifact of its run.
+    """
+    number = str(version.version)
     with tracking.errors():
-        for name, value in tags.items():
-            tracking.client.set_model_version_tag(MODEL_NAME, version, name, value)
-        tracking.client.update_model_version(MODEL_NAME, version, f"{description}\n\n{decision.markdown}")
+        tracking.client.log_dict(str(version.run_id), decision.as_json(), decision_file(number))
+        tracking.client.set_model_version_tag(MODEL_NAME, number, DECISION, decision.outcome)
+        tracking.client.update_model_version(MODEL_NAME, number, f"{description}\n\n{decision.markdown}")
 
 
 def set_champion(store: Store, version: str) -> str | None:

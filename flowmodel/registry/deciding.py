@@ -12,7 +12,7 @@ from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.champion import Standing, standing_of
 from flowmodel.registry.models import recorded_model
 from flowmodel.registry.names import DECISION, MODEL_NAME, REASON
-from flowmodel.registry.references import checkpoint_of, find_version, versions_of
+from flowmodel.registry.references import checkpoint_of, find_version, versions_of_checkpoint
 from flowmodel.registry.runs import EVALUATION, logged_values
 from flowmodel.registry.tracking import NotFound, Tracking
 from flowmodel.release.decision import Decision
@@ -103,7 +103,7 @@ class _Subject:
 
     def _versions(self) -> list:
         try:
-            return versions_of(self.tracking, MODEL_NAME, self.checkpoint.digest)
+            return versions_of_checkpoint(self.tracking, MODEL_NAME, self.checkpoint.digest)
         except NotFound:  # no database
             return []
 

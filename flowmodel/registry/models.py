@@ -29,6 +29,14 @@ from flowmodel.registry.references import CHECKPOINT_DIGEST, versions_of
 from flowmodel.registry.runs import EVALUATION, FINISHER_DIGEST, GRID_FILE, GRID_PREVIEW, TrainingRun
 from flowmodel.registry.tracking import Tracking
 
+_SHOWN = {"kid": "kid", "top1": "retrieval_top1_all", "recipe": "recipe", "size": "size"}  # tags of a version: of its model
+_DESCRIPTION = """Draws a transparent icon for a caption.
+
+    import mlflow
+    [png] = mlflow.pyfunc.load_model("models:/flowmodel@champion").predict(["red heart"])
+
+The alias `champion` is the version that is used, `challenger` the newest one that was not shown to be as good. The page of a
+version has its license, what it draws, and the gate's decision about it."""
 _PREVIEW_WIDTH = 400  # pixels: as wide as the pages of Dagster show a picture, which they do not scale
 
 
@@ -113,14 +121,15 @@ def recorded_model(tracking: Tracking, checkpoint: Checkpoint) -> RecordedModel:
 def register_version(recorded: RecordedModel, description: str = "") -> tuple[ModelVersion, bool]:
     """The version of the model `flowmodel` that is `recorded`, made where there is none, and whether it was made now.
 
-    It points to the logged model, and has its tags. Aliases are another matter. Raises FlowmodelError when MLflow can't be used.
+    It points to the logged model, and has few of its tags, because the list of versions shows each on a line of its own. Aliases
+    are another matter. Raises FlowmodelError when MLflow can't be used.
     """
     tracking, client = recorded.run.tracking, recorded.run.client
-    there = versions_of(tracking, MODEL_NAME, recorded.checkpoint.digest)
-    known = next((version for version in there if version.source == recorded.uri), None)
+    known = next((version for version in versions_of(tracking, MODEL_NAME) if version.source == recorded.uri), None)
+    shown = {name: recorded.tags[tag] for name, tag in _SHOWN.items() if tag in recorded.tags}
     with tracking.errors():
         if known is not None:
-            for name, value in recorded.tags.items():
+            for name, value in shown.items():
                 client.set_model_version_tag(MODEL_NAME, known.version, name, value)
             return known, False
         try:
@@ -128,14 +137,14 @@ def register_version(recorded: RecordedModel, description: str = "") -> tuple[Mo
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            client.create_registered_model(MODEL_NAME, description="Draws a transparent icon for a caption.")
+            client.create_registered_model(MODEL_NAME, description=_DESCRIPTION)
         with tracking.as_current():  # a database looks the logged model up in the global MLflow
             made = client.create_model_version(
                 MODEL_NAME,
                 source=recorded.uri,
                 run_id=recorded.run.run_id,
                 model_id=recorded.model_id,
-                tags=dict(recorded.tags),
+                tags=shown,
                 description=description,
             )
     return made, True

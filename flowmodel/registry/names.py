@@ -2,11 +2,12 @@
 
 MODEL_NAME = "flowmodel"
 CHALLENGER, CHAMPION = "challenger", "champion"
-# Tags of a model version. One that a person has replaced as champion doesn't come back by itself when its training is met again.
-DECISION, REASON, RULES, COMPARED, ROLLED_BACK = (
-    "decision",
-    "decision_reason",
-    "decision_rules",
-    "decision_champion",
-    "rolled_back",
-)
+# Tags of a run; the first one is a model version's too.
+DECISION, REASON = "decision", "decision_reason"
+# Tag of a version that a person has replaced as champion: it doesn't come back by itself when its training is met again.
+ROLLED_BACK = "rolled_back"
+
+
+def decision_file(version: str) -> str:
+    """The artifact of a version's run that holds what was decided about the version, and why."""
+    return f"versions/{version}/decision.json"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from flowmodel.registry.tracking import Tracking
 
-CHECKPOINT_DIGEST = "checkpoint_digest"  # tag of runs, logged models and versions
+CHECKPOINT_DIGEST = "checkpoint_digest"  # tag of runs and logged models
 
 _FORMS = f"a .safetensors file, models:/NAME@alias, models:/NAME/VERSION or {PRETRAINED}"
 _REFERENCE = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/([0-9]+))")
@@ -110,15 +110,13 @@ def _nothing(shown: str, name: str) -> NothingRegistered:
     return NothingRegistered(f"MLflow store {shown}: {words}, or give the path of a checkpoint")
 
 
-def versions_of(tracking: "Tracking", name: str, checkpoint_digest: str | None = None) -> "list[ModelVersion]":
-    """All versions of the model `name`, or those of one checkpoint; newest first.
+def versions_of(tracking: "Tracking", name: str) -> "list[ModelVersion]":
+    """All versions of the model `name`, newest first.
 
     Raises NotFound where there is no MLflow database, FlowmodelError when MLflow can't be asked.
     """
     quote = '"' if "'" in name else "'"
     wanted = f"name = {quote}{name}{quote}"
-    if checkpoint_digest:
-        wanted += f" and tags.{CHECKPOINT_DIGEST} = '{checkpoint_digest}'"
     with tracking.errors():
         found: list[ModelVersion] = []
         token = None
@@ -128,6 +126,30 @@ def versions_of(tracking: "Tracking", name: str, checkpoint_digest: str | None =
             token = page.token
             if not token:
                 return sorted(found, key=lambda version: -int(version.version))
+
+
+def versions_of_checkpoint(tracking: "Tracking", name: str, digest: str) -> "list[ModelVersion]":
+    """Those of :func:`versions_of` whose checkpoint has that SHA-256."""
+    from flowmodel.registry.runs_view import EXPERIMENT
+
+    versions = versions_of(tracking, name)
+    with tracking.errors():
+        experiment = tracking.reader.get_experiment_by_name(EXPERIMENT) if versions else None
+        wanted = f"tags.{CHECKPOINT_DIGEST} = '{digest}'"
+        logged = tracking.reader.search_logged_models([experiment.experiment_id], wanted) if experiment else []
+    sources = {f"models:/{each.model_id}" for each in logged}
+    return [version for version in versions if version.source in sources or version.tags.get(CHECKPOINT_DIGEST) == digest]
+
+
+def model_tags_of(tracking: "Tracking", version: "ModelVersion") -> dict[str, str]:
+    """The tags of the logged model that `version` is of; earlier releases gave them to the version itself.
+
+    Raises NotFound when that model is gone, FlowmodelError when MLflow can't be asked.
+    """
+    if CHECKPOINT_DIGEST in version.tags:
+        return dict(version.tags)
+    with tracking.errors():
+        return dict(tracking.reader.get_logged_model(str(version.source).removeprefix("models:/")).tags)
 
 
 def checkpoint_of(tracking: "Tracking", version: "ModelVersion") -> Checkpoint:
@@ -140,10 +162,10 @@ def checkpoint_of(tracking: "Tracking", version: "ModelVersion") -> Checkpoint:
     """
     from mlflow.models import Model
 
-    digest = version.tags.get(CHECKPOINT_DIGEST)
     with tracking.errors():
         address = tracking.reader.get_model_version_download_uri(version.name, version.version)
     is_here = tracking.local_path(address) is not None
+    digest = None if is_here else model_tags_of(tracking, version).get(CHECKPOINT_DIGEST)
     copy = tracking.store.models / f"{digest}.safetensors"
     if digest and not is_here and copy.is_file() and sha256_file(copy) == digest:
         return Checkpoint.open(copy, digest)

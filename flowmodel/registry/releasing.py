@@ -9,8 +9,9 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry.champion import Standing, accept, give_alias, record_decision, standing_of, take_alias
-from flowmodel.registry.models import recorded_model, register_version
+from flowmodel.registry.models import RecordedModel, recorded_model, register_version
 from flowmodel.registry.names import CHALLENGER, CHAMPION, MODEL_NAME
+from flowmodel.registry.runs import EVALUATION, GRID_PREVIEW
 from flowmodel.registry.tracking import Tracking
 from flowmodel.release.decision import Decision
 
@@ -46,13 +47,14 @@ def register(
     """
     require_decision_of(decision, checkpoint, report_digest)
     recorded = recorded_model(tracking, checkpoint)
+    description = _description(report, recorded)
     with FileLock(tracking.store.root / "registering.lock"):
         standing = standing_of(tracking)
-        version, is_new = register_version(recorded, _description(report))
+        version, is_new = register_version(recorded, description)
         decision = _still_true(decision, standing, version)
         _give_aliases(tracking, standing, decision.outcome == "champion", str(version.version))
         if standing.champion != str(version.version):  # what made it champion stays readable
-            record_decision(tracking, version.version, decision, _description(report))
+            record_decision(tracking, version, decision, description)
         accept(tracking, standing)
         aliases = [alias for alias, number in standing_of(tracking).aliases.items() if number == str(version.version)]
     run = recorded.run
@@ -103,7 +105,12 @@ def _give_aliases(tracking: Tracking, standing: Standing, is_champion: bool, ver
         give_alias(tracking, CHALLENGER, version)
 
 
-def _description(report: EvaluationReport) -> str:
+def _description(report: EvaluationReport, recorded: RecordedModel) -> str:
+    """Markdown for a version's page: what it is, under which license, and what it draws."""
     settings = report.settings
     size = f"{settings.parameters / 1e6:.2f} M parameters"
-    return f"Recipe {settings.recipe}, {settings.training_steps} steps, {size}."
+    samples = recorded.run.relative_artifact(f"{EVALUATION}/{GRID_PREVIEW}")
+    return (
+        f"Recipe {settings.recipe}, {settings.training_steps} steps, {size}. "
+        f"License of the icons that it was trained on: {recorded.tags.get('licenses', 'unknown')}.\n\n![Samples]({samples})"
+    )

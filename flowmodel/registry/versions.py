@@ -9,10 +9,12 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.registry.names import DECISION, MODEL_NAME, ROLLED_BACK, RULES
-from flowmodel.registry.sqlite import ask, database_of
+from flowmodel.files import read_json
+from flowmodel.registry.names import DECISION, MODEL_NAME, REASON, ROLLED_BACK, decision_file
+from flowmodel.registry.sqlite import ask, current_path, database_of, is_of_the_store, local_path
 from flowmodel.store import Store, shown_uri
 
 _DELETED = "Deleted_Internal"  # the stage of a version that MLflow shows no more
@@ -26,11 +28,7 @@ class VersionRow:
     aliases: tuple[str, ...]
     registered: str
     tags: Mapping[str, str]
-
-    @property
-    def rules(self) -> list[dict[str, str]]:
-        rows: list[dict[str, str]] = json.loads(self.tags.get(RULES) or "[]")
-        return rows
+    run_id: str
 
     @property
     def verdict(self) -> str:
@@ -55,7 +53,7 @@ def _of_database(database: Path) -> list[VersionRow] | None:
         database.stat()
         found = ask(
             database,
-            "SELECT version, creation_time FROM model_versions WHERE name = ? AND current_stage IS NOT ?",
+            "SELECT version, creation_time, run_id FROM model_versions WHERE name = ? AND current_stage IS NOT ?",
             MODEL_NAME,
             _DELETED,
         )
@@ -66,8 +64,8 @@ def _of_database(database: Path) -> list[VersionRow] | None:
     except (sqlite3.Error, OSError):
         return None
     return [
-        _row(number, created, aliases, {key: value for version, key, value in tags if version == number})
-        for number, created in found
+        _row(number, created, aliases, {key: value for version, key, value in tags if version == number}, run_id)
+        for number, created, run_id in found
     ]
 
 
@@ -82,13 +80,46 @@ def _of_mlflow(store: Store) -> list[VersionRow]:
             aliases = tracking.reader.get_registered_model(MODEL_NAME).aliases
     except NotFound:  # no database, or no model
         return []
-    return [_row(v.version, v.creation_timestamp, aliases.items(), dict(v.tags)) for v in found]
+    return [_row(v.version, v.creation_timestamp, aliases.items(), dict(v.tags), v.run_id) for v in found]
 
 
-def _row(number: int | str, created: int, aliases: Iterable[tuple[str, int | str]], tags: Mapping[str, str]) -> VersionRow:
+def decided(store: Store, row: VersionRow) -> tuple[str, list[str]]:
+    """The gate's reason for what it made of a version, and its rules, a sentence each.
+
+    Raises FlowmodelError when that can't be found, or MLflow can't be used.
+    """
+    if REASON in row.tags:  # from a release that kept it there
+        return row.tags[REASON], [rule["in words"] for rule in json.loads(row.tags.get("decision_rules") or "[]")]
+    values = _values_on_this_machine(store, row)
+    if values is None:
+        from flowmodel.registry.runs import logged_values
+        from flowmodel.registry.tracking import Tracking
+
+        values = logged_values(Tracking.of(store), row.run_id, decision_file(row.version))
+    return values["reason"], [rule["words"] for rule in values["rules"]]
+
+
+def _values_on_this_machine(store: Store, row: VersionRow) -> Mapping[str, Any] | None:
+    """What the artifact says that MLflow's database leads to; None where MLflow is to be asked."""
+    database = database_of(store.mlflow_uri)
+    if database is None:
+        return None
+    try:
+        [(address,)] = ask(database, "SELECT artifact_uri FROM runs WHERE run_uuid = ?", row.run_id)
+        is_own = is_of_the_store(database, store)
+        folder = current_path(address, store.mlflow_artifacts.resolve()) if is_own else local_path(address)
+        return read_json(folder / decision_file(row.version)) if folder else None
+    except (sqlite3.Error, ValueError, FlowmodelError):
+        return None
+
+
+def _row(
+    number: int | str, created: int, aliases: Iterable[tuple[str, int | str]], tags: Mapping[str, str], run_id: str | None
+) -> VersionRow:
     return VersionRow(
         version=str(number),
         aliases=tuple(sorted(alias for alias, of in aliases if str(of) == str(number))),
         registered=time.strftime("%Y-%m-%d %H:%M", time.localtime(created / 1000)),
         tags=tags,
+        run_id=run_id or "",
     )

@@ -193,6 +193,9 @@ class _Run:
         """Train; returns whether validation stopped the training early."""
         with Interruption() as interruption:
             try:
+                if self.observers and self.done == 0:
+                    with self.window.paused():
+                        self._draw(0)  # what the initial weights draw, for comparison
                 while self.done < self.config.steps and not self._has_stopped_improving:
                     self._one_step(interruption)
                 self._finish(self.done)

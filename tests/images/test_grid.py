@@ -39,6 +39,7 @@ def test_labels_take_room_and_long_ones_stay_inside() -> None:
     )
     assert labeled.height > plain_grid.height
     assert labeled.width == plain_grid.width
+    assert labeled.height > picture_grid([RED], 1, ["a short one"], cell=60).height, "it has several lines"
     below = np.asarray(labeled)[72:]
     assert below.min() < 200
     assert below[:, :8].min() == 255

@@ -12,7 +12,7 @@ from flowmodel.registry.champion import set_champion, standing_of
 from flowmodel.registry.names import ROLLED_BACK
 from flowmodel.registry.references import checkpoint_of, find_version
 from flowmodel.registry.tracking import Tracking
-from flowmodel.registry.versions import registered_versions
+from flowmodel.registry.versions import decided, registered_versions
 from flowmodel.store import Store
 from tests.registry.conftest import registered_by, with_header
 
@@ -34,12 +34,15 @@ def test_a_version_carries_numbers_rules_and_outcome(registered, first, second, 
     registered(first)
     made = registered(second)
     version = Tracking.of(store).reader.get_model_version("flowmodel", "2")
-    assert version.tags["decision"] == "challenger" and version.tags["decision_champion"] == "1"
-    assert version.tags["decision_reason"].startswith("not shown to be as good as the champion, version 1: KID of 24 held-out")
+    assert version.tags.keys() == {"decision", "kid", "top1", "recipe", "size"} and version.tags["decision"] == "challenger"
     kid = next(row for row in made.decision.records if row["metric"] == "KID")
     assert f"| champion | KID | unseen by both | {kid['value']} | {kid['limit']} | BROKEN |" in version.description
     row = registered_versions(store)[1]
-    assert {"against", "metric", "value", "limit", "outcome"} <= row.rules[0].keys() and row.aliases == ("challenger",)
+    reason, rules = decided(store, row)
+    assert reason.startswith("not shown to be as good as the champion, version 1: KID of 24 held-out")
+    assert rules == [rule.words for rule in made.decision.rules] and row.aliases == ("challenger",)
+    assert "License of the icons that it was trained on: Apache-2.0." in version.description
+    assert "get-artifact?path=evaluation%2Fsample_grid_preview.png" in version.description
 
 
 def test_who_is_champion_does_not_challenge(registered, first, second, store):
@@ -55,7 +58,7 @@ def test_what_made_a_version_champion_stays_readable_when_it_is_met_again(regist
     reason = registered(first).decision.reason
     again = registered(first)
     assert again.decision.reason == reason and again.decision.rules and again.aliases == ("champion",)
-    assert Tracking.of(store).reader.get_model_version("flowmodel", "2").tags["decision_reason"] == reason
+    assert decided(store, registered_versions(store)[1])[0] == reason
     assert Tracking.of(store).reader.get_run(again.run_id).data.tags["decision_reason"] == reason
 
 

@@ -16,7 +16,7 @@ from flowmodel.files import sha256_file
 from flowmodel.model.pretrained import pretrained_weights
 from flowmodel.recipes.split import Split
 from flowmodel.registry.models import recorded_model
-from flowmodel.registry.references import resolve_model, versions_of
+from flowmodel.registry.references import resolve_model, versions_of, versions_of_checkpoint
 from flowmodel.registry.runs import logged_values
 from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
@@ -109,9 +109,11 @@ def test_the_weights_are_uploaded_once_whatever_follows(recorded, registered, fi
     assert [sha256_file(path) for path in uploaded] == [first.checkpoint.digest]
     version = Tracking.of(store).reader.get_model_version("flowmodel", "1")
     assert version.source == model.uri
-    assert model.tags.items() <= version.tags.items()
-    wanted = "name = 'flowmodel' and tags.styles LIKE '%noto%' and tags.size = '16'"
-    assert [int(each.version) for each in Tracking.of(store).reader.search_model_versions(wanted)] == [1]
+    assert version.tags["size"] == model.tags["size"] == "16" and version.tags["top1"] == model.tags["retrieval_top1_all"]
+    assert [str(each.version) for each in versions_of_checkpoint(Tracking.of(store), "flowmodel", first.checkpoint.digest)] == [
+        "1"
+    ]
+    assert versions_of_checkpoint(Tracking.of(store), "flowmodel", "0" * 64) == []
 
 
 def test_a_refused_model_has_its_logged_model_and_no_version(recorded, registered, first, store, tmp_path):

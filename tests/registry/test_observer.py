@@ -69,7 +69,8 @@ def test_curves_and_grids_by_step(run, store):
     for split in ("train", "validation"):
         assert _history(store, run.info.run_id, f"prediction_error/{split}/t0.95") == [10, 20, 30]
     images = [file.path for file in Tracking.of(store).client.list_artifacts(run.info.run_id, "images")]
-    assert sorted(step for path in images for step in (15, 30) if f"grid+step+{step}+" in path and path.endswith(".png")) == [
+    assert sorted(step for path in images for step in (0, 15, 30) if f"grid+step+{step}+" in path and path.endswith(".png")) == [
+        0,
         15,
         30,
     ]
