@@ -103,5 +103,5 @@ def metrics_table(report: "EvaluationReport") -> dg.MetadataValue:
         real_scores = report.baselines.real[split].measured
         for name, value in scores.measured.items():
             real = f"{real_scores[name]:.4g}" if name in real_scores else ""
-            rows.append({"icons": str(split), "metric": name, "samples score": f"{value:.4g}", "real icons score": real})
+            rows.append({"metric": f"{split} {name}", "samples": f"{value:.4g}", "real icons": real})
     return table(rows)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 class StoreResource(dg.ConfigurableResource):
+    """Where everything that is generated lies; leave it out for the place that FLOWMODEL_STORE names, else data/store."""
+
     root: str = Field(default="", description="Folder of all generated files; empty: FLOWMODEL_STORE, else data/store.")
 
     def open(self) -> Store:
@@ -21,6 +23,10 @@ class StoreResource(dg.ConfigurableResource):
 
 
 class RecipeResource(dg.ConfigurableResource):
+    """What is trained. `name` is that of a recipe, or the path of a YAML file; `overrides` are changes to its fields, each as
+    field.path=value, such as training.steps=2000.
+    """
+
     name: str = Field(
         default_factory=lambda: os.environ.get("FLOWMODEL_RECIPE") or "quickstart",
         description="Name of a recipe, or path of a YAML file; default: FLOWMODEL_RECIPE, else quickstart.",

@@ -37,7 +37,7 @@ _DESCRIPTION = """Draws a transparent icon for a caption.
 
 The alias `champion` is the version that is used, `challenger` the newest one that was not shown to be as good. The page of a
 version has its license, what it draws, and the gate's decision about it."""
-_PREVIEW_WIDTH = 400  # pixels: as wide as the pages of Dagster show a picture, which they do not scale
+_PREVIEW_WIDTH = 380  # pixels: as wide as the pages of Dagster show a picture, which they do not scale
 
 
 @dataclass(frozen=True)

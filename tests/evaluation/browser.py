@@ -17,15 +17,19 @@ from websockets.sync.client import ClientConnection, connect
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 _SECONDS = 60
+_TEXT = "document.body.innerText.slice(0, 2000)"
 
 
 @dataclass
 class Page:
-    """One tab. `requests` are the addresses that it asked for, `complaints` what its console and its log say."""
+    """One tab. `requests` are the addresses that it asked for, `complaints` what its console and its log say, `errors` those of
+    them that are errors, with the address that they are about.
+    """
 
     _socket: ClientConnection
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     _number: int = 0
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -38,16 +42,30 @@ class Page:
                 return dict(message["result"])
 
     def open(self, path: Path, width: int, height: int, scheme: str, mobile: bool = False) -> None:
+        self.visit(path.resolve().as_uri(), width, height, scheme, mobile)
+
+    def visit(self, address: str, width: int = 1440, height: int = 900, scheme: str = "light", mobile: bool = False) -> None:
         for domain in ("Page", "Network", "Log", "Runtime"):
             self.call(f"{domain}.enable")
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url="about:blank")  # or a change of what follows `#` would load nothing
+        while self._message().get("method") != "Page.loadEventFired":
+            pass
+        self.call("Page.navigate", url=address)
         while self._message().get("method") != "Page.loadEventFired":
             pass
 
     def evaluate(self, script: str) -> Any:
         return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+
+    def wait_for(self, script: str) -> Any:
+        """What `script` gives, once that is true."""
+        deadline = time.monotonic() + _SECONDS
+        while not (found := self.evaluate(script)):
+            assert time.monotonic() < deadline, f"{script}: not on {self.evaluate('location.href')}: {self.evaluate(_TEXT)}"
+            time.sleep(0.2)
+        return found
 
     def screenshot(self, path: Path, whole: bool = False) -> None:
         data = self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
@@ -61,8 +79,12 @@ class Page:
                 self.requests.append(of["request"]["url"])
             case "Log.entryAdded" if of["entry"]["level"] in ("error", "warning"):
                 self.complaints.append(of["entry"]["text"])
+                if of["entry"]["level"] == "error":
+                    self.errors.append(f"{of['entry'].get('url', '')} {of['entry']['text']}")
             case "Runtime.consoleAPICalled" | "Runtime.exceptionThrown":
                 self.complaints.append(json.dumps(of))
+                if of.get("type", "error") == "error":
+                    self.errors.append(json.dumps(of))
         return message
 
 

@@ -135,7 +135,9 @@ def test_the_evaluation_shows_its_metrics(first, shared_project):
     report = EvaluationReport.read(load_artifact(shared_project.store, dg.AssetKey("evaluation")).path)
     shown = metadata(first, "evaluation")
     assert shown["train kid"] == pytest.approx(report.metrics[Split.TRAIN].kid, rel=1e-3)
-    assert {"kid", "retrieval_top1_all", "copy_rate"} <= {record.data["metric"] for record in shown["metrics"].records}
+    assert {"train kid", "train retrieval_top1_all", "unseen_concept copy_rate"} <= {
+        record.data["metric"] for record in shown["metrics"].records
+    }
 
 
 def test_a_second_run_changes_no_data_version(again, first_versions, shared_project):
