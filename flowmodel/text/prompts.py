@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ENGLISH = ("en", "en-gb")
 _ALIKE = 0.4  # Dice coefficient of the emoji that two words of different languages are about
+_MEANINGLESS = "{}: the caption encoder knows no part of it; say it in English"
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,15 @@ class Prompts:
     meaningless: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        return list(self.notes)
+        """Everything that a person should know of them."""
+        return [*self.notes, *(_MEANINGLESS.format(shortened(prompt)) for prompt in self.meaningless)]
 
     def require_meaning(self) -> None:
         """Raise FlowmodelError where a prompt is empty, or of nothing that the encoder knows."""
         for prompt in self.meaningless:
             if not prompt.strip():
                 raise FlowmodelError("prompt '': it is empty; say what is to be drawn, such as 'red heart'")
-            raise FlowmodelError(f"prompt {shortened(prompt)}: the caption encoder knows no part of it; say it in English")
+            raise FlowmodelError(f"prompt {_MEANINGLESS.format(shortened(prompt))}")
 
 
 def read_prompts(
