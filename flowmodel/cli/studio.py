@@ -16,7 +16,7 @@ def studio(
     from flowmodel.extras import require
     from flowmodel.store import Store
 
-    require("onnx", "onnxruntime", "onnxscript")
+    require("onnx", "onnxruntime", "onnxscript", "httpx", "pandera")
     from flowmodel.studio import Studio, StudioServer
 
     def say(line: str) -> None:
