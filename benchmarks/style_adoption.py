@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.measure import print_rows, write_json
+from flowmodel.completion.complete import without_held_out_icons
 from flowmodel.data.dataset import IconDataset
 from flowmodel.data.prepare import prepare
 from flowmodel.data.sources.source_list import load_sources
@@ -48,8 +49,6 @@ from flowmodel.training.loop import train
 from flowmodel.training.rehearsal import known_names
 
 STYLES = ("noto", "twemoji", "fluent flat")  # of the shipped weights
-# A set's split would hold out some of the few icons.
-_NO_SPLIT = [f"data.split.{split}=0" for split in ("validation", "unseen_concept", "unseen_style", "unseen_tone")]
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="keep the checkpoint and a picture in this folder")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     options = parser.parse_args()
-    recipe = load_recipe(options.recipe, [*_NO_SPLIT, *options.set])
+    recipe = without_held_out_icons(load_recipe(options.recipe, options.set))
     if recipe.training.init_from is None:
         raise FlowmodelError(f"recipe '{recipe.name}': has no training.init_from; give a recipe that starts from other weights")
     store, extractor = Store.from_environment(), load_extractor()

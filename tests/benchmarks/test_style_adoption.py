@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from benchmarks.style_adoption import Choice, Judge, choose, fine_tune, measure
+from flowmodel.completion.complete import without_held_out_icons
 from flowmodel.data.prepare import prepare
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import load_extractor
@@ -35,9 +36,8 @@ def measured(tiny_training, tmp_path_factory):
             writer.writerow([f"{icon.key}.png", icon.name])
     sources = folder.parent / "sources.yaml"
     sources.write_text(yaml.safe_dump({"sources": [{"name": "copy", "kind": "folder", "path": str(folder), "style": "copied"}]}))
-    split = {"validation": 0, "unseen_concept": 0, "unseen_style": 0, "unseen_tone": 0}
     training = {"init_from": str(tiny_training.checkpoint.path), "steps": 4, "validation": {"every": 0}}
-    recipe = changed(tiny_training.recipe, data={"split": split, "selection": None}, training=training)
+    recipe = without_held_out_icons(changed(tiny_training.recipe, data={"selection": None}, training=training))
     dataset = prepare(recipe, Store(tmp_path_factory.mktemp("store")), sources)
     names, extractor = dataset.icons["name"].tolist(), load_extractor()
     choice = choose(names, known_names(before.header), TRAINED, 100)
