@@ -163,7 +163,7 @@ def test_an_asset_shows_the_samples_and_its_links_lead_to_the_mlflow_that_runs(u
     shot("asset-page.png")
 
     page.visit(run)
-    page.wait_for(_shows("Recognized among its source's"))
+    page.wait_for(_shows("Recognition within the source"))
     page.wait_for(PICTURE)
     assert page.evaluate(_shows("Model registry")), "the pages for training, not those for language models"
     shot("mlflow-run.png")
