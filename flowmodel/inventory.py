@@ -40,7 +40,7 @@ _KEPT = {
     "mlflow": "runs and models; `mlflow gc` removes what was deleted there",
     "dagster": "runs and their logs",
 }
-_LOCKS = {"runs", "registering.lock"}
+_LOCKS = {"runs", "registering.lock", "starting.lock"}
 # Tables of earlier releases, which no code reads anymore.
 _FORMER = ("rgba_tensors",)
 

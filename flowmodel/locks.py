@@ -50,8 +50,14 @@ def run_lock(store: Store, run_id: str) -> Iterator[None]:
             try:
                 yield
             finally:
-                _held.remove(path)
-                path.unlink(missing_ok=True)
+                if path in _held:
+                    _held.remove(path)
+                    path.unlink(missing_ok=True)
+
+
+def leave_lock(store: Store, run_id: str) -> None:
+    """Let the file stay when :func:`run_lock` ends, as if the process had died: the run's end could perhaps not be recorded."""
+    _held.discard(_path(store, run_id))
 
 
 @contextmanager

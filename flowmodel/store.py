@@ -12,7 +12,14 @@ IS_CHECKOUT = (PROJECT_ROOT / "pyproject.toml").is_file()  # otherwise, this is 
 
 def shown_uri(uri: str) -> str:
     """An MLflow URI without user, password and query, which may hold a password too: for logs, links and messages."""
-    return re.sub(r"//[^/]*@", "//", uri).partition("?")[0]
+    shown = re.sub(r"//[^/]*@", "//", uri)
+    return shown if shown.startswith("sqlite:") else shown.partition("?")[0]
+
+
+def unfit_for_addresses(path: Path) -> str:
+    """Why a database can't be kept at `path`, as it would be written elsewhere; empty where it can."""
+    signs = [sign for sign in "%?" if sign in str(path)]
+    return f"its path has '{signs[0]}' in it, which the addresses of databases can't hold; rename that folder" if signs else ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from signal import Signals
 
 import dagster as dg
 
-from flowmodel.errors import FlowmodelError, Resumable
+from flowmodel.errors import FlowmodelError, Resumable, machine_refusal
 from flowmodel.extras import missing_extra
 
 STOPPED = "stopped by"  # metadata of a failure: the signal
@@ -14,7 +14,7 @@ STOPPED = "stopped by"  # metadata of a failure: the signal
 
 @contextmanager
 def readable_failures() -> Iterator[None]:
-    """Turn FlowmodelError, a lack of rights and a missing extra into `dg.Failure` with one line.
+    """Turn FlowmodelError, what the machine refuses and a missing extra into `dg.Failure` with one line.
 
     It works as a decorator too (not of generators).
 
@@ -34,6 +34,7 @@ def readable_failures() -> Iterator[None]:
         if (line := missing_extra(error)) is None:
             raise
         raise dg.Failure(description=str(line), allow_retries=False) from None
-    except PermissionError as error:
-        description = f"{error.filename}: permission denied; ask its owner for access"
-        raise dg.Failure(description=description, allow_retries=False) from None
+    except Exception as error:
+        if (refusal := machine_refusal(error)) is None:
+            raise
+        raise dg.Failure(description=refusal, allow_retries=False) from None

@@ -11,10 +11,11 @@ from typing import Any
 
 import dagster as dg
 import yaml
+from filelock import FileLock
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.registry.dead_runs import close_dead_runs
-from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
+from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store, unfit_for_addresses
 from pipelines.stale_runs import end_stale_runs
 
 SETTINGS = "dagster.yaml"
@@ -32,6 +33,8 @@ def prepare_home(store: Store) -> Path:
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(own.resolve()))).expanduser()
     if not home.is_absolute():
         raise FlowmodelError(f"DAGSTER_HOME: '{home}' is not an absolute path; give one, or unset it")
+    if unfit := unfit_for_addresses(home):
+        raise FlowmodelError(f"{home}: {unfit}")
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "true")
     is_ours = home.resolve() == own.resolve() or not home.exists() or not any(home.iterdir())
     home.mkdir(parents=True, exist_ok=True)
@@ -43,7 +46,11 @@ def prepare_home(store: Store) -> Path:
             f"{', '.join(lacking)}, without which two trainings may run side by side and killed runs are not started again: "
             f"copy them from {PROJECT_ROOT / SETTINGS}, or unset DAGSTER_HOME"
         )
-    with dg.DagsterInstance.get() as instance:
+    store.root.mkdir(parents=True, exist_ok=True)
+    # Dagster makes its tables when they are first asked for, and two processes that do so at once disturb each other.
+    with FileLock(store.root / "starting.lock"), dg.DagsterInstance.get() as instance:
+        instance.all_asset_keys()
+        instance.all_instigator_state()
         say_stale_runs(instance, store)
     for run_id in close_dead_runs(store):
         print(f"MLflow's run {run_id[:8]} belongs to a training that has died, and is marked as killed")

@@ -30,7 +30,7 @@ def run_job(name: str, config: Mapping[str, Any]) -> bool:
     from dagster._utils.merger import deep_merge_dicts
 
     from flowmodel.errors import FlowmodelError
-    from flowmodel.locks import run_lock
+    from flowmodel.locks import leave_lock, run_lock
     from flowmodel.registry.tracking import Tracking
     from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
     from pipelines.stale_runs import TERMINAL
@@ -60,7 +60,26 @@ def run_job(name: str, config: Mapping[str, Any]) -> bool:
             job_code_origin=job.get_python_origin(),
         )
         with terminable(instance, run_id):
-            return execute_run(job, run, instance).success
+            try:
+                return execute_run(job, run, instance).success
+            except BaseException:  # of Dagster itself, as where its disk is full
+                leave_lock(store, run_id)
+                raise
+
+
+def _configuration(file: Path) -> dict[str, Any]:
+    """Raises FlowmodelError when the file can't be read or is no mapping."""
+    import yaml
+
+    from flowmodel.errors import FlowmodelError
+
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise FlowmodelError(f"{file}: {' '.join(str(error).split())}") from None
+    if not isinstance(config, dict):
+        raise FlowmodelError(f"{file}: not a mapping; write it as the Launchpad of the job shows it")
+    return config
 
 
 def main() -> int:
@@ -74,25 +93,23 @@ def main() -> int:
     warnings.simplefilter("ignore")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
 
-    import yaml
-
-    from flowmodel.errors import FlowmodelError
+    from flowmodel.errors import FlowmodelError, machine_refusal
     from flowmodel.store import Store
     from pipelines.home import prepare_home
 
     try:
-        config = yaml.safe_load(options.config.read_text(encoding="utf-8")) if options.config else {}
-        if not isinstance(config, dict):
-            raise FlowmodelError(f"{options.config}: not a mapping; write it as the Launchpad of the job shows it")
+        config = _configuration(options.config) if options.config else {}
         prepare_home(Store.from_environment())
         return 0 if run_job(options.job, config) else 1
-    except (OSError, yaml.YAMLError) as error:
-        print(f"error: {options.config}: {' '.join(str(error).split())}", file=sys.stderr)
     except FlowmodelError as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("interrupted; the same command continues", file=sys.stderr)
         return 1
+    except Exception as error:
+        if (refusal := machine_refusal(error)) is None:
+            raise
+        print(f"error: {refusal}", file=sys.stderr)
     return 2
 
 

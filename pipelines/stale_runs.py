@@ -88,4 +88,8 @@ def end_stale_runs(instance: dg.DagsterInstance, store: Store) -> list[str]:
     for run in dead:
         instance.report_run_canceled(run, "The run's process no longer exists; start it again, and a training continues.")
         forget(store, run.run_id)
+    for lock in (store.root / "runs").glob("*.lock"):
+        left = instance.get_run_by_id(lock.stem)
+        if left is not None and left.is_finished and has_ended(store, left.run_id):
+            forget(store, left.run_id)
     return [run.run_id for run in dead]

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 
 import dagster as dg
 
-from flowmodel.errors import FlowmodelError
+from flowmodel.errors import FlowmodelError, machine_refusal
 from flowmodel.extras import MODULES
 from flowmodel.registry.runs_view import runs_page
 from flowmodel.registry.sqlite import correct_addresses
@@ -186,3 +186,7 @@ if __name__ == "__main__":
         sys.exit(main())
     except FlowmodelError as error:
         sys.exit(f"error: {error}")
+    except Exception as error:
+        if (refusal := machine_refusal(error)) is None:
+            raise
+        sys.exit(f"error: {refusal}")

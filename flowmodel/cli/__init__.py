@@ -22,7 +22,7 @@ from flowmodel.cli.store import app as store_app
 from flowmodel.cli.studio import studio
 from flowmodel.cli.summary import summary
 from flowmodel.cli.train import train
-from flowmodel.errors import FlowmodelError, Resumable
+from flowmodel.errors import FlowmodelError, Resumable, machine_refusal
 from flowmodel.extras import missing_extra
 
 app = typer.Typer(
@@ -54,9 +54,11 @@ def main() -> None:
             raise
         print(f"error: {line}", file=sys.stderr)
         sys.exit(2)
-    except PermissionError as error:
-        print(f"error: {error.filename}: permission denied; ask its owner for access", file=sys.stderr)
-        sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted; the same command continues from the last saved state", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if (refusal := machine_refusal(error)) is None:
+            raise
+        print(f"error: {refusal}", file=sys.stderr)
+        sys.exit(2)

@@ -20,7 +20,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.files import atomic_path
 from flowmodel.registry import sqlite
 from flowmodel.registry.runs_view import EXPERIMENT, view_tag
-from flowmodel.store import Store, shown_uri
+from flowmodel.store import Store, shown_uri, unfit_for_addresses
 
 _ANSWER_SECONDS = 5
 _VARIABLE = "MLFLOW_TRACKING_URI"
@@ -101,6 +101,8 @@ class Tracking:
 
     def _make(self, database: Path) -> None:
         """Make MLflow's tables under another name first: a file in which some are missing is never repaired by MLflow."""
+        if unfit := unfit_for_addresses(database):
+            raise FlowmodelError(f"MLflow store {self.uri}: {unfit}")
         if database.exists():
             return
         database.parent.mkdir(parents=True, exist_ok=True)

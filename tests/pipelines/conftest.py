@@ -2,7 +2,9 @@
 
 import csv
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +12,11 @@ import dagster as dg
 import pytest
 import yaml
 
+from flowmodel.files import read_json
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.tables import read_ok_icons
 from pipelines.definitions import defs
+from tests.pipelines.nursery import Nursery, nursery
 
 ICONS = 30
 
@@ -133,3 +137,33 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
 def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     with pytest.MonkeyPatch.context() as patch, dg.instance_for_test() as instance:
         yield make_project(tmp_path_factory.mktemp("project"), patch, instance)
+
+
+@pytest.fixture
+def hatched(project: Project) -> Iterator[Nursery]:
+    """The project with a finisher, and the nursery that runs its job."""
+    project.write_recipe(finisher={"channels": 8, "blocks": 1, "steps": 6, "batch_size": 4})
+    with nursery() as started:
+        yield started
+
+
+def digests(store: Store) -> dict[str, str]:
+    """Of what each asset gave last; that of the registered model names MLflow's run."""
+    records = {path.stem: read_json(path)["digest"] for path in (store.root / "artifacts").glob("**/*.json")}
+    return {name: digest for name, digest in records.items() if name != "registered_model"}
+
+
+def require_whole(store: Store, undisturbed: dict[str, str]) -> None:
+    """One model, one MLflow run, nothing that still runs, and the digests of a run that nobody disturbed."""
+    assert digests(store) == undisturbed
+
+    def mlflow(query: str) -> list[tuple]:
+        with closing(sqlite3.connect(store.root / "mlflow" / "mlflow.db")) as connection:
+            return connection.execute(query).fetchall()
+
+    assert mlflow("SELECT version FROM model_versions") == [(1,)]
+    assert mlflow("SELECT alias, version FROM registered_model_aliases") == [("champion", 1)]
+    assert mlflow("SELECT status FROM runs") == [("FINISHED",)]
+    with dg.DagsterInstance.from_config(str(store.root / "dagster")) as instance:
+        assert all(run.is_finished for run in instance.get_runs())
+    assert not list((store.root / "runs").glob("*"))

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.registry.tracking import Tracking
 from flowmodel.store import PROJECT_ROOT, Store
 from pipelines.home import SETTINGS, prepare_home
 
@@ -71,3 +72,15 @@ def test_a_home_that_is_not_absolute_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", "somewhere")
     with pytest.raises(FlowmodelError, match="DAGSTER_HOME: 'somewhere' is not an absolute path"):
         prepare_home(Store(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a?b=c"])
+def test_a_folder_that_a_database_s_address_cannot_name_is_one_line_and_nothing_is_written(tmp_path, name):
+    """SQLAlchemy would write into `a b`, or into `a`."""
+    store = Store(tmp_path / name / "store")
+    with pytest.raises(FlowmodelError, match="which the addresses of databases can't hold; rename that folder") as caught:
+        prepare_home(store)
+    assert str(caught.value).startswith(f"{store.root / 'dagster'}: its path has '{name[1]}' in it")
+    with pytest.raises(FlowmodelError, match="can't hold") as caught:
+        _ = Tracking.of(store).experiment_id
+    assert f"sqlite:///{store.root}" in str(caught.value) and list(tmp_path.iterdir()) == []

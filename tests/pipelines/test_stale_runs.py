@@ -10,7 +10,7 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
-from flowmodel.locks import has_ended, run_lock
+from flowmodel.locks import has_ended, leave_lock, run_lock
 from flowmodel.store import PROJECT_ROOT, Store
 from pipelines.stale_runs import end_stale_runs
 
@@ -107,6 +107,18 @@ def test_who_conducts_a_run_locks_it_once(tmp_path):
             pass
         (lock,) = (tmp_path / "runs").iterdir()
         assert lock.name == "run.lock" and not has_ended(Store(tmp_path), "run")
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_run_whose_end_could_not_be_recorded_counts_as_dead(instance, tmp_path):
+    store = Store(tmp_path)
+    unrecorded, recorded = _started_run(instance), _started_run(instance)
+    for run in (unrecorded, recorded):
+        with run_lock(store, run.run_id):
+            leave_lock(store, run.run_id)
+    instance.report_run_failed(recorded)
+    assert end_stale_runs(instance, store) == [unrecorded.run_id]
+    assert instance.get_run_by_id(recorded.run_id).status is dg.DagsterRunStatus.FAILURE
     assert not list((tmp_path / "runs").iterdir())
 
 

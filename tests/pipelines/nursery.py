@@ -1,0 +1,114 @@
+"""Runs the job in processes that need not import everything each time, and that can be killed with all their children."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from flowmodel.store import PROJECT_ROOT, Store
+
+# Imports everything once. Each line that it reads begins a run of the job in a process group of its own, and is answered with
+# that process; an empty line waits for the oldest run, and is answered with its exit code.
+_NURSERY = """
+import json, os, sys, warnings
+warnings.simplefilter("ignore")
+import mlflow, torch, dagster
+import pipelines.definitions, pipelines.home, pipelines.run, pipelines.terminal_run
+import flowmodel.evaluation.html.page, flowmodel.registry.releasing, flowmodel.training.finishing, flowmodel.training.loop
+print("ready", flush=True)
+children = []
+for line in sys.stdin:
+    if not line.strip():
+        print(os.waitstatus_to_exitcode(os.waitpid(children.pop(0), 0)[1]), flush=True)
+        continue
+    log, environment = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
+        for name, value in environment.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+        sys.argv = ["python -m pipelines.run"]
+        status = 99  # of a stack trace
+        try:
+            status = pipelines.run.main()
+        finally:
+            sys.stdout.flush()
+            if status == 99:
+                __import__("traceback").print_exc()
+            os._exit(status)
+    children.append(child)
+    print(child, flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Nursery:
+    _process: subprocess.Popen[str]
+
+    def start(self, store: Store, environment: Mapping[str, str | None] | None = None) -> int:
+        """Begin the job in `store`, with changes to the environment; returns the process, the leader of its group."""
+        self._tell(json.dumps([str(log_of(store)), {"FLOWMODEL_STORE": str(store.root)} | dict(environment or {})]))
+        return int(self._line())
+
+    def wait(self) -> int:
+        """The exit code of the run that was started first among those not waited for."""
+        self._tell("")
+        return int(self._line())
+
+    def run(
+        self, store: Store, environment: Mapping[str, str | None] | None = None, kill_after: float | None = None
+    ) -> tuple[int, str]:
+        """The exit code of the job, and what it has said. It and its children are killed after those seconds, if given."""
+        begin = len(log_of(store).read_text()) if log_of(store).exists() else 0
+        child = self.start(store, environment)
+        if kill_after is not None:
+            time.sleep(kill_after)
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+        return self.wait(), log_of(store).read_text()[begin:]
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+def log_of(store: Store) -> Path:
+    """What the runs in `store` have said; beside it, as the store may be a disk that is full."""
+    return store.root.parent.parent / f"{store.root.parent.name}-{store.root.name}.log"
+
+
+@contextmanager
+def nursery() -> Iterator[Nursery]:
+    """With the environment of now."""
+    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _NURSERY],
+        cwd=PROJECT_ROOT,
+        env=environment | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    started = Nursery(process)
+    assert started._line() == "ready"
+    try:
+        yield started
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(30)
