@@ -1,5 +1,5 @@
 """The command line: `flowmodel train`, `sample`, `complete`, `studio`, `export`, `serve`, `evaluate`, `icons`, `champion`,
-`store` and `summary`, one module per command.
+`store`, `summary` and `doctor`, one module per command.
 
 Errors that the user can fix are one line on standard error with exit code 2; an interrupted training that can be resumed exits
 with 75. Heavy imports happen inside the commands, so that `flowmodel --help` answers at once.
@@ -13,6 +13,7 @@ import typer
 
 from flowmodel.cli.champion import app as champion_app
 from flowmodel.cli.complete import complete
+from flowmodel.cli.doctor import doctor
 from flowmodel.cli.evaluate import evaluate
 from flowmodel.cli.export import export
 from flowmodel.cli.icons import app as icons_app
@@ -31,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (train, sample, complete, studio, export, serve, evaluate, summary):
+for command in (train, sample, complete, studio, export, serve, evaluate, summary, doctor):
     app.command()(command)
 app.add_typer(champion_app, name="champion")
 app.add_typer(store_app, name="store")
