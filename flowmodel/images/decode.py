@@ -169,7 +169,8 @@ def _what_it_is(content: bytes, expected: str) -> str:
         return "is a web page and not the picture; fetch the picture again"
     if expected != "SVG" and (start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start)):
         return "is an SVG picture; let its name end in .svg"
-    kind = next((kind for mark, kind in _MARKS.items() if content.startswith(mark)), "")
+    # Of other formats Pillow tells which it is.
+    kind = next((kind for mark, kind in _MARKS.items() if expected == "SVG" and content.startswith(mark)), "")
     return f"is a {kind} picture; let its name end in .{kind.lower()}" if kind else ""
 
 
