@@ -182,14 +182,20 @@ def test_the_keyboard_is_enough(opened):
     assert opened.run("document.activeElement.getAttribute('aria-label')") == "red heart, noto style, picture 2"
     assert opened.run("document.activeElement.getAttribute('aria-pressed')") == "true"
     assert opened.run("document.querySelector('#inspector h2').textContent") == "Picture 2"
+    opened.key("Enter")
+    opened.key("Tab")
+    opened.key("Tab")
+    assert opened.run("document.activeElement.getAttribute('aria-label')") == "Download as PNG of 512 pixels"
 
 
 def test_tab_goes_through_the_page_as_it_is_read(opened):
+    opened.page.call("Page.reload")
+    opened.status_with("Ready")
     _draw_hearts(opened)
     opened.run("document.body.tabIndex = -1, document.body.focus(), document.body.removeAttribute('tabindex')")
     name = "({id, name, ariaLabel, textContent, hash}) => id || name || hash || ariaLabel || textContent"
     names = []
-    for _ in range(40):
+    for _ in range(22):
         opened.key("Tab")
         names.append(opened.run(f"({name})(document.activeElement)"))
     order = ["#pictures", "ground", "theme", "prompt", "style", "draw", "Blend", "Settings", "More of red heart, noto style",

@@ -1,8 +1,9 @@
-// Files of the page's folder.
+// Files of the page's folder. What a browser has kept of them is asked for again, or files of two exports could come together.
+const ASKED = { cache: "no-cache" };
 
 // The bytes of a file that the description `files` lists, held against its size and digest.
 export async function fetchListed(base, name, files) {
-  const answer = await fetch(new URL(name, base));
+  const answer = await fetch(new URL(name, base), ASKED);
   if (!answer.ok) throw new Error(`${name} can't be loaded (${answer.status})`);
   const bytes = await answer.arrayBuffer();
   if (bytes.byteLength !== files[name].bytes) throw new Error(`${name} was changed or cut; export the model again`);
@@ -16,7 +17,7 @@ export async function fetchListed(base, name, files) {
 
 // What a JSON file says; where a server refuses, it may have said why in a line of text.
 export async function fetchJson(address) {
-  const answer = await fetch(address);
+  const answer = await fetch(address, ASKED);
   if (answer.ok) return answer.json();
   const isText = (answer.headers.get("content-type") ?? "").startsWith("text/plain");
   throw new Error(isText ? (await answer.text()).trim() : `${address.pathname} can't be loaded (${answer.status})`);

@@ -22,7 +22,7 @@ export class Gallery {
     const head = make("div", { className: "set-head" }, make("div", {}, make("h2", {}, set.title), told), actions);
     set.element = make("div", { className: "set", role: "group", "aria-label": set.title }, head, list);
     Object.assign(set, { list, told, actions });
-    list.addEventListener("keydown", (event) => this.#arrow(event, list));
+    list.addEventListener("keydown", (event) => this.#arrow(event, set));
     element("empty").hidden = true;
     element("pictures").prepend(set.element);
     this.sets.unshift(set);
@@ -32,7 +32,7 @@ export class Gallery {
   // A place for a picture that is still to be drawn.
   addPicture(set, picture) {
     picture.canvas = make("canvas", { width: 64, height: 64, "aria-hidden": "true" });
-    picture.card = button(picture.canvas, () => this.choose(picture), { className: "card", disabled: true });
+    picture.card = button(picture.canvas, ({ detail }) => this.choose(picture, detail === 0), { className: "card", disabled: true });
     picture.card.setAttribute("aria-label", picture.label);
     picture.card.setAttribute("aria-pressed", "false");
     picture.item = make("li", {}, picture.card);
@@ -57,11 +57,12 @@ export class Gallery {
     show(picture.canvas, picture.picture);
   }
 
-  choose(picture) {
+  // `byKey`: with Enter or the space bar, after which a person goes on with what can be done with the picture.
+  choose(picture, byKey = false) {
     for (const each of document.querySelectorAll(".card[aria-pressed=true]")) each.setAttribute("aria-pressed", "false");
     for (const each of picture.set.pictures) each.card.tabIndex = each === picture ? 0 : -1;
     picture.card.setAttribute("aria-pressed", "true");
-    this.told.chosen(picture);
+    this.told.chosen(picture, byKey);
   }
 
   async paint(picture, canvas = picture.canvas) {
@@ -76,14 +77,15 @@ export class Gallery {
     for (const set of this.sets) for (const picture of set.pictures) if (picture.picture) await this.paint(picture);
   }
 
-  #arrow(event, list) {
-    const cards = [...list.querySelectorAll(".card:enabled")], now = cards.indexOf(document.activeElement);
+  #arrow(event, { list, pictures: all }) {
+    const pictures = all.filter(({ picture }) => picture), cards = pictures.map(({ card }) => card);
+    const now = cards.indexOf(document.activeElement);
     const columns = getComputedStyle(list).gridTemplateColumns.split(" ").length;
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
     const next = event.key === "Home" ? 0 : event.key === "End" ? cards.length - 1 : now + step;
     if (!cards[next] || now < 0) return;
     event.preventDefault();
     cards[next].focus();
-    cards[next].click();
+    this.choose(pictures[next]);
   }
 }

@@ -31,7 +31,7 @@ export class Inspector {
     this.box.replaceChildren(
       make("div", { className: "stage" }, this.canvas),
       make("div", { className: "about" },
-        make("div", { className: "row spread" }, make("h2", {}, picture.caption ?? `Picture ${picture.options.number + 1}`), views),
+        make("div", { className: "row spread" }, make("h2", { tabIndex: -1 }, picture.caption ?? `Picture ${picture.options.number + 1}`), views),
         make("p", { className: "meta" }, picture.set.title),
         make("div", { className: "row" }, act("PNG", "png", "primary", "Download as PNG of 512 pixels"), act("SVG", "svg", "", "Download as SVG"),
           button("Play", () => this.play(), { "aria-label": "Play how it came out of noise" })),
@@ -41,9 +41,8 @@ export class Inspector {
     return this.paint(picture, this.canvas);
   }
 
-  hide() {
-    this.box.hidden = true;
-    this.picture = undefined;
+  focus() {
+    this.box.querySelector("h2").focus();
   }
 
   // Noise becoming the icon, straight from step to step.

@@ -32,9 +32,10 @@ function isOn(name) {
   return !element(`${name}-panel`).hidden;
 }
 
-function choose(picture) {
+function choose(picture, byKey) {
   app.chosen = picture;
   inspector.show(picture, gallery.view);
+  if (byKey) inspector.focus();
 }
 
 // ---- what is drawn
