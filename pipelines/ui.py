@@ -21,6 +21,7 @@ from flowmodel.errors import FlowmodelError, machine_refusal
 from flowmodel.extras import MODULES
 from flowmodel.registry.runs_view import runs_page
 from flowmodel.registry.sqlite import correct_addresses
+from flowmodel.shipped import program
 from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
 from pipelines.home import prepare_home, say_stale_runs
 from pipelines.links import lead_to
@@ -150,7 +151,7 @@ def supervise(starts: Sequence[Callable[[], Server]], meanwhile: Callable[[], No
                 server = waiting.pop(0)
                 say(f"  {server.name:<8} http://{HOST}:{server.port}{server.page}")
                 if not waiting:
-                    say("To draw, in another terminal: .venv/bin/flowmodel sample 'red heart'")
+                    say(f"To draw, in another terminal: {program()} sample 'red heart'")
             if time.monotonic() > next_time:
                 with suppress(Exception):  # it is tried again
                     meanwhile()

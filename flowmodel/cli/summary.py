@@ -10,6 +10,7 @@ from flowmodel.cli import common
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_json
 from flowmodel.recipes.split import Split
+from flowmodel.shipped import program
 from flowmodel.store import Store
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def print_summary(store: Store, console: Console) -> None:
     console.print(f"decision          {record['decision']['reason']}", soft_wrap=True)
     for rule in record["rules"]:
         console.print(f"                  {rule['in words']}", soft_wrap=True)
-    console.print("draw something    .venv/bin/flowmodel sample 'red heart' pizza --count 4 --out hearts.png", soft_wrap=True)
+    console.print(f"draw something    {program()} sample 'red heart' pizza --count 4 --out hearts.png", soft_wrap=True)
     console.print("open both UIs     make ui")
 
 

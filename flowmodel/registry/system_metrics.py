@@ -21,8 +21,7 @@ class SystemMetrics(SystemMetricsMonitor):
             for _ in range(self.samples_before_logging):
                 self.collect_metrics()
                 self._shutdown_event.wait(self.sampling_interval)
-            if not self._shutdown_event.is_set():
-                self.publish_metrics(self.aggregate_metrics())
+            self.publish_metrics(self.aggregate_metrics())  # at the end as well, so that a short training has a point, too
 
     def publish_metrics(self, metrics: dict[str, float]) -> None:
         self._outbox.metrics({f"{self._metrics_prefix}{name}": value for name, value in metrics.items()}, self._logging_step)
