@@ -16,7 +16,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-_SECONDS = 60
+_SECONDS = 120
 _TEXT = "document.body.innerText.slice(0, 2000)"
 
 
