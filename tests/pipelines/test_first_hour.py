@@ -44,7 +44,7 @@ def environment(request, shared_project) -> dict[str, str]:
         variables["FLOWMODEL_STORE"] = store
         for name in ("FLOWMODEL_SOURCES", "FLOWMODEL_RECIPE"):
             del variables[name]
-    return variables | {"MLFLOW_PORT": str(free_port(0)), "DAGSTER_PORT": str(free_port(0)), "COLUMNS": "80"}
+    return variables | {"COLUMNS": "80"} | {f"{server}_PORT": str(free_port(0)) for server in ("DAGSTER", "MLFLOW", "STUDIO")}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def store(request, environment) -> Store:
 
 
 class Ui:
-    """`make ui`, with the two addresses that it prints."""
+    """`make ui`, with two of the addresses that it prints."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.lines: list[str] = []
@@ -76,11 +76,15 @@ class Ui:
             text=True,
         )
         threading.Thread(target=self._read, daemon=True).start()
+
+    def wait(self) -> None:
         deadline = time.monotonic() + SECONDS
         while not any("To draw" in line for line in self.lines):
             assert time.monotonic() < deadline and self.process.poll() is None, self.lines
             time.sleep(0.2)
-        self.dagster, self.mlflow = re.findall(r"http://127\.0\.0\.1\S+", "\n".join(self.lines))
+        printed = dict(re.findall(r"(\w+) +(http://127\.0\.0\.1\S+)", "\n".join(self.lines)))
+        self.dagster, self.mlflow = printed["Dagster"], printed["MLflow"]
+        assert list(printed)[:2] == ["Dagster", "MLflow"], "the page to open first comes first"
         self.servers = psutil.Process(self.process.pid).children(recursive=True)
 
     def _read(self) -> None:
@@ -94,9 +98,13 @@ def ui(store, environment) -> Iterator[Ui]:
     recorded = store.mlflow_port if store.mlflow_port_file.exists() else int(environment["MLFLOW_PORT"])
     with socket.create_server(("127.0.0.1", recorded)):
         ui = Ui(environment)
-    yield ui
-    ui.process.send_signal(signal.SIGHUP)  # as a terminal does that is closed
-    assert ui.process.wait(60) == 0
+        try:
+            ui.wait()
+            yield ui
+        finally:
+            ui.process.send_signal(signal.SIGHUP)  # as a terminal does that is closed
+            ended = ui.process.wait(60)
+    assert ended == 0
     assert not [each for each in ui.servers if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
     assert not [line for line in ui.lines if "Traceback" in line]
 
