@@ -134,7 +134,7 @@ def evaluate(
         traced = traced_scores(real, rows_of[Split.TRAIN], of_train, extractor, config.traced_icons, log)
     baselines = Baselines(scorer, rows_of, train_rows, extractor, cache).scores()
     if baselines.other_vendor is None:
-        left_out["other_vendor"] = "no two sources of this data set draw the same thing; add a source to have that row"
+        left_out["other_vendor"] = "no two sources of this data set draw the same thing; add a source to have it"
     has_sweeps = with_sweeps and config.sweep_icons > 0
     report = EvaluationReport(
         metrics={
