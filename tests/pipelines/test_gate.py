@@ -121,7 +121,8 @@ def test_a_refused_model_is_not_registered_by_materializing_the_registry_alone_u
     _run(project, {"steps": 20}, STRICT)
     alone = _run(project, {"steps": 20}, WAIVED, assets=["registered_model"])
     assert not alone.success
-    assert "not good enough to be registered: Trained icons, recognition among all icons" in failure_line(alone, "registered_model")
+    line = failure_line(alone, "registered_model")
+    assert "not good enough to be registered: Trained icons, recognition among all icons" in line
     assert Tracking.of(project.store).client.search_registered_models() == []
 
 
