@@ -43,6 +43,7 @@ class Load:
         pictures: how many came.
         refused: answers of 429, after which a client waits as long as it is told.
         errors: everything else, with how often it happened.
+        end: when they stop to ask, on the monotonic clock; it may be set to an earlier time.
     """
 
     address: str
@@ -53,6 +54,7 @@ class Load:
     pictures: int = 0
     refused: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+    end: float = 0.0
 
     @property
     def answered(self) -> int:
@@ -65,19 +67,19 @@ class Load:
 
     def run(self) -> "Load":
         """Begin with all clients at once; returns when each has its last answer."""
-        end = time.monotonic() + self.seconds
-        threads = [threading.Thread(target=self._ask, args=(number, end)) for number in range(self.clients)]
+        self.end = time.monotonic() + self.seconds
+        threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(self.clients)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         return self
 
-    def _ask(self, number: int, end: float) -> None:
+    def _ask(self, number: int) -> None:
         key = os.environ.get("FLOWMODEL_SERVE_TOKEN", "none")
         with openai.OpenAI(base_url=self.address, api_key=key, max_retries=0, timeout=120) as client:
             turn = number
-            while (began := time.monotonic()) < end:
+            while (began := time.monotonic()) < self.end:
                 asked = self.asked[turn % len(self.asked)]
                 try:
                     answer = client.images.generate(prompt=_PROMPTS[turn % len(_PROMPTS)], **asked)
@@ -85,7 +87,7 @@ class Load:
                     self.refused += 1
                     # Not all of them again at the same moment.
                     told = min(_AT_MOST, float(error.response.headers["Retry-After"])) * random.uniform(0.5, 1.5)
-                    time.sleep(max(0.0, min(told, end - time.monotonic())))
+                    time.sleep(max(0.0, min(told, self.end - time.monotonic())))
                 except openai.OpenAIError as error:
                     self.errors[f"{type(error).__name__}: {error}"] += 1
                 else:

@@ -36,7 +36,7 @@ _KEPT = {
     "caption_vectors": "cache of all data sets",
     "features": "cache of evaluations",
     "models": "cache of models that were fetched from an MLflow server",
-    "exports": "cache of models that were served, and of the studio",
+    "exports": "cache of exported models, and of the studio",
     "mlflow": "runs and models; `mlflow gc` removes what was deleted there",
     "dagster": "runs and their logs",
 }

@@ -105,7 +105,7 @@ class Store:
 
     @property
     def exports(self) -> Path:
-        """Checkpoints as ONNX graphs, for serving and the studio, each in a folder named by its digest; and the studio's page."""
+        """Exported models, each in a folder that is named by the digest of its checkpoint; and the studio's page."""
         return self.root / "exports"
 
     @property

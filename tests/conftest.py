@@ -176,6 +176,26 @@ def tiny_finished(tiny_training: TinyTraining, tmp_path_factory: pytest.TempPath
     return TinyTraining(recipe, tiny_training.store, tiny_training.dataset, folder, checkpoint)
 
 
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of exported models for every store of this session, since exporting takes seconds: link it as their `exports`."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-exports"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_export(tiny_training: TinyTraining, exports: Path) -> Path:
+    """The tiny training as ONNX graphs; treat its files as read-only."""
+    from flowmodel.export.in_store import exported
+
+    store = Store(tiny_training.store.root)
+    if not store.exports.exists():
+        store.exports.symlink_to(exports)
+    return exported(store, tiny_training.checkpoint).path
+
+
 @dataclass(frozen=True)
 class TinyEvaluation:
     report: EvaluationReport

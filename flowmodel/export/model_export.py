@@ -11,7 +11,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.export.card import model_card
 from flowmodel.export.eight_bits import in_eight_bits
 from flowmodel.export.graphs import export_finisher, export_network, export_tower
-from flowmodel.files import Artifact, atomic_path, fsync_folder, write_bytes, write_json
+from flowmodel.files import Artifact, atomic_path, fsync_folder, share, write_bytes, write_json
 from flowmodel.images.tensors import CHANNELS
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.generator import Generator
@@ -36,10 +36,16 @@ from flowmodel.text.minilm import MAX_TOKENS, MiniLm, load_minilm
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file knows: equal folders give equal files
 
 
-def export_model(checkpoint: Checkpoint, folder: Path, towers: Iterable[Precision] = ("float32", "int8")) -> ModelFolder:
+def export_model(
+    checkpoint: Checkpoint,
+    folder: Path,
+    towers: Iterable[Precision] = ("float32", "int8"),
+    same_tower: ModelFolder | None = None,
+) -> ModelFolder:
     """Write `checkpoint` to the new `folder`, whole or not at all; an earlier export in its place is replaced.
 
-    `towers` are the precisions in which the caption tower is written.
+    `towers` are the precisions in which the caption tower is written. `same_tower` is an export with these towers of the same
+    encoder: its files are shared instead of being made again.
 
     Raises FlowmodelError when the model's caption encoder can't be exported, or something else lies at `folder`.
     """
@@ -52,7 +58,7 @@ def export_model(checkpoint: Checkpoint, folder: Path, towers: Iterable[Precisio
         raise FlowmodelError(f"{folder}: holds something else than an exported model; give a new folder")
     temporary = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
     try:
-        _write(checkpoint, temporary, towers)
+        _write(checkpoint, temporary, towers, same_tower)
         if folder.exists():
             shutil.rmtree(folder)
         temporary.rename(folder)
@@ -74,7 +80,7 @@ def zip_folder(folder: ModelFolder, path: Path) -> Artifact:
     return Artifact.of(path)
 
 
-def _write(checkpoint: Checkpoint, folder: Path, towers: Iterable[Precision]) -> None:
+def _write(checkpoint: Checkpoint, folder: Path, towers: Iterable[Precision], same_tower: ModelFolder | None) -> None:
     generator, encoder = Generator.load(checkpoint, "cpu"), load_minilm()
     description = _description(generator, encoder)
     channels, size = description.channels, description.size
@@ -86,8 +92,14 @@ def _write(checkpoint: Checkpoint, folder: Path, towers: Iterable[Precision]) ->
         CARD: write_bytes(folder / CARD, model_card(description).encode()),
     }
     for precision in towers:
+        path = folder / TOWERS[precision]
+        if same_tower:
+            original = same_tower.file(TOWERS[precision])
+            written[path.name] = Path(shutil.copyfile(original, path))
+            share(path, original)
+            continue
         tower = encoder.tower if precision == "float32" else in_eight_bits(encoder.tower)
-        written[TOWERS[precision]] = export_tower(tower, folder / TOWERS[precision])
+        written[path.name] = export_tower(tower, path)
     if finisher:
         written[FINISHER] = export_finisher(finisher, channels, size, folder / FINISHER)
     write_json(folder / DESCRIPTION, description.to_json(written))

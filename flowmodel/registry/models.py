@@ -14,17 +14,20 @@ from tempfile import TemporaryDirectory
 from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from mlflow.models.model import MLMODEL_FILE_NAME
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.report import METRICS_FILE, EvaluationReport
+from flowmodel.export.in_store import EXPORTABLE, exported
 from flowmodel.files import sha256_json, share
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes.split import Split
 from flowmodel.registry.headlines import description, headline_metrics
 from flowmodel.registry.names import MODEL_NAME
 from flowmodel.registry.observer import run_of_checkpoint
-from flowmodel.registry.package import save_package
+from flowmodel.registry.package import ONNX, save_package
 from flowmodel.registry.references import CHECKPOINT_DIGEST, versions_of
 from flowmodel.registry.runs import EVALUATION, FINISHER_DIGEST, GRID_FILE, GRID_PREVIEW, TrainingRun
 from flowmodel.registry.tracking import Tracking
@@ -122,7 +125,9 @@ def register_version(recorded: RecordedModel, description: str = "") -> tuple[Mo
     """The version of the model `flowmodel` that is `recorded`, made where there is none, and whether it was made now.
 
     It points to the logged model, and has few of its tags, because the list of versions shows each on a line of its own. Aliases
-    are another matter. Raises FlowmodelError when MLflow can't be used.
+    are another matter. If the model can be exported, the logged model draws from its ONNX export from now on.
+
+    Raises FlowmodelError when MLflow can't be used, or the export fails.
     """
     tracking, client = recorded.run.tracking, recorded.run.client
     known = next((version for version in versions_of(tracking, MODEL_NAME) if version.source == recorded.uri), None)
@@ -132,6 +137,8 @@ def register_version(recorded: RecordedModel, description: str = "") -> tuple[Mo
             for name, value in shown.items():
                 client.set_model_version_tag(MODEL_NAME, known.version, name, value)
             return known, False
+        if recorded.checkpoint.header.encoder in EXPORTABLE:
+            _add_onnx(recorded)
         try:
             client.get_registered_model(MODEL_NAME)
         except MlflowException as error:
@@ -189,7 +196,7 @@ def _log_model(run: TrainingRun, checkpoint: Checkpoint, tags: Mapping[str, str]
                 package = Path(folder, "model")
                 save_package(package, checkpoint, MODEL_NAME, logged.model_id, run.run_id)
                 client.log_model_artifacts(logged.model_id, str(package))
-            _share_weights(run.tracking, checkpoint, logged)
+            _share(run.tracking, logged, checkpoint.path.name, checkpoint.path)
         except BaseException:
             with suppress(MlflowException, OSError):  # perhaps for the same reason
                 client.finalize_logged_model(logged.model_id, "FAILED")
@@ -198,8 +205,30 @@ def _log_model(run: TrainingRun, checkpoint: Checkpoint, tags: Mapping[str, str]
         return client.finalize_logged_model(logged.model_id, "READY")
 
 
-def _share_weights(tracking: Tracking, checkpoint: Checkpoint, logged: LoggedModel) -> None:
-    """One file for the training's weights and the logged model's, where both lie in the store."""
+def _add_onnx(recorded: RecordedModel) -> None:
+    """Upload the model's ONNX export and the description of a package that draws from it, unless they are there already."""
+    tracking, checkpoint = recorded.run.tracking, recorded.checkpoint
+    client, model_id = recorded.run.client, recorded.model_id
+    logged = client.get_logged_model(model_id)
+    with TemporaryDirectory(prefix="flowmodel-") as folder:
+        found = tracking.fetch(logged.artifact_location, MLMODEL_FILE_NAME, Path(folder))
+        if ONNX in Model.load(str(found)).flavors["python_function"]["artifacts"]:
+            return
+        export = exported(tracking.store, checkpoint)
+        package = Path(folder, "model")
+        save_package(package, checkpoint, MODEL_NAME, model_id, recorded.run.run_id, export)
+        # Uploaded already; and where it is shared with the training, nobody may write into it.
+        (package / "artifacts" / checkpoint.path.name).unlink()
+        described = (package / MLMODEL_FILE_NAME).rename(Path(folder, MLMODEL_FILE_NAME))
+        client.log_model_artifacts(model_id, str(package))
+        # The description comes last: whoever finds the export in it finds everything else.
+        client.log_model_artifact(model_id, str(described))
+    for path in export.path.iterdir():
+        _share(tracking, logged, f"{ONNX}/{path.name}", path)
+
+
+def _share(tracking: Tracking, logged: LoggedModel, artifact: str, original: Path) -> None:
+    """One file for an artifact of the logged model and its original, where both lie in the store."""
     folder, root = tracking.local_path(logged.artifact_location), tracking.store.root.resolve()
-    if folder is not None and folder.resolve().is_relative_to(root) and checkpoint.path.resolve().is_relative_to(root):
-        share(folder / "artifacts" / checkpoint.path.name, checkpoint.path)
+    if folder is not None and folder.resolve().is_relative_to(root) and original.resolve().is_relative_to(root):
+        share(folder / "artifacts" / artifact, original)

@@ -11,15 +11,20 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 class IconGenerator(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
-        from flowmodel.model.generator import Generator
+        if "onnx" in context.artifacts:  # a registered model, which is loaded without PyTorch
+            from flowmodel.runtime.onnx_generator import OnnxGenerator
 
-        self._generator = Generator.load(Path(context.artifacts["checkpoint"]))
+            self._images = OnnxGenerator.load(context.artifacts["onnx"]).images
+        else:
+            from flowmodel.model.generator import Generator
+
+            self._images = Generator.load(Path(context.artifacts["checkpoint"])).images
 
     def predict(self, context: PythonModelContext, model_input: list[str], params: dict | None = None) -> list[bytes]:
         """One transparent PNG a caption. `params`: seed, steps, guidance."""
         from flowmodel.images.save import png_bytes
 
-        return [png_bytes(image) for image in self._generator.images(model_input, **(params or {}))]
+        return [png_bytes(image) for image in self._images(model_input, **(params or {}))]
 
 
 set_model(IconGenerator())

@@ -1,18 +1,12 @@
 """Which model is served: found by what `--model` says, and found again where that may change."""
 
-import atexit
 import logging
-import multiprocessing
-import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.model.checkpoint import Checkpoint
+from flowmodel.export.in_store import exported
 from flowmodel.registry.references import resolve_model
 from flowmodel.runtime.model_folder import DESCRIPTION, ModelFolder
 from flowmodel.runtime.onnx_generator import OnnxGenerator
@@ -36,7 +30,7 @@ def find(store: Store, reference: str | None, served: str | None = None) -> Mode
     if reference is not None and Path(reference, DESCRIPTION).is_file():
         return ModelFolder.open(reference)
     checkpoint = resolve_model(store, reference)
-    return None if checkpoint.digest == served else _exported(store, checkpoint)
+    return None if checkpoint.digest == served else exported(store, checkpoint)
 
 
 def ready(folder: ModelFolder) -> OnnxGenerator:
@@ -44,50 +38,6 @@ def ready(folder: ModelFolder) -> OnnxGenerator:
     generator = OnnxGenerator(folder, threads=1)
     generator.sample(["icon"], steps=1)
     return generator
-
-
-def _exported(store: Store, checkpoint: Checkpoint) -> ModelFolder:
-    """The checkpoint's ONNX graphs in the store, made once; where nothing can be written there, for as long as this process."""
-    folder = store.exports / checkpoint.digest[:16]
-    if (folder / DESCRIPTION).is_file():
-        return ModelFolder.open(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        is_writable = os.access(folder.parent, os.W_OK)
-    except OSError:
-        is_writable = False
-    if not is_writable:
-        own = tempfile.mkdtemp(prefix="flowmodel-")
-        atexit.register(shutil.rmtree, own, ignore_errors=True)
-        folder = Path(own, folder.name)
-    _log.info("exporting %s to %s", checkpoint, folder)
-    # In a process of its own, because PyTorch needs more memory than the whole server, and keeps it.
-    context = multiprocessing.get_context("spawn")
-    heard, tell = context.Pipe(duplex=False)
-    other = context.Process(target=_export, args=(checkpoint.path, folder, tell), daemon=True)
-    other.start()
-    tell.close()
-    try:
-        complaint: str = heard.recv()
-    except EOFError:
-        other.join()
-        complaint = f"{checkpoint}: its export has ended with status {other.exitcode}; `flowmodel export` may say more"
-    if complaint:
-        raise FlowmodelError(complaint)
-    other.join()
-    return ModelFolder.open(folder)
-
-
-def _export(checkpoint: Path, folder: Path, tell: Connection) -> None:
-    """Runs in another process; tells what was wrong, and nothing where all went well."""
-    from flowmodel.export.model_export import export_model
-
-    try:
-        export_model(Checkpoint.open(checkpoint), folder, ["float32"])
-    except FlowmodelError as error:
-        tell.send(str(error))
-    else:
-        tell.send("")
 
 
 class Follower:
@@ -115,9 +65,8 @@ class Follower:
             except Exception as error:  # a server doesn't end because of its registry
                 if str(error) != self._complaint:  # once, and not every few seconds
                     self._metrics.reloads.labels("failed").inc()
-                    _log.warning(
-                        "the model stays %s: %s", self._engine.generator, error, exc_info=not isinstance(error, FlowmodelError)
-                    )
+                    known = isinstance(error, FlowmodelError)
+                    _log.warning("still sampling from %s: %s", self._engine.generator, error, exc_info=not known)
                 self._complaint = str(error)
 
     def _step(self) -> None:
@@ -129,4 +78,4 @@ class Follower:
         self._engine.use(ready(folder))
         self._metrics.serves(folder)
         self._metrics.reloads.labels("changed").inc()
-        _log.info("draws with %s now, instead of %s", folder.path, before)
+        _log.info("now sampling from %s instead of %s", folder.path, before)

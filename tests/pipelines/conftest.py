@@ -114,8 +114,10 @@ def write_icons(folder: Path, count: int = ICONS) -> None:
             writer.writerow([f"{icon.key}.png", icon.name, ";".join(icon.keywords)])
 
 
-def make_project(root: Path, patch: pytest.MonkeyPatch, instance: dg.DagsterInstance) -> Project:
+def make_project(root: Path, patch: pytest.MonkeyPatch, instance: dg.DagsterInstance, exports: Path) -> Project:
     project = Project(root, instance)
+    project.store.root.mkdir()
+    project.store.exports.symlink_to(exports)
     write_icons(project.icons)
     project.write_recipe()
     sources = {"sources": [{"name": "mine", "kind": "folder", "path": str(project.icons), "license": "CC0-1.0"}]}
@@ -128,15 +130,15 @@ def make_project(root: Path, patch: pytest.MonkeyPatch, instance: dg.DagsterInst
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exports: Path) -> Iterator[Project]:
     with dg.instance_for_test() as instance:
-        yield make_project(tmp_path, monkeypatch, instance)
+        yield make_project(tmp_path, monkeypatch, instance, exports)
 
 
 @pytest.fixture(scope="module")
-def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def shared_project(tmp_path_factory: pytest.TempPathFactory, exports: Path) -> Iterator[Project]:
     with pytest.MonkeyPatch.context() as patch, dg.instance_for_test() as instance:
-        yield make_project(tmp_path_factory.mktemp("project"), patch, instance)
+        yield make_project(tmp_path_factory.mktemp("project"), patch, instance, exports)
 
 
 @pytest.fixture

@@ -52,13 +52,14 @@ def with_header(candidate: Candidate, folder: Path, gate: dict[str, Any] | None 
 
 
 @pytest.fixture
-def store(tmp_path, empty_database, tiny_training) -> Store:
+def store(tmp_path, empty_database, tiny_training, exports) -> Store:
     """With an empty MLflow, and the features of the real icons."""
     store = Store(tmp_path / "store")
     database = Tracking.of(store).database
     database.parent.mkdir(parents=True)
     shutil.copy(empty_database, database)
     shutil.copytree(tiny_training.store.root / "features", store.root / "features")
+    store.exports.symlink_to(exports)
     return store
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -57,6 +58,33 @@ def test_the_model_says_what_it_takes_gives_and_needs(registered, first, store):
     assert all("==" in line and "+" not in line for line in requirements) and "flowmodel" not in str(requirements)
     assert (folder / "code" / "flowmodel" / "model" / "generator.py").is_file()
     assert model.predict(["red heart"])[0].startswith(b"\x89PNG")
+
+
+def test_a_registered_model_draws_the_same_where_pytorch_cannot_be_imported(registered, recorded, first, store):
+    recorded(first)
+    with Tracking.of(store).as_current():
+        logged = Path(mlflow.artifacts.download_artifacts(recorded(first).uri))
+        assert "torch==" in (logged / "requirements.txt").read_text()
+        by_torch = mlflow.pyfunc.load_model(str(logged)).predict(["red heart", "pizza"], params={"seed": 3})
+    registered(first)
+    script = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import mlflow; model = mlflow.pyfunc.load_model('models:/flowmodel@champion')\n"
+        "for png in model.predict(['red heart', 'pizza'], params={'seed': 3}): print(png.hex())"
+    )
+    environment = os.environ | {"MLFLOW_TRACKING_URI": store.mlflow_uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, cwd=store.root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    pictures = [
+        [np.asarray(Image.open(io.BytesIO(png))).astype(int) for png in each]
+        for each in (by_torch, map(bytes.fromhex, done.stdout.split()))
+    ]
+    assert np.abs(np.array(pictures[0]) - np.array(pictures[1])).mean() < 1
+    [requirements] = store.mlflow_artifacts.rglob("requirements.txt")
+    names = {line.partition("==")[0] for line in requirements.read_text().split()}
+    assert names == {"mlflow-skinny", "numpy", "onnxruntime", "pandas", "pillow", "tokenizers"}
 
 
 def test_the_run_has_scores_report_recipe_and_grid_also_without_registering(recorded, first):

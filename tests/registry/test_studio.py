@@ -12,7 +12,6 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ import pytest
 from flowmodel.data.sources.npm_client import latest_version
 from flowmodel.files import read_json
 from flowmodel.model.generator import Generator
-from flowmodel.runtime.model_folder import ModelFolder
+from flowmodel.runtime.model_folder import FORMAT, ModelFolder
 from flowmodel.runtime.onnx_generator import OnnxGenerator
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.studio import Studio, StudioServer
@@ -30,17 +29,14 @@ from tests.export.opened import Opened
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.fixture(scope="module")
-def exports(tmp_path_factory) -> Path:
-    """The versions are the same for all tests here, and an export takes its time."""
-    return tmp_path_factory.mktemp("exports")
+# What the studio exports: registering leaves other folders there, and no other test has one of these.
+_EXPORTS = f"*-{FORMAT}"
 
 
 @pytest.fixture
-def two_versions(store, prepared, registered, first, second, exports) -> Store:
+def two_versions(store, prepared, registered, first, second) -> Store:
     registered(first)
     registered(second)
-    store.exports.symlink_to(exports)
     shutil.copytree(prepared.dataset.folder, store.datasets / prepared.dataset.folder.name)
     return store
 
@@ -66,11 +62,11 @@ def test_the_champion_is_first_and_a_version_is_exported_once(served, two_versio
     models = json.loads(content)["models"]
     names = ["version 1, champion", "version 2, challenger", "shipped weights"]
     assert status == 200 and [each["name"] for each in models] == names
-    assert not list(exports.iterdir())  # nothing is exported before it is asked for
+    assert not list(exports.glob(_EXPORTS))  # nothing is exported before it is asked for
 
     status, kind, content = _get(f"{served.address}{models[0]['path']}model.json")
     assert (status, kind) == (200, "application/json") and json.loads(content)["checkpoint"] == first.checkpoint.digest
-    [folder] = exports.iterdir()
+    [folder] = exports.glob(_EXPORTS)
     exported = ModelFolder.open(folder / "model")
     exported.verify()
     drawn = OnnxGenerator(exported, tower="int8").sample(["red heart"], seed=1).astype(int)

@@ -1,4 +1,4 @@
-"""The tiny model as ONNX graphs, and real servers of it."""
+"""Real servers of the tiny model."""
 
 import os
 import re
@@ -14,22 +14,14 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 
-from flowmodel.export.model_export import export_model
 from flowmodel.runtime.onnx_generator import OnnxGenerator
 from flowmodel.serving import models
 from flowmodel.store import PROJECT_ROOT
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(tiny_training, made_once) -> Path:
-    """The tiny training, exported; treat it as read-only."""
-    made = made_once("tiny-onnx", lambda folder: export_model(tiny_training.checkpoint, folder / "tiny", ["float32"]))
-    return made / "tiny"
-
-
-@pytest.fixture(scope="session")
-def tiny_generator(tiny_folder) -> OnnxGenerator:
-    return models.ready(models.ModelFolder.open(tiny_folder))
+def tiny_generator(tiny_export) -> OnnxGenerator:
+    return models.ready(models.ModelFolder.open(tiny_export))
 
 
 @dataclass(frozen=True)
@@ -82,7 +74,7 @@ def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]
 
 
 @pytest.fixture(scope="session")
-def server(tiny_folder, tmp_path_factory) -> Iterator[Server]:
+def server(tiny_export, tmp_path_factory) -> Iterator[Server]:
     """A server of the tiny model that all tests share which don't end it."""
-    with started(tmp_path_factory.mktemp("server"), "--model", str(tiny_folder), "--max-n", "4") as running:
+    with started(tmp_path_factory.mktemp("server"), "--model", str(tiny_export), "--max-n", "4") as running:
         yield running

@@ -11,9 +11,9 @@ from flowmodel.serving.engine import Engine, Picture
 
 
 @pytest.fixture
-def other(tiny_folder):
+def other(tiny_export):
     """The same model once more."""
-    return models.ready(models.ModelFolder.open(tiny_folder))
+    return models.ready(models.ModelFolder.open(tiny_export))
 
 
 @pytest.fixture

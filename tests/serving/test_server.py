@@ -160,8 +160,8 @@ def test_health_and_metrics_say_what_is_served(server, tiny_generator):
     assert "flowmodel_pending_pictures 0.0" in text and "flowmodel_batch_pictures_bucket" in text
 
 
-def test_with_a_token_nobody_draws_without_it(tiny_folder, tmp_path):
-    with started(tmp_path, "--model", str(tiny_folder), **{TOKEN_VARIABLE: "secret"}) as server:
+def test_with_a_token_nobody_draws_without_it(tiny_export, tmp_path):
+    with started(tmp_path, "--model", str(tiny_export), **{TOKEN_VARIABLE: "secret"}) as server:
         assert server.client("secret").images.generate(prompt="sun").data
         for key in ("wrong", "secre", "secret2"):
             with pytest.raises(openai.AuthenticationError) as refused:
@@ -195,8 +195,8 @@ def test_an_address_that_cannot_be_used_is_one_line(tmp_path):
         Address("nowhere.invalid").listen(None)
 
 
-def test_sigterm_ends_it_after_everything_that_was_accepted_is_answered(tiny_folder, tmp_path):
-    options = ("--model", str(tiny_folder), "--max-steps", "2000", "--workers", "1", "--batch", "1")
+def test_sigterm_ends_it_after_everything_that_was_accepted_is_answered(tiny_export, tmp_path):
+    options = ("--model", str(tiny_export), "--max-steps", "2000", "--workers", "1", "--batch", "1")
     with started(tmp_path, *options) as server, ThreadPoolExecutor(6) as pool:
         answers = [
             pool.submit(server.client().images.generate, prompt="sun", extra_body={"steps": 300, "seed": n}) for n in range(6)
@@ -208,11 +208,11 @@ def test_sigterm_ends_it_after_everything_that_was_accepted_is_answered(tiny_fol
         assert server.log.read_text().strip().endswith("ended")
 
 
-def test_under_load_a_full_queue_is_the_only_thing_that_is_refused(tiny_folder, tmp_path):
+def test_under_load_a_full_queue_is_the_only_thing_that_is_refused(tiny_export, tmp_path):
     """The shorter form of `python -m benchmarks.serving`."""
     from benchmarks.serving import Load
 
-    with started(tmp_path, "--model", str(tiny_folder), "--queue", "16") as server:
+    with started(tmp_path, "--model", str(tiny_export), "--queue", "16") as server:
         load = Load(f"{server.address}/v1", clients=32, seconds=5).run()
         assert load.answered > 32 and load.refused > 0 and not load.errors, load.errors
         assert load.percentiles[50] <= load.percentiles[99]
@@ -220,8 +220,8 @@ def test_under_load_a_full_queue_is_the_only_thing_that_is_refused(tiny_folder, 
         assert server.stop() == 0
 
 
-def test_a_client_that_goes_leaves_nothing_waiting(tiny_folder, tmp_path):
-    options = ("--model", str(tiny_folder), "--max-steps", "2000", "--workers", "1", "--batch", "1")
+def test_a_client_that_goes_leaves_nothing_waiting(tiny_export, tmp_path):
+    options = ("--model", str(tiny_export), "--max-steps", "2000", "--workers", "1", "--batch", "1")
     with started(tmp_path, *options) as server:
         with pytest.raises(openai.APITimeoutError):
             server.client().with_options(timeout=0.5).images.generate(prompt="sun", n=10, extra_body={"steps": 2000})
@@ -232,8 +232,8 @@ def test_a_client_that_goes_leaves_nothing_waiting(tiny_folder, tmp_path):
         assert 'status="499"' in _get(server, "/metrics") and "flowmodel_pending_pictures 0.0" in _get(server, "/metrics")
 
 
-def test_an_answer_that_takes_too_long_is_given_up(tiny_folder, tmp_path):
-    options = ("--model", str(tiny_folder), "--max-steps", "20000", "--timeout", "1", "--workers", "1")
+def test_an_answer_that_takes_too_long_is_given_up(tiny_export, tmp_path):
+    options = ("--model", str(tiny_export), "--max-steps", "20000", "--timeout", "1", "--workers", "1")
     with started(tmp_path, *options) as server:
         with pytest.raises(openai.APIStatusError) as refused:
             server.client().images.generate(prompt="sun", extra_body={"steps": 5000})
