@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,20 +31,26 @@ class Exported:
     told: str
 
 
-@pytest.fixture(scope="session")
-def export(tmp_path_factory) -> Exported:
-    folder = tmp_path_factory.mktemp("exported")
+def _export(folder: Path) -> None:
     command = [sys.executable, "-m", "flowmodel", "export", "pretrained", "--out", str(folder / "icons"), "--zip"]
     has_npm = shutil.which("npm") is not None and bool(latest_version("onnxruntime-web"))
     if has_npm:
         command += ["--web", str(folder / "page"), "--sources", str(PROJECT_ROOT / "pipelines" / "sources.yaml")]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "FLOWMODEL_STORE": str(folder / "store"), "COLUMNS": "300"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as store:
+        environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "FLOWMODEL_STORE": store, "COLUMNS": "300"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "model pretrained, digest" in done.stdout and "icons.zip" in done.stdout and not done.stderr
-    left = {"icons", "icons.zip"} | ({"page", "store"} if has_npm else set())
-    assert {path.name for path in folder.iterdir()} == left
-    return Exported(ModelFolder.open(folder / "icons"), folder / "page" if has_npm else None, done.stdout)
+    assert {path.name for path in folder.iterdir()} == {"icons", "icons.zip"} | ({"page"} if has_npm else set())
+    (folder / "told.txt").write_text(done.stdout, encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def export(made_once) -> Exported:
+    folder = made_once("exported", _export)
+    page = folder / "page"
+    told = (folder / "told.txt").read_text(encoding="utf-8")
+    return Exported(ModelFolder.open(folder / "icons"), page if page.is_dir() else None, told)
 
 
 @pytest.fixture(scope="session")
