@@ -211,7 +211,7 @@ def percent(share: float) -> str:
         return "< 0.1%"
     if 0.9995 <= share < 1:
         return "> 99.9%"
-    is_round = share in (0, 1) or 0.1 <= share <= 0.99
+    is_round = share == 0 or 0.1 <= share <= 0.99 or share >= 1
     return f"{share:.0%}" if is_round else f"{share:.1%}"
 
 
