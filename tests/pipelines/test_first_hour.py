@@ -24,13 +24,13 @@ from tests.evaluation.browser import CHROMIUM, Page, browser_page
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.browser,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(os.name != "posix", reason="sessions and signals are POSIX"),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium"),
 ]
 
 IMAGES = PROJECT_ROOT / "docs" / "images"
-SECONDS = 180
+SECONDS = 300
 # MLflow's page asks who is logged in, also where nobody can be.
 THEIR_ERRORS = re.compile(r"/mlflow/users/current Failed to load resource: the server responded with a status of 404")
 
