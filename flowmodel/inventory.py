@@ -39,6 +39,7 @@ _KEPT = {
     "exports": "cache of exported models, and of the studio",
     "mlflow": "runs and models; `mlflow gc` removes what was deleted there",
     "dagster": "runs and their logs",
+    "notifications": "what people were told, and what waits to be told",
 }
 _LOCKS = {"runs", "registering.lock", "starting.lock"}
 # Tables of earlier releases, which no code reads anymore.

@@ -8,17 +8,18 @@ import dagster as dg
 import pipelines.defs
 from flowmodel import __version__
 from pipelines.contracts import column_schema, contracts
+from pipelines.freshness import freshness_policies
 
 OWNERS = ["team:icons"]
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Set on all assets here: owners, the release as code version, and the columns of tables."""
-    code_version, tables = __version__, contracts()
+    """Set on all assets here: owners, the release as code version, how fresh they must be, and the columns of tables."""
+    code_version, tables, fresh = __version__, contracts(), freshness_policies()
 
     def described(spec: dg.AssetSpec) -> dg.AssetSpec:
-        spec = spec.replace_attributes(owners=OWNERS, code_version=code_version)
+        spec = spec.replace_attributes(owners=OWNERS, code_version=code_version, freshness_policy=fresh.get(spec.key))
         if spec.key not in tables:
             return spec
         columns = dg.MetadataValue.table_schema(column_schema(tables[spec.key]))

@@ -1,11 +1,27 @@
-"""The weekly schedule; it is off until it is switched on in the Dagster UI."""
+"""The schedules, at the times of the settings; off until the settings or a person in the Dagster UI switch them on."""
 
 import dagster as dg
 
-weekly_retrain = dg.ScheduleDefinition(
-    name="weekly_retrain",
-    job_name="retrain",
-    cron_schedule="0 3 * * 0",  # Sunday night
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Reads the sources again every week and trains if something has changed.",
-)
+from pipelines.settings import ScheduleSettings, load_settings
+
+
+@dg.definitions
+def schedules() -> dg.Definitions:
+    chosen = load_settings().schedules
+
+    def schedule(name: str, job: str, settings: ScheduleSettings, description: str) -> dg.ScheduleDefinition:
+        return dg.ScheduleDefinition(
+            name=name,
+            job_name=job,
+            cron_schedule=settings.cron,
+            execution_timezone=chosen.time_zone,
+            default_status=dg.DefaultScheduleStatus.RUNNING if settings.enabled else dg.DefaultScheduleStatus.STOPPED,
+            description=description,
+        )
+
+    return dg.Definitions(
+        schedules=[
+            schedule("weekly_retrain", "retrain", chosen.retrain, "Reads the sources again and trains if something has changed."),
+            schedule("daily_ingest", "ingest", chosen.ingest, "Reads the sources again, and trains nothing."),
+        ]
+    )

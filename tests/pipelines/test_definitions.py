@@ -159,11 +159,12 @@ def test_the_gate_comes_before_the_registry(graph):
 
 def test_nothing_starts_by_itself():
     repository = defs().get_repository_def()
-    (schedule,) = repository.schedule_defs
-    assert (schedule.job_name, schedule.cron_schedule) == ("retrain", "0 3 * * 0")
-    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    times = {schedule.job_name: schedule.cron_schedule for schedule in repository.schedule_defs}
+    assert times == {"retrain": "0 3 * * 0", "ingest": "0 2 * * *"}
+    assert {schedule.default_status for schedule in repository.schedule_defs} == {dg.DefaultScheduleStatus.STOPPED}
     names = {sensor.name for sensor in repository.sensor_defs}  # the first evaluates automation conditions
-    assert names == {"default_automation_condition_sensor", "new_upstream"}
+    watching = {"new_upstream", "run_failed", "new_champion", "nothing_fresh", "notifications"}
+    assert names == {"default_automation_condition_sensor"} | watching
     assert {sensor.default_status for sensor in repository.sensor_defs} == {dg.DefaultSensorStatus.STOPPED}
 
 

@@ -27,6 +27,7 @@ def graph() -> dict[str, Any]:
                 "group": (node := assets.get(key)).group_name,
                 "depends_on": sorted(parent.to_user_string() for parent in node.parent_keys),
                 "automation": node.automation_condition.get_label() or "yes" if node.automation_condition else None,
+                "fresh_for": str(policy.fail_window.to_timedelta()) if (policy := node.freshness_policy) else None,
                 "pool": sorted(node.pools or ()) if node.is_materializable else [],
                 "materializable": node.is_materializable,
             }
@@ -48,6 +49,6 @@ def test_the_graph_is_the_reviewed_one(monkeypatch):
 
 
 if __name__ == "__main__":
-    for name in ("FLOWMODEL_SOURCES", "FLOWMODEL_RECIPE"):
+    for name in ("FLOWMODEL_SOURCES", "FLOWMODEL_RECIPE", "FLOWMODEL_SETTINGS"):
         os.environ.pop(name, None)
     FILE.write_text(yaml.safe_dump(graph(), sort_keys=False), encoding="utf-8")

@@ -13,8 +13,9 @@ import yaml
 
 from flowmodel.data.sources import bundled
 from flowmodel.store import PROJECT_ROOT
+from pipelines.definitions import defs
 from pipelines.defs.ingest import sensors
-from pipelines.defs.ingest.sensors import new_upstream
+from pipelines.outbox import Outbox
 from pipelines.resources import StoreResource
 from tests.data.helpers import icon_row, write_icons
 from tests.pipelines.conftest import ICONS, failure_line, metadata
@@ -86,7 +87,7 @@ def test_splits_and_look_alikes_are_shown_over_all_sources(three_sources):
 def _tick(project, cursor: str | None = None) -> dg.SensorResult:
     resources = {"store": StoreResource(root=str(project.store.root))}
     with dg.build_sensor_context(instance=project.instance, cursor=cursor, resources=resources) as context:
-        result = new_upstream(context)
+        result = defs().get_repository_def().get_sensor_def("new_upstream")(context)
     assert isinstance(result, dg.SensorResult)
     return result
 
@@ -97,6 +98,10 @@ def test_the_sensor_asks_for_what_has_changed_and_survives_a_source_that_is_gone
     assert wanted == [[dg.AssetKey(["icons", "mine"])], [dg.AssetKey(["icons", "other"])]]
     assert json.loads(first.cursor).keys() == {"mine", "other"}
     assert len(first.asset_events) == 2
+    _tick(three_sources)  # a daemon that was killed before it could keep the cursor
+    told = Outbox.of(three_sources.store).waiting()
+    assert {event.title for event in told} == {f"The source {name} has changed and is read again" for name in ("mine", "other")}
+    assert len(told) == 2 and told[0].link.startswith("http://127.0.0.1:3000/assets/icons/")
 
     three_sources.run("ingest")
     second = _tick(three_sources, first.cursor)

@@ -22,7 +22,9 @@ from flowmodel.registry.versions import registered_versions
 from flowmodel.store import PROJECT_ROOT, Store
 from pipelines.artifacts import load_artifact
 from pipelines.definitions import defs
+from pipelines.outbox import Outbox
 from pipelines.reporting import MAX_INLINE, pictures
+from pipelines.resources import StoreResource
 from tests.pipelines.conftest import ICONS, address, metadata
 
 ASSETS = {
@@ -241,3 +243,14 @@ def test_the_mlflow_run_leads_back_to_dagster(first, shared_project):
     assert tags["finisher_digest"] == metadata(first, "finisher")["finisher"]
     assert tags["dagster_asset_key"] == "flow_checkpoint" and tags["entry_point"] == "dagster job quickstart"
     assert shared_project.instance.get_run_by_id(tags["dagster_run_id"]) is not None
+
+
+def test_the_first_champion_is_told_with_its_samples_and_the_same_one_made_again_is_not(first, again, shared_project):
+    sensor = defs().get_repository_def().get_sensor_def("new_champion")
+    resources = {"store": StoreResource(root=str(shared_project.store.root))}
+    cursor = '{"after": 0, "champion": ""}'  # of a sensor that was on before there was a model
+    with dg.build_sensor_context(instance=shared_project.instance, cursor=cursor, resources=resources) as context:
+        sensor.evaluate_tick(context)
+    (event,) = Outbox.of(shared_project.store).waiting()
+    assert event.title == "Version 1 of the model flowmodel is champion" and event.link.endswith(first.run_id)
+    assert event.reason and Path(event.grid).is_file()

@@ -5,19 +5,30 @@ import json
 import dagster as dg
 
 from pipelines.defs.jobs import ingest
+from pipelines.notify import Event
+from pipelines.outbox import Outbox
 from pipelines.resources import StoreResource
+from pipelines.settings import load_settings
 from pipelines.sources import icon_sources, icons_key, source_context
+from pipelines.watching import asset_link
 
 # Dagster gives up a sensor after a minute, and with it all that the others would have told.
 SECONDS = 40
 
 
-@dg.sensor(
-    job=ingest,
-    minimum_interval_seconds=6 * 3600,
-    default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Observes every source (version, ETag, time of change and size) and reads those that have changed.",
-)
+@dg.definitions
+def upstream() -> dg.Definitions:
+    settings = load_settings().sensors
+    status = dg.DefaultSensorStatus.RUNNING if settings.enabled else dg.DefaultSensorStatus.STOPPED
+    sensor = dg.sensor(
+        job=ingest,
+        minimum_interval_seconds=settings.upstream_every_seconds,
+        default_status=status,
+        description="Observes every source (version, ETag, time of change and size), reads what has changed and tells of it.",
+    )
+    return dg.Definitions(sensors=[sensor(new_upstream)])
+
+
 def new_upstream(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult:
     """Requests a run of the sources whose table was made of something else; the cursor keeps what was seen of each.
 
@@ -25,7 +36,7 @@ def new_upstream(context: dg.SensorEvaluationContext, store: StoreResource) -> d
     """
     from flowmodel.data.sources.ingest import is_current, observe_sources, source_fingerprint
 
-    place = store.open()
+    place, settings = store.open(), load_settings()
     seen = json.loads(context.cursor or "{}")
     requests, observations = [], []
     sources = icon_sources()
@@ -39,8 +50,27 @@ def new_upstream(context: dg.SensorEvaluationContext, store: StoreResource) -> d
             seen[source.name] = [found.version, found.newer]
             metadata = {"version": found.version} | ({"newer version": found.newer} if found.newer else {})
             observations.append(dg.AssetObservation(icons_key(source), metadata=metadata))
+            if found.newer:
+                Outbox.of(place).put(
+                    Event(
+                        id=f"newer-version-{source.name}-{found.newer}",
+                        kind="newer_version",
+                        title=f"The source {source.name} has a newer version",
+                        reason=f"Version {found.newer} is published; the list of sources names {found.version}.",
+                        link=asset_link(settings, icons_key(source)),
+                    )
+                )
         if not is_current(source, found, place.icons(source.name)):
             # The key makes Dagster ask once for each state of the source, also where reading it fails.
             key = f"{source.name}:{source_fingerprint(source, found)}"
             requests.append(dg.RunRequest(run_key=key, asset_selection=[icons_key(source)]))
+            Outbox.of(place).put(
+                Event(
+                    id=f"new-upstream-{key.replace(':', '-')}",
+                    kind="new_upstream",
+                    title=f"The source {source.name} has changed and is read again",
+                    reason=f"It is at {found.version} now; the table in the store was made of something else.",
+                    link=asset_link(settings, icons_key(source)),
+                )
+            )
     return dg.SensorResult(run_requests=requests, asset_events=observations, cursor=json.dumps(seen, sort_keys=True))

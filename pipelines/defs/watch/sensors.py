@@ -1,0 +1,172 @@
+"""What people are told of: a run that failed, a new champion, and nothing fresh for too long.
+
+Each sensor puts what it notices into the outbox, under an id that is the same when the event is met again; `notifications` sends
+what waits there. So a mail server that is away, or a daemon that is killed, costs no message.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from pipelines.freshness import CHAMPION
+from pipelines.notify import Event, send
+from pipelines.outbox import Outbox
+from pipelines.resources import StoreResource
+from pipelines.settings import Settings, load_settings
+from pipelines.sources import icon_sources, icons_key
+from pipelines.watching import asset_link, failure_reason, grid_of_run, metadata_of, run_link
+
+_PAGE = 20
+
+
+@dg.definitions
+def watch() -> dg.Definitions:
+    settings = load_settings()
+    sensors = [_run_failed(settings), _new_champion(settings), _nothing_fresh(settings), _notifications(settings)]
+    return dg.Definitions(sensors=[*sensors, _changed_data(settings)])
+
+
+def _status(enabled: bool) -> dg.DefaultSensorStatus:
+    return dg.DefaultSensorStatus.RUNNING if enabled else dg.DefaultSensorStatus.STOPPED
+
+
+def _run_failed(settings: Settings) -> dg.SensorDefinition:
+    @dg.run_failure_sensor(
+        minimum_interval_seconds=settings.sensors.every_seconds,
+        default_status=_status(settings.sensors.enabled),
+        description="Tells of each failed run, with the reason and the samples that it has drawn.",
+    )
+    def run_failed(context: dg.RunFailureSensorContext, store: StoreResource) -> None:
+        run = context.dagster_run
+        Outbox.of(store.open()).put(
+            Event(
+                id=f"run-failed-{run.run_id}",
+                kind="run_failed",
+                title=f"Run {run.run_id[:8]} of the job {run.job_name} has failed",
+                reason=failure_reason(context),
+                link=run_link(settings, run.run_id),
+                grid=grid_of_run(context.instance, run.run_id),
+            )
+        )
+
+    return run_failed
+
+
+def _new_champion(settings: Settings) -> dg.SensorDefinition:
+    @dg.sensor(
+        minimum_interval_seconds=settings.sensors.every_seconds,
+        default_status=_status(settings.sensors.enabled),
+        description="Tells when another version has become champion, with the gate's reason and the samples.",
+    )
+    def new_champion(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult | dg.SkipReason:
+        if context.cursor is None:
+            # What was there before is no news.
+            newest = context.instance.fetch_materializations(CHAMPION, limit=1).records
+            last = next(_crownings(context.instance), None)
+            start = {
+                "after": newest[0].storage_id if newest else 0,
+                "champion": str(metadata_of(last).get("version", "")) if last else "",
+            }
+            return dg.SensorResult(skip_reason="Begins here.", cursor=json.dumps(start))
+        seen = json.loads(context.cursor)
+        records = dg.AssetRecordsFilter(CHAMPION, after_storage_id=seen["after"])
+        for record in context.instance.fetch_materializations(records, limit=100, ascending=True).records:
+            seen["after"] = record.storage_id
+            shown = metadata_of(record)
+            if not _is_champion(record) or str(shown["version"]) == seen["champion"]:
+                continue
+            seen["champion"] = str(shown["version"])
+            Outbox.of(store.open()).put(
+                Event(
+                    id=f"new-champion-{shown['version']}-{record.storage_id}",
+                    kind="new_champion",
+                    title=f"Version {shown['version']} of the model {shown.get('model', 'flowmodel')} is champion",
+                    reason=str(shown.get("decision", "")),
+                    link=run_link(settings, record.run_id),
+                    grid=grid_of_run(context.instance, record.run_id),
+                )
+            )
+        return dg.SensorResult(cursor=json.dumps(seen))
+
+    return new_champion
+
+
+def _nothing_fresh(settings: Settings) -> dg.SensorDefinition:
+    @dg.sensor(
+        minimum_interval_seconds=settings.sensors.every_seconds,
+        default_status=_status(settings.sensors.enabled),
+        description="Tells once when no source was read, or no champion made or confirmed, for longer than allowed.",
+    )
+    def nothing_fresh(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SkipReason:
+        fresh, instance = settings.freshness, context.instance
+        last = []
+        if fresh.sources_days is not None:
+            for source in icon_sources():
+                key = icons_key(source)
+                read = instance.fetch_materializations(key, limit=1).records
+                last.append((key, f"The source {source.name} was last read", fresh.sources_days, next(iter(read), None)))
+        if fresh.champion_days is not None:
+            last.append(
+                (CHAMPION, "A champion was last made or confirmed", fresh.champion_days, next(_crownings(instance), None))
+            )
+        now, late = _now(), 0
+        for key, words, days, record in last:
+            if record is None or now - record.timestamp <= days * 86400:
+                continue
+            late += 1
+            at = datetime.fromtimestamp(record.timestamp, UTC)
+            Outbox.of(store.open()).put(
+                Event(
+                    id=f"not-fresh-{'-'.join(key.path)}-{record.timestamp:.0f}",
+                    kind="not_fresh",
+                    title=f"{key.to_user_string()} is not fresh any more",
+                    reason=f"{words} on {at:%Y-%m-%d at %H:%M} UTC; the settings allow {days:g} days.",
+                    link=asset_link(settings, key),
+                )
+            )
+        return dg.SkipReason(f"{late} of {len(last)} are older than the settings allow.")
+
+    return nothing_fresh
+
+
+def _notifications(settings: Settings) -> dg.SensorDefinition:
+    @dg.sensor(
+        minimum_interval_seconds=settings.sensors.every_seconds,
+        default_status=_status(settings.sensors.enabled),
+        description="Sends what the other sensors have noticed; what could not be sent waits, and is sent again.",
+    )
+    def notifications(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SkipReason:
+        outbox = Outbox.of(store.open())
+        told = outbox.deliver(lambda event: send(event, settings.notify, outbox.file))
+        return dg.SkipReason(f"Told of {len(told)} events.")
+
+    return notifications
+
+
+def _changed_data(settings: Settings) -> dg.SensorDefinition:
+    return dg.AutomationConditionSensorDefinition(
+        "default_automation_condition_sensor",  # the name that Dagster gives it where none is defined
+        target=dg.AssetSelection.all(),
+        default_status=_status(settings.sensors.retrain_on_changed_data),
+    )
+
+
+def _now() -> float:
+    return datetime.now(UTC).timestamp()
+
+
+def _crownings(instance: dg.DagsterInstance) -> Iterator[dg.EventLogRecord]:
+    """The times at which a run has made a champion, or has met the champion again; the latest first."""
+    cursor = None
+    while True:
+        page = instance.fetch_materializations(CHAMPION, limit=_PAGE, cursor=cursor)
+        yield from filter(_is_champion, page.records)
+        if not page.has_more:
+            return
+        cursor = page.cursor
+
+
+def _is_champion(record: dg.EventLogRecord) -> bool:
+    return "champion" in str(metadata_of(record).get("aliases", "")).split(", ")

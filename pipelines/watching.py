@@ -1,0 +1,53 @@
+"""What sensors read of runs and assets, and links to them."""
+
+from typing import Any
+from urllib.parse import quote
+
+import dagster as dg
+
+from pipelines.settings import Settings
+
+_REASON = 2000  # characters
+
+
+def run_link(settings: Settings, run_id: str) -> str:
+    return f"{settings.dagster_url.rstrip('/')}/runs/{run_id}"
+
+
+def asset_link(settings: Settings, key: dg.AssetKey) -> str:
+    return f"{settings.dagster_url.rstrip('/')}/assets/{'/'.join(quote(part) for part in key.path)}"
+
+
+def metadata_of(record: dg.EventLogRecord) -> dict[str, Any]:
+    """The metadata of a materialization, as plain values."""
+    materialization = record.asset_materialization
+    assert materialization is not None, record
+    return {name: value.value for name, value in materialization.metadata.items()}
+
+
+def grid_of_run(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Path of the grid of samples that the run has drawn; empty if it has drawn none."""
+    for entry in reversed(instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)):
+        event = entry.dagster_event
+        if event and event.asset_key == dg.AssetKey("sample_grid"):
+            return str(event.step_materialization_data.materialization.metadata["path"].value)
+    return ""
+
+
+def failure_reason(context: dg.RunFailureSensorContext) -> str:
+    """Why the run has failed: what each failed step and each failed blocking check says."""
+    reasons = []
+    checks = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    for event in (entry.dagster_event for entry in checks):
+        assert event is not None
+        check = event.asset_check_evaluation_data
+        if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR:
+            reasons.append(f"{check.check_name} of {check.asset_key.to_user_string()}: {check.description}")
+    for event in context.get_step_failure_events():
+        failed = event.step_failure_data
+        if failed.user_failure_data and failed.user_failure_data.description:
+            reasons.append(f"{event.step_key}: {failed.user_failure_data.description}")
+        elif failed.error and not reasons:
+            error = failed.error.cause or failed.error
+            reasons.append(f"{event.step_key}: {error.message.strip()}")
+    return "\n".join(reasons or [context.failure_event.message or "The run has failed."])[:_REASON]
