@@ -15,7 +15,6 @@ from flowmodel.completion.sheet import contact_sheet
 from flowmodel.data.captions import caption_texts
 from flowmodel.data.dataset import IconDataset
 from flowmodel.data.prepare import prepare, prepare_targets
-from flowmodel.data.sources.source_list import load_sources
 from flowmodel.files import write_json
 from flowmodel.images.rgba import to_image
 from flowmodel.images.save import file_stem, save_image
@@ -29,6 +28,9 @@ from flowmodel.training.observers import TrainingObserver
 from flowmodel.vector import files
 from flowmodel.vector.artwork import Artwork
 
+# A style word that the shipped weights know. Drawings of other names take over more of the set's style with it than with a new
+# word (docs/decisions/style-adoption.md).
+STYLE = "twemoji"
 SHEET, RECORD = "contact-sheet.png", "drawings.json"
 
 
@@ -83,7 +85,7 @@ def complete_set(
     other names trains nothing. No icon is held out.
 
     Args:
-        icons: a folder of icons, or a YAML list of sources; the style is that of its first source.
+        icons: a folder of icons, or a YAML list of sources. Captions call their style STYLE.
         recipe: a recipe that starts from other weights, such as `finetune`.
         log: receives progress lines.
 
@@ -93,12 +95,12 @@ def complete_set(
     """
     files.check("svg", None, traces=True)
     recipe = without_held_out_icons(recipe)
-    dataset = prepare(recipe, store, icons, log)
+    dataset = prepare(recipe, store, icons, log, style=STYLE)
     trained = train(recipe, dataset, training_folder(store, recipe, dataset), observers)
-    checkpoint = finish(recipe, trained.checkpoint, dataset, prepare_targets(recipe, store, icons, log), log).checkpoint
+    checkpoint = finish(recipe, trained.checkpoint, dataset, prepare_targets(recipe, store, icons, log, STYLE), log).checkpoint
     generator = Generator.load(checkpoint, recipe.training.device)
-    style, template = load_sources(icons)[0].style, recipe.data.captions[0]
-    prompts = [caption_texts(name, [], "", "", style).get(template, name) for name in names]
+    template = recipe.data.captions[0]
+    prompts = [caption_texts(name, [], "", "", STYLE).get(template, name) for name in names]
     for line in generator.readability(prompts).lines():
         log(f"note: {line}")
     log(f"drawing {len(names)} x {count} icons with {generator}")

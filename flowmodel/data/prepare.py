@@ -41,10 +41,18 @@ class Preparation:
     log: Log = lambda line: None
 
     @classmethod
-    def of(cls, store: Store, data: DataConfig, sources: Path | None = None, log: Log = lambda line: None) -> "Preparation":
-        """`sources` is a YAML list of sources; by default the one in FLOWMODEL_SOURCES, or the pipeline's."""
+    def of(
+        cls, store: Store, data: DataConfig, sources: Path | None = None, log: Log = lambda line: None, style: str | None = None
+    ) -> "Preparation":
+        """`sources` is a YAML list of sources; by default the one in FLOWMODEL_SOURCES, or the pipeline's.
+
+        `style` replaces the style word of all of them in captions.
+        """
         listed = (sources or sources_file()).resolve()
-        return cls(store, data, load_sources(listed), SourceContext(listed.parent, store.downloads, log), log)
+        configs = load_sources(listed)
+        if style is not None:
+            configs = [source.model_copy(update={"style": style}) for source in configs]
+        return cls(store, data, configs, SourceContext(listed.parent, store.downloads, log), log)
 
     def icons(self, source: SourceConfig, again: bool = False) -> Ingested:
         """Read a source's original icons. An unchanged source is not read again unless `again` is set."""
@@ -102,14 +110,20 @@ class Preparation:
 
 
 def prepare(
-    recipe: Recipe, store: Store, sources: Path | None = None, log: Log = lambda line: None, again: bool = False
+    recipe: Recipe,
+    store: Store,
+    sources: Path | None = None,
+    log: Log = lambda line: None,
+    again: bool = False,
+    style: str | None = None,
 ) -> IconDataset:
     """Run all steps for the sources in the YAML file `sources`. `log` gets a line per step, and one for everything left out.
 
-    Unchanged sources are not read again unless `again` is set, and texts with vectors in `store` are not encoded again. Raises
-    FlowmodelError when a source, the encoder or a file of the store can't be read.
+    `style` replaces the style word of all sources in captions. Unchanged sources are not read again unless `again` is set, and
+    texts with vectors in `store` are not encoded again. Raises FlowmodelError when a source, the encoder or a file of the store
+    can't be read.
     """
-    steps = Preparation.of(store, recipe.data, sources, log)
+    steps = Preparation.of(store, recipe.data, sources, log, style)
     tables: dict[str, Artifact] = {}
     for source in steps.sources:
         log(f"reading icons of '{source.name}'")
@@ -130,7 +144,7 @@ def prepare(
 
 
 def prepare_targets(
-    recipe: Recipe, store: Store, sources: Path | None = None, log: Log = lambda line: None
+    recipe: Recipe, store: Store, sources: Path | None = None, log: Log = lambda line: None, style: str | None = None
 ) -> IconDataset | None:
     """Prepare the icons at the finisher's output size; None if that is the size of the data set.
 
@@ -139,4 +153,4 @@ def prepare_targets(
     if recipe.finisher is None or recipe.finisher.scale == 1:
         return None
     larger = recipe.data.model_copy(update={"size": recipe.data.size * recipe.finisher.scale})
-    return prepare(recipe.model_copy(update={"data": larger}), store, sources, log)
+    return prepare(recipe.model_copy(update={"data": larger}), store, sources, log, style=style)

@@ -231,4 +231,4 @@ def test_after_kill_9_the_same_run_goes_on(store, tiny_recipe, prepared, tmp_pat
     assert len(Tracking.of(store).client.search_runs([Tracking.of(store).experiment_id])) == runs
     assert _history(store, run_id) == [5, 10, 15, 20, 25, 30]
     images = [file.path for file in Tracking.of(store).client.list_artifacts(run_id, "images") if file.path.endswith(".png")]
-    assert len(images) == 2
+    assert len(images) == 3  # steps 0, 15 and 30

@@ -62,7 +62,7 @@ def test_observers_hear_everything(tiny_recipe, prepared, tmp_path):
     assert recorder.logged[30]["eta_seconds"] == 0
     assert list(recorder.grids) == [0, 15, 30] and recorder.checkpoints == [10, 20]
     assert list(recorder.validated) == [10, 20, 30]
-    assert str(recorder.start.cost).endswith("GFLOP a picture") and str(recorder.start.policy) == "cpu (float32, channels last)"
+    assert str(recorder.start.cost).endswith("GFLOP per image") and str(recorder.start.policy) == "cpu (float32, channels last)"
     assert recorder.result is not None and recorder.result.steps == 30 and recorder.result.resumed_from is None
     assert [path.name for path in tmp_path.iterdir()] == [FINAL]
 
