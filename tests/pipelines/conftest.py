@@ -116,7 +116,7 @@ def write_icons(folder: Path, count: int = ICONS) -> None:
 
 def make_project(root: Path, patch: pytest.MonkeyPatch, instance: dg.DagsterInstance, exports: Path) -> Project:
     project = Project(root, instance)
-    project.store.root.mkdir()
+    project.store.root.mkdir(parents=True)
     project.store.exports.symlink_to(exports)
     write_icons(project.icons)
     project.write_recipe()
