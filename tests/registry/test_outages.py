@@ -52,9 +52,9 @@ def _everything_is_there(run: TrainingRun, folder: Path) -> None:
         "prediction_error/train/t0.1": [10, 20, 30],
     }.items():
         assert [point.step for point in client.get_metric_history(run_id, metric)] == steps, metric
-    assert run.grid_steps() == {15, 30}
+    assert run.grid_steps() == {0, 15, 30}
     images = [file.path for file in client.list_artifacts(run_id, "images") if file.path.endswith(".png")]
-    assert len(images) == 2
+    assert len(images) == 3
     assert client.get_run(run_id).info.status == "FINISHED"
     assert not (folder / OUTBOX).exists()
 
