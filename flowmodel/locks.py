@@ -7,7 +7,7 @@ has just started.
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flowmodel.errors import FlowmodelError
@@ -62,14 +62,21 @@ def leave_lock(store: Store, run_id: str) -> None:
 
 @contextmanager
 def working_in(folder: Path) -> Iterator[None]:
-    """Work alone in the folder of a training or a comparison; raises FlowmodelError where another process does."""
+    """Work alone in the folder of a training or a comparison; raises FlowmodelError where another process does.
+
+    A folder that is still empty afterwards is removed: nothing is left of work that was refused.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with _opened(folder, os.O_RDONLY) as descriptor:
         if fcntl is not None and not _try_lock(descriptor):
             time.sleep(0.5)  # perhaps somebody only asks, who locks it for a moment
             if not _try_lock(descriptor):
                 raise FlowmodelError(f"{folder}: another process is working there; wait until it has ended and run this again")
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def somebody_works_in(folder: Path) -> bool:

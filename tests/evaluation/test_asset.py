@@ -33,11 +33,11 @@ def test_the_report_is_a_file_an_artifact_of_the_run_and_a_link(tiny_training, t
     page = tmp_path / "evaluation" / "tiny" / "report.html"
     assert scored.metadata["report_file"].value == grid.metadata["report_file"].value == str(page)
     text = page.read_text(encoding="utf-8")
-    assert "Quality against guidance" in text and "made without sweeps" not in text and "Noise becoming icons" in text
+    assert "Steps and guidance" in text and "made without sweeps" not in text and "Noise becoming icons" in text
     assert {"metrics", "baselines", "settings", "sweeps"} <= json.loads(scored.value.path.read_text()).keys()
 
     run_id = json.loads((checkpoint.parent / "mlflow_run.json").read_text())["run_id"]
     logged = {artifact.path for artifact in Tracking.of(Store(tmp_path)).client.list_artifacts(run_id, "evaluation")}
     assert {"evaluation/report.html", "evaluation/metrics.json", "evaluation/sample_grid.png"} <= logged
-    address = scored.metadata["report"].value
+    address = scored.metadata["report"].value  # as a link
     assert f"/runs/{run_id}/artifacts/evaluation/report.html" in address and address == grid.metadata["report"].value
