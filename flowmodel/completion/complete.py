@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from flowmodel.completion.drawing import Drawing
 from flowmodel.completion.near_copies import copied_icons
 from flowmodel.completion.sheet import contact_sheet
 from flowmodel.data.captions import caption_texts
@@ -32,21 +33,6 @@ from flowmodel.vector.artwork import Artwork
 # word (docs/decisions/style-adoption.md).
 STYLE = "twemoji"
 SHEET, RECORD = "contact-sheet.png", "drawings.json"
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A drawing of a missing icon.
-
-    Attributes:
-        name: name of the missing icon.
-        stem: of its files `png/STEM.png` and `svg/STEM.svg`.
-        near_copy_of: id of the icon of the set that it nearly copies, or None.
-    """
-
-    name: str
-    stem: str
-    near_copy_of: str | None
 
 
 @dataclass(frozen=True)

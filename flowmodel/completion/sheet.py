@@ -2,21 +2,18 @@
 
 from collections.abc import Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from flowmodel.completion.drawing import Drawing
 from flowmodel.data.dataset import IconDataset
 from flowmodel.images.grid import labeled_rows
 from flowmodel.images.rgba import to_image
 
-if TYPE_CHECKING:
-    from flowmodel.completion.complete import Drawing
-
 _BESIDE = 2  # icons of the set in each row
 
 
-def contact_sheet(drawings: Sequence["Drawing"], images: Sequence[Image.Image], dataset: IconDataset, count: int) -> Image.Image:
+def contact_sheet(drawings: Sequence[Drawing], images: Sequence[Image.Image], dataset: IconDataset, count: int) -> Image.Image:
     """`count` drawings of each name in a row, then icons of the set, in turn. Near copies are named below the name."""
     own = cycle(to_image(rgba_4HW) for rgba_4HW in dataset.rgba_N4HW)
     names = dict(zip(dataset.ids, dataset.icons["name"], strict=True))

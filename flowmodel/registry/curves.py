@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_json
 from flowmodel.model.checkpoint import Checkpoint
+from flowmodel.registry.names import RUN_FILE
 from flowmodel.registry.references import CHECKPOINT_DIGEST
-from flowmodel.registry.runs import RUN_FILE
 from flowmodel.registry.runs_view import EXPERIMENT
 from flowmodel.registry.tracking import Tracking
 

@@ -8,10 +8,10 @@ import sqlite3
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_json
 from flowmodel.locks import somebody_works_in
+from flowmodel.registry.names import RUN_FILE
 from flowmodel.registry.sqlite import ask, database_of
 from flowmodel.store import Store
 
-RUN_FILE = "mlflow_run.json"  # beside the checkpoints, the id of the training's run
 _RUNNING = "SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1"
 
 

@@ -11,3 +11,6 @@ ROLLED_BACK = "rolled_back"
 def decision_file(version: str) -> str:
     """The artifact of a version's run that holds what was decided about the version, and why."""
     return f"versions/{version}/decision.json"
+
+
+RUN_FILE = "mlflow_run.json"  # beside the checkpoints of a training: the id of its run

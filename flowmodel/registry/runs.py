@@ -22,7 +22,7 @@ from flowmodel.data.manifest import license_table
 from flowmodel.data.terms import Terms
 from flowmodel.files import read_json, write_json
 from flowmodel.model.checkpoint import FinisherHeader
-from flowmodel.registry.dead_runs import RUN_FILE
+from flowmodel.registry.names import RUN_FILE
 from flowmodel.registry.origin import source_tags
 from flowmodel.registry.runs_view import TRAINING_PAGES
 from flowmodel.registry.tracking import NotFound, Tracking

@@ -13,7 +13,8 @@ from flowmodel.files import read_json, write_json
 from flowmodel.locks import working_in
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.registry import observer as observer_module
-from flowmodel.registry.dead_runs import RUN_FILE, close_dead_runs
+from flowmodel.registry.dead_runs import close_dead_runs
+from flowmodel.registry.names import RUN_FILE
 from flowmodel.registry.observer import MlflowObserver, run_of_checkpoint
 from flowmodel.registry.outbox import OUTBOX, waiting
 from flowmodel.registry.runs import TrainingRun
