@@ -6,11 +6,9 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 DECISION, REASON = "decision", "decision_reason"
 # Tag of a version that a person has replaced as champion: it doesn't come back by itself when its training is met again.
 ROLLED_BACK = "rolled_back"
+RUN_FILE = "mlflow_run.json"  # beside the checkpoints of a training: the id of its run
 
 
 def decision_file(version: str) -> str:
     """The artifact of a version's run that holds what was decided about the version, and why."""
     return f"versions/{version}/decision.json"
-
-
-RUN_FILE = "mlflow_run.json"  # beside the checkpoints of a training: the id of its run
