@@ -83,8 +83,13 @@ def _device(_: Store) -> Iterator[Finding]:
     yield Finding("device", "ok", f"{policy}, {os.cpu_count()} CPU cores")
 
 
+def _existing(store: Store) -> Path:
+    """The store's folder, or the closest parent that exists."""
+    return next(folder for folder in (store.root, *store.root.parents) if folder.exists())
+
+
 def _store(store: Store) -> Iterator[Finding]:
-    there = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
+    there = _existing(store)
     probe = there / f".flowmodel-doctor-{os.getpid()}"
     try:
         probe.touch()
@@ -97,8 +102,7 @@ def _store(store: Store) -> Iterator[Finding]:
 
 
 def _disk(store: Store) -> Iterator[Finding]:
-    there = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(_existing(store)).free
     if free < _LEAST_FREE:
         yield Finding(
             "disk", "problem", f"{free / 1e9:.1f} GB free", "free some; `flowmodel store clean` removes what is not needed"
@@ -129,20 +133,24 @@ def _weights(_: Store) -> Iterator[Finding]:
 
 
 def _model(store: Store) -> Iterator[Finding]:
+    from flowmodel.registry.lookup import has_model
+    from flowmodel.registry.names import CHAMPION, MODEL_NAME
     from flowmodel.registry.versions import registered_versions
 
     address = shown_uri(store.mlflow_uri)
     if find_spec("mlflow") is None and store.mlflow_uri.startswith("http"):
         yield Finding("MLflow", "note", f"{address}: not asked", "pip install 'flowmodel[pipeline]'")
         return
+    if has_model(store, MODEL_NAME) is False:
+        remedy = "make quickstart registers one; until then the shipped weights are used"
+        yield Finding("registered model", "note", f"none in {address}", remedy)
+        return
     try:
         rows = registered_versions(store)
     except FlowmodelError as error:
-        is_empty = "no model is registered" in str(error)
-        remedy = "make quickstart registers one; until then the shipped weights are used" if is_empty else ""
-        yield Finding("registered model", "note" if is_empty else "problem", str(error).partition(";")[0], remedy)
+        yield Finding("registered model", "problem", str(error))
         return
-    champion = next((row.version for row in rows if "champion" in row.aliases), None)
+    champion = next((row.version for row in rows if CHAMPION in row.aliases), None)
     found = f"{len(rows)} version{'s' if len(rows) > 1 else ''} in {address}, champion: {champion or 'none'}"
     yield Finding("registered model", "ok", found)
 
