@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from flowmodel.nets import TextCondition, build_network
 from flowmodel.recipes import load_recipe
-from flowmodel.recipes.schema import UNetConfig
+from flowmodel.recipes.networks import UNetConfig
 from flowmodel.text.torchvision_shim import let_torchvision_import
 
 CHANNELS, TEXT_WIDTH, TOKENS = 4, 384, 8

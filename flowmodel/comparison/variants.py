@@ -13,7 +13,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.images.tensors import CHANNELS
 from flowmodel.nets import Cost, build_network, count_parameters, network_cost
 from flowmodel.recipes import Recipe, parse_recipe
-from flowmodel.recipes.schema import DiTConfig, GrayscaleCnnConfig, UNetConfig
+from flowmodel.recipes.networks import DiTConfig, GrayscaleCnnConfig, UNetConfig
 
 _DIT_DEPTH = 6
 _DIT_PATCHES = 8  # along an edge: 64 tokens, about as many positions as the U-Net attends to

@@ -10,7 +10,7 @@ from flowmodel.nets.dit import DiT
 from flowmodel.nets.grayscale_cnn import GrayscaleCnn
 from flowmodel.nets.text_condition import TextCondition
 from flowmodel.nets.unet import UNet
-from flowmodel.recipes.schema import DiTConfig, GrayscaleCnnConfig, NetworkConfig, UNetConfig
+from flowmodel.recipes.networks import DiTConfig, GrayscaleCnnConfig, NetworkConfig, UNetConfig
 
 __all__ = ["Cost", "TextCondition", "build_network", "count_parameters", "network_cost"]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from flowmodel.nets.conditioning import Conditioning
 from flowmodel.nets.layers import attend, zero_init
 from flowmodel.nets.text_condition import TextCondition
-from flowmodel.recipes.schema import DiTConfig
+from flowmodel.recipes.networks import DiTConfig
 
 
 class _Block(nn.Module):

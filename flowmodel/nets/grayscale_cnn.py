@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from flowmodel.nets.layers import TimeEmbedding
 from flowmodel.nets.text_condition import TextCondition
-from flowmodel.recipes.schema import GrayscaleCnnConfig
+from flowmodel.recipes.networks import GrayscaleCnnConfig
 
 _TIME_FEATURES = 128
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowmodel.recipes.schema import ConvolutionKind
+from flowmodel.recipes.networks import ConvolutionKind
 
 LayerT = TypeVar("LayerT", bound=nn.Module)
 

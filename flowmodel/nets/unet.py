@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from flowmodel.nets.conditioning import Conditioning
 from flowmodel.nets.layers import ResidualBlock, TextAttention, group_norm, zero_init
 from flowmodel.nets.text_condition import TextCondition
-from flowmodel.recipes.schema import UNetConfig
+from flowmodel.recipes.networks import UNetConfig
 
 
 class _Stage(nn.Module):

@@ -9,7 +9,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from flowmodel.recipes.schema import NETWORKS, Recipe
+from flowmodel.recipes.networks import NETWORKS
+from flowmodel.recipes.schema import Recipe
 
 MARK = "<!-- fields, written by python -m flowmodel.recipes.fields -->"
 

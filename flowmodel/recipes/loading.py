@@ -10,8 +10,9 @@ import yaml
 from pydantic import ValidationError
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.recipes.networks import NETWORKS, network_kind
 from flowmodel.recipes.renamed import RECIPES, SCORES, warn_renamed, with_current_names
-from flowmodel.recipes.schema import NETWORKS, Recipe, network_kind
+from flowmodel.recipes.schema import Recipe
 from flowmodel.settings_yaml import load_yaml
 
 _HERE = Path(str(files("flowmodel.recipes")))

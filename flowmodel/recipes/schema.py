@@ -1,16 +1,13 @@
 """The schema of recipes. docs/recipes.md lists every field with its description."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from flowmodel.recipes.gate import GateConfig
-from flowmodel.recipes.renamed import with_current_names
+from flowmodel.recipes.networks import NetworkConfig, UNetConfig
+from flowmodel.recipes.section import ANYTHING, Count, Fraction, Positive, Section
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
 EmaWidth = Annotated[float, Field(gt=0, lt=0.28)]
 
 Prediction = Literal["velocity", "data"]
@@ -25,49 +22,11 @@ LANGUAGES = (
 )
 # fmt: on
 LARGEST = 128  # edge of a picture, in pixels
-ConvolutionKind = Literal["plain", "depthwise_separable"]
-ANYTHING = object()
-_WHY_REMOVED = "no measurement showed a gain (docs/decisions/removed-options.md, 2026-11-26)"
 
 CaptionTemplate = Literal["name", "name_keywords", "name_group", "name_tone", "name_style", "own"]
 
 
-class _Section(BaseModel):
-    """A part of a recipe.
-
-    Earlier releases had other names for some fields, and switches that no measurement spoke for. Recipes, checkpoints and data
-    sets written by them are still read: old names become the current ones, and a removed switch is dropped where it was off.
-
-    Attributes:
-        renamed: current names by the old ones (recipes/renamed.py).
-        renamed_values: for a field, by its current name, current values by the old ones.
-        removed: fields that are gone, each with the value that was off; ANYTHING where another field was the switch.
-        removed_values: values that are gone, of fields that are still there.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    renamed: ClassVar[Mapping[str, str]] = {}
-    renamed_values: ClassVar[Mapping[str, Mapping[str, str]]] = {}
-    removed: ClassVar[Mapping[str, Any]] = {}
-    removed_values: ClassVar[Mapping[str, str]] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_older_forms(cls, values: Any) -> Any:
-        if not isinstance(values, Mapping):
-            return values
-        values = with_current_names(values, cls.renamed, cls.renamed_values)
-        for name, off in cls.removed.items():
-            if off is not ANYTHING and values.get(name, off) != off:
-                raise ValueError(f"{name}: {values[name]!r} is gone: {_WHY_REMOVED}; leave the field out")
-        for name, value in cls.removed_values.items():
-            if values.get(name) == value:
-                raise ValueError(f"{name}: {value!r} is gone: {_WHY_REMOVED}; leave the field out, or choose another value")
-        return {name: value for name, value in values.items() if name not in cls.removed}
-
-
-class SplitConfig(_Section):
+class SplitConfig(Section):
     seed: int = Field(0, ge=0, description="Seed of the choice of held-out concepts.")
     validation: Fraction = Field(0.05, description="Share of concepts used for the validation loss and to choose settings.")
     unseen_concept: Fraction = Field(0.05, description="Share of concepts that are used only in the final evaluation.")
@@ -83,7 +42,7 @@ class SplitConfig(_Section):
         return self
 
 
-class DataConfig(_Section):
+class DataConfig(Section):
     renamed = {"colour": "color"}
     renamed_values = {"color": {"greyscale": "grayscale"}}
 
@@ -122,96 +81,7 @@ class DataConfig(_Section):
         return languages
 
 
-class UNetConfig(_Section):
-    """flowmodel/nets/unet.py"""
-
-    renamed = {
-        "stem": "patch_size",
-        "widths": "channels",
-        "blocks": "blocks_per_level",
-        "head_width": "head_dim",
-        "embedding_width": "embedding_dim",
-    }
-
-    kind: Literal["unet"] = "unet"
-    patch_size: Literal[1, 2, 4] = Field(2, description="Edge of the patches that become channels before the first layer.")
-    channels: tuple[Count, ...] = Field((64, 96), min_length=1, description="By level, halving the resolution between.")
-    blocks_per_level: Count = Field(2, description="Residual blocks per level on the way down; one more on the way up.")
-    attention_levels: int = Field(2, ge=0, description="How many of the lowest resolutions attend to themselves and the caption.")
-    head_dim: Count = Field(32, description="Channels of one attention head.")
-    embedding_dim: Count = Field(256, description="Width of the time and caption embedding.")
-    convolution: ConvolutionKind = Field("plain", description="Kind of convolution in the residual blocks.")
-    dropout: Fraction = Field(0.0, description="Dropout rate in the residual branches.")
-
-    @property
-    def size_divisor(self) -> int:
-        """What the pictures' edge must be divisible by."""
-        return self.patch_size * 2 ** (len(self.channels) - 1)
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> "UNetConfig":
-        for width in self.channels:
-            if width % self.head_dim:
-                raise ValueError(f"channels: {width} is not a multiple of head_dim {self.head_dim}")
-        return self
-
-
-class GrayscaleCnnConfig(_Section):
-    """flowmodel/nets/grayscale_cnn.py"""
-
-    renamed = {"width": "channels"}
-    renamed_values = {"kind": {"greyscale_cnn": "grayscale_cnn"}}
-
-    kind: Literal["grayscale_cnn"] = "grayscale_cnn"
-    channels: Count = Field(64, description="Feature maps of each layer.")
-    layers: Count = Field(3, description="3x3 convolutions with ReLU, before the one that gives the picture.")
-
-    @property
-    def size_divisor(self) -> int:
-        return 1
-
-
-class DiTConfig(_Section):
-    """flowmodel/nets/dit.py"""
-
-    renamed = {"patch": "patch_size", "head_width": "head_dim", "embedding_width": "embedding_dim"}
-
-    kind: Literal["dit"] = "dit"
-    patch_size: Literal[1, 2, 4, 8, 16] = Field(8, description="Edge of a patch in pixels; each is one token.")
-    width: Count = Field(192, description="Width of a token.")
-    depth: Count = Field(6, description="Transformer blocks.")
-    head_dim: Count = Field(32, description="Channels of one attention head.")
-    mlp_ratio: Positive = Field(4.0, description="Hidden width of a block's MLP, in widths.")
-    embedding_dim: Count = Field(128, description="Width of the time and caption embedding.")
-    dropout: Fraction = Field(0.0, description="Dropout rate in the residual branches.")
-
-    @property
-    def size_divisor(self) -> int:
-        return self.patch_size
-
-    @model_validator(mode="after")
-    def _heads_divide(self) -> "DiTConfig":
-        if self.width % self.head_dim or self.width % 4:
-            raise ValueError(f"width: {self.width} is not a multiple of 4 and of head_dim {self.head_dim}")
-        return self
-
-
-NETWORKS = (UNetConfig, GrayscaleCnnConfig, DiTConfig)
-
-
-def network_kind(values: Any) -> str:
-    """The kind that the section `network` asks for, by its current name."""
-    kind = str(values.get("kind", "unet") if isinstance(values, dict) else getattr(values, "kind", ""))
-    return GrayscaleCnnConfig.renamed_values["kind"].get(kind, kind)
-
-
-NetworkConfig = Annotated[
-    Annotated[UNetConfig, Tag("unet")] | Annotated[GrayscaleCnnConfig, Tag("grayscale_cnn")] | Annotated[DiTConfig, Tag("dit")],
-    Discriminator(network_kind),
-]
-
-
-class ObjectiveConfig(_Section):
+class ObjectiveConfig(Section):
     renamed = {
         "times": "time_distribution",
         "time_mean": "logit_mean",
@@ -240,7 +110,7 @@ class ObjectiveConfig(_Section):
     cond_dropout: Fraction = Field(0.1, description="Share of samples trained without caption, for guidance.")
 
 
-class AugmentationConfig(_Section):
+class AugmentationConfig(Section):
     """Small shifts and scalings of a picture. The network is conditioned on them, so that it does not draw them."""
 
     probability: Fraction = Field(0.0, description="Share of the pictures that are augmented; 0: off.")
@@ -249,7 +119,7 @@ class AugmentationConfig(_Section):
     translation: float = Field(0.05, ge=0, le=0.5, description="Standard deviation of the shift, in picture widths.")
 
 
-class ValidationConfig(_Section):
+class ValidationConfig(Section):
     """Loss of the averaged weights on a fixed grid of held-out icons, noises and times."""
 
     every: int = Field(0, ge=0, description="Steps between two measurements; 0 is off.")
@@ -258,7 +128,7 @@ class ValidationConfig(_Section):
     patience: int = Field(0, ge=0, description="Measurements without improvement after which the training stops; 0: never.")
 
 
-class RehearsalConfig(_Section):
+class RehearsalConfig(Section):
     """Samples of the initial weights in each batch, so that a training on few icons does not forget all other names."""
 
     share: Fraction = Field(
@@ -271,7 +141,7 @@ class RehearsalConfig(_Section):
     )
 
 
-class TrainingConfig(_Section):
+class TrainingConfig(Section):
     renamed = {
         "accumulate": "grad_accum_steps",
         "final_learning_rate": "final_lr_frac",
@@ -326,7 +196,7 @@ class TrainingConfig(_Section):
         return self
 
 
-class SamplingConfig(_Section):
+class SamplingConfig(Section):
     removed = {"tolerance": ANYTHING, "cfg_zero_star": False}
     removed_values = {"solver": "dopri5"}
 
@@ -345,7 +215,7 @@ class SamplingConfig(_Section):
         return self
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (1234, 1235, 1236), min_length=1, description="Seeds of the noise that samples start from; scores are means over them."
     )
@@ -363,7 +233,7 @@ class EvaluationConfig(_Section):
     gate: GateConfig = GateConfig()
 
 
-class FinisherConfig(_Section):
+class FinisherConfig(Section):
     """flowmodel/nets/finisher.py: a small network that makes drawn pictures sharp, and larger if it is told to."""
 
     renamed = {"width": "channels", "init": "init_from"}
@@ -388,7 +258,7 @@ class FinisherConfig(_Section):
     )
 
 
-class Recipe(_Section):
+class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     description: str = ""
     data: DataConfig = DataConfig()

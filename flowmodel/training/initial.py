@@ -15,7 +15,7 @@ from flowmodel.model.checkpoint import Checkpoint, CheckpointHeader
 from flowmodel.model.pretrained import PRETRAINED, pretrained_weights
 from flowmodel.nets.enlarge import deepen_unet, enlarge_unet
 from flowmodel.recipes import Recipe, parse_recipe
-from flowmodel.recipes.schema import UNetConfig
+from flowmodel.recipes.networks import UNetConfig
 
 
 def initial_checkpoint(init: str) -> Checkpoint:

@@ -9,7 +9,8 @@ from flowmodel.flow.seeds import mixed_seed
 from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.tensors import from_unit
 from flowmodel.nets import TextCondition, build_network
-from flowmodel.recipes.schema import SamplingConfig, UNetConfig
+from flowmodel.recipes.networks import UNetConfig
+from flowmodel.recipes.schema import SamplingConfig
 
 
 @pytest.fixture(scope="module")

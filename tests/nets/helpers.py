@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from flowmodel.nets import TextCondition, build_network
-from flowmodel.recipes.schema import DiTConfig, GrayscaleCnnConfig, NetworkConfig, UNetConfig
+from flowmodel.recipes.networks import DiTConfig, GrayscaleCnnConfig, NetworkConfig, UNetConfig
 
 TEXT_WIDTH = 6
 NETWORKS: dict[str, NetworkConfig] = {

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from flowmodel.nets import TextCondition, build_network
 from flowmodel.nets.enlarge import enlarge_unet
-from flowmodel.recipes.schema import UNetConfig
+from flowmodel.recipes.networks import UNetConfig
 
 
 @pytest.mark.parametrize(("stem", "factor", "channels"), [(1, 2, 4), (2, 2, 4), (1, 4, 3), (2, 2, 1)])

@@ -7,7 +7,7 @@ import torch
 
 from flowmodel.nets import TextCondition, build_network, count_parameters
 from flowmodel.recipes import load_recipe
-from flowmodel.recipes.schema import UNetConfig
+from flowmodel.recipes.networks import UNetConfig
 
 SMALL = UNetConfig(patch_size=2, channels=(16, 32), blocks_per_level=1, head_dim=8, embedding_dim=16)
 

@@ -5,16 +5,9 @@ from pydantic import Field, create_model
 
 from flowmodel.files import sha256_json
 from flowmodel.recipes.identity import DEFAULTS, identity
+from flowmodel.recipes.networks import DiTConfig, GrayscaleCnnConfig, UNetConfig
 from flowmodel.recipes.renamed import with_former_names
-from flowmodel.recipes.schema import (
-    DataConfig,
-    DiTConfig,
-    GrayscaleCnnConfig,
-    ObjectiveConfig,
-    SplitConfig,
-    TrainingConfig,
-    UNetConfig,
-)
+from flowmodel.recipes.schema import DataConfig, ObjectiveConfig, SplitConfig, TrainingConfig
 
 
 def test_only_what_differs_from_the_defaults_and_a_network_s_kind_count():

@@ -9,7 +9,7 @@ import yaml
 from flowmodel.errors import FlowmodelError
 from flowmodel.recipes import load_recipe, load_selection, parse_recipe, recipe_names
 from flowmodel.recipes.gate import GateRule
-from flowmodel.recipes.schema import GrayscaleCnnConfig
+from flowmodel.recipes.networks import GrayscaleCnnConfig
 
 
 @pytest.mark.parametrize("name", recipe_names())
