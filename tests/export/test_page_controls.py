@@ -131,7 +131,7 @@ def test_drawing_starts_from_a_sketch_and_from_a_dropped_file(opened):
         place = {"x": x + share * edge, "y": y + edge / 2}
         opened.page.call("Input.dispatchMouseEvent", type=kind, button="left", buttons=1, clickCount=1, **place)
     opened.run("document.getElementById('keep').value = 90")
-    _draw(opened, prompt="leaf", count=1)
+    _draw(opened, prompt="green apple", style="noto", count=1, seed=5)
     drawn = opened.drawn("globalThis.flowmodel.chosen.picture")
     assert drawn[3, 32, 32] > 200 and drawn[3, 4, 32] < 128  # the stroke, and hardly anything above it
     assert drawn[1, 32, 32] > drawn[0, 32, 32]  # green

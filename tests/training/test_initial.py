@@ -58,8 +58,8 @@ def test_the_training_is_named_by_the_weights_and_not_by_where_they_lie(
 )
 def test_weights_of_another_make_are_refused(fine_tuned, prepared, tmp_path, sections, complaint):
     with pytest.raises(FlowmodelError, match=complaint):
-        train(changed(fine_tuned, **sections), prepared.dataset, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+        train(changed(fine_tuned, **sections), prepared.dataset, tmp_path / "training")
+    assert not (tmp_path / "training").exists()
 
 
 def test_pictures_may_be_larger_where_the_stem_is_so_too(fine_tuned, tiny_training, tmp_path):
