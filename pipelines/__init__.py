@@ -1,1 +1,1 @@
-"""The Dagster side: assets, checks, jobs and schedules over the library `flowmodel`, which knows nothing of Dagster."""
+"""The Dagster side: assets, checks, jobs and schedules that use the library `flowmodel`, which does not depend on Dagster."""

@@ -13,11 +13,11 @@ from pipelines.resources import StoreResource
 
 
 class ArtifactIOManager(dg.ConfigurableIOManager):
-    """Keeps each asset's Artifact as `<store>/artifacts/<asset key>.json`, and in `artifacts/runs/<run id>` what each run made.
+    """Stores each asset's Artifact as `<store>/artifacts/<asset key>.json`, and those of each run in `artifacts/runs/<run id>`.
 
-    What a run has made itself it also reads, whatever another run makes meanwhile; of all else it reads what was made last. Paths
-    inside the store are kept relative to it, so that a store can be moved. Loading compares the file's digest with the recorded
-    one: nothing downstream ever runs on a file that has gone, or was changed behind Dagster's back.
+    A run reads its own artifacts, whatever other runs produce meanwhile, and the newest artifacts of all other assets. Paths
+    inside the store are relative to it, so that a store can be moved. Loading compares the file's digest with the recorded one,
+    so that nothing downstream runs on a file that is missing or was changed outside Dagster.
     """
 
     store: dg.ResourceDependency[StoreResource]
@@ -30,12 +30,12 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
 
     @readable_failures()
     def load_input(self, context: dg.InputContext) -> Artifact | IconDataset:
-        # The run that made it is this one, or the one that this one continues; of an asset outside of both Dagster knows none.
+        # The run that made it is this one, or the one that this one re-executes; for other assets Dagster has none.
         return load_artifact(self.store.open(), context.asset_key, _run_id(context.upstream_output))
 
 
 def load_artifact(store: Store, key: dg.AssetKey, run_id: str | None = None) -> Artifact | IconDataset:
-    """What run `run_id` made of asset `key`, else what was made of it last; raises FlowmodelError when the file is missing or has
+    """The artifact of asset `key` from run `run_id`, else the newest; raises FlowmodelError if the file is missing or has
     another digest.
     """
     name, record = key.to_user_string(), _record(store, key, run_id)
@@ -46,9 +46,9 @@ def load_artifact(store: Store, key: dg.AssetKey, run_id: str | None = None) -> 
     values = read_json(record)
     artifact = Artifact(store.locate(values["path"]), values["digest"])
     if not artifact.path.exists():
-        raise FlowmodelError(f"{artifact.path}: the file of asset '{name}' is gone; materialize '{name}' again")
+        raise FlowmodelError(f"{artifact.path}: the file of asset '{name}' is missing; materialize '{name}' again")
     if artifact.path.is_dir():
-        return IconDataset.open(artifact.path)  # its digest is checked file by file, when they are read
+        return IconDataset.open(artifact.path)  # each file's digest is checked when it is read
     if not is_of_content(artifact.path, artifact.digest):
         raise FlowmodelError(f"{artifact.path}: changed since asset '{name}' wrote it; materialize '{name}' again")
     return artifact

@@ -4,9 +4,9 @@ import dagster as dg
 
 _Condition = dg.AutomationCondition
 
-# Not `eager()`: that fires whenever something upstream was materialized, also when its content is what it was before.
-# `will_be_requested` carries the request down to the registry, so that one run makes everything and a training never starts on
-# new tensors with old captions. `executed_with_root_target` leaves alone what that run has yet to do itself.
+# Not `eager()`, which fires whenever something upstream was materialized, even if its content is unchanged.
+# `will_be_requested` passes the request down to the registry, so that one run makes everything and a training never starts on
+# new tensors with old captions. `executed_with_root_target` excludes assets that this run has yet to make.
 on_changed_data = (
     _Condition.any_deps_match(
         (_Condition.data_version_changed() & ~_Condition.executed_with_root_target()) | _Condition.will_be_requested()

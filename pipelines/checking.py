@@ -1,4 +1,4 @@
-"""What checks of several assets share."""
+"""Shared code of the checks of several assets."""
 
 from collections.abc import Mapping
 
@@ -12,9 +12,9 @@ MAX_LISTED = 50
 
 
 def decodes(key: dg.AssetKey) -> dg.AssetChecksDefinition:
-    """The check `decodes` of the icons table `key`: quarantined pictures only warn, unless nothing else is left."""
+    """The check `decodes` of the icons table `key`: quarantined icons are only a warning, unless no usable icon is left."""
 
-    @dg.asset_check(asset=key, name="decodes", blocking=True, description="Every picture could be decoded.")
+    @dg.asset_check(asset=key, name="decodes", blocking=True, description="Every image could be decoded.")
     @readable_failures()
     def icons_decode(icons: Artifact) -> dg.AssetCheckResult:
         from flowmodel.data.quality import inspect_icons
@@ -31,5 +31,5 @@ def decodes(key: dg.AssetKey) -> dg.AssetChecksDefinition:
 
 
 def reasons(bad: Mapping[str, str]) -> dg.MetadataValue:
-    """The first of what is wrong, by id."""
+    """The first problems, by id."""
     return table([{"id": name, "reason": reason} for name, reason in sorted(bad.items())[:MAX_LISTED]])

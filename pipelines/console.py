@@ -1,4 +1,4 @@
-"""Log lines for a terminal: time, asset, message, and nothing else."""
+"""Log lines for a terminal: only time, asset and message."""
 
 import logging
 import sys
@@ -9,8 +9,8 @@ import dagster as dg
 from dagster import AssetCheckEvaluation
 
 _STEP_WIDTH = 24
-_FAILED_CHECK = "DagsterAssetCheckFailedError"  # how Dagster calls what a failed blocking check raises
-_CONSEQUENCE = "Dependencies for step"  # how Dagster begins to tell of each step that is skipped after a failure
+_FAILED_CHECK = "DagsterAssetCheckFailedError"  # Dagster's exception for a failed blocking check
+_CONSEQUENCE = "Dependencies for step"  # how Dagster's message about each skipped step after a failure begins
 
 
 class _ShortFormatter(logging.Formatter):
@@ -27,7 +27,7 @@ def _step_name(key: str) -> str:
 
 
 class _Relevant(logging.Filter):
-    """Lets pass what assets say, what was materialized, failed checks and errors; not the engine's own events."""
+    """Passes messages of assets, materializations, failed checks and errors, and drops the engine's own events."""
 
     def __init__(self, level: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class _Relevant(logging.Filter):
 
 
 def _event_message(event: dg.DagsterEvent | None) -> str | None:
-    """One readable line where the event has one, else None."""
+    """A readable line for the event, or None if it has none."""
     if event is None:
         return None
     if event.is_step_materialization:
@@ -64,7 +64,7 @@ def _failed_check(event: dg.DagsterEvent) -> AssetCheckEvaluation | None:
 
 
 def _reason(failure: Any) -> str:
-    """One line for what is meant to be read, a dg.Failure or a failed check; the whole trace of anything else."""
+    """One line for a dg.Failure or a failed check, which are written for the user; the whole trace of anything else."""
     if failure.user_failure_data is not None and failure.user_failure_data.description:
         return failure.user_failure_data.description
     if failure.error.cls_name == _FAILED_CHECK:

@@ -1,5 +1,5 @@
-"""The assets that are tables of the data contract, and what follows from a table's definition: a blocking check and the columns
-that the UI shows.
+"""The assets that are tables of the data contract. Each table's definition provides a blocking check and the columns that the UI
+shows.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from pipelines.sources import icon_sources, icons_key
 
 
 def contracts() -> Mapping[dg.AssetKey, Table]:
-    """The table that each asset of the kind must be."""
+    """The table definition of each asset of the kind."""
     sources = {icons_key(source): ICONS for source in icon_sources()}
     return sources | {
         dg.AssetKey("normalized_icons"): NORMALIZED_ICONS,
@@ -25,9 +25,9 @@ def contracts() -> Mapping[dg.AssetKey, Table]:
 
 
 def schema_check(key: dg.AssetKey, contract: Table) -> dg.AssetChecksDefinition:
-    """The check `schema` of asset `key`: its file holds the columns, types and values that `contract` says."""
+    """The check `schema` of asset `key`: its file has the columns, types and values of `contract`."""
 
-    @dg.asset_check(asset=key, name="schema", blocking=True, description="The table follows the data contract.")
+    @dg.asset_check(asset=key, name="schema", blocking=True, description="The table conforms to the data contract.")
     def schema(artifact: Artifact) -> dg.AssetCheckResult:
         try:
             rows = contract.check(read_parquet(artifact.path), where=artifact.path).num_rows
@@ -39,7 +39,7 @@ def schema_check(key: dg.AssetKey, contract: Table) -> dg.AssetChecksDefinition:
 
 
 def column_schema(contract: Table) -> dg.TableSchema:
-    """What the UI shows of the table's columns: type, meaning and constraints."""
+    """The table's columns for the UI: type, meaning and constraints."""
     return dg.TableSchema([_column(name, column) for name, column in contract.columns.items()])
 
 

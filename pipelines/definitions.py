@@ -1,4 +1,4 @@
-"""The code location. Everything under `pipelines/defs` is found by itself."""
+"""The code location. Everything under `pipelines/defs` is discovered automatically."""
 
 import warnings
 from pathlib import Path
@@ -15,7 +15,7 @@ OWNERS = ["team:icons"]
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Set on all assets here: owners, the release as code version, how fresh they must be, and the columns of tables."""
+    """Attributes that all assets get here: owners, the release as code version, freshness policies, and the columns of tables."""
     code_version, tables, fresh = __version__, contracts(), freshness_policies()
 
     def described(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -25,12 +25,12 @@ def defs() -> dg.Definitions:
         columns = dg.MetadataValue.table_schema(column_schema(tables[spec.key]))
         return spec.merge_attributes(metadata={"dagster/column_schema": columns})
 
-    # By the module: dg.load_from_defs_folder, which is silent as well, wants the pyproject.toml of a checkout.
+    # Loaded by module, because dg.load_from_defs_folder requires the pyproject.toml of a checkout.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
         found = dg.ComponentTree.from_module(pipelines.defs, Path(__file__).parent.parent).build_defs()
     return dg.Definitions(
-        assets=dg.map_asset_specs(described, found.assets or []),  # type: ignore[arg-type]  # whatever has specs is taken
+        assets=dg.map_asset_specs(described, found.assets or []),  # type: ignore[arg-type]  # accepts anything with specs
         asset_checks=found.asset_checks,
         jobs=found.jobs,
         schedules=found.schedules,

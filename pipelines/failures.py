@@ -14,12 +14,12 @@ STOPPED = "stopped by"  # metadata of a failure: the signal
 
 @contextmanager
 def readable_failures() -> Iterator[None]:
-    """Turn FlowmodelError, what the machine refuses and a missing extra into `dg.Failure` with one line.
+    """Turn FlowmodelError, refusals of the operating system and a missing extra into a one-line `dg.Failure`.
 
     It works as a decorator too (not of generators).
 
-    Retrying would not help: the outside world has to change first. That of a training that a signal has stopped carries STOPPED:
-    it ends the whole run (pipelines/stale_runs.py).
+    Retries are off, because they would fail in the same way. The failure of a training that was stopped by a signal carries
+    STOPPED, which ends the whole run (pipelines/stale_runs.py).
     """
     try:
         yield

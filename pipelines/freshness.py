@@ -1,4 +1,4 @@
-"""How old the sources and the champion may be; the UI marks what is older, and the sensor `nothing_fresh` tells of it."""
+"""Maximum ages of the sources and the champion. The UI marks overdue assets, and the sensor `nothing_fresh` reports them."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -12,7 +12,7 @@ CHAMPION = dg.AssetKey("registered_model")
 
 
 def freshness_policies() -> Mapping[dg.AssetKey, dg.FreshnessPolicy]:
-    """By asset, as the settings say."""
+    """The maximum age of each asset, from the settings."""
     settings = load_settings().freshness
     days = {icons_key(source): settings.sources_days for source in icon_sources()} | {CHAMPION: settings.champion_days}
     return {key: dg.FreshnessPolicy.time_window(timedelta(days=limit)) for key, limit in days.items() if limit is not None}

@@ -1,4 +1,4 @@
-"""Dagster's own memory: in the store, unless DAGSTER_HOME names another place.
+"""Dagster's home folder, which is in the store unless DAGSTER_HOME names another one.
 
 Without it Dagster would forget every run, and with it the settings of dagster.yaml.
 """
@@ -19,15 +19,14 @@ from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store, unfit_for_addresse
 from pipelines.stale_runs import end_stale_runs
 
 SETTINGS = "dagster.yaml"
-_MATTERING = ("concurrency", "run_monitoring", "run_retries")  # sections without which runs go another way
+_MATTERING = ("concurrency", "run_monitoring", "run_retries")  # sections that change how runs are executed
 
 
 def prepare_home(store: Store) -> Path:
-    """Make sure that there is a DAGSTER_HOME, for this process and those that it starts, and end runs whose process is gone.
+    """Make sure that this process and its children have a DAGSTER_HOME, and end runs whose process no longer exists.
 
-    The project's settings are written into the store's own home, and into one that is new or empty. Any other belongs to
-    somebody else: nothing is written there, and what its settings lack is said. Raises FlowmodelError when DAGSTER_HOME is not
-    an absolute path.
+    The project's settings are written into the store's own home, and into one that is new or empty. Any other home is left
+    unchanged, and a message lists the settings that it lacks. Raises FlowmodelError when DAGSTER_HOME is not an absolute path.
     """
     own = store.root / "dagster"
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(own.resolve()))).expanduser()
@@ -43,30 +42,30 @@ def prepare_home(store: Store) -> Path:
     elif IS_CHECKOUT and (lacking := lacking_settings(home / SETTINGS)):
         print(
             f"DAGSTER_HOME: {home} is not this project's own, so its settings stay as they are; {SETTINGS} there lacks "
-            f"{', '.join(lacking)}, without which two trainings may run side by side and killed runs are not started again: "
+            f"{', '.join(lacking)}, without which two trainings may run at the same time and killed runs are not restarted: "
             f"copy them from {PROJECT_ROOT / SETTINGS}, or unset DAGSTER_HOME"
         )
     store.root.mkdir(parents=True, exist_ok=True)
-    # Dagster makes its tables when they are first asked for, and two processes that do so at once disturb each other.
+    # Dagster creates its tables on first use, and two processes that do so at the same time conflict.
     with FileLock(store.root / "starting.lock"), dg.DagsterInstance.get() as instance:
         instance.all_asset_keys()
         instance.all_instigator_state()
         say_stale_runs(instance, store)
     for run_id in close_dead_runs(store):
-        print(f"MLflow's run {run_id[:8]} belongs to a training that has died, and is marked as killed")
+        print(f"MLflow run {run_id[:8]} belongs to a training that was killed, and is marked as killed")
     return home
 
 
 def say_stale_runs(instance: dg.DagsterInstance, store: Store) -> None:
-    """End the runs whose process is gone, and say so."""
+    """End the runs whose process no longer exists, and print a line for each."""
     for run_id in end_stale_runs(instance, store):
         print(f"run {run_id[:8]} belongs to a killed process and is marked as canceled", flush=True)
 
 
 def lacking_settings(file: Path) -> list[str]:
-    """The project's settings that `file`, the dagster.yaml of another home, doesn't have, as dotted names.
+    """The dotted names of the project's settings that are missing in `file`, the dagster.yaml of another home.
 
-    Raises FlowmodelError when it is no YAML mapping.
+    Raises FlowmodelError when it is not a YAML mapping.
     """
     try:
         theirs = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}

@@ -21,7 +21,7 @@ LISTED = 100
 
 
 def icons_summary(path: Path) -> dict[str, Any]:
-    """Counts, groups, licenses, what was set aside and why, and a contact sheet of the icons table at `path`."""
+    """Counts, groups, licenses, quarantined icons with reasons, and a contact sheet of the icons table at `path`."""
     from flowmodel.data.manifest import license_table
     from flowmodel.files import read_parquet
     from flowmodel.images.notes import split_notes
@@ -46,13 +46,13 @@ def icons_summary(path: Path) -> dict[str, Any]:
 
 
 def _contact_sheet(path: Path) -> dict[str, dg.MetadataValue]:
-    """Icons from all over the table, at equal distances, on light and dark; all of the picture lies beside the table."""
+    """Evenly spaced icons of the table on light and dark backgrounds; the full image is next to the table."""
     from flowmodel.images.grid import contact_sheet
 
     shown = _Shown(path)
     images = []
     for icon_id in shown.ids[:: max(1, len(shown.ids) // CONTACT_SHEET)][:CONTACT_SHEET]:
-        with suppress(ValueError):  # one that can't be decoded will be set aside when it is normalized
+        with suppress(ValueError):  # an icon that can't be decoded is quarantined when it is normalized
             images.append(shown[icon_id])
     if not images:
         return {"preview": dg.MetadataValue.md("no usable icon")}
@@ -60,7 +60,7 @@ def _contact_sheet(path: Path) -> dict[str, dg.MetadataValue]:
 
 
 class _Shown:
-    """The usable pictures of a table of icons, or of normalized ones, by id."""
+    """The usable images of a table of icons, or of normalized icons, by id."""
 
     def __init__(self, path: Path) -> None:
         from flowmodel.files import read_parquet
@@ -85,7 +85,7 @@ class _Shown:
 
 
 def duplicates_summary(path: Path, normalized: Path) -> dict[str, Any]:
-    """How many links and clusters there are, and pictures of links, from the most alike to the least."""
+    """The numbers of links and clusters, and images of links, from the most to the least similar."""
     from flowmodel.files import read_parquet
 
     pairs = read_parquet(path).to_pandas()
@@ -132,7 +132,7 @@ def splits_summary(path: Path, normalized: Path) -> dict[str, Any]:
 
 
 def unread_counts(readability: "Readability") -> dict[str, int]:
-    """How many texts the caption encoder can't take in, by what is wrong with them."""
+    """The number of texts that the caption encoder can't read, by problem."""
     return {
         "unknown to the encoder": len(readability.unknown),
         "partly unknown to the encoder": len(readability.partly),
@@ -154,6 +154,6 @@ def _records(frame: "pd.DataFrame") -> Sequence[dict[str, Any]]:
 
 
 def _plain(value: Any) -> str | int | float:
-    """Dagster's tables know neither NumPy's numbers nor truth values."""
+    """Dagster's tables accept neither NumPy numbers nor Booleans."""
     value = value.item() if hasattr(value, "item") else value
     return ("yes" if value else "no") if isinstance(value, bool) else value

@@ -1,4 +1,4 @@
-"""Links from Dagster to MLflow: they lead to the port that MLflow has now, also those that Dagster has kept of earlier runs."""
+"""Links from Dagster to MLflow. They lead to MLflow's current port, including links that Dagster stored in earlier runs."""
 
 import os
 import re
@@ -15,9 +15,9 @@ _TEXTS = (("event_logs", "event"), ("asset_keys", "last_materialization"))
 
 
 def lead_to(store: Store, port: int) -> None:
-    """Record that MLflow is at `port` of this machine from now on, and correct the links in Dagster's event log.
+    """Record `port` as MLflow's current port on this machine, and correct the links in Dagster's event log.
 
-    A file that a run is writing to at the moment is left for the next time; so is every event log that is no SQLite file.
+    An event log that a run is writing to is left for the next time. Event logs outside SQLite are not changed.
     """
     record, history = store.mlflow_port_file, Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"
     since = record.stat().st_mtime if record.exists() and store.mlflow_port == port else 0.0

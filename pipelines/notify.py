@@ -1,6 +1,6 @@
-"""Tells people of an event: a line in a file, a webhook, Slack or a mail.
+"""Notifies people of an event through a line in a file, a webhook, Slack or email.
 
-No error repeats the address of a webhook or a password: both are secrets, and what a sensor raises is kept in Dagster's log.
+No error repeats a webhook's address or a password. Both are secrets, and Dagster logs the errors of sensors.
 """
 
 import json
@@ -21,21 +21,21 @@ from flowmodel.errors import FlowmodelError
 from pipelines.settings import SMTP_PASSWORD, WEBHOOK_URL, EmailNotifier, FileNotifier, Notifier, SlackNotifier
 
 SECONDS = 10.0
-_ATTACHED = 5_000_000  # bytes; more than that many mail servers refuse
+_ATTACHED = 5_000_000  # bytes; many mail servers refuse larger messages
 
 
 @dataclass(frozen=True)
 class Event:
-    """What people are told, once.
+    """An event that people are notified of once.
 
     Attributes:
-        id: the same for the same event, whenever it is met.
+        id: the same each time that the same event is found.
         kind: run_failed, new_champion, not_fresh, new_upstream or newer_version.
         title: one line.
         reason: why, in one or more lines.
-        link: where to look at it.
+        link: address of a page that shows it.
         grid: path of the grid of samples; empty if there is none.
-        time: when it was noticed, as in 2026-01-31T12:00:00+00:00.
+        time: when it was found, such as 2026-01-31T12:00:00+00:00.
     """
 
     id: str
@@ -48,9 +48,9 @@ class Event:
 
 
 def send(event: Event, notifier: Notifier, default_file: Path) -> None:
-    """Tell of `event`, in `default_file` if the notifier is a file without a path.
+    """Send `event`; a notifier of kind file without a path writes to `default_file`.
 
-    Raises FlowmodelError when a secret is missing from the environment, or the other side doesn't take the message.
+    Raises FlowmodelError when a secret is missing from the environment, or the receiver doesn't accept the message.
     """
     if isinstance(notifier, FileNotifier):
         _append(event, Path(notifier.path) if notifier.path else default_file)
@@ -69,7 +69,7 @@ def _append(event: Event, file: Path) -> None:
             lines.seek(0)
             there = lines.read()
             if f'"id": {json.dumps(event.id)},'.encode() in there:
-                return  # it was written, and the process died before it could note that
+                return  # already written by a process that died before it could record that
             torn = b"\n" if there and not there.endswith(b"\n") else b""
             lines.write(torn + json.dumps(asdict(event), ensure_ascii=False).encode() + b"\n")
             lines.flush()
@@ -101,8 +101,8 @@ def _post(event: Event, content: Mapping[str, Any]) -> None:
     except urllib.error.HTTPError as error:
         problem = f"answered with status {error.code}"
     except (OSError, ValueError, HTTPException) as error:
-        problem = f"was not reached ({type(getattr(error, 'reason', error)).__name__})"
-    if problem:  # not in the handlers, whose error may show the address
+        problem = f"could not be reached ({type(getattr(error, 'reason', error)).__name__})"
+    if problem:  # not raised in the handlers, whose error may contain the address
         raise FlowmodelError(f"{WEBHOOK_URL}: the webhook {problem}; the notification waits and is sent again")
 
 
@@ -110,7 +110,7 @@ def _mail(event: Event, mail: EmailNotifier) -> None:
     message = EmailMessage()
     message["Subject"] = f"[flowmodel] {' '.join(event.title.split())}"
     message["From"], message["To"] = mail.sender, ", ".join(mail.to)
-    message["Message-ID"] = f"<{event.id}@flowmodel>"  # mail programs show a message that comes twice once
+    message["Message-ID"] = f"<{event.id}@flowmodel>"  # mail programs hide duplicates with the same id
     message["Date"] = datetime.fromisoformat(event.time)
     message.set_content("\n\n".join(filter(None, [event.reason, event.link, event.grid and f"Samples: {event.grid}"])))
     grid = Path(event.grid) if event.grid else None
@@ -126,11 +126,11 @@ def _mail(event: Event, mail: EmailNotifier) -> None:
                 server.login(mail.user, password)
             refused = server.send_message(message)
         if refused:
-            problem = f"took the mail, but not for {', '.join(refused)}"
+            problem = f"accepted the message, but not for {', '.join(refused)}"
     except smtplib.SMTPResponseException as error:
         problem = f"answered with {error.smtp_code} ({type(error).__name__})"
     except (OSError, smtplib.SMTPException) as error:
-        problem = f"did not take the mail ({type(error).__name__})"
+        problem = f"did not accept the message ({type(error).__name__})"
     if problem:
         raise FlowmodelError(f"mail server {mail.host}:{mail.port} {problem}; the notification waits and is sent again")
 

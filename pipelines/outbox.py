@@ -1,8 +1,8 @@
-"""Events that wait to be told, and those that were told: one file each, so that a process may die at any moment.
+"""Events that wait to be sent and events that were sent, one file each, so that a process may die at any moment.
 
-An event is put here before the sensor that noticed it moves on, and leaves `waiting` for `told` when it was sent. So nothing is
-lost while a mail server is away, and nothing is told twice, but for a process that is killed in the milliseconds between the
-two: then the message goes out again with the same id, by which a file is spared the second line.
+A sensor writes an event here before its cursor advances, and the event moves from `waiting` to `told` after it was sent.
+Nothing is lost while a mail server is down, and nothing is sent twice unless a process is killed in the milliseconds between
+sending and moving. The message is then sent again with the same id, and the file notifier skips the duplicate.
 """
 
 import time
@@ -17,7 +17,7 @@ from flowmodel.files import fsync_folder, read_json, sha256_json, write_json
 from flowmodel.store import Store
 from pipelines.notify import Event
 
-SECONDS = 40.0  # Dagster ends a tick after a minute
+SECONDS = 40.0  # Dagster terminates a tick after a minute
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Outbox:
 
     @property
     def file(self) -> Path:
-        """Where the notifier `file` writes by default."""
+        """The default file of the notifier `file`."""
         return self.folder / "told.jsonl"
 
     def put(self, event: Event) -> bool:
-        """Keep `event` to be told; False if it is waiting already, or was told."""
+        """Queue `event`; returns False if it is already waiting or was sent."""
         name = f"{sha256_json(event.id)[:32]}.json"
         with self._lock("moving.lock"):
             if any((self.folder / state / name).exists() for state in ("waiting", "told")):
@@ -43,13 +43,13 @@ class Outbox:
         return True
 
     def waiting(self) -> list[Event]:
-        """In the order in which they were noticed."""
+        """The waiting events in the order in which they were found."""
         return sorted((Event(**read_json(path)) for path in self._files()), key=lambda event: event.time)
 
     def deliver(self, send: Callable[[Event], None]) -> list[Event]:
-        """Send what waits, for at most about SECONDS; returns what was told.
+        """Send the waiting events, for at most about SECONDS; returns those that were sent.
 
-        Raises FlowmodelError, after all others were tried, with the last reason for which one could not be sent.
+        Raises FlowmodelError with the last reason if an event could not be sent, after trying all others.
         """
         told: list[Event] = []
         problem, deadline = "", time.monotonic() + SECONDS

@@ -1,4 +1,4 @@
-"""A training's progress as lines of the Dagster log."""
+"""Logs a training's progress in Dagster."""
 
 import logging
 import time
@@ -10,9 +10,9 @@ SECONDS_BETWEEN_LINES = 10
 
 
 class ProgressLog(TrainingObserver):
-    """Writes a line every ten seconds or so: step, loss, images per second, time left; before the first, where the curves are.
+    """Logs step, loss, images per second and time left about every ten seconds, after a first line with the link to the curves.
 
-    `link` gives the address of the run that records the training, once it has begun; None where nothing records it.
+    `link` returns the address of the MLflow run after the training has begun, or None if there is none.
     """
 
     def __init__(self, log: logging.Logger, link: Callable[[], str | None] = lambda: None) -> None:

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
     from flowmodel.evaluation.report import EvaluationReport
 
-MAX_INLINE = 30_000  # characters of a picture in the event log
-SHOWN_DIGITS = 16  # of a digest: in a page of 1,440 pixels there are 55 characters for a value that has no space in it
+MAX_INLINE = 30_000  # characters of an image in the event log
+SHOWN_DIGITS = 16  # of a digest; a page of 1,440 pixels fits 55 characters without a space
 
 T = TypeVar("T", Artifact, IconDataset)
 
 
 def materialized(artifact: T, started: float, asset: str | None = None, **metadata: Any) -> dg.MaterializeResult[T]:
-    """The result of an asset: `artifact` goes to those downstream, its digest is the data version.
+    """The result of an asset: `artifact` is passed downstream, and its digest is the data version.
 
-    `started` is `time.perf_counter()` of when the asset began; `asset` its key, where one step makes several. The UI keeps the
-    order of `metadata`, so that pictures, scores and links belong at its beginning; what names the file comes last.
+    `started` is `time.perf_counter()` at the start of the asset; `asset` is its key if one step makes several. The UI keeps the
+    order of `metadata`, so images, scores and links should come first; the file's path and digest are appended.
     """
     return dg.MaterializeResult(
         asset_key=asset,
@@ -39,18 +39,18 @@ def materialized(artifact: T, started: float, asset: str | None = None, **metada
             "seconds": round(time.perf_counter() - started, 1),
             "megabytes": float(f"{_size(artifact.path) / 1e6:.3g}"),
             "path": dg.MetadataValue.path(artifact.path),
-            "digest": artifact.digest[:SHOWN_DIGITS],  # all of it is the data version
+            "digest": artifact.digest[:SHOWN_DIGITS],  # the whole digest is the data version
         },
     )
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
+    """Bytes of a file or of all files in a folder."""
     return sum(file.stat().st_size for file in path.iterdir()) if path.is_dir() else path.stat().st_size
 
 
 def thumbnail(image: "Image.Image") -> dg.MetadataValue:
-    """`image` inline, so small that it fits into MAX_INLINE: the event log keeps it for ever. Say beside it where the file is."""
+    """`image` inline, scaled to fit into MAX_INLINE because the event log keeps it forever. Show the file's path next to it."""
     smaller = image.convert("RGB") if image.mode not in ("RGB", "RGBA") else image
     while len(inline := _inline(smaller)) > MAX_INLINE:
         scale = max(0.5, min(0.9, (MAX_INLINE / len(inline)) ** 0.5))
@@ -65,7 +65,7 @@ def _inline(image: "Image.Image") -> str:
 
 
 def pictures(name: str, image: "Image.Image", file: Path) -> dict[str, dg.MetadataValue]:
-    """Metadata of a picture that is written to `file`: a thumbnail as `name`, and where all of it is."""
+    """Metadata of an image that is written to `file`: a thumbnail as `name`, and the path of the full image."""
     from flowmodel.images.save import save_image
 
     return {name: thumbnail(image), f"{name} file": dg.MetadataValue.path(save_image(image, file))}
@@ -79,17 +79,17 @@ def table(records: Sequence[Mapping[str, str | int | float]]) -> dg.MetadataValu
 
 
 def link(words: str, address: str) -> dg.MetadataValue:
-    """A link that shows `words`: an address of MLflow is wider than its column of the UI."""
+    """A link labeled `words`, because an MLflow address is wider than its column in the UI."""
     return dg.MetadataValue.md(f"[{words}]({address})")
 
 
 def rules_table(records: Sequence[Mapping[str, str]]) -> dg.MetadataValue:
-    """The rules of a gate's decision in their order: what became of each, and the rule with its numbers as a sentence."""
+    """The rules of a gate's decision in order: each outcome, and the rule with its numbers as a sentence."""
     return table([{"outcome": record["outcome"], "rule": record["in words"]} for record in records])
 
 
 def headline_scores(report: "EvaluationReport") -> dict[str, float]:
-    """The few scores that a person reads first, of trained and of held-out icons; Dagster plots them over the runs."""
+    """The headline scores of training and held-out icons, which Dagster plots over the runs."""
     from flowmodel.registry.headlines import HEADLINES
 
     shown = {split: scores.measured for split, scores in report.metrics.items() if split in (Split.TRAIN, Split.UNSEEN_CONCEPT)}
@@ -97,7 +97,7 @@ def headline_scores(report: "EvaluationReport") -> dict[str, float]:
 
 
 def metrics_table(report: "EvaluationReport") -> dg.MetadataValue:
-    """Every metric of an evaluation report, beside what real icons score."""
+    """Every metric of an evaluation report, with the score of real icons."""
     rows = []
     for split, scores in report.metrics.items():
         real_scores = report.baselines.real[split].measured

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class StoreResource(dg.ConfigurableResource):
-    """Where everything that is generated lies; leave it out for the place that FLOWMODEL_STORE names, else data/store."""
+    """The folder of all generated files. By default it is FLOWMODEL_STORE, else data/store."""
 
-    root: str = Field(default="", description="Folder of all generated files; empty: FLOWMODEL_STORE, else data/store.")
+    root: str = Field(default="", description="Folder of all generated files; if empty, FLOWMODEL_STORE, else data/store.")
 
     def open(self) -> Store:
         return Store(Path(self.root).resolve()) if self.root else Store.from_environment()
 
 
 class RecipeResource(dg.ConfigurableResource):
-    """What is trained. `name` is that of a recipe, or the path of a YAML file; `overrides` are changes to its fields, each as
+    """The recipe to train. `name` is a recipe's name or the path of a YAML file; `overrides` change its fields, each as
     field.path=value, such as training.steps=2000.
     """
 
@@ -31,7 +31,9 @@ class RecipeResource(dg.ConfigurableResource):
         default_factory=lambda: os.environ.get("FLOWMODEL_RECIPE") or "quickstart",
         description="Name of a recipe, or path of a YAML file; default: FLOWMODEL_RECIPE, else quickstart.",
     )
-    overrides: list[str] = Field(default=[], description="Changes to it, each as field.path=value: training.steps=2000.")
+    overrides: list[str] = Field(
+        default=[], description="Changes to its fields, each as field.path=value, such as training.steps=2000."
+    )
 
     def load(self) -> "Recipe":
         """Raises FlowmodelError when there is no such recipe, or a field is unknown or wrong."""

@@ -1,7 +1,6 @@
-"""`python -m pipelines.run [JOB]`: a job, once, in this process; its run is shown in the Dagster UI like any other.
+"""`python -m pipelines.run [JOB]`: runs a job once in this process; the Dagster UI shows the run like any other.
 
-`dagster job execute` records no code location with a run, without which the UI's first pages leave it out, and needs a
-DAGSTER_HOME that was prepared.
+`dagster job execute` records no code location, so the UI's first pages omit its runs, and it needs a prepared DAGSTER_HOME.
 """
 
 import argparse
@@ -17,7 +16,7 @@ MODULE, ATTRIBUTE = "pipelines.definitions", "defs"
 
 
 def run_job(name: str, config: Mapping[str, Any]) -> bool:
-    """Execute the job `name` with its own run configuration and, over that, `config`; returns whether it succeeded.
+    """Execute the job `name` with its own run configuration, overridden by `config`; returns whether it succeeded.
 
     Raises FlowmodelError when there is no such job, or MLflow, which it needs, can't be used.
     """
@@ -41,15 +40,15 @@ def run_job(name: str, config: Mapping[str, Any]) -> bool:
     definition = repository.get_definition()
     jobs = sorted(name for name in definition.job_names if not name.startswith("__"))
     if name not in jobs:
-        raise FlowmodelError(f"job '{name}': there is none; there are {', '.join(jobs)}")
-    if name != INGEST:  # all others end in MLflow
+        raise FlowmodelError(f"job '{name}': no such job; there are {', '.join(jobs)}")
+    if name != INGEST:  # all others use MLflow
         _ = Tracking.of(store).experiment_id
     target = LoadableTargetOrigin(executable_path=sys.executable, module_name=MODULE, working_directory=here)
-    # As workspace.yaml calls it; without one, `make ui` names the module.
+    # The name in workspace.yaml; without that file, `make ui` uses the module's name.
     location = ManagedGrpcPythonEnvCodeLocationOrigin(target, "flowmodel" if IS_CHECKOUT else MODULE)
     job = repository.get_reconstructable_job(name)
     run_id = make_new_run_id()
-    # The lock is there before the run is, so that there is no moment at which a run that dies would stay for ever.
+    # The lock is taken before the run is created, so that a run that dies at any moment is detected as dead.
     with dg.DagsterInstance.get() as instance, run_lock(store, run_id):
         run = instance.create_run_for_job(
             job.get_definition(),
@@ -62,13 +61,13 @@ def run_job(name: str, config: Mapping[str, Any]) -> bool:
         with terminable(instance, run_id):
             try:
                 return execute_run(job, run, instance).success
-            except BaseException:  # of Dagster itself, as where its disk is full
+            except BaseException:  # raised by Dagster itself, for example when the disk is full
                 leave_lock(store, run_id)
                 raise
 
 
 def _configuration(file: Path) -> dict[str, Any]:
-    """Raises FlowmodelError when the file can't be read or is no mapping."""
+    """Raises FlowmodelError when the file can't be read or is not a mapping."""
     import yaml
 
     from flowmodel.errors import FlowmodelError
@@ -78,18 +77,18 @@ def _configuration(file: Path) -> dict[str, Any]:
     except (OSError, yaml.YAMLError) as error:
         raise FlowmodelError(f"{file}: {' '.join(str(error).split())}") from None
     if not isinstance(config, dict):
-        raise FlowmodelError(f"{file}: not a mapping; write it as the Launchpad of the job shows it")
+        raise FlowmodelError(f"{file}: not a mapping; write it in the format of the job's Launchpad")
     return config
 
 
 def main() -> int:
-    """Returns 0, 1 where a step or a blocking check has failed or the run was stopped, 2 where something given is wrong."""
+    """Returns 0 on success, 1 if a step or a blocking check failed or the run was stopped, 2 if the input is invalid."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.run", description="Run a job of the pipeline in this terminal.")
-    parser.add_argument("job", nargs="?", default="quickstart", help="its name; default: quickstart, which makes everything")
-    parser.add_argument("-c", "--config", type=Path, help="YAML file with the run's configuration, as the Launchpad takes it")
+    parser.add_argument("job", nargs="?", default="quickstart", help="its name; default: quickstart, the whole pipeline")
+    parser.add_argument("-c", "--config", type=Path, help="YAML file with the run's configuration, in the Launchpad's format")
     options = parser.parse_args()
     print("loading …", flush=True)
-    # Warnings of libraries are for those who write programs; so in the processes that are started from here.
+    # Warnings of libraries are for developers; child processes inherit this.
     warnings.simplefilter("ignore")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
 

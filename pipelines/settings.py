@@ -1,4 +1,4 @@
-"""The settings of unattended operation: schedules, sensors, freshness and whom to tell. docs/deployment.md explains them."""
+"""The settings of unattended operation: schedules, sensors, freshness and notifications. docs/deployment.md explains them."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ class _Section(BaseModel):
 
 class ScheduleSettings(_Section):
     cron: str = Field(description="Cron string of five fields: minute, hour, day of the month, month, day of the week.")
-    enabled: bool = Field(False, description="Whether it runs without having been switched on in the UI.")
+    enabled: bool = Field(False, description="Whether it runs without being switched on in the UI.")
 
     @field_validator("cron")
     @classmethod
@@ -46,52 +46,52 @@ class Schedules(_Section):
         try:
             ZoneInfo(name)
         except (LookupError, ValueError, OSError):
-            raise ValueError("there is no such IANA time zone; Europe/Berlin is one") from None
+            raise ValueError("unknown IANA time zone; use one such as Europe/Berlin") from None
         return name
 
 
 class Sensors(_Section):
-    enabled: bool = Field(False, description="Whether they run without having been switched on in the UI.")
-    every_seconds: int = Field(30, ge=1, description="Least number of seconds between two looks at the runs and results.")
-    upstream_every_seconds: int = Field(21600, ge=1, description="Least number of seconds between two looks at the sources.")
-    retrain_on_changed_data: bool = Field(False, description="Whether changed data start a training, unless the UI says else.")
+    enabled: bool = Field(False, description="Whether they run without being switched on in the UI.")
+    every_seconds: int = Field(30, ge=1, description="Minimum number of seconds between two checks of the runs and results.")
+    upstream_every_seconds: int = Field(21600, ge=1, description="Minimum number of seconds between two checks of the sources.")
+    retrain_on_changed_data: bool = Field(False, description="Whether changed data start a training; the UI can override it.")
 
 
 _Days = Annotated[float | None, Field(ge=1 / 1440, le=3650)]
 
 
 class Freshness(_Section):
-    sources_days: _Days = Field(2, description="How old the last reading of a source may be.")
-    champion_days: _Days = Field(14, description="How old the last run may be that has made, or confirmed, a champion.")
+    sources_days: _Days = Field(2, description="Maximum age of the last reading of a source.")
+    champion_days: _Days = Field(14, description="Maximum age of the last run that made or confirmed a champion.")
 
 
 class FileNotifier(_Section):
-    """A line of JSON for each event."""
+    """Writes a line of JSON for each event."""
 
     kind: Literal["file"] = "file"
-    path: str = Field("", description="The file; a relative path starts at the folder of the settings file. Empty: in the store.")
+    path: str = Field("", description="The file, relative to the folder of the settings file; if empty, a file in the store.")
 
 
 class WebhookNotifier(_Section):
-    """The event as JSON, by POST to the address in FLOWMODEL_WEBHOOK_URL."""
+    """Sends the event as JSON by POST to the address in FLOWMODEL_WEBHOOK_URL."""
 
     kind: Literal["webhook"]
 
 
 class SlackNotifier(_Section):
-    """What an incoming webhook of Slack takes, by POST to the address in FLOWMODEL_WEBHOOK_URL."""
+    """Sends a Slack message by POST to the incoming webhook in FLOWMODEL_WEBHOOK_URL."""
 
     kind: Literal["slack"]
 
 
 class EmailNotifier(_Section):
-    """A mail by SMTP; the password of `user` comes from FLOWMODEL_SMTP_PASSWORD."""
+    """Sends email by SMTP; the password of `user` comes from FLOWMODEL_SMTP_PASSWORD."""
 
     kind: Literal["email"]
     host: str = Field(min_length=1)
     port: int = Field(587, ge=1, le=65535)
     security: Literal["starttls", "tls", "none"] = "starttls"
-    user: str = Field("", description="Name to log in with; where empty, nobody logs in.")
+    user: str = Field("", description="User name; if empty, there is no login.")
     sender: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
     to: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = Field(min_length=1)
 
@@ -108,12 +108,12 @@ class Settings(_Section):
 
 
 def settings_file() -> Path:
-    """The file that FLOWMODEL_SETTINGS names, else `pipelines/settings.yaml`."""
+    """The file named by FLOWMODEL_SETTINGS, else `pipelines/settings.yaml`."""
     return Path(os.environ.get("FLOWMODEL_SETTINGS") or Path(__file__).with_name("settings.yaml")).resolve()
 
 
 def load_settings() -> Settings:
-    """The settings of this deployment. Raises FlowmodelError naming the file, the field and what it must be."""
+    """The settings of this deployment. Raises FlowmodelError naming the file, the field and its valid values."""
     path = settings_file()
     try:
         content = load_yaml(path.read_text(encoding="utf-8"))
@@ -142,5 +142,5 @@ def _problem(item: Any) -> str:
     if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return f"{field}.kind: must be file, webhook, slack or email"
     says = item["msg"].removeprefix("Value error, ")
-    # Nothing is repeated of a place into which somebody may have written a secret.
+    # Values that may be a misplaced secret are not repeated.
     return f"{field}: {says}" if place[0] in ("notify", "dagster_url") else f"{field}: {says}, got {item['input']!r}"

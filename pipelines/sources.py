@@ -30,7 +30,7 @@ def source_context(store: "Store", log: logging.Logger) -> "SourceContext":
 
 
 def preparation(store: StoreResource, recipe: RecipeResource, log: dg.DagsterLogManager) -> "Preparation":
-    """The steps from those sources to the recipe's data set."""
+    """Return the steps from those sources to the recipe's data set."""
     from flowmodel.data.prepare import Preparation
 
     return Preparation.of(store.open(), recipe.load().data, log=log.info)

@@ -1,8 +1,8 @@
-"""A run that a terminal conducts can be terminated in the Dagster UI, like one that the UI has started.
+"""Lets the Dagster UI terminate a run that was started in a terminal.
 
-Dagster asks the gRPC server that a run names in its tags. That of a run in a terminal is a small one in its own process, and
-answers these two questions only. A run that was told to end and doesn't is killed before Dagster calls it canceled and gives its
-place in the pool to another.
+Dagster asks the gRPC server that is named in a run's tags. A run in a terminal has a small server in its own process, which
+answers only these two requests. A run that does not end when asked to is killed before Dagster marks it as canceled and gives
+its slot in the pool to another run.
 """
 
 import json
@@ -56,14 +56,14 @@ class _Stopping(DagsterApiServicer):
 
 
 def _kill() -> None:
-    print(f"killed: the run was told to end {ENDING_SECONDS:.0f} seconds ago", file=sys.stderr, flush=True)
+    print(f"killed: the run did not end within {ENDING_SECONDS:.0f} seconds of the request", file=sys.stderr, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 @contextmanager
 def terminable(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Let the UI end the run, which this process conducts in its main thread: as Ctrl-C would."""
-    with TemporaryDirectory(prefix="flowmodel-") as folder:  # for this user alone
+    """Let the UI end the run of this process's main thread, as Ctrl-C would."""
+    with TemporaryDirectory(prefix="flowmodel-") as folder:  # readable by this user only
         socket, servicer = Path(folder, "socket"), _Stopping(run_id)
         server = grpc.server(ThreadPoolExecutor(1, "terminating"))
         add_DagsterApiServicer_to_server(servicer, server)

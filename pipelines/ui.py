@@ -1,8 +1,7 @@
-"""`make ui`: the UIs of Dagster and MLflow and the studio on this machine only, and Ctrl-C stops all of them.
+"""`make ui`: serves the UIs of Dagster and MLflow and the studio on this machine only. Ctrl-C stops all of them.
 
-Each runs in a session of its own, so that the terminal's Ctrl-C reaches this process alone and shutting down is in one hand:
-ask politely, wait, end whatever is left of the session, and return when nothing of it lives, or the next start would find
-the ports taken.
+Each server runs in a session of its own, so that the terminal's Ctrl-C reaches only this process, which shuts them down: it
+interrupts each server, waits, kills the rest of its session, and returns when no process is left that could hold a port.
 """
 
 import os
@@ -33,7 +32,7 @@ _MEANWHILE_SECONDS = 10
 
 
 class Server:
-    """A server process with all its children. `page` is what a person reads of it: a path, and perhaps words about it."""
+    """A server process with all its children. `page` is the path to open, with an optional remark."""
 
     def __init__(
         self,
@@ -44,7 +43,7 @@ class Server:
         page: str = "",
         quiet: bool = False,
     ) -> None:
-        """`quiet` hides what it prints on standard output."""
+        """`quiet` hides its standard output."""
         self.name, self.port, self.page = name, port, page
         self._process = subprocess.Popen(
             command,
@@ -63,13 +62,13 @@ class Server:
             self._process.send_signal(signal.SIGINT)
 
     def finish(self, deadline: float) -> None:
-        """Wait for the server until `deadline`, then kill what is left of its session, and wait until that is gone."""
+        """Wait for the server until `deadline`, then kill the rest of its session and wait until it has ended."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(max(0.1, deadline - time.monotonic()))
         if not self.has_ended():
-            say(f"{self.name} does not end by itself and is killed")
+            say(f"{self.name} did not stop in time and is killed")
         end = time.monotonic() + KILLING_SECONDS
-        # macOS answers PermissionError where only dead processes are left in the group.
+        # macOS raises PermissionError if only dead processes are left in the group.
         with suppress(ProcessLookupError, PermissionError):
             while time.monotonic() < end:
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -88,7 +87,7 @@ def answers(port: int) -> bool:
 
 
 def free_port(wanted: int) -> int:
-    """`wanted`, or where another program has it, one that the system chooses."""
+    """`wanted`, or a port that the system chooses if another program uses it."""
     for port in [0] if answers(wanted) else [wanted, 0]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -101,7 +100,7 @@ def free_port(wanted: int) -> int:
 
 
 def start_dagster(port: int) -> Server:
-    quiet = ["--log-level", "error", "--code-server-log-level", "error"]  # it would warn that dagster.yaml lies elsewhere
+    quiet = ["--log-level", "error", "--code-server-log-level", "error"]  # it would warn that dagster.yaml is elsewhere
     command = [sys.executable, "-W", "ignore", "-m", "dagster", "dev", "--host", HOST, "--port", str(port), *quiet]
     what = [] if IS_CHECKOUT else ["-m", "pipelines.definitions"]  # a checkout has workspace.yaml
     return Server("Dagster", port, [*command, *what], page="/assets  (open this first)")
@@ -109,15 +108,15 @@ def start_dagster(port: int) -> Server:
 
 def start_mlflow(port: int, store: Store) -> Server:
     store.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
-    correct_addresses(store)  # the server doesn't know that a store can be moved
+    correct_addresses(store)  # for a store that was moved
     serving = ["--host", HOST, "--port", str(port), "--workers", "1", "--no-serve-artifacts"]
     environment = {
-        # Not among the arguments, which every user of the machine sees: the address of a database may hold a password.
+        # Not among the arguments, which every user of the machine can see, because a database address may contain a password.
         "MLFLOW_BACKEND_STORE_URI": store.mlflow_uri,
         "MLFLOW_REGISTRY_STORE_URI": store.mlflow_uri,
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": str(store.mlflow_artifacts),
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # would start a dozen worker processes for features that we don't use
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # would start a dozen worker processes for unused features
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "PYTHONWARNINGS": "ignore",
     }
@@ -131,20 +130,20 @@ def start_studio(port: int) -> Server:
 
 
 def supervise(starts: Sequence[Callable[[], Server]], meanwhile: Callable[[], None] = lambda: None) -> int:
-    """Start servers, print their addresses in this order once they answer, and end all when a signal comes or one of them ends.
+    """Start servers, print their addresses in this order once they answer, and stop all on a signal or when one of them ends.
 
     `meanwhile` is called every ten seconds.
 
-    Returns 0 after a signal, else 1. When it returns, or raises, no process of any server is left.
+    Returns 0 after a signal, else 1. When it returns or raises, no server process is left.
     """
     stopping: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last one when the terminal is closed
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGHUP is sent when the terminal is closed
         signal.signal(number, lambda received, _: stopping.append(received))
     servers: list[Server] = []
     try:
         for start in starts:
             servers.append(start())
-        say("Starting; this takes some seconds. Ctrl-C ends everything.")
+        say("Starting; this takes a few seconds. Ctrl-C stops everything.")
         waiting, next_time = list(servers), time.monotonic() + _MEANWHILE_SECONDS
         while not stopping and not (ended := [server.name for server in servers if server.has_ended()]):
             while waiting and answers(waiting[0].port):
@@ -153,7 +152,7 @@ def supervise(starts: Sequence[Callable[[], Server]], meanwhile: Callable[[], No
                 if not waiting:
                     say(f"To draw, in another terminal: {program()} sample 'red heart'")
             if time.monotonic() > next_time:
-                with suppress(Exception):  # it is tried again
+                with suppress(Exception):  # the next round tries again
                     meanwhile()
                 next_time = time.monotonic() + _MEANWHILE_SECONDS
             time.sleep(0.3)
@@ -178,7 +177,7 @@ def main() -> int:
     if all(find_spec(module) for module in MODULES["export"]):
         starts.append(lambda: start_studio(free_port(int(os.environ.get("STUDIO_PORT", 8484)))))
     with dg.DagsterInstance.get() as instance:
-        # A run that was killed in its terminal would keep its place in the pool for as long as the UI runs.
+        # A run that was killed in its terminal would otherwise keep its slot in the pool while the UI runs.
         return supervise(starts, lambda: say_stale_runs(instance, store))
 
 

@@ -1,4 +1,4 @@
-"""What sensors read of runs and assets, and links to them."""
+"""Reads runs and assets for the sensors, and links to them."""
 
 from typing import Any
 from urllib.parse import quote
@@ -26,7 +26,7 @@ def metadata_of(record: dg.EventLogRecord) -> dict[str, Any]:
 
 
 def grid_of_run(instance: dg.DagsterInstance, run_id: str) -> str:
-    """Path of the grid of samples that the run has drawn; empty if it has drawn none."""
+    """Path of the run's sample grid, or an empty string if there is none."""
     for entry in reversed(instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)):
         event = entry.dagster_event
         if event and event.asset_key == dg.AssetKey("sample_grid"):
@@ -35,7 +35,7 @@ def grid_of_run(instance: dg.DagsterInstance, run_id: str) -> str:
 
 
 def failure_reason(context: dg.RunFailureSensorContext) -> str:
-    """Why the run has failed: what each failed step and each failed blocking check says."""
+    """Why the run failed: the messages of its failed steps and failed blocking checks."""
     reasons = []
     checks = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     for event in (entry.dagster_event for entry in checks):

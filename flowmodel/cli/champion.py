@@ -59,7 +59,7 @@ def list_() -> None:
 @app.command(name="set")
 def set_(version: Annotated[str, typer.Argument(help="A number of `flowmodel champion list`.")]) -> None:
     """Make VERSION the champion, whatever the gate said: to roll back, or to choose by eye."""
-    from flowmodel.registry.champion import set_champion
+    from flowmodel.registry.choosing import set_champion
 
     before = set_champion(Store.from_environment(), version)
     if before == version:

@@ -4,21 +4,18 @@ The registered model remembers in tags which version this project last gave an a
 person has moved it in MLflow's own page: that is their decision, which is told, and not undone.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlflow.entities.model_registry import ModelVersion
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.registry.names import CHALLENGER, CHAMPION, DECISION, MODEL_NAME, ROLLED_BACK, decision_file
+from flowmodel.registry.choosing import rolled_back_at
+from flowmodel.registry.names import CHALLENGER, CHAMPION, DECISION, GIVEN, MODEL_NAME, ROLLED_BACK, decision_file
 from flowmodel.registry.references import checkpoint_of, find_version
 from flowmodel.registry.tracking import NotFound, Tracking
-from flowmodel.registry.versions import registered_versions
 from flowmodel.release.decision import Decision
 from flowmodel.store import Store
-
-_GIVEN = "given_"  # and an alias: tag of the registered model
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def standing_of(tracking: Tracking) -> Standing:
         return Standing({}, {})
     aliases = {alias: str(version) for alias, version in model.aliases.items()}
     tags = model.tags.items()
-    given = {name.removeprefix(_GIVEN): version for name, version in tags if name.startswith(_GIVEN)}
+    given = {name.removeprefix(GIVEN): version for name, version in tags if name.startswith(GIVEN)}
     return Standing(_there(tracking, aliases), _there(tracking, given))
 
 
@@ -94,13 +91,13 @@ def give_alias(tracking: Tracking, alias: str, version: str) -> None:
     """Put `alias` on `version`, and remember that it was given. Raises FlowmodelError when MLflow can't be used."""
     with tracking.errors():
         tracking.client.set_registered_model_alias(MODEL_NAME, alias, version)
-        tracking.client.set_registered_model_tag(MODEL_NAME, _GIVEN + alias, version)
+        tracking.client.set_registered_model_tag(MODEL_NAME, GIVEN + alias, version)
 
 
 def take_alias(tracking: Tracking, alias: str) -> None:
     with tracking.errors():
         tracking.client.delete_registered_model_alias(MODEL_NAME, alias)
-        tracking.client.delete_registered_model_tag(MODEL_NAME, _GIVEN + alias)
+        tracking.client.delete_registered_model_tag(MODEL_NAME, GIVEN + alias)
 
 
 def accept(tracking: Tracking, standing: Standing) -> None:
@@ -110,12 +107,12 @@ def accept(tracking: Tracking, standing: Standing) -> None:
         return
     mark_rolled_back(tracking, before)
     with tracking.errors():
-        tracking.client.set_registered_model_tag(MODEL_NAME, _GIVEN + CHAMPION, now)
+        tracking.client.set_registered_model_tag(MODEL_NAME, GIVEN + CHAMPION, now)
 
 
 def mark_rolled_back(tracking: Tracking, version: str) -> None:
     with tracking.errors():
-        tracking.client.set_model_version_tag(MODEL_NAME, version, ROLLED_BACK, time.strftime("%Y-%m-%d %H:%M"))
+        tracking.client.set_model_version_tag(MODEL_NAME, version, ROLLED_BACK, rolled_back_at())
 
 
 def record_decision(tracking: Tracking, version: ModelVersion, decision: Decision, description: str) -> None:
@@ -129,18 +126,9 @@ def record_decision(tracking: Tracking, version: ModelVersion, decision: Decisio
         tracking.client.update_model_version(MODEL_NAME, number, f"{description}\n\n{decision.markdown}")
 
 
-def set_champion(store: Store, version: str) -> str | None:
-    """Make `version` the champion, whatever the gate said; returns the version that it was before.
-
-    That one is marked as rolled back, so that it doesn't become champion again when the pipeline meets the same training.
-
-    Raises:
-        FlowmodelError: there is no such version, its checkpoint is gone, or MLflow can't be used.
-    """
-    tracking, versions = Tracking.of(store), registered_versions(store)
-    if version not in {row.version for row in versions}:
-        there = ", ".join(row.version for row in versions)
-        raise FlowmodelError(f"version '{version}': not in MLflow store {tracking.shown_uri}; there are {there}")
+def set_champion_by_mlflow(store: Store, version: str) -> str | None:
+    """:func:`flowmodel.registry.choosing.set_champion` of a version that exists, through MLflow's client."""
+    tracking = Tracking.of(store)
     chosen = find_version(tracking, MODEL_NAME, number=version)
     try:
         checkpoint_of(tracking, chosen)

@@ -6,6 +6,7 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 DECISION, REASON = "decision", "decision_reason"
 # Tag of a version that a person has replaced as champion: it doesn't come back by itself when its training is met again.
 ROLLED_BACK = "rolled_back"
+GIVEN = "given_"  # with an alias appended: tag of the registered model, the version that this project last gave the alias to
 RUN_FILE = "mlflow_run.json"  # beside the checkpoints of a training: the id of its run
 
 

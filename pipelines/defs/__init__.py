@@ -1,1 +1,1 @@
-"""What Dagster loads: one folder per stage with its assets and checks; resources, jobs and schedules beside them."""
+"""Everything that Dagster loads: a folder per stage with its assets and checks, and modules for resources, jobs and schedules."""

@@ -19,7 +19,7 @@ def resources() -> dg.Definitions:
             "io_manager": ArtifactIOManager(store=_store),
         },
         loggers={"console": console_logger},
-        # One process per run: with one per step, each step would import torch and the code location again, which takes
-        # longer than most of them. A crash costs no more than the unfinished training's last few hundred steps.
+        # One process per run. With one per step, each step would import torch and the code location again, which takes longer
+        # than most steps. A crash loses at most a few hundred steps of an unfinished training.
         executor=holding_run_lock(dg.in_process_executor),
     )

@@ -1,7 +1,7 @@
-"""The two names under which everything is made, and the job that reads the sources only.
+"""The two jobs that run the whole pipeline, and the job that only reads the sources.
 
-No job chooses a recipe: the name that their configuration begins with, for a person to change in the Launchpad, is that of the
-deployment's (:class:`pipelines.resources.RecipeResource`), which is trained by whatever way.
+No job chooses a recipe. The recipe in their initial configuration, which can be changed in the Launchpad, is the deployment's
+(:class:`pipelines.resources.RecipeResource`).
 """
 
 from functools import partial
@@ -11,24 +11,24 @@ import dagster as dg
 from pipelines.resources import RecipeResource
 from pipelines.stale_runs import holding_run_lock
 
-# Named in the run's configuration, a logger replaces Dagster's own; the event log in the UI keeps everything all the same.
+# A logger in the run's configuration replaces Dagster's own; the event log in the UI still has everything.
 CONSOLE = {"console": {"config": {"log_level": "INFO"}}}
 
 ingest = dg.define_asset_job(
     "ingest",
     selection=dg.AssetSelection.groups("1_ingest"),
-    description="Reads the sources, three at a time. A failing one stops no other; a second run fetches what is missing.",
+    description="Reads the sources, three at a time. A failure does not stop the others; a second run fetches the rest.",
     config={"loggers": CONSOLE, "execution": {"config": {"max_concurrent": 3}}},
-    # A process for each source: they wait for the network at the same time, and none can take the others down.
+    # A process for each source, so that they wait for the network in parallel and a crash of one does not affect the others.
     executor_def=holding_run_lock(dg.multiprocess_executor),
 )
 
 
 @dg.definitions
 def jobs() -> dg.Definitions:
-    """One job under two names, so that the list of runs shows whether a person or the schedule started it.
+    """The same job under two names, so that the list of runs shows whether a person or the schedule started it.
 
-    Made when the definitions are, because they name the recipe of the environment.
+    Created together with the definitions, because it names the environment's recipe.
     """
     recipe = {"recipe": {"config": {"name": RecipeResource().name, "overrides": []}}}
     config = {"loggers": CONSOLE, "resources": recipe}

@@ -1,4 +1,4 @@
-"""The schedules, at the times of the settings; off until the settings or a person in the Dagster UI switch them on."""
+"""The schedules, at the times in the settings. They are off until switched on in the settings or in the Dagster UI."""
 
 import dagster as dg
 
@@ -22,6 +22,6 @@ def schedules() -> dg.Definitions:
     return dg.Definitions(
         schedules=[
             schedule("weekly_retrain", "retrain", chosen.retrain, "Reads the sources again and trains if something has changed."),
-            schedule("daily_ingest", "ingest", chosen.ingest, "Reads the sources again, and trains nothing."),
+            schedule("daily_ingest", "ingest", chosen.ingest, "Reads the sources again, without training."),
         ]
     )

@@ -1,4 +1,4 @@
-"""The same check for every table: does it keep the data contract?"""
+"""The check of every table against the data contract."""
 
 import dagster as dg
 

@@ -63,7 +63,7 @@ def test_a_run_takes_a_configuration_and_says_what_is_wrong_in_one_line(project,
     shutil.rmtree(project.icons)
     failed = _run(environment, "ingest")
     assert failed.returncode == 1 and "no such folder" in failed.stdout and "Traceback" not in failed.stdout + failed.stderr
-    for arguments, says in ((["nothing"], "job 'nothing': there is none; there are compare_"), (["-c", "no.yaml"], "no.yaml: ")):
+    for arguments, says in ((["nothing"], "job 'nothing': no such job; there are compare_"), (["-c", "no.yaml"], "no.yaml: ")):
         wrong = _run(environment, *arguments)
         assert wrong.returncode == 2 and says in wrong.stderr and len(wrong.stderr.splitlines()) == 1
 

@@ -50,7 +50,7 @@ def test_one_file_sets_schedules_sensors_and_freshness(write):
     ("text", "says"),
     [
         ("schedule: {}", "schedule: unknown field"),
-        ("schedules: {time_zone: Mars/Base}", "schedules.time_zone: there is no such IANA time zone"),
+        ("schedules: {time_zone: Mars/Base}", "schedules.time_zone: unknown IANA time zone"),
         ("schedules: {ingest: {cron: every day}}", "schedules.ingest.cron: must be a cron string of five fields"),
         ("sensors: {every_seconds: 0}", "sensors.every_seconds: Input should be greater than or equal to 1, got 0"),
         ("freshness: {sources_days: soon}", "freshness.sources_days: Input should be a valid number"),

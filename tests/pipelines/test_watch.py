@@ -113,9 +113,9 @@ def test_what_is_not_fresh_is_told_once_until_it_was_fresh_again(strict, monkeyp
     sensor.tick()
     sensor.tick()
     told = {event.title: event for event in _waiting(strict)}
-    assert told.keys() == {"icons/mine is not fresh any more", "registered_model is not fresh any more"}
-    assert told["icons/mine is not fresh any more"].link == "https://dagster.example.org/assets/icons/mine"
-    assert "the settings allow 0.0007 days" in told["registered_model is not fresh any more"].reason
+    assert told.keys() == {"icons/mine is overdue", "registered_model is overdue"}
+    assert told["icons/mine is overdue"].link == "https://dagster.example.org/assets/icons/mine"
+    assert "the settings allow 0.0007 days" in told["registered_model is overdue"].reason
     _release(strict, 2, "challenger")  # made, but no champion
     sensor.tick()
     assert len(_waiting(strict)) == 2

@@ -1,14 +1,19 @@
 """What the gate's decision leaves in MLflow, and how a person chooses another champion."""
 
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.registry import versions
-from flowmodel.registry.champion import set_champion, standing_of
+from flowmodel.registry.champion import set_champion_by_mlflow, standing_of
+from flowmodel.registry.choosing import set_champion
 from flowmodel.registry.names import ROLLED_BACK
 from flowmodel.registry.references import checkpoint_of, find_version
 from flowmodel.registry.tracking import Tracking
@@ -19,6 +24,13 @@ from tests.registry.conftest import registered_by, with_header
 
 def _aliases(store: Store) -> dict[str, str]:
     return standing_of(Tracking.of(store)).aliases
+
+
+def _registry_rows(database: Path) -> list[set[tuple]]:
+    tables = ("registered_model_aliases", "registered_model_tags", "model_version_tags", "model_versions")
+    with closing(sqlite3.connect(database)) as connection:
+        rows = [connection.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
+    return [{tuple("now" if isinstance(v, str) and v[:2] == "20" else v for v in row) for row in table} for table in rows]
 
 
 def _flowmodel(*arguments: str, store: Store, columns: int = 200) -> subprocess.CompletedProcess[str]:
@@ -154,7 +166,7 @@ def test_a_list_of_versions_has_a_line_each_in_a_narrow_terminal(registered, fir
     assert rows[0][-2:] == ["rolled", "back"] and rows[1][-1] == "challenger" and rows[0][3] == "tiny"
 
 
-def test_versions_are_read_without_mlflow_as_mlflow_tells_them(registered, first, second, store):
+def test_versions_are_read_and_chosen_without_importing_mlflow(registered, first, second, store):
     registered(first)
     registered(second)
     tracking = Tracking.of(store)
@@ -163,16 +175,44 @@ def test_versions_are_read_without_mlflow_as_mlflow_tells_them(registered, first
     tracking.client.delete_model_version("flowmodel", "2")
     assert [row.version for row in registered_versions(store)] == ["1"]
     script = (
-        "import sys; from flowmodel.cli import main; sys.argv[1:] = ['champion', 'list']\ntry: main()\nexcept SystemExit: pass\n"
+        "import sys; from flowmodel.cli import main\n"
+        "for words in ['champion', 'list'], ['champion', 'set', '1']:\n"
+        "    sys.argv[1:] = words\n"
+        "    try: main()\n"
+        "    except SystemExit: pass\n"
+        "print('heavy:', {'mlflow', 'torch'} & set(sys.modules))"
     )
-    check = "print('heavy:', {'mlflow', 'torch'} & set(sys.modules))"
     done = subprocess.run(
-        [sys.executable, "-c", script + check],
+        [sys.executable, "-c", script],
         env=os.environ | {"FLOWMODEL_STORE": str(store.root)},
         capture_output=True,
         text=True,
     )
     assert "champion" in done.stdout and "heavy: set()" in done.stdout, done.stdout + done.stderr
+
+
+def test_choosing_a_champion_changes_the_database_as_mlflow_does(registered, first, second, store, tmp_path):
+    registered(first)
+    registered(second)
+    database = Tracking.of(store).database
+    before = shutil.copy(database, tmp_path / "before.db")
+    for version in ("2", "1", "2"):
+        set_champion(store, version)
+    changed = _registry_rows(database)
+    shutil.copy(before, database)
+    for version in ("2", "1", "2"):
+        set_champion_by_mlflow(store, version)
+    assert _registry_rows(database) == changed and changed != _registry_rows(before)
+
+
+def test_a_locked_database_is_left_to_mlflow(registered, first, second, store):
+    registered(first)
+    registered(second)
+    with closing(sqlite3.connect(Tracking.of(store).database, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(FlowmodelError, match="locked"):
+            set_champion(store, "2")
+    assert _aliases(store)["champion"] == "1"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import pytest
 from flowmodel.data.prepare import prepare
 from flowmodel.errors import FlowmodelError
 from flowmodel.recipes import parse_recipe
-from flowmodel.registry.champion import set_champion, standing_of
+from flowmodel.registry.champion import standing_of
+from flowmodel.registry.choosing import set_champion
 from flowmodel.registry.names import CHAMPION, MODEL_NAME
 from flowmodel.registry.references import checkpoint_of, find_version
 from flowmodel.registry.runs import logged_values

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from benchmarks.serving import Load
-from flowmodel.registry.champion import set_champion
+from flowmodel.registry.choosing import set_champion
 from tests.serving.conftest import started
 
 pytestmark = pytest.mark.slow

@@ -1,8 +1,8 @@
 """The comparison of network architectures, an experiment apart from the main pipeline.
 
-It is a job of one op and no asset that can be materialized, so that *Materialize all* makes a generator and nothing else. It
-prepares its data set itself, with the library's list of steps: the assets are those of the deployment's recipe, and made with the
-comparison's they would be changed data, on which a generator is trained anew.
+It is a job of one op and not a materializable asset, so that *Materialize all* makes a generator and nothing else. It prepares
+its data set itself with the library's steps. If it used the assets, which belong to the deployment's recipe, they would count
+as changed data and start a new training of the generator.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from pipelines.failures import readable_failures
 from pipelines.reporting import link, table, thumbnail
 from pipelines.resources import RecipeResource, StoreResource
 
-# What the job reports: seen in the catalog with its history, made by the job alone.
+# Reported by the job alone; the catalog shows it with its history.
 architecture_comparison = dg.AssetSpec(
     "architecture_comparison",
     group_name="6_compare",
@@ -27,7 +27,7 @@ architecture_comparison = dg.AssetSpec(
 
 class ComparisonBudget(dg.Config):
     steps: int = Field(400, ge=10, description="Training steps of each network, with the recipe's batch size.")
-    seeds: int = Field(1, ge=1, description="How many of the recipe's evaluation seeds are drawn; scores are means over them.")
+    seeds: int = Field(1, ge=1, description="Number of the recipe's evaluation seeds to use; scores are averaged over them.")
 
 
 @dg.op(name="architecture_comparison", out=dg.Out(dg.Nothing), pool="accelerator")
@@ -35,7 +35,7 @@ class ComparisonBudget(dg.Config):
 def compare_networks(
     context: dg.OpExecutionContext, config: ComparisonBudget, store: StoreResource, recipe: RecipeResource
 ) -> None:
-    """An interrupted comparison resumes where it was; networks that were trained already are not trained again."""
+    """Train and compare the networks. An interrupted comparison resumes, and finished networks are not trained again."""
     from PIL import Image
 
     from flowmodel.comparison.compare import NOTE
@@ -78,10 +78,10 @@ def compare_networks(
 
 
 @dg.job(
-    description="Five networks on the same budget: table and picture. Recipe `from_scratch`, or the run configuration's.",
+    description="Five networks on the same budget, with a table and an image. Recipe `from_scratch`, or the run configuration's.",
     config={
         "loggers": CONSOLE,
-        # Not the deployment's: the network of `quickstart` has the size of the shipped weights, from which no other could begin.
+        # Not the deployment's recipe, because `quickstart` begins with the shipped weights, which fit no other network.
         "resources": {"recipe": {"config": {"name": "from_scratch"}}},
     },
 )

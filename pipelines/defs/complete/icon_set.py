@@ -18,7 +18,7 @@ completed_icon_set = dg.AssetSpec(
     "completed_icon_set",
     group_name="7_complete",
     kinds={"pytorch"},
-    description="Drawings of missing icons in the style of a set. Made by the job complete_icon_set.",
+    description="Samples of missing icons in the style of a set. Made by the job complete_icon_set.",
 )
 
 
@@ -35,7 +35,7 @@ class MissingIcons(dg.Config):
 def draw_missing_icons(
     context: dg.OpExecutionContext, config: MissingIcons, store: StoreResource, recipe: RecipeResource
 ) -> None:
-    """An interrupted training resumes; one that has finished on the same icons is not repeated."""
+    """Complete an icon set. An interrupted training resumes, and a finished training on the same icons is not repeated."""
     from PIL import Image
 
     from flowmodel.completion.complete import complete_set
@@ -74,8 +74,8 @@ def draw_missing_icons(
 
 
 @dg.job(
-    description="Fine-tunes on an icon set and draws missing icons in its style. Recipe `finetune`, or the run configuration's.",
-    # The Launchpad begins with an example, for a person to change.
+    description="Fine-tunes on an icon set and samples its missing icons. Recipe `finetune`, or the run configuration's.",
+    # The Launchpad shows an example to edit.
     config={
         "loggers": CONSOLE,
         "ops": {"completed_icon_set": {"config": {"icons": "my-icons", "names": ["paper plane"], "out": "my-icons-completed"}}},

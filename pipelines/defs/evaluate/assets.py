@@ -17,7 +17,7 @@ from pipelines.resources import RecipeResource, StoreResource
 def caption_probe(
     context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, icon_dataset: IconDataset
 ) -> dg.MaterializeResult[Artifact]:
-    """Tells whether a picture shows its caption: trained contrastively on real icons alone, once per data set."""
+    """Measures whether an image shows its caption; trained contrastively on real icons alone, once per data set."""
     from flowmodel.evaluation.caption_probe import caption_probe_of
 
     started = time.perf_counter()
@@ -31,12 +31,12 @@ def _out(description: str, kinds: set[str]) -> dg.AssetOut:
     return dg.AssetOut(group_name="4_evaluate", description=description, kinds=kinds, automation_condition=on_changed_data)
 
 
-# One step for both: the samples are drawn once. Both come before the gate, so that one can see why a model was refused
-# to see what it drew.
+# One step for both, because both use the same samples. Both come before the gate, so that the samples of a refused model are
+# visible.
 @dg.multi_asset(
     outs={
-        "evaluation": _out("KID, retrieval and copy rate, each beside what real icons score.", {"pytorch", "json"}),
-        "sample_grid": _out("Samples beside the real icons, of trained and of held-out captions.", {"python", "png"}),
+        "evaluation": _out("KID, retrieval and copy rate, each with the score of real icons.", {"pytorch", "json"}),
+        "sample_grid": _out("Samples next to the real icons, for training and held-out captions.", {"python", "png"}),
     },
 )
 @readable_failures()
@@ -82,8 +82,8 @@ def evaluation(
     grid = sample_grid(result.samples, icon_dataset, files.file("sample_grid", f"{training}.png"))
     run = record_evaluation(tracking, checkpoint, result.report, grid.path, icon_dataset, page=page).run
 
-    # Shown at once, from MLflow; a thumbnail in the event log is longer than what Dagster shows without a click.
-    picture = dg.MetadataValue.md(f"![samples beside the real icons]({run.artifact_address(f'{EVALUATION}/{GRID_PREVIEW}')})")
+    # Loaded from MLflow and visible without a click, unlike a thumbnail in the event log, which exceeds Dagster's limit.
+    picture = dg.MetadataValue.md(f"![samples next to the real icons]({run.artifact_address(f'{EVALUATION}/{GRID_PREVIEW}')})")
     links = {
         "report": link("the report", run.artifact_url(f"{EVALUATION}/{REPORT_FILE}")),
         "mlflow_run": link("the run in MLflow", run.url),

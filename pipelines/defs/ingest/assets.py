@@ -24,7 +24,7 @@ def build_icons(source: SourceConfig) -> dg.AssetsDefinition:
         key=icons_key(source),
         group_name="1_ingest",
         kinds={"python", "parquet"},
-        description=f"Icons of the source {source.name} (kind {source.kind}) as published, with names and keywords.",
+        description=f"Icons of the source {source.name} (kind {source.kind}), as published, with names and keywords.",
         metadata={name: str(value) for name, value in source.model_dump(exclude_defaults=True).items()},
     )
     @readable_failures()
@@ -35,11 +35,9 @@ def build_icons(source: SourceConfig) -> dg.AssetsDefinition:
         place = store.open()
         ingested = ingest_icons(source, source_context(place, context.log), place.icons(source.name), config.again)
         if ingested.unchanged:
-            context.log.info("unchanged since it was last read; not read again")
+            context.log.info("unchanged since the last reading; not read again")
         if not ingested.complete:
-            context.log.warning(
-                "not everything could be fetched; missing pictures are quarantined, and the next run tries them again"
-            )
+            context.log.warning("some images could not be fetched; they are quarantined, and the next run retries them")
         return materialized(
             ingested.artifact,
             started,

@@ -1,4 +1,4 @@
-"""Checks that every icon can be drawn."""
+"""Checks that every icon can be decoded."""
 
 import dagster as dg
 

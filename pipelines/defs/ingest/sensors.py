@@ -12,7 +12,7 @@ from pipelines.settings import load_settings
 from pipelines.sources import icon_sources, icons_key, source_context
 from pipelines.watching import asset_link
 
-# Dagster gives up a sensor after a minute, and with it all that the others would have told.
+# Dagster terminates a sensor after a minute and loses the observations of all sources.
 SECONDS = 40
 
 
@@ -24,15 +24,16 @@ def upstream() -> dg.Definitions:
         job=ingest,
         minimum_interval_seconds=settings.upstream_every_seconds,
         default_status=status,
-        description="Observes every source (version, ETag, time of change and size), reads what has changed and tells of it.",
+        description="Observes every source (version, ETag, modification time, size), reads changed ones and notifies people.",
     )
     return dg.Definitions(sensors=[sensor(new_upstream)])
 
 
 def new_upstream(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult:
-    """Requests a run of the sources whose table was made of something else; the cursor keeps what was seen of each.
+    """Request a run for the sources that differ from the state that their table was made from; the cursor keeps each observed
+    state.
 
-    A source that can't be observed is a warning in the sensor's log, and is looked at again next time.
+    A source that can't be observed is logged as a warning and observed again at the next tick.
     """
     from flowmodel.data.sources.ingest import is_current, observe_sources, source_fingerprint
 
@@ -61,7 +62,7 @@ def new_upstream(context: dg.SensorEvaluationContext, store: StoreResource) -> d
                     )
                 )
         if not is_current(source, found, place.icons(source.name)):
-            # The key makes Dagster ask once for each state of the source, also where reading it fails.
+            # The key makes Dagster request one run for each state of the source, even if reading it fails.
             key = f"{source.name}:{source_fingerprint(source, found)}"
             requests.append(dg.RunRequest(run_key=key, asset_selection=[icons_key(source)]))
             Outbox.of(place).put(
@@ -69,7 +70,7 @@ def new_upstream(context: dg.SensorEvaluationContext, store: StoreResource) -> d
                     id=f"new-upstream-{key.replace(':', '-')}",
                     kind="new_upstream",
                     title=f"The source {source.name} has changed and is read again",
-                    reason=f"It is at {found.version} now; the table in the store was made of something else.",
+                    reason=f"Its version is {found.version} now; the table in the store was made from another one.",
                     link=asset_link(settings, icons_key(source)),
                 )
             )

@@ -1,6 +1,6 @@
 """Normalized icons, captions and their vectors, splits, and the data set made of them.
 
-The steps are those of flowmodel/data/prepare.py, which the command line takes too.
+The steps are those of flowmodel/data/prepare.py, which the command line uses as well.
 """
 
 import time
@@ -33,7 +33,9 @@ def build_normalized_icons(sources: Sequence[SourceConfig]) -> dg.AssetsDefiniti
     def normalized_icons(
         context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, **icons: Artifact
     ) -> dg.MaterializeResult[Artifact]:
-        """Every source's icons in one table, fitted into squares of the recipe's size: RGBA tensors, premultiplied, 4 x H x W."""
+        """The icons of all sources in one table, fitted into squares of the recipe's size: premultiplied RGBA tensors, 4 x H x
+        W.
+        """
         started = time.perf_counter()
         steps = preparation(store, recipe, context.log)
         artifact = steps.normalized_icons({source.name: icons[f"icons_{i}"] for i, source in enumerate(sources)})
@@ -47,7 +49,9 @@ def build_normalized_icons(sources: Sequence[SourceConfig]) -> dg.AssetsDefiniti
 def captions(
     context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, normalized_icons: Artifact
 ) -> dg.MaterializeResult[Artifact]:
-    """Several captions an icon: its name, with keywords, group, skin tone or drawing style, in the recipe's languages."""
+    """Several captions per icon: its name alone and with keywords, group, skin tone or drawing style, in the recipe's
+    languages.
+    """
     from flowmodel.files import read_parquet
 
     started = time.perf_counter()
@@ -62,7 +66,7 @@ def captions(
 def caption_embeddings(
     context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, captions: Artifact
 ) -> dg.MaterializeResult[Artifact]:
-    """Pooled and token vectors of every text; one that was encoded before, for whatever data set, is not encoded again."""
+    """Pooled and token vectors of every text. Texts that were encoded before, for any data set, are reused."""
     from flowmodel.files import parquet_metadata
 
     started = time.perf_counter()
@@ -82,7 +86,7 @@ def caption_embeddings(
 def duplicates(
     context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, normalized_icons: Artifact
 ) -> dg.MaterializeResult[Artifact]:
-    """Pairs of icons that look the same or nearly so, over all sources, and the clusters that they form."""
+    """Pairs of icons of all sources that look the same or nearly the same, and the clusters that they form."""
     started = time.perf_counter()
     artifact = preparation(store, recipe, context.log).duplicates(normalized_icons)
     return materialized(artifact, started, **duplicates_summary(artifact.path, normalized_icons.path))
@@ -97,7 +101,7 @@ def splits(
     normalized_icons: Artifact,
     duplicates: Artifact,
 ) -> dg.MaterializeResult[Artifact]:
-    """Which icons are trained on and which are held out: by concept, look-alikes, drawing style and skin tone."""
+    """The split of each icon: training or held out, by concept, look-alikes, drawing style and skin tone."""
     started = time.perf_counter()
     artifact = preparation(store, recipe, context.log).splits(normalized_icons, duplicates)
     return materialized(artifact, started, **splits_summary(artifact.path, normalized_icons.path))
@@ -114,7 +118,7 @@ def icon_dataset(
     caption_embeddings: Artifact,
     splits: Artifact,
 ) -> dg.MaterializeResult[IconDataset]:
-    """Pictures, captions with their vectors and splits in one folder that never changes: what training and evaluation read."""
+    """Icons, captions with their vectors, and splits in an immutable folder, the input of training and evaluation."""
     started = time.perf_counter()
     dataset = preparation(store, recipe, context.log).dataset(normalized_icons, captions, caption_embeddings, splits)
     return materialized(dataset, started, icons=len(dataset.ids), encoder=dataset.encoder)
@@ -122,6 +126,6 @@ def icon_dataset(
 
 @dg.definitions
 def prepare() -> dg.Definitions:
-    # Named one by one: beside a function marked `definitions`, Dagster loads nothing else of a module.
+    # Listed one by one, because Dagster loads nothing else from a module with a function marked `definitions`.
     steps = [captions, caption_embeddings, duplicates, splits, icon_dataset]
     return dg.Definitions(assets=[build_normalized_icons(icon_sources()), *steps])

@@ -1,4 +1,4 @@
-"""Do the prepared pictures decode, does no look-alike leak, has every caption its vectors, and is it told from others?"""
+"""Checks that prepared images decode, that no look-alike leaks between splits, and that every caption has vectors of its own."""
 
 import dagster as dg
 

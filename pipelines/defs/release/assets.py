@@ -12,7 +12,7 @@ from pipelines.reporting import link, materialized, rules_table
 from pipelines.resources import StoreResource
 
 
-# No recipe among the inputs of both: the gate is that of the recipe that trained the checkpoint, whatever this run's recipe says.
+# Neither asset uses the run's recipe, because the gate is that of the recipe that trained the checkpoint.
 @dg.asset(group_name="5_release", kinds={"mlflow", "json"}, automation_condition=on_changed_data)
 @readable_failures()
 def gate_decision(
@@ -22,7 +22,7 @@ def gate_decision(
     evaluation: Artifact,
     icon_dataset: IconDataset,
 ) -> dg.MaterializeResult[Artifact]:
-    """Refused, challenger or champion, with the numbers that say so; decided once, against the current champion."""
+    """The decision, refused, challenger or champion, with its numbers; made once, against the current champion."""
     from flowmodel.evaluation.report import EvaluationReport
     from flowmodel.model.checkpoint import Checkpoint
     from flowmodel.registry.deciding import decide_on
@@ -62,7 +62,7 @@ def registered_model(
     sample_grid: Artifact,
     gate_decision: Artifact,
 ) -> dg.MaterializeResult[Artifact]:
-    """The checkpoint as a version of the MLflow model `flowmodel`: challenger or champion, as the gate has decided."""
+    """The checkpoint as a version of the MLflow model `flowmodel`, challenger or champion according to the gate's decision."""
     from flowmodel.evaluation.report import EvaluationReport
     from flowmodel.model.checkpoint import Checkpoint
     from flowmodel.registry.releasing import register

@@ -23,16 +23,16 @@ def meets_thresholds(gate_decision: Artifact) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=passed,
         severity=dg.AssetCheckSeverity.ERROR,
-        description="all rules of the recipe are passed" if passed else f"refused: {decision.reason}",
+        description="the model passes all rules of the recipe" if passed else f"refused: {decision.reason}",
         metadata={"rules": rules_table([row for row in decision.records if row["against"] == "recipe"])},
     )
 
 
-# Not blocking, so that the model is registered as challenger before the run fails, where the recipe wants it to.
+# Not blocking, so that the model is registered as challenger before the run fails, if the recipe says that it should fail.
 @dg.asset_check(  # type: ignore[arg-type]  # a generator, as Dagster documents it
     asset="gate_decision",
     description="The model is champion, or was shown to be no worse. If not, it becomes challenger only, and the run succeeds "
-    "with a warning or fails, as on_worse of the recipe's evaluation.gate says.",
+    "with a warning or fails, according to on_worse of the recipe's evaluation.gate.",
 )
 def not_worse_than_champion(gate_decision: Artifact) -> Iterator[dg.AssetCheckResult]:
     from flowmodel.release.decision import Decision

@@ -1,4 +1,4 @@
-"""From prepared data to a checkpoint, and to one with a finisher."""
+"""The trained checkpoint, and the checkpoint with a finisher."""
 
 import shutil
 import time
@@ -33,7 +33,7 @@ def flow_checkpoint(
     recipe: RecipeResource,
     icon_dataset: IconDataset,
 ) -> dg.MaterializeResult[Artifact]:
-    """The trained network. An interrupted training resumes; one that was finished on the same recipe and data is not repeated."""
+    """The trained network. An interrupted training resumes, and a finished one on the same recipe and data is reused."""
     from flowmodel.registry.observer import MlflowObserver
     from flowmodel.registry.tracking import Tracking
     from flowmodel.training.loop import train, training_folder
@@ -45,7 +45,7 @@ def flow_checkpoint(
     if config.fresh:
         shutil.rmtree(folder, ignore_errors=True)
     mlflow = MlflowObserver(Tracking.of(store.open()), icon_dataset, _origin(context), context.log.warning)
-    # MLflow first, so that the link is in the log before the training begins.
+    # MLflow comes first, so that the log shows the link before the training begins.
     progress = ProgressLog(context.log, lambda: mlflow.run.url if mlflow.run else None)
     result = train(chosen, icon_dataset, folder, [mlflow, progress])
     assert mlflow.run is not None, "a training begins its run"
@@ -75,7 +75,7 @@ def finisher(
     flow_checkpoint: Artifact,
     icon_dataset: IconDataset,
 ) -> dg.MaterializeResult[Artifact]:
-    """The same model with a finisher, trained on what it draws; where the recipe has none, the checkpoint as it is."""
+    """The model with a finisher, trained on the model's samples; without one in the recipe, the unchanged checkpoint."""
     from flowmodel.data.prepare import prepare_targets
     from flowmodel.model.checkpoint import Checkpoint
     from flowmodel.registry.observer import run_of_checkpoint

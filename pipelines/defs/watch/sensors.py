@@ -1,7 +1,7 @@
-"""What people are told of: a run that failed, a new champion, and nothing fresh for too long.
+"""Notifications of failed runs, new champions, and overdue sources or champions.
 
-Each sensor puts what it notices into the outbox, under an id that is the same when the event is met again; `notifications` sends
-what waits there. So a mail server that is away, or a daemon that is killed, costs no message.
+Each sensor puts its events into the outbox, under an id that stays the same when an event is found again, and `notifications`
+sends them. No message is lost when a mail server is down or a daemon is killed.
 """
 
 import json
@@ -36,7 +36,7 @@ def _run_failed(settings: Settings) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         minimum_interval_seconds=settings.sensors.every_seconds,
         default_status=_status(settings.sensors.enabled),
-        description="Tells of each failed run, with the reason and the samples that it has drawn.",
+        description="Notifies of each failed run, with the reason and its samples.",
     )
     def run_failed(context: dg.RunFailureSensorContext, store: StoreResource) -> None:
         run = context.dagster_run
@@ -44,7 +44,7 @@ def _run_failed(settings: Settings) -> dg.SensorDefinition:
             Event(
                 id=f"run-failed-{run.run_id}",
                 kind="run_failed",
-                title=f"Run {run.run_id[:8]} of the job {run.job_name} has failed",
+                title=f"Run {run.run_id[:8]} of the job {run.job_name} failed",
                 reason=failure_reason(context),
                 link=run_link(settings, run.run_id),
                 grid=grid_of_run(context.instance, run.run_id),
@@ -58,11 +58,11 @@ def _new_champion(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         minimum_interval_seconds=settings.sensors.every_seconds,
         default_status=_status(settings.sensors.enabled),
-        description="Tells when another version has become champion, with the gate's reason and the samples.",
+        description="Notifies when another version becomes champion, with the gate's reason and the samples.",
     )
     def new_champion(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult | dg.SkipReason:
         if context.cursor is None:
-            # What was there before is no news.
+            # Champions from before the sensor's first tick are not reported.
             newest = context.instance.fetch_materializations(CHAMPION, limit=1).records
             last = next(_crownings(context.instance), None)
             start = {
@@ -97,7 +97,7 @@ def _nothing_fresh(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         minimum_interval_seconds=settings.sensors.every_seconds,
         default_status=_status(settings.sensors.enabled),
-        description="Tells once when no source was read, or no champion made or confirmed, for longer than allowed.",
+        description="Notifies once when no source was read, or no champion made or confirmed, for longer than allowed.",
     )
     def nothing_fresh(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SkipReason:
         fresh, instance = settings.freshness, context.instance
@@ -121,7 +121,7 @@ def _nothing_fresh(settings: Settings) -> dg.SensorDefinition:
                 Event(
                     id=f"not-fresh-{'-'.join(key.path)}-{record.timestamp:.0f}",
                     kind="not_fresh",
-                    title=f"{key.to_user_string()} is not fresh any more",
+                    title=f"{key.to_user_string()} is overdue",
                     reason=f"{words} on {at:%Y-%m-%d at %H:%M} UTC; the settings allow {days:g} days.",
                     link=asset_link(settings, key),
                 )
@@ -135,7 +135,7 @@ def _notifications(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         minimum_interval_seconds=settings.sensors.every_seconds,
         default_status=_status(settings.sensors.enabled),
-        description="Sends what the other sensors have noticed; what could not be sent waits, and is sent again.",
+        description="Sends the notifications of the other sensors; a failed one waits and is sent again.",
     )
     def notifications(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SkipReason:
         outbox = Outbox.of(store.open())
@@ -147,7 +147,7 @@ def _notifications(settings: Settings) -> dg.SensorDefinition:
 
 def _changed_data(settings: Settings) -> dg.SensorDefinition:
     return dg.AutomationConditionSensorDefinition(
-        "default_automation_condition_sensor",  # the name that Dagster gives it where none is defined
+        "default_automation_condition_sensor",  # Dagster's name for it if none is defined
         target=dg.AssetSelection.all(),
         default_status=_status(settings.sensors.retrain_on_changed_data),
     )
@@ -158,7 +158,7 @@ def _now() -> float:
 
 
 def _crownings(instance: dg.DagsterInstance) -> Iterator[dg.EventLogRecord]:
-    """The times at which a run has made a champion, or has met the champion again; the latest first."""
+    """The times at which a run made or confirmed a champion, latest first."""
     cursor = None
     while True:
         page = instance.fetch_materializations(CHAMPION, limit=_PAGE, cursor=cursor)
