@@ -1,4 +1,4 @@
-"""`flowmodel champion …`: which registered version is used, why, and how to choose another one."""
+"""`flowmodel champion …`: shows which registered version is used and why, and chooses another one."""
 
 from typing import Annotated
 
@@ -10,14 +10,14 @@ from flowmodel.cli.common import console
 from flowmodel.errors import FlowmodelError
 from flowmodel.store import Store
 
-app = typer.Typer(help="Which registered version is used by default, why, and how to choose another.", no_args_is_help=True)
+app = typer.Typer(help="Show which registered version is used and why, or choose another.", no_args_is_help=True)
 
 
 @app.command()
 def show(
-    version: Annotated[str | None, typer.Argument(help="A number of `flowmodel champion list`; default: the champion.")] = None,
+    version: Annotated[str | None, typer.Argument(help="Number from `flowmodel champion list`; default: the champion.")] = None,
 ) -> None:
-    """A version, and what the gate decided about it."""
+    """Show a version and the gate's decision about it."""
     from flowmodel.registry.names import CHAMPION, DECISION, ROLLED_BACK
     from flowmodel.registry.versions import decided, registered_versions
 
@@ -27,10 +27,10 @@ def show(
     if row is None and version is None:
         raise FlowmodelError("no version is champion; `flowmodel champion list` shows them, `flowmodel champion set` chooses one")
     if row is None:
-        raise FlowmodelError(f"version '{version}': there is none; there are {', '.join(row.version for row in rows)}")
+        raise FlowmodelError(f"version '{version}': no such version; there are {', '.join(row.version for row in rows)}")
     aliases = "".join(f", {alias}" for alias in row.aliases)
     lines = [f"version {row.version}{aliases}, registered {row.registered}, recipe {row.tags.get('recipe', '?')}"]
-    # What the gate said then; a person may have chosen otherwise since.
+    # The gate's decision at registration; a person may have chosen another champion since.
     reason, rules = decided(store, row) if DECISION in row.tags else ("none recorded", [])
     lines.append(f"the gate's decision: {row.tags.get(DECISION, 'none')}: {reason}")
     if ROLLED_BACK in row.tags:
@@ -42,14 +42,14 @@ def show(
 
 @app.command(name="list")
 def list_() -> None:
-    """Every registered version with its scores and the gate's verdict, oldest first."""
+    """List every registered version with its scores and the gate's verdict, oldest first."""
     from flowmodel.registry.versions import registered_versions
 
     table = Table(box=box.SIMPLE, pad_edge=False)
     for name in ("version", "alias", "registered", "recipe", "KID", "top-1", "the gate"):
         table.add_column(name, no_wrap=name != "recipe", overflow="fold")
     for row in registered_versions(Store.from_environment()):
-        top1 = row.tags.get("top1") or row.tags.get("retrieval_top1_all", "-")  # the name that earlier releases gave it
+        top1 = row.tags.get("top1") or row.tags.get("retrieval_top1_all", "-")  # its name in earlier releases
         scores = (row.tags.get("recipe", "-"), row.tags.get("kid", "-"), top1)
         table.add_row(row.version, ", ".join(row.aliases) or "-", row.registered.split()[0], *scores, row.verdict)
     console.print(table)
@@ -57,8 +57,8 @@ def list_() -> None:
 
 
 @app.command(name="set")
-def set_(version: Annotated[str, typer.Argument(help="A number of `flowmodel champion list`.")]) -> None:
-    """Make VERSION the champion, whatever the gate said: to roll back, or to choose by eye."""
+def set_(version: Annotated[str, typer.Argument(help="Number from `flowmodel champion list`.")]) -> None:
+    """Make VERSION the champion regardless of the gate, to roll back or to choose by eye."""
     from flowmodel.registry.choosing import set_champion
 
     before = set_champion(Store.from_environment(), version)

@@ -1,4 +1,4 @@
-"""What several commands share: where they print, and how they name a model."""
+"""Shared parts of the commands: the console, and the option --model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,30 +18,30 @@ console = Console(highlight=False)
 ModelOption = Annotated[
     str | None,
     typer.Option(
-        help="A checkpoint file, a folder that `flowmodel export` wrote, models:/NAME@alias, models:/NAME/VERSION, or "
-        "pretrained: the shipped weights; default: the champion, or the shipped weights where nothing is registered yet."
+        help="A checkpoint file, a folder from `flowmodel export`, models:/NAME@alias, models:/NAME/VERSION, or "
+        "pretrained for the shipped weights; default: the champion, or the shipped weights if nothing is registered."
     ),
 ]
 
 
 def exported(model: str | None, device: str) -> "OnnxGenerator | None":
-    """What draws from the folder that `--model` names; None where it names none.
+    """The generator of the exported model that `--model` names, or None if it names no folder.
 
-    Raises FlowmodelError when the folder holds no exported model, or `device` is one that ONNX Runtime is not used on.
+    Raises FlowmodelError when the folder holds no exported model, or `device` is not the CPU.
     """
     from flowmodel.runtime.model_folder import DESCRIPTION
 
     if model is None or not Path(model, DESCRIPTION).is_file():
         return None
     if device not in ("auto", "cpu"):
-        raise FlowmodelError(f"--device {device}: an exported model draws on the CPU; leave it out, or name a checkpoint")
+        raise FlowmodelError(f"--device {device}: an exported model runs on the CPU only; leave it out, or name a checkpoint")
     from flowmodel.runtime.onnx_generator import OnnxGenerator
 
     return OnnxGenerator.load(model)
 
 
 def resolve(store: "Store", model: str | None) -> "Checkpoint":
-    """The checkpoint that `--model` names; says so where it is the shipped one for want of another."""
+    """The checkpoint that `--model` names. Prints a line if the shipped weights are used because nothing is registered."""
     from flowmodel.model.pretrained import FOLDER
     from flowmodel.registry.references import resolve_model
 

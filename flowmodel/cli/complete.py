@@ -1,4 +1,4 @@
-"""`flowmodel complete`: the missing icons of a set, in its style."""
+"""`flowmodel complete`: samples the missing icons of a set in its style."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,14 +13,14 @@ def complete(
     names: Annotated[Path, typer.Option(help="Text file with the names of the missing icons, one per line.", dir_okay=False)],
     out: Annotated[Path, typer.Option(help="Folder for the PNGs, the SVGs and a contact sheet.", file_okay=False)],
     count: Annotated[int, typer.Option(min=1, max=16, help="Drawings per name.")] = 4,
-    recipe: Annotated[str, typer.Option(help="Recipe of the fine-tuning: its name, or path of a YAML file.")] = "finetune",
+    recipe: Annotated[str, typer.Option(help="Recipe of the fine-tuning: a name, or the path of a YAML file.")] = "finetune",
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="field.path=value in place of the recipe's; repeatable.")
+        list[str] | None, typer.Option("--set", help="Change a field of the recipe, as field.path=value; repeatable.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same icons.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same icons.")] = 0,
     register: Annotated[bool, typer.Option("--register", help="Also evaluate the model and register it in MLflow.")] = False,
 ) -> None:
-    """Fine-tune the shipped weights on your icons, and draw the missing ones in your style.
+    """Fine-tune the shipped weights on your icons, and sample the missing ones in your style.
 
     The training takes minutes, resumes after an interruption, and is not repeated when you ask for more names.
     """
@@ -49,4 +49,4 @@ def complete(
 
             registered = evaluate_and_register(Tracking.of(store), completed.checkpoint, completed.dataset, log)
             log(f"registered as version {registered.version}: {registered.decision.reason}")
-    log(f"more of it: flowmodel sample 'paper plane' --model {completed.checkpoint}")
+    log(f"more samples: flowmodel sample 'paper plane' --model {completed.checkpoint}")

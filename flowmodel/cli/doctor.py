@@ -1,4 +1,4 @@
-"""`flowmodel doctor`: what works on this machine, and what to do about the rest."""
+"""`flowmodel doctor`: checks what works on this machine, and tells how to fix the rest."""
 
 import json
 from typing import Annotated

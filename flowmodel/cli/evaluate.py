@@ -1,4 +1,4 @@
-"""`flowmodel evaluate`: scores of a model, and a page about it."""
+"""`flowmodel evaluate`: scores a model and writes an HTML report."""
 
 import tempfile
 from pathlib import Path
@@ -13,19 +13,19 @@ from flowmodel.errors import FlowmodelError
 def evaluate(
     model: ModelOption = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="First seed; as many follow as the recipe has. Default: the recipe's seeds.")
+        int | None, typer.Option(min=0, help="First of the seeds, as many as the recipe has; default: the recipe's seeds.")
     ] = None,
     out: Annotated[Path, typer.Option(help="The report, one HTML file.", dir_okay=False)] = Path("report.html"),
     json: Annotated[
-        Path | None, typer.Option("--json", help="Also metrics, baselines and settings as JSON.", dir_okay=False)
+        Path | None, typer.Option("--json", help="Also write metrics, baselines and settings as JSON.", dir_okay=False)
     ] = None,
-    icons: Annotated[int | None, typer.Option(min=2, help="Most icons per split; default: the recipe's.")] = None,
+    icons: Annotated[int | None, typer.Option(min=2, help="Maximum number of icons per split; default: the recipe's.")] = None,
     sweeps: Annotated[bool, typer.Option(help="Also score other numbers of steps and guidance scales.")] = True,
     sources: Annotated[
         Path | None, typer.Option(help="YAML list of icon sources; default: $FLOWMODEL_SOURCES or the pipeline's.")
     ] = None,
 ) -> None:
-    """Score a model on trained and held-out captions, and show what it draws in one HTML file."""
+    """Score a model on training and held-out captions, and write an HTML report with its samples."""
     from flowmodel.cli.summary import metrics_table
     from flowmodel.cli.terminal import Stages
     from flowmodel.data.prepare import prepare
@@ -47,9 +47,9 @@ def evaluate(
         config = config.model_copy(update={"seeds": tuple(seed + number for number in range(len(config.seeds)))})
     if icons is not None:
         config = config.model_copy(update={"max_icons": icons})
-    # Nothing but the page, the numbers and the cached features is kept.
+    # Only the page, the numbers and the cached features are kept.
     with in_use(store), Stages(console) as stages, tempfile.TemporaryDirectory(prefix="flowmodel-") as folder:
-        # Copies in other colors are trained on, never scored; their captions would take minutes to encode.
+        # Recolored copies are used in training only; encoding their captions would take minutes.
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"recolored": 0.0})})
         dataset = prepare(recipe, store, sources, log=stages)
         curves = training_curves(Tracking.of(store), checkpoint)

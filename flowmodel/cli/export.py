@@ -1,4 +1,4 @@
-"""`flowmodel export`: a model as a folder that draws without PyTorch, or as a page that draws in a browser."""
+"""`flowmodel export`: writes a model as a folder that needs no PyTorch, or as a page for a browser."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,26 +11,26 @@ from flowmodel.errors import FlowmodelError
 
 
 def export(
-    model: Annotated[str | None, typer.Argument(help="What --model is elsewhere; default: the champion.")] = None,
+    model: Annotated[str | None, typer.Argument(help="As --model of other commands; default: the champion.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of ONNX graphs to write; an earlier one is replaced.")] = None,
-    zip: Annotated[bool, typer.Option("--zip", help="Also a zip file of it, beside the folder.")] = False,
-    web: Annotated[Path | None, typer.Option(help="Folder of a page to write that draws in a browser.")] = None,
+    zip: Annotated[bool, typer.Option("--zip", help="Also write a zip file next to the folder.")] = False,
+    web: Annotated[Path | None, typer.Option(help="Folder to write, with a page that samples in the browser.")] = None,
     sources: Annotated[
         Path | None,
         typer.Option(
-            help="With --web, the YAML list of the sources that the model was trained on, so that the page tells what is new; "
-            "default: the data set of the training, where the store still has it."
+            help="With --web, the YAML list of the sources that the model was trained on, so that the page can mark new icons; "
+            "default: the data set of the training, if it is still in the store."
         ),
     ] = None,
 ) -> None:
-    """Write a model as ONNX graphs with all that drawing needs, for `flowmodel sample --model FOLDER` or for a browser."""
+    """Write a model as ONNX graphs with everything that sampling needs, for `flowmodel sample --model FOLDER` or a browser."""
     from flowmodel.extras import require
     from flowmodel.store import Store
 
     if out is None and web is None:
-        raise FlowmodelError("--out: missing; name the folder to write, or that of a page with --web")
+        raise FlowmodelError("--out: missing; name the folder to write, or use --web to write a page")
     if sources is not None and web is None:
-        raise FlowmodelError("--sources: is for the page alone; give --web too, or leave it out")
+        raise FlowmodelError("--sources: only used with --web; add that, or leave it out")
     require("onnx", "onnxruntime", "onnxscript")
     from flowmodel.export.model_export import export_model, zip_folder
     from flowmodel.runtime.model_folder import TOWERS
@@ -49,9 +49,9 @@ def export(
 
             icons = TrainingIcons.find(checkpoint, store, sources, console.print)
             export_page(folder, web, store.downloads, console.print, icons)
-            _tell(web, f"a page; look at it with: python -m http.server --bind 127.0.0.1 --directory {web}")
+            _tell(web, f"a page; view it with: python -m http.server --bind 127.0.0.1 --directory {web}")
             if icons is None:
-                line = "note: it can't tell what is new, as the training icons are not here; --sources names where they come from"
+                line = "note: the page can't mark new icons, because their sources are unknown; name them with --sources"
                 console.print(line, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""`flowmodel icons check`: what is wrong with icons, before anything is trained on them."""
+"""`flowmodel icons check`: checks icons before training on them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from flowmodel.errors import FlowmodelError
 app = typer.Typer(help="Check icons before training on them.", no_args_is_help=True)
 
 NOT_FINE = 1
-SHOWN = 5  # names that several icons have
+SHOWN = 5  # duplicate names to print
 
 
 @app.callback()
@@ -25,13 +25,13 @@ def check(
     out: Annotated[Path, typer.Option(help="Folder for the report, the contact sheet and captions.csv.", file_okay=False)] = Path(
         "icons-check"
     ),
-    size: Annotated[int, typer.Option(min=16, help="Edge of the pictures that will be trained on, in pixels.")] = 64,
+    size: Annotated[int, typer.Option(min=16, help="Size of the training images, in pixels.")] = 64,
     encoder: Annotated[str, typer.Option(help="Caption encoder of the training.")] = "minilm",
 ) -> None:
-    """Tell which icons are usable, why the others are not, which look alike, and which captions the encoder can't tell apart.
+    """Report usable and unusable icons with reasons, look-alikes, and captions that the encoder can't distinguish.
 
-    Leaves report.html, contact-sheet.png and, of a folder, a captions.csv to start from. Exits with 0 where there is nothing to
-    put right, and with 1 where there is.
+    Writes report.html, contact-sheet.png and, for a folder, a captions.csv to start from. Exits with 0 if there are no problems,
+    and with 1 otherwise.
     """
     from flowmodel.data.inspection import inspect_sources
     from flowmodel.data.inspection_files import REPORT, write_findings
@@ -58,9 +58,9 @@ def check(
     for line in findings.readability.lines():
         log(f"  captions: {line}")
     for name, ids in list(findings.same_name.items())[:SHOWN]:
-        log(f"  called the same: {len(ids):,} x '{name}' ({_some(ids)})")
+        log(f"  same name: {len(ids):,} x '{name}' ({_some(ids)})")
     if (more := len(findings.same_name) - SHOWN) > 0:
-        log(f"  called the same: {more:,} more names, which the report shows")
+        log(f"  same name: {more:,} more names, listed in the report")
     if findings.look_alikes:
         groups = len(findings.look_alikes)
         log(f"  look alike: {sum(map(len, findings.look_alikes)):,} icons in {groups:,} group{'s' * (groups > 1)}")
@@ -70,7 +70,7 @@ def check(
         log(f"  noted: {len(ids):,} x {note} ({_some(ids)})")
     written = write_findings(findings, path.name, out)
     report = written.pop(REPORT)
-    log(f"report {report}" + (f", beside it {', '.join(sorted(written))}" if written else ""))
+    log(f"report {report}" + (f", with {', '.join(sorted(written))}" if written else ""))
     if not findings.is_fine:
         raise typer.Exit(NOT_FINE)
 

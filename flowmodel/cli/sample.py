@@ -1,4 +1,4 @@
-"""`flowmodel sample`: prompts to icons, in the format that is asked for."""
+"""`flowmodel sample`: samples icons for prompts, in the requested format."""
 
 from collections import Counter
 from pathlib import Path
@@ -17,38 +17,39 @@ if TYPE_CHECKING:
 
 def sample(
     prompts: Annotated[list[str], typer.Argument(help="One or more captions, each in quotes.")],
-    out: Annotated[Path, typer.Option(help="PNG of the grid; the pictures go into a folder of the same name beside it.")] = Path(
-        "samples.png"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="PNG of the grid; single images go into a folder of the same name next to it.")
+    ] = Path("samples.png"),
     count: Annotated[int, typer.Option(min=1, help="Pictures per prompt.")] = 1,
     model: ModelOption = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Solver steps; default: the recipe's.")] = None,
     guidance: Annotated[float | None, typer.Option(min=0, help="Guidance scale; 1 is off; default: the recipe's.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pictures.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same images.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     finish: Annotated[
         bool,
-        typer.Option("--finish/--no-finish", help="Whether the model's finisher, if it has one, sharpens the pictures."),
+        typer.Option("--finish/--no-finish", help="Whether the model's finisher, if it has one, sharpens the images."),
     ] = True,
     format: Annotated[
-        Format, typer.Option(help="Format of the pictures. A sheet is one PNG with a JSON file; a favicon is a folder of files.")
+        Format, typer.Option(help="Format of the images. A sheet is one PNG with a JSON file; a favicon is a folder of files.")
     ] = "png",
     size: Annotated[
         int | None,
-        typer.Option(min=16, max=4096, help="Edge of the pictures in pixels; default: the model's own, 512 for webp."),
+        typer.Option(min=16, max=4096, help="Size of the images in pixels; default: the model's own, 512 for webp."),
     ] = None,
     background: Annotated[str, typer.Option(help="transparent, or a color such as #fff.")] = "transparent",
     trace: Annotated[
         bool,
         typer.Option(
-            "--trace/--no-trace", help="Whether other sizes than the model's own are drawn from shapes, or from pixels."
+            "--trace/--no-trace",
+            help="Whether sizes other than the model's own are rendered from traced shapes or resampled from pixels.",
         ),
     ] = True,
     animate: Annotated[
-        bool, typer.Option("--animate", help="Also PROMPT-animated.png in that folder: noise turning into the icons.")
+        bool, typer.Option("--animate", help="Also write PROMPT-animated.png in that folder: noise turning into icons.")
     ] = False,
 ) -> None:
-    """Draw transparent icons for prompts, and a grid of them on a checkerboard."""
+    """Sample transparent icons for prompts, and write a grid of them on a checkerboard."""
     import numpy as np
 
     from flowmodel.images.grid import picture_grid
@@ -69,8 +70,8 @@ def sample(
     drawn: dict[str, artwork.Artwork] = {}
     labels: list[str] = []
     animations: list[Path] = []
-    # Prompt by prompt, so that a picture depends on its own prompt, its number and the seed, not on the other prompts. A prompt
-    # that is given twice has twice as many pictures.
+    # Prompt by prompt, so that an image depends on its prompt, its number and the seed, but not on other prompts. A prompt that
+    # is given twice has twice as many images.
     text_of = dict(zip(prompts, read.texts, strict=True))
     for prompt, times in Counter(prompts).items():
         asked, stem = [prompt] * (times * count), file_stem(prompt)
@@ -84,15 +85,15 @@ def sample(
             states_SN4HW = generator.trajectory(asked, seed, steps, guidance, finish).states_SBCHW
             write_animation(np.asarray(states_SN4HW), animations[-1])
     files.write(drawn, folder, format, size)
-    # Shapes are shown as shapes, even where they are written in the units of the pixels.
+    # The grid shows traced shapes as shapes, even if they are written at the model's own size.
     shown = [
         icon.at(size or files.default_size(format) or (2 * icon.size if format == "svg" else None)) for icon in drawn.values()
     ]
     save_image(picture_grid(shown, columns=count if count > 1 else 8, labels=labels), out)
-    nfe = f"{generator.nfe(steps, guidance)} network evaluations per picture"
-    pictures = f"{len(drawn)} picture{'s' if len(drawn) > 1 else ''}"
+    nfe = f"{generator.nfe(steps, guidance)} network evaluations per image"
+    pictures = f"{len(drawn)} image{'s' if len(drawn) > 1 else ''}"
     finished = ", finished" if finish and generator.finisher else ""
-    # Never wrapped, so that paths can be pasted.
+    # Not wrapped, so that paths can be copied.
     for path in animations:
         console.print(f"noise turning into icons: {path}", soft_wrap=True, markup=False)
     console.print(f"{pictures} in {folder}/, grid in {out} (model {generator}, {nfe}{finished}, seed {seed})", soft_wrap=True)

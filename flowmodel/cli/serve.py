@@ -1,4 +1,4 @@
-"""`flowmodel serve`: a model over HTTP."""
+"""`flowmodel serve`: serves a model over HTTP."""
 
 import os
 from typing import Annotated
@@ -12,20 +12,20 @@ def serve(
     model: ModelOption = None,
     host: Annotated[str, typer.Option(help="Address to listen at; other machines need a token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 is any that is free.")] = 8000,
-    insecure: Annotated[bool, typer.Option("--insecure", help="Let other machines draw without a token.")] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Allow requests from other machines without a token.")] = False,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Batches that are drawn at the same time, with a core each; default: one a core.")
+        int | None, typer.Option(min=1, help="Number of batches in parallel, with a core each; default: one per core.")
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures that are drawn together at most.")] = 8,
-    queue: Annotated[int, typer.Option(min=1, help="Pictures that may wait; beyond that the answer is 429.")] = 64,
+    batch: Annotated[int, typer.Option(min=1, help="Maximum number of images in a batch.")] = 8,
+    queue: Annotated[int, typer.Option(min=1, help="Maximum number of waiting images; further requests get status 429.")] = 64,
     max_n: Annotated[int, typer.Option(min=1, help="Pictures of one request.")] = 10,
     max_size: Annotated[int, typer.Option(min=16, max=4096, help="Edge of a picture in pixels.")] = 1024,
     max_steps: Annotated[int, typer.Option(min=1, help="Solver steps.")] = 100,
     max_prompt: Annotated[int, typer.Option(min=1, help="Characters of a prompt.")] = 1000,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds from a request to its answer.")] = 60,
-    reload_every: Annotated[float, typer.Option(min=0.1, help="Seconds between looks for another champion.")] = 5,
+    timeout: Annotated[float, typer.Option(min=1, help="Timeout of a request in seconds.")] = 60,
+    reload_every: Annotated[float, typer.Option(min=0.1, help="Seconds between checks for a new champion.")] = 5,
 ) -> None:
-    """Serve a model over HTTP, as OpenAI's images API; FLOWMODEL_SERVE_TOKEN is the token that clients must give."""
+    """Serve a model over HTTP with OpenAI's images API. Clients must send the token in FLOWMODEL_SERVE_TOKEN."""
     from flowmodel.extras import require
 
     require("fastapi", "uvicorn", "prometheus_client", "onnxruntime", "vtracer", "resvg_py", "scipy")

@@ -1,4 +1,4 @@
-"""`flowmodel store`: what is in the store, and what of it is no longer needed."""
+"""`flowmodel store`: lists the store, and removes what is no longer needed."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +11,12 @@ from flowmodel.store import Store
 if TYPE_CHECKING:
     from flowmodel.inventory import Registered
 
-app = typer.Typer(help="What is in the store, how large it is, what refers to it; and how to remove the rest.")
+app = typer.Typer(help="List the store with sizes and references, or remove what is unused.")
 
 
 @app.callback(invoke_without_command=True)
 def show(context: typer.Context) -> None:
-    """What lies in the store, by kind: how much, how large, and what refers to it."""
+    """List the store by kind: number, size, and references."""
     if context.invoked_subcommand is not None:
         return
     from flowmodel.inventory import disk_usage, inventory
@@ -39,8 +39,10 @@ def show(context: typer.Context) -> None:
 
 
 @app.command()
-def clean(yes: Annotated[bool, typer.Option("--yes", help="Remove it; without this it is only listed.")] = False) -> None:
-    """Remove what no record points to: no asset, no registered version, no training that isn't finished."""
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove the entries; without this they are only listed.")] = False,
+) -> None:
+    """Remove entries that no asset, registered version or unfinished training refers to."""
     from flowmodel.inventory import clean as remove
     from flowmodel.inventory import disk_usage, inventory
 
@@ -60,7 +62,7 @@ def clean(yes: Annotated[bool, typer.Option("--yes", help="Remove it; without th
 
 
 def _registered(store: Store) -> "list[Registered]":
-    """Raises FlowmodelError when MLflow can't be asked: then it is unknown what the versions need."""
+    """Raises FlowmodelError when MLflow can't be used, because the needs of the versions are unknown then."""
     from flowmodel.inventory import Registered
     from flowmodel.registry.names import MODEL_NAME
     from flowmodel.registry.references import CHECKPOINT_DIGEST, model_tags_of, versions_of

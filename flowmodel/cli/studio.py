@@ -1,4 +1,4 @@
-"""`flowmodel studio`: the page that draws in the browser, on this machine."""
+"""`flowmodel studio`: serves the page that samples in the browser, on this machine."""
 
 from typing import Annotated
 
@@ -9,10 +9,10 @@ from flowmodel.cli.common import ModelOption, console
 
 def studio(
     model: ModelOption = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; another one where it is taken.")] = 8484,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; another one is used if it is taken.")] = 8484,
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Whether a browser is opened.")] = True,
 ) -> None:
-    """Draw in the browser, with the champion or any other registered version, until Ctrl-C."""
+    """Sample in the browser, with the champion or any other registered version, until Ctrl-C."""
     from flowmodel.extras import require
     from flowmodel.store import Store
 
@@ -24,10 +24,10 @@ def studio(
 
     page = Studio(Store.from_environment(), model, say)
     if open_:
-        page.models()  # what is wrong is told here, not in the browser
+        page.models()  # errors are printed here, not in the browser
         page.page()
     with StudioServer(page, port) as server:
-        say(f"The studio is at {server.address}; Ctrl-C ends it.")
+        say(f"The studio is at {server.address}; Ctrl-C stops it.")
         if open_:
             import webbrowser
 

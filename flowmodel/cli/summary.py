@@ -21,7 +21,7 @@ _SPLITS = (Split.TRAIN, Split.UNSEEN_CONCEPT)
 
 
 def metrics_table(report: "EvaluationReport") -> Table:
-    """The scores of trained and unseen captions, each beside what real icons score."""
+    """The scores of training and unseen captions, each with the score of real icons."""
     from flowmodel.evaluation.metric_names import metric
 
     settings, metrics, real = report.settings, report.metrics, report.baselines.real
@@ -47,7 +47,7 @@ def metrics_table(report: "EvaluationReport") -> Table:
 
 
 def print_summary(store: Store, console: Console) -> None:
-    """Raises FlowmodelError when no pipeline run has come to its end in `store`."""
+    """Raises FlowmodelError when no pipeline run has finished in `store`."""
     from flowmodel.evaluation.report import EvaluationReport
 
     released = store.released

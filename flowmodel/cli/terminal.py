@@ -15,7 +15,7 @@ from flowmodel.training.observers import TrainingObserver, TrainingResult, Train
 
 
 class TerminalObserver(TrainingObserver):
-    """A progress bar with loss, images per second and time left; keeps the newest grid as `folder/grid.png`."""
+    """Shows a progress bar with loss, images per second and time left; writes the newest grid to `folder/grid.png`."""
 
     def __init__(self, console: Console, folder: Path) -> None:
         self._console = console
@@ -55,12 +55,12 @@ class TerminalObserver(TrainingObserver):
     def on_end(self, result: TrainingResult) -> None:
         words = "was already finished" if result.already_finished else f"took {result.seconds:.0f} s"
         if result.stopped_early:
-            words += ", ended as validation had stopped improving"
+            words += ", ended because validation stopped improving"
         self._console.print(f"{words}: {result.checkpoint.path}", soft_wrap=True)
 
 
 class Stages:
-    """Called with what begins now: shows it with a spinner, and leaves a line with the seconds that it took."""
+    """Called with the name of each new stage; shows it with a spinner, and then a line with its duration in seconds."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

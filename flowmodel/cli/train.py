@@ -1,4 +1,4 @@
-"""`flowmodel train`: a training without Dagster and MLflow."""
+"""`flowmodel train`: trains without Dagster and MLflow."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,17 +9,16 @@ from flowmodel.cli.common import console
 
 
 def train(
-    out: Annotated[Path, typer.Option(help="Folder of the training; an unfinished one there is continued.", file_okay=False)],
-    recipe: Annotated[str, typer.Option(help="Name of a recipe, or path of a YAML file.")] = "quickstart",
+    out: Annotated[Path, typer.Option(help="Folder of the training; an unfinished training is resumed.", file_okay=False)],
+    recipe: Annotated[str, typer.Option(help="Name of a recipe, or the path of a YAML file.")] = "quickstart",
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="field.path=value in place of the recipe's; repeatable.")
+        list[str] | None, typer.Option("--set", help="Change a field of the recipe, as field.path=value; repeatable.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps; default: the recipe's.")] = None,
     init: Annotated[
         str | None,
         typer.Option(
-            help="Checkpoint to start from (fine-tuning), pretrained: the shipped weights, or null: random ones; default: the "
-            "recipe's."
+            help="Checkpoint to start from, pretrained (the shipped weights) or null (random weights); default: the recipe's."
         ),
     ] = None,
     sources: Annotated[
@@ -27,9 +26,9 @@ def train(
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Read all sources again, even if they look unchanged.")] = False,
 ) -> None:
-    """Train without Dagster and MLflow; leaves OUT/final.safetensors, and OUT/grid.png of what it draws.
+    """Train without Dagster and MLflow; writes OUT/final.safetensors and OUT/grid.png with samples.
 
-    Where the recipe has a finisher, OUT/finished.safetensors is the same model with it.
+    If the recipe has a finisher, OUT/finished.safetensors is the same model with it.
     """
     from flowmodel.cli.terminal import TerminalObserver
     from flowmodel.data.dataset import IconDataset
@@ -49,7 +48,7 @@ def train(
         console.print(line, soft_wrap=True, markup=False)
 
     with in_use(store):
-        # Under `accelerate launch` all processes come here.
+        # Under `accelerate launch` all processes get here.
         folder, is_main = made_by_main(chosen.training.device, lambda: prepare(chosen, store, sources, log, again).folder)
         console.quiet = not is_main
         dataset = IconDataset.open(folder)

@@ -1,11 +1,11 @@
-"""MLflow: runs that record trainings, and the registry of models. The only room of the library that imports it."""
+"""Records trainings as MLflow runs and keeps the model registry. No other package of the library imports MLflow."""
 
 import os
 
-# MLflow reads these from the environment alone. What somebody has set already stays.
+# MLflow reads these from the environment only. Values that are already set are kept.
 for _name, _value in {
-    "MLFLOW_DISABLE_TELEMETRY": "true",  # by default it reports its use to its makers, from its import on
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # by default it asks a server that is down for minutes
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # by default MLflow sends usage data as soon as it is imported
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # by default MLflow retries an unreachable server for minutes
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

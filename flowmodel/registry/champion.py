@@ -1,7 +1,7 @@
-"""The aliases `champion` and `challenger`, and what a person has decided about them (docs/deployment.md).
+"""The aliases `champion` and `challenger`, and people's decisions about them (docs/deployment.md).
 
-The registered model remembers in tags which version this project last gave an alias to. Where the alias is elsewhere since, a
-person has moved it in MLflow's own page: that is their decision, which is told, and not undone.
+Tags of the registered model record the version to which this project last gave each alias. If an alias is on another version, a
+person has moved it in the MLflow UI. That decision is reported and not undone.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from flowmodel.store import Store
 
 @dataclass(frozen=True)
 class Standing:
-    """The aliases as they are, and the version that this project last gave each of them to."""
+    """The current aliases, and the version to which this project last gave each of them."""
 
     aliases: Mapping[str, str]
     given: Mapping[str, str]
@@ -31,23 +31,25 @@ class Standing:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person has changed in MLflow since, a sentence each."""
+        """The changes that a person has made in MLflow since then, one sentence each."""
         return tuple(
-            f"somebody moved the alias `{alias}` from version {before} to version {now} in MLflow, and that stands"
+            f"somebody moved the alias `{alias}` from version {before} to version {now} in MLflow, which is kept"
             if (now := self.aliases.get(alias))
-            else f"somebody removed the alias `{alias}` from version {before} in MLflow, and that stands"
+            else f"somebody removed the alias `{alias}` from version {before} in MLflow, which is kept"
             for alias, before in sorted(self.given.items())
             if self.aliases.get(alias) != before
         )
 
     def refusal(self, known: ModelVersion | None) -> str:
-        """Why a person's decision forbids that `known`, the version of a checkpoint that is judged, becomes champion by itself;
-        empty where none does. None is a checkpoint without a version.
+        """The reason why a person's decision prevents `known` from becoming champion automatically; empty if there is none.
+
+        `known` is the version of the evaluated checkpoint, or None if it has none.
+
         """
         given = self.given.get(CHAMPION)
         if self.champion is None and given is not None:
             return (
-                f"somebody removed the alias `{CHAMPION}` from version {given} in MLflow, so that no version is to be it; "
+                f"somebody removed the alias `{CHAMPION}` from version {given} in MLflow, so that no version is champion; "
                 "`flowmodel champion set` names one"
             )
         if known is None or self.champion == str(known.version):
@@ -63,7 +65,7 @@ class Standing:
 
 
 def standing_of(tracking: Tracking) -> Standing:
-    """Aliases of versions that MLflow answers to be no more are left out. Raises FlowmodelError when MLflow can't be asked."""
+    """Read the aliases, without those of deleted versions. Raises FlowmodelError when MLflow can't be used."""
     try:
         with tracking.errors():
             model = tracking.reader.get_registered_model(MODEL_NAME)
@@ -76,7 +78,7 @@ def standing_of(tracking: Tracking) -> Standing:
 
 
 def _there(tracking: Tracking, versions: Mapping[str, str]) -> dict[str, str]:
-    """Without those that MLflow answers to be no version any more."""
+    """Drop deleted versions."""
     there = {}
     for alias, number in versions.items():
         try:
@@ -88,7 +90,7 @@ def _there(tracking: Tracking, versions: Mapping[str, str]) -> dict[str, str]:
 
 
 def give_alias(tracking: Tracking, alias: str, version: str) -> None:
-    """Put `alias` on `version`, and remember that it was given. Raises FlowmodelError when MLflow can't be used."""
+    """Set `alias` on `version`, and record that. Raises FlowmodelError when MLflow can't be used."""
     with tracking.errors():
         tracking.client.set_registered_model_alias(MODEL_NAME, alias, version)
         tracking.client.set_registered_model_tag(MODEL_NAME, GIVEN + alias, version)
@@ -101,7 +103,7 @@ def take_alias(tracking: Tracking, alias: str) -> None:
 
 
 def accept(tracking: Tracking, standing: Standing) -> None:
-    """Remember what a person has decided: a version that lost `champion` this way does not get it back automatically."""
+    """Record a person's decision, so that a version that lost `champion` does not get it back automatically."""
     before, now = standing.given.get(CHAMPION), standing.champion
     if before is None or now is None or before == now:
         return
@@ -116,8 +118,9 @@ def mark_rolled_back(tracking: Tracking, version: str) -> None:
 
 
 def record_decision(tracking: Tracking, version: ModelVersion, decision: Decision, description: str) -> None:
-    """Make `decision` readable on the model version: in a word as a tag, as a table under `description`, and all of it as an
-    artifact of its run.
+    """Show `decision` on the model version: its outcome as a tag, a table below `description`, and everything as an artifact of
+    its run.
+
     """
     number = str(version.version)
     with tracking.errors():
@@ -133,7 +136,7 @@ def set_champion_by_mlflow(store: Store, version: str) -> str | None:
     try:
         checkpoint_of(tracking, chosen)
     except NotFound:
-        raise FlowmodelError(f"version '{version}': its checkpoint is gone from MLflow; choose another one") from None
+        raise FlowmodelError(f"version '{version}': its checkpoint is missing in MLflow; choose another one") from None
     standing = standing_of(tracking)
     for before in {standing.champion, standing.given.get(CHAMPION)} - {version, None}:
         mark_rolled_back(tracking, str(before))

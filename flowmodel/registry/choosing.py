@@ -1,4 +1,4 @@
-"""How a person chooses the champion, whatever the gate decided.
+"""A person's choice of the champion, regardless of the gate's decision.
 
 All changes of MLflow's SQLite file are one transaction, and MLflow, whose import takes seconds, is not needed. A server, a locked
 file, another schema, or artifacts that are elsewhere are left to MLflow.
@@ -22,8 +22,8 @@ _WORKSPACE = "default"  # of MLflow, which has no other one unless its server is
 def set_champion(store: Store, version: str) -> str | None:
     """Make `version` the champion and return the previous champion's number.
 
-    The previous champion is marked as rolled back, so that it doesn't become champion again when the pipeline meets the same
-    training.
+    The previous champion is marked as rolled back, so that it doesn't become champion again when the pipeline finds the same
+    training again.
 
     Raises:
         FlowmodelError: there is no such version, its checkpoint is gone, or MLflow can't be used.

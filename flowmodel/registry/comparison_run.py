@@ -1,4 +1,4 @@
-"""A comparison of networks in MLflow: a run of its own, in which the runs of the trainings are nested."""
+"""Records a comparison of networks in MLflow, as a run with the trainings' runs nested in it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from flowmodel.training.observers import TrainingObserver
 
 class MlflowComparison(ComparisonJournal):
     """Attributes:
-    run: of the comparison.
+    run: the comparison's run.
     """
 
     def __init__(self, tracking: Tracking, dataset: IconDataset, tags: Mapping[str, str] | None = None) -> None:
@@ -35,7 +35,7 @@ class MlflowComparison(ComparisonJournal):
 
     def record(self, checkpoint: Checkpoint, report: EvaluationReport, grid: Path) -> Recorded:
         run = record_evaluation(self._tracking, checkpoint, report, grid, self._dataset).run
-        run.log_tags({PARENT: self._run.run_id})  # also where an earlier comparison had trained it
+        run.log_tags({PARENT: self._run.run_id})  # also if an earlier comparison trained it
         return Recorded(run.url, tuple(run.history("training/images_per_second")))
 
     def finish(self, settings: Mapping[str, Any], files: Sequence[Path], words: str) -> str:

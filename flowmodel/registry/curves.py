@@ -1,4 +1,4 @@
-"""The curves of a training, as MLflow has recorded them. Read-only: a missing MLflow store is not created."""
+"""The curves of a training in MLflow. Read-only: a missing MLflow store is not created."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ CURVES = ("training/loss", "validation/train_loss", "validation/loss")
 
 
 def training_curves(tracking: Tracking, checkpoint: Checkpoint) -> dict[str, Sequence[tuple[int, float]]]:
-    """(step, value) by name of the metric, as far as the run of the training that left `checkpoint` has them.
+    """The points (step, value) of each metric of the training that wrote `checkpoint`.
 
-    Empty where MLflow knows of no such run, or can't be asked: a report is worth writing without them, too.
+    Empty if MLflow has no such run or can't be used, so that a report can be written without curves.
     """
     try:
         with tracking.errors():
@@ -29,7 +29,7 @@ def _curves(tracking: Tracking, checkpoint: Checkpoint) -> dict[str, Sequence[tu
     reader, record = tracking.reader, checkpoint.path.parent / RUN_FILE
     if record.exists():
         run_id = read_json(record)["run_id"]
-    else:  # a copy out of the registry
+    else:  # a copy from the registry
         experiment = reader.get_experiment_by_name(EXPERIMENT)
         with_digest = f"tags.{CHECKPOINT_DIGEST} = '{checkpoint.digest}'"
         found = reader.search_runs([experiment.experiment_id], with_digest, max_results=1) if experiment else []

@@ -1,6 +1,6 @@
-"""MLflow runs of trainings whose process is gone, as after `kill -9` or a power cut.
+"""MLflow runs of trainings whose process no longer exists, for example after `kill -9` or a power cut.
 
-MLflow would show them as running for ever.
+MLflow would show them as running forever.
 """
 
 import sqlite3
@@ -16,10 +16,10 @@ _RUNNING = "SELECT 1 FROM runs WHERE status = 'RUNNING' LIMIT 1"
 
 
 def close_dead_runs(store: Store) -> list[str]:
-    """Mark the runs of trainings and comparisons in `store` that nobody works on as killed; returns their ids.
+    """Mark dead runs of trainings and comparisons in `store` as killed; returns their ids.
 
-    What they had not told MLflow yet is sent before. A training that is continued later goes on in the same run. Nothing is done
-    where MLflow can't be asked.
+    Their unsent metrics are sent first. A training that is resumed later continues in the same run. Nothing is done if MLflow
+    can't be used.
     """
     records = [*store.trainings.glob(f"*/{RUN_FILE}"), *store.root.glob(f"architecture_comparison/*/{RUN_FILE}")]
     idle = [record for record in records if not somebody_works_in(record.parent)]
@@ -41,7 +41,7 @@ def close_dead_runs(store: Store) -> list[str]:
             deliver(run, record.parent)
             with tracking.errors():
                 if tracking.client.get_run(run_id).info.status != "RUNNING":
-                    continue  # what it had said last
+                    continue  # its last unsent entries
             run.set_status("KILLED")
         except FlowmodelError:
             continue
@@ -50,7 +50,7 @@ def close_dead_runs(store: Store) -> list[str]:
 
 
 def _may_have_running(store: Store) -> bool:
-    """Answered without importing MLflow where it is a SQLite file."""
+    """A SQLite file is read without importing MLflow."""
     database = database_of(store.mlflow_uri)
     if database is None:
         return True

@@ -1,6 +1,7 @@
-"""The gate's decision about a checkpoint, against the champion that MLflow names; nothing is registered here.
+"""The gate's decision about a checkpoint, compared with the champion in MLflow. Nothing is registered here.
 
-It fails closed: whatever hinders the comparison, the model stays challenger, the reason is told, and a person decides.
+The gate fails closed: if the comparison fails for any reason, the model becomes challenger, with the reason, and a person
+decides.
 """
 
 from collections.abc import Callable
@@ -32,17 +33,18 @@ def decide_on(
     dataset: IconDataset,
     log: Log = lambda _: None,
 ) -> Decision:
-    """Judge `checkpoint` by its `report` and the gate of the recipe that trained it, and tell the training's run.
+    """Decide on `checkpoint` by its `report` and the gate of the recipe that trained it, and record that in the training's run.
 
-    A decision that was made before stands while the checkpoint, the report and the champion are the same, and the comparison
-    could be made then. A model that is champion already stays champion.
+    An earlier decision is kept if the checkpoint, the report and the champion are the same and the comparison succeeded. The
+    current champion stays champion.
 
     Args:
-        report_digest: SHA-256 of the report's file; the decision is of that file alone.
-        dataset: whose held-out icons challenger and champion draw.
+        report_digest: SHA-256 of the report's file; the decision applies to that file only.
+        dataset: its held-out icons are sampled by challenger and champion.
 
     Raises:
-        FlowmodelError: the report is of another checkpoint. An MLflow that can't be asked is no error but a challenger.
+        FlowmodelError: the report is of another checkpoint. If MLflow can't be used, that is not an error; the model becomes
+            challenger.
     """
     if checkpoint.digest != report.settings.checkpoint_digest:
         raise FlowmodelError(f"{checkpoint}: the evaluation is of another checkpoint; evaluate this one first")
@@ -72,7 +74,7 @@ class _Subject:
         self.gate = checkpoint.recipe.evaluation.gate
 
     def decided(self) -> Decision:
-        # A model that breaks a rule is refused whatever the champion, which then need not be looked up.
+        # A model that breaks a rule is refused regardless of the champion, so the champion need not be looked up.
         alone = self._decide(None)
         if alone.outcome == "refused":
             return alone
@@ -108,7 +110,7 @@ class _Subject:
             return []
 
     def _earlier(self) -> Decision | None:
-        """What was decided on this checkpoint by this report and gate before; None where that can't be read."""
+        """The earlier decision on this checkpoint, report and gate, or None if there is none that can be read."""
         try:
             run_id = recorded_model(self.tracking, self.checkpoint).run.run_id
             earlier = Decision.parse(logged_values(self.tracking, run_id, f"{EVALUATION}/{DECISION_FILE}"), DECISION_FILE)

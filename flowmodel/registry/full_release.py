@@ -1,4 +1,4 @@
-"""Evaluates a checkpoint and registers it in one call, for callers outside the pipeline."""
+"""Evaluates and registers a checkpoint in one call, for callers outside the pipeline."""
 
 from collections.abc import Callable
 
@@ -16,9 +16,9 @@ from flowmodel.registry.tracking import Tracking
 def evaluate_and_register(
     tracking: Tracking, checkpoint: Checkpoint, dataset: IconDataset, log: Callable[[str], None] = lambda line: None
 ) -> Registered:
-    """Evaluate `checkpoint` on `dataset`, log it with its report, let its recipe's gate decide, and register it.
+    """Evaluate `checkpoint` on `dataset`, log it with its report, apply its recipe's gate, and register it.
 
-    The files are written where the pipeline writes them. Raises FlowmodelError when the gate refuses the model, or MLflow can't
+    The files are written to the pipeline's paths. Raises FlowmodelError when the gate refuses the model, or MLflow can't
     be used.
     """
     store, training = tracking.store, checkpoint.path.parent.name

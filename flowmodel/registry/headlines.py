@@ -1,15 +1,17 @@
-"""What MLflow shows of an evaluation: few scores as metrics, and a description of the run. metrics.json has everything."""
+"""The part of an evaluation that MLflow shows: headline scores as metrics, and the run's description. metrics.json has
+everything.
+"""
 
 from flowmodel.evaluation.metric_names import METRICS
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.registry.runs import EVALUATION
 
 HEADLINES = ("kid", "retrieval_top1_source", "retrieval_top5_all", "near_copy_rate")
-_SHARPNESS = ("flat_share", "edge_sharpness", "half_transparent")  # of the first split: one row of real icons beside it
+_SHARPNESS = ("flat_share", "edge_sharpness", "half_transparent")  # of the first split, with one row for real icons
 
 
 def headline_metrics(report: EvaluationReport) -> dict[str, float]:
-    """Scores by name, such as `evaluation/train/kid`: at most 23, of which a person reads the first four."""
+    """Scores by name, such as `evaluation/train/kid`: at most 23, the most important four first."""
     found: dict[str, float] = {}
     for number, (split, scores) in enumerate(report.metrics.items()):
         names = HEADLINES + (_SHARPNESS if number == 0 else ())
@@ -18,11 +20,12 @@ def headline_metrics(report: EvaluationReport) -> dict[str, float]:
 
 
 def description(report: EvaluationReport, grid: str, page: str | None) -> str:
-    """Markdown for the run's page: a table of the headlines beside real icons, the sample grid, and a link to the report.
+    """Markdown for the run's page: a table of the headline scores with those of real icons, the sample grid, and a link to the
+    report.
 
     Args:
-        grid: address of the picture.
-        page: address of the report that a person reads; None where none was written.
+        grid: address of the image.
+        page: address of the HTML report, or None if there is none.
     """
     settings, real = report.settings, report.baselines.real
     names = [name for name in HEADLINES if any(name in scores.measured for scores in report.metrics.values())]

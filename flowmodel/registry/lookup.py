@@ -1,7 +1,6 @@
-"""A registered model as MLflow's SQLite file has it, read without MLflow: importing that takes longer than drawing an icon.
+"""Looks up a registered model in MLflow's SQLite file without MLflow, whose import takes longer than sampling an icon.
 
-Only what is certain is answered here. Where anything is unusual (another schema, a locked file, artifacts that are gone), MLflow
-is asked, which finds out what is wrong.
+In any unusual case (another schema, a locked file, missing artifacts), the caller asks MLflow instead, which finds the cause.
 """
 
 import sqlite3
@@ -17,7 +16,7 @@ _BY_ALIAS = _VERSION + "(SELECT version FROM registered_model_aliases WHERE name
 
 
 def has_model(store: Store, name: str) -> bool | None:
-    """Whether a model `name` is registered in the SQLite file that `store` has for MLflow; None where MLflow is to be asked."""
+    """Whether a model `name` is registered in the store's SQLite file of MLflow, or None if the caller should ask MLflow."""
     database = database_of(store.mlflow_uri)
     if database is None:
         return None
@@ -31,9 +30,9 @@ def has_model(store: Store, name: str) -> bool | None:
 
 
 def registered_checkpoint(store: Store, name: str, alias: str | None, number: str | None) -> Checkpoint | None:
-    """The checkpoint of the version with that alias or number; None where MLflow is to be asked.
+    """The checkpoint of the version with that alias or number, or None if the caller should ask MLflow.
 
-    Raises FlowmodelError when what lies there is no checkpoint of this project.
+    Raises FlowmodelError when the file is not a checkpoint of this project.
     """
     database = database_of(store.mlflow_uri)
     if database is None:

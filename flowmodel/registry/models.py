@@ -1,8 +1,7 @@
-"""A checkpoint in MLflow: one logged model, made when it has been evaluated, and a version of the registered model once the gate
-lets it pass.
+"""A checkpoint in MLflow: a logged model, created at its evaluation, and a version of the registered model if it passes the gate.
 
-The weights are uploaded once, with the logged model; a version only points to it. Logged models and versions are told apart by
-the digest of their checkpoint.
+The weights are uploaded once, with the logged model, and a version points to it. The checkpoint's digest identifies logged
+models and versions.
 """
 
 from collections.abc import Mapping
@@ -32,25 +31,30 @@ from flowmodel.registry.references import CHECKPOINT_DIGEST, versions_of
 from flowmodel.registry.runs import EVALUATION, FINISHER_DIGEST, GRID_FILE, GRID_PREVIEW, TrainingRun
 from flowmodel.registry.tracking import Tracking
 
-_SHOWN = {"kid": "kid", "top1": "retrieval_top1_all", "recipe": "recipe", "size": "size"}  # tags of a version: of its model
+_SHOWN = {
+    "kid": "kid",
+    "top1": "retrieval_top1_all",
+    "recipe": "recipe",
+    "size": "size",
+}  # tags of a version, from tags of its logged model
 _DESCRIPTION = """Draws a transparent icon for a caption.
 
     import mlflow
     [png] = mlflow.pyfunc.load_model("models:/flowmodel@champion").predict(["red heart"])
 
 The alias `champion` is the version that is used, `challenger` the newest one that was not shown to be as good. The page of a
-version has its license, what it draws, and the gate's decision about it."""
-_PREVIEW_WIDTH = 380  # pixels: as wide as the pages of Dagster show a picture, which they do not scale
+version has its license, its samples, and the gate's decision about it."""
+_PREVIEW_WIDTH = 380  # pixels; Dagster does not scale images to fit its pages
 
 
 @dataclass(frozen=True)
 class RecordedModel:
-    """A checkpoint that MLflow keeps with its evaluation, registered or not.
+    """A checkpoint that is logged in MLflow with its evaluation, registered or not.
 
     Attributes:
-        run: of the training that it comes from.
-        model_id: of the logged model, whose address is `models:/<model_id>`.
-        tags: what it can be searched by: digests, recipe, size in pixels, styles, licenses, scores.
+        run: the run of its training.
+        model_id: id of the logged model, `models:/<model_id>`.
+        tags: searchable properties: digests, recipe, size in pixels, styles, licenses, scores.
     """
 
     run: TrainingRun
@@ -72,14 +76,14 @@ def record_evaluation(
     tags: Mapping[str, str] | None = None,
     page: Path | None = None,
 ) -> RecordedModel:
-    """Log `checkpoint` as a model, with its headline scores on the data set attached, and put report, sample grid and recipe into
-    the training's run, whose description shows them.
+    """Log `checkpoint` as a model with its headline scores on the data set, and add report, sample grid, recipe and a
+    description to the training's run.
 
-    So it is with a model that will be refused, too. A checkpoint that is logged already is not uploaded again.
+    This includes models that will be refused. A checkpoint that is already logged is not uploaded again.
 
     Args:
-        tags: of the run, where it has to be made.
-        page: the report that a person reads, where one was written.
+        tags: tags of the run if it has to be created.
+        page: the HTML report, if there is one.
 
     Raises:
         FlowmodelError: the report is of another checkpoint, or MLflow can't be used.
@@ -110,9 +114,9 @@ def record_evaluation(
 
 
 def recorded_model(tracking: Tracking, checkpoint: Checkpoint) -> RecordedModel:
-    """What :func:`record_evaluation` made of `checkpoint` before, perhaps in another process.
+    """The record that :func:`record_evaluation` made of `checkpoint`, perhaps in another process.
 
-    Raises FlowmodelError when it was not recorded in this MLflow, or that can't be used.
+    Raises FlowmodelError when it is not recorded in this MLflow, or MLflow can't be used.
     """
     logged = _logged_model(tracking, checkpoint)
     if logged is None:
@@ -122,10 +126,10 @@ def recorded_model(tracking: Tracking, checkpoint: Checkpoint) -> RecordedModel:
 
 
 def register_version(recorded: RecordedModel, description: str = "") -> tuple[ModelVersion, bool]:
-    """The version of the model `flowmodel` that is `recorded`, made where there is none, and whether it was made now.
+    """Return the version of the model `flowmodel` for `recorded`, which is created if necessary, and whether it was created.
 
-    It points to the logged model, and has few of its tags, because the list of versions shows each on a line of its own. Aliases
-    are another matter. If the model can be exported, the logged model draws from its ONNX export from now on.
+    It points to the logged model and has only a few of its tags, because the list of versions shows each tag on a line. Aliases
+    are not set here. If the model can be exported, the logged model uses its ONNX export from then on.
 
     Raises FlowmodelError when MLflow can't be used, or the export fails.
     """
@@ -145,7 +149,7 @@ def register_version(recorded: RecordedModel, description: str = "") -> tuple[Mo
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             client.create_registered_model(MODEL_NAME, description=_DESCRIPTION)
-        with tracking.as_current():  # a database looks the logged model up in the global MLflow
+        with tracking.as_current():  # with a database, MLflow looks up the logged model in its global store
             made = client.create_model_version(
                 MODEL_NAME,
                 source=recorded.uri,
@@ -158,8 +162,9 @@ def register_version(recorded: RecordedModel, description: str = "") -> tuple[Mo
 
 
 def model_tags(checkpoint: Checkpoint) -> dict[str, str]:
-    """What a model can be searched by: digests, that of its finisher too; recipe, size in pixels, styles (the sources of its
-    icons), and the terms of what it was trained on.
+    """Searchable properties of a model: digests, including the finisher's, recipe, size in pixels, styles (the sources of its
+    icons), and the licenses of its training icons.
+
     """
     header, recipe, terms = checkpoint.header, checkpoint.recipe, checkpoint.terms
     finisher = {FINISHER_DIGEST: header.finisher.digest} if header.finisher else {}
@@ -176,7 +181,7 @@ def model_tags(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def _logged_model(tracking: Tracking, checkpoint: Checkpoint) -> LoggedModel | None:
-    """The newest logged model of that checkpoint whose weights are there."""
+    """The newest logged model of that checkpoint that still has its weights."""
     wanted = f"tags.{CHECKPOINT_DIGEST} = '{checkpoint.digest}'"
     with tracking.errors():
         found = tracking.client.search_logged_models([tracking.experiment_id], wanted)
@@ -206,7 +211,7 @@ def _log_model(run: TrainingRun, checkpoint: Checkpoint, tags: Mapping[str, str]
 
 
 def _add_onnx(recorded: RecordedModel) -> None:
-    """Upload the model's ONNX export and the description of a package that draws from it, unless they are there already."""
+    """Upload the model's ONNX export and the MLmodel file of a package that uses it, unless they are already uploaded."""
     tracking, checkpoint = recorded.run.tracking, recorded.checkpoint
     client, model_id = recorded.run.client, recorded.model_id
     logged = client.get_logged_model(model_id)
@@ -217,18 +222,18 @@ def _add_onnx(recorded: RecordedModel) -> None:
         export = exported(tracking.store, checkpoint)
         package = Path(folder, "model")
         save_package(package, checkpoint, MODEL_NAME, model_id, recorded.run.run_id, export)
-        # Uploaded already; and where it is shared with the training, nobody may write into it.
+        # Already uploaded; a file that is shared with the training must not be overwritten.
         (package / "artifacts" / checkpoint.path.name).unlink()
         described = (package / MLMODEL_FILE_NAME).rename(Path(folder, MLMODEL_FILE_NAME))
         client.log_model_artifacts(model_id, str(package))
-        # The description comes last: whoever finds the export in it finds everything else.
+        # The MLmodel file comes last, so that readers who find the export in it find all other files.
         client.log_model_artifact(model_id, str(described))
     for path in export.path.iterdir():
         _share(tracking, logged, f"{ONNX}/{path.name}", path)
 
 
 def _share(tracking: Tracking, logged: LoggedModel, artifact: str, original: Path) -> None:
-    """One file for an artifact of the logged model and its original, where both lie in the store."""
+    """Make an artifact of the logged model and its original one file, if both are in the store."""
     folder, root = tracking.local_path(logged.artifact_location), tracking.store.root.resolve()
     if folder is not None and folder.resolve().is_relative_to(root) and original.resolve().is_relative_to(root):
         share(folder / "artifacts" / artifact, original)

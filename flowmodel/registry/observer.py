@@ -19,14 +19,14 @@ from flowmodel.training.prediction_error import TIMES, ByTime, by_name
 _logger = logging.getLogger(__name__)
 _UNLOGGED = ("eta_seconds",)
 _ERRORS = "prediction_error"
-# How long the end of a training waits for an MLflow that is away; a training that was stopped has to be gone soon.
+# How long a training waits at its end for an unavailable MLflow; a training that was stopped has to exit soon.
 _END_SECONDS, _STOP_SECONDS = 60.0, 5.0
 
 
 class MlflowObserver(TrainingObserver):
-    """Parameters, curves, grids and the data set, in one run, however often the training is interrupted.
+    """Logs parameters, curves, grids and the data set to one run, however often the training is interrupted.
 
-    Once the training has begun it goes on without MLflow: what MLflow has not received waits on disk (:mod:`outbox`).
+    After the training has begun it continues without MLflow; unsent entries wait on disk (:mod:`outbox`).
 
     Attributes:
         run: the training's run, once it has begun.
@@ -39,9 +39,9 @@ class MlflowObserver(TrainingObserver):
         tags: Mapping[str, str] | None = None,
         log: Callable[[str], None] = _logger.warning,
     ) -> None:
-        """`log` is told when MLflow is away, and when it answers again.
+        """`log` is called with a line when MLflow becomes unavailable or available again.
 
-        Raises FlowmodelError when MLflow can't be used: before the training begins, not after its first step.
+        Raises FlowmodelError when MLflow can't be used before the training begins.
         """
         _ = tracking.experiment_id
         self._log_line = log
@@ -68,7 +68,7 @@ class MlflowObserver(TrainingObserver):
             }
         )
         self.run.log_dataset(self._dataset, start.trained_ids, start.terms)
-        # A resumed training repeats the steps since its last checkpoint; their points are there already.
+        # A resumed training repeats the steps since its last checkpoint; their points are already logged.
         self._logged_until = self.run.last_step("training/loss")
         self._validated_until = self.run.last_step("validation/loss")
         self._errors_until = self.run.last_step(f"{_ERRORS}/{Split.TRAIN}/t{TIMES[0]:g}")
@@ -99,7 +99,7 @@ class MlflowObserver(TrainingObserver):
             self._outbox.grid(step, grid)
 
     def on_end(self, result: TrainingResult) -> None:
-        if self.run is None:  # it had finished before; perhaps in another MLflow store
+        if self.run is None:  # it had finished before, perhaps with another MLflow store
             self.run = run_of_checkpoint(self._tracking, result.checkpoint, self._dataset, self._tags)
             self.run.set_status("FINISHED")
         self._end("FINISHED", _END_SECONDS)
@@ -118,10 +118,10 @@ class MlflowObserver(TrainingObserver):
 def run_of_checkpoint(
     tracking: Tracking, checkpoint: Checkpoint, dataset: IconDataset, tags: Mapping[str, str] | None = None
 ) -> TrainingRun:
-    """The run of the finished training that left `checkpoint`.
+    """The run of the finished training that wrote `checkpoint`.
 
-    Where MLflow doesn't know of it, as it was trained without or the store is new, a run is made with what the checkpoint
-    tells. Raises FlowmodelError when the checkpoint or MLflow can't be used.
+    If MLflow has no run, because the training did not use MLflow or the MLflow store is new, a run is created from the
+    checkpoint's header. Raises FlowmodelError when the checkpoint or MLflow can't be used.
     """
     header = checkpoint.header
     run = TrainingRun.open(tracking, checkpoint.path.parent, header.recipe["name"], tags)

@@ -1,4 +1,4 @@
-"""Where a run comes from: user, program, and the state of this code."""
+"""The origin of a run: user, program, and the state of this code."""
 
 import subprocess
 import sys
@@ -13,11 +13,11 @@ ENTRY_POINT = "entry_point"
 
 
 def source_tags() -> dict[str, str]:
-    """User, program and entry point; the commit of this code, and whether it was changed since, where it is a checkout."""
-    # MLflow would look for the repository of the program, and put its address, perhaps with a password, into the run.
-    tags: dict[str, str] = resolve_tags(ignore=[GitRunContext])  # type: ignore[list-item]  # it wants classes
+    """User, program and entry point, and in a checkout the commit of this code and whether it was changed since."""
+    # MLflow would record the address of the program's repository, which may contain a password.
+    tags: dict[str, str] = resolve_tags(ignore=[GitRunContext])  # type: ignore[list-item]  # it expects classes
     tags[ENTRY_POINT] = Path(sys.argv[0]).name or "python"
-    # An installed package may lie in an environment inside somebody else's repository.
+    # An installed package may be in an environment inside another repository.
     if IS_CHECKOUT and (commit := _git("rev-parse", "HEAD")) is not None:
         is_dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
         tags |= {"mlflow.source.git.commit": commit, "git_commit": commit, "git_dirty": str(is_dirty).lower()}
@@ -25,7 +25,7 @@ def source_tags() -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str | None:
-    """None where there is no git, or this code lies in no repository."""
+    """None if git is missing or this code is in no repository."""
     try:
         done = subprocess.run(["git", "-C", str(PROJECT_ROOT), *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -1,7 +1,7 @@
-"""What a training has to tell MLflow, as files beside its checkpoints until MLflow has it.
+"""Entries of a training for MLflow, kept as files next to its checkpoints until MLflow has received them.
 
-A thread of its own sends them, oldest first. So a training never waits for MLflow, and goes on while that is away: restarted,
-locked by a backup, unreachable. What has not been sent when the training ends is sent by whoever opens its run next.
+A separate thread sends them, oldest first, so that a training never waits for MLflow and continues while it is being restarted,
+locked by a backup, or unreachable. Entries that are unsent when the training ends are sent when its run is opened next.
 """
 
 import re
@@ -18,17 +18,17 @@ from flowmodel.registry.runs import TrainingRun
 
 OUTBOX = "mlflow_outbox"
 
-_PAUSE_SECONDS = 3.0  # between two attempts while MLflow is away
+_PAUSE_SECONDS = 3.0  # between two attempts while MLflow is unavailable
 _GRID = re.compile(r"\d+-grid-(\d+)\.png")
 
 _sending = threading.Lock()
 
 
 def deliver(run: TrainingRun, folder: Path) -> int:
-    """Send what waits in the training's `folder` to `run`, oldest first; returns how many entries that were.
+    """Send the waiting entries of the training in `folder` to `run`, oldest first; returns their number.
 
-    An entry that MLflow has received, but not acknowledged, is not logged twice. Raises FlowmodelError when MLflow fails; what it
-    has not acknowledged waits on.
+    An entry that MLflow has received, but not acknowledged, is not logged twice. Raises FlowmodelError when MLflow fails;
+    unacknowledged entries keep waiting.
     """
     box, sent = folder / OUTBOX, 0
     with _sending:
@@ -42,27 +42,27 @@ def deliver(run: TrainingRun, folder: Path) -> int:
 
 
 def waiting(folder: Path) -> int:
-    """How many entries of the training in `folder` MLflow has not received yet."""
+    """The number of unsent entries of the training in `folder`."""
     return len(_entries(folder / OUTBOX))
 
 
 class Outbox:
-    """Takes what a running training tells of itself. Every method but :meth:`close` returns at once."""
+    """Queues the entries of a running training. Every method except :meth:`close` returns immediately."""
 
     def __init__(self, run: TrainingRun, folder: Path, log: Callable[[str], None]) -> None:
-        """`log` is told in one line when MLflow is away, and when it answers again."""
+        """`log` is called with a line when MLflow becomes unavailable or available again."""
         self._run, self._folder, self._log = run, folder, log
         self._box = folder / OUTBOX
         self._number = max((int(entry.name.split("-")[0].split(".")[0]) for entry in _entries(self._box)), default=-1) + 1
         self._naming = threading.Lock()
         self._more = threading.Event()
-        self._closing_at: float | None = None  # the time until which it may still be tried
+        self._closing_at: float | None = None  # the deadline of further attempts
         self._away_since: float | None = None
         self._thread = threading.Thread(target=self._work, name="MLflow outbox", daemon=True)
         self._thread.start()
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:
-        # With its time, by which MLflow knows what it has received already.
+        # With its time, so that MLflow recognizes duplicates.
         entry = {"metrics": dict(values), "step": step, "timestamp": int(time.time() * 1000)}
         write_json(self._path(".json"), entry)
         self._more.set()
@@ -77,12 +77,14 @@ class Outbox:
         self._more.set()
 
     def close(self, seconds: float) -> None:
-        """Wait until MLflow has everything, `seconds` at most; what is left then waits on disk, which `log` is told."""
+        """Wait at most `seconds` until MLflow has everything. Remaining entries stay on disk, and `log` reports that."""
         self._closing_at = time.monotonic() + seconds
         self._more.set()
         self._thread.join(seconds + _PAUSE_SECONDS)
         if left := waiting(self._folder):
-            self._log(f"MLflow is still away: {left} entries wait in {self._box}; the next run with this training sends them")
+            self._log(
+                f"MLflow is still unavailable: {left} entries wait in {self._box}; the next run of this training sends them"
+            )
 
     def _path(self, suffix: str) -> Path:
         with self._naming:
@@ -96,7 +98,7 @@ class Outbox:
             self._more.clear()
             try:
                 deliver(self._run, self._folder)
-            except Exception as error:  # whatever it is, the training goes on
+            except Exception as error:  # the training continues after any error
                 self._is_away(error)
                 if closing_at is not None and time.monotonic() + _PAUSE_SECONDS > closing_at:
                     return
@@ -111,11 +113,13 @@ class Outbox:
         if self._away_since is None:
             self._away_since = time.monotonic()
             words = str(error) if isinstance(error, FlowmodelError) else repr(error)
-            self._log(f"{words} (the training goes on; metrics and grids wait in {self._box})")
+            self._log(f"{words} (the training continues; metrics and grids wait in {self._box})")
 
     def _is_back(self) -> None:
         if self._away_since is not None:
-            self._log(f"MLflow answers again after {time.monotonic() - self._away_since:.0f} seconds and has what had waited")
+            self._log(
+                f"MLflow is available again after {time.monotonic() - self._away_since:.0f} seconds and has received everything"
+            )
             self._away_since = None
 
 

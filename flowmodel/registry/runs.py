@@ -1,6 +1,6 @@
-"""The MLflow run of a training: found again by every later step, also after a crash.
+"""The MLflow run of a training, which every later step finds again, also after a crash.
 
-Its id lies beside the checkpoints, in `mlflow_run.json`.
+Its id is stored next to the checkpoints in `mlflow_run.json`.
 """
 
 import json
@@ -28,10 +28,10 @@ from flowmodel.registry.runs_view import TRAINING_PAGES
 from flowmodel.registry.tracking import NotFound, Tracking
 
 PARENT = "mlflow.parentRunId"  # the tag that nests a run in another
-# Folder of an evaluation's artifacts and prefix of its scores: `validation/…` without it are curves of the training.
+# Folder of an evaluation's artifacts and prefix of its scores; `validation/…` without it are training curves.
 EVALUATION = "evaluation"
 GRID_FILE, GRID_PREVIEW = "sample_grid.png", "sample_grid_preview.png"  # in that folder
-FOLDER = "training_folder"  # tag: where the training is, relative to the store
+FOLDER = "training_folder"  # tag: folder of the training, relative to the store
 DESCRIPTION = "mlflow.note.content"
 GRID_KEY = "grid"
 DATASET = "icon_dataset"
@@ -45,7 +45,7 @@ _GRID_STEP = re.compile(rf"{GRID_KEY}[+%]step[+%](\d+)[+%]")
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Writes to one run; what is already there is not written twice. Every method raises FlowmodelError when MLflow fails."""
+    """Writes to one run, without duplicates. Every method raises FlowmodelError when MLflow fails."""
 
     tracking: Tracking
     run_id: str
@@ -53,7 +53,7 @@ class TrainingRun:
 
     @classmethod
     def open(cls, tracking: Tracking, folder: Path, name: str, tags: Mapping[str, str] | None = None) -> "TrainingRun":
-        """Continue the run of the training in `folder`, or begin one called `name` where there is none (any more)."""
+        """Continue the run of the training in `folder`, or begin one called `name` if there is none."""
         with tracking.errors():
             run = _find(tracking, folder)
             if run is None:
@@ -61,7 +61,7 @@ class TrainingRun:
                 run = tracking.client.create_run(tracking.experiment_id, run_name=name, tags=origin)
                 write_json(folder / RUN_FILE, {"run_id": run.info.run_id})
             opened = cls(tracking, run.info.run_id, run.info.experiment_id)
-            # What is known of its origin stays: a later visitor that trains nothing is not where it came from.
+            # The recorded origin is kept, because later steps that do not train are not the origin.
             new = {key: value for key, value in (tags or {}).items() if key not in run.data.tags}
             opened._log_batch(tags=[RunTag(key, value) for key, value in new.items()])
         return opened
@@ -83,15 +83,15 @@ class TrainingRun:
         return f"{self.tracking.ui_address}/{self.relative_page(part)}"
 
     def relative_page(self, part: str = "") -> str:
-        """The address of a page of the run, seen from any page of the MLflow UI, whatever its host and port."""
+        """The relative address of a page of the run, for links within the MLflow UI at any host and port."""
         return f"#/experiments/{self.experiment_id}/runs/{self.run_id}{part}?{TRAINING_PAGES}"
 
     def relative_artifact(self, name: str) -> str:
-        """The address of the artifact itself, seen from any page of the MLflow UI."""
+        """The relative address of the artifact itself, for links within the MLflow UI."""
         return f"get-artifact?{urlencode({'path': name, 'run_uuid': self.run_id})}"
 
     def artifact_address(self, name: str) -> str:
-        """The address of the artifact itself, for pages other than MLflow's."""
+        """The absolute address of the artifact itself, for other pages."""
         return f"{self.tracking.ui_address}/{self.relative_artifact(name)}"
 
     def describe(self, markdown: str) -> None:
@@ -107,14 +107,16 @@ class TrainingRun:
                 self.client.set_terminated(self.run_id, status)
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Nested mappings become dotted names. MLflow forbids to change a parameter, so the first value stays."""
+        """Log parameters; nested mappings become dotted names. The first value is kept, as MLflow requires."""
         with self.tracking.errors():
             known = self._run().data.params
             new = {name: value for name, value in _flatten(parameters).items() if name not in known}
             self._log_batch(params=[Param(name, _text(value)) for name, value in new.items()])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int, timestamp: int | None = None) -> None:
-        """`timestamp` is when they were measured, in milliseconds; default: now. The same again changes nothing."""
+        """`timestamp` is the time of measurement in milliseconds, by default now. Logging the same values again changes
+        nothing.
+        """
         now = timestamp or int(time.time() * 1000)
         self._log_batch(metrics=[Metric(name, float(value), now, step) for name, value in metrics.items()])
 
@@ -123,7 +125,7 @@ class TrainingRun:
     ) -> None:
         """Like :meth:`log_metrics`; unchanged values are not written again.
 
-        They are attached to the logged model `model_id`, and say that they were measured on the data set, if those are given.
+        If given, they are linked to the logged model `model_id` and to the data set.
         """
         with self.tracking.errors():
             if model_id:
@@ -138,7 +140,7 @@ class TrainingRun:
         self._log_batch(metrics=[Metric(name, value, now, step, **where) for name, value in new.items()])
 
     def log_finisher(self, finisher: FinisherHeader) -> None:
-        """The loss over its training as a curve, and its digest as a tag: once, and again where it was trained anew."""
+        """Log the loss of its training as a curve and its digest as a tag, once per training."""
         with self.tracking.errors():
             known = self._run().data.tags.get(FINISHER_DIGEST)
         if known != finisher.digest:
@@ -150,18 +152,18 @@ class TrainingRun:
         self._log_batch(tags=[RunTag(name, value) for name, value in tags.items()])
 
     def last_step(self, metric: str) -> int:
-        """The highest step at which `metric` was logged; 0 where it never was."""
+        """The highest step at which `metric` was logged; 0 if it never was."""
         with self.tracking.errors():
             return max((point.step for point in self.client.get_metric_history(self.run_id, metric)), default=0)
 
     def history(self, metric: str) -> list[float]:
-        """All values of `metric`, by step; empty where it was never logged."""
+        """All values of `metric` by step; empty if it was never logged."""
         with self.tracking.errors():
             points = self.client.get_metric_history(self.run_id, metric)
         return [point.value for point in sorted(points, key=lambda point: point.step)]
 
     def log_grid(self, step: int, grid: Image.Image) -> None:
-        """Shown in the UI with a slider over the steps."""
+        """Log an image that the UI shows with a slider over the steps."""
         with self.tracking.errors():
             self.client.log_image(self.run_id, grid, key=GRID_KEY, step=step)
 
@@ -175,22 +177,22 @@ class TrainingRun:
             self.client.log_artifact(self.run_id, str(path), folder)
 
     def log_values(self, values: Mapping[str, Any], name: str) -> None:
-        """As an artifact: JSON or YAML, by the suffix of `name`."""
+        """Log values as a JSON or YAML artifact, by the suffix of `name`."""
         with self.tracking.errors():
             self.client.log_dict(self.run_id, dict(values), name)
 
     def log_picture(self, path: Path, name: str, width: int | None = None) -> None:
-        """As an artifact, scaled to `width` pixels if that is given; unlike grids it has no step."""
+        """Log an image as an artifact, scaled to `width` pixels if given; unlike grids it has no step."""
         with self.tracking.errors(), Image.open(path) as picture:
             shown = picture.resize((width, round(picture.height * width / picture.width))) if width else picture
             self.client.log_image(self.run_id, shown, artifact_file=name)
 
     def log_dataset(self, dataset: IconDataset, trained_ids: tuple[str, ...], terms: tuple[Terms, ...] = ()) -> None:
-        """The data set, under the digest that is its data version in Dagster; and which icon came from where under which license,
+        """Log the data set under its digest, which is also its data version in Dagster, and the origin and license of each icon
         as `data/manifest.csv`, `data/licenses.csv` and tags.
 
-        `terms` are those of everything that has shaped the weights, also of what the initial ones had been trained on.
-        MLflow keeps 36 characters of a digest; the whole one is in the dataset's tag `sha256`.
+        `terms` include those of the data of the initial weights. MLflow keeps 36 characters of a digest; the whole digest is in
+        the dataset's tag `sha256`.
         """
         logged = self._dataset(dataset, {"icons": len(trained_ids)})
         manifest = dataset.manifest(trained_ids)
@@ -226,7 +228,7 @@ class TrainingRun:
 
 
 def logged_values(tracking: Tracking, run_id: str, name: str) -> dict[str, Any]:
-    """The JSON artifact `name` of that run. Raises NotFound when it isn't there, FlowmodelError when MLflow can't be asked."""
+    """The JSON artifact `name` of that run. Raises NotFound when it doesn't exist, FlowmodelError when MLflow can't be asked."""
     with tracking.errors(), TemporaryDirectory(prefix="flowmodel-") as folder:
         address = tracking.reader.get_run(run_id).info.artifact_uri
         values: dict[str, Any] = read_json(tracking.fetch(address, name, Path(folder)))
@@ -246,7 +248,7 @@ def _find(tracking: Tracking, folder: Path) -> Run | None:
 
 
 def _adopt(tracking: Tracking, folder: Path) -> Run | None:
-    """The run of a process that died between making it and writing down its id."""
+    """The run of a process that died between creating it and storing its id."""
     wanted = f"tags.{FOLDER} = '{_folder_name(tracking, folder)}' and attributes.status = 'RUNNING'"
     with tracking.errors():
         found = tracking.client.search_runs([tracking.experiment_id], wanted, max_results=1)

@@ -1,4 +1,4 @@
-"""The table of runs in MLflow's pages with the columns that matter: a saved view, which MLflow keeps in the experiment's tags."""
+"""A saved view of MLflow's table of runs with the most important columns. MLflow keeps it in the experiment's tags."""
 
 import json
 import sqlite3
@@ -8,9 +8,9 @@ from flowmodel.store import Store
 
 EXPERIMENT = "flowmodel"
 VIEW = "scores"
-TRAINING_PAGES = "workflowType=machine_learning"  # by themselves MLflow's pages are those for language models
+TRAINING_PAGES = "workflowType=machine_learning"  # by default MLflow shows its pages for language models
 
-_COLUMNS = {  # and their widths in pixels, in which their names can be read
+_COLUMNS = {  # with widths in pixels that fit their names
     "tags.`decision`": 100,
     "params.`training.steps`": 120,
     "metrics.`evaluation/train/kid`": 160,
@@ -22,7 +22,7 @@ _COLUMNS = {  # and their widths in pixels, in which their names can be read
 
 
 def view_tag() -> tuple[str, str]:
-    """Name and value of the experiment's tag that makes the view `VIEW`, in the form of MLflow's page."""
+    """Name and value of the experiment's tag that defines the view `VIEW`, in MLflow's format."""
     columns = {"selectedColumns": list(_COLUMNS), "columnOrder": list(_COLUMNS), "columnWidths": _COLUMNS}
     state = columns | {"orderByKey": "attributes.start_time", "orderByAsc": False}
     view = {"name": "Scores", "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
@@ -30,7 +30,7 @@ def view_tag() -> tuple[str, str]:
 
 
 def runs_page(store: Store) -> str:
-    """Where the table of runs is, from the address of the MLflow UI on; the list of experiments where there is no run yet."""
+    """The path of the table of runs in the MLflow UI, or of the list of experiments if there is no run yet."""
     database = database_of(store.mlflow_uri)
     try:
         found = ask(database, "SELECT experiment_id FROM experiments WHERE name = ?", EXPERIMENT) if database else []

@@ -1,8 +1,9 @@
-"""The SQLite file in which MLflow keeps a store's runs and models: whether it can be used, and where its artifacts are.
+"""MLflow's SQLite file with a store's runs and models: whether it can be used, and where its artifacts are.
 
-MLflow records absolute addresses of artifacts. Those of a store's own database lie in `mlflow/artifacts` of that store, wherever
-it has been moved to: whoever reads finds them there (:func:`current_path`), and whoever writes corrects the records first
-(:func:`prepare`), so that MLflow's own pages and functions find them as well. Needs no MLflow.
+MLflow records absolute addresses of artifacts. The artifacts of a store's own database are in the store's folder
+`mlflow/artifacts`, even after the store was moved. Readers resolve addresses to it (:func:`current_path`), and writers correct
+the records first (:func:`prepare`), so that MLflow's own pages and functions find the artifacts as well. MLflow is not
+imported.
 """
 
 import sqlite3
@@ -15,7 +16,7 @@ from urllib.request import url2pathname
 from flowmodel.store import Store
 
 _LOCK_SECONDS = 3.0
-_ASK_SECONDS = 0.2  # then MLflow is asked instead
+_ASK_SECONDS = 0.2  # after this, MLflow is asked instead
 _ARTIFACTS = ("mlflow", "artifacts")
 _ADDRESSES = (
     ("experiments", "artifact_location"),
@@ -27,20 +28,20 @@ _ADDRESSES = (
 
 
 def database_of(uri: str) -> Path | None:
-    """The file of MLflow's SQLite database at `uri`; None where that is something else."""
+    """The file of MLflow's SQLite database at `uri`, or None for any other URI."""
     scheme, separator, path = uri.partition(":///")
     return Path(path) if separator and scheme == "sqlite" else None
 
 
 def is_of_the_store(database: Path, store: Store) -> bool:
-    """Does it lie in the store, so that it moves with it? Elsewhere it may be the one of several stores."""
+    """Whether the database is in the store and moves with it. A database elsewhere may belong to several stores."""
     return database.resolve().is_relative_to(store.root.resolve())
 
 
 def correct_addresses(store: Store) -> None:
-    """Lead MLflow to the artifacts of a store that was moved, before a server of its own begins to read them.
+    """Correct the artifact addresses of a store that was moved, before an MLflow server reads them.
 
-    Where that can't be done now, because the store can't be written or somebody else writes, whoever writes next does it.
+    If the store is read-only or locked, the next writer does it.
     """
     database = database_of(store.mlflow_uri)
     if database is not None and database.exists() and is_of_the_store(database, store):
@@ -49,40 +50,40 @@ def correct_addresses(store: Store) -> None:
 
 
 def read_only_uri(database: Path) -> str:
-    """SQLAlchemy's address of the file, opened so that nothing can be written."""
-    # Quoted twice, because SQLAlchemy takes it apart before SQLite does.
+    """SQLAlchemy's read-only address of the file."""
+    # Quoted twice, because SQLAlchemy parses it before SQLite does.
     path = str(database).replace("%", "%2525").replace("?", "%253F").replace("#", "%2523")
-    # With the driver's name, because MLflow makes the folders of what begins with `sqlite:///`.
+    # With the driver's name, because MLflow creates the folders of addresses that begin with `sqlite:///`.
     return f"sqlite+pysqlite:///file:{path}?mode=ro&uri=true"
 
 
 def require_readable(database: Path) -> None:
-    """Raises sqlite3.Error within seconds where MLflow would try for minutes. Writes nothing, takes no lock of a writer."""
+    """Raise sqlite3.Error within seconds if the file can't be read, where MLflow would retry for minutes. Takes no write lock."""
     with closing(sqlite3.connect(read_only(database), uri=True, timeout=_LOCK_SECONDS)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def read_only(database: Path) -> str:
-    """SQLite's own address of the file, opened so that nothing can be written."""
+    """SQLite's own read-only address of the file."""
     path = str(database).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
     return f"file:{path}?mode=ro"
 
 
 def prepare(database: Path, artifacts: Path | None = None) -> None:
-    """Make sure that the file can be written, and that its records of artifacts lead to the folder `artifacts`, if it is given.
+    """Make sure that the file can be written, and that its artifact addresses lead to the folder `artifacts`, if given.
 
-    Raises sqlite3.Error or OSError within seconds where that can't be done.
+    Raises sqlite3.Error or OSError within seconds if that fails.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(database, timeout=_LOCK_SECONDS, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")  # the lock that a writer takes
+        connection.execute("BEGIN IMMEDIATE")  # takes the write lock
         if artifacts and connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'logged_models'").fetchone():
             _lead_to(connection, artifacts.as_uri())
         connection.execute("COMMIT")
 
 
 def _lead_to(connection: sqlite3.Connection, now: str) -> None:
-    """Replace the beginning of every address in an experiment that ended in `mlflow/artifacts`, as this project makes them."""
+    """Replace the beginning of every address in experiments whose location ends in `mlflow/artifacts`, as this project's do."""
     recorded = connection.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
     moved = (before for (before,) in recorded if before and before != now and is_of_a_store(before))
     for before in moved:
@@ -94,13 +95,13 @@ def _lead_to(connection: sqlite3.Connection, now: str) -> None:
 
 
 def is_of_a_store(location: str) -> bool:
-    """Is this the address of a folder where a store of this project keeps artifacts?"""
+    """Whether this is the address of the artifact folder of one of this project's stores."""
     path = local_path(location)
     return path is not None and path.parts[-2:] == _ARTIFACTS
 
 
 def local_path(address: str) -> Path | None:
-    """The folder of a `file:` address or a plain path; None of anything else."""
+    """The folder of a `file:` address or a plain path, or None for anything else."""
     parts = urlsplit(address)
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
@@ -108,8 +109,9 @@ def local_path(address: str) -> Path | None:
 
 
 def current_path(address: str, artifacts: Path) -> Path | None:
-    """Where what was recorded under `address` lies now, if `artifacts` is where its store keeps artifacts; None if not on this
-    machine.
+    """The current path of an artifact that was recorded as `address`, if `artifacts` is its store's artifact folder; None if
+    the address is not on this machine.
+
     """
     path = local_path(address)
     if path is None:
@@ -122,6 +124,6 @@ def current_path(address: str, artifacts: Path) -> Path | None:
 
 
 def ask(database: Path, query: str, *values: str) -> list[Any]:
-    """The rows of the answer, read without waiting for a file that is locked. Raises sqlite3.Error where there is none."""
+    """The result of a query, without waiting for a locked file. Raises sqlite3.Error if the query fails."""
     with closing(sqlite3.connect(read_only(database), uri=True, timeout=_ASK_SECONDS)) as connection:
         return connection.execute(query, values).fetchall()

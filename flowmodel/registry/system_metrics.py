@@ -1,4 +1,4 @@
-"""The load of processor, memory, disk and network while a training runs, and of GPUs where their library is installed."""
+"""The load of CPU, memory, disk and network during a training, and of GPUs if their library is installed."""
 
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
@@ -7,9 +7,9 @@ from flowmodel.registry.runs import TrainingRun
 
 
 class SystemMetrics(SystemMetricsMonitor):
-    """MLflow's own monitor, which measures every ten seconds, but sends through the outbox.
+    """MLflow's own monitor, which measures every ten seconds, with metrics sent through the outbox.
 
-    MLflow's would end for good as soon as MLflow doesn't answer once.
+    Otherwise it would stop at the first failed request.
     """
 
     def __init__(self, run: TrainingRun, outbox: Outbox) -> None:
@@ -21,7 +21,7 @@ class SystemMetrics(SystemMetricsMonitor):
             for _ in range(self.samples_before_logging):
                 self.collect_metrics()
                 self._shutdown_event.wait(self.sampling_interval)
-            self.publish_metrics(self.aggregate_metrics())  # at the end as well, so that a short training has a point, too
+            self.publish_metrics(self.aggregate_metrics())  # at the end as well, so that a short training has at least one point
 
     def publish_metrics(self, metrics: dict[str, float]) -> None:
         self._outbox.metrics({f"{self._metrics_prefix}{name}": value for name, value in metrics.items()}, self._logging_step)

@@ -25,7 +25,7 @@ from flowmodel.store import Store, shown_uri, unfit_for_addresses
 _ANSWER_SECONDS = 5
 _VARIABLE = "MLFLOW_TRACKING_URI"
 
-# The second one prints the trace of every database error that it raises as well.
+# The second one logs the trace of every database error that it also raises.
 for _logger, _level in {
     "mlflow": logging.WARNING,
     "mlflow.store.db.utils": logging.CRITICAL,
@@ -35,19 +35,19 @@ for _logger, _level in {
 
 
 class NotFound(FlowmodelError):
-    """MLflow could be asked, and has answered that there is no such thing; or there is no MLflow store yet."""
+    """MLflow reports that the object does not exist, or there is no MLflow store yet."""
 
 
 @dataclass(frozen=True)
 class Tracking:
-    """The MLflow of a store: `client` to write, `reader` to look something up.
+    """The MLflow store: `client` to write, `reader` to read.
 
-    Looking up writes nothing: no database, no experiment, no lock. Both raise FlowmodelError within seconds when MLflow is
-    locked, unreachable or none.
+    Reading writes nothing: no database, no experiment, no lock. Both raise FlowmodelError within seconds when MLflow is locked,
+    unreachable or missing.
 
     Attributes:
-        store: where a database of its own keeps the artifacts, and where copies from a server are kept.
-        uri: of the MLflow server or database; a server's has no credentials in it.
+        store: the store with the artifacts of its own database and with copies from a server.
+        uri: address of the MLflow server or database, without a server's credentials.
     """
 
     store: Store
@@ -55,12 +55,12 @@ class Tracking:
 
     @classmethod
     def of(cls, store: Store) -> "Tracking":
-        """The MLflow at MLFLOW_TRACKING_URI where that is set, else the database in `store`."""
+        """The MLflow at MLFLOW_TRACKING_URI if set, else the database in `store`."""
         return cls(store, _without_credentials(store.mlflow_uri))
 
     @cached_property
     def client(self) -> mlflow.MlflowClient:
-        """To write with. Makes a database where there is none; in a store that was moved it corrects where the artifacts are."""
+        """The client for writing. Creates a missing database, and corrects the artifact addresses of a store that was moved."""
         self._require_answer()
         with self.errors():
             if self.database is not None:
@@ -70,7 +70,7 @@ class Tracking:
 
     @cached_property
     def reader(self) -> mlflow.MlflowClient:
-        """To read with. Raises NotFound where there is no database file."""
+        """The client for reading. Raises NotFound if there is no database file."""
         uri = self.uri
         self._require_answer()
         with self.errors():
@@ -78,7 +78,7 @@ class Tracking:
                 try:
                     self.database.stat()
                 except FileNotFoundError:
-                    raise NotFound(f"MLflow store {self.shown_uri}: there is none yet; `make quickstart` makes it") from None
+                    raise NotFound(f"MLflow store {self.shown_uri}: does not exist yet; `make quickstart` creates it") from None
                 sqlite.require_readable(self.database)
                 uri = sqlite.read_only_uri(self.database)
             return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -89,7 +89,7 @@ class Tracking:
         with self.errors():
             experiment = self.client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:
-                # A server has its own place for artifacts.
+                # A server has its own artifact store.
                 location = None if self.is_server else self.artifacts.as_uri()
                 return self.client.create_experiment(EXPERIMENT, artifact_location=location, tags=dict([view_tag()]))
             if experiment.lifecycle_stage == "deleted":
@@ -100,22 +100,22 @@ class Tracking:
             return experiment.experiment_id
 
     def _make(self, database: Path) -> None:
-        """Make MLflow's tables under another name first: a file in which some are missing is never repaired by MLflow."""
+        """Create MLflow's tables in a temporary file first, because MLflow never repairs a file with missing tables."""
         if unfit := unfit_for_addresses(database):
             raise FlowmodelError(f"MLflow store {self.uri}: {unfit}")
         if database.exists():
             return
         database.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(database.parent / ".making.lock"):
-            if not database.exists():  # nobody else was quicker
+            if not database.exists():  # no other process was faster
                 with atomic_path(database) as temporary:
                     mlflow.MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
 
     def _require_answer(self) -> None:
-        """Raises FlowmodelError within seconds where a server can't be reached; MLflow would try for half a minute and more."""
+        """Raise FlowmodelError within seconds if a server can't be reached; MLflow would retry for half a minute or more."""
         if self.is_server:
             try:
-                # Its certificate is MLflow's matter, as is what it says: a server that is being restarted says 502 to 504.
+                # MLflow checks the certificate and the status; a server that is being restarted returns 502 to 504.
                 status = requests.get(f"{self.uri.rstrip('/')}/health", timeout=_ANSWER_SECONDS).status_code
             except requests.exceptions.SSLError:
                 return
@@ -126,7 +126,7 @@ class Tracking:
 
     @property
     def artifacts(self) -> Path:
-        """Where a database keeps its artifacts."""
+        """The folder of a database's artifacts."""
         return self.store.mlflow_artifacts.resolve()
 
     @property
@@ -135,12 +135,12 @@ class Tracking:
 
     @property
     def database(self) -> Path | None:
-        """The file of a SQLite database; None where MLflow is something else."""
+        """The file of a SQLite database, or None for any other MLflow store."""
         return sqlite.database_of(self.uri)
 
     @property
     def _is_the_store_s(self) -> bool:
-        """Is it a database in the store, which moves with it?"""
+        """Whether the database is in the store and moves with it."""
         return self.database is not None and sqlite.is_of_the_store(self.database, self.store)
 
     @property
@@ -150,20 +150,23 @@ class Tracking:
 
     @property
     def ui_address(self) -> str:
-        """Where the MLflow UI is, or will be once `make ui` runs; without a password, as links are stored in many places."""
+        """The address of the MLflow UI, running or to be started by `make ui`, without a password because links are stored in
+        many places.
+        """
         return self.shown_uri.rstrip("/") if self.is_server else f"http://127.0.0.1:{self.store.mlflow_port}"
 
     def local_path(self, address: str) -> Path | None:
-        """Where the artifacts at MLflow's `address` lie on this machine, also in a store that was moved; None if elsewhere."""
+        """The path of the artifacts at MLflow's `address`, also in a store that was moved; None if not on this machine."""
         if self._is_the_store_s:
             return sqlite.current_path(address, self.artifacts)
         path = sqlite.local_path(address)
         return path if path and (path.exists() or not self.is_server) else None
 
     def fetch(self, address: str, name: str, folder: Path) -> Path:
-        """The file `name` of the artifacts at MLflow's `address`: where it lies, or a copy in `folder` of what is elsewhere.
+        """The file `name` of the artifacts at MLflow's `address`: the file itself, or a copy in `folder` if it is not on this
+        machine.
 
-        Raises NotFound when it isn't there, and FlowmodelError when that can't be found out.
+        Raises NotFound when it doesn't exist, and FlowmodelError when MLflow can't be used.
         """
         local = self.local_path(address)
         with self.errors():
@@ -172,27 +175,27 @@ class Tracking:
             try:
                 (local / name).stat()
             except (FileNotFoundError, NotADirectoryError):
-                # What lies beside it is there, so that it isn't a disk that is away, which leaves an empty folder or none.
+                # Its siblings exist, so the disk is mounted; an unmounted disk leaves an empty folder or none.
                 if local.parents[1].is_dir() and any(local.parents[1].iterdir()):
-                    raise NotFound(f"{local / name}: gone from MLflow's artifacts") from None
-                raise FlowmodelError(f"{local.parents[1]}: MLflow's artifacts can't be found; is the disk there?") from None
+                    raise NotFound(f"{local / name}: missing in MLflow's artifacts") from None
+                raise FlowmodelError(f"{local.parents[1]}: MLflow's artifacts can't be found; is the disk mounted?") from None
             return local / name
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn what MLflow raises into FlowmodelError that names the store; into NotFound where that was its answer."""
+        """Turn MLflow's exceptions into FlowmodelError that names the store, or into NotFound."""
         try:
             yield
         except MlflowException as error:
             kind = NotFound if error.error_code == "RESOURCE_DOES_NOT_EXIST" else FlowmodelError
             raise kind(self._words(error.message)) from error
-        except (sqlite3.Error, OSError) as error:  # OSError is what `requests` raises, too
+        except (sqlite3.Error, OSError) as error:  # `requests` raises OSError, too
             is_missing = getattr(getattr(error, "response", None), "status_code", None) == 404
             raise (NotFound if is_missing else FlowmodelError)(self._words(str(error))) from error
 
     @contextmanager
     def as_current(self) -> Iterator[None]:
-        """Make this MLflow the one of MLflow's global functions, for the one that can't be told which to use."""
+        """Use this MLflow in MLflow's global functions, for a function that has no argument for it."""
         variable, before = os.environ.get(_VARIABLE), mlflow.get_tracking_uri()
         _set_global_uri(None, variable)
         otherwise = mlflow.get_tracking_uri()
@@ -203,15 +206,16 @@ class Tracking:
             _set_global_uri(before if before != otherwise else None, variable)
 
     def _words(self, reason: str) -> str:
-        # SQLAlchemy repeats the address that it was given, and with it perhaps a database's password.
+        # SQLAlchemy repeats the address, which may contain a database's password.
         first = next(iter(reason.strip().splitlines()), "").replace(self.uri, self.shown_uri)
         advice = next((advice for sign, advice in _ADVICE if sign in first), first)
         return f"MLflow store {self.shown_uri}: {advice}"
 
 
 def _without_credentials(uri: str) -> str:
-    """A server's address without user and password, which MLflow is given by the environment of this process instead: it would
-    repeat the address in messages, warnings and links, and those are kept.
+    """A server's address without user and password. MLflow gets these from this process's environment instead, because it
+    repeats the address in messages, warnings and links that are stored.
+
     """
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https") or "@" not in parts.netloc:
@@ -222,8 +226,8 @@ def _without_credentials(uri: str) -> str:
 
 
 def _set_global_uri(uri: str | None, variable: str | None) -> None:
-    mlflow.set_tracking_uri(uri)  # type: ignore[arg-type]  # None is none in particular
-    # MLflow puts the address there as well, where it would be the address of every other store too.
+    mlflow.set_tracking_uri(uri)  # type: ignore[arg-type]  # None resets it
+    # MLflow also sets this variable, which would then be used for every other store.
     os.environ.pop(_VARIABLE, None)
     if variable is not None:
         os.environ[_VARIABLE] = variable
@@ -232,9 +236,9 @@ def _set_global_uri(uri: str | None, variable: str | None) -> None:
 _ADVICE = (
     ("disk is full", "no space is left on its disk; free some, then try again"),
     ("locked", "locked by another process; wait for it or stop it, then try again"),
-    ("not a database", "not a SQLite database; move the file away, and a new one is made"),
+    ("not a database", "not a SQLite database; move the file away to get a new one"),
     ("unable to open", "can't be opened; check the folder's permissions, or set MLFLOW_TRACKING_URI"),
     ("readonly database", "read-only; check the file's permissions, or set MLFLOW_TRACKING_URI"),
     ("failed with exception", "the server can't be reached; start it, or correct MLFLOW_TRACKING_URI"),
-    ("failed with error code", "the server doesn't answer as MLflow; correct MLFLOW_TRACKING_URI"),
+    ("failed with error code", "the server isn't an MLflow server; correct MLFLOW_TRACKING_URI"),
 )

@@ -1,6 +1,6 @@
-"""The registered versions as a person reads them, in `flowmodel champion`.
+"""The registered versions for `flowmodel champion`.
 
-MLflow's SQLite file is read without MLflow, whose import takes seconds; where it doesn't answer, or is a server, MLflow is asked.
+MLflow's SQLite file is read without MLflow, whose import takes seconds. If that fails, or for a server, MLflow is used.
 """
 
 import json
@@ -17,12 +17,12 @@ from flowmodel.registry.names import DECISION, MODEL_NAME, REASON, ROLLED_BACK, 
 from flowmodel.registry.sqlite import ask, current_path, database_of, is_of_the_store, local_path
 from flowmodel.store import Store, shown_uri
 
-_DELETED = "Deleted_Internal"  # the stage of a version that MLflow shows no more
+_DELETED = "Deleted_Internal"  # the stage of a deleted version
 
 
 @dataclass(frozen=True)
 class VersionRow:
-    """What a person sees of a registered version. `tags` are MLflow's; `registered` is the local date and time."""
+    """A registered version for display. `tags` are MLflow's; `registered` is the local date and time."""
 
     version: str
     aliases: tuple[str, ...]
@@ -32,12 +32,12 @@ class VersionRow:
 
     @property
     def verdict(self) -> str:
-        """What the gate, or a person after it, made of the version, in a word or two."""
+        """The verdict of the gate, or of a person after it, in a word or two."""
         return "rolled back" if ROLLED_BACK in self.tags else self.tags.get(DECISION, "-")
 
 
 def registered_versions(store: Store) -> list[VersionRow]:
-    """Every version of the model, oldest first. Raises FlowmodelError when there is none, or MLflow can't be used."""
+    """All versions of the model, oldest first. Raises FlowmodelError when there is none, or MLflow can't be used."""
     database = database_of(store.mlflow_uri)
     rows = None if database is None else _of_database(database)
     if rows is None:
@@ -48,7 +48,7 @@ def registered_versions(store: Store) -> list[VersionRow]:
 
 
 def _of_database(database: Path) -> list[VersionRow] | None:
-    """None where MLflow is to be asked, as the file is locked, no database, or of another schema."""
+    """None if the file is locked, not a database, or has another schema; the caller then asks MLflow."""
     try:
         database.stat()
         found = ask(
@@ -84,11 +84,11 @@ def _of_mlflow(store: Store) -> list[VersionRow]:
 
 
 def decided(store: Store, row: VersionRow) -> tuple[str, list[str]]:
-    """The gate's reason for what it made of a version, and its rules, a sentence each.
+    """The gate's reason for its decision on a version, and its rules, one sentence each.
 
-    Raises FlowmodelError when that can't be found, or MLflow can't be used.
+    Raises FlowmodelError when the decision can't be found, or MLflow can't be used.
     """
-    if REASON in row.tags:  # from a release that kept it there
+    if REASON in row.tags:  # from an earlier release
         return row.tags[REASON], [rule["in words"] for rule in json.loads(row.tags.get("decision_rules") or "[]")]
     values = _values_on_this_machine(store, row)
     if values is None:
@@ -100,7 +100,7 @@ def decided(store: Store, row: VersionRow) -> tuple[str, list[str]]:
 
 
 def _values_on_this_machine(store: Store, row: VersionRow) -> Mapping[str, Any] | None:
-    """What the artifact says that MLflow's database leads to; None where MLflow is to be asked."""
+    """The decision's artifact, found through MLflow's database, or None if the caller should ask MLflow."""
     database = database_of(store.mlflow_uri)
     if database is None:
         return None

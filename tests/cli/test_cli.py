@@ -73,7 +73,7 @@ def test_paths_are_not_broken_in_a_narrow_terminal(tiny_training, tmp_path):
     assert result.returncode == 0, result.stderr
     animated, drawn = result.stdout.splitlines()[-2:]
     folder = out.with_suffix("")
-    assert drawn.startswith(f"1 picture in {folder}/, grid in {out} (model ")
+    assert drawn.startswith(f"1 image in {folder}/, grid in {out} (model ")
     assert animated == f"noise turning into icons: {folder}/pizza-animated.png"
     with Image.open(animated.partition(": ")[2]) as frames:
         assert frames.n_frames > 1
@@ -95,13 +95,13 @@ def test_every_picture_is_a_file_of_its_own_and_is_counted(tiny_training, tmp_pa
     result = _flowmodel("sample", *prompts, "--out", out, *options, store=tmp_path)
     assert result.returncode == 0, result.stderr
     pictures = [path.name for path in (tmp_path / "grid").iterdir() if not path.name.endswith("-animated.png")]
-    assert result.stdout.splitlines()[-1].startswith(f"{len(pictures)} pictures in ") and len(pictures) == len(prompts)
+    assert result.stdout.splitlines()[-1].startswith(f"{len(pictures)} images in ") and len(pictures) == len(prompts)
     assert len({name.casefold() for name in pictures}) == len(prompts)
     assert {"赤いハート-0.png", "ピザ-0.png", "犬-0.png", "pizza-0.png", "pizza-1.png"} <= set(pictures)
     assert len(list((tmp_path / "grid").iterdir())) == len(prompts) + len(set(prompts))
 
     alone = _flowmodel("sample", "pizza", "--out", out, "--model", tiny_training.checkpoint, store=tmp_path)
-    assert alone.stdout.startswith("1 picture in ")
+    assert alone.stdout.startswith("1 image in ")
 
 
 def test_train_leaves_a_checkpoint_and_does_not_repeat_it(prepared, tmp_path):
@@ -121,8 +121,8 @@ def test_train_leaves_a_checkpoint_and_does_not_repeat_it(prepared, tmp_path):
 
 def test_sample_says_whether_pictures_are_finished(tiny_finished, tmp_path):
     for options, words in (
-        ([], "network evaluations per picture, finished, seed"),
-        (["--no-finish"], "evaluations per picture, seed"),
+        ([], "network evaluations per image, finished, seed"),
+        (["--no-finish"], "evaluations per image, seed"),
     ):
         out = tmp_path / "grid.png"
         result = _flowmodel("sample", "pizza", "--out", out, "--model", tiny_finished.checkpoint, *options, store=tmp_path)

@@ -151,7 +151,7 @@ def test_the_command_draws_from_the_folder(exported, tmp_path):
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     done = run("--model", str(exported.path), "--seed", "5", "--animate")
-    assert done.returncode == 0 and "20 network evaluations per picture, finished" in done.stdout, done.stderr
+    assert done.returncode == 0 and "20 network evaluations per image, finished" in done.stdout, done.stderr
     [expected] = OnnxGenerator(exported).images(["pizza"], seed=5)
     with Image.open(tmp_path / "grid" / "pizza-0.png") as drawn:
         assert np.array_equal(np.asarray(drawn), np.asarray(expected))
@@ -160,7 +160,7 @@ def test_the_command_draws_from_the_folder(exported, tmp_path):
         frames.seek(frames.n_frames - 1)
         assert np.array_equal(np.asarray(frames.convert("RGBA")), np.asarray(expected))
     refused = run("--model", str(exported.path), "--device", "cuda")
-    assert refused.returncode == 2 and "draws on the CPU" in refused.stderr and len(refused.stderr.splitlines()) == 1
+    assert refused.returncode == 2 and "runs on the CPU" in refused.stderr and len(refused.stderr.splitlines()) == 1
 
 
 def test_it_animates_as_with_pytorch(exported, generator):

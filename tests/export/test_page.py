@@ -139,7 +139,7 @@ def test_a_browser_without_webassembly_is_told(opened):
 
 
 def test_the_command_writes_all_that_the_page_needs_and_another_folder_is_left_alone(export, page_folder, exported, tmp_path):
-    assert "/page (" in export.told and "look at it with: python -m http.server" in export.told
+    assert "/page (" in export.told and "view it with: python -m http.server" in export.told
     ModelFolder.open(page_folder / "model").verify()
     assert read_json(page_folder / "page.json")["models"] == [
         {"name": "pretrained", "path": "model/", "training": "icons/", "hint": None}

@@ -53,7 +53,7 @@ def test_a_version_carries_numbers_rules_and_outcome(registered, first, second, 
     reason, rules = decided(store, row)
     assert reason.startswith("not shown to be as good as the champion, version 1: KID of 24 held-out")
     assert rules == [rule.words for rule in made.decision.rules] and row.aliases == ("challenger",)
-    assert "License of the icons that it was trained on: Apache-2.0." in version.description
+    assert "License of the training icons: Apache-2.0." in version.description
     assert "get-artifact?path=evaluation%2Fsample_grid_preview.png" in version.description
 
 
@@ -136,7 +136,7 @@ def test_a_challenger_alias_that_a_person_took_away_is_not_given_again(registere
     Tracking.of(store).client.delete_registered_model_alias("flowmodel", "challenger")
     again = registered(second)
     assert again.aliases == () and _aliases(store) == {"champion": "1"}
-    assert again.decision.notes == ("somebody removed the alias `challenger` from version 2 in MLflow, and that stands",)
+    assert again.decision.notes == ("somebody removed the alias `challenger` from version 2 in MLflow, which is kept",)
 
 
 def test_show_and_list_say_what_the_gate_decided(registered, first, second, store):
@@ -150,7 +150,7 @@ def test_show_and_list_say_what_the_gate_decided(registered, first, second, stor
     assert any("the recipe waives that rule, because thirty steps learn nothing" in line for line in lines)
     other = _flowmodel("show", "2", store=store)
     assert "the gate's decision: challenger: not shown" in other.stdout and "NOT SHOWN" in other.stdout
-    assert "version '9': there is none; there are 1, 2" in _flowmodel("show", "9", store=store).stderr
+    assert "version '9': no such version; there are 1, 2" in _flowmodel("show", "9", store=store).stderr
 
 
 def test_a_list_of_versions_has_a_line_each_in_a_narrow_terminal(registered, first, second, store):
@@ -235,7 +235,7 @@ def test_a_version_without_checkpoint_does_not_become_champion(registered, first
     registered(second)
     tracking = Tracking.of(store)
     checkpoint_of(tracking, find_version(tracking, "flowmodel", number="2")).path.unlink()
-    with pytest.raises(FlowmodelError, match="version '2': its checkpoint is gone from MLflow; choose another one"):
+    with pytest.raises(FlowmodelError, match="version '2': its checkpoint is missing in MLflow; choose another one"):
         set_champion(store, "2")
 
 

@@ -205,7 +205,7 @@ def test_an_alias_that_a_person_has_moved_is_told_and_stands(decided, registered
     decision = decided(first)
     assert decision.outcome == "challenger" and decision.champion == "1"
     assert "version 2 was champion until somebody moved the alias in MLflow" in decision.reason
-    assert decision.notes == ("somebody moved the alias `champion` from version 2 to version 1 in MLflow, and that stands",)
+    assert decision.notes == ("somebody moved the alias `champion` from version 2 to version 1 in MLflow, which is kept",)
     again = registered(first)
     assert again.aliases == ("challenger",) and _aliases(store)["champion"] == "1"
     # It was told; from now on the version counts as rolled back.

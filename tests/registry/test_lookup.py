@@ -97,7 +97,7 @@ def test_no_database_and_no_model_are_certain_and_what_is_no_database_of_mlflow_
 def test_where_artifacts_are_gone_mlflow_is_asked_and_says_so(crowned):
     registered_checkpoint(crowned, MODEL_NAME, CHAMPION, None).path.unlink()
     assert registered_checkpoint(crowned, MODEL_NAME, CHAMPION, None) is None
-    with pytest.raises(FlowmodelError, match="gone from MLflow's artifacts"):
+    with pytest.raises(FlowmodelError, match="missing in MLflow's artifacts"):
         resolve_model(crowned, None)
 
 

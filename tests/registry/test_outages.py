@@ -94,7 +94,7 @@ def test_a_training_goes_on_while_the_server_is_away_and_mlflow_has_everything_a
     starting.join()
     assert outage.seconds < GOES_ON_SECONDS and there[0] >= 8  # four log lines and two of each measurement, at least
     away, back = said
-    assert "the server can't be reached" in away and "the training goes on" in away and "answers again" in back
+    assert "the server can't be reached" in away and "the training continues" in away and "available again" in back
     _everything_is_there(observer.run, folder)
 
     # Away until after the end: the training is finished all the same, and the next step with it sends what has waited.

@@ -142,13 +142,13 @@ def test_artifacts_on_a_disk_that_is_away_are_not_gone(crowned, first, store):
     for mounted in (False, True):
         if mounted:  # the empty folder that an unmounted disk leaves
             store.mlflow_artifacts.mkdir()
-        with pytest.raises(FlowmodelError, match="is the disk there") as caught:
+        with pytest.raises(FlowmodelError, match="is the disk mounted") as caught:
             _champion(store)
         assert not isinstance(caught.value, NotFound)
     store.mlflow_artifacts.rmdir()
     away.rename(store.mlflow_artifacts)
     _champion(store).path.unlink()
-    with pytest.raises(NotFound, match="gone from MLflow's artifacts"):
+    with pytest.raises(NotFound, match="missing in MLflow's artifacts"):
         _champion(store)
 
 

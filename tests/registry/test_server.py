@@ -73,6 +73,6 @@ def test_a_server_that_is_none_of_mlflow_s_is_told(tmp_path, monkeypatch):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as web:
         threading.Thread(target=web.serve_forever, daemon=True).start()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{web.server_port}")
-        with pytest.raises(FlowmodelError, match="the server doesn't answer as MLflow"):
+        with pytest.raises(FlowmodelError, match="the server isn't an MLflow server"):
             resolve_model(Store(tmp_path), None)
         web.shutdown()
