@@ -1,6 +1,7 @@
-"""`flowmodel studio`: the page that draws in the browser, on this machine only, with every registered version of the model.
+"""`flowmodel studio`: serves the page that samples in the browser, on this machine only, with every registered version of the
+model.
 
-A version is exported the first time that the page asks for it, and its export stays in the store.
+A version is exported when the page first requests it, and its export stays in the store.
 """
 
 import io
@@ -29,15 +30,15 @@ from flowmodel.runtime.model_folder import FORMAT
 from flowmodel.store import Store
 
 HOST = "127.0.0.1"
-_MODELS = "models"  # folder of all of them, in the page's addresses
-_GIVEN = "given"  # the one that was named on the command line
+_MODELS = "models"  # folder of the models in the page's addresses
+_GIVEN = "given"  # the model of the command line
 _HINT = "Preparing the model; the first time this takes half a minute"
 
 
 class Studio:
     """The page and the models that it offers. Its methods may be called from several threads.
 
-    `reference` names a model that is not registered, or is to be first, as `--model` does.
+    `reference` is a value of `--model`; that model comes first.
     """
 
     def __init__(self, store: Store, reference: str | None = None, log: Callable[[str], None] = lambda line: None) -> None:
@@ -47,9 +48,9 @@ class Studio:
         self._exported: dict[str, Path] = {}
 
     def models(self) -> list[PageModel]:
-        """The champion first, then the other versions, newest first, then the shipped weights.
+        """The models: the champion, then the other versions, newest first, then the shipped weights.
 
-        Raises FlowmodelError when MLflow can't be asked.
+        Raises FlowmodelError when MLflow can't be used.
         """
         rows = [] if has_model(self._store, MODEL_NAME) is False else registered_versions(self._store)
         rows.sort(key=lambda row: (CHAMPION not in row.aliases, -int(row.version)))
@@ -60,7 +61,7 @@ class Studio:
         return [PageModel(name, f"{_MODELS}/{key}/model/", f"{_MODELS}/{key}/icons/", _HINT) for key, name in named]
 
     def page(self) -> Path:
-        """Folder of the page, without models. Raises FlowmodelError when one of the npm packages can't be had."""
+        """Folder of the page, without models. Raises FlowmodelError when one of the npm packages can't be fetched."""
         with self._page_lock:
             if self._page is None:
                 folder = self._store.exports / "page"
@@ -69,7 +70,7 @@ class Studio:
             return self._page
 
     def exported(self, key: str) -> Path:
-        """Folder of the model that the page calls `key`, exported now if it never was.
+        """Folder of the model that the page calls `key`, which is exported if necessary.
 
         Raises FlowmodelError when there is no such model, or it can't be exported.
         """
@@ -82,7 +83,7 @@ class Studio:
         if key == _GIVEN and self._reference is not None:
             return self._reference
         if key != PRETRAINED and not key.isdecimal():
-            raise FlowmodelError(f"{_MODELS}/{key}: there is no such model; choose one that the page lists")
+            raise FlowmodelError(f"{_MODELS}/{key}: no such model; choose one that the page lists")
         return key if key == PRETRAINED else f"models:/{MODEL_NAME}/{key}"
 
     def _export(self, checkpoint: Checkpoint) -> Path:
@@ -123,7 +124,7 @@ class StudioServer(ThreadingHTTPServer):
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    # Not left to the system's own table, which on some machines calls JavaScript plain text.
+    # Set here, because the tables of some systems call JavaScript plain text.
     extensions_map = {  # noqa: RUF012
         **SimpleHTTPRequestHandler.extensions_map,
         **dict.fromkeys((".js", ".mjs"), "text/javascript"),
@@ -132,9 +133,9 @@ class _Handler(SimpleHTTPRequestHandler):
     server: StudioServer
 
     def send_head(self) -> Any:
-        """The answer to GET and to HEAD, as a file; None where there is none."""
+        """The response to GET and HEAD, as a file, or None if there is no body."""
         host = self.headers.get("Host", "").rpartition(":")[0]
-        if host not in (HOST, "localhost"):  # another site, whose name somebody has pointed here
+        if host not in (HOST, "localhost"):  # another site's name that resolves to this machine
             return self._refuse(403, "this address is not served here")
         path = unquote(urlsplit(self.path).path)
         try:
@@ -150,7 +151,7 @@ class _Handler(SimpleHTTPRequestHandler):
         return super().send_head()
 
     def end_headers(self) -> None:
-        self.send_header("Cache-Control", "no-cache")  # kept, and asked for again: another release has another page
+        self.send_header("Cache-Control", "no-cache")  # cached, but revalidated, because another release has another page
         super().end_headers()
 
     def list_directory(self, path: Any) -> None:

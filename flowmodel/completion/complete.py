@@ -1,4 +1,4 @@
-"""Fine-tunes on an icon set and draws the names that it lacks.
+"""Fine-tunes on an icon set and samples the names that it lacks.
 
 Shape suffixes: N samples, M icons of the set, H/W height and width.
 """
@@ -29,8 +29,8 @@ from flowmodel.training.observers import TrainingObserver
 from flowmodel.vector import files
 from flowmodel.vector.artwork import Artwork
 
-# A style word that the shipped weights know. Drawings of other names take over more of the set's style with it than with a new
-# word (docs/decisions/style-adoption.md).
+# A style word that the shipped weights know. Samples of other names adopt more of the set's style with it than with a new word
+# (docs/decisions/style-adoption.md).
 STYLE = "twemoji"
 SHEET, RECORD = "contact-sheet.png", "drawings.json"
 
@@ -43,8 +43,8 @@ class Completion:
         checkpoint: the fine-tuned model.
         dataset: the icons of the set.
         trained_now: False if an earlier call had finished the training.
-        drawings: all drawings, name by name.
-        sheet: contact sheet of the drawings beside icons of the set.
+        drawings: all samples, name by name.
+        sheet: contact sheet of the samples next to icons of the set.
     """
 
     checkpoint: Checkpoint
@@ -65,10 +65,10 @@ def complete_set(
     observers: Sequence[TrainingObserver] = (),
     log: Callable[[str], None] = lambda line: None,
 ) -> Completion:
-    """Draw `count` icons for each of `names` in the style of `icons`, and write them to `out` as PNG and SVG.
+    """Sample `count` icons for each of `names` in the style of `icons`, and write them to `out` as PNG and SVG.
 
-    The training is kept in `store` and depends on the icons and the recipe only: an interrupted call resumes it, and a call with
-    other names trains nothing. No icon is held out.
+    The training is stored in `store` and depends only on the icons and the recipe. The same call resumes it after an
+    interruption, and a call with other names does not train again. No icon is held out.
 
     Args:
         icons: a folder of icons, or a YAML list of sources. Captions call their style STYLE.
@@ -90,7 +90,7 @@ def complete_set(
     for line in generator.readability(prompts).lines():
         log(f"note: {line}")
     log(f"drawing {len(names)} x {count} icons with {generator}")
-    # Prompt by prompt, so that the drawings of a name do not depend on the other names.
+    # Prompt by prompt, so that the samples of a name do not depend on the other names.
     rgba_N4HW = torch.cat([generator.sample([prompt] * count, seed) for prompt in prompts])
     copied: list[int | None] = [None] * len(rgba_N4HW)
     if generator.size == recipe.data.size:

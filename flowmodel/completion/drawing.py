@@ -1,4 +1,4 @@
-"""A drawing of a missing icon."""
+"""A sample of a missing icon."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ class Drawing:
 
     Attributes:
         name: name of the missing icon.
-        stem: of its files `png/STEM.png` and `svg/STEM.svg`.
+        stem: stem of its files `png/STEM.png` and `svg/STEM.svg`.
         near_copy_of: id of the icon of the set that it nearly copies, or None.
     """
 

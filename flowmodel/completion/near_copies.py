@@ -17,7 +17,7 @@ def copied_icons(rgba_N4HW: Tensor, icons_M4HW: Tensor) -> list[int | None]:
     """For each sample the row of the icon that it nearly copies, or None.
 
     The threshold is calibrated on the set itself: each icon is compared with the others, and at most 5 % of them may count as
-    near copies. For fewer than 40 icons it is the fixed ratio of :func:`is_copy`; for fewer than four nothing can be said. Takes
+    near copies. For fewer than 40 icons it is the fixed ratio of :func:`is_copy`; for fewer than four there is no result. Takes
     premultiplied uint8 images of one size.
     """
     own_M4HW, first_M = np.unique(icons_M4HW.numpy(), axis=0, return_index=True)  # equal icons would hide a copy

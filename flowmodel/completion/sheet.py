@@ -1,4 +1,4 @@
-"""The contact sheet of a completed set: a row per missing icon, beside icons of the set."""
+"""The contact sheet of a completed set: a row per missing icon, next to icons of the set."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -14,7 +14,7 @@ _BESIDE = 2  # icons of the set in each row
 
 
 def contact_sheet(drawings: Sequence[Drawing], images: Sequence[Image.Image], dataset: IconDataset, count: int) -> Image.Image:
-    """`count` drawings of each name in a row, then icons of the set, in turn. Near copies are named below the name."""
+    """Each row has `count` samples of a name and icons of the set. Near copies are listed below the name."""
     own = cycle(to_image(rgba_4HW) for rgba_4HW in dataset.rgba_N4HW)
     names = dict(zip(dataset.ids, dataset.icons["name"], strict=True))
     rows = []

@@ -1,6 +1,6 @@
-"""The report of an evaluation: what `metrics.json` holds, with a type (docs/evaluation.md says what each score means).
+"""The typed report of an evaluation, as in `metrics.json` (docs/evaluation.md explains each score).
 
-What could not be measured is None here and absent in the file.
+Scores that could not be measured are None here and absent from the file.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from flowmodel.recipes.split import Split
 METRICS_FILE = "metrics.json"
 SCHEMA_VERSION: Final = 2
 AllSplits = Literal["all"]
-ALL: AllSplits = "all"  # splits together: a distance between sets wants as many pictures as there are
+ALL: AllSplits = "all"  # all splits together, because distances between sets need many images
 
 
 class _Part(BaseModel):
@@ -40,9 +40,9 @@ class _Sparse(_Part):
 
 
 class Scores(_Sparse):
-    """Every score that there is. Rates and overlaps lie in [0, 1]; the best distance is 0.
+    """All scores. Rates and overlaps are in [0, 1]; the best distance is 0.
 
-    Those of metrics/texture.py are best where they are as of real icons.
+    The scores of metrics/texture.py are best at the values of real icons.
     """
 
     kid: float | None = None
@@ -81,12 +81,12 @@ class Scores(_Sparse):
 
     @property
     def measured(self) -> dict[str, float]:
-        """The scores that there are, by name."""
+        """The measured scores by name."""
         values = ((name, getattr(self, name)) for name in SCORES)
         return {name: value for name, value in values if value is not None}
 
     def get(self, score: str) -> float | None:
-        """The score of that name; None where it was not measured. Raises KeyError for a name that is no score's."""
+        """The score `name`, or None if it was not measured. Raises KeyError for an unknown name."""
         if score not in SCORES:
             raise KeyError(score)
         value: float | None = getattr(self, score)
@@ -97,7 +97,7 @@ SCORES = tuple(Scores.model_fields)
 
 
 class SplitScores(Scores):
-    """`count` icons and the scores of their pictures."""
+    """`count` icons and the scores of their images."""
 
     count: int
 
@@ -106,13 +106,13 @@ def _in_order(by_split: dict[Split, SplitScores]) -> dict[Split, SplitScores]:
     return {split: by_split[split] for split in Split if split in by_split}
 
 
-# In the order in which people read the splits, whatever a file's order is.
+# In the usual order of the splits, regardless of the file's order.
 BySplit = Annotated[dict[Split, SplitScores], AfterValidator(_in_order)]
 ByTime = dict[float, float]
 
 
 class BaselineScores(_Sparse):
-    """What other pictures score in place of the samples (baselines.py); None where there are no such pictures."""
+    """Scores of other images in place of the samples (baselines.py); None if there are no such images."""
 
     real: BySplit
     noise: BySplit
@@ -121,18 +121,18 @@ class BaselineScores(_Sparse):
 
     @property
     def rows(self) -> dict[str, BySplit]:
-        """Those that there are, by name."""
+        """The measured baselines by name."""
         values = ((name, getattr(self, name)) for name in type(self).model_fields)
         return {name: row for name, row in values if row is not None}
 
 
 class TracedScores(_Part):
-    """Samples of `count` trained icons as shapes (docs/vector.md): KID and retrieval, and how many paths they need.
+    """Scores of traced samples of `count` training icons (docs/vector.md): KID, retrieval and number of paths.
 
     Attributes:
-        pixels: of these samples as they are.
-        drawn: of the traced samples, rendered at their own size.
-        real: of the traced real icons.
+        pixels: scores of these samples as pixels.
+        drawn: scores of the traced samples, rendered at their own size.
+        real: scores of the traced real icons.
         drawn_paths, real_paths: medians of the number of paths per icon.
     """
 
@@ -145,10 +145,10 @@ class TracedScores(_Part):
 
 
 class SweepRow(_Part):
-    """Other settings than the recipe's on fewer icons.
+    """Scores with other settings than the recipe's, on fewer icons.
 
     Attributes:
-        network_evaluations: for a picture.
+        network_evaluations: network evaluations per image.
         is_own: whether these are the recipe's settings.
     """
 
@@ -158,7 +158,7 @@ class SweepRow(_Part):
 
 
 class StepsRow(SweepRow):
-    """`distance` from the exact answer: root mean square, as a share of a pixel's range."""
+    """`distance` from the exact solution: root mean square, as a fraction of a pixel's range."""
 
     steps: int
     distance: float
@@ -169,15 +169,15 @@ class GuidanceRow(SweepRow):
 
 
 class Sweeps(_Part):
-    """Over the solver's steps, and over the guidance scale."""
+    """Sweeps over the solver's steps and over the guidance scale."""
 
     nfe: tuple[StepsRow, ...]
     guidance: tuple[GuidanceRow, ...]
 
 
 class ProbeQuality(_Part):
-    """How often the caption probe ranks the captions of `count` real icons first, or among the first five, of those of the
-    split and of all.
+    """How often the caption probe ranks the captions of `count` real icons first, or among the first five, among the captions
+    of the split and among all.
     """
 
     count: float
@@ -188,8 +188,8 @@ class ProbeQuality(_Part):
 
 
 class NearCopy(_Part):
-    """Below which ratios of distances a picture counts as near copy, calibrated on so many real `pictures`, of which the share
-    `rate` falls below.
+    """Distance ratio below which an image is a near copy, calibrated on `pictures` real images, of which the fraction `rate` is
+    below.
     """
 
     features: float
@@ -208,7 +208,7 @@ class Thresholds(_Sparse):
 
 
 class FinisherSettings(_Part):
-    """What finished the pictures: digest of its tensors, steps of its training, parameters, and how much larger it makes them."""
+    """The finisher: digest of its tensors, training steps, number of parameters, and scale."""
 
     digest: str
     steps: int
@@ -217,18 +217,18 @@ class FinisherSettings(_Part):
 
 
 class Settings(SamplingConfig):
-    """All that the scores depend on: the solver's settings, and these.
+    """Everything that the scores depend on: the solver's settings, and these.
 
     Attributes:
-        comparison_digest: equal for two models that are scored on the same icons in the same way, and may be compared.
-        left_out: by score or baseline, why it could not be measured.
+        comparison_digest: equal for models that are scored on the same icons in the same way and may be compared.
+        left_out: reason for each score or baseline that could not be measured.
         ema: relative width of the averaged weights.
-        finisher: None where the pictures are scored as the generator draws them.
-        training_icons: those of the initial weights included, of which there are `initial_icons`.
-        samples: how many pictures were drawn for each split, over all seeds.
+        finisher: None if unfinished images are scored.
+        training_icons: number of training icons, including `initial_icons` of the initial weights.
+        samples: number of samples of each split, over all seeds.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)  # a solver's setting that is no more doesn't spoil an old report
+    model_config = ConfigDict(extra="ignore", frozen=True)  # ignores removed solver settings of old reports
 
     recipe: str
     color: Color = "rgba"
@@ -261,13 +261,13 @@ class EvaluationReport(_Sparse):
     """Scores of a checkpoint's samples.
 
     Attributes:
-        metrics: means over the seeds; of finished pictures, where the model has a finisher.
-        unfinished: the same drawings as they were before the finisher; None in a model without one.
-        std: standard deviations between the seeds; empty of a single seed.
-        by_group: as `metrics`, for each emoji group.
-        baselines: what other pictures score in place of the samples.
-        traced: of samples as shapes; None where none were traced.
-        prediction_error: by split and t, the error of the predicted picture (training/prediction_error.py).
+        metrics: means over the seeds, of finished images if the model has a finisher.
+        unfinished: scores of the same samples before the finisher; None without a finisher.
+        std: standard deviations between the seeds; empty for a single seed.
+        by_group: like `metrics`, for each emoji group.
+        baselines: scores of other images in place of the samples.
+        traced: scores of traced samples; None if none were traced.
+        prediction_error: error of the predicted image by split and t (training/prediction_error.py).
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -282,11 +282,11 @@ class EvaluationReport(_Sparse):
     prediction_error: dict[Split, ByTime] | None = None
 
     def score(self, split: Split, score: str) -> float | None:
-        """None where it was not measured. Raises KeyError for a name that is no score's."""
+        """The score, or None if it was not measured. Raises KeyError for an unknown name."""
         return self.metrics.get(split, Scores()).get(score)
 
     def required(self, split: Split, score: str) -> float:
-        """Like :meth:`score`; raises FlowmodelError where it was not measured."""
+        """Like :meth:`score`; raises FlowmodelError if it was not measured."""
         value = self.score(split, score)
         if value is None:
             raise FlowmodelError(f"evaluation of recipe '{self.settings.recipe}': {score} of '{split}' was not measured")
@@ -294,7 +294,7 @@ class EvaluationReport(_Sparse):
 
     @classmethod
     def parse(cls, values: Any, where: Path | str) -> "EvaluationReport":
-        """Raises FlowmodelError that names `where` and the first field when `values` are no report, or one of another form."""
+        """Raises FlowmodelError that names `where` and the first invalid field when `values` are not a report of this schema."""
         if isinstance(values, Mapping):
             values = with_current_form(values)
         version = values.get("schema_version") if isinstance(values, Mapping) else SCHEMA_VERSION
@@ -314,7 +314,7 @@ class EvaluationReport(_Sparse):
 
     @classmethod
     def read(cls, path: Path) -> "EvaluationReport":
-        """Raises FlowmodelError when the file is missing or damaged, or of another form."""
+        """Raises FlowmodelError when the file is missing, damaged, or of another schema."""
         return cls.parse(read_json(path), path)
 
     def as_json(self) -> dict[str, Any]:

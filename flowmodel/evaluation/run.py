@@ -1,4 +1,4 @@
-"""The report of a checkpoint: what it draws, compared with the real icons (docs/evaluation.md).
+"""Evaluates a checkpoint: compares its samples with the real icons (docs/evaluation.md).
 
 Shape suffixes: S seeds, N samples, H/W height and width.
 """
@@ -47,13 +47,13 @@ from flowmodel.recipes.split import Split
 
 SAMPLES_FILE = "samples.npz"
 
-_CHOICE_SEED = 20_231_204  # of the choice of icons, whatever the seeds of the samples
+_CHOICE_SEED = 20_231_204  # seed of the choice of icons, independent of the seeds of the samples
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`report` is what the file `metrics` holds. `real`, and `features` of the samples of the first seed, are what a page about
-    it would else compute again.
+    """`report` is the content of the file `metrics`. `real`, and `features` of the samples of the first seed, save an HTML
+    report from computing them again.
     """
 
     report: EvaluationReport
@@ -73,20 +73,20 @@ def evaluate(
     log: Callable[[str], None] = lambda _: None,
     probe: Path | None = None,
 ) -> Evaluation:
-    """Draw one sample per seed for each trained icon and each held-out one, by its caption, and score them.
+    """Draw a sample per seed for each training and held-out icon from its caption, and score them.
 
-    Where the model has a finisher, what is scored, and kept, is finished; an enlarged picture at the size of the real icons. The
-    same pictures before the finisher are scored beside it.
+    If the model has a finisher, finished samples are scored and stored, at the size of the real icons. The unfinished samples
+    are scored separately.
 
-    A model that draws rgb or grayscale is compared with the real icons in the same colors, on white; its pictures are opaque,
-    and no score speaks of transparency. Scores of models of different colors can't be compared.
+    A model for RGB or grayscale is compared with real icons in the same colors on white; its samples are opaque and have no
+    scores of transparency. Scores of models with different color modes can't be compared.
 
-    Writes `folder/metrics.json` and `folder/samples.npz`. Features of the real icons are kept in `cache`.
+    Writes `folder/metrics.json` and `folder/samples.npz`. Features of the real icons are cached in `cache`.
 
     Args:
-        config: in place of the recipe's own.
-        with_sweeps: also score other numbers of steps and other guidance, on fewer icons (sweeps.py).
-        probe: file of the data set's caption probe; without it the one in `cache`, which is trained the first time.
+        config: replaces the recipe's own.
+        with_sweeps: also score other numbers of steps and guidance scales, on fewer icons (sweeps.py).
+        probe: file of the data set's caption probe; by default the one in `cache`, which is trained the first time.
 
     Raises:
         FlowmodelError: the checkpoint is unreadable, an encoder or feature package is missing, or no icon is left to score.
@@ -120,7 +120,7 @@ def evaluate(
     metrics, std = over_seeds(seeds)
     unfinished = None
     if generator.finisher:
-        log("scoring the pictures before the finisher")
+        log("scoring the samples before the finisher")
         before = [_score(scorer, Pictures(x, extractor(x)), samples, rows_of, with_clip=False) for x in unfinished_SN4HW]
         scores_of = over_seeds(before)[0]
         unfinished = {split: SplitScores(count=len(rows_of[split]), **scores) for split, scores in scores_of.items()}
@@ -134,7 +134,7 @@ def evaluate(
         traced = traced_scores(real, rows_of[Split.TRAIN], of_train, extractor, config.traced_icons, log)
     baselines = Baselines(scorer, rows_of, train_rows, extractor, cache).scores()
     if baselines.other_vendor is None:
-        left_out["other_vendor"] = "no two sources of this data set draw the same thing; add a source to have it"
+        left_out["other_vendor"] = "no two sources of this data set draw the same concept; add a source for this"
     has_sweeps = with_sweeps and config.sweep_icons > 0
     report = EvaluationReport(
         metrics={
@@ -154,9 +154,10 @@ def evaluate(
 
 
 def _choose(real: RealIcons, header: CheckpointHeader, most: int) -> dict[Split, list[str]]:
-    """Ids to score by split, sorted; at most `most` of each, a random choice that is always the same.
+    """Sorted ids to score, by split; at most `most` of each, in a fixed random choice.
 
-    An icon that has shaped the weights is not held out, whatever this data set says: splits change with sources and releases.
+    An icon that the model was trained on is never held out, whatever its split in this data set, because splits change with
+    sources and releases.
     """
     chosen = {}
     for split in Split:
@@ -171,10 +172,10 @@ def _choose(real: RealIcons, header: CheckpointHeader, most: int) -> dict[Split,
 def _draw(
     generator: Generator, real: RealIcons, rows_of: Mapping[Split, Rows], seeds: Sequence[int], log: Callable[[str], None]
 ) -> tuple[Samples, Tensor]:
-    """Finished samples at the size of the real icons, and what they were before: uint8 (S, N, 4, H, W)."""
+    """Finished samples at the size of the real icons, and the unfinished samples: uint8 (S, N, 4, H, W)."""
     rows_N = np.concatenate(list(rows_of.values()))
     prompts = [real.prompts[row] for row in rows_N]
-    log(f"drawing {len(rows_N)} icons {len(seeds)} times, {generator.nfe()} network evaluations each")
+    log(f"sampling {len(rows_N)} icons {len(seeds)} times,  {generator.nfe()} network evaluations each")
     drawn = [generator.sample(prompts, seed=seed, finish=False) for seed in seeds]
     finished = [at_size(generator.finish(rgba_N4HW), real.rgba_M4HW.shape[-1]) for rgba_N4HW in drawn]
     samples = Samples(

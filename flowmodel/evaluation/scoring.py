@@ -1,6 +1,6 @@
-"""All scores of a set of pictures, each of which stands for a real icon: samples and baselines alike.
+"""All scores of a set of images, samples or baselines, each of which corresponds to a real icon.
 
-Shape suffixes: N pictures, M real icons, D feature width, H/W height and width.
+Shape suffixes: N images, M real icons, D feature width, H/W height and width.
 """
 
 from collections.abc import Mapping
@@ -23,17 +23,17 @@ from flowmodel.evaluation.metrics.transparency import alpha_error, alpha_iou
 from flowmodel.evaluation.real_icons import RealIcons, Rows
 from flowmodel.recipes.split import Split
 
-_FEWEST = 3  # training icons: a ratio of distances needs two beside the icon itself
+_FEWEST = 3  # training icons; a ratio of distances needs two besides the icon itself
 
-Values = dict[str, float]  # scores by name; run.py makes `Scores` of them
+Values = dict[str, float]  # scores by name; run.py converts them to `Scores`
 PerIcon = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Premultiplied uint8 pictures of the real icons' size, with their features.
+    """Premultiplied uint8 images of the real icons' size, with their features.
 
-    `own_rows` are the rows of the real icons that these are themselves, where they are real: no icon is to be found by itself.
+    `own_rows` are the rows of these images if they are real icons, so that retrieval excludes the icon itself.
     """
 
     rgba_N4HW: Tensor
@@ -49,11 +49,11 @@ class Pictures:
 
 
 class Scorer:
-    """Scores pictures against the real icons.
+    """Scores images against the real icons.
 
     Attributes:
-        real, probe, clip: what it scores by; without `clip` there is no similarity of pictures and captions by it.
-        threshold: of near copies, calibrated on real icons of the split `validation`; None where there are too few.
+        real, probe, clip: models for the scores; without `clip` there is no CLIP similarity.
+        threshold: threshold of near copies, calibrated on real icons of the split `validation`; None if there are too few.
     """
 
     def __init__(self, real: RealIcons, train_rows: Rows, probe: CaptionProbe, clip: Clip | None = None) -> None:
@@ -68,17 +68,17 @@ class Scorer:
         self.threshold = calibrate(*near) if near else None
 
     def scores(self, pictures: Pictures, rows_N: Rows, with_clip: bool = True) -> tuple[Values, PerIcon]:
-        """Scores of pictures that stand for the real icons at `rows_N`, and those that every picture has of its own.
+        """Scores of images for the real icons at `rows_N`, and scores of each image.
 
-        Without the similarity by CLIP, which takes far longer than the rest, if `with_clip` is False.
+        If `with_clip` is False, CLIP similarity, which is by far the slowest, is omitted.
         """
         each = self.alignment(pictures, rows_N, with_clip) | self.memorization(pictures)
         of_set = fidelity(self.real.features[rows_N], pictures.features) | self.texture(pictures.rgba_N4HW)
         return of_set | means(each), each
 
     def alignment(self, pictures: Pictures, rows_N: Rows, with_clip: bool = True) -> PerIcon:
-        """Is the prompted icon found again, among those drawn, those of its source and all? Does the probe find the prompt among
-        all icons' prompts, and how near does CLIP see it? Is the silhouette the icon's, where the model draws one?
+        """Alignment with the prompt: retrieval of the icon among those sampled, those of its source and all; the probe's rank
+        of the prompt; CLIP similarity; and the overlap of silhouettes, if the model has transparency.
         """
         real = self.real
         layout_ND, layout_MD, labels_N = pictures.features.layout_ND, real.features.layout_ND, real.labels_M[rows_N]
@@ -103,14 +103,14 @@ class Scorer:
         }
 
     def texture(self, rgba_N4HW: Tensor) -> Values:
-        """How clean the pictures are, to be read beside real icons; nothing of transparency where the model draws none."""
+        """Texture of the images, to compare with real icons; without transparency if the model has none."""
         scores = texture(rgba_N4HW)
         if self.real.color != "rgba":
             scores.pop("half_transparent", None)
         return scores
 
     def memorization(self, pictures: Pictures) -> PerIcon:
-        """Which pictures are copies of a training icon? Empty where there are hardly any training icons."""
+        """The images that are copies of a training icon; empty if there are too few training icons."""
         near = self._neighbors(pictures)
         if near is None:
             return {}
@@ -139,7 +139,7 @@ class Scorer:
         return in_features, neighbors(_pixels(pictures.rgba_N4HW), self._train_pixels, itself)
 
     def _itself(self, pictures: Pictures) -> Rows | None:
-        """Which training icon each picture is itself; -1 where none."""
+        """The training icon that each image is itself, or -1."""
         if pictures.own_rows is None:
             return None
         place = np.full(len(self.real.ids), -1)
@@ -152,7 +152,7 @@ def _pixels(rgba_N4HW: Tensor) -> NDArray[np.float32]:
 
 
 def fidelity(real: Features, fake: Features) -> Values:
-    """Distances of the two sets, and how they cover each other, as far as they are large enough."""
+    """Distances and coverage of the two sets, if they are large enough."""
     if min(len(real), len(fake)) < 2:
         return {}
     products = Products.of(real.semantic_ND, fake.semantic_ND)
@@ -171,7 +171,7 @@ def fidelity(real: Features, fake: Features) -> Values:
 
 
 def _directions(x_ND: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features of length 1. By their lengths noise would lie within reach of every odd icon, and have a precision of 1."""
+    """Features scaled to length 1. Unscaled, noise would be within reach of every outlier and have a precision of 1."""
     return x_ND / np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 

@@ -1,1 +1,1 @@
-"""A model as a folder that draws without PyTorch (flowmodel/runtime)."""
+"""Exports a model as a folder from which flowmodel/runtime samples without PyTorch."""

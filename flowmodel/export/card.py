@@ -1,30 +1,30 @@
-"""The card of an exported model: what it is, how it is used, under which terms."""
+"""The model card of an exported model: description, use and license terms."""
 
 from flowmodel.runtime.model_folder import DESCRIPTION, EMOJI, FINISHER, NETWORK, TOKENIZER, TOWERS, Description
 
 _CARD = """\
 # {name}
 
-Draws icons of {finished} x {finished} pixels for English prompts. {parameters:.2f} million parameters, trained by flow matching;
-made of the checkpoint `{checkpoint}`.
+Samples icons of {finished} x {finished} pixels for English prompts. The model has {parameters:.2f} million parameters,
+was trained by flow matching, and was exported from the checkpoint `{checkpoint}`.
 
-{styles}Drawn where nothing else is asked for: {solver}, {steps} steps, guidance {guidance:g} at times from {start:g} to {end:g},
+{styles}Default sampling: {solver}, {steps} steps, guidance {guidance:g} at times from {start:g} to {end:g},
 steps shifted by {shift:g}.
 
 ## Files
 
-All are named with size and SHA-256 in `{description}`.
+`{description}` lists all files with size and SHA-256.
 
 - `{network}`: one evaluation of the network, from `x` (B, {channels}, {size}, {size}), `t` (B), `pooled` (B, D),
   `tokens` (B, L, D) and `mask` (B, L) to `velocity`.
-- `{finisher}`, where there is one: `drawn` to `finished`, pictures in [-1, 1].
-- `{tower}` and `{tower8}`: the caption tower ({encoder}), whole and with weights of 8 bits, from `ids` (B, L) to `pooled` and
-  `tokens`. All texts of a batch have one length.
+- `{finisher}`, if the model has a finisher: `drawn` to `finished`, images in [-1, 1].
+- `{tower}` and `{tower8}`: the caption tower ({encoder}), in float32 and with 8-bit weights, from `ids` (B, L) to `pooled` and
+  `tokens`. All texts of a batch have the same length.
 - `{tokenizer}`: text to `ids`, at most {max_tokens}.
-- `{emoji}`: names that take the place of emoji in a prompt.
+- `{emoji}`: names that replace emoji in a prompt.
 
-Time runs from t = 0, noise, to t = 1, the picture. Without guidance x + h v is a step; with guidance w the velocity is
-v0 + w (v1 - v0), where v0 is that of a caption with `pooled` of zeros and a `mask` of false.{premultiplied}
+Time runs from t = 0 (noise) to t = 1 (the image). Without guidance a step is x + h v; with guidance w the velocity is
+v0 + w (v1 - v0), where v0 is the velocity for a `pooled` of zeros and a `mask` of false.{premultiplied}
 
 ## Use
 
@@ -33,9 +33,9 @@ v0 + w (v1 - v0), where v0 is that of a caption with `pooled` of zeros and a `ma
     [pizza] = OnnxGenerator.load("this/folder").images(["pizza"])
     pizza.save("pizza.png")
 
-It needs numpy, onnxruntime, tokenizers and Pillow beside flowmodel; PyTorch is not used.
+It needs numpy, onnxruntime, tokenizers and Pillow besides flowmodel; PyTorch is not used.
 
-## Terms of what it was trained on
+## License terms of the training data
 
 {terms}
 """
@@ -75,5 +75,5 @@ def model_card(description: Description) -> str:
         max_tokens=description.max_tokens,
         emoji=EMOJI,
         premultiplied=_PREMULTIPLIED if description.channels == 4 else "",
-        terms="\n".join(told) if rows else "Unknown: the checkpoint says nothing of them.",
+        terms="\n".join(told) if rows else "Unknown: the checkpoint has no record of them.",
     )

@@ -1,4 +1,4 @@
-"""A model's parts as ONNX graphs, in float32 and with any batch size.
+"""Exports a model's parts as ONNX graphs, in float32 and with any batch size.
 
 Shape suffixes: B batch, C channels, H/W height and width, L caption tokens, D width of the caption tower.
 """
@@ -24,8 +24,8 @@ _BATCH, _LENGTH = Dim("batch"), Dim("length")
 
 
 def export_network(model: VelocityModel, channels: int, size: int, text_width: int, path: Path) -> Path:
-    """One evaluation of the network for pictures (`channels`, `size`, `size`): x, t, pooled, tokens, mask to velocity."""
-    batch, length = 3, 5  # any that are not 1, which the exporter would take for a constant
+    """Export an evaluation of the network for images (`channels`, `size`, `size`): x, t, pooled, tokens, mask to velocity."""
+    batch, length = 3, 5  # not 1, which the exporter would treat as a constant
     given = {
         "x": torch.zeros(batch, channels, size, size),
         "t": torch.zeros(batch),
@@ -40,16 +40,18 @@ def export_network(model: VelocityModel, channels: int, size: int, text_width: i
 
 
 def export_finisher(finisher: Finisher, channels: int, size: int, path: Path) -> Path:
-    """drawn to finished, both in [-1, 1]."""
+    """Export the finisher: drawn to finished, both in [-1, 1]."""
     return _write(finisher, {"drawn": torch.zeros(3, channels, size, size)}, {"drawn": {0: _BATCH}}, ["finished"], path)
 
 
 def export_tower(tower: nn.Module, path: Path) -> Path:
-    """ids (B, L) to pooled (B, D) and tokens (B, L, D). All texts of a batch are of one length: there is no padding."""
+    """Export the caption tower: ids (B, L) to pooled (B, D) and tokens (B, L, D). All texts of a batch have the same length,
+    without padding.
+    """
     given = {"ids": torch.zeros(3, 5, dtype=torch.int64)}
     free = {"ids": {0: _BATCH, 1: Dim("length", max=MAX_TOKENS)}}
     fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # one kernel for a whole layer, which ONNX doesn't have
+    torch.backends.mha.set_fastpath_enabled(False)  # the fast path has a fused kernel that ONNX lacks
     try:
         return _write(_Encoding(tower), given, free, ["pooled", "tokens"], path)
     finally:
@@ -59,7 +61,7 @@ def export_tower(tower: nn.Module, path: Path) -> Path:
 class _Evaluation(nn.Module):
     def __init__(self, model: VelocityModel) -> None:
         super().__init__()
-        self.net, self._model = model.net, model  # the first makes the weights known as this module's
+        self.net, self._model = model.net, model  # registers the weights in this module
 
     def forward(self, x: Tensor, t: Tensor, pooled: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
         return self._model.velocity(x, t, TextCondition(pooled, tokens, mask, torch.empty(0)))
@@ -82,7 +84,7 @@ def _write(module: nn.Module, given: Mapping[str, Tensor], free: Mapping[str, An
     import onnx
 
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the exporter's own deprecated parts
+        warnings.simplefilter("ignore")  # deprecations inside the exporter
         program = torch.onnx.export(
             module.eval(),
             tuple(given.values()),
@@ -106,7 +108,7 @@ def _write(module: nn.Module, given: Mapping[str, Tensor], free: Mapping[str, An
 
 
 def _forget_origin(graph: Any) -> None:
-    """Take away the lines of source code, with their paths, that the exporter notes beside every node."""
+    """Remove the source code lines, with their paths, that the exporter stores with every node."""
     for part in (graph.graph, *graph.functions):
         for each in (*part.node, *part.value_info):
             each.ClearField("metadata_props")
@@ -117,7 +119,7 @@ def _forget_origin(graph: Any) -> None:
 
 
 def _halve(graph: Any) -> None:
-    """Keep weights that lose nothing by it in float16, as those of the shipped checkpoint; they are float32 once loaded."""
+    """Store weights in float16 if that is lossless, as in the shipped checkpoint; they are float32 once loaded."""
     from onnx import TensorProto, helper, numpy_helper
 
     casts = []
@@ -125,7 +127,7 @@ def _halve(graph: Any) -> None:
         if tensor.data_type != TensorProto.FLOAT:
             continue
         values = numpy_helper.to_array(tensor)
-        with np.errstate(over="ignore"):  # what is too large for it stays as it is
+        with np.errstate(over="ignore"):  # values that are too large are not converted
             halves = values.astype(np.float16)
         if values.ndim > 1 and (halves.astype(np.float32) == values).all():
             name = tensor.name

@@ -1,4 +1,4 @@
-"""Exported models that a store keeps, each named by its checkpoint: for `flowmodel serve`, and for the registry."""
+"""Exported models in a store, named by their checkpoints, for `flowmodel serve` and the registry."""
 
 import atexit
 import multiprocessing
@@ -18,8 +18,8 @@ EXPORTABLE = ("minilm",)  # caption encoders whose tower can be exported
 
 
 def exported(store: Store, checkpoint: Checkpoint) -> ModelFolder:
-    """The ONNX export of `checkpoint` with the float32 tower. It is made once, and kept in `store`; if the store is read-only, it
-    lasts as long as this process.
+    """The ONNX export of `checkpoint` with the float32 tower. It is made once and stored in `store`, or in a temporary folder
+    of this process if the store is read-only.
 
     Raises FlowmodelError when the model cannot be exported.
     """
@@ -47,7 +47,7 @@ def exported(store: Store, checkpoint: Checkpoint) -> ModelFolder:
 
 
 def _with_the_tower_of(store: Store, checkpoint: Checkpoint) -> Path | None:
-    """An earlier export whose caption tower is the same one: exporting it takes a third of the time."""
+    """An earlier export with the same caption tower, which takes a third of the time to export."""
     for path in sorted(store.exports.glob(f"[!.]*/{DESCRIPTION}")):
         try:
             other = ModelFolder.open(path.parent)

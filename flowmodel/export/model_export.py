@@ -1,4 +1,4 @@
-"""`flowmodel export`: a checkpoint as a folder that flowmodel/runtime draws from."""
+"""`flowmodel export`: writes a checkpoint as a folder from which flowmodel/runtime samples."""
 
 import shutil
 import zipfile
@@ -33,7 +33,7 @@ from flowmodel.settings_yaml import load_yaml
 from flowmodel.text.emoji_names import emoji_replacer
 from flowmodel.text.minilm import MAX_TOKENS, MiniLm, load_minilm
 
-_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file knows: equal folders give equal files
+_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest date in a zip file, so that equal folders give equal files
 
 
 def export_model(
@@ -42,12 +42,12 @@ def export_model(
     towers: Iterable[Precision] = ("float32", "int8"),
     same_tower: ModelFolder | None = None,
 ) -> ModelFolder:
-    """Write `checkpoint` to the new `folder`, whole or not at all; an earlier export in its place is replaced.
+    """Write `checkpoint` to `folder` atomically; an earlier export there is replaced.
 
-    `towers` are the precisions in which the caption tower is written. `same_tower` is an export with these towers of the same
-    encoder: its files are shared instead of being made again.
+    `towers` are the precisions of the caption tower to write. `same_tower` is an export with these towers of the same encoder,
+    whose files are shared.
 
-    Raises FlowmodelError when the model's caption encoder can't be exported, or something else lies at `folder`.
+    Raises FlowmodelError when the model's caption encoder can't be exported, or `folder` has other contents.
     """
     if checkpoint.header.encoder != "minilm":
         raise FlowmodelError(
@@ -55,7 +55,7 @@ def export_model(
             "data.encoder=minilm"
         )
     if folder.exists() and not (folder / DESCRIPTION).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FlowmodelError(f"{folder}: holds something else than an exported model; give a new folder")
+        raise FlowmodelError(f"{folder}: not an exported model; give a new folder")
     temporary = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
     try:
         _write(checkpoint, temporary, towers, same_tower)
@@ -69,11 +69,11 @@ def export_model(
 
 
 def zip_folder(folder: ModelFolder, path: Path) -> Artifact:
-    """All files of an exported model in the zip file `path`, below one folder of its name."""
+    """Write all files of an exported model to the zip file `path`, in a folder of its name."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for file in sorted(folder.path.iterdir()):
             entry = zipfile.ZipInfo(f"{folder.path.name}/{file.name}", _TIME)
-            # Weights become hardly smaller, and take half a minute.
+            # Compressing weights takes half a minute and saves little.
             entry.compress_type = zipfile.ZIP_STORED if file.suffix == ".onnx" else zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, file.read_bytes())
@@ -124,8 +124,8 @@ def _description(generator: Generator, encoder: MiniLm) -> Description:
 
 
 def _styles(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """What the captions call the styles of the trained icons, as `sources.yaml` beside the checkpoint says; a source that it
-    doesn't name, or where there is no such file, is a style of its own.
+    """The style words of the training icons' captions, from `sources.yaml` next to the checkpoint. A source that is not in that
+    file is a style of its own.
     """
     sources = {icon_id.partition("/")[0] for icon_id in checkpoint.header.trained_ids}
     listed = checkpoint.path.with_name("sources.yaml")

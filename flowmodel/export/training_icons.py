@@ -1,10 +1,10 @@
-"""The icons that a model was trained on, so that its page can say which of them a picture is near to.
+"""The icons that a model was trained on, so that its page can show which of them a sample is close to.
 
-Of each icon the page gets a name and a code: the picture, averaged to 16 x 16 and projected on 128 random directions. Distances
-between codes are those of the pictures to within a tenth (Johnson and Lindenstrauss), and no picture can be drawn from a code. A
-thumbnail is added only where the icon's license allows to pass it on.
+The page gets a name and a code of each icon: the image, averaged to 16 x 16 and projected onto 128 random directions. Distances
+between codes are within a tenth of those between images (Johnson and Lindenstrauss), and an image cannot be reconstructed from
+its code. A thumbnail is added only if the icon's license allows redistribution.
 
-Shape suffixes: N icons, 4 channels (premultiplied RGBA), H/W height and width, G edge of the averaged picture, D = 4 G G, K
+Shape suffixes: N icons, 4 channels (premultiplied RGBA), H/W height and width, G edge of the averaged image, D = 4 G G, K
 directions.
 """
 
@@ -28,7 +28,7 @@ from flowmodel.runtime.noise import standard_normal
 from flowmodel.store import Store
 
 GRID, WIDTH = 16, 128
-_SEED = 0  # of the directions, which page/nearest.js draws again
+_SEED = 0  # seed of the directions, which page/nearest.js generates as well
 _TILE, _COLUMNS = 32, 96  # of the sheet of thumbnails, in pixels
 _QUALITY = 70
 _ROWS = 512  # of distances at a time
@@ -36,13 +36,13 @@ _ROWS = 512  # of distances at a time
 
 @dataclass(frozen=True)
 class TrainingIcons:
-    """Icons that look different from one another.
+    """Icons without duplicates.
 
     Attributes:
         rgba_N4HW: premultiplied uint8.
-        names, sources: of each.
-        shown_N: whether its license allows to pass it on.
-        of: how many icons have shaped the weights; these may be fewer, as not all pictures are at hand and some are equal.
+        names, sources: name and source of each icon.
+        shown_N: whether the icon's license allows redistribution.
+        of: number of icons that the weights were trained on; there may be fewer here, because some images are missing or equal.
     """
 
     rgba_N4HW: NDArray[np.uint8]
@@ -55,8 +55,8 @@ class TrainingIcons:
     def find(
         cls, checkpoint: Checkpoint, store: Store, sources: Path | None, log: Callable[[str], None]
     ) -> "TrainingIcons | None":
-        """Those of `checkpoint`: from the YAML list `sources`, which is read as for a training, or else from the data set that
-        it was trained on, where `store` still has it. None where none of its icons is found.
+        """The training icons of `checkpoint`, from the YAML list `sources` if given, else from its data set if that is still in
+        `store`. None if no icon is found.
 
         Raises FlowmodelError when a source can't be read, or `sources` lists none of the icons.
         """
@@ -69,7 +69,7 @@ class TrainingIcons:
             folder = store.datasets / checkpoint.header.dataset_digest[:16]
             try:
                 table = read_parquet(IconDataset.open(folder).folder / FILES["icons"])
-            except FlowmodelError:  # removed, or of an earlier release
+            except FlowmodelError:  # removed, or from an earlier release
                 return None
             table = table.filter(pc.equal(table["status"], "ok"))
         ids = checkpoint.header.seen_ids
@@ -84,14 +84,14 @@ class TrainingIcons:
 
     @classmethod
     def of_table(cls, table: pa.Table, size: int, of: int) -> "TrainingIcons":
-        """From usable rows of normalized icons of `size` pixels."""
+        """The icons of usable rows of normalized icons of `size` pixels."""
         _, first = np.unique(np.array(table["sha256"].to_pylist()), return_index=True)
         table = table.take(np.sort(first))
         names, sources = (tuple(table[name].to_pylist()) for name in ("name", "source"))
         return cls(pixels(table["rgba"], size), names, sources, np.array(table["redistributable"].to_pylist(), bool), of)
 
     def write(self, folder: Path) -> None:
-        """As page/nearest.js reads it: names, codes and thumbnails."""
+        """Write names, codes and thumbnails for page/nearest.js."""
         codes_NK = codes(self.rgba_N4HW)
         scale = float(np.abs(codes_NK).max()) / 32767 or 1.0
         written = write_bytes(folder / "codes.bin", (codes_NK / scale).round().astype("<i2").tobytes())
@@ -125,13 +125,13 @@ class TrainingIcons:
 
 
 def write_no_icons(folder: Path) -> None:
-    """What :meth:`TrainingIcons.write` writes where none is known."""
+    """Write the file of :meth:`TrainingIcons.write` for unknown training icons."""
     write_json(folder / "icons.json", {"names": []})
 
 
 def codes(rgba_N4HW: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Of pictures of at least 16 pixels an edge: (N, K). Distances between codes, divided by sqrt(K D), are about those of the
-    averaged pictures: root mean square, in [0, 1].
+    """The codes (N, K) of images of at least 16 x 16 pixels. Distances between codes, divided by sqrt(K D), approximate the
+    root mean square difference of the averaged images, in [0, 1].
     """
     edges_G = np.arange(GRID) * rgba_N4HW.shape[-1] // GRID
     sums = np.add.reduceat(np.add.reduceat(rgba_N4HW.astype(np.float32), edges_G, axis=2), edges_G, axis=3)
@@ -143,7 +143,7 @@ def codes(rgba_N4HW: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def near(codes_NK: NDArray[np.float32]) -> float:
-    """Half of the icons are at most this far from their nearest other one, as :func:`codes` measures it; 0 for one icon."""
+    """The median distance of icons to their nearest neighbors, by :func:`codes`; 0 for a single icon."""
     if len(codes_NK) < 2:
         return 0.0
     squares_N = np.square(codes_NK).sum(axis=1)

@@ -1,4 +1,4 @@
-"""A static page that draws in the browser, with nothing behind it: the page, what it is made with, and a model."""
+"""A static page that samples in the browser without a server: the page, its libraries, and a model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ _MODEL, _ICONS, _VENDOR = "model", "icons", "vendor"
 
 @dataclass(frozen=True)
 class _Package:
-    """An npm package at a pinned digest; `members` are the wanted files of its archive, by the page's own names for them."""
+    """An npm package at a pinned digest; `members` maps the page's file names to files in its archive."""
 
     name: str
     version: str
@@ -39,7 +39,7 @@ _PACKAGES = (
         "vectortracer",
         "0.1.2",
         "sha512-RqshIHxcUKX8WZYvcCAnyVoH6MXMfU74BNxldgQfxM8Vk9rPKHCec/MOq/slXPHMrk7l3Pqr30m6eqBAdgU6Gg==",
-        "MIT, Alan North; vtracer, which it holds: MIT, Tsang Hao Fung and visioncortex",
+        "MIT, Alan North; includes vtracer: MIT, Tsang Hao Fung and visioncortex",
         {name: f"package/pkg/{name}" for name in ("vectortracer_bg.js", "vectortracer_bg.wasm")},
     ),
     _Package(
@@ -64,10 +64,10 @@ class PageModel:
     """A model that the page offers.
 
     Attributes:
-        name: what the page calls it.
+        name: name on the page.
         path, training: folders of the model and of its training icons, as addresses relative to the page, with a slash at the
-            end; `training` None where the page can't tell what is new.
-        hint: what the page says while it waits for the model.
+            end; `training` is None if the training icons are unknown.
+        hint: message of the page while it loads the model.
     """
 
     name: str
@@ -79,13 +79,13 @@ class PageModel:
 def export_page(
     model: ModelFolder, folder: Path, downloads: Path, log: Callable[[str], None], icons: TrainingIcons | None = None
 ) -> None:
-    """Write to `folder` a page that draws with the exported `model`, and says which of `icons` a picture is near to. Any server
-    of files can serve it, and it reaches for nothing else.
+    """Write to `folder` a page that samples with the exported `model` and shows which of `icons` a sample is close to. Any
+    static file server can serve it, and it loads nothing from elsewhere.
 
-    Raises FlowmodelError when a package can't be had, the model was changed, or something else lies at `folder`.
+    Raises FlowmodelError when a package can't be fetched, the model was changed, or `folder` has other contents.
     """
     if folder.exists() and not (folder / PAGE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FlowmodelError(f"{folder}: holds something else than such a page; give a new folder")
+        raise FlowmodelError(f"{folder}: not such a page; give a new folder")
     write_page(folder, downloads, log)
     copied = {}
     for name in (NETWORK, FINISHER, TOWERS["int8"], TOKENIZER, EMOJI, CARD):
@@ -98,8 +98,8 @@ def export_page(
 
 
 def write_page(folder: Path, downloads: Path, log: Callable[[str], None]) -> None:
-    """The page without a model. What it is made with comes from npm packages, which are fetched into `downloads` once and held
-    against their pinned digests. Raises FlowmodelError when one can't be had.
+    """Write the page without a model. Its libraries are npm packages, which are fetched into `downloads` once and checked
+    against pinned digests. Raises FlowmodelError when one can't be fetched.
     """
     context = SourceContext(downloads, downloads, log)
     for package in _PACKAGES:
@@ -116,5 +116,5 @@ def write_page(folder: Path, downloads: Path, log: Callable[[str], None]) -> Non
 
 
 def write_models(folder: Path, models: Sequence[PageModel]) -> None:
-    """Say which `models` the page in `folder` offers; the first is opened with it."""
+    """Set the `models` that the page in `folder` offers; it opens with the first."""
     write_json(folder / PAGE, {"models": [asdict(each) for each in models]})

@@ -1,4 +1,4 @@
-"""Drawing without PyTorch, from a folder that `flowmodel export` has written.
+"""Samples without PyTorch, from a folder that `flowmodel export` wrote.
 
     from flowmodel import OnnxGenerator
 

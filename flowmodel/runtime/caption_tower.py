@@ -13,7 +13,7 @@ from flowmodel.text.encoded import EncodedText, TokenizedText, taken_in
 
 
 class OnnxTower:
-    """A :class:`flowmodel.text.encoded.CaptionEncoder` by ONNX Runtime."""
+    """A :class:`flowmodel.text.encoded.CaptionEncoder` that uses ONNX Runtime."""
 
     def __init__(self, folder: ModelFolder, precision: Precision = "float32", threads: int | None = None) -> None:
         """Raises FlowmodelError when one of its files is missing or was changed."""
@@ -25,12 +25,12 @@ class OnnxTower:
         self.width = int(self._session.get_outputs()[0].shape[1])
 
     def encode(self, texts: Sequence[str]) -> EncodedText:
-        """Encode `texts`, each once and by itself: int8 scales what is computed together by what is largest in all of it."""
+        """Encode `texts`, each once and separately, because int8 scales depend on the largest value of a batch."""
         ids = {text: self._tokenizer.encode(text).ids for text in dict.fromkeys(texts)}
         found = {text: self._session.run(["pooled", "tokens"], {"ids": np.array([own])}) for text, own in ids.items()}
         pooled_BD = np.concatenate([found[text][0] for text in texts]) if texts else np.zeros((0, self.width), np.float32)
         return EncodedText(pooled_BD, [found[text][1][0].astype(np.float16) for text in texts])
 
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
-        """What is taken in of `texts`, in their order, without encoding them."""
+        """The parts of `texts` that the encoder reads, in order, without encoding them."""
         return taken_in(self._tokenizer, texts)

@@ -1,4 +1,4 @@
-"""The folder of an exported model, and its `model.json`, which says what it is and names every file by its digest."""
+"""The folder of an exported model, and its `model.json`, which describes it and lists every file with its digest."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -21,7 +21,7 @@ _AGAIN = "export the model again"
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to draw: the recipe's section `sampling`."""
+    """Sampling settings: the recipe's section `sampling`."""
 
     solver: str
     steps: int
@@ -36,11 +36,11 @@ class Sampling:
         def number(name: str, least: float, kinds: tuple[type, ...] = (int, float)) -> Any:
             value = values[name]
             if type(value) not in kinds or not least <= value < float("inf"):
-                raise FlowmodelError(f"{where}: {name}: {value!r} is no number of at least {least}; correct it")
+                raise FlowmodelError(f"{where}: {name}: {value!r} must be a number of at least {least}; correct it")
             return value
 
         if values["solver"] not in (solvers := ("euler", "midpoint", "heun")):
-            raise FlowmodelError(f"{where}: solver: {values['solver']!r} is none of {', '.join(solvers)}; name one of them")
+            raise FlowmodelError(f"{where}: solver: {values['solver']!r} must be one of {', '.join(solvers)}; correct it")
         start, end = values["guidance_interval"]
         shift = number("time_shift", 1e-3)
         return cls(values["solver"], number("steps", 1, (int,)), shift, number("guidance", 0), (float(start), float(end)))
@@ -48,18 +48,18 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Description:
-    """What a model is.
+    """The description of a model.
 
     Attributes:
-        name: of the recipe that trained it.
-        checkpoint: SHA-256 of the checkpoint that it was made of.
-        size, finished_size: edge of a picture as it is drawn, and as the finisher leaves it, in pixels.
-        channels: of a picture in the network: 4 are premultiplied RGBA, 3 RGB on white, 1 luminance on white.
-        parameters: of network and finisher.
-        encoder, encoder_digest, max_tokens: the caption tower, and how many tokens it takes in of a prompt.
-        sampling: how to draw where nothing else is asked for.
-        styles: for prompts that end in `, STYLE style`; empty where the model knows only one.
-        terms: source, license, redistributable and origin of everything that has shaped the weights.
+        name: name of the recipe that trained it.
+        checkpoint: SHA-256 of its checkpoint.
+        size, finished_size: image size before and after the finisher, in pixels.
+        channels: channels of the network: 4 for premultiplied RGBA, 3 for RGB on white, 1 for luminance on white.
+        parameters: number of parameters of network and finisher.
+        encoder, encoder_digest, max_tokens: the caption tower, and the most tokens that it reads of a prompt.
+        sampling: default sampling settings.
+        styles: styles for prompts that end in `, STYLE style`; empty if the model has only one.
+        terms: source, license, redistributable and origin of all training data.
     """
 
     name: str
@@ -76,18 +76,18 @@ class Description:
     terms: tuple[dict[str, Any], ...]
 
     def to_json(self, files: Mapping[str, Path]) -> dict[str, Any]:
-        """What stands in `model.json`, with size and digest of each of `files` by its name in the folder."""
+        """The contents of `model.json`, with size and digest of each of `files` by its name in the folder."""
         listed = {name: {"bytes": path.stat().st_size, "sha256": sha256_file(path)} for name, path in sorted(files.items())}
         values = {"format": FORMAT, **asdict(self), "files": listed}
         return values | {"digest": sha256_json(values)}
 
 
 class ModelFolder:
-    """An exported model on disk. Its files are held against their digests when they are asked for.
+    """An exported model on disk. Each file is checked against its digest when it is requested.
 
     Attributes:
         path: the folder.
-        description: what the model is.
+        description: the model's description.
         digest: names the whole export.
     """
 
@@ -97,30 +97,32 @@ class ModelFolder:
 
     @classmethod
     def open(cls, path: Path | str) -> "ModelFolder":
-        """Raises FlowmodelError when there is no exported model, or what describes it was changed."""
+        """Raises FlowmodelError when there is no exported model, or its description was changed."""
         path = Path(path)
         json_path = path / DESCRIPTION
         values = read_json(json_path)
         if not isinstance(values, dict) or "format" not in values:
-            raise FlowmodelError(f"{json_path}: describes no exported model; give a folder that `flowmodel export` has written")
+            raise FlowmodelError(
+                f"{json_path}: not the description of an exported model; give a folder that `flowmodel export` wrote"
+            )
         if values["format"] != FORMAT:
-            raise FlowmodelError(f"{json_path}: is of format {values['format']!r}, and this release reads {FORMAT}; {_AGAIN}")
+            raise FlowmodelError(f"{json_path}: has format {values['format']!r}, and this release reads {FORMAT}; {_AGAIN}")
         digest = values.pop("digest", None)
         if digest != sha256_json(values):
-            raise FlowmodelError(f"{json_path}: its digest is another one, so it was changed or damaged; {_AGAIN}")
+            raise FlowmodelError(f"{json_path}: its digest does not match, so it was changed or damaged; {_AGAIN}")
         try:
             sampling = Sampling.of(values["sampling"], f"{json_path}: sampling")
             given = {field.name: values[field.name] for field in fields(Description)}
             own = given | {"sampling": sampling, "styles": tuple(given["styles"]), "terms": tuple(given["terms"])}
             return cls(path, Description(**own), {name: dict(of) for name, of in values["files"].items()}, digest)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise FlowmodelError(f"{json_path}: lacks a field or has one of another kind ({error}); {_AGAIN}") from None
+            raise FlowmodelError(f"{json_path}: a field is missing or has the wrong type ({error}); {_AGAIN}") from None
 
     def __contains__(self, name: str) -> bool:
         return name in self._files
 
     def file(self, name: str) -> Path:
-        """The file called `name`, whole. Raises FlowmodelError when it is missing, or another one than was exported."""
+        """The path of the file `name`. Raises FlowmodelError when it is missing or differs from the exported file."""
         path, listed = self.path / name, self._files.get(name)
         if listed is None:
             raise FlowmodelError(f"{self.path / DESCRIPTION}: lists no file {name}; {_AGAIN}")
@@ -134,6 +136,6 @@ class ModelFolder:
         return path
 
     def verify(self) -> None:
-        """Hold every file against its digest. Raises FlowmodelError as :meth:`file` does."""
+        """Check every file against its digest. Raises FlowmodelError as :meth:`file` does."""
         for name in self._files:
             self.file(name)

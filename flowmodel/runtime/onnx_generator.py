@@ -1,6 +1,6 @@
-"""Prompt to pictures by ONNX Runtime: what :class:`flowmodel.model.generator.Generator` does, without PyTorch.
+"""Samples images for prompts with ONNX Runtime, like :class:`flowmodel.model.generator.Generator` without PyTorch.
 
-Shape suffixes: N pictures, B batch, C channels, L tokens, D the caption tower's width, H/W height and width.
+Shape suffixes: N images, B batch, C channels, L tokens, D the caption tower's width, H/W height and width.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Captions:
-    """Captions as the network takes them.
+    """Encoded captions, the network's input.
 
     Attributes:
-        pooled_BD: one vector a caption; zeros say "no caption".
-        tokens_BLD: one vector a token, padded to the longest caption.
-        mask_BL: True where there is a token.
+        pooled_BD: a vector per caption; zeros mean no caption.
+        tokens_BLD: a vector per token, padded to the longest caption.
+        mask_BL: True for tokens, False for padding.
     """
 
     pooled_BD: NDArray[np.float32]
@@ -45,7 +45,7 @@ class Captions:
         return len(self.pooled_BD)
 
     def with_unconditional(self) -> "Captions":
-        """2B rows: these captions, then as many empty ones."""
+        """Return 2B rows: these captions, then as many empty ones."""
         return Captions(
             np.concatenate([self.pooled_BD, np.zeros_like(self.pooled_BD)]),
             np.concatenate([self.tokens_BLD, self.tokens_BLD]),
@@ -55,7 +55,7 @@ class Captions:
 
 @dataclass(frozen=True)
 class States:
-    """How pictures came to be, x_t at each time: noise first, the pictures last.
+    """The states x_t of sampling: noise first, the images last.
 
     Attributes:
         states_SBCHW: uint8, premultiplied RGBA, at the S + 1 times of the solver.
@@ -65,12 +65,12 @@ class States:
 
 
 class OnnxGenerator:
-    """An exported model, ready to draw on the CPU.
+    """An exported model, ready to sample on the CPU.
 
-    The same seed starts from the same noise as with PyTorch, and gives the same picture to the eye.
+    A seed gives the same noise as with PyTorch, and a visually identical image.
 
     Attributes:
-        folder: where it comes from: its description, its files.
+        folder: the exported model.
     """
 
     def __init__(self, folder: ModelFolder, tower: Precision = "float32", threads: int | None = None) -> None:
@@ -78,10 +78,9 @@ class OnnxGenerator:
 
     @classmethod
     def load(cls, folder: Path | str, tower: Precision = "float32", threads: int | None = None) -> "OnnxGenerator":
-        """`tower` chooses the caption tower's precision, `threads` how many compute; None is one a core.
+        """`tower` is the caption tower's precision, `threads` the number of threads; None is one per core.
 
-        Raises FlowmodelError when `folder` holds no exported model. Its files are opened, and refused where they were changed,
-        when they are needed.
+        Raises FlowmodelError when `folder` holds no exported model. Other files are opened and checked when they are needed.
         """
         return cls(ModelFolder.open(folder), tower, threads)
 
@@ -90,21 +89,21 @@ class OnnxGenerator:
 
     @property
     def size(self) -> int:
-        """Edge of the pictures that :meth:`sample` gives, in pixels."""
+        """Size of the images of :meth:`sample`, in pixels."""
         return self.folder.description.finished_size
 
     def sampling(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> Sampling:
-        """The model's way of sampling, with what is given here in its place. Raises FlowmodelError for a bad value."""
+        """The model's sampling settings, overridden by the arguments. Raises FlowmodelError for a bad value."""
         given = {"steps": steps, "guidance": guidance, "solver": solver}
         changes = {name: value for name, value in given.items() if value is not None}
         return Sampling.of(asdict(self.folder.description.sampling) | changes, "sampling options")
 
     def nfe(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> int:
-        """Network evaluations per picture."""
+        """Network evaluations per image."""
         return evaluations(self.sampling(steps, guidance, solver))
 
     def readability(self, prompts: Sequence[str]) -> Prompts:
-        """What the caption tower takes in of `prompts`."""
+        """The parts of `prompts` that the caption tower reads."""
         return read_prompts(self._tower, prompts, self._name_emoji)
 
     def images(
@@ -115,7 +114,7 @@ class OnnxGenerator:
         guidance: float | None = None,
         solver: str | None = None,
     ) -> "list[Image.Image]":
-        """:meth:`sample` as images of Pillow, in mode RGBA with straight alpha."""
+        """:meth:`sample` as Pillow images, in mode RGBA with straight alpha."""
         from flowmodel.images.rgba import to_image
 
         return [to_image(rgba_4HW) for rgba_4HW in self.sample(prompts, seed, steps, guidance, solver)]
@@ -130,9 +129,10 @@ class OnnxGenerator:
         batch_size: int = 64,
         finish: bool = True,
     ) -> NDArray[np.uint8]:
-        """One picture a prompt: uint8, premultiplied RGBA, (N, 4, H, W); finished, where there is a finisher and `finish` is set.
+        """Sample an image per prompt: uint8, premultiplied RGBA, (N, 4, H, W); finished if there is a finisher and `finish` is
+        set.
 
-        Picture number i starts from the noise of (seed, i), so the same seed gives the same pictures.
+        Image i starts from the noise of (seed, i), so the same seed gives the same images.
 
         Raises FlowmodelError for a bad option, or a file of the model that is missing or was changed.
         """
@@ -145,7 +145,7 @@ class OnnxGenerator:
         return np.concatenate(pictures) if pictures else np.zeros((0, 4, size, size), np.uint8)
 
     def encode(self, prompts: Sequence[str]) -> Captions:
-        """The captions as the network takes them."""
+        """Encode the captions for the network."""
         encoded = self._tower.encode([in_english(self._name_emoji(prompt)) for prompt in prompts])
         longest = max((len(token_LD) for token_LD in encoded.tokens), default=0)
         tokens_BLD = np.zeros((len(prompts), longest, self._tower.width), np.float32)
@@ -157,14 +157,14 @@ class OnnxGenerator:
     def draw(
         self, captions: Captions, settings: Sampling, seed: int = 0, first: int = 0, finish: bool = True
     ) -> NDArray[np.uint8]:
-        """:meth:`sample` for captions that are encoded already; the pictures are number `first`, `first` + 1, … of the seed."""
+        """:meth:`sample` for encoded captions; the images are number `first`, `first` + 1, … of the seed."""
         of = self.folder.description
         return self.draw_from(seeded_noise(len(captions), of.size, seed, first, of.channels), captions, settings, finish)
 
     def draw_from(
         self, noise_BCHW: NDArray[np.float32], captions: Captions, settings: Sampling, finish: bool = True
     ) -> NDArray[np.uint8]:
-        """:meth:`draw` for noise that is drawn already, such as that of several seeds."""
+        """:meth:`draw` for given noise, such as that of several seeds."""
         drawn_B4HW = to_bytes(integrate(guided(self._network, captions, settings), noise_BCHW, settings))
         return self.finish(drawn_B4HW) if finish else drawn_B4HW
 
@@ -176,8 +176,8 @@ class OnnxGenerator:
         guidance: float | None = None,
         finish: bool = True,
     ) -> States:
-        """How :meth:`sample` comes to its pictures; all prompts at once. A finisher makes the last of them, and what lies before
-        is enlarged to their size.
+        """The trajectory of :meth:`sample`, for all prompts at once. With a finisher, the last state is finished and the others
+        are enlarged to its size.
 
         Raises FlowmodelError as :meth:`sample` does.
         """
@@ -191,7 +191,7 @@ class OnnxGenerator:
         return States(np.concatenate([before_SBCHW, (self.finish(last_BCHW) if finish else last_BCHW)[None]]))
 
     def finish(self, drawn_N4HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What the finisher makes of drawn pictures, and the pictures themselves where there is none."""
+        """The finished images, or the unchanged images without a finisher."""
         if self.finisher is None or not len(drawn_N4HW):
             return drawn_N4HW
         [finished_N4HW] = self.finisher.run(["finished"], {"drawn": drawn_N4HW.astype(np.float32) / np.float32(127.5) - 1})
@@ -207,7 +207,7 @@ class OnnxGenerator:
 
     @cached_property
     def finisher(self) -> "onnxruntime.InferenceSession | None":
-        """What makes drawn pictures sharp, where there is one."""
+        """The finisher, or None if the model has none."""
         return open_session(self.folder.file(FINISHER), self._threads) if FINISHER in self.folder else None
 
     def _name_emoji(self, prompt: str) -> str:
@@ -221,7 +221,7 @@ class OnnxGenerator:
 def guided(
     network: "onnxruntime.InferenceSession", captions: Captions, settings: SamplingSettings
 ) -> Callable[[NDArray[np.float32], float], NDArray[np.float32]]:
-    """As :class:`flowmodel.flow.guidance.GuidedVelocity`: the velocity at x and t, with guidance where it is on."""
+    """Like :class:`flowmodel.flow.guidance.GuidedVelocity`, the velocity at x and t, with guidance if it is on at t."""
     both = captions.with_unconditional()
 
     def evaluate(x_BCHW: NDArray[np.float32], t: float, told: Captions) -> NDArray[np.float32]:
@@ -241,7 +241,7 @@ def guided(
 
 
 def to_bytes(x_NCHW: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """As :func:`flowmodel.images.tensors.from_unit`."""
+    """Like :func:`flowmodel.images.tensors.from_unit`."""
     bytes_NCHW = ((x_NCHW + 1) * np.float32(127.5)).round().clip(0, 255).astype(np.uint8)
     if bytes_NCHW.shape[1] == 4:
         alpha_N1HW = bytes_NCHW[:, 3:]

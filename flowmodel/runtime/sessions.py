@@ -1,4 +1,4 @@
-"""ONNX Runtime's sessions, all made alike."""
+"""Creates ONNX Runtime sessions with the same settings."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 def open_session(path: Path, threads: int | None = None) -> "onnxruntime.InferenceSession":
-    """The graph at `path` on the CPU; `threads` None is one a core.
+    """A session for the graph at `path` on the CPU; `threads` None is one per core.
 
-    Raises FlowmodelError when it is no graph that this ONNX Runtime can run, or that is not installed.
+    Raises FlowmodelError when this ONNX Runtime can't run it, or ONNX Runtime is not installed.
     """
     require("onnxruntime")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 3  # errors only
     if threads is not None:
         options.intra_op_num_threads = threads
-    # Threads that wait by spinning starve whatever else wants the cores.
+    # Spinning threads starve other processes on the same cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,6 +1,6 @@
-"""A model over HTTP, with OpenAI's images API (docs/serving.md).
+"""Serves a model over HTTP with OpenAI's images API (docs/serving.md).
 
-`engine.py` draws what waits in batches, and knows nothing of HTTP. `requests.py` says what may be asked for, `pictures.py` makes
-files of what was drawn, and `admission.py` bounds what waits. `app.py` is the HTTP of it, `models.py` finds the model and follows
-its alias, and `server.py` is the process.
+`engine.py` samples waiting requests in batches, independently of HTTP. `requests.py` validates requests, `pictures.py` encodes
+images as files, and `admission.py` limits the queue. `app.py` has the HTTP endpoints, `models.py` finds the model and follows
+its alias, and `server.py` runs the process.
 """

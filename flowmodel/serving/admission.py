@@ -1,4 +1,4 @@
-"""How much is accepted at once. What is beyond that is refused at once, with the time after which to try again."""
+"""Limits the queue. Requests beyond the limit are refused immediately, with a time after which to retry."""
 
 import math
 import time
@@ -9,41 +9,42 @@ _LONGEST_RETRY = 60  # seconds
 
 
 class Busy(Exception):
-    """Too much waits already.
+    """The queue is full.
 
     Attributes:
-        retry_after: whole seconds after which there should be room.
+        retry_after: whole seconds until there should be room.
     """
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(f"too many pictures are waiting; try again in {retry_after} s")
+        super().__init__(f"too many images are waiting; try again in {retry_after} s")
         self.retry_after = retry_after
 
 
 class Admission:
-    """Counts pictures from their acceptance to their answer. Used by one thread, that of the event loop.
+    """Counts images from acceptance to response. Used by the thread of the event loop only.
 
     Attributes:
-        pending: pictures that are accepted and not answered yet.
+        pending: accepted images without a response so far.
     """
 
     def __init__(self, queue: int, seconds: float) -> None:
-        """At most `queue` pictures are pending, and none is accepted whose answer would take longer than `seconds`."""
+        """Accept at most `queue` pending images, and none whose response would take longer than `seconds`."""
         self._queue, self._seconds = queue, seconds
         self.pending = 0
-        self._seconds_each = 0.0  # by how much one more picture in the queue delays an answer; 0 is not known yet
+        self._seconds_each = 0.0  # added delay per image in the queue; 0 if unknown
 
     @contextmanager
     def admitted(self, pictures: int) -> Iterator[None]:
-        """Raises Busy instead of entering where there is no room for that many."""
+        """Raises Busy if there is no room for that many."""
         if self.pending + pictures > self._queue or (self.pending and self._expected(pictures) > self._seconds):
-            # By then half of what waits is answered: later would leave the server idle, and sooner be refused again.
+            # By then half of the queue is done. A later retry could leave the server idle, and an earlier one would be refused
+            # again.
             raise Busy(min(_LONGEST_RETRY, max(1, math.ceil(self.pending * self._seconds_each / 2))))
         self.pending += pictures
         ahead, began = self.pending, time.monotonic()
         try:
             yield
-        except BaseException:  # says nothing about how long an answer takes
+        except BaseException:  # a failure says nothing about the time per image
             self.pending -= pictures
             raise
         self.pending -= pictures

@@ -27,11 +27,11 @@ MODEL_ID = "flowmodel"
 
 _BODY_BYTES = 64 * 1024
 _bearer = HTTPBearer(auto_error=False)
-_GONE = 499  # nginx's number for a client that didn't wait for the answer
+_GONE = 499  # nginx's status for a client that closed the connection
 
 
 def create_app(engine: Engine, limits: Limits, metrics: Metrics, token: str | None = None) -> FastAPI:
-    """The HTTP of `engine`. With a `token`, everything but /healthz asks for it."""
+    """The HTTP application for `engine`. With a `token`, every path except /healthz requires it."""
     admission, began = Admission(limits.queue, limits.seconds), int(time.time())
     metrics.pending.set_function(lambda: admission.pending)
     renders = ThreadPoolExecutor(engine.workers, "renders")
@@ -86,7 +86,7 @@ def create_app(engine: Engine, limits: Limits, metrics: Metrics, token: str | No
 
 
 async def _generated(engine: Engine, renders: ThreadPoolExecutor, order: Order) -> dict[str, Any]:
-    """The body of an answer. Its pictures are all drawn by one model, whatever becomes of the engine's meanwhile."""
+    """The body of a response. One model samples all of its images, even if the engine switches models meanwhile."""
     generator, loop = engine.generator, asyncio.get_running_loop()
     asked = [Picture(order.prompt, order.seed, number, order.steps, order.guidance) for number in range(order.pictures)]
     drawn = await asyncio.gather(*(asyncio.wrap_future(engine.submit(each, generator)) for each in asked))
@@ -105,7 +105,7 @@ async def _generated(engine: Engine, renders: ThreadPoolExecutor, order: Order) 
 
 
 async def _in_time(work: Any, request: Request, seconds: float) -> dict[str, Any]:
-    """What `work` gives, unless the client goes or `seconds` pass before. What then still waits is not drawn."""
+    """The result of `work`, unless the client disconnects or `seconds` pass first; waiting images are then canceled."""
     working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait({working, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -114,7 +114,7 @@ async def _in_time(work: Any, request: Request, seconds: float) -> dict[str, Any
             return answer
         if gone.done():
             raise HTTPException(_GONE, "The client has gone.")
-        raise HTTPException(504, f"The pictures were not drawn within {seconds:g} s; ask for fewer, or later.")
+        raise HTTPException(504, f"The images were not ready within {seconds:g} s; ask for fewer, or later.")
     finally:
         working.cancel()
         gone.cancel()
@@ -148,7 +148,7 @@ def _answer_errors_as_openai_does(app: FastAPI) -> None:
 
     @app.exception_handler(Busy)
     async def busy(_: Request, error: Busy) -> JSONResponse:
-        message = f"Too many pictures are waiting; try again in {error.retry_after} s."
+        message = f"Too many images are waiting; try again in {error.retry_after} s."
         headers = {"Retry-After": str(error.retry_after)}
         return answer(429, message, "rate_limit_error", code="rate_limit_exceeded", **headers)
 
@@ -160,4 +160,4 @@ def _answer_errors_as_openai_does(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> JSONResponse:
-        return answer(500, "The server has failed at this; its log says why.", "server_error")
+        return answer(500, "The request failed on the server; see its log.", "server_error")

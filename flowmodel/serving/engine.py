@@ -1,4 +1,4 @@
-"""Draws what waits: pictures that are asked for by different clients go through the network together.
+"""Samples waiting images in batches across clients.
 
 Shape suffixes: H/W height and width, B batch, C channels.
 """
@@ -20,7 +20,7 @@ Drawn = NDArray[np.uint8]  # (4, H, W), premultiplied
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture that is asked for: number `number` of the noise of `seed`. None is the model's own way of sampling."""
+    """A requested image, with noise number `number` of `seed`. None stands for the model's own setting."""
 
     prompt: str
     seed: int
@@ -37,21 +37,21 @@ class _Waiting:
 
     @property
     def kind(self) -> tuple[int, int | None, float | None]:
-        """What only pictures of the same can be drawn together."""
+        """The key of a batch: only images with the same key are sampled together."""
         return id(self.generator), self.picture.steps, self.picture.guidance
 
 
 class Engine:
-    """Threads that draw with one model, which can be replaced meanwhile.
+    """Threads that sample with one model, which can be replaced at any time.
 
-    Each draws a batch at a time with one core: on a CPU, two batches beside one another take less time than one batch on two
-    cores after the other (docs/serving.md). The threads share the model's memory.
+    Each samples a batch at a time on one core, because on a CPU two batches in parallel take less time than two in sequence on
+    two cores (docs/serving.md). The threads share the model's memory.
     """
 
     def __init__(
         self, generator: OnnxGenerator, workers: int, batch: int, observe: Callable[[int], None] = lambda pictures: None
     ) -> None:
-        """`batch` is how many pictures are drawn together at most; `observe` is told of each batch how many there were."""
+        """`batch` is the maximum batch size; `observe` is called with the size of each batch."""
         self.generator = generator
         self.workers, self._batch, self._observe = workers, batch, observe
         self._waiting: deque[_Waiting] = deque()
@@ -62,9 +62,9 @@ class Engine:
             thread.start()
 
     def submit(self, picture: Picture, generator: OnnxGenerator | None = None) -> "Future[Drawn]":
-        """Let `picture` be drawn by the model that is served now, or by `generator`, one that was a moment ago.
+        """Queue `picture` for the current model, or for `generator`, a model that was current before.
 
-        The future fails with what drawing raises; a picture that still waits can be cancelled.
+        The future raises the errors of sampling; a waiting image can be canceled.
         """
         asked = _Waiting(picture, generator or self.generator)
         with self._changed:
@@ -75,11 +75,11 @@ class Engine:
         return asked.drawn
 
     def use(self, generator: OnnxGenerator) -> None:
-        """Draw with `generator` from now on. What was accepted before is drawn by the model that accepted it."""
+        """Use `generator` from now on. Images that were accepted before are sampled by the previous model."""
         self.generator = generator
 
     def close(self) -> None:
-        """Draw what waits, then end."""
+        """Finish the queue, then stop."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -100,7 +100,7 @@ class Engine:
             self._observe(len(batch))
 
     def _next(self) -> list[_Waiting]:
-        """What is to be drawn together next; empty where there is nothing left to do, ever."""
+        """The next batch; empty after the end."""
         with self._changed:
             while True:
                 while self._waiting:
@@ -112,7 +112,7 @@ class Engine:
                 self._changed.wait()
 
     def _taken(self) -> list[_Waiting]:
-        """Pictures of the kind that waits longest, and as many as leave others their share who have nothing to do."""
+        """Images with the key that has waited longest, leaving a share for each idle thread."""
         share = min(self._batch, -(-len(self._waiting) // self._idle))
         kind = self._waiting[0].kind
         batch: list[_Waiting] = []

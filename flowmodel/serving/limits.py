@@ -7,15 +7,15 @@ from flowmodel.errors import FlowmodelError
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server takes on; everything beyond is refused.
+    """Limits of a server; requests beyond them are refused.
 
     Attributes:
-        queue: pictures that are accepted and not answered yet, of all clients together.
-        pictures: of one request.
-        size: edge of a picture in pixels.
-        steps: of the solver.
-        prompt: characters.
-        seconds: from a request to its answer.
+        queue: accepted images without a response so far, over all clients.
+        pictures: images per request.
+        size: image size in pixels.
+        steps: solver steps.
+        prompt: characters of a prompt.
+        seconds: time from a request to its response.
     """
 
     queue: int = 64
@@ -32,5 +32,5 @@ class Limits:
                 raise FlowmodelError(f"limit '{field.name}': is {getattr(self, field.name)}; give a number above 0")
         if self.queue < self.pictures:
             raise FlowmodelError(
-                f"limit 'queue': {self.queue} pictures are fewer than the {self.pictures} of one request; give a longer queue"
+                f"limit 'queue': {self.queue} images are fewer than the {self.pictures} of one request; give a longer queue"
             )

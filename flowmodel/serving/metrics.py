@@ -17,22 +17,20 @@ class Metrics:
     """The metrics of one server, in a registry of their own."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series for each, which nobody asks for
+        disable_created_metrics()  # a second series for each metric, which is not needed
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         own = self.registry
         self.requests = Counter("flowmodel_requests", "Answers, by status.", ["path", "status"], registry=own)
         buckets = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
         self.seconds = Histogram(
-            "flowmodel_generation_seconds", "From a request for pictures to its answer.", registry=own, buckets=buckets
+            "flowmodel_generation_seconds", "Time from a request for images to its response.", registry=own, buckets=buckets
         )
-        self.pictures = Counter("flowmodel_pictures", "Pictures that were drawn.", registry=own)
-        self.batches = Histogram(
-            "flowmodel_batch_pictures", "Pictures that were drawn together.", registry=own, buckets=(1, 2, 4, 8, 16, 32)
-        )
-        self.pending = Gauge("flowmodel_pending_pictures", "Pictures that are accepted and not answered yet.", registry=own)
+        self.pictures = Counter("flowmodel_pictures", "Images that were sampled.", registry=own)
+        self.batches = Histogram("flowmodel_batch_pictures", "Images per batch.", registry=own, buckets=(1, 2, 4, 8, 16, 32))
+        self.pending = Gauge("flowmodel_pending_pictures", "Accepted images without a response so far.", registry=own)
         self.model = Gauge("flowmodel_model", "1 for the model that is served.", ["name", "digest"], registry=own)
-        self.reloads = Counter("flowmodel_reloads", "Changes of the model, and failed ones.", ["result"], registry=own)
+        self.reloads = Counter("flowmodel_reloads", "Successful and failed changes of the model.", ["result"], registry=own)
 
     def drawn(self, pictures: int) -> None:
         self.pictures.inc(pictures)

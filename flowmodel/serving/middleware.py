@@ -1,4 +1,4 @@
-"""What happens around every request: bodies are bounded, and answers are counted."""
+"""Limits the bodies of requests, and counts responses."""
 
 from prometheus_client import Counter
 from starlette.exceptions import HTTPException
@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class LimitsBody:
-    """Refuses bodies of more than `most` bytes, whether or not the client says beforehand how many there are."""
+    """Refuses bodies of more than `most` bytes, with or without a Content-Length header."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self._app, self._most = app, most
@@ -26,7 +26,7 @@ class LimitsBody:
 
 
 class CountsAnswers:
-    """Counts answers by path and status. Paths that don't exist are one, or anybody could make any number of them."""
+    """Counts responses by path and status. Unknown paths count as one, so that clients can't create endless series."""
 
     def __init__(self, app: ASGIApp, answers: Counter) -> None:
         self._app, self._answers = app, answers

@@ -1,4 +1,4 @@
-"""Which model is served: found by what `--model` says, and found again where that may change."""
+"""Finds the model to serve by `--model`, and follows an alias that may change."""
 
 import logging
 import threading
@@ -23,7 +23,7 @@ def is_followed(reference: str | None) -> bool:
 
 
 def find(store: Store, reference: str | None, served: str | None = None) -> ModelFolder | None:
-    """The model of `reference`, exported where it isn't yet; None where it is the one of the checkpoint `served`.
+    """The model of `reference`, exported if necessary; None if its checkpoint is `served`.
 
     Raises FlowmodelError when there is no such model, or it can't be exported.
     """
@@ -34,20 +34,20 @@ def find(store: Store, reference: str | None, served: str | None = None) -> Mode
 
 
 def ready(folder: ModelFolder) -> OnnxGenerator:
-    """A generator whose graphs are loaded: it has drawn once. Raises FlowmodelError when one of its files was changed."""
+    """A generator that has loaded its graphs by sampling once. Raises FlowmodelError when one of its files was changed."""
     generator = OnnxGenerator(folder, threads=1)
     generator.sample(["icon"], steps=1)
     return generator
 
 
 class Follower:
-    """Looks every few seconds whether the served model is another one by now, and lets the engine draw with that.
+    """Checks every few seconds whether there is a new model to serve, and passes it to the engine.
 
-    Where that can't be found out, or the new model can't be loaded, the old one goes on, and the log says why.
+    If that fails, or the new model can't be loaded, the old one stays in use, and the log has the reason.
     """
 
     def __init__(self, engine: Engine, look: Callable[[str], ModelFolder | None], metrics: Metrics, seconds: float) -> None:
-        """`look` gets the digest of the checkpoint that is served, and returns None where it is still that."""
+        """`look` gets the digest of the served checkpoint, and returns None if it is still current."""
         self._engine, self._look, self._metrics, self._seconds = engine, look, metrics, seconds
         self._end = threading.Event()
         self._complaint = ""
@@ -55,15 +55,15 @@ class Follower:
         self._thread.start()
 
     def close(self) -> None:
-        """Look no more. A model that is being exported or loaded right now is not waited for."""
+        """Stop checking, without waiting for a model that is being exported or loaded."""
         self._end.set()
 
     def _run(self) -> None:
         while not self._end.wait(self._seconds):
             try:
                 self._step()
-            except Exception as error:  # a server doesn't end because of its registry
-                if str(error) != self._complaint:  # once, and not every few seconds
+            except Exception as error:  # a failing registry must not stop the server
+                if str(error) != self._complaint:  # log it once, not every few seconds
                     self._metrics.reloads.labels("failed").inc()
                     known = isinstance(error, FlowmodelError)
                     _log.warning("still sampling from %s: %s", self._engine.generator, error, exc_info=not known)

@@ -1,4 +1,4 @@
-"""The file of a drawn picture, as it was ordered."""
+"""Encodes an image as a file in the requested format."""
 
 import io
 
@@ -10,7 +10,7 @@ from flowmodel.vector.artwork import Artwork
 
 
 def content(rgba_4HW: NDArray[np.uint8], order: Order) -> bytes:
-    """The bytes of the file: PNG, JPEG, WebP or SVG. Sizes other than the picture's own are drawn from its traced shapes."""
+    """The bytes of a PNG, JPEG, WebP or SVG file. Sizes other than the image's own are rendered from traced shapes."""
     artwork = Artwork(rgba_4HW, background=order.background)
     if order.format == "svg":
         return artwork.svg(order.size).encode()

@@ -1,4 +1,4 @@
-"""What a client may ask for: the body of `POST /v1/images/generations`, as OpenAI describes it, with additions.
+"""Validates the body of `POST /v1/images/generations`, in OpenAI's format with additions.
 
 https://platform.openai.com/docs/api-reference/images/create
 """
@@ -20,7 +20,7 @@ _WHITE = "#ffffff"
 
 
 class Refused(Exception):
-    """A request that the server doesn't fulfill. `parameter` is the field that is to blame."""
+    """A refused request. `parameter` is the invalid field."""
 
     def __init__(self, parameter: str, message: str, code: str | None = None) -> None:
         super().__init__(message)
@@ -28,41 +28,41 @@ class Refused(Exception):
 
 
 class GenerationRequest(BaseModel):
-    """The body of a request. Without a word below, a field is OpenAI's."""
+    """The body of a request. Fields without a description are OpenAI's."""
 
-    # A misspelled field would otherwise be ignored, and the client never know.
+    # Otherwise a misspelled field would be ignored silently.
     model_config = ConfigDict(extra="forbid", strict=True)
 
     prompt: str
     model: str | None = None
     n: int | None = None
-    size: Annotated[str | None, Field(description="auto (the model's own size) or an edge twice, such as 512x512.")] = None
+    size: Annotated[str | None, Field(description="auto (the model's own size) or a square such as 512x512.")] = None
     background: Annotated[str | None, Field(description="auto, transparent, opaque (white), or a color such as #fff.")] = None
     output_format: OutputFormat | None = None
     output_compression: Annotated[int | None, Field(ge=0, le=100, description="Quality of JPEG and WebP.")] = None
     response_format: Literal["b64_json", "url"] | None = None
     stream: bool | None = None
     partial_images: int | None = None
-    # These change nothing here.
+    # These have no effect here.
     quality: str | None = None
     style: str | None = None
     moderation: str | None = None
     user: str | None = None
     safety_identifier: str | None = None
-    # Ours.
-    seed: Annotated[int | None, Field(ge=0, lt=2**63, description="The same seed draws the same pictures.")] = None
+    # Additions to OpenAI's API.
+    seed: Annotated[int | None, Field(ge=0, lt=2**63, description="The same seed gives the same images.")] = None
     steps: Annotated[int | None, Field(ge=1, description="Solver steps; default: the model's.")] = None
     guidance: Annotated[float | None, Field(ge=0, le=100, description="Guidance scale; 1 is off; default: the model's.")] = None
 
 
 @dataclass(frozen=True)
 class Order:
-    """A request that is within the limits, with nothing left open.
+    """A valid request with all defaults resolved.
 
     Attributes:
-        size: edge in pixels; None is the model's own.
+        size: image size in pixels; None is the model's own.
         background: a color as #rrggbb, or None for transparent.
-        quality: of JPEG and WebP, 0 to 100; 100 is lossless for WebP.
+        quality: quality of JPEG and WebP, 0 to 100; 100 is lossless for WebP.
     """
 
     prompt: str
@@ -77,22 +77,22 @@ class Order:
 
     @classmethod
     def of(cls, request: GenerationRequest, limits: Limits, model: str) -> "Order":
-        """Raises Refused, which names the field, where `request` asks for more than there is. `model` is what is served."""
+        """Raises Refused with the field if `request` is invalid or beyond the limits. `model` is the served model."""
         if request.model not in (None, model):
             raise Refused("model", f"The model '{request.model}' does not exist; this server has '{model}'.", "model_not_found")
         if not request.prompt.strip():
-            raise Refused("prompt", "The prompt is empty; say what is to be drawn.")
+            raise Refused("prompt", "The prompt is empty; describe an icon.")
         _at_most("prompt", len(request.prompt), limits.prompt, "characters")
         pictures = 1 if request.n is None else request.n
         if pictures < 1:
-            raise Refused("n", f"n is {pictures}; ask for at least one picture.")
-        _at_most("n", pictures, limits.pictures, "pictures")
+            raise Refused("n", f"n is {pictures}; ask for at least one image.")
+        _at_most("n", pictures, limits.pictures, "images")
         if request.steps is not None:
             _at_most("steps", request.steps, limits.steps, "steps")
         if request.response_format == "url":
-            raise Refused("response_format", "Pictures are not kept, so there is no URL; ask for b64_json.")
+            raise Refused("response_format", "Images are not stored, so there is no URL; ask for b64_json.")
         if request.stream or request.partial_images:
-            raise Refused("stream" if request.stream else "partial_images", "Pictures are not streamed; leave this out.")
+            raise Refused("stream" if request.stream else "partial_images", "Images are not streamed; leave this out.")
         format = request.output_format or "png"
         return cls(
             prompt=request.prompt,
@@ -117,7 +117,7 @@ def _edge(size: str | None, limit: int) -> int | None:
         return None
     match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", str(size))
     if match is None or match[1] != match[2]:
-        raise Refused("size", f"size: {size!r} is no square such as '512x512', nor 'auto'; icons are squares.")
+        raise Refused("size", f"size: {size!r} must be a square such as '512x512', or 'auto'.")
     edge = int(match[1])
     if edge < _SMALLEST:
         raise Refused("size", f"size: {edge} pixels are fewer than {_SMALLEST}.")

@@ -1,4 +1,4 @@
-"""The process of `flowmodel serve`: an address, a model, and an end that leaves nobody without an answer."""
+"""The process of `flowmodel serve`, which finishes all accepted requests before it stops."""
 
 import ipaddress
 import logging
@@ -19,12 +19,12 @@ from flowmodel.store import Store
 TOKEN_VARIABLE = "FLOWMODEL_SERVE_TOKEN"
 
 _log = logging.getLogger(__name__)
-_KEEP_ALIVE = 75  # seconds: longer than clients keep a connection that they don't use, so that they end it and not the server
+_KEEP_ALIVE = 75  # seconds; longer than clients keep an idle connection, so that they close it and not the server
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens. `open_to_all` allows other machines without a token."""
+    """The address of a server. `open_to_all` allows other machines without a token."""
 
     host: str = "127.0.0.1"
     port: int = 8000
@@ -35,11 +35,10 @@ class Address:
         try:
             [(family, _, _, _, address), *_] = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         except OSError as error:
-            raise FlowmodelError(f"--host {self.host}: {error.strerror or error}; give an address of this machine") from None
+            raise FlowmodelError(f"--host {self.host}: {error.strerror or error}; use an address of this machine") from None
         if token is None and not self.open_to_all and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
             raise FlowmodelError(
-                f"--host {self.host}: other machines could draw here; set {TOKEN_VARIABLE} to a token that clients must give, "
-                "or add --insecure"
+                f"--host {self.host}: other machines could use the server; set {TOKEN_VARIABLE} to a token, or add --insecure"
             )
         try:
             return socket.create_server((str(address[0]), self.port), family=family, backlog=1024)
@@ -52,7 +51,7 @@ class Address:
 def serve(
     store: Store, reference: str | None, address: Address, limits: Limits, workers: int, batch: int, reload_seconds: float
 ) -> None:
-    """Serve the model of `reference` until SIGTERM or SIGINT, after which everything that was accepted is still answered.
+    """Serve the model of `reference` until SIGTERM or SIGINT, and then finish all accepted requests.
 
     Raises FlowmodelError when the model can't be found or the address can't be used.
     """
@@ -60,7 +59,7 @@ def serve(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     for name in (signal.SIGTERM, signal.SIGINT):
-        # For as long as nothing is served; uvicorn then has its own, and raises the signal again when it has ended.
+        # Used before serving starts. Uvicorn then has its own handlers, and raises the signal again after it has stopped.
         signal.signal(name, lambda *_: sys.exit(0))
     token = os.environ.get(TOKEN_VARIABLE) or None
     metrics = Metrics()

@@ -1,6 +1,6 @@
 """Training of a finisher on pairs of the generator's samples of training icons and the icons themselves.
 
-Shape suffixes: S drawings of each icon, N icons, B batch, C channels (premultiplied RGBA), H/W height and width.
+Shape suffixes: S samples of each icon, N icons, B batch, C channels (premultiplied RGBA), H/W height and width.
 """
 
 import json
@@ -31,9 +31,9 @@ from flowmodel.training.pairs import Pairs
 from flowmodel.training.schedule import learning_rate
 
 STATE_FILE = "state.safetensors"
-_LINES = 25  # of progress, and points of the curve
+_LINES = 25  # progress lines, and points of the curve
 _SAVE_SECONDS = 30.0
-_WARMUP, _GRADIENT_CLIP, _WEIGHT_DECAY = 0.1, 0.5, 0.01  # without clipping it died at twice the learning rate
+_WARMUP, _GRADIENT_CLIP, _WEIGHT_DECAY = 0.1, 0.5, 0.01  # without clipping, training diverged at twice the learning rate
 
 Log = Callable[[str], None]
 
@@ -42,7 +42,7 @@ Log = Callable[[str], None]
 class TrainedFinisher:
     """Attributes:
     weights: by parameter name, float32 on the CPU.
-    curve: (step, mean loss since the point before), the last one after the last step.
+    curve: (step, mean loss since the previous point), the last one after the last step.
     """
 
     weights: dict[str, Tensor]
@@ -58,25 +58,24 @@ def train_finisher(
     initial: dict[str, Tensor] | None = None,
     log: Log = lambda line: None,
 ) -> TrainedFinisher:
-    """Train for `config.steps`; continue from what `folder` holds of the same training, and start over if it holds another one.
+    """Train for `config.steps`. A checkpoint of the same training in `folder` is resumed; one of another training is ignored.
 
-    Every random number is a function of `seed` and step, so that on the CPU an interrupted and continued training ends with the
-    same bits.
+    Every random number is a function of `seed` and step, so that on the CPU a resumed training gives bit-identical results.
 
     Args:
-        folder: of the checkpoint, which is the caller's to remove when the weights are kept elsewhere.
-        initial: weights to begin with, of a finisher of the same width, blocks and scale.
+        folder: folder of the checkpoint; the caller removes it after storing the weights.
+        initial: initial weights, of a finisher of the same width, blocks and scale.
 
     Raises:
         Resumable: Ctrl-C or SIGTERM stopped it; a checkpoint has been written.
-        FlowmodelError: the real pictures are not `config.scale` times as large as the drawn ones, the initial weights are of
-            another finisher, or the loss is no longer finite.
+        FlowmodelError: the real images are not `config.scale` times as large as the samples, the initial weights are of a
+            different finisher, or the loss is no longer finite.
     """
     drawn, real = tuple(pairs.drawn_SN4HW.shape[-2:]), tuple(pairs.real_N4HW.shape[-2:])
     if real != tuple(edge * config.scale for edge in drawn):
         raise FlowmodelError(
-            f"finisher.scale: {config.scale}, but the drawn pictures are {drawn[0]} x {drawn[1]} and the real ones {real[0]} x "
-            f"{real[1]} pixels; draw pairs for this scale"
+            f"finisher.scale: {config.scale}, but the samples are {drawn[0]} x {drawn[1]} and the real images {real[0]} x  "
+            f"{real[1]} pixels; make pairs for this scale"
         )
     run = _Run(config, pairs, policy, folder / STATE_FILE, seed, initial, log)
     run.to_the_end()
@@ -85,7 +84,7 @@ def train_finisher(
 
 
 class _Run:
-    """One call of :func:`train_finisher`: where it stands, and what is due after a step."""
+    """The state of a call of :func:`train_finisher`."""
 
     def __init__(
         self,
@@ -170,7 +169,7 @@ class _Run:
         return loss.detach()
 
     def _note(self, seconds: float, steps: int) -> None:
-        """A point of the curve and a line. Here the device is waited for."""
+        """Log a point of the curve and a line; synchronizes with the device."""
         loss = torch.stack(self.losses).mean().item()
         self.losses = []
         if not torch.tensor(loss).isfinite():
@@ -181,7 +180,7 @@ class _Run:
         self.curve.append((self.done, loss))
         speed, left = steps * self.config.batch_size / seconds, (self.config.steps - self.done) * seconds / steps
         self.log(
-            f"finisher: step {self.done:,} of {self.config.steps:,}, loss {loss:.4f}, {speed:,.0f} pictures/s, {left:.0f} s left"
+            f"finisher: step {self.done:,} of {self.config.steps:,}, loss {loss:.4f}, {speed:,.0f} images/s, {left:.0f} s left"
         )
 
     def _save(self) -> None:
@@ -193,7 +192,7 @@ class _Run:
             save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, temporary, metadata={"state": state})
 
     def _restore(self) -> None:
-        """Where the file holds this training; else nothing."""
+        """Load the checkpoint if it belongs to this training."""
         try:
             with safe_open(self.file, framework="pt") as opened:
                 state = json.loads(opened.metadata()["state"])
@@ -213,12 +212,12 @@ class _Run:
 
 
 def cropped(drawn_BCHW: Tensor, real_BCHW: Tensor, edge: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The same part of all pictures, `edge` pixels of the drawn ones high and wide; by `generator`, a CPU one.
+    """Crop the same square, `edge` pixels of the samples, from all images; `generator` is on the CPU.
 
-    More steps on parts teach more than fewer on whole pictures (docs/decisions/finisher.md).
+    More steps on crops work better than fewer on whole images (docs/decisions/finisher.md).
     """
     scale, (height, width) = real_BCHW.shape[-1] // drawn_BCHW.shape[-1], drawn_BCHW.shape[-2:]
-    # Where a network that sees two pixels as one could begin, too.
+    # Even offsets, which would also suit a network that merges 2 x 2 pixels.
     shares = torch.rand(2, generator=generator).tolist()
     top, left = (2 * int(share * (max(0, size - edge) // 2 + 1)) for share, size in zip(shares, (height, width), strict=True))
     drawn_BCHW = drawn_BCHW[:, :, top : top + edge, left : left + edge]
@@ -226,9 +225,9 @@ def cropped(drawn_BCHW: Tensor, real_BCHW: Tensor, edge: int, generator: torch.G
 
 
 def vary(drawn_BCHW: Tensor, real_BCHW: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Both flipped in the same way, and their colors in the same other order, each pair of its own; by `generator`, a CPU one.
+    """Flip both images of each pair and permute their colors in the same random way; `generator` is on the CPU.
 
-    What a finisher repairs has nothing to do with what is drawn, nor in which color.
+    The defects that a finisher repairs depend neither on the motif nor on its colors.
     """
     size, device = len(drawn_BCHW), drawn_BCHW.device
     flips_2B = torch.rand(2, size, generator=generator).to(device) < 0.5
@@ -245,7 +244,7 @@ def vary(drawn_BCHW: Tensor, real_BCHW: Tensor, generator: torch.Generator) -> t
 
 
 def finisher_loss(finished_BCHW: Tensor, real_BCHW: Tensor) -> Tensor:
-    """Mean absolute error, and that of the differences between neighbors to the right and below: flat areas and edges count."""
+    """Mean absolute error of the images and of their horizontal and vertical differences, for flat areas and edges."""
     error_BCHW = finished_BCHW - real_BCHW
     across = error_BCHW.diff(dim=3).abs().mean()
     down = error_BCHW.diff(dim=2).abs().mean()

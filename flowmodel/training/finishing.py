@@ -1,4 +1,4 @@
-"""From a finished training to a model with a finisher: draw the training icons, train on them, write both into one file."""
+"""Adds a finisher to a finished training: samples the training icons, trains on them, and writes both networks into one file."""
 
 import shutil
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from flowmodel.training.finisher import train_finisher
 from flowmodel.training.initial import initial_checkpoint
 from flowmodel.training.pairs import draw_pairs
 
-FOLDER = "finisher"  # beside the checkpoint, while there is something to continue
+FOLDER = "finisher"  # next to the checkpoint, while the training is unfinished
 
 
 @dataclass(frozen=True)
 class Finished:
     """Attributes:
-    checkpoint: generator and finisher; the generator's own where the recipe has no finisher.
-    trained_now: False where there was nothing to do.
+    checkpoint: generator and finisher, or the generator's own if the recipe has no finisher.
+    trained_now: False if there was nothing to do.
     """
 
     checkpoint: Checkpoint
@@ -40,18 +40,17 @@ def finish(
     targets: IconDataset | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> Finished:
-    """Train the recipe's finisher for the generator in `checkpoint`, and write both as `finished.safetensors` beside it.
+    """Train the recipe's finisher for the generator in `checkpoint`, and write both to `finished.safetensors` next to it.
 
-    One that is there already and would come out the same is not trained again. Without a section `finisher` the checkpoint is
-    handed on as it is.
+    An existing file with the same result is reused. Without a section `finisher` the checkpoint is returned unchanged.
 
     Args:
         dataset: the icons that the generator was trained on.
-        targets: the same ones as large as the finisher makes them, where it enlarges.
+        targets: the same icons at the finisher's output size, if it enlarges.
 
     Raises:
         Resumable: Ctrl-C or SIGTERM stopped it; the same call continues.
-        FlowmodelError: the pairs can't be drawn, the initial weights don't fit, or the loss is no longer finite.
+        FlowmodelError: the pairs can't be made, the initial weights don't fit, or the loss is no longer finite.
     """
     if recipe.finisher is None:
         return Finished(checkpoint, trained_now=False)
@@ -68,7 +67,7 @@ def finish(
     )
     path, folder = checkpoint.path.with_name(FINISHED), checkpoint.path.with_name(FOLDER)
     if path.exists() and (there := Checkpoint.open(path)).header.finisher and there.header.finisher.training_digest == digest:
-        shutil.rmtree(folder, ignore_errors=True)  # of a call that was killed in the middle of this
+        shutil.rmtree(folder, ignore_errors=True)  # left by a call that was killed here
         return Finished(there, trained_now=False)
     policy = DevicePolicy.choose(training.device, training.precision, training.compile)
     pairs = draw_pairs(Generator.load(checkpoint, policy.device), dataset, recipe, folder, targets, log)
@@ -92,6 +91,6 @@ def _initial(init: str | None) -> dict[str, Tensor] | None:
     weights = checkpoint.tensors("finisher.")
     if not weights:
         raise FlowmodelError(
-            f"finisher.init_from: {checkpoint} holds no finisher; give the finished.safetensors of a training with one"
+            f"finisher.init_from: {checkpoint} has no finisher; give the finished.safetensors of a training with one"
         )
     return {name: tensor.float() for name, tensor in weights.items()}

@@ -1,6 +1,6 @@
 """The training pairs of a finisher: samples of training icons, and the icons themselves.
 
-Shape suffixes: S drawings of each icon, N icons, B some of them, 4 channels (premultiplied RGBA), H/W height and width.
+Shape suffixes: S samples of each icon, N icons, B some of them, 4 channels (premultiplied RGBA), H/W height and width.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,12 @@ from flowmodel.recipes import Recipe
 from flowmodel.training.icon_set import load_training_set
 from flowmodel.training.interruption import Interruption
 
-BATCH = 128  # pictures that are drawn at a time, and kept as a file
+BATCH = 128  # images per batch and per file
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """`drawn_SN4HW[s, n]` is drawing s of the icon `real_N4HW[n]`; uint8, on the CPU. The real ones may be larger."""
+    """`drawn_SN4HW[s, n]` is sample s of the icon `real_N4HW[n]`; uint8, on the CPU. The real images may be larger."""
 
     drawn_SN4HW: Tensor
     real_N4HW: Tensor
@@ -46,19 +46,18 @@ def draw_pairs(
     targets: IconDataset | None = None,
     log: Callable[[str], None] = lambda line: None,
 ) -> Pairs:
-    """Draw each training icon of `recipe` as often as `recipe.finisher.drawings` says; held-out ones never.
+    """Sample each training icon of `recipe` `recipe.finisher.drawings` times, and no held-out icons.
 
-    Each drawing begins at `recipe.finisher.start` with other noise, and has another of the icon's captions, by the recipe's
-    templates; both are functions of `recipe.training.seed`. It is sampled as the generator's recipe says. What is drawn is kept
-    in `folder`, so that a call that was interrupted goes on where it was; remove the folder when the pairs are no longer needed.
+    Each sample starts at time `recipe.finisher.start` with its own noise and one of the icon's captions, drawn by the recipe's
+    template weights; both are functions of `recipe.training.seed`. The other sampling settings are the recipe's. Samples are
+    stored in `folder`, so that an interrupted call resumes; remove the folder when the pairs are no longer needed.
 
     Args:
-        targets: the same icons at `recipe.finisher.scale` times the size; needed where that is not 1. Icons that it lacks are
-            left out.
+        targets: the same icons at `recipe.finisher.scale` times the size, required if that is not 1. Missing icons are omitted.
 
     Raises:
-        Resumable: Ctrl-C or SIGTERM stopped it; what was drawn is kept.
-        FlowmodelError: the recipe has no finisher, or there is no icon to draw or none of the size that the finisher makes.
+        Resumable: Ctrl-C or SIGTERM stopped it; finished samples are kept.
+        FlowmodelError: the recipe has no finisher, or there is no icon to sample, or none of the finisher's output size.
     """
     if recipe.finisher is None:
         raise FlowmodelError(f"recipe '{recipe.name}': has no section finisher; add one")
@@ -73,7 +72,7 @@ def draw_pairs(
     icons = load_training_set(dataset, recipe.data, generator.policy)
     there_N = [number for number, icon_id in enumerate(icons.ids) if icon_id in targets.row_of]
     if not there_N:
-        raise FlowmodelError(f"{targets.folder}: has none of the icons to train on; prepare it of the same sources")
+        raise FlowmodelError(f"{targets.folder}: has none of the training icons; prepare it from the same sources")
     real_N4HW = targets.rgba_N4HW[[targets.row_of[icons.ids[number]] for number in there_N]]
 
     drawings, start, seed = recipe.finisher.drawings, recipe.finisher.start, recipe.training.seed
@@ -100,19 +99,19 @@ def draw_pairs(
                     with atomic_path(file) as temporary:
                         save_file({"drawn": kept_B4HW.contiguous()}, temporary, metadata={"digest": digest})
                     done = drawing * len(there_N) + first + len(numbers_B)
-                    log(f"finisher: drew {done:,} of {drawings * len(there_N):,} training pictures")
+                    log(f"finisher: sampled {done:,} of {drawings * len(there_N):,} training images")
                 drawn.append(kept_B4HW)
                 if interruption.signal:
                     raise Resumable(
-                        f"{folder}: {interruption.signal.name} while drawing for the finisher; the same command continues",
+                        f"{folder}: {interruption.signal.name} while sampling for the finisher; the same command continues",
                         interruption.signal,
-                        where="the finisher's training pictures",
+                        where="the finisher's training images",
                     )
     return Pairs(torch.cat(drawn).unflatten(0, (drawings, len(there_N))), real_N4HW)
 
 
 def _kept(file: Path, digest: str) -> Tensor | None:
-    """What was drawn of the same before; None where there is nothing, or something else."""
+    """Earlier samples of the same images; None if there are none, or they are of other images."""
     try:
         with safe_open(file, framework="pt") as opened:
             return opened.get_tensor("drawn") if (opened.metadata() or {}).get("digest") == digest else None

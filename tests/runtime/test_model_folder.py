@@ -46,7 +46,7 @@ def test_a_file_that_was_changed_is_refused(folder, content, words):
 def test_a_description_that_was_changed_is_refused(folder):
     text = (folder / DESCRIPTION).read_text()
     (folder / DESCRIPTION).write_text(text.replace('"steps": 16', '"steps": 17'))
-    with pytest.raises(FlowmodelError, match=r"model\.json: its digest is another one"):
+    with pytest.raises(FlowmodelError, match=r"model\.json: its digest does not match"):
         ModelFolder.open(folder)
     (folder / DESCRIPTION).write_text(text[: len(text) // 2])
     with pytest.raises(FlowmodelError, match=r"model\.json: not valid JSON"):
@@ -63,10 +63,10 @@ def _rewritten(folder: Path, **changes: object) -> Path:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format": 2}, "is of format 2, and this release reads 1"),
-        ({"files": None}, "lacks a field or has one of another kind"),
-        ({"sampling": {}}, "lacks a field"),
-        ({"sampling": {"solver": "rk4"}}, "solver: 'rk4' is none of euler, midpoint, heun"),
+        ({"format": 2}, "has format 2, and this release reads 1"),
+        ({"files": None}, "a field is missing or has the wrong type"),
+        ({"sampling": {}}, "a field is missing"),
+        ({"sampling": {"solver": "rk4"}}, "solver: 'rk4' must be one of euler, midpoint, heun"),
     ],
 )
 def test_what_another_program_wrote_wrong_is_named(folder, changes, words):
@@ -87,5 +87,5 @@ def test_another_folder_is_no_model(tmp_path):
     with pytest.raises(FlowmodelError, match=r"model\.json: no such file"):
         ModelFolder.open(tmp_path)
     write_json(tmp_path / DESCRIPTION, ["something else"])
-    with pytest.raises(FlowmodelError, match="describes no exported model"):
+    with pytest.raises(FlowmodelError, match="not the description of an exported model"):
         ModelFolder.open(tmp_path)

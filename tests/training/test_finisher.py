@@ -114,7 +114,7 @@ def test_a_finisher_of_scale_2_makes_pictures_of_twice_the_edge(real_N4HW, tmp_p
     network.load_state_dict(trained.weights)
     assert network(to_unit(small_N4HW)).shape == (16, 4, 16, 16)
     assert trained.curve[-1][1] < trained.curve[0][1]
-    with pytest.raises(FlowmodelError, match=r"finisher.scale: 1, but the drawn pictures are 8 x 8 and the real ones 16 x 16"):
+    with pytest.raises(FlowmodelError, match=r"finisher.scale: 1, but the samples are 8 x 8 and the real images 16 x 16"):
         train_finisher(FINISHER, Pairs(small_N4HW[None], real_N4HW[:16]), CPU, tmp_path)
 
 
@@ -171,7 +171,7 @@ def test_what_was_drawn_before_an_interruption_is_not_drawn_again(tiny_training,
     def log(line: str) -> None:
         signal.raise_signal(signal.SIGTERM)
 
-    with pytest.raises(Resumable, match="SIGTERM while drawing for the finisher"):
+    with pytest.raises(Resumable, match="SIGTERM while sampling for the finisher"):
         draw_pairs(generator, dataset, finishing, tmp_path / "stopped", log=log)
     lines: list[str] = []
     continued = draw_pairs(generator, dataset, finishing, tmp_path / "stopped", log=lines.append)

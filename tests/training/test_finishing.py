@@ -80,5 +80,5 @@ def test_killed_it_ends_with_the_same_file(tiny_training, tiny_finished, generat
 
 def test_initial_weights_without_a_finisher_are_named(tiny_training, tiny_finished, generator):
     config = FINISHER.model_copy(update={"init_from": str(tiny_training.checkpoint.path)})
-    with pytest.raises(FlowmodelError, match=r"finisher\.init_from: .*final\.safetensors holds no finisher"):
+    with pytest.raises(FlowmodelError, match=r"finisher\.init_from: .*final\.safetensors has no finisher"):
         finish(tiny_finished.recipe.model_copy(update={"finisher": config}), generator, tiny_training.dataset)

@@ -152,7 +152,7 @@ def test_settings_and_what_was_left_out_are_written_down(read, tiny_report):
     for value in (settings.checkpoint_digest, settings.extractor_digest, settings.dataset_digest, settings.caption_probe_digest):
         assert value in text
     assert "the caption encoder minilm has no image tower" in text
-    assert "no two sources of this data set draw the same thing" in text
+    assert "no two sources of this data set draw the same concept" in text
 
 
 def test_without_sweeps_and_curves_the_page_says_so(tiny_training, tmp_path):
