@@ -57,8 +57,8 @@ def _choose(connection: sqlite3.Connection, version: str, numbers: set[str]) -> 
     tags = dict(ask("SELECT key, value FROM registered_model_tags WHERE name = ?", (MODEL_NAME,)).fetchall())
     before = aliases.get(CHAMPION)
     for replaced in ({before, tags.get(GIVEN + CHAMPION)} & numbers) - {version}:
-        row = (MODEL_NAME, replaced, ROLLED_BACK, rolled_back_at(), _WORKSPACE)
-        ask("INSERT OR REPLACE INTO model_version_tags (name, version, key, value, workspace) VALUES (?, ?, ?, ?, ?)", row)
+        tag = (MODEL_NAME, replaced, ROLLED_BACK, rolled_back_at(), _WORKSPACE)
+        ask("INSERT OR REPLACE INTO model_version_tags (name, version, key, value, workspace) VALUES (?, ?, ?, ?, ?)", tag)
     row = (MODEL_NAME, CHAMPION, version, _WORKSPACE)
     ask("INSERT OR REPLACE INTO registered_model_aliases (name, alias, version, workspace) VALUES (?, ?, ?, ?)", row)
     row = (MODEL_NAME, GIVEN + CHAMPION, version, _WORKSPACE)
