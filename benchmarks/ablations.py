@@ -1,11 +1,11 @@
 """Which switches pay: `python -m benchmarks.ablations --out FOLDER [--quick] [--sources FILE] [--seeds 0 1] [--set FIELD=VALUE]`.
 
-One setting is changed at a time. Every variant has each seed and sees equally many pictures, of a sixteenth of the concepts in
+One setting is changed at a time. Every variant has each seed and sees equally many images, of a sixteenth of the concepts in
 all their styles and skin tones, so that a training of minutes sees each icon often enough to tell variants apart. Ways of
 sampling and widths of the averages are tried on trainings that are there anyway. All are scored by KID and retrieval,
 on trained icons, on those of validation and on unseen ones, and compared with the base of the same seed.
 
-Each training is a process of one thread; its rows are appended to FOLDER/rows.jsonl. The same command goes on where it was ended.
+Each training is a process of one thread; its rows are appended to FOLDER/rows.jsonl. The same command continues where it was ended.
 """
 
 import argparse

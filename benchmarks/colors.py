@@ -5,7 +5,7 @@ draws in that color: in each drawing the mean hue is measured, and the thing is 
 EVERYDAY are ten things in six colors, whether they are held out or not. Beside them stand the real icons, as they are and turned
 to the color, which tell what the scores are worth.
 
-Shape suffixes: N pictures, M candidates, H/W height and width.
+Shape suffixes: N images, M candidates, H/W height and width.
 """
 
 import argparse
@@ -57,10 +57,10 @@ WITHIN = np.radians(30)
 
 
 def mean_hues_are_right(rgba_N4HW: Tensor, colors: Sequence[str]) -> Tensor:
-    """For each picture, whether the mean hue lies within 30 degrees of the color's; bool (N,).
+    """For each image, whether the mean hue lies within 30 degrees of the color's; bool (N,).
 
     The mean is over opaque pixels whose eight neighbors are opaque too, so that an outline doesn't count, and that have a color
-    at all; each counts by its chroma. A picture without any is wrong.
+    at all; each counts by its chroma. An image without any is wrong.
     """
     _, chroma_NHW, hue_NHW = lightness_chroma_hue(rgba_N4HW)
     see_through_N1HW = (rgba_N4HW[:, 3:] <= OPAQUE * 255).float()
@@ -71,7 +71,7 @@ def mean_hues_are_right(rgba_N4HW: Tensor, colors: Sequence[str]) -> Tensor:
 
 
 def most_pixels_are_right(rgba_N4HW: Tensor, colors: Sequence[str]) -> Tensor:
-    """For each picture, whether more than half of the opaque pixels with a color are within 30 degrees of the asked one; (N,)."""
+    """For each image, whether more than half of the opaque pixels with a color are within 30 degrees of the asked one; (N,)."""
     _, chroma_NHW, hue_NHW = lightness_chroma_hue(rgba_N4HW)
     is_colored_NHW = (rgba_N4HW[:, 3] > OPAQUE * 255) & (chroma_NHW > CHROMATIC)
     is_right_NHW = is_colored_NHW & (angle(hue_NHW - _asked(colors)[:, None, None]).abs() < WITHIN)
@@ -113,7 +113,7 @@ class Things:
         return self.dataset.rgba_N4HW[rows]
 
     def ranks(self, rgba_N4HW: Tensor, pairs: Sequence[Pair]) -> np.ndarray:
-        """How many other things look more like each picture, in gray, than the right thing does."""
+        """How many other things look more like each image, in gray, than the right thing does."""
         layout_ND = self.extractor(_in_gray(rgba_N4HW)).layout_ND
         return ranks(layout_ND, self.layout_MD, self.names_M, np.array([thing for _, thing in pairs]))
 
@@ -135,7 +135,7 @@ class Pictures:
 
 
 def scores(pictures: Pictures, things: Things) -> dict[str, Any]:
-    """Scores of the pictures of held-out pairs: shares from 0 to 1."""
+    """Scores of the images of held-out pairs: shares from 0 to 1."""
     is_right_N = mean_hues_are_right(pictures.rgba_N4HW, pictures.colors).numpy()
     ranks_N = things.ranks(pictures.rgba_N4HW, pictures.pairs)
     return {

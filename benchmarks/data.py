@@ -1,7 +1,7 @@
 """How fast icons become tensors and captions become vectors: `python -m benchmarks.data [--quick] [--json FILE]`.
 
 - normalize and write: the icons table of 64-pixel PNGs to `normalized_icons`, against Pillow decoding the same bytes; kept at
-  that size, and halved, where every picture is scaled (no limit)
+  that size, and halved, where every image is scaled (no limit)
 - embed: MiniLM, against sentence-transformers on the same captions (`pip install -e '.[bench]'`; left out without it)
 - load: normalized icons from disk to a uint8 batch that is ready, against a torch DataLoader that decodes the PNGs
 """

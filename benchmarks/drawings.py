@@ -1,7 +1,7 @@
 """Drawings of icon sets beside a browser's: `python -m benchmarks.drawings noto@1.2.9 line-md@1.2.16 --icons 150`.
 
 Counts, of every set, the icons that differ from what Chromium shows by more than 0.05 of the range (RMS, premultiplied), and the
-same of resvg alone, without what flowmodel.images.svg resolves before. Pictures that move are compared at their end; those that
+same of resvg alone, without what flowmodel.images.svg resolves before. Images that move are compared at their end; those that
 have none are left out. Needs npm and a Chromium browser; `--others librsvg skia cairo` counts the same of other renderers, with
 `pip install pyvips-binary pyvips skia-python CairoSVG`.
 

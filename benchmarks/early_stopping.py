@@ -4,7 +4,7 @@ A network with random weights learns a few icons until it knows them by heart. O
 24 times, and they are kept after the same steps. So one training tells what its last weights draw, what those of the lowest loss
 draw, and what either would have been, had patience ended it. All are scored as in `benchmarks.ablations`.
 
-The rows of a seed are appended to FOLDER/early_stopping.jsonl; the same command goes on where it was ended.
+The rows of a seed are appended to FOLDER/early_stopping.jsonl; the same command continues where it was ended.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Measured:
 
 
 class _Measurements(TrainingObserver):
-    """Also those of a training that was ended and goes on."""
+    """Also those of a training that was ended and continues."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

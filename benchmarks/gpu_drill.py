@@ -8,7 +8,7 @@ written to OUT as soon as it is there, so that a deadline takes only what comes 
 
     plan.json    speed in the first steps, and how many follow from it
     generator/   the averaged weights, in half precision, at every checkpoint; finished/: with the finisher
-    curve.jsonl  loss and speed, and the error of the predicted picture by t; grid.png: what the newest average draws
+    curve.jsonl  loss and speed, and the error of the predicted image by t; grid.png: what the newest average draws
     samples/     drawings of trained and held-out captions and of PROMPTS, and what the finisher makes of them
     speed.json   compiled bfloat16 beside float32, and steps beside those of the peers
     log          what was printed
@@ -194,7 +194,7 @@ def train_stage(drill: Drill, seconds: float) -> None:
 
 
 def _measured_speed(drill: Drill) -> float:
-    """Pictures a second, from a training of a few steps that is thrown away."""
+    """Images a second, from a training of a few steps that is thrown away."""
     steps = 4 if drill.rehearse else _TRIAL_STEPS
     recipe, speeds = drill.with_steps(steps, log_every=steps // _TRIAL_LOGS), _Speeds()
     folder = drill.work / "trial"
@@ -320,7 +320,7 @@ def pack_drill(out: Path, sources: Path, settings: Sequence[str]) -> None:
     size = out.stat().st_size
     say(f"{out}: {len(dataset.ids):,} icons in {size / 2**20:.1f} MiB")
     if size > LARGEST_PACK:
-        raise FlowmodelError(f"{out}: larger than {LARGEST_PACK / 2**20:.0f} MiB; give fewer sources, or smaller pictures")
+        raise FlowmodelError(f"{out}: larger than {LARGEST_PACK / 2**20:.0f} MiB; give fewer sources, or smaller images")
 
 
 BEGAN = time.monotonic()

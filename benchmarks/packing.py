@@ -1,6 +1,6 @@
 """A prepared data set and its caption encoder in a few dozen megabytes, to be carried to a machine that reaches nothing else.
 
-Pictures lie below each other in lossless WebP strips, which find what neighbors share. The encoder is MiniLM's transformer with
+Images lie below each other in lossless WebP strips, which find what neighbors share. The encoder is MiniLM's transformer with
 the rows of its vocabulary that the captions use, its weights cut to eight bits of mantissa: caption vectors are off by less
 than a percent. So unpack into a store of its own, lest others take its vectors for the encoder's. Every digest of the data set
 is checked.
@@ -93,7 +93,7 @@ def pack(dataset: IconDataset, out: Path, texts: Sequence[str] = ()) -> None:
     if dataset.encoder_digest != encoder.digest:
         raise FlowmodelError(f"{dataset.folder}: has vectors of '{dataset.encoder}', and only minilm can be packed")
     icons = read_parquet(dataset.folder / FILES["icons"])
-    icons = icons.filter(pc.equal(icons["status"], "ok"))  # the others have no picture, and no part in the data set
+    icons = icons.filter(pc.equal(icons["status"], "ok"))  # the others have no image, and no part in the data set
     every_text = sorted({*read_parquet(dataset.folder / FILES["captions"], ["text"])["text"].to_pylist(), *texts})
     with zipfile.ZipFile(out, "w") as file:
         file.write(dataset.folder / DESCRIPTION, DESCRIPTION)
@@ -110,7 +110,7 @@ def pack(dataset: IconDataset, out: Path, texts: Sequence[str] = ()) -> None:
 
 
 def strip(rgba_S4HW: NDArray[np.uint8]) -> bytes:
-    """At most STRIP pictures, premultiplied, below each other as lossless WebP."""
+    """At most STRIP images, premultiplied, below each other as lossless WebP."""
     size = rgba_S4HW.shape[-1]
     picture = Image.fromarray(np.ascontiguousarray(rgba_S4HW.transpose(0, 2, 3, 1)).reshape(-1, size, 4))
     buffer = io.BytesIO()

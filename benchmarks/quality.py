@@ -1,4 +1,4 @@
-"""The arena: which ideas make better pictures in equal time. `python -m benchmarks.quality --out FOLDER [--minutes 12]`
+"""The arena: which ideas make better images in equal time. `python -m benchmarks.quality --out FOLDER [--minutes 12]`
 
 An idea is a row: settings of a recipe that are changed together. All train for `--minutes` of a processor, on one thread and with
 as many steps as fit by the speed measured before, in processor time: so other work on the machine changes nothing, and the
@@ -7,9 +7,9 @@ learning rate ends its decay with the minutes. Each row has each of `--seeds`, a
 There are three settings, all at 64 pixels: 203 icons from random weights, the same from the shipped ones, and all icons of three
 sets from the shipped ones. There is none at 32 pixels: the shipped weights are of 64, and another stem has to be learned first
 (docs/log.md). What `flowmodel evaluate` scores without its sweeps is compared with the base of the same seed, as by
-`python -m benchmarks.ablations`, which changes one switch at a time and counts pictures instead of minutes.
+`python -m benchmarks.ablations`, which changes one switch at a time and counts images instead of minutes.
 
-Rows are appended to FOLDER/rows.jsonl; the same command goes on where it was ended, and other minutes add rows: then the second
+Rows are appended to FOLDER/rows.jsonl; the same command continues where it was ended, and other minutes add rows: then the second
 table, the fewest minutes after which an idea has reached a quality, has something to tell.
 """
 
@@ -99,7 +99,7 @@ class Setting:
     sources: Path | None = None
 
 
-# As the quickstart goes on from the shipped weights: what a large GPU takes at a time would be ten steps here.
+# As the quickstart continues from the shipped weights: what a large GPU takes at a time would be ten steps here.
 _GOES_ON = (
     "training.init_from=pretrained",
     "training.batch_size=32",
@@ -159,7 +159,7 @@ def measured_speed(recipe: Recipe, dataset: IconDataset, folder: Path) -> Speed:
 
 
 def run(recipe: Recipe, dataset: IconDataset, scored: IconDataset, cache: Path, folder: Path, config: EvaluationConfig) -> Row:
-    """Train, finish and evaluate: scores by split, as `train_kid`, and errors of the predicted picture, as `train_t0.95`.
+    """Train, finish and evaluate: scores by split, as `train_kid`, and errors of the predicted image, as `train_t0.95`.
 
     `scored` has the same icons as `dataset`, and the captions of the base.
     """

@@ -1,6 +1,6 @@
 """How long drawing takes, and what fewer steps cost: `python -m benchmarks.sampling --model FILE [--quick] [--json FILE]`.
 
-- latency of 1 and of 64 pictures by solver and number of network evaluations (NFE), without caption encoder
+- latency of 1 and of 64 images by solver and number of network evaluations (NFE), without caption encoder
 - quality against NFE: RMS difference of a pixel to the answer of 256 Euler steps from the same noise (in units of the whole
   range), and KID against the real icons, of samples for training captions
 
@@ -130,7 +130,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         dataset = prepare(generator.recipe, Store(Path(folder)))
         points = measure(generator, dataset, icons, budgets, console)
-    table = Table(*("guidance", "solver", "steps", "NFE", "1 picture", "64 pictures", "RMS", "KID"))
+    table = Table(*("guidance", "solver", "steps", "NFE", "1 image", "64 images", "RMS", "KID"))
     table.title = f"{generator.recipe.name}, {generator.recipe.data.size} x {generator.recipe.data.size}, {generator.device}"
     for p in points:
         times = (f"{p.seconds_1 * 1000:.0f} ms", f"{p.seconds_64 * 1000:,.0f} ms")

@@ -39,7 +39,7 @@ class Load:
 
     Attributes:
         asked: what they ask for in turn, as arguments of `images.generate`.
-        latencies: seconds of each answer with pictures.
+        latencies: seconds of each answer with images.
         pictures: how many came.
         refused: answers of 429, after which a client waits as long as it is told.
         errors: everything else, with how often it happened.
@@ -129,10 +129,10 @@ def main() -> None:
                 load = Load(f"{match[1]}/v1", options.clients, options.seconds, asked).run()
                 wall, cpu = time.monotonic() - began, _metric(match[1], "process_cpu_seconds_total") - cpu
                 memory = _metric(match[1], "process_resident_memory_bytes") / 1e6
-                print(f"{name}: {load.answered} answers, {load.pictures} pictures, {load.refused} refused as the queue was full")
+                print(f"{name}: {load.answered} answers, {load.pictures} images, {load.refused} refused as the queue was full")
                 print("  seconds to an answer: " + ", ".join(f"p{each} {found:.1f}" for each, found in load.percentiles.items()))
                 each = cpu / max(1, load.pictures)
-                print(f"  {load.pictures / wall:.1f} pictures/s, {each:.2f} CPU seconds a picture, {memory:.0f} MB", flush=True)
+                print(f"  {load.pictures / wall:.1f} pictures/s, {each:.2f} CPU seconds an image, {memory:.0f} MB", flush=True)
                 for error, times in load.errors.items():
                     print(f"  ERROR, {times} times: {error}")
         finally:

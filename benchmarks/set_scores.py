@@ -1,4 +1,4 @@
-"""Which scores of a report rank pictures as the eye does: `python -m benchmarks.set_scores [--icons N]`.
+"""Which scores of a report rank images as the eye does: `python -m benchmarks.set_scores [--icons N]`.
 
 Real icons of three styles stand in for a model's samples: as they are, slightly and strongly degraded in the four ways of
 benchmarks/texture.py. The eye ranks real, slightly and strongly degraded ones in that order. A score passes where it never

@@ -161,7 +161,7 @@ def main() -> int:
     parser.add_argument("--names", type=int, default=200, help="other names to draw")
     parser.add_argument("--styles", nargs="*", default=STYLES, help="style words of the initial weights")
     parser.add_argument("--own", type=Path, help="YAML list of the initial weights' own sources; adds rows of real icons")
-    parser.add_argument("--out", type=Path, help="keep the checkpoint and a picture in this folder")
+    parser.add_argument("--out", type=Path, help="keep the checkpoint and an image in this folder")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     options = parser.parse_args()
     recipe = without_held_out_icons(load_recipe(options.recipe, options.set))

@@ -6,7 +6,7 @@ all icons and in each quarter of them: so its distance from the real value grows
 every degradation in every style. Some rise with one degradation and fall with another (noise sharpens edges, blur softens them):
 none of them says anything but beside the real value.
 
-Shape suffixes: N pictures, H/W height and width.
+Shape suffixes: N images, H/W height and width.
 """
 
 import argparse
@@ -121,7 +121,7 @@ def _in_order(values: Sequence[tuple[float, float, float]]) -> bool:
 
 
 def _direction(rows: Sequence[Calibration]) -> str:
-    """Which way a statistic goes as pictures get worse."""
+    """Which way a statistic goes as images get worse."""
     rises = {row.strongly > row.real for row in rows}
     return "either" if len(rises) > 1 else "up" if rises.pop() else "down"
 

@@ -5,7 +5,7 @@ some seconds, so that a machine that grows slower does so for all of them. Measu
 how often the real icon is the nearest one to what a network draws for its caption.
 
 A loss can be compared only between networks of one color, so the grayscale CNN has a companion: our U-Net on the same gray
-pictures.
+images.
 """
 
 import argparse
@@ -226,7 +226,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="half a minute each")
     parser.add_argument("--minutes", type=float, default=6.0, help="training time of each network")
-    parser.add_argument("--size", type=int, default=32, choices=[16, 32, 64], help="edge of the pictures")
+    parser.add_argument("--size", type=int, default=32, choices=[16, 32, 64], help="edge of the images")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="also draw some icons by each network into this PNG")
     options = parser.parse_args()

@@ -77,7 +77,7 @@ def _forward_gflop(network: nn.Module, size: int) -> float:
 
 
 def measure(size: int, policy: DevicePolicy, precision: str, repeats: int) -> list[Row]:
-    """The networks at pictures of `size` pixels under `policy`."""
+    """The networks at images of `size` pixels under `policy`."""
     contiguous = DevicePolicy(policy.device, torch.contiguous_format, policy.autocast, policy.fused_optimizer, policy.compile)
     builders: dict[str, tuple[Callable[[], nn.Module], tuple[DevicePolicy, ...]]] = {
         OURS: (laptop_unet, (policy,)),

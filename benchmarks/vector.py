@@ -1,10 +1,10 @@
 """What tracing keeps, and how many shapes it needs: `python -m benchmarks.vector [--model M] [--icons N] [--picture FILE]`.
 
 Real icons of each set of the model, and what the model draws for trained ones of them, with and without its finisher, are traced
-and drawn again at their own size. Scores of a model are always those of its pixels; those of the traced pictures stand beside
+and drawn again at their own size. Scores of a model are always those of its pixels; those of the traced images stand beside
 them. Fails where fewer than 95 of 100 real icons are still found, or drawn ones have more than twice the shapes of real ones.
 
-Shape suffixes: N pictures, H/W height and width.
+Shape suffixes: N images, H/W height and width.
 """
 
 import argparse
@@ -35,11 +35,11 @@ from flowmodel.vector.artwork import render
 from flowmodel.vector.trace import Traced
 
 _CHOICE_SEED = 0
-_SHOWN, _STEP, _CELL = 6, 5, 160  # icons a set in the picture, every so-and-so-many-th one, edge in pixels
+_SHOWN, _STEP, _CELL = 6, 5, 160  # icons a set in the image, every so-and-so-many-th one, edge in pixels
 
 
 def score(real: RealIcons, rows_N: Rows, rgba_N4HW: Tensor, extractor: FeatureExtractor) -> tuple[dict[str, Any], list[Traced]]:
-    """Of pictures that stand for the real icons `rows_N`: as they are and traced."""
+    """Of images that stand for the real icons `rows_N`: as they are and traced."""
     began = time.perf_counter()
     traced = trace_all(rgba_N4HW)
     seconds = (time.perf_counter() - began) / len(traced)
@@ -58,7 +58,7 @@ def keeps_its_promise(table: Sequence[dict[str, Any]], source: str) -> bool:
     return bool(of["real"]["top-1 traced"] >= 0.95 and of["drawn"]["paths"] <= 2 * of["real"]["paths"])
 
 
-Shown = tuple[str, Rows, str, Tensor, list[Traced]]  # set, its icons, real or drawn, their pictures and what was traced
+Shown = tuple[str, Rows, str, Tensor, list[Traced]]  # set, its icons, real or drawn, their images and what was traced
 
 
 def side_by_side(real: RealIcons, shown: Sequence[Shown]) -> Image.Image:
@@ -82,7 +82,7 @@ def side_by_side(real: RealIcons, shown: Sequence[Shown]) -> Image.Image:
 def measure(
     generator: Generator, real: RealIcons, icons: int, extractor: FeatureExtractor
 ) -> tuple[list[dict[str, Any]], list[Shown]]:
-    """A row for each set and kind of pictures, and what of it can be shown."""
+    """A row for each set and kind of images, and what of it can be shown."""
     trained = set(generator.header.trained_ids)
     table: list[dict[str, Any]] = []
     shown: list[Shown] = []

@@ -29,7 +29,7 @@ class FlowmodelError(Exception):
 
 
 class Unavailable(ValueError):
-    """A picture can't be had now, and may be another time without having changed: a permission, a machine that is too busy."""
+    """An image can't be had now, and may be another time without having changed: a permission, a machine that is too busy."""
 
 
 class Resumable(FlowmodelError):

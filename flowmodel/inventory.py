@@ -31,7 +31,7 @@ _ENTRIES = {
 }
 _KEPT = {
     "registered_model": "what was registered last",
-    "architecture_comparison": "tables and pictures of comparisons",
+    "architecture_comparison": "tables and images of comparisons",
     "downloads": "cache of the sources",
     "caption_vectors": "cache of all data sets",
     "features": "cache of evaluations",

@@ -19,7 +19,7 @@ from flowmodel.recipes.split import EXCLUDED, Split
 
 # `excluded`: looks like icons of different splits, and is in none.
 SPLITS = (*(str(split) for split in Split), EXCLUDED)
-# `unavailable`: quarantined for now, by what has nothing to do with the picture; its source is read again the next time.
+# `unavailable`: quarantined for now, by what has nothing to do with the image; its source is read again the next time.
 STATUSES = ("ok", "quarantined", "unavailable")
 
 Row = Mapping[str, Any] | tuple[Any, ...]  # by column name, or in column order
@@ -130,16 +130,16 @@ ICONS = Table(
         "subgroup": Column(TEXT, "Unicode's subgroup; empty where there is none"),
         "base_key": Column(TEXT, "key without skin tone: the concept"),
         "skin_tone": Column(TEXT, "light … dark; empty for none"),
-        "png": Column(pa.binary(), "the picture; empty when quarantined"),
+        "png": Column(pa.binary(), "the image; empty when quarantined"),
         "width": Column(pa.int64(), "pixels", pandera.Check.ge(0)),
         "height": Column(pa.int64(), "pixels", pandera.Check.ge(0)),
         "sha256": Column(TEXT, "of png", _SHA256),
-        "license": Column(TEXT, "of the picture, as an SPDX identifier where there is one"),
-        "redistributable": Column(pa.bool_(), "whether the picture may be passed on"),
-        "origin": Column(TEXT, "where the picture comes from"),
+        "license": Column(TEXT, "of the image, as an SPDX identifier where there is one"),
+        "redistributable": Column(pa.bool_(), "whether the image may be passed on"),
+        "origin": Column(TEXT, "where the image comes from"),
         "status": Column(TEXT, "ok, quarantined, or unavailable: quarantined until the next time", pandera.Check.isin(STATUSES)),
         "reason": Column(TEXT, "why quarantined; empty when ok"),
-        "notes": Column(TEXT, "what was done to the picture that a person may want to know"),
+        "notes": Column(TEXT, "what was done to the image that a person may want to know"),
     },
 )
 

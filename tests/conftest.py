@@ -59,7 +59,7 @@ _EXPENSIVE_MARKS = ("slow", "browser", "network")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--screenshots", metavar="STORE", help="walk through it, and write the pictures of the documentation")
+    parser.addoption("--screenshots", metavar="STORE", help="walk through it, and write the images of the documentation")
     parser.addoption("--fast", action="store_true", help="leave out what trains, evaluates, runs the pipeline or needs a network")
 
 

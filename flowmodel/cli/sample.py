@@ -20,7 +20,7 @@ def sample(
     out: Annotated[
         Path, typer.Option(help="PNG of the grid; single images go into a folder of the same name next to it.")
     ] = Path("samples.png"),
-    count: Annotated[int, typer.Option(min=1, help="Pictures per prompt.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="Images per prompt.")] = 1,
     model: ModelOption = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Solver steps; default: the recipe's.")] = None,
     guidance: Annotated[float | None, typer.Option(min=0, help="Guidance scale; 1 is off; default: the recipe's.")] = None,

@@ -129,7 +129,7 @@ def prepare(
         log(f"reading icons of '{source.name}'")
         ingested = steps.icons(source, again)
         if not ingested.complete:
-            log("not everything could be fetched; missing pictures are quarantined, and the next run tries them again")
+            log("not everything could be fetched; missing images are quarantined, and the next run tries them again")
         tables[source.name] = ingested.artifact
     log(f"normalizing to {recipe.data.size} x {recipe.data.size} pixels")
     normalized = steps.normalized_icons(tables)

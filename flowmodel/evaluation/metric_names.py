@@ -76,7 +76,7 @@ TEXTURE = (
         "Colors",
         "neither",
         False,
-        "how many colors cover 95% of a picture's visible area; higher where it is rough or blurred",
+        "how many colors cover 95% of an image's visible area; higher where it is rough or blurred",
     ),
     Metric(
         "finest_band",
@@ -96,7 +96,7 @@ _METRICS = (
         "how different samples and real icons are as sets; 0: no difference can be measured. An estimate below 0 is shown as 0",
     ),
     Metric("fd", "FD", "lower", False, "Fréchet distance between the two sets; grows as sets get smaller"),
-    Metric("fd_infinity", "FD, extrapolated", "lower", False, "Fréchet distance extrapolated to infinitely many pictures"),
+    Metric("fd_infinity", "FD, extrapolated", "lower", False, "Fréchet distance extrapolated to infinitely many images"),
     Metric("precision", "Precision", "higher", True, "share of samples within the range of real icons"),
     Metric("recall", "Recall", "higher", True, "share of real icons within the range of the samples"),
     Metric(
@@ -107,7 +107,7 @@ _METRICS = (
         "real neighborhoods that a sample lies in; real icons have about 1",
     ),
     Metric("coverage", "Coverage", "higher", True, "share of real icons with a sample in their neighborhood"),
-    Metric("vendi", "Vendi score", "higher", False, "effective number of distinct pictures"),
+    Metric("vendi", "Vendi score", "higher", False, "effective number of distinct images"),
     Metric(
         "retrieval_top1_split",
         "Recognition within the split",

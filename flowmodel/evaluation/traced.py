@@ -1,6 +1,6 @@
 """Scores of traced samples, beside those of their pixels.
 
-The scores of a model are always those of its pixels. Shape suffixes: N pictures, H/W height and width.
+The scores of a model are always those of its pixels. Shape suffixes: N images, H/W height and width.
 """
 
 import time
@@ -61,7 +61,7 @@ def median_paths(traced: Sequence[Traced]) -> float:
 
 
 def scores_of(real: RealIcons, rows_N: Rows, pictures: Pictures) -> Scores:
-    """Score pictures of the real icons `rows_N`: KID with its interval, and retrieval among all icons."""
+    """Score images of the real icons `rows_N`: KID with its interval, and retrieval among all icons."""
     found_N = ranks(pictures.features.layout_ND, real.features.layout_ND, real.labels_M, real.labels_M[rows_N]) < 1
     of_set = fidelity(real.features[rows_N], pictures.features)
     return Scores(retrieval_top1_all=float(found_N.mean()), **{key: of_set[key] for key in ("kid", "kid_low", "kid_high")})

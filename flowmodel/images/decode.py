@@ -76,7 +76,7 @@ def open_picture(content: bytes, file: str, svg_pixels: int = 256) -> OpenedPict
     """
     suffix = PurePosixPath(file.replace("\\", "/")).suffix.lower()
     if suffix not in _FORMATS:
-        raise ValueError(f"is no picture by its name; the ending must be one of {', '.join(ENDINGS)}")
+        raise ValueError(f"is no image by its name; the ending must be one of {', '.join(ENDINGS)}")
     if not content:
         raise ValueError("empty file")
     if len(content) > MAX_BYTES:
@@ -113,12 +113,12 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bytes | No
     except Image.DecompressionBombError:
         raise ValueError(f"larger than {MAX_EDGE} x {MAX_EDGE} pixels") from None
     except UnidentifiedImageError:
-        raise ValueError(_what_it_is(content, expected) or f"not a {expected} picture") from None
+        raise ValueError(_what_it_is(content, expected) or f"not a {expected} image") from None
     except Exception as error:  # malformed bytes make Pillow raise many exception types
         raise ValueError(f"corrupt {expected} ({_first_line(error)})") from None
     # Pillow reports a camera's JPEG with an embedded preview as MPO.
     if picture.format != expected and (picture.format, expected) != ("MPO", "JPEG"):
-        raise ValueError(f"is a {picture.format} picture, not the {expected} that its name says")
+        raise ValueError(f"is a {picture.format} image, not the {expected} that its name says")
     if max(picture.size) > MAX_EDGE:
         raise ValueError(f"larger than {MAX_EDGE} x {MAX_EDGE} pixels: {picture.width} x {picture.height}")
     notes = chunks.dropped
@@ -161,17 +161,17 @@ def _first_shown(picture: Image.Image, frames: int) -> int:
 
 
 def _what_it_is(content: bytes, expected: str) -> str:
-    """A reason for what people often have in place of a picture of the `expected` format; empty for anything else."""
+    """A reason for what people often have in place of an image of the `expected` format; empty for anything else."""
     start = content[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"version https://git-lfs"):
-        return "is a pointer of Git LFS and not the picture; run 'git lfs pull'"
+        return "is a pointer of Git LFS and not the image; run 'git lfs pull'"
     if start.startswith((b"<!doctype html", b"<html")):
-        return "is a web page and not the picture; fetch the picture again"
+        return "is a web page and not the image; fetch the image again"
     if expected != "SVG" and (start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start)):
-        return "is an SVG picture; let its name end in .svg"
+        return "is an SVG image; let its name end in .svg"
     # Of other formats Pillow tells which it is.
     kind = next((kind for mark, kind in _MARKS.items() if expected == "SVG" and content.startswith(mark)), "")
-    return f"is a {kind} picture; let its name end in .{kind.lower()}" if kind else ""
+    return f"is a {kind} image; let its name end in .{kind.lower()}" if kind else ""
 
 
 def _unpacked(content: bytes) -> bytes:

@@ -55,7 +55,7 @@ def labeled_rows(
     Raises ValueError when the number of images in a row differs from the number of captions.
     """
     if not captions or any(len(pictures) != len(captions) for _, _, pictures in rows):
-        raise ValueError("every row needs a picture for each caption")
+        raise ValueError("every row needs an image for each caption")
     fonts = {size: ImageFont.load_default(size) for size in (_TITLE_SIZE, _HEADING_SIZE, _FONT_SIZE + 1)}
     small, heading_font = fonts[_FONT_SIZE + 1], fonts[_HEADING_SIZE]
     texts = [(text, small) for _, lines, _ in rows for text in lines] + [(heading, heading_font) for heading, _, _ in rows]
@@ -109,9 +109,9 @@ def _lay_out(
     grounds: Sequence[_Squares] = (_SQUARES,),
 ) -> Image.Image:
     if not tiles or columns < 1:
-        raise ValueError("a grid needs at least one picture and one column")
+        raise ValueError("a grid needs at least one image and one column")
     if labels is not None and len(labels) != len(tiles):
-        raise ValueError(f"{len(labels)} labels for {len(tiles)} pictures")
+        raise ValueError(f"{len(labels)} labels for {len(tiles)} images")
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     tile_width = cell * len(tiles[0])

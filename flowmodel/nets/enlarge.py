@@ -1,6 +1,6 @@
 """Initializes a U-Net for larger images from the weights of one for smaller images.
 
-Shape suffixes: O out channels, I in channels, C picture channels, S stem factor, K kernel edge, W width below the head.
+Shape suffixes: O out channels, I in channels, C image channels, S stem factor, K kernel edge, W width below the head.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """The finisher: a small network that makes the areas of a sample flat and its edges sharp, and can enlarge it.
 
-Shape suffixes: B batch, C channels of a picture (premultiplied RGBA in [-1, 1]), W width of the features, H/W height and width.
+Shape suffixes: B batch, C channels of an image (premultiplied RGBA in [-1, 1]), W width of the features, H/W height and width.
 """
 
 import torch.nn.functional as F
@@ -26,10 +26,10 @@ class _Block(nn.Module):
 
 
 class Finisher(nn.Module):
-    """From a drawn picture to a finished one of `config.scale` times the edge; of any height and width that 2 divides.
+    """From a drawn image to a finished one of `config.scale` times the edge; of any height and width that 2 divides.
 
-    It adds to the picture, each pixel of which is repeated where it is enlarged. Its last layer starts as zeros, so that an
-    untrained one changes nothing: averaged over its pixels the larger picture is the given one.
+    It adds to the image, each pixel of which is repeated where it is enlarged. Its last layer starts as zeros, so that an
+    untrained one changes nothing: averaged over its pixels the larger image is the given one.
     """
 
     def __init__(self, config: FinisherConfig) -> None:

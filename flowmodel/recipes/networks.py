@@ -51,7 +51,7 @@ class GrayscaleCnnConfig(Section):
 
     kind: Literal["grayscale_cnn"] = "grayscale_cnn"
     channels: Count = Field(64, description="Feature maps of each layer.")
-    layers: Count = Field(3, description="3x3 convolutions with ReLU, before the one that gives the picture.")
+    layers: Count = Field(3, description="3x3 convolutions with ReLU, before the one that gives the image.")
 
     @property
     def size_divisor(self) -> int:

@@ -21,7 +21,7 @@ LANGUAGES = (
     "pt", "ru", "sv", "th", "uk", "vi", "zh", "zh-hant",
 )
 # fmt: on
-LARGEST = 128  # edge of a picture, in pixels
+LARGEST = 128  # edge of an image, in pixels
 
 CaptionTemplate = Literal["name", "name_keywords", "name_group", "name_tone", "name_style", "own"]
 
@@ -46,7 +46,7 @@ class DataConfig(Section):
     renamed = {"colour": "color"}
     renamed_values = {"color": {"greyscale": "grayscale"}}
 
-    size: Literal[16, 32, 64, 128] = Field(64, description="Edge of the square pictures, in pixels.")
+    size: Literal[16, 32, 64, 128] = Field(64, description="Edge of the square images, in pixels.")
     color: Color = Field("rgba", description="rgb and grayscale: on white, without transparency.")
     selection: str | None = Field(None, description="Name of a list in recipes/selections, or its path; empty: every icon.")
     captions: tuple[CaptionTemplate, ...] = Field(
@@ -67,7 +67,7 @@ class DataConfig(Section):
     @model_validator(mode="after")
     def _has_colors_and_their_words(self) -> "DataConfig":
         if self.recolored and self.color == "grayscale":
-            raise ValueError("recolored: grayscale pictures have no colors to turn; leave one of recolored and color out")
+            raise ValueError("recolored: grayscale images have no colors to turn; leave one of recolored and color out")
         if self.recolored and "en" not in self.languages:
             raise ValueError("recolored: the words of color are English; add en to languages, or leave recolored out")
         return self
@@ -96,7 +96,7 @@ class ObjectiveConfig(Section):
     }
     removed_values = {"time_distribution": "mixed"}
 
-    prediction: Prediction = Field("data", description="What the network predicts: the velocity v or the clean picture x.")
+    prediction: Prediction = Field("data", description="What the network predicts: the velocity v or the clean image x.")
     time_distribution: Literal["logit_normal", "uniform"] = Field("logit_normal", description="Density of t in training.")
     logit_mean: float = Field(-0.8, description="Mean of logit(t); below 0 puts weight on the noisy half.")
     logit_std: Positive = Field(1.0, description="Standard deviation of logit(t).")
@@ -111,12 +111,12 @@ class ObjectiveConfig(Section):
 
 
 class AugmentationConfig(Section):
-    """Small shifts and scalings of a picture. The network is conditioned on them, so that it does not draw them."""
+    """Small shifts and scalings of an image. The network is conditioned on them, so that it does not draw them."""
 
-    probability: Fraction = Field(0.0, description="Share of the pictures that are augmented; 0: off.")
+    probability: Fraction = Field(0.0, description="Share of the images that are augmented; 0: off.")
     scale: float = Field(0.15, ge=0, le=1, description="Standard deviation of log2 of the size.")
     aspect: float = Field(0.1, ge=0, le=1, description="Standard deviation of log2 of width / height.")
-    translation: float = Field(0.05, ge=0, le=0.5, description="Standard deviation of the shift, in picture widths.")
+    translation: float = Field(0.05, ge=0, le=0.5, description="Standard deviation of the shift, in image widths.")
 
 
 class ValidationConfig(Section):
@@ -234,17 +234,17 @@ class EvaluationConfig(Section):
 
 
 class FinisherConfig(Section):
-    """flowmodel/nets/finisher.py: a small network that makes drawn pictures sharp, and larger if it is told to."""
+    """flowmodel/nets/finisher.py: a small network that makes drawn images sharp, and larger if it is told to."""
 
     renamed = {"width": "channels", "init": "init_from"}
 
-    channels: Annotated[int, Field(ge=8, multiple_of=8)] = Field(64, description="Channels, at half the picture's resolution.")
+    channels: Annotated[int, Field(ge=8, multiple_of=8)] = Field(64, description="Channels, at half the image's resolution.")
     blocks: Count = Field(5, description="Residual blocks.")
-    scale: Literal[1, 2] = Field(1, description="Scale factor of the finished picture.")
+    scale: Literal[1, 2] = Field(1, description="Scale factor of the finished image.")
     steps: Count = Field(2_000, description="Optimizer steps.")
     batch_size: Count = Field(16, description="Pairs of a sampled and a real icon per step.")
     crop: Annotated[int, Field(ge=8, multiple_of=2)] = Field(
-        32, description="Edge of the crops that a step trains on, in pixels; a smaller picture is used whole."
+        32, description="Edge of the crops that a step trains on, in pixels; a smaller image is used whole."
     )
     learning_rate: Positive = Field(2e-3, description="Peak of Muon's; a linear rise, then a cosine down to 0.")
     drawings: Count = Field(2, description="How often each training icon is sampled, with different noise and captions.")
@@ -273,7 +273,7 @@ class Recipe(Section):
     def _finisher_fits_the_pictures(self) -> "Recipe":
         if self.finisher and self.data.color != "rgba":
             raise ValueError(
-                f"finisher: works on rgba pictures only, and data.color is {self.data.color}; leave one of the two out"
+                f"finisher: works on rgba images only, and data.color is {self.data.color}; leave one of the two out"
             )
         if self.finisher and self.data.size * self.finisher.scale > LARGEST:
             raise ValueError(
@@ -312,7 +312,7 @@ class Recipe(Section):
 
 
 def recolored_copies(recipe: Recipe) -> int:
-    """How many pictures of each batch are icons in another color."""
+    """How many images of each batch are icons in another color."""
     return round(recipe.data.recolored * recipe.training.batch_size)
 
 

@@ -2,7 +2,7 @@
 path, or `pretrained` for those that come with the project.
 
 They mean something only to a network of the same make, which reads the same caption vectors and puts out the same thing. A U-Net
-for pictures of twice the edge may differ in one of two things. With twice the stem it is the same between its stem and its head;
+for images of twice the edge may differ in one of two things. With twice the stem it is the same between its stem and its head;
 with one more level outside of the others, as wide as the outermost of them, it is the same in these.
 """
 
@@ -58,7 +58,7 @@ def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -
 
 
 def _enlargement(given: Recipe, own: Recipe) -> tuple[int, int] | None:
-    """The given network's stem, and how many times larger the own one's and the own pictures are; None where they are not."""
+    """The given network's stem, and how many times larger the own one's and the own images are; None where they are not."""
     if not (isinstance(given.network, UNetConfig) and isinstance(own.network, UNetConfig)):
         return None
     factor, rest = divmod(own.network.patch_size, given.network.patch_size)
@@ -67,7 +67,7 @@ def _enlargement(given: Recipe, own: Recipe) -> tuple[int, int] | None:
 
 
 def _is_deeper(given: Recipe, own: Recipe) -> bool:
-    """Whether the own network has one more level for pictures of twice the edge."""
+    """Whether the own network has one more level for images of twice the edge."""
     if not (isinstance(given.network, UNetConfig) and isinstance(own.network, UNetConfig)):
         return False
     return own.network.channels == (given.network.channels[0], *given.network.channels) and own.data.size == 2 * given.data.size

@@ -1,4 +1,4 @@
-"""Scores of color on made-up pictures, and of real icons, of which it is known what should come out."""
+"""Scores of color on made-up images, and of real icons, of which it is known what should come out."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

@@ -39,7 +39,7 @@ def test_everything_that_is_wrong_is_found(folder: Path) -> None:
     config = FolderSource(name="icons", kind="folder", path=str(folder))
     found = inspect_sources([config], SourceContext(folder.parent, folder.parent / "dl"), 64, "minilm")
     assert found.usable == [f"icons/{name}" for name in ("drum", "drum2", "horn", "kite", "small", "twin")]
-    assert found.set_aside == {"no such file": ["icons/gone"], "not a PNG picture": ["icons/bad"]}
+    assert found.set_aside == {"no such file": ["icons/gone"], "not a PNG image": ["icons/bad"]}
     assert found.look_alikes == [["icons/kite", "icons/twin"]]
     assert found.same_name == {"drum": ["icons/drum", "icons/drum2"]}
     assert found.small == ["icons/small"]
@@ -75,7 +75,7 @@ def test_its_captions_can_be_corrected_and_used(folder: Path, tmp_path: Path) ->
     result = CliRunner().invoke(app, ["icons", "check", str(folder), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert "5 of 5 icons are usable" in result.output
-    assert "There is nothing to put right" in (out / "report.html").read_text(encoding="utf-8")
+    assert "Nothing needs fixing" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_its_captions_are_about_the_same_files_however_strange_their_names_are(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Small real pictures and tables for the tests of icons."""
+"""Small real images and tables for the tests of icons."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,12 +21,12 @@ BLUE = (30, 60, 200, 255)
 
 
 def plain(color: Sequence[int] = RED, height: int = 8, width: int = 8) -> NDArray[np.uint8]:
-    """A straight RGBA picture of one color."""
+    """A straight RGBA image of one color."""
     return np.full((height, width, 4), color, np.uint8)
 
 
 def icon_row(key: str, *, source: str = "test", png: bytes | None = None, **fields: Any) -> dict[str, Any]:
-    """One valid row of the icons table; its picture depends on the key unless `png` is given."""
+    """One valid row of the icons table; its image depends on the key unless `png` is given."""
     if png is None:
         png = encode_png(plain((*bytes.fromhex(sha256_bytes(key.encode())[:6]), 255)))
     row = {

@@ -27,7 +27,7 @@ DATA = DataConfig(size=16, selection=None)
 
 
 def _prepare(root: Path, data: DataConfig = DATA, level: int = 6, **changed: bytes) -> IconDataset:
-    """Three icons; `level` is that of their PNGs' compression, `changed` are other pictures by key."""
+    """Three icons; `level` is that of their PNGs' compression, `changed` are other images by key."""
     colors = {"a": RED, "b": GREEN, "c": BLUE}
     pngs = {key: encode_png(plain((*color[:3], 100), 40, 40), level) for key, color in colors.items()}
     rows = [icon_row(key, png=png) for key, png in (pngs | changed).items()]

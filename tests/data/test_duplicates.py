@@ -46,7 +46,7 @@ def normalized(tmp_path: Path, rows: list[dict], size: int = 64) -> Path:
 
 def test_copies_are_identical_and_redrawn_ones_similar(tmp_path: Path) -> None:
     hidden = face()
-    hidden[hidden[..., 3] == 0] = (9, 9, 9, 0)  # another file of the same picture
+    hidden[hidden[..., 3] == 0] = (9, 9, 9, 0)  # another file of the same image
     pairs = found(tmp_path, {"a": face(), "b": hidden, "c": face(skin=(246, 196, 54)), "d": face(size=96), "e": 255 - face()})
     assert pairs.loc[pairs["identical"], ["icon_a", "icon_b"]].to_numpy().tolist() == [["test/a", "test/b"]]
     assert len(pairs) == 3, "as many links as it takes to connect four icons"

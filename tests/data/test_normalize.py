@@ -86,7 +86,7 @@ def test_tables_are_joined_sorted_and_quarantined(tmp_path: Path) -> None:
     icons = NORMALIZED_ICONS.read(artifact.path)
     assert icons["id"].tolist() == ["y/c", "y/d", "z/a", "z/b"]
     assert icons["status"].tolist() == ["ok", "quarantined", "quarantined", "ok"]
-    assert icons["reason"].tolist() == ["", "why", "not a PNG picture", ""]
+    assert icons["reason"].tolist() == ["", "why", "not a PNG image", ""]
     assert icons["width"].tolist() == [16, 0, 0, 16]
     assert [len(rgba) for rgba in icons["rgba"]] == [4 * 16 * 16, 0, 0, 4 * 16 * 16]
     assert parquet_metadata(artifact.path)["size"] == "16"

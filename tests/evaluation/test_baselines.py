@@ -1,4 +1,4 @@
-"""What other pictures than samples score."""
+"""What other images than samples score."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Scores of sets of pictures of which the answer is known."""
+"""Scores of sets of images of which the answer is known."""
 
 import dataclasses
 

@@ -58,7 +58,7 @@ class Opened:
         return self.drawn(f"flowmodel.studio.ask('draw', {{prompt: {json.dumps(prompt)}, options: {options}}})")
 
     def drawn(self, script: str) -> NDArray[np.uint8]:
-        """The picture that `script` comes to."""
+        """The image that `script` comes to."""
         told = "[btoa(String.fromCharCode(...found.bytes)), found.size]"
         encoded, size = self.run(f"Promise.resolve({script}).then((found) => {told})")
         return np.frombuffer(base64.b64decode(encoded), np.uint8).reshape(4, size, size)

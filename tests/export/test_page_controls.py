@@ -179,9 +179,9 @@ def test_the_keyboard_is_enough(opened):
     _draw_hearts(opened)
     opened.run("document.querySelector('.card').focus()")
     opened.key("ArrowRight")
-    assert opened.run("document.activeElement.getAttribute('aria-label')") == "red heart, noto style, picture 2"
+    assert opened.run("document.activeElement.getAttribute('aria-label')") == "red heart, noto style, image 2"
     assert opened.run("document.activeElement.getAttribute('aria-pressed')") == "true"
-    assert opened.run("document.querySelector('#inspector h2').textContent") == "Picture 2"
+    assert opened.run("document.querySelector('#inspector h2').textContent") == "Image 2"
     opened.key("Enter")
     opened.key("Tab")
     opened.key("Tab")
@@ -199,7 +199,7 @@ def test_tab_goes_through_the_page_as_it_is_read(opened):
         opened.key("Tab")
         names.append(opened.run(f"({name})(document.activeElement)"))
     order = ["#pictures", "ground", "theme", "prompt", "style", "draw", "Blend", "Settings", "More of red heart, noto style",
-             "red heart, noto style, picture 1", "view", "Download as PNG of 512 pixels", "Draw variations of it"]  # fmt: skip
+             "red heart, noto style, image 1", "view", "Download as PNG of 512 pixels", "Draw variations of it"]  # fmt: skip
     places = [names.index(name) for name in order]
     assert places == sorted(places), names
 

@@ -20,7 +20,7 @@ def _no_text(batch: int) -> TextCondition:
 
 
 class _Answers(torch.nn.Module):
-    """Puts out the same pictures whatever it is asked."""
+    """Puts out the same images whatever it is asked."""
 
     def __init__(self, output_BCHW: torch.Tensor) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ def damaged(whole: bytes) -> bytes:
 
 
 def png(depth: int, color_type: int, row: bytes, *extras: bytes, edge: int = 8) -> bytes:
-    """A picture of `edge` x `edge` pixels, all rows the same."""
+    """An image of `edge` x `edge` pixels, all rows the same."""
     header = struct.pack(">IIBBBBB", edge, edge, depth, color_type, 0, 0, 0)
     pixels = zlib.compress((b"\0" + row) * edge)
     return SIGNATURE + chunk(b"IHDR", header) + b"".join(extras) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")

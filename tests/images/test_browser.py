@@ -1,4 +1,4 @@
-"""Right values, from the source: the same pictures in the browser of this machine."""
+"""Right values, from the source: the same images in the browser of this machine."""
 
 import base64
 import json
@@ -55,7 +55,7 @@ def opaque(content: bytes) -> str:
 
 
 def shown(folder: Path, contents: list[bytes], edge: int, whole: bool = False) -> list[list[int]]:
-    """Straight RGBA in the middle of each picture, or of all its pixels, drawn `edge` pixels wide, as the browser has it."""
+    """Straight RGBA in the middle of each image, or of all its pixels, drawn `edge` pixels wide, as the browser has it."""
     page = folder / "page.html"
     page.write_text("".join(f'<img width="{edge}" height="{edge}" src="{opaque(content)}">' for content in contents))
     middle = """JSON.stringify([...document.images].map(image => {

@@ -1,4 +1,4 @@
-"""Right values are what Chromium shows; test_browser.py compares the same pictures with the browser of this machine."""
+"""Right values are what Chromium shows; test_browser.py compares the same images with the browser of this machine."""
 
 import io
 

@@ -76,8 +76,8 @@ def bad_pictures() -> dict[str, tuple[bytes, str]]:
     Image.new("RGB", (4, 4)).save(jpeg, "JPEG")
     return {
         "empty": (b"", "empty file"),
-        "text": (b"not a picture at all", "not a PNG picture"),
-        "another format": (jpeg.getvalue(), "is a JPEG picture, not the PNG that its name says"),
+        "text": (b"not an image at all", "not a PNG image"),
+        "another format": (jpeg.getvalue(), "is a JPEG image, not the PNG that its name says"),
         "truncated": (good[: len(good) // 2], "corrupt PNG"),
         "only the signature": (good[:8], "PNG"),
         "flipped": (good[:60] + bytes(byte ^ 0xFF for byte in good[60:120]) + good[120:], "corrupt PNG"),
@@ -160,20 +160,20 @@ def test_cmyk_and_16_bit_color_keep_their_colors() -> None:
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
-        ("x.psd", b"8BPS", "is no picture by its name; the ending must be one of .png, .webp"),
-        ("x", b"", "is no picture by its name"),
+        ("x.psd", b"8BPS", "is no image by its name; the ending must be one of .png, .webp"),
+        ("x", b"", "is no image by its name"),
         ("x.png", b"", "empty file"),
-        ("x.webp", encode_png(plain()), "is a PNG picture, not the WEBP that its name says"),
+        ("x.webp", encode_png(plain()), "is a PNG image, not the WEBP that its name says"),
         ("x.jpg", b"\xff\xd8\xff\xe0" + bytes(50), "JPEG"),
-        ("x.gif", b"no picture", "not a GIF picture"),
+        ("x.gif", b"no image", "not a GIF image"),
         (
             "x.gif",
             b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>",
-            "is an SVG picture; let its name end in .svg",
+            "is an SVG image; let its name end in .svg",
         ),
-        ("x.svg", encode_png(plain()), "is a PNG picture; let its name end in .png"),
-        ("x.png", b"\n<!DOCTYPE html><html>404</html>", "is a web page and not the picture"),
-        ("x.svg", b"<html><body><svg xmlns='http://www.w3.org/2000/svg'/></body></html>", "is a web page and not the picture"),
+        ("x.svg", encode_png(plain()), "is a PNG image; let its name end in .png"),
+        ("x.png", b"\n<!DOCTYPE html><html>404</html>", "is a web page and not the image"),
+        ("x.svg", b"<html><body><svg xmlns='http://www.w3.org/2000/svg'/></body></html>", "is a web page and not the image"),
         ("x.webp", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n", "is a pointer of Git LFS"),
         ("x.png", bytes(MAX_BYTES + 1), "larger than 16 MiB"),
     ],
@@ -207,7 +207,7 @@ def test_more_of_pillows_formats_are_read(ending: str, name: str) -> None:
     Image.fromarray(plain((20, 160, 60, 255), 32, 32)).convert("RGB" if name in ("BMP", "JPEG") else "RGBA").save(buffer, name)
     opened = open_picture(buffer.getvalue(), f"leaf{ending}")
     assert np.abs(decode_png(opened.png)[16, 16].astype(int) - (20, 160, 60, 255)).max() <= 8
-    with pytest.raises(ValueError, match=f"is a {name} picture, not the GIF that its name says"):
+    with pytest.raises(ValueError, match=f"is a {name} image, not the GIF that its name says"):
         open_picture(buffer.getvalue(), "leaf.gif")
 
 

@@ -1,4 +1,4 @@
-"""Damaged and hostile pictures: each is a picture or one line that says why not, and the next one is read.
+"""Damaged and hostile pictures: each is an image or one line that says why not, and the next one is read.
 
 FLOWMODEL_FUZZ=10000 looks at so many of either kind; without it some hundreds are.
 """

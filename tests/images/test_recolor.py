@@ -1,4 +1,4 @@
-"""Turning the dominant color of made-up pictures."""
+"""Turning the dominant color of made-up images."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Names of the files that pictures of prompts are written to."""
+"""Names of the files that images of prompts are written to."""
 
 import unicodedata
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""Prompt to pictures with a real, if badly trained, checkpoint."""
+"""Prompt to images with a real, if badly trained, checkpoint."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A network for larger pictures with the weights of one for small ones."""
+"""A network for larger images with the weights of one for small ones."""
 
 import pytest
 import torch

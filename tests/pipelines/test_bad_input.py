@@ -30,7 +30,7 @@ def test_a_corrupt_png_is_quarantined_with_its_reason_and_the_rest_goes_on(proje
 
 def test_a_source_without_one_good_picture_stops_what_follows(project):
     for path in project.icons.glob("*.png"):
-        path.write_bytes(b"not a picture")
+        path.write_bytes(b"not an image")
     result = project.run(assets=PREPARE)
     assert not result.success
     check = _checks(result)["icons/mine:decodes"]

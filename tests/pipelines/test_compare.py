@@ -1,4 +1,4 @@
-"""The comparison of networks, as a job: a table, a picture, and a run of its own in MLflow for each network."""
+"""The comparison of networks, as a job: a table, an image, and a run of its own in MLflow for each network."""
 
 import numpy as np
 import pytest

@@ -58,7 +58,7 @@ def test_a_picture_is_decoded_at_most_twice_between_its_source_s_table_and_the_t
     on_the_way = Counter({picture: count - reading for picture, count in decoded.items()})
     decoded.clear()
     assert project.run(assets=PREPARED).success
-    assert set(decoded.values()) == {1}, "normalizing decodes each picture once, and no check does"
+    assert set(decoded.values()) == {1}, "normalizing decodes each image once, and no check does"
     assert decoded.keys() == on_the_way.keys() and max((on_the_way + decoded).values()) <= 2
 
 

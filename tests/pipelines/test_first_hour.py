@@ -1,6 +1,6 @@
 """The first hour in a real browser: a run in the terminal, Dagster's pages, MLflow's, the report.
 
-`--screenshots STORE` walks through what lies in that store after `make quickstart`, and writes pictures for the documentation.
+`--screenshots STORE` walks through what lies in that store after `make quickstart`, and writes images for the documentation.
 """
 
 import os
@@ -118,7 +118,7 @@ def page(tmp_path_factory) -> Iterator[Page]:
 
 @pytest.fixture
 def shot(request, page):
-    """Writes a picture for the documentation, where that is asked for."""
+    """Writes an image for the documentation, where that is asked for."""
 
     def write(name: str) -> None:
         if request.config.getoption("--screenshots"):

@@ -1,4 +1,4 @@
-"""A run that was killed is not shown as running for ever."""
+"""A run that was killed is not shown as running forever."""
 
 import os
 import signal

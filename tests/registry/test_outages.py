@@ -1,4 +1,4 @@
-"""MLflow is away while a training runs, or its process has died: nothing is lost, and nothing runs for ever."""
+"""MLflow is away while a training runs, or its process has died: nothing is lost, and nothing runs forever."""
 
 import shutil
 import sqlite3

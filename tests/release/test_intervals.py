@@ -36,7 +36,7 @@ def test_the_mean_of_the_terms_is_the_kid_without_each_icon_s_own_pair():
     random = np.random.default_rng(0)
     real_ND, fake_ND = random.normal(size=(50, 8)), random.normal(0.5, 1.0, size=(50, 8))
     value = mean_of_pairs(kid_terms(real_ND, fake_ND), np.ones((1, 50)))[0]
-    # Drawn independently of its icon, a picture's own pair is one like any other.
+    # Drawn independently of its icon, an image's own pair is one like any other.
     assert value == pytest.approx(squared_mmd(Products.of(real_ND, fake_ND)), abs=0.2)
     assert value > 0.5
     same_ND = random.normal(size=(50, 8))

@@ -1,4 +1,4 @@
-"""Augmentation: pictures move on their ground, and the label says how."""
+"""Augmentation: images move on their ground, and the label says how."""
 
 import pytest
 import torch
@@ -60,7 +60,7 @@ def test_what_comes_into_the_picture_is_ground(color):
     blank_BCHW = torch.full((32, CHANNELS[color], 16, 16), GROUND[color])
     moved_BCHW, _ = _augmented(blank_BCHW, AugmentationConfig(probability=1.0, translation=0.5, scale=1.0), color)
     assert torch.equal(moved_BCHW, blank_BCHW)
-    # A full picture made half as large, or shifted by half: the rest is ground.
+    # A full image made half as large, or shifted by half: the rest is ground.
     full_BCHW = torch.full((2, CHANNELS[color], 16, 16), 0.5)
     moves_BA = torch.tensor([[-1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.5, 0.0]])
     small_CHW, right_CHW = _move(full_BCHW, moves_BA, GROUND[color])

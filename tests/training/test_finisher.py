@@ -1,4 +1,4 @@
-"""A finisher learns to undo what was done to pictures, and can be interrupted while it does."""
+"""A finisher learns to undo what was done to images, and can be interrupted while it does."""
 
 import signal
 from collections.abc import Callable

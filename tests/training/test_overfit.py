@@ -59,7 +59,7 @@ def test_four_icons_are_learned_by_heart_in_less_than_a_minute(tiny_recipe, prep
 
 @pytest.mark.slow
 def test_the_grayscale_cnn_cannot_even_learn_four_icons(prepared, four_icons, tmp_path):
-    """It sees only its neighborhood, so that no part of a picture knows what the others have become."""
+    """It sees only its neighborhood, so that no part of an image knows what the others have become."""
     shared = [override for override in TINY if not override.startswith(("name=", "network."))]
     error, _ = _learn(load_recipe("grayscale_cnn", shared), prepared, four_icons, tmp_path)
     assert error > FAILED

@@ -60,7 +60,7 @@ def test_any_other_width_is_close_to_the_average_that_was_kept_all_along(walk, w
 def test_at_an_earlier_step_only_snapshots_until_then_count(walk, tmp_path):
     earlier = _Walk(tmp_path, (0.07,), until=400)
     before = earlier.error(400, 0.07)
-    later = walk.snapshots.reconstruct(400, 0.07)["weight"]  # of a folder that goes on to step 600
+    later = walk.snapshots.reconstruct(400, 0.07)["weight"]  # of a folder that continues to step 600
     assert before < 0.01 and torch.equal(later, earlier.snapshots.reconstruct(400, 0.07)["weight"])
 
 

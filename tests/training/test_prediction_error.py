@@ -1,4 +1,4 @@
-"""The error of the predicted picture by t, against what is known in closed form."""
+"""The error of the predicted image by t, against what is known in closed form."""
 
 import pytest
 import torch

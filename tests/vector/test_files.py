@@ -25,7 +25,7 @@ ICONS = {"check-0": Artwork(BADGE), "heart-0": Artwork(HEART)}
 
 
 def opened_by_resvg(content: bytes, kind: str, size: int) -> np.ndarray:
-    """Straight RGBA (size, size, 4) of a picture shown in an SVG of that size."""
+    """Straight RGBA (size, size, 4) of an image shown in an SVG of that size."""
     data = base64.b64encode(content).decode()
     image = f'<image width="{size}" height="{size}" href="data:image/{kind};base64,{data}"/>'
     return np.asarray(render(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}">{image}</svg>', size))

@@ -101,7 +101,7 @@ def parse_caption_table(content: bytes, path: Path, encoding: str = "") -> Capti
         more = f" (and {len(problems) - 1:,} more lines have something wrong)" if len(problems) > 1 else ""
         raise FlowmodelError(f"{path}: {problems[0]}{more}")
     if not table.entries:
-        raise FlowmodelError(f"{path}: lists no pictures; write one line for each file")
+        raise FlowmodelError(f"{path}: lists no images; write one line for each file")
     return table
 
 

@@ -26,10 +26,10 @@ class BaseSource(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="First half of every icon's id, and the asset's name.")
     kind: str
     style: str = Field("", description="What captions call the drawing style; the source's name where empty.")
-    license: str = Field("", description="License of the pictures; where empty, what the source itself says.")
-    origin: str = Field("", description="Where the pictures come from; where empty, what the source itself says.")
+    license: str = Field("", description="License of the images; where empty, what the source itself says.")
+    origin: str = Field("", description="Where the images come from; where empty, what the source itself says.")
     redistributable: bool | None = Field(
-        None, description="Whether the pictures may be passed on; where empty, what is known of the source (Apple's: no)."
+        None, description="Whether the images may be passed on; where empty, what is known of the source (Apple's: no)."
     )
     trim: bool = Field(False, description="Cut transparent margins, so that all icons fill their square; not for emoji sets.")
 
@@ -64,7 +64,7 @@ class BundledSource(BaseSource):
 
 
 class FolderSource(_Drawn):
-    """A folder of pictures with a file of captions."""
+    """A folder of images with a file of captions."""
 
     kind: Literal["folder"]
     path: str = Field(min_length=1, description="The folder; relative paths start at the folder of sources.yaml.")
@@ -77,7 +77,7 @@ class FolderSource(_Drawn):
 
 
 class NpmSource(_Drawn):
-    """A package of pictures in the npm registry: emoji-datasource-* or openmoji."""
+    """A package of images in the npm registry: emoji-datasource-* or openmoji."""
 
     kind: Literal["npm"]
     package: str = Field(pattern=r"^(emoji-datasource-(google|twitter|facebook|apple)|openmoji)$", description="Package name.")
@@ -107,23 +107,23 @@ class FontSource(BaseSource):
 
 
 class HtmlChartSource(_Drawn):
-    """A page in the web that shows pictures with their names. The address is the user's; nothing is fetched by default."""
+    """A page in the web that shows images with their names. The address is the user's; nothing is fetched by default."""
 
     kind: Literal["html_chart"]
     url: str = Field(pattern=r"^https?://\S+$", description="The page.")
     layout: Literal["unicode_chart", "images"] = Field(
-        "unicode_chart", description="unicode_chart: a row an emoji, a column a vendor; images: pictures found by `item`."
+        "unicode_chart", description="unicode_chart: a row an emoji, a column a vendor; images: images found by `item`."
     )
     vendor: str = Field("", description="unicode_chart: heading of the vendor's column, as in Appl or Goog.")
-    item: str = Field("img", min_length=1, description="images: CSS selector of the pictures.")
-    caption: str = Field("", description="images: CSS selector of the caption, from the picture upwards; empty: alt or title.")
+    item: str = Field("img", min_length=1, description="images: CSS selector of the images.")
+    caption: str = Field("", description="images: CSS selector of the caption, from the image upwards; empty: alt or title.")
     next_page: str = Field("", description="images: CSS selector of the link to the next page of an index; empty: one page.")
     allow_hosts: tuple[str, ...] = Field((), description="Names of hosts that may have a private address.")
     contact: str = Field("", pattern=r"^[ -~]*$", description="Address of a person, told to the server in the User-Agent.")
     pause_seconds: float = Field(1.0, ge=0, le=60, description="Pause between two requests; robots.txt may ask for a longer one.")
     timeout_seconds: float = Field(120.0, gt=0, le=600, description="Limit of one request, body included.")
     max_megabytes: float = Field(128.0, gt=0, le=1024, description="Limit of one response, unpacked, in MiB.")
-    max_icons: int = Field(20_000, ge=1, description="Limit of the pictures taken.")
+    max_icons: int = Field(20_000, ge=1, description="Limit of the images taken.")
 
 
 SourceConfig = Annotated[

@@ -26,7 +26,7 @@ class Observation:
     """What a source looks like now, found without downloading it.
 
     Attributes:
-        fingerprint: a JSON value that changes when the pictures or captions may have changed.
+        fingerprint: a JSON value that changes when the images or captions may have changed.
         version: the same for a person: a package's version, a page's ETag, a file's time of change.
         newer: a version that upstream offers and sources.yaml doesn't ask for yet; empty for none.
     """

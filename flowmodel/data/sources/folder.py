@@ -1,6 +1,6 @@
-"""Source kind `folder`: pictures, and a table, text files or file names that say what they show.
+"""Source kind `folder`: images, and a table, text files or file names that say what they show.
 
-A picture that can't be used doesn't stop the others: it becomes a quarantined row that says why.
+An image that can't be used doesn't stop the others: it becomes a quarantined row that says why.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ from flowmodel.text.emoji_texts import unicode_emoji
 
 
 def read(config: FolderSource, context: SourceContext) -> Reading:
-    """The rows of every listed picture; how many more the folder holds is told.
+    """The rows of every listed image; how many more the folder holds is told.
 
     Raises FlowmodelError when the folder or its captions file is missing or unreadable.
     """
@@ -34,7 +34,7 @@ def read(config: FolderSource, context: SourceContext) -> Reading:
         )
     if unlisted := sorted(set(files.pictures()) - {picture.file for picture in listing.pictures} - set(listing.other_formats)):
         named = ", ".join(unlisted[:3]) + (", ..." if len(unlisted) > 3 else "")
-        context.log(f"{listing.where}: pictures of the folder that no line names are left out: {len(unlisted):,} ({named})")
+        context.log(f"{listing.where}: images of the folder that no line names are left out: {len(unlisted):,} ({named})")
     for remark in listing.remarks:
         context.log(remark)
     return Reading(rows_of(lambda picture: _row(config, files, picture, *keys[picture.file]), listing.pictures, context))

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from flowmodel.errors import Unavailable
 from flowmodel.images.decode import ENDINGS, MAX_BYTES
 
-# If an icon is there in several formats, the first of these is taken: drawings before pictures without loss before others.
+# If an icon is there in several formats, the first of these is taken: drawings before images without loss before others.
 FORMATS = tuple(ending for ending in (".svg", ".svgz", ".png", ".webp", ".avif") if ending in ENDINGS)
 _NOT_READ = (
     *(".ai", ".cdr", ".cgm", ".emf", ".eps", ".fig", ".heic", ".heif", ".jp2", ".jxl", ".lottie", ".pdf", ".pict", ".ps", ".psd"),
@@ -32,7 +32,7 @@ class FolderFiles:
         self._inside = folder.resolve()
 
     def pictures(self) -> list[str]:
-        """Paths, relative and with `/`, of everything that is a picture by its name, sorted."""
+        """Paths, relative and with `/`, of everything that is an image by its name, sorted."""
         return [file for file in self._files if file.lower().endswith(ENDINGS)]
 
     def named(self, *names: str) -> list[str]:

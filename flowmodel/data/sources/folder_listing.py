@@ -1,4 +1,4 @@
-"""What a folder source consists of: which pictures, and what a table, text files or the files' names say about each."""
+"""What a folder source consists of: which images, and what a table, text files or the files' names say about each."""
 
 import posixpath
 import re
@@ -47,10 +47,10 @@ class Listing:
 
 
 def list_pictures(config: FolderSource, files: FolderFiles) -> Listing:
-    """Every icon of the folder: those of its captions file; without one, every picture, called as its text file or name says.
+    """Every icon of the folder: those of its captions file; without one, every image, called as its text file or name says.
 
     Lines about the same file become one icon with several captions, and so do lines with the same texts about one icon in
-    several formats. Raises FlowmodelError when there is no such folder, no picture, or a table that can't be read.
+    several formats. Raises FlowmodelError when there is no such folder, no image, or a table that can't be read.
     """
     if not files.folder.is_dir():
         raise FlowmodelError(
@@ -62,7 +62,7 @@ def list_pictures(config: FolderSource, files: FolderFiles) -> Listing:
         listing = _without_table(pictures, files)
     else:
         raise FlowmodelError(
-            f"{files.folder}: no captions file ({', '.join(CAPTION_FILES)}) and no picture; "
+            f"{files.folder}: no captions file ({', '.join(CAPTION_FILES)}) and no image; "
             "write captions.csv with the columns file, name, keywords"
         )
     if unreadable := files.unreadable():
@@ -170,11 +170,11 @@ def _without_table(pictures: list[str], files: FolderFiles) -> Listing:
         )
     named = len(listing.pictures) - described
     if described:
-        listing.remarks.append(f"{files.folder}: {described:,} pictures have their captions from text files beside them")
+        listing.remarks.append(f"{files.folder}: {described:,} images have their captions from text files beside them")
     if named:
         examples = [f"{p.file} is '{p.entry.name}'" for p in listing.pictures if p.entry.name]
         listing.remarks.append(
-            f"{files.folder}: no captions {'for' if described else 'file, so'} {named:,} pictures"
+            f"{files.folder}: no captions {'for' if described else 'file, so'} {named:,} images"
             f"{', which' if described else ''} are called as their files are ({_some(examples)}); captions.csv with the columns "
             "file, name, keywords says it better"
         )
@@ -183,10 +183,10 @@ def _without_table(pictures: list[str], files: FolderFiles) -> Listing:
 
 
 def _beside(stem: str, files: FolderFiles, stems: Collection[str]) -> tuple[str, ...]:
-    """The captions in the text file beside a picture, one a line; none where there is no such file."""
+    """The captions in the text file beside an image, one a line; none where there is no such file."""
     for ending in _TEXT_ENDINGS:
         file = files.spelled(stem + ending)
-        if file and (file == stem + ending or posixpath.splitext(file)[0] not in stems):  # else it is another picture's
+        if file and (file == stem + ending or posixpath.splitext(file)[0] not in stems):  # else it is another image's
             path, content = files.folder / file, files.read(file)
             if isinstance(content, ValueError):
                 raise FlowmodelError(f"{path}: {content}")

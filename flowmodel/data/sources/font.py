@@ -42,10 +42,10 @@ _OPEN_LICENSES = {  # by words in the license's text or address
 
 
 def read(config: FontSource, context: SourceContext) -> Reading:
-    """A row for each emoji of Unicode that the font draws as one picture, from its largest strike.
+    """A row for each emoji of Unicode that the font draws as one image, from its largest strike.
 
     Sequences (flags, families, skin tones, keycaps) are put together as a text renderer does it, by HarfBuzz with the font's own
-    tables: GSUB ligatures, or Apple's morx. A sequence that stays several glyphs is not in the font. The pictures are marked as
+    tables: GSUB ligatures, or Apple's morx. A sequence that stays several glyphs is not in the font. The images are marked as
     redistributable where the font has an open license; Apple's has not. Raises FlowmodelError when there is no font, it is
     damaged, or it has no color bitmaps.
     """
@@ -82,7 +82,7 @@ def _glyphs(font: ColorFont, wanted: dict[str, Emoji]) -> Iterator[tuple[str, st
     shaper = hb.Font(hb.Face(_blob(font), font.index))
     unknown_flag = _shape(shaper, font.glyph_names, _NO_COUNTRY)
     for key, emoji in wanted.items():
-        # Tags leave no glyph of their own: without a picture of Scotland's flag, its sequence becomes a plain black flag.
+        # Tags leave no glyph of their own: without an image of Scotland's flag, its sequence becomes a plain black flag.
         others = [unknown_flag, _shape(shaper, font.glyph_names, emoji.char[0])] if _END_OF_TAGS in emoji.char else [unknown_flag]
         # Fonts differ in whether they want the selector inside a sequence.
         for text in (emoji.char, emoji.char.replace(_VARIATION_SELECTOR, "")):

@@ -1,4 +1,4 @@
-"""Bitmaps of a color font: the pictures of one strike of `sbix` or `CBDT`, by glyph name.
+"""Bitmaps of a color font: the images of one strike of `sbix` or `CBDT`, by glyph name.
 
 `sbix`: Apple's TrueType Reference Manual; OpenType 1.9, "sbix - Standard Bitmap Graphics Table". `CBDT`, `CBLC`: OpenType 1.9.
 """
@@ -19,7 +19,7 @@ from flowmodel.images.decode import decode_png, open_picture
 from flowmodel.images.rgba import encode_png
 
 _PICTURES = {"png ": ".png", "jpg ": ".jpg"}  # sbix graphic types that are files
-# References to another glyph's picture. `flip` came with the emoji that face right, and is in no published specification;
+# References to another glyph's image. `flip` came with the emoji that face right, and is in no published specification;
 # fontTools reads it as a reference too.
 _DUPLICATE, _MIRRORED = "dupe", "flip"
 _WEB_FONT, _WOFF2 = b"wOF", b"wOF2"

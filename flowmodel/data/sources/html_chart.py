@@ -1,6 +1,6 @@
-"""Source kind `html_chart`: pictures on a page of the web, either an emoji chart or any page with captions.
+"""Source kind `html_chart`: images on a page of the web, either an emoji chart or any page with captions.
 
-Whose pictures these are, a page doesn't say: they count as not redistributable unless the entry in sources.yaml says otherwise.
+Whose images these are, a page doesn't say: they count as not redistributable unless the entry in sources.yaml says otherwise.
 """
 
 import base64
@@ -38,12 +38,12 @@ _EXTENSIONS = {
 _UNSAID = ("", "application/octet-stream", "binary/octet-stream")
 _LOG_EVERY = 100
 _LONGEST_CAPTION = 300
-_STANDS_FOR = 3  # captions of one picture that a page shows in place of others
+_STANDS_FOR = 3  # captions of one image that a page shows in place of others
 
 
 @dataclass
 class _Pictures:
-    """Gets pictures by address or data URI; `complete` turns False when one should be tried again another time."""
+    """Gets images by address or data URI; `complete` turns False when one should be tried again another time."""
 
     client: WebClient
     context: SourceContext
@@ -51,7 +51,7 @@ class _Pictures:
     _fetched: int = field(default=0, init=False)
 
     def get(self, key: str, src: str) -> tuple[str, bytes | ValueError]:
-        """A file name of the picture's format, and its bytes or why there are none."""
+        """A file name of the image's format, and its bytes or why there are none."""
         try:
             if src[:5].lower() == "data:":
                 extension, content = _read_data_uri(src)
@@ -59,7 +59,7 @@ class _Pictures:
                 picture = self.client.picture(src, MAX_BYTES)
                 self._fetched += 1
                 if self._fetched % _LOG_EVERY == 0:
-                    self.context.log(f"fetched {self._fetched:,} pictures")
+                    self.context.log(f"fetched {self._fetched:,} images")
                 extension, content = _extension(picture), picture.content
             return key + extension, content
         except ValueError as error:
@@ -69,10 +69,10 @@ class _Pictures:
 
 
 def read(config: HtmlChartSource, context: SourceContext, clock: Clock | None = None) -> Reading:
-    """The pictures of the page; one that can't be fetched or is none is quarantined.
+    """The images of the page; one that can't be fetched or is none is quarantined.
 
-    The reading is not complete where a picture, or a further page, could not be had but may be another time; the next one then
-    fetches only what is missing. Raises FlowmodelError when the page can't be fetched, has another layout or shows no picture.
+    The reading is not complete where an image, or a further page, could not be had but may be another time; the next one then
+    fetches only what is missing. Raises FlowmodelError when the page can't be fetched, has another layout or shows no image.
     """
     with _open_client(config, context, clock) as client:
         pictures = _Pictures(client, context)
@@ -141,7 +141,7 @@ def _chart_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pi
     except ValueError as error:
         raise FlowmodelError(f"source '{config.name}': {config.url}: {error}") from None
     shown = [entry for entry in chart.entries if entry.src]
-    context.log(f"{config.url}: {len(shown):,} of {len(chart.entries):,} emoji have a picture in the column {chart.vendor}")
+    context.log(f"{config.url}: {len(shown):,} of {len(chart.entries):,} emoji have an image in the column {chart.vendor}")
     if not shown:
         raise FlowmodelError(f"source '{config.name}': {config.url}: the column {chart.vendor} is empty; choose another vendor")
     drafts = []
@@ -172,7 +172,7 @@ def _rights(vendor: str) -> dict[str, Any]:
 
 
 def _image_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pictures) -> list[dict[str, Any]]:
-    captions: dict[str, list[str]] = {}  # of each picture; one that is shown twice has two
+    captions: dict[str, list[str]] = {}  # of each image; one that is shown twice has two
     for page in _pages(config, context, pictures):
         for image in page.images:
             told = captions.setdefault(image.src, [])
@@ -182,14 +182,14 @@ def _image_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pi
             break
     if not captions:
         raise FlowmodelError(
-            f"source '{config.name}': {config.url}: the selector '{config.item}' finds no picture; correct 'item' in sources.yaml"
+            f"source '{config.name}': {config.url}: the selector '{config.item}' finds no image; correct 'item' in sources.yaml"
         )
     for src in [src for src, told in captions.items() if len(told) >= _STANDS_FOR]:
         few = ", ".join(captions.pop(src)[:3])
-        context.log(f"{src[:80]}: left out, as it stands for other pictures until they are loaded ({few}, ...)")
+        context.log(f"{src[:80]}: left out, as it stands for other images until they are loaded ({few}, ...)")
     if not captions:
         raise FlowmodelError(
-            f"source '{config.name}': {config.url}: shows one picture for all captions; the page loads its pictures by a script "
+            f"source '{config.name}': {config.url}: shows one image for all captions; the page loads its images by a script "
             "that is not understood"
         )
     shown = _at_most(config, context, list(captions.items()))
@@ -265,7 +265,7 @@ def _unfetched(config: HtmlChartSource, error: FetchError) -> FlowmodelError:
 
 def _at_most(config: HtmlChartSource, context: SourceContext, items: list[Any]) -> list[Any]:
     if len(items) > config.max_icons:
-        context.log(f"{config.url}: taking the first {config.max_icons:,} pictures and no more (max_icons)")
+        context.log(f"{config.url}: taking the first {config.max_icons:,} images and no more (max_icons)")
     return items[: config.max_icons]
 
 
@@ -292,23 +292,23 @@ def _emoji_key(text: str) -> str:
 
 
 def _extension(picture: Fetched) -> str:
-    """The ending of the format that the server states, else the address; raises ValueError for what is no picture."""
+    """The ending of the format that the server states, else the address; raises ValueError for what is no image."""
     if picture.mime in _EXTENSIONS:
         return _EXTENSIONS[picture.mime]
     suffix = PurePosixPath(urlsplit(picture.url).path).suffix.lower()
     if picture.mime in _UNSAID and suffix in (".jpeg", *_EXTENSIONS.values()):
         return suffix
-    raise ValueError(f"{picture.url}: is '{picture.mime or 'of no stated type'}', no picture of a known format")
+    raise ValueError(f"{picture.url}: is '{picture.mime or 'of no stated type'}', no image of a known format")
 
 
 def _read_data_uri(uri: str) -> tuple[str, bytes]:
-    """Ending and bytes of a data URI (RFC 2397); raises ValueError for a broken one or one that is no picture."""
+    """Ending and bytes of a data URI (RFC 2397); raises ValueError for a broken one or one that is no image."""
     head, comma, payload = uri[5:].partition(",")
     mime, *parameters = (part.strip().lower() for part in head.split(";"))
     if not comma:
         raise ValueError("broken data URI (no comma)")
     if mime not in _EXTENSIONS:
-        raise ValueError(f"data URI of '{mime[:40]}', no picture of a known format")
+        raise ValueError(f"data URI of '{mime[:40]}', no image of a known format")
     content = unquote_to_bytes(payload)
     if "base64" in parameters:
         try:

@@ -1,4 +1,4 @@
-"""What a page shows: the rows of an emoji chart, or pictures with captions. Parses only; fetches nothing.
+"""What a page shows: the rows of an emoji chart, or images with captions. Parses only; fetches nothing.
 
 selectolax (Lexbor) parses: on a chart page of 40 MB it takes 0.2 s and 110 MB, Beautiful Soup with html.parser 8 s and 290 MB.
 """
@@ -18,7 +18,7 @@ from flowmodel.data.keys import normalize_hexcode, slug
 _OTHER_COLUMNS = {"№", "#", "no", "no.", "count", "code", "browser", "cldr short name", "short name", "name", "other keywords"}
 _CODE_POINT = re.compile(r"U\+([0-9A-Fa-f]{1,6})\b")
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
-# Where scripts find the address of a picture that is loaded when it comes into view.
+# Where scripts find the address of an image that is loaded when it comes into view.
 _LAZY = ("data-src", "data-lazy-src", "data-original", "data-lazy", "data-url")
 _LAZY_SETS = ("data-srcset", "data-lazy-srcset", "srcset")
 _CANDIDATE = re.compile(r"\s*,*\s*([^\s,]\S*[^\s,]|[^\s,])(?:\s+(\d+(?:\.\d+)?)[wx])?\s*(?:,|$)")
@@ -28,7 +28,7 @@ _UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")
 
 @dataclass(frozen=True)
 class ChartEntry:
-    """A row of a chart. `src` is the picture's address, absolute, or its data URI; empty where the vendor has no picture."""
+    """A row of a chart. `src` is the image's address, absolute, or its data URI; empty where the vendor has no image."""
 
     key: str
     char: str
@@ -41,7 +41,7 @@ class ChartEntry:
 
 @dataclass(frozen=True)
 class Chart:
-    """The rows of a chart, first come first, with one vendor's pictures; `vendor` is the heading of its column."""
+    """The rows of a chart, first come first, with one vendor's images; `vendor` is the heading of its column."""
 
     entries: list[ChartEntry]
     vendor: str
@@ -49,7 +49,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class ListedImage:
-    """A picture on a page: its address, absolute, or data URI, and its caption, which may be empty."""
+    """An image on a page: its address, absolute, or data URI, and its caption, which may be empty."""
 
     src: str
     caption: str
@@ -57,14 +57,14 @@ class ListedImage:
 
 @dataclass(frozen=True)
 class ImagePage:
-    """The pictures of a page in their order, and the address of the next page, empty for none."""
+    """The images of a page in their order, and the address of the next page, empty for none."""
 
     images: list[ListedImage]
     next_url: str
 
 
 def parse_chart(content: bytes, charset: str, url: str, vendor: str) -> Chart:
-    """The chart in a page of the layout of https://unicode.org/emoji/charts/full-emoji-list.html, with `vendor`'s pictures.
+    """The chart in a page of the layout of https://unicode.org/emoji/charts/full-emoji-list.html, with `vendor`'s images.
 
     `vendor` is the heading of a column, or enough of its beginning (Google finds Goog). Raises ValueError, saying what was found,
     where the page has another layout or not that vendor.
@@ -123,15 +123,15 @@ def _other_layout(tree: LexborHTMLParser, rows: int) -> str:
     title = tree.css_first("title")
     return (
         f"not an emoji chart in Unicode's layout (found: title '{_text(title)[:60] if title else ''}', {len(tree.css('table'))} "
-        f"tables, {rows} rows with a code, {len(tree.css('img'))} pictures); for another page use layout: images"
+        f"tables, {rows} rows with a code, {len(tree.css('img'))} images); for another page use layout: images"
     )
 
 
 def parse_images(content: bytes, charset: str, url: str, item: str, caption: str = "", next_page: str = "") -> ImagePage:
-    """The pictures that the CSS selector `item` finds, or the first picture inside of what it finds.
+    """The images that the CSS selector `item` finds, or the first image inside of what it finds.
 
-    The caption is the text of the nearest element that the selector `caption` finds, looked for from the picture's parent upwards
-    as long as no other picture is inside; where `caption` is empty it is alt, or title, or the figure's figcaption. Raises
+    The caption is the text of the nearest element that the selector `caption` finds, looked for from the image's parent upwards
+    as long as no other image is inside; where `caption` is empty it is alt, or title, or the figure's figcaption. Raises
     ValueError naming a selector that is none.
     """
     tree = _parse(content, charset)
@@ -207,7 +207,7 @@ def _span(cell: LexborNode) -> int:
 
 
 def _source(picture: LexborNode | None, base: str) -> str:
-    """The address of a picture, as a browser would come to it that has scrolled to it; empty where there is none."""
+    """The address of an image, as a browser would come to it that has scrolled to it; empty where there is none."""
     if picture is None:
         return ""
     given = {name: (value or "").strip() for name, value in picture.attributes.items()}
@@ -219,7 +219,7 @@ def _source(picture: LexborNode | None, base: str) -> str:
             sets += [value for name in _LAZY_SETS if (value := (source.attributes.get(name) or "").strip())]
     src = given.get("src", "")
     largest = [address for text in sets if (address := _largest(text))]
-    # Where something stands for the picture until it is needed, src is that.
+    # Where something stands for the image until it is needed, src is that.
     ordered = [*later, *([] if _is_stand_in(src) else [src]), *largest, src]
     found = next((address for address in ordered if address), "")
     if not found or found[:5].lower() == "data:":
@@ -228,7 +228,7 @@ def _source(picture: LexborNode | None, base: str) -> str:
 
 
 def _is_stand_in(src: str) -> bool:
-    """Whether `src` is a picture of a few bytes in the page itself."""
+    """Whether `src` is an image of a few bytes in the page itself."""
     return not src or (src[:5].lower() == "data:" and len(src) < _STAND_IN)
 
 

@@ -1,7 +1,7 @@
 """Source kind `iconify`: a set of icons in Iconify's JSON form, the npm package @iconify-json/SET.
 
 Every icon that isn't hidden becomes one row, and so does every alias that turns or crops its parent; an alias that shows the
-same picture only adds its name to the keywords of icons unknown to Unicode. Keys are code points where the set says so
+same image only adds its name to the keywords of icons unknown to Unicode. Keys are code points where the set says so
 (`chars.json`) and slugs elsewhere; where two icons have one code point, the first in the set gets it and the other a slug.
 """
 
@@ -136,7 +136,7 @@ def _keys(icons: Mapping[str, Icon | ValueError], chars: Mapping[str, Any], is_e
 def _code_points(icons: Mapping[str, Icon | ValueError], chars: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
     """The code point of each icon that has one; of several an emoji's, else the first that is a symbol.
 
-    A font's numbers in the private use area, or those of letters and digits, say nothing about the picture.
+    A font's numbers in the private use area, or those of letters and digits, say nothing about the image.
     """
     owners = {name: name for name in icons}
     for name, icon in icons.items():

@@ -18,7 +18,7 @@ _MAX_CHAIN = 10  # aliases of aliases; sets have two
 class Icon:
     """One picture: `body` in the box (left, top, width, height), then flipped, then turned by `rotate` x 90° clockwise.
 
-    `other_names` are aliases with the same picture.
+    `other_names` are aliases with the same image.
     """
 
     body: str

@@ -38,7 +38,7 @@ class Ingested:
 def read_icons(config: SourceConfig, context: SourceContext) -> Reading:
     """Every icon of the source as a row of the icons table (tables.ICONS).
 
-    A picture that can't be used becomes a row with status `quarantined`, or `unavailable` where another time may do, and
+    An image that can't be used becomes a row with status `quarantined`, or `unavailable` where another time may do, and
     the reason. Raises FlowmodelError when the source as a whole can't be read, or gives two icons the same id.
     """
     reading: Reading = _module(config).read(config, context)

@@ -1,4 +1,4 @@
-"""Source kind `npm`: packages of ready-made pictures, emoji-datasource-{google,twitter,facebook,apple} and openmoji.
+"""Source kind `npm`: packages of ready-made images, emoji-datasource-{google,twitter,facebook,apple} and openmoji.
 
 Names, keywords and groups are Unicode's where the emoji is known to it, and the package's own elsewhere.
 """
@@ -18,7 +18,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.text.emoji_texts import unicode_emoji
 
 _OPENMOJI = "openmoji"
-# License of the pictures (the package's own license is often that of its code), and whether they may be passed on.
+# License of the images (the package's own license is often that of its code), and whether they may be passed on.
 _LICENSES = {
     "emoji-datasource-google": ("Apache-2.0", True),
     "emoji-datasource-twitter": ("CC-BY-4.0", True),
@@ -30,7 +30,7 @@ _LICENSES = {
 
 @dataclass(frozen=True)
 class _Listed:
-    """A picture that the package's list names, with the list's own texts."""
+    """An image that the package's list names, with the list's own texts."""
 
     key: str
     char: str
@@ -42,7 +42,7 @@ class _Listed:
 
 
 def read(config: NpmSource, context: SourceContext) -> Reading:
-    """All pictures that the package lists; one that it lists but doesn't hold is quarantined.
+    """All images that the package lists; one that it lists but doesn't hold is quarantined.
 
     Raises FlowmodelError when the package can't be fetched or its list is not understood.
     """
@@ -81,7 +81,7 @@ def _list(
         if item.member != first[item.key].member:
             log(f"{package.name}: left out {item.member}, since {first[item.key].member} has the same key '{item.key}'")
     if not first:
-        raise FlowmodelError(f"{package.tgz}: {index} lists no pictures; try another version")
+        raise FlowmodelError(f"{package.tgz}: {index} lists no images; try another version")
     return list(dict.fromkeys(first[item.key] for item in items))
 
 

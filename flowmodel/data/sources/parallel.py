@@ -1,4 +1,4 @@
-"""Rows of many pictures, several pictures at a time."""
+"""Rows of many images, several images at a time."""
 
 import os
 import time
@@ -31,6 +31,6 @@ def rows_of(make: Callable[[T], dict[str, Any]], items: Sequence[T], context: So
         for row in executor.map(make, items):
             rows.append(row)
             if len(rows) % _EVERY == 0 and len(rows) < len(items):
-                context.log(f"read {len(rows):,} of {len(items):,} pictures")
-    context.log(f"read {len(rows):,} pictures in {time.monotonic() - started:.0f} s")
+                context.log(f"read {len(rows):,} of {len(items):,} images")
+    context.log(f"read {len(rows):,} images in {time.monotonic() - started:.0f} s")
     return rows

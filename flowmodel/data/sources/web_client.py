@@ -1,6 +1,6 @@
 """A polite client of the web: obeys robots.txt, says who it is, waits between requests, and fetches nothing twice.
 
-What was fetched lies in a cache on disk and is asked for again with If-None-Match or If-Modified-Since (RFC 9111). Pictures that
+What was fetched lies in a cache on disk and is asked for again with If-None-Match or If-Modified-Since (RFC 9111). Images that
 an interrupted run had fetched already are not asked for at all when the next run resumes it.
 """
 
@@ -120,7 +120,7 @@ class WebClient:
         self._failures: dict[str, int] = {}
         self._given_up: dict[str, str] = {}
         if self._done:
-            log(f"resuming: {len(self._done):,} pictures are there already")
+            log(f"resuming: {len(self._done):,} images are there already")
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +140,7 @@ class WebClient:
         fetched = self._document(url, min(max_bytes, self._max_bytes), fresh=False)
         if url not in self._done:
             self._done.add(url)
-            with self._journal.open("a", encoding="utf-8") as journal:  # a torn last line names no picture, and does no harm
+            with self._journal.open("a", encoding="utf-8") as journal:  # a torn last line names no image, and does no harm
                 journal.write(url + "\n")
         return fetched
 
@@ -155,7 +155,7 @@ class WebClient:
         return Head(*(answer.headers.get(name, "") for name in ("etag", "last-modified", "content-length")))
 
     def finish(self) -> None:
-        """Say that the run is complete: the next one asks for every picture again, whether it has changed."""
+        """Say that the run is complete: the next one asks for every image again, whether it has changed."""
         self._journal.unlink(missing_ok=True)
         self._done.clear()
 
@@ -275,7 +275,7 @@ def _sound(database: Path, log: Callable[[str], None]) -> Path:
 
 
 def _read_journal(journal: Path) -> set[str]:
-    # After some days the pictures may be others; asking costs little.
+    # After some days the images may be others; asking costs little.
     try:
         if time.time() - journal.stat().st_mtime > _JOURNAL_SECONDS:
             journal.unlink()

@@ -35,7 +35,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 ElementTree.register_namespace("", _SVG.strip("{}"))
 ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")  # the one prefix that HTML knows
 
-_WIDTH, _HEIGHT = 340, 236  # of the picture, in units that are about a pixel on a phone
+_WIDTH, _HEIGHT = 340, 236  # of the image, in units that are about a pixel on a phone
 _STYLE: Any = {
     "text.parse_math": False,
     "svg.fonttype": "none",
@@ -79,7 +79,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A finished picture with what is written above it."""
+    """A finished image with what is written above it."""
 
     title: str
     svg: Markup
@@ -101,7 +101,7 @@ class LineChart:
     better: Better = "neither"
 
     def draw(self, name: str) -> Chart:
-        """`name` makes the ids in the picture unlike those of others on the page."""
+        """`name` makes the ids in the image unlike those of others on the page."""
         with _axes(_WIDTH, _HEIGHT) as (figure, axes):
             for line in self.lines:
                 color = SERIES.get(line.name, _OTHER)
@@ -178,10 +178,10 @@ def _finish(axes: Axes, x_label: str, y_label: str, columns: int) -> None:
 
 
 def _svg(figure: Figure, name: str, spoken: str) -> Markup:
-    """For a place within a page: with the page's colors, and no sizes, styles or ids that would reach beyond the picture."""
+    """For a place within a page: with the page's colors, and no sizes, styles or ids that would reach beyond the image."""
     buffer = io.BytesIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    # The salt is in all ids that something in the picture refers to.
+    # The salt is in all ids that something in the image refers to.
     with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
     root = ElementTree.fromstring(buffer.getvalue())

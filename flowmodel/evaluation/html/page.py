@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML file, with all pictures inside and without scripts."""
+"""The report as one self-contained HTML file, with all images inside and without scripts."""
 
 from collections.abc import Callable
 from pathlib import Path

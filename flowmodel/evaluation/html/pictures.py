@@ -1,4 +1,4 @@
-"""Which pictures a report shows, as data URIs: samples beside the real icons, and beside the nearest training icons.
+"""Which images a report shows, as data URIs: samples beside the real icons, and beside the nearest training icons.
 
 Shape suffixes: N samples, M real icons, H/W height and width.
 """
@@ -31,7 +31,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Tile:
-    """Pictures side by side, the prompt under them, and a remark such as how near a copy the drawing is."""
+    """Images side by side, the prompt under them, and a remark such as how near a copy the drawing is."""
 
     pictures: tuple[Picture, ...]
     prompt: str
@@ -40,7 +40,7 @@ class Tile:
 
 
 class Tiles:
-    """Pictures of the first seed's samples; `features` are theirs, `train_rows` the icons that the model was trained on. A ratio
+    """Images of the first seed's samples; `features` are theirs, `train_rows` the icons that the model was trained on. A ratio
     below `near` is said to be that of a near copy.
     """
 

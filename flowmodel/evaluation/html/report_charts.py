@@ -20,7 +20,7 @@ def nfe_charts(report: EvaluationReport) -> list[Chart]:
     rows = report.sweeps.nfe
     x = [row.network_evaluations for row in rows]
     own = next((row.network_evaluations for row in rows if row.is_own), None)
-    label = "network evaluations per picture"
+    label = "network evaluations per image"
     distances = Line("all", "all icons", x, [100 * row.distance for row in rows])
     charts = [
         LineChart(
@@ -56,7 +56,7 @@ def _score_charts(
     keys: Sequence[str] = ("retrieval_top1_all", "kid"),
     log_x: bool = False,
 ) -> list[LineChart]:
-    """Shares by split; KID of all together, because it is unsteady on few pictures."""
+    """Shares by split; KID of all together, because it is unsteady on few images."""
     charts = []
     for key in keys:
         named = metric(key)
@@ -108,7 +108,7 @@ def group_charts(report: EvaluationReport) -> list[Chart]:
 
 
 def error_charts(report: EvaluationReport) -> list[Chart]:
-    """The error of the predicted picture by t, and that of the noisy one taken for it, where that says something."""
+    """The error of the predicted image by t, and that of the noisy one taken for it, where that says something."""
     errors = report.prediction_error
     if not errors:
         return []
@@ -118,7 +118,7 @@ def error_charts(report: EvaluationReport) -> list[Chart]:
     lines.append(Line("all", "no network", late, [error_without_network(t) for t in late], dashed=True))
     chart = LineChart(
         "Error by t",
-        "t (0 is noise, 1 the picture)",
+        "t (0 is noise, 1 the image)",
         "root mean square",
         lines,
         [t for t in times if t not in (0.95, 0.8)],

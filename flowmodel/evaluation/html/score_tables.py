@@ -149,7 +149,7 @@ def _spread(named: Metric, own: SplitScores, spread: Scores) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class PairedRow:
-    """`cells` are, for each split, what kinds of pictures have in turn, such as drawn and real ones."""
+    """`cells` are, for each split, what kinds of images have in turn, such as drawn and real ones."""
 
     metric: Metric
     cells: tuple[tuple[str, ...], ...]

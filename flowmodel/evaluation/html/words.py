@@ -53,7 +53,7 @@ def _drawn(report: EvaluationReport) -> str:
     return (
         f"The recipe {settings.recipe} gave a model with {settings.parameters / 1e6:.2f} million parameters, trained for "
         f"{settings.training_steps:,} steps on {settings.training_icons - before:,} icons{beyond}. Here it drew {icons:,} "
-        f"icons by name, {times},{each} with {settings.network_evaluations} network evaluations per picture."
+        f"icons by name, {times},{each} with {settings.network_evaluations} network evaluations per image."
     )
 
 
@@ -122,7 +122,7 @@ def _late_error(report: EvaluationReport) -> tuple[str, ...]:
     without = error_without_network(_LATE)
     says = "the network still removes noise there" if own < _MOST_OF_THE_NOISE * without else "the network helps little there"
     return (
-        f"Near the end, at t = {_LATE:g}, the error of the predicted picture is {number(own)}, that of the noisy picture itself "
+        f"Near the end, at t = {_LATE:g}, the error of the predicted image is {number(own)}, that of the noisy image itself "
         f"{number(without)}: {says}.",
     )
 
@@ -178,7 +178,7 @@ def validation_loss(curves: Curves | None) -> str:
         f"The validation loss was lowest at step {best_step:,} ({number(best)}) and has risen to {number(last)} at step "
         f"{last_step:,}. That is expected of a model that learns its icons by heart: it grows more certain, also where it is "
         "wrong about icons that it has never seen, while its samples of trained icons keep getting better. Whether new concepts "
-        "have suffered is shown by their pictures and scores above. If they matter most, train on more icons, or stop near that "
+        "have suffered is shown by their images and scores above. If they matter most, train on more icons, or stop near that "
         "step with training.patience."
     )
 

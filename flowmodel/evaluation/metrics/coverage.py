@@ -36,7 +36,7 @@ def coverage(real_MD: Matrix, fake_ND: Matrix, k: int = NEIGHBORS) -> Coverage:
     Raises ValueError when a side has at most `k` images.
     """
     if min(len(real_MD), len(fake_ND)) <= k:
-        raise ValueError(f"coverage by {k} neighbors needs more than {k} pictures on each side")
+        raise ValueError(f"coverage by {k} neighbors needs more than {k} images on each side")
     real_MD, fake_ND = real_MD.astype(np.float64), fake_ND.astype(np.float64)
     distances_MN = euclidean_distances(real_MD, fake_ND)
     reach_of_real_M, reach_of_fake_N = _reach(real_MD, k), _reach(fake_ND, k)

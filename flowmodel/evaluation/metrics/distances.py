@@ -33,7 +33,7 @@ class Products:
     def of(cls, real_MD: Matrix, fake_ND: Matrix) -> "Products":
         """Compute the inner products; raises ValueError with fewer than two images on a side."""
         if min(len(real_MD), len(fake_ND)) < 2:
-            raise ValueError("a distance needs at least two pictures on each side")
+            raise ValueError("a distance needs at least two images on each side")
         real_MD, fake_ND = real_MD.astype(np.float64), fake_ND.astype(np.float64)
         return cls(real_MD @ real_MD.T, fake_ND @ fake_ND.T, real_MD @ fake_ND.T, real_MD.shape[1])
 

@@ -41,7 +41,7 @@ def neighbors(fake_ND: Matrix, train_MD: Matrix, own_rows_N: NDArray[np.integer]
         itself = np.flatnonzero(own_rows_N >= 0)
         distances_NM[itself, own_rows_N[itself]] = np.inf
     if distances_NM.shape[1] < 2 + (own_rows_N is not None):
-        raise ValueError("a ratio of distances needs at least two training pictures")
+        raise ValueError("a ratio of distances needs at least two training images")
     two_N2 = np.argpartition(distances_NM, 1, axis=1)[:, :2]
     distances_N2 = np.take_along_axis(distances_NM, two_N2, axis=1)
     nearest = distances_N2.argmin(axis=1)

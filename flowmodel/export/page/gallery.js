@@ -7,7 +7,7 @@ const SHARP = 384; // edge of a card's canvas that shows shapes, in pixels
 const MOST = 12; // sets that are kept
 
 export class Gallery {
-  // `chosen` is told of the picture that a person chooses; `more` and `zip` of the set whose button is pressed.
+  // `chosen` is told of the image that a person chooses; `more` and `zip` of the set whose button is pressed.
   constructor({ chosen, more, zip }) {
     this.told = { chosen, more, zip };
     this.sets = [];
@@ -29,7 +29,7 @@ export class Gallery {
     for (const old of this.sets.splice(MOST)) old.element.remove();
   }
 
-  // A place for a picture that is still to be drawn.
+  // A place for an image that is still to be drawn.
   addPicture(set, picture) {
     picture.canvas = make("canvas", { width: 64, height: 64, "aria-hidden": "true" });
     picture.card = button(picture.canvas, ({ detail }) => this.choose(picture, detail === 0), { className: "card", disabled: true });

@@ -25,7 +25,7 @@ function toBytes(x, channels) {
   return bytes;
 }
 
-// A picture as the network takes it: on white where that knows no alpha.
+// An image as the network takes it: on white where that knows no alpha.
 function toUnit(bytes, channels) {
   const pixels = bytes.length / 4, x = new Float32Array(channels * pixels);
   for (let i = 0; i < pixels; i++) {
@@ -89,11 +89,11 @@ export class Generator {
     return noise.slice(0, channels * size * size);
   }
 
-  // Picture `number` of `seed`: premultiplied RGBA, Uint8Array (4, size, size), its size, and the network evaluations it took.
+  // Image `number` of `seed`: premultiplied RGBA, Uint8Array (4, size, size), its size, and the network evaluations it took.
   //   blend: {prompt, share}, a second prompt and how much it counts
   //   vary: see `noise`
   //   from: {bytes, time}, a picture of the network's size to begin with, and when: near 0 little is left of it, near 1 most
-  // `observe` is given the picture so far and the share that is done.
+  // `observe` is given the image so far and the share that is done.
   async draw(prompt, { seed = 0, number = 0, steps, guidance, blend, vary, from } = {}, observe = async () => {}) {
     const { size, channels, sampling, finished_size: finishedSize } = this.description, shape = [channels, size, size];
     const captions = [{ ...(await this.encode(prompt)), share: 1 - (blend?.share ?? 0) }];

@@ -1,4 +1,4 @@
-// What there is to know of one picture, and to do with it.
+// What there is to know of one image, and to do with it.
 import { button, element, make } from "./elements.js";
 import { show } from "./pixels.js";
 
@@ -10,7 +10,7 @@ const VERDICTS = {
 };
 
 export class Inspector {
-  // `told` has a function for each of png, svg, vary, start and view, given the picture or the name of the view; `paint` shows one.
+  // `told` has a function for each of png, svg, vary, start and view, given the image or the name of the view; `paint` shows one.
   constructor(told, paint) {
     this.told = told;
     this.paint = paint;
@@ -31,7 +31,7 @@ export class Inspector {
     this.box.replaceChildren(
       make("div", { className: "stage" }, this.canvas),
       make("div", { className: "about" },
-        make("div", { className: "row spread" }, make("h2", { tabIndex: -1 }, picture.caption ?? `Picture ${picture.options.number + 1}`), views),
+        make("div", { className: "row spread" }, make("h2", { tabIndex: -1 }, picture.caption ?? `Image ${picture.options.number + 1}`), views),
         make("p", { className: "meta" }, picture.set.title),
         make("div", { className: "row" }, act("PNG", "png", "primary", "Download as PNG of 512 pixels"), act("SVG", "svg", "", "Download as SVG"),
           button("Play", () => this.play(), { "aria-label": "Play how it came out of noise" })),

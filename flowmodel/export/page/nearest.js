@@ -1,5 +1,5 @@
-// Which training icons a picture is nearest to. Of each icon the page knows only a code: its picture, averaged to GRID x GRID
-// and projected on random directions, from which no picture can be drawn again (flowmodel/export/training_icons.py).
+// Which training icons an image is nearest to. Of each icon the page knows only a code: its image, averaged to GRID x GRID
+// and projected on random directions, from which no image can be drawn again (flowmodel/export/training_icons.py).
 import { fetchJson, fetchListed } from "./fetching.js";
 import { standardNormal } from "./noise.js";
 
@@ -15,7 +15,7 @@ export class NearestIcons {
     return self;
   }
 
-  // Where a picture lies along the random directions, in units of `scale`.
+  // Where an image lies along the random directions, in units of `scale`.
   code({ bytes, size }) {
     const reduced = averaged(bytes, size, this.grid), code = new Float32Array(this.width);
     for (let k = 0; k < this.width; k++) {

@@ -1,4 +1,4 @@
-// The noise that pictures start from, as flowmodel/runtime/noise.py has it: numpy's SeedSequence, then PyTorch's CPU generator.
+// The noise that images start from, as flowmodel/runtime/noise.py has it: numpy's SeedSequence, then PyTorch's CPU generator.
 
 function seedWords(number) {
   return number < 2 ** 32 ? [number] : [number % 2 ** 32, Math.floor(number / 2 ** 32)];

@@ -54,7 +54,7 @@ function asked() {
 function drawAsked() {
   const { prompt, other, count, options, titles } = asked();
   if (!prompt) return;
-  const title = (other ? titles.blend : titles.own) + (options.from ? ", from a picture" : "");
+  const title = (other ? titles.blend : titles.own) + (options.from ? ", from an image" : "");
   const set = { title, prompt, seed: options.seed, options, pictures: [], canHaveMore: !other };
   if (!other) return draw(set, plain(set, 0, count));
   const all = Math.max(3, count);
@@ -67,7 +67,7 @@ function drawAsked() {
 
 function plain(set, first, count) {
   return Array.from({ length: count }, (_, i) => ({
-    label: `${set.title}, picture ${first + i + 1}`, prompt: set.prompt, file: first + i, options: { ...set.options, number: first + i },
+    label: `${set.title}, image ${first + i + 1}`, prompt: set.prompt, file: first + i, options: { ...set.options, number: first + i },
   }));
 }
 
@@ -106,11 +106,11 @@ async function drawWaiting() {
     for (const picture of pictures) gallery.addPicture(set, picture);
     try {
       for (const [i, picture] of pictures.entries()) {
-        say(`Drawing picture ${i + 1} of ${pictures.length}`);
+        say(`Drawing image ${i + 1} of ${pictures.length}`);
         await drawOne(picture, (share) => { element("progress").value = (i + share) / pictures.length; });
       }
       const seconds = ((performance.now() - began) / 1000).toFixed(1);
-      say(`${pictures.length === 1 ? "1 picture" : `${pictures.length} pictures`} in ${seconds} s`);
+      say(`${pictures.length === 1 ? "1 image" : `${pictures.length} images`} in ${seconds} s`);
       set.told.textContent = `seed ${set.seed}`;
     } catch (error) {
       for (const picture of pictures.filter((each) => !each.picture)) gallery.remove(picture);
@@ -135,13 +135,13 @@ async function drawOne(picture, told) {
     told(frame.share);
   });
   Object.assign(picture, { picture: { bytes, size }, evaluations, nearest });
-  // The finished picture ends the animation too, where it has the size of the others.
+  // The finished image ends the animation too, where it has the size of the others.
   if (size === picture.frames[0].size) picture.frames.push(picture.picture);
   gallery.ready(picture);
   if (!inspector.picture || inspector.picture.set !== picture.set) gallery.choose(picture);
 }
 
-// The picture as SVG, traced once.
+// The image as SVG, traced once.
 function shapes(picture) {
   picture.tracing ??= app.studio.ask("trace", { picture: picture.picture }).then(async (svg) => {
     picture.svg = svg;
@@ -182,7 +182,7 @@ async function startFrom(picture) {
   open("picture", true);
   pad.put(canvas, canvas.width, canvas.height);
   element("prompt").focus();
-  say("Draws start from this picture now");
+  say("New samples start from this image");
 }
 
 async function startFromFile(file) {

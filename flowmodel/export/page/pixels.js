@@ -1,4 +1,4 @@
-// Pictures between the model, which has premultiplied planes of bytes, and canvases.
+// Images between the model, which has premultiplied planes of bytes, and canvases.
 
 export function imageData({ bytes, size }) {
   const image = new ImageData(size, size), pixels = size * size;

@@ -1,4 +1,4 @@
-// The pad for a sketch, or for a picture from a file.
+// The pad for a sketch, or for an image from a file.
 import { fitted, fromCanvas, loadedImage } from "./pixels.js";
 
 const COLORS = {
@@ -51,7 +51,7 @@ export class SketchPad {
       const image = await loadedImage(address);
       this.put(image, image.naturalWidth || 1, image.naturalHeight || 1); // an SVG may have no size of its own
     } catch {
-      throw new Error(`${file.name}: this browser can't read it as a picture; choose a PNG, JPEG, WebP or SVG`);
+      throw new Error(`${file.name}: this browser can't read it as an image; choose a PNG, JPEG, WebP or SVG`);
     } finally {
       URL.revokeObjectURL(address);
     }

@@ -1,9 +1,9 @@
-// An icon of pixels as SVG. The colors are gathered, the picture is enlarged and cut into layers of one color, and vtracer
+// An icon of pixels as SVG. The colors are gathered, the image is enlarged and cut into layers of one color, and vtracer
 // (https://github.com/visioncortex/vtracer, the npm package vectortracer) draws a curve around each. Simpler than
 // flowmodel/vector, which keeps gradients: here a gradient becomes a few bands.
 import * as vtracer from "./vendor/vectortracer_bg.js";
 
-const SCALE = 4; // of the enlarged picture, in which curves are drawn
+const SCALE = 4; // of the enlarged image, in which curves are drawn
 const MOST_COLORS = 16;
 const ENOUGH = 0.0012; // weighted mean of squared distances with which no more colors are added
 const EDGE = 0.02; // squared distance of neighbors that lie on an edge
@@ -25,7 +25,7 @@ function loaded() {
   return ready;
 }
 
-// The file for a picture of `size` pixels an edge: `bytes` are premultiplied, four planes.
+// The file for an image of `size` pixels an edge: `bytes` are premultiplied, four planes.
 export async function trace({ bytes, size }) {
   await loaded();
   const edge = size * SCALE, large = enlarged(bytes, size);

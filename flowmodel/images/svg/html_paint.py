@@ -1,4 +1,4 @@
-"""HTML inside of a picture: what a design tool writes for paints that SVG doesn't have, drawn with SVG's means.
+"""HTML inside of an image: what a design tool writes for paints that SVG doesn't have, drawn with SVG's means.
 
 Solid grounds and angular (conic) gradients of one box are; everything else is not, and is told.
 
@@ -18,7 +18,7 @@ from flowmodel.images.svg.colors import Unsupported, parse_values, split, srgb
 from flowmodel.images.svg.parse import SVG, Element, is_svg, local
 from flowmodel.images.svg.sheets import Declared, inline
 
-_EDGE = 512  # pixels of a gradient's picture, twice as many as icons usually have
+_EDGE = 512  # pixels of a gradient's image, twice as many as icons usually have
 _DEGREES = {"deg": 1.0, "rad": 180 / math.pi, "grad": 0.9, "turn": 360.0}
 _PAINTED_TAGS = frozenset(["img", "canvas", "video", "iframe", "svg", "math", "input", "button", "hr"])
 _BLOCKS = frozenset(["div", "section", "article", "main", "header", "footer"])  # others have margins, or no size of their own
@@ -153,7 +153,7 @@ def _painted(ground: list[Node], element: Element, chain: list[_Styled]) -> list
         return None
     for name, value in zip(("x", "y", "width", "height"), (box.left, box.top, box.width, box.height), strict=True):
         shape.set(name, f"{value:.10g}")
-    # As a style: a sheet for the picture's own shapes doesn't reach it.
+    # As a style: a sheet for the image's own shapes doesn't reach it.
     shape.set("style", f"{shape.get('style', '')}opacity:{opacity:.6g}")
     if transform := element.get("transform"):
         shape.set("transform", transform)

@@ -1,4 +1,4 @@
-"""SVG to PNG, for pictures that nobody has looked at."""
+"""SVG to PNG, for images that nobody has looked at."""
 
 import atexit
 import base64
@@ -28,8 +28,8 @@ def render_svg(svg: bytes, pixels: int) -> tuple[bytes, str]:
     threads, which then draw side by side. No system fonts are used, so that a set looks the same on every machine; text is
     therefore not drawn, and a note says so.
     Raises ValueError with a short reason: not SVG, not well-formed, with entities that grow without bound or lie outside of it,
-    showing another file (which resvg would read from this machine), made to exhaust time, memory or stack; and where the picture
-    would lack a paint that a browser shows, or shows nothing. Raises Unavailable, which is one too, where it is not the picture's
+    showing another file (which resvg would read from this machine), made to exhaust time, memory or stack; and where the image
+    would lack a paint that a browser shows, or shows nothing. Raises Unavailable, which is one too, where it is not the image's
     fault: the machine is too busy, or something from outside has ended the process.
     """
     try:
@@ -59,7 +59,7 @@ class _Worker:
         )
 
     def draw(self, svg: bytes, pixels: int) -> dict[str, str]:
-        """What worker.py answers; raises ValueError when the process had to end, Unavailable when the picture isn't why."""
+        """What worker.py answers; raises ValueError when the process had to end, Unavailable when the image isn't why."""
         requests, answers = self._process.stdin, self._process.stdout
         assert requests is not None and answers is not None
         timer = threading.Timer(DRAW_SECONDS * BUSY, self._process.kill)

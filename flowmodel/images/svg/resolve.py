@@ -131,11 +131,11 @@ def _resolve_embedded(root: Element, nesting: int) -> tuple[list[str], list[str]
         if content.startswith(_DRAWN) or content[8:12] == b"WEBP":
             continue
         if content.startswith(_KNOWN) or content[4:8] == b"ftyp":
-            lost.append("a picture in it is no PNG, JPEG, GIF, WebP or SVG")
+            lost.append("an image in it is no PNG, JPEG, GIF, WebP or SVG")
         elif b"<" not in content[:100]:
-            notes.append("a picture in it can't be read")
+            notes.append("an image in it can't be read")
         elif nesting >= _MAX_NESTING:
-            raise ValueError("shows pictures in pictures in pictures")
+            raise ValueError("shows images in images in images")
         else:
             inner = resolve(content, nesting + 1)
             lost += inner.lost

@@ -1,6 +1,6 @@
 """Draws SVG in a process of its own: `python worker.py`, a request a line on stdin, an answer a line on stdout, in JSON.
 
-resvg is safe Rust, but a picture of ten kilobytes can still overflow its stack, ask for a terabyte or take for ever, and it
+resvg is safe Rust, but an image of ten kilobytes can still overflow its stack, ask for a terabyte or take forever, and it
 holds Python's lock while it draws; so may a style sheet. Here that ends one process that can be started again.
 
 A request is the file in base 64, the pixels of its longer edge, and the seconds of the processor that it may take. An answer has
@@ -76,7 +76,7 @@ def _answer(content: bytes, pixels: int, warnings: IO[bytes]) -> dict[str, Any]:
     warnings.seek(0)
     warnings.truncate()
     texts = picture.texts()
-    # Of several moments, small pictures show which one is seen best.
+    # Of several moments, small images show which one is seen best.
     drawn = [_draw(text, pixels if len(texts) == 1 else min(pixels, _SMALL)) for text in texts]
     warnings.seek(0)
     notes = [*picture.notes, *notes_of(warnings.read().decode(errors="replace"))]
@@ -90,11 +90,11 @@ def _answer(content: bytes, pixels: int, warnings: IO[bytes]) -> dict[str, Any]:
 
 
 def _draw(text: str, pixels: int) -> tuple[bytes, float]:
-    """PNG bytes, and how much of the picture is not transparent."""
+    """PNG bytes, and how much of the image is not transparent."""
     import resvg_py
     from PIL import Image, ImageStat
 
-    # Given both edges, resvg fits the picture into the square; it then can't grow along its other edge. Its own
+    # Given both edges, resvg fits the image into the square; it then can't grow along its other edge. Its own
     # default of 0 dpi makes nothing of sizes in millimeters; CSS says 96.
     try:
         png = bytes(

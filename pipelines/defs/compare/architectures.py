@@ -21,7 +21,7 @@ architecture_comparison = dg.AssetSpec(
     group_name="6_compare",
     kinds={"pytorch", "mlflow"},
     description="Grayscale CNN, RGB and RGBA U-Net, U-Net without attention and DiT under the same budget: a table and a "
-    "picture. Made by the job compare_architectures.",
+    "image. Made by the job compare_architectures.",
 )
 
 

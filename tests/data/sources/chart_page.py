@@ -1,4 +1,4 @@
-"""Emoji chart pages in the layout of https://unicode.org/emoji/charts/full-emoji-list.html, with pictures of our own."""
+"""Emoji chart pages in the layout of https://unicode.org/emoji/charts/full-emoji-list.html, with images of our own."""
 
 import base64
 from collections.abc import Iterable, Sequence

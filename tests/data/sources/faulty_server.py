@@ -124,7 +124,7 @@ class FaultyServer:
             self.at_once -= 1
 
     def _serve(self, handler: BaseHTTPRequestHandler, before_last_byte: Callable[[], None]) -> None:
-        """`before_last_byte` because a client that has it may ask for the next thing before this thread goes on."""
+        """`before_last_byte` because a client that has it may ask for the next thing before this thread continues."""
         answer = self._answer(handler.path)
         unchanged = bool(answer.etag) and handler.headers.get("If-None-Match") == answer.etag and answer.status == 200
         status = 304 if unchanged else answer.status

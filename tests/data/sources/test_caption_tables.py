@@ -86,7 +86,7 @@ def test_every_wrong_line_is_counted_and_the_first_one_shown() -> None:
         ("a.png,kite\nb.png,drum\n", "no line with the names of its columns"),
         ("file,name,name\na.png,x,y\n", "two columns for 'name'"),
         ("", "found: nothing"),
-        ("file,name\n\n", "lists no pictures"),
+        ("file,name\n\n", "lists no images"),
     ],
 )
 def test_a_table_without_sense_is_one_clear_line(content: str, problem: str) -> None:

@@ -78,8 +78,8 @@ def test_every_format_becomes_a_png_and_a_wrong_ending_is_quarantined(tmp_path: 
         rgba = decode_png(icons.loc[key, "png"])
         assert np.abs(rgba[rgba.shape[0] // 2, rgba.shape[1] // 2].astype(int) - RED).max() <= 6, key
     assert (icons.loc["d", "width"], icons.loc["d", "height"]) == (256, 128)
-    assert icons.loc["e", "reason"] == "e.png: is a JPEG picture, not the PNG that its name says"
-    assert icons.loc["f", "reason"].startswith("f.txt: is no picture by its name; the ending must be one of .png")
+    assert icons.loc["e", "reason"] == "e.png: is a JPEG image, not the PNG that its name says"
+    assert icons.loc["f", "reason"].startswith("f.txt: is no image by its name; the ending must be one of .png")
 
 
 def test_the_captions_file_can_be_named(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_bad_pictures_are_quarantined_with_file_and_reason_and_the_rest_goes_on(
     assert reasons["good"] == ""
     assert reasons["broken"].startswith("broken.png: corrupt PNG")
     assert reasons["zero"] == "zero.png: empty file"
-    assert reasons["text"] == "text.png: not a PNG picture"
+    assert reasons["text"] == "text.png: not a PNG image"
     assert reasons["missing"] == "missing.png: no such file"
     assert reasons["outside"] == "../outside.png: lies outside the source's folder"
     assert reasons["link"].startswith("link.png: is a link that leads out of the source's folder; set follow_links: true")
@@ -142,7 +142,7 @@ def test_an_absolute_path_outside_is_quarantined(tmp_path: Path) -> None:
             r"must have 'file' \(or 'file_name'\) and 'name' \(or 'text'\); found: file, title, keywords",
         ),
         ("", "must have 'file' .*found: nothing"),
-        ("file,name,keywords\n", "lists no pictures"),
+        ("file,name,keywords\n", "lists no images"),
         ("file,name,keywords\na.png,a,\n,b,\n", "line 3: column 'file' is empty"),
         ("file,name,keywords\n\na.png,heart,love,red\n", "line 3: 4 values for 3 columns; put texts with commas in quotes"),
     ],
@@ -175,7 +175,7 @@ def test_pictures_that_no_line_names_are_left_out_and_told(tmp_path: Path) -> No
     log: list[str] = []
     assert read_folder(tmp_path, log=log.append).index.tolist() == ["a", "more-d"]
     (line,) = [line for line in log if "left out" in line]
-    assert line.endswith("captions.csv: pictures of the folder that no line names are left out: 3 (b.PNG, c.webp, more/e.svg)")
+    assert line.endswith("captions.csv: images of the folder that no line names are left out: 3 (b.PNG, c.webp, more/e.svg)")
 
 
 def tell(tmp_path: Path, config: FolderSource = CONFIG) -> tuple[pd.DataFrame, str]:
@@ -291,7 +291,7 @@ def test_text_files_beside_the_pictures_are_captions(tmp_path: Path) -> None:
     icons, log = tell(tmp_path)
     assert list(icons.loc["one", "captions"]) == ["a paper kite, folded", "a toy"]
     assert icons["name"].tolist() == ["a paper kite, folded", "two"]
-    assert "1 pictures have their captions from text files" in log and "two.png is 'two'" in log
+    assert "1 images have their captions from text files" in log and "two.png is 'two'" in log
 
 
 def test_without_any_captions_icons_are_called_as_their_files_are_and_that_is_said(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_without_any_captions_icons_are_called_as_their_files_are_and_that_is_sa
     (folder / "shopping-cart@2x.webp").write_bytes(b"worse")
     icons, log = tell(tmp_path)
     assert sorted(icons["name"]) == ["Müll eimer", "arrow left", "shopping cart", "snail"]
-    assert "no captions file, so 4 pictures are called as their files are" in log
+    assert "no captions file, so 4 images are called as their files are" in log
     assert "without shopping-cart@2x.webp" in log
 
 
@@ -359,7 +359,7 @@ def test_a_text_file_is_found_in_another_unicode_form_and_case(tmp_path: Path) -
     ]
     drums = icons.loc[[key for key in icons.index if "drum" in key], "captions"]
     assert sorted(map(list, drums)) == [[], ["what is in drum"]], "the text of one is not that of the other"
-    assert "no captions for 1 pictures" in log
+    assert "no captions for 1 images" in log
 
 
 def test_files_of_formats_that_are_not_read_are_told(tmp_path: Path) -> None:

@@ -150,8 +150,8 @@ def test_a_private_address_is_refused_unless_it_is_named(server: FaultyServer, r
         ("data:image/png;base64,!!!!", "broken data URI"),
         (data_uri(SQUARES["red"][:40]), r"1f600\.png: "),
         (data_uri(b""), "empty file"),
-        (data_uri(b"GIF89a"), "not a PNG picture"),
-        (data_uri(b"<p>", "text/html"), "data URI of 'text/html', no picture"),
+        (data_uri(b"GIF89a"), "not a PNG image"),
+        (data_uri(b"<p>", "text/html"), "data URI of 'text/html', no image"),
         ("http://user:secret@example.org/a.png", "user name or password is not fetched"),
         ("file:///etc/passwd", "only http and https are fetched"),
     ],
@@ -239,14 +239,14 @@ def test_a_wrong_selector_is_named(server: FaultyServer, read: Read, field: str)
 
 def test_a_selector_that_finds_nothing_is_told(server: FaultyServer, read: Read) -> None:
     gallery(server)
-    with pytest.raises(FlowmodelError, match=r"the selector 'img\.emoji' finds no picture; correct 'item'"):
+    with pytest.raises(FlowmodelError, match=r"the selector 'img\.emoji' finds no image; correct 'item'"):
         read(layout="images", item="img.emoji")
 
 
 def test_no_more_pictures_are_taken_than_the_entry_allows(server: FaultyServer, read: Read, log: list[str]) -> None:
     gallery(server)
     assert len(read(layout="images", max_icons=2).rows) == 2
-    assert any("first 2 pictures" in line for line in log)
+    assert any("first 2 images" in line for line in log)
 
 
 def test_an_index_that_leads_elsewhere_or_in_circles_ends(server: FaultyServer, read: Read, log: list[str]) -> None:
@@ -278,7 +278,7 @@ def test_what_is_no_picture_is_quarantined_for_good(server: FaultyServer, read: 
     server.answers |= {"/art/green.png": page("<p>gone</p>"), "/art/red.png": Answer(status=404)}
     reading = read(layout="images")
     reasons = table(reading)["reason"]
-    assert reading.complete and "'text/html', no picture" in reasons["green"] and "404 Not Found" in reasons["red"]
+    assert reading.complete and "'text/html', no image" in reasons["green"] and "404 Not Found" in reasons["red"]
 
 
 def test_the_upstream_s_change_is_seen_without_its_page(server: FaultyServer, tmp_path: Path) -> None:
@@ -399,9 +399,9 @@ def test_one_picture_with_many_captions_is_left_out_and_told(server: FaultyServe
     waiting = "".join(f'<img src="/wait.png" alt="thing {number}">' for number in range(4))
     server.answers |= {"/": page(waiting + "<img src=/art/red.png alt=red>"), "/art/red.png": picture("red")}
     assert list(table(read(layout="images")).index) == ["red"]
-    assert any("/wait.png: left out, as it stands for other pictures" in line for line in log)
+    assert any("/wait.png: left out, as it stands for other images" in line for line in log)
     server.answers["/"] = page(waiting)
-    with pytest.raises(FlowmodelError, match="shows one picture for all captions"):
+    with pytest.raises(FlowmodelError, match="shows one image for all captions"):
         read(layout="images")
 
 

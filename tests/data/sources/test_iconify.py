@@ -90,7 +90,7 @@ def test_turns_of_a_chain_of_aliases_add_up_and_flips_cancel_out(steps: list[tup
     aliases = {f"i{k}": {"parent": f"i{k - 1}", **entry} for k, entry in enumerate(entries) if k}
     icons = resolve_icons({"icons": {"i0": {"body": "", **entries[0]}}, "aliases": aliases})
     last = icons.get(f"i{len(steps) - 1}")
-    if isinstance(last, Icon):  # else it shows its parent's picture
+    if isinstance(last, Icon):  # else it shows its parent's image
         expected = (sum(s[0] for s in steps) % 4, sum(s[1] for s in steps) % 2 == 1, sum(s[2] for s in steps) % 2 == 1)
         assert (last.rotate, last.h_flip, last.v_flip) == expected
 
@@ -131,7 +131,7 @@ def test_code_points_become_keys_and_numbers_of_a_font_do_not(context: SourceCon
         "1f44b-1f3ff": "waving-hand-dark",
         "2b0c": "arrow",
         "61": "a",
-        "2139": "hello",  # of a name for the same picture
+        "2139": "hello",  # of a name for the same image
         "e001": "logo",
         "1f44b-fe0f": "second-wave",
         "f0001": "twice",

@@ -126,7 +126,7 @@ def test_each_picture_of_a_held_out_caption_stands_beside_the_real_icon_and_its_
 def test_sweeps_groups_and_curves_are_charts(read, tiny_report):
     spoken = [attributes["aria-label"] for attributes in read.all("svg")]
     for words in (
-        "against network evaluations per picture",
+        "against network evaluations per image",
         "against guidance scale",
         "against t (0 is noise",
         "share of samples",
@@ -163,7 +163,7 @@ def test_without_sweeps_and_curves_the_page_says_so(tiny_training, tmp_path):
     assert "this evaluation was made without sweeps" in page and "MLflow has no run of this training" in page
 
 
-# Folded ones are opened first. A table says that it goes on to the right where it does, and only there.
+# Folded ones are opened first. A table says that it continues to the right where it does, and only there.
 _TABLES_THAT_HIDE_COLUMNS_UNTOLD = """
 document.querySelectorAll('details').forEach(one => one.open = true);
 [...document.querySelectorAll('.frame')].filter(frame => {
@@ -187,7 +187,7 @@ def test_a_browser_shows_it_whole_at_every_width_and_in_the_dark(tiny_report, tm
             picture, verdict = (
                 page.evaluate(f"document.querySelector('{e}').getBoundingClientRect().top") for e in (".becoming", "h1")
             )
-            assert picture < verdict < 800, "first the picture, then the verdict, both without scrolling"
+            assert picture < verdict < 800, "first the image, then the verdict, both without scrolling"
         assert page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length") == 0
         cut = page.evaluate(
             "[...document.querySelectorAll('h1,h2,h3,h4,p,dd,dt,figcaption,nav a')].filter(e => {"

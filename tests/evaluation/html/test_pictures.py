@@ -1,4 +1,4 @@
-"""Which pictures a report shows."""
+"""Which images a report shows."""
 
 import base64
 import io

@@ -30,7 +30,7 @@ def test_equal_sets_cover_each_other_and_distant_ones_do_not():
 
 
 def test_of_a_set_that_is_half_copied_half_is_precise_and_half_is_covered():
-    real = np.concatenate([_cloud(50), _cloud(50, 50.0)])  # two kinds of pictures
+    real = np.concatenate([_cloud(50), _cloud(50, 50.0)])  # two kinds of images
     only_one = np.concatenate([real[:50], np.full((50, 8), 1000.0) + _cloud(50)])
     found = coverage(real, only_one)
     assert (found.precision, found.recall, found.coverage) == (0.5, 0.5, 0.5)
@@ -44,7 +44,7 @@ def test_neither_order_nor_scale_matters(m, n, scale, seed):
 
 
 def test_too_few_pictures_are_refused():
-    with pytest.raises(ValueError, match="more than 5 pictures"):
+    with pytest.raises(ValueError, match="more than 5 images"):
         coverage(_cloud(5), _cloud(50))
 
 

@@ -41,7 +41,7 @@ def test_kid_is_that_of_torch_fidelity_and_torchmetrics(shift, width):
     assert ours == pytest.approx(poly_mmd(torch.from_numpy(x), torch.from_numpy(y)).item(), abs=1e-4)
 
 
-@pytest.mark.parametrize("width", [16, 300])  # more pictures than features, and fewer
+@pytest.mark.parametrize("width", [16, 300])  # more images than features, and fewer
 @pytest.mark.parametrize("shift", [0.0, 0.4])
 def test_fd_is_that_of_torch_fidelity(shift, width):
     let_torchvision_import()

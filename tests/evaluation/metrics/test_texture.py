@@ -1,4 +1,4 @@
-"""Pictures whose texture can be counted."""
+"""Images whose texture can be counted."""
 
 import pytest
 import torch

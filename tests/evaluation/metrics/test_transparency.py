@@ -8,7 +8,7 @@ from flowmodel.evaluation.metrics.transparency import alpha_error, alpha_iou
 
 
 def _columns(*opaque: int) -> torch.Tensor:
-    """A picture of eight columns, white where they are opaque."""
+    """An image of eight columns, white where they are opaque."""
     rgba_N4HW = torch.zeros(1, 4, 8, 8, dtype=torch.uint8)
     rgba_N4HW[..., list(opaque)] = 255
     return rgba_N4HW

@@ -1,4 +1,4 @@
-"""Small pictures, and what is drawn of them."""
+"""Small images, and what is drawn of them."""
 
 import base64
 import struct
@@ -17,14 +17,14 @@ def svg_of(body: str, attributes: str = 'viewBox="0 0 16 16"') -> bytes:
 
 
 def crashing() -> bytes:
-    """A picture of 250 bytes that asks for 2.5 GB: the renderer's process ends in whatever release, and on whatever machine."""
+    """An image of 250 bytes that asks for 2.5 GB: the renderer's process ends in whatever release, and on whatever machine."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 25_000, 25_000, 8, 6, 0, 0, 0))
     png = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
     return svg_of(f'<image width="2" height="2" href="data:image/png;base64,{base64.b64encode(png).decode()}"/>')
 
 
 def pixel(content: bytes | str, x: int = 8, y: int = 8) -> list[int]:
-    """Straight RGBA at (x, y) of a picture drawn with 16 pixels; of a text, as the body of a picture 16 units wide."""
+    """Straight RGBA at (x, y) of an image drawn with 16 pixels; of a text, as the body of an image 16 units wide."""
     content = svg_of(content) if isinstance(content, str) else content
     return decode_png(render_svg(content, 16)[0])[y, x].tolist()
 

@@ -1,4 +1,4 @@
-"""What is shown of pictures that move."""
+"""What is shown of images that move."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Each rule of CSS with a picture of its own; right values are what a browser shows."""
+"""Each rule of CSS with an image of its own; right values are what a browser shows."""
 
 import pytest
 
@@ -157,7 +157,7 @@ def test_a_paint_that_can_not_be_resolved_is_a_reason_and_never_black(body: str,
         ('<rect width="9" height="9"/><rect width="9" height="9" fill="url(#gone)"/>', "refers to a part that is not in it"),
         (
             '<rect width="9" height="9"/><image width="9" height="9" href="data:image/png;base64,AAAA"/>',
-            "a picture in it can't be read",
+            "an image in it can't be read",
         ),
         ('<rect width="9" height="9"/><rect width="9" height="x"/>', "not understood: height"),
         ('<rect width="9" height="9"/>', ""),

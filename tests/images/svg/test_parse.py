@@ -93,7 +93,7 @@ def test_a_document_type_that_lies_outside_is_not_fetched() -> None:
         (b'<?xml version="1.0" encoding="klingon"?><svg/>', "corrupt SVG"),
         (f"<svg {NS}>&nbsp;</svg>".encode(), r"corrupt SVG \(Entity 'nbsp' not defined"),
         (f"<svg {NS} id=1/>".encode(), "corrupt SVG"),
-        (b"<x:svg/>", "not an SVG picture|corrupt SVG"),
+        (b"<x:svg/>", "not an SVG image|corrupt SVG"),
         (b"{}", "does not start with an element"),
     ],
 )

@@ -143,7 +143,7 @@ def test_an_embedded_drawing_is_resolved_like_any_other() -> None:
     deep = SQUARE.encode()
     for _ in range(6):
         deep = as_data(deep, "svg+xml")
-    with pytest.raises(ValueError, match="pictures in pictures in pictures"):
+    with pytest.raises(ValueError, match="images in images in images"):
         render_svg(deep, 8)
 
 
@@ -151,7 +151,7 @@ def test_an_embedded_drawing_is_resolved_like_any_other() -> None:
 def test_an_embedded_picture_that_is_not_drawn_is_a_reason(name: str) -> None:
     content = io.BytesIO()
     Image.new("RGB", (16, 16), "red").save(content, name)
-    with pytest.raises(ValueError, match="loses its paint: a picture in it is no PNG"):
+    with pytest.raises(ValueError, match="loses its paint: an image in it is no PNG"):
         render_svg(as_data(content.getvalue(), "png"), 8)
 
 
@@ -194,7 +194,7 @@ def huge_embedded() -> bytes:
         chain_of_uses(30, 10),
         pytest.param(huge_embedded(), marks=pytest.mark.slow),
     ],
-    ids=["nested", "nested deep", "nested too deep", "chain", "long chain", "a billion uses", "huge embedded picture"],
+    ids=["nested", "nested deep", "nested too deep", "chain", "long chain", "a billion uses", "huge embedded image"],
 )
 def test_a_picture_made_to_exhaust_stack_or_memory_gives_a_picture_or_a_reason_and_the_next_is_drawn(content: bytes) -> None:
     try:
@@ -216,7 +216,7 @@ def test_a_picture_that_takes_for_ever_is_given_up_and_the_next_is_drawn(monkeyp
 
 
 def test_a_busy_machine_is_not_the_picture_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render, "BUSY", 0.02)  # of 20 seconds: so busy that the picture gets none of them
+    monkeypatch.setattr(render, "BUSY", 0.02)  # of 20 seconds: so busy that the image gets none of them
     with pytest.raises(Unavailable, match=r"not drawn within 0\.4 s; the machine is too busy"):
         render_svg(ENDLESS, 64)
     monkeypatch.undo()
