@@ -1,1 +1,1 @@
-"""Speed as a ratio to a named peer, measured in the same run: machines differ, and are never quiet."""
+"""Benchmarks. Speed is a ratio to a named peer, measured in the same run, because machines differ and are never idle."""

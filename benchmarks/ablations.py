@@ -1,11 +1,12 @@
-"""Which switches pay: `python -m benchmarks.ablations --out FOLDER [--quick] [--sources FILE] [--seeds 0 1] [--set FIELD=VALUE]`.
+"""Ablations of single settings: `python -m benchmarks.ablations --out FOLDER [--quick] [--sources FILE] [--seeds 0 1] [--set
+FIELD=VALUE]`.
 
-One setting is changed at a time. Every variant has each seed and sees equally many images, of a sixteenth of the concepts in
-all their styles and skin tones, so that a training of minutes sees each icon often enough to tell variants apart. Ways of
-sampling and widths of the averages are tried on trainings that are there anyway. All are scored by KID and retrieval,
-on trained icons, on those of validation and on unseen ones, and compared with the base of the same seed.
+One setting is changed at a time. Every variant is trained with each seed on the same number of images, of a sixteenth of the
+concepts in all styles and skin tones, so that a training of minutes sees each icon often enough to distinguish variants.
+Sampling settings and EMA widths are compared on the base's trainings. All variants are scored by KID and retrieval, on
+training, validation and unseen icons, and compared with the base of the same seed.
 
-Each training is a process of one thread; its rows are appended to FOLDER/rows.jsonl. The same command continues where it was ended.
+Each training is a process of one thread; its rows are appended to FOLDER/rows.jsonl. The same command resumes.
 """
 
 import argparse
@@ -42,7 +43,7 @@ from flowmodel.training.loop import SNAPSHOTS, train
 from flowmodel.training.observers import TrainingObserver
 from flowmodel.training.post_hoc_ema import EmaSnapshots
 
-ICONS = 300  # that are drawn of each split, at most
+ICONS = 300  # most icons per split to sample
 BATCH = 32
 BASE = "base"
 SPLITS = (Split.TRAIN, Split.VALIDATION, Split.UNSEEN_CONCEPT)
@@ -91,7 +92,7 @@ SAMPLINGS: dict[str, dict[str, Any]] = {
     "euler 8, guidance 4 up to 0.5": {"guidance": 4.0, "guidance_interval": (0.0, 0.5)},
 }
 EMA_WIDTHS = (0.02, 0.1, 0.15)
-# Rows of the base's training: name, and what is changed.
+# Rows of the base's training: name and changes.
 DRAWN_ANEW = {f"sampling: {name}": changes for name, changes in SAMPLINGS.items()}
 AVERAGED_ANEW = {f"EMA {width:g}": width for width in EMA_WIDTHS}
 CHOICES = (*VARIANTS, *DRAWN_ANEW, *AVERAGED_ANEW)
@@ -108,7 +109,7 @@ def variant_recipe(
 
 
 def select(dataset: IconDataset, share: int, out: Path) -> Path:
-    """A list of one in `share` concepts, always the same, with all their skin tones."""
+    """A fixed list of one in `share` concepts, with all their skin tones."""
     keys = sorted({icon_id.partition("/")[2] for icon_id in dataset.ids})
     chosen = [key for key in keys if int(hashlib.sha256(base_key(key).encode()).hexdigest(), 16) % share == 0]
     write_bytes(out, "\n".join(chosen).encode())
@@ -116,7 +117,7 @@ def select(dataset: IconDataset, share: int, out: Path) -> Path:
 
 
 class Scorer:
-    """How near what a model draws is to real icons, and how often it finds the asked one again among all."""
+    """Scores samples: their distance from real icons, and retrieval of the prompted icon among all."""
 
     def __init__(self, dataset: IconDataset, cache: Path) -> None:
         self._extractor = load_extractor()
@@ -152,14 +153,14 @@ class _Loss(TrainingObserver):
 def run(
     variant: str, recipe: Recipe, dataset: IconDataset, scorer: Scorer, folder: Path, wanted: Container[str] = CHOICES
 ) -> Iterator[Row]:
-    """Rows of a variant; of the base also the `wanted` ones of other ways of sampling and other averages."""
+    """Rows of a variant; for the base also the `wanted` rows of other sampling settings and averages."""
     loss, started = _Loss(), time.process_time()
     result = train(recipe, dataset, folder, [loss])
     seconds = time.process_time() - started
     generator = Generator.load(result.checkpoint.path)
     of_all = {"variant": variant, "seed": recipe.training.seed, "pictures": recipe.training.steps * recipe.training.batch_size}
     yield of_all | {"cpu_seconds": seconds} | dict(loss.last) | scorer.score(generator)
-    if not recipe.objective.cond_dropout:  # guidance needs what such a network has never learned
+    if not recipe.objective.cond_dropout:  # guidance needs a network that was trained with dropped conditions
         yield of_all | {"variant": f"{variant}, guidance 1"} | scorer.score(generator, SAMPLINGS[WITHOUT_GUIDANCE])
     if variant != BASE:
         return
@@ -179,7 +180,7 @@ def overall(row: Row) -> tuple[float, float]:
 
 
 def verdict(row_of_seed: Mapping[int, Row], base_of_seed: Mapping[int, Row]) -> str:
-    """`better` or `worse` than the base where KID and retrieval both say so with every seed; else empty."""
+    """`better` or `worse` than the base if KID and retrieval agree for every seed, else empty."""
     gains: list[float] = []
     for seed, row in row_of_seed.items():
         (kid, top5), (base_kid, base_top5) = overall(row), overall(base_of_seed[seed])
@@ -188,7 +189,7 @@ def verdict(row_of_seed: Mapping[int, Row], base_of_seed: Mapping[int, Row]) -> 
 
 
 def summary(rows: Iterable[Row]) -> list[Row]:
-    """A row a variant: means over its seeds, and the verdict."""
+    """A row per variant: means over its seeds, and the verdict."""
     of_variant: dict[str, dict[int, Row]] = {BASE: {}}
     for row in rows:
         of_variant.setdefault(row["variant"], {})[row["seed"]] = row
@@ -208,7 +209,7 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FOLDER", help="of the trainings and rows.jsonl of these settings"
     )
-    parser.add_argument("--quick", action="store_true", help="a few steps each: whether it runs")
+    parser.add_argument("--quick", action="store_true", help="a few steps each, to test that it runs")
     parser.add_argument("--pictures", type=int, default=16_000, help="that every variant sees")
     parser.add_argument("--share", type=int, default=16, help="one in so many concepts")
     parser.add_argument(

@@ -1,7 +1,7 @@
 """Time to the first icon: `python -m benchmarks.cold_start [--repeats 5] [--json FILE]`.
 
-Each run is a process of its own, `flowmodel sample pizza`, from its start to its end: with the shipped weights, and with a
-registered champion. CPU seconds say more than wall seconds where others use the machine. The goals are for two quiet cores.
+Each run is a complete process, `flowmodel sample pizza`, with the shipped weights or with a registered champion. On a busy
+machine CPU seconds are more reliable than wall seconds. The goals are for two idle cores.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class ColdStart:
 
 
 def measure(model: str, store: Store, repeats: int) -> ColdStart:
-    """Draw one icon in `repeats` processes, one after another, after one that is not measured."""
+    """Sample an icon in `repeats` processes, one after another, after a warm-up."""
     runs = [_run(store) for _ in range(repeats + 1)][1:]
     walls, cpus, peaks = zip(*runs, strict=True)
     return ColdStart(model, statistics.median(walls), statistics.median(cpus), max(peaks), GOALS[model])
@@ -102,7 +102,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="flowmodel-") as folder:
         empty, crowned = Store(Path(folder, "empty")), Store(Path(folder, "crowned"))
-        # Linux counts what a process held before it became another program, so this one must stay small.
+        # Linux counts the memory of a process before exec as well, so this one must stay small.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             pool.submit(crown, crowned).result()
         stores = {"shipped weights": empty, "registered champion": crowned}

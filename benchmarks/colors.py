@@ -1,9 +1,8 @@
-"""Does a model draw things in the color that is asked for? `python -m benchmarks.colors [--model PATH|pretrained]`.
+"""Measures whether a model draws things in the prompted color: `python -m benchmarks.colors [--model PATH|pretrained]`.
 
-Two lists of prompts. HELD_OUT are pairs of thing and color that no training with `data.recolored` sees, of things that no set
-draws in that color: in each drawing the mean hue is measured, and the thing is looked for, in gray, among all real icons in gray.
-EVERYDAY are ten things in six colors, whether they are held out or not. Beside them stand the real icons, as they are and turned
-to the color, which tell what the scores are worth.
+There are two lists of prompts. HELD_OUT are pairs of thing and color that no training with `data.recolored` uses, of things
+that no set has in that color. For each sample the mean hue is measured, and the thing is retrieved, in gray, among all real
+icons in gray. EVERYDAY are ten things in six colors, held out or not. Baselines are the real icons, unchanged and recolored.
 
 Shape suffixes: N images, M candidates, H/W height and width.
 """
@@ -84,7 +83,7 @@ def _asked(colors: Sequence[str]) -> Tensor:
 
 @dataclass(frozen=True)
 class Things:
-    """Real icons in gray, to look for a thing whatever its color; what differs in words of color alone is the same thing."""
+    """Real icons in gray, to retrieve a thing regardless of color. Names that differ in color words only are the same thing."""
 
     dataset: IconDataset
     names_M: np.ndarray
@@ -113,7 +112,7 @@ class Things:
         return self.dataset.rgba_N4HW[rows]
 
     def ranks(self, rgba_N4HW: Tensor, pairs: Sequence[Pair]) -> np.ndarray:
-        """How many other things look more like each image, in gray, than the right thing does."""
+        """The number of other things that are more similar to each image, in gray, than the right thing."""
         layout_ND = self.extractor(_in_gray(rgba_N4HW)).layout_ND
         return ranks(layout_ND, self.layout_MD, self.names_M, np.array([thing for _, thing in pairs]))
 
@@ -148,7 +147,7 @@ def scores(pictures: Pictures, things: Things) -> dict[str, Any]:
 
 
 def by_color(is_right_N: Tensor, colors: Sequence[str]) -> dict[str, float]:
-    """The share that is right, of all and of each color."""
+    """The fraction that is right, overall and by color."""
     of_each = {color: is_right_N[torch.tensor([own == color for own in colors])] for color in dict.fromkeys(colors)}
     return {name: float(part_N.float().mean()) for name, part_N in ({"all": is_right_N} | of_each).items()}
 

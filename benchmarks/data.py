@@ -1,8 +1,8 @@
-"""How fast icons become tensors and captions become vectors: `python -m benchmarks.data [--quick] [--json FILE]`.
+"""Speed of normalizing icons and encoding captions: `python -m benchmarks.data [--quick] [--json FILE]`.
 
-- normalize and write: the icons table of 64-pixel PNGs to `normalized_icons`, against Pillow decoding the same bytes; kept at
-  that size, and halved, where every image is scaled (no limit)
-- embed: MiniLM, against sentence-transformers on the same captions (`pip install -e '.[bench]'`; left out without it)
+- normalize and write: the icons table of 64-pixel PNGs to `normalized_icons`, against Pillow decoding the same bytes; at that
+  size, and at half of it, where every image is scaled (no limit)
+- embed: MiniLM, against sentence-transformers on the same captions (needs `pip install -e '.[bench]'`)
 - load: normalized icons from disk to a uint8 batch that is ready, against a torch DataLoader that decodes the PNGs
 """
 

@@ -1,9 +1,9 @@
-"""Drawings of icon sets beside a browser's: `python -m benchmarks.drawings noto@1.2.9 line-md@1.2.16 --icons 150`.
+"""Compares renderings of icon sets with a browser's: `python -m benchmarks.drawings noto@1.2.9 line-md@1.2.16 --icons 150`.
 
-Counts, of every set, the icons that differ from what Chromium shows by more than 0.05 of the range (RMS, premultiplied), and the
-same of resvg alone, without what flowmodel.images.svg resolves before. Images that move are compared at their end; those that
-have none are left out. Needs npm and a Chromium browser; `--others librsvg skia cairo` counts the same of other renderers, with
-`pip install pyvips-binary pyvips skia-python CairoSVG`.
+For every set, counts the icons that differ from Chromium's rendering by more than 0.05 of the range (RMS, premultiplied), and
+the same for resvg alone, without the preprocessing of flowmodel.images.svg. Animated icons are compared at their end and
+omitted if they have none. Needs npm and a Chromium browser; `--others librsvg skia cairo` adds other renderers, with `pip
+install pyvips-binary pyvips skia-python CairoSVG`.
 
 Shape suffixes: H = W = EDGE, 4 channels (red, green, blue, alpha).
 """
@@ -36,7 +36,7 @@ from flowmodel.store import Store
 EDGE = 128
 DIFFERENT = 0.05
 _COLUMNS = 10
-_LATE = 1000  # seconds, when every animation has ended that ends
+_LATE = 1000  # seconds, after the end of every finite animation
 _FLAGS = "--headless --disable-gpu --no-sandbox --hide-scrollbars --default-background-color=00000000 --force-color-profile=srgb"
 
 Picture = NDArray[np.uint8]
@@ -46,8 +46,8 @@ Renderer = Callable[[bytes], bytes]  # SVG to PNG
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", metavar="SET@VERSION", help="of Iconify, as noto@1.2.9")
-    parser.add_argument("--icons", type=int, default=150, help="of every set, chosen by chance")
-    parser.add_argument("--others", nargs="*", default=[], choices=OTHERS, help="more renderers to count the same of")
+    parser.add_argument("--icons", type=int, default=150, help="of every set, chosen at random")
+    parser.add_argument("--others", nargs="*", default=[], choices=OTHERS, help="more renderers to compare")
     options = parser.parse_args()
     if (browser := next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)) is None:
         raise FlowmodelError("no Chromium browser found: install one, or add it to PATH")
@@ -139,7 +139,7 @@ def _distance(a_HW4: Picture, b_HW4: Picture) -> float:
 
 
 def _shown(drawings: list[bytes], browser: str, late: bool) -> list[Picture]:
-    """As the browser shows them on a transparent page, ten by ten; `late`: after their animations."""
+    """The browser's rendering on a transparent page, in a grid; `late`: after their animations."""
     shown: list[Picture] = []
     for start in range(0, len(drawings), _COLUMNS**2):
         part = drawings[start : start + _COLUMNS**2]

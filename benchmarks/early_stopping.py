@@ -1,8 +1,8 @@
-"""What `training.validation.patience` brings: `python -m benchmarks.early_stopping --out FOLDER [--seeds 0 1]`.
+"""Measures the effect of `training.validation.patience`: `python -m benchmarks.early_stopping --out FOLDER [--seeds 0 1]`.
 
-A network with random weights learns a few icons until it knows them by heart. On the way validation measures both averages
-24 times, and they are kept after the same steps. So one training tells what its last weights draw, what those of the lowest loss
-draw, and what either would have been, had patience ended it. All are scored as in `benchmarks.ablations`.
+A network with random weights learns a few icons until it has memorized them. Validation measures both averages 24 times, and
+snapshots are kept after the same steps. One training therefore gives the scores of the last weights and of the weights with the
+lowest loss, with and without early stopping. All are scored as in `benchmarks.ablations`.
 
 The rows of a seed are appended to FOLDER/early_stopping.jsonl; the same command continues where it was ended.
 """
@@ -41,7 +41,7 @@ class Measured:
 
 
 class _Measurements(TrainingObserver):
-    """Also those of a training that was ended and continues."""
+    """Includes the measurements of a training that was interrupted and resumed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -58,7 +58,7 @@ class _Measurements(TrainingObserver):
 
 
 def until_patience_ends(measured: Sequence[Measured], patience: int) -> Sequence[Measured]:
-    """The measurements of a training that ends when `patience` of them in a row have brought no better one; 0: all."""
+    """The measurements until `patience` of them in a row have brought no improvement; 0: all."""
     for count in range(1, len(measured) + 1):
         losses = [one.loss for one in measured[:count]]
         if 0 < patience < count - losses.index(min(losses)):

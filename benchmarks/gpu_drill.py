@@ -1,19 +1,19 @@
-"""A generator of 64 pixels from the shipped weights, where a GPU is lent for nine minutes and nothing else can be reached.
+"""Trains a generator of 64 pixels from the shipped weights on a GPU machine without network access, within nine minutes.
 
     python -m benchmarks.gpu_drill pack build/drill/pack.zip      # here: icons, captions and encoder in one file
     benchmarks/gpu_drill.sh build/drill/pack.zip OUT              # there; --rehearse: on any CPU, a thousandth of the steps
 
-The shell script runs the stages train, finish and speed, each a process with a limit of its own. What a stage has found is
-written to OUT as soon as it is there, so that a deadline takes only what comes after it:
+The shell script runs the stages train, finish and speed, each a process with its own time limit. Results are written to OUT as
+soon as they exist, so that a deadline loses only later ones:
 
-    plan.json    speed in the first steps, and how many follow from it
+    plan.json    speed of the first steps, and the number of steps derived from it
     generator/   the averaged weights, in half precision, at every checkpoint; finished/: with the finisher
-    curve.jsonl  loss and speed, and the error of the predicted image by t; grid.png: what the newest average draws
-    samples/     drawings of trained and held-out captions and of PROMPTS, and what the finisher makes of them
-    speed.json   compiled bfloat16 beside float32, and steps beside those of the peers
+    curve.jsonl  loss and speed, and the error of the predicted image by t; grid.png: samples of the newest average
+    samples/     samples of training and held-out captions and of PROMPTS, before and after the finisher
+    speed.json   compiled bfloat16 compared with float32, and training steps compared with peers
     log          what was printed
 
-The same command continues where it was interrupted; checkpoints lie in build/gpu-drill until then.
+The same command resumes; checkpoints are in build/gpu-drill until then.
 """
 
 import argparse
@@ -76,22 +76,22 @@ NOUNS = ("apple", "car", "heart", "umbrella", "house", "fish", "flower", "hat", 
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple")
 PROMPTS = tuple(f"{color} {noun}, noto style" for noun in NOUNS for color in COLORS)
 _SPLITS = (Split.TRAIN, Split.VALIDATION, Split.UNSEEN_CONCEPT, Split.UNSEEN_STYLE)
-_TRIAL_STEPS, _TRIAL_LOGS = 80, 4  # the first logged ones hold the compiler's work
+_TRIAL_STEPS, _TRIAL_LOGS = 80, 4  # the first logged ones include compilation
 _CHECKPOINTS = 8
-_RESERVE = 30.0  # seconds of the stage train for checkpoints and grids; what the trial has compiled is used again
-_REHEARSED_STEPS = 6  # a thousandth of what one H200 makes in six minutes
+_RESERVE = 30.0  # seconds of the stage train for checkpoints and grids; compiled code of the trial is reused
+_REHEARSED_STEPS = 6  # a thousandth of the steps of an H200 in six minutes
 _FEW = 6  # icons of each split
 _SPEED_BATCH, _SPEED_SECONDS = 256, 2.0
 
 
 @dataclass(frozen=True)
 class Drill:
-    """What a stage works on.
+    """The input of a stage.
 
     Attributes:
         recipe: without the number of steps.
-        prompts: that are drawn beside captions of the data set.
-        out: folder of what comes back; `work` is the one of what doesn't.
+        prompts: prompts to sample besides captions of the data set.
+        out: folder of the results; `work` is the folder of temporary files.
     """
 
     recipe: Recipe
@@ -104,7 +104,7 @@ class Drill:
 
     @classmethod
     def open(cls, packed: Path, out: Path, work: Path, rehearse: bool) -> "Drill":
-        """Unpack what is not there yet. A rehearsal takes few icons, small batches and a short finisher."""
+        """Unpack missing files. A rehearsal uses few icons, small batches and a short finisher."""
         if not zipfile.is_zipfile(packed):
             raise FlowmodelError(f"{packed}: no pack; make one with python -m benchmarks.gpu_drill pack {packed}")
         with zipfile.ZipFile(packed) as file:
@@ -133,7 +133,7 @@ class Drill:
 
 
 class Recorder(TrainingObserver):
-    """Writes to `out` what is known so far."""
+    """Writes intermediate results to `out`."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -152,7 +152,7 @@ class Recorder(TrainingObserver):
         save_image(grid, self.out / "grid.png")
 
     def on_checkpoint(self, step: int, path: Path) -> None:
-        """The current average as a model to draw with."""
+        """The current average as a model for sampling."""
         header = read_header(path)
         average = {f"ema.{name}": tensor for name, tensor in read_tensors(path, "ema0.").items()}
         width = header.recipe["training"]["ema_widths"][0]
@@ -177,7 +177,7 @@ class _Speeds(TrainingObserver):
 
 
 def train_stage(drill: Drill, seconds: float) -> None:
-    """Train as many steps as fit into what `seconds` leave; the learning rate ends its decay with them."""
+    """Train as many steps as fit into the remaining `seconds`; the learning rate decays over them."""
     plan = drill.out / "plan.json"
     if not plan.exists():
         speed = _measured_speed(drill)
@@ -194,7 +194,7 @@ def train_stage(drill: Drill, seconds: float) -> None:
 
 
 def _measured_speed(drill: Drill) -> float:
-    """Images a second, from a training of a few steps that is thrown away."""
+    """Images per second, from a discarded training of a few steps."""
     steps = 4 if drill.rehearse else _TRIAL_STEPS
     recipe, speeds = drill.with_steps(steps, log_every=steps // _TRIAL_LOGS), _Speeds()
     folder = drill.work / "trial"
@@ -205,7 +205,7 @@ def _measured_speed(drill: Drill) -> float:
 
 
 def finish_stage(drill: Drill) -> None:
-    """Samples, the finisher, and what it makes of them."""
+    """Make samples, train the finisher, and finish the samples."""
     generator = Generator.load(drill.out / "generator" / WEIGHTS_FILE, drill.recipe.training.device, drill.encoder)
     texts = dict(_texts(drill))
     write_json(drill.out / "samples" / "texts.json", texts)
@@ -225,7 +225,7 @@ def finish_stage(drill: Drill) -> None:
 
 
 def _texts(drill: Drill) -> Iterator[tuple[str, list[str]]]:
-    """Name of a group, and what is drawn for it: a caption with the style of icons all over a split, and the prompts."""
+    """Name and captions of each group: captions with style of icons across a split, and the prompts."""
     table = drill.dataset.captions.table
     names = table[table["template"] == drill.recipe.data.captions[-1]]
     text_of = dict(zip(names["icon_id"], names["text"], strict=True))
@@ -241,16 +241,16 @@ def _write_samples(out: Path, name: str, pictures: dict[str, torch.Tensor]) -> N
 
 
 def speed_stage(out: Path, device: str, rehearse: bool) -> None:
-    """How far bfloat16 is from float32, and training steps of our networks and the peers', plain ones first.
+    """The error of bfloat16 against float32, and training steps of our networks and the peers', plain ones first.
 
-    Last comes what once brought a driver down: whatever follows such an error in the same process fails too.
+    Measurements that once crashed a driver come last, because everything after such an error in the same process fails.
     """
     found: dict[str, Any] = {}
 
     def note(name: str, measure: Callable[[], float]) -> None:
         try:
             found[name] = measure()
-        except Exception as error:  # every kind; the next one is measured all the same
+        except Exception as error:  # any error; the next one is still measured
             found[name] = f"failed: {error}".splitlines()[0]
         write_json(out / "speed.json", found)
         say(f"{name}: {found[name]}")
@@ -281,7 +281,7 @@ def speed_stage(out: Path, device: str, rehearse: bool) -> None:
 
 @torch.no_grad()
 def _parity(network: torch.nn.Module, policy: DevicePolicy, size: int, batch: int) -> float:
-    """Norm of the difference of what the network puts out in the policy's precision, as a share of its norm in float32."""
+    """Norm of the network output's error in the policy's precision, as a fraction of its norm in float32."""
     network = network.to(policy.device, memory_format=policy.memory_format)  # type: ignore[call-overload]
     torch.manual_seed(0)
     x_BCHW = torch.randn(batch, CHANNELS, size, size).to(policy.device).contiguous(memory_format=policy.memory_format)
@@ -307,9 +307,9 @@ def _images_per_second(network: torch.nn.Module, policy: DevicePolicy, size: int
 def pack_drill(out: Path, sources: Path, settings: Sequence[str]) -> None:
     """Prepare the icons and pack them, with the recipe and PROMPTS.
 
-    Raises FlowmodelError when a source can't be read, or the pack is larger than what can be carried.
+    Raises FlowmodelError when a source can't be read, or the pack is too large.
     """
-    from flowmodel.data.prepare import prepare  # with all that sources need, which the machine of the other stages lacks
+    from flowmodel.data.prepare import prepare  # imported here, because the machine of the other stages lacks its dependencies
 
     recipe = load_recipe("pretrained", [*SETTINGS, *settings])
     dataset = prepare(recipe, Store.from_environment(), sources, log=say)

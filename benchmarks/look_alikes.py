@@ -1,9 +1,8 @@
-"""Look-alikes among very many icons: `python -m benchmarks.look_alikes [--icons 200000] [--size 64]`.
+"""Duplicate detection among very many icons: `python -m benchmarks.look_alikes [--icons 200000] [--size 64]`.
 
-Makes a table of normalized icons from the bundled ones: they themselves, then turned, mirrored, recolored and combined ones,
-among them 2,000 copies of one icon and 2,000 that nearly are. Then the whole step `duplicates` runs in a process of its own.
-Prints its seconds, its peak memory, and whether the links among the bundled icons are those that they have alone. The tables
-take 4 GB of disk.
+Makes a table of the bundled icons and of rotated, mirrored, recolored and combined ones, including 2,000 copies and 2,000 near
+copies of one icon. Then the whole step `duplicates` runs in a separate process. Prints its time, its peak memory, and whether
+the links among the bundled icons are the same as without the others. The tables take 4 GB of disk.
 
 Shape suffixes: H = W = pixels, 4 channels (red, green, blue, alpha).
 """
@@ -41,7 +40,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--icons", type=int, default=200_000)
     parser.add_argument("--size", type=int, default=64, help="their edge in pixels")
-    parser.add_argument("--only", nargs=2, type=Path, help=argparse.SUPPRESS)  # how it calls itself: table and links
+    parser.add_argument("--only", nargs=2, type=Path, help=argparse.SUPPRESS)  # for calling itself: table and links
     options = parser.parse_args()
     if options.only:
         print(json.dumps(_measured(*options.only)))

@@ -1,4 +1,4 @@
-"""Timing of interleaved runs, rows that processes make side by side, and the table that a benchmark prints."""
+"""Timing of interleaved runs, rows from parallel processes, and the table that a benchmark prints."""
 
 import json
 import os
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Ours against a peer on the same items. Seconds are medians, and so is the ratio (of runs that followed one another)."""
+    """Ours against a peer on the same items. Seconds are medians, and so is the ratio of consecutive runs."""
 
     what: str
     peer: str
@@ -46,14 +46,14 @@ def compare(
     repeats: int,
     limit: float | None,
 ) -> Comparison:
-    """Run both in turn, `repeats` times after one unmeasured time each."""
+    """Run both in turn, `repeats` times after a warm-up each."""
     times = interleave({"ours": ours, "peer": peer}, repeats)
     mine, other = (statistics.median(column) for column in times.values())
     return Comparison(what, peer_name, items, mine, other, median_ratio(times["ours"], times["peer"]), limit)
 
 
 def interleave(runs: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 1) -> dict[str, list[float]]:
-    """Seconds of each run, one list a name: all in turn, so that a machine that grows slower does so for all of them."""
+    """Seconds of each run by name. All run in turn, so that a machine that slows down affects all of them."""
     for _ in range(warm_up):
         for run in runs.values():
             run()
@@ -65,14 +65,14 @@ def interleave(runs: Mapping[str, Callable[[], object]], repeats: int, warm_up: 
 
 
 def emulates_bfloat16(device: str) -> bool:
-    """Whether bfloat16 is slower than float32 there: an x86 CPU below AVX-512 has no instructions for it."""
+    """Whether bfloat16 is slower than float32, because an x86 CPU without AVX-512 has no instructions for it."""
     import torch
 
     return device == "cpu" and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX", "AVX2")
 
 
 def median_ratio(times: Sequence[float], others: Sequence[float]) -> float:
-    """The median of the ratios of runs that followed one another."""
+    """The median of the ratios of consecutive runs."""
     return statistics.median(mine / other for mine, other in zip(times, others, strict=True))
 
 
@@ -83,7 +83,7 @@ def _seconds(run: Callable[[], object]) -> float:
 
 
 def report(comparisons: Sequence[Comparison], json_file: Path | None) -> int:
-    """Print the table, write the JSON; the exit code is 1 when a limit is not kept."""
+    """Print the table, write the JSON; the exit code is 1 if a limit is exceeded."""
     table = Table("what", "items", "ours", "items/s", "peer", "its time", "ours / peer", "limit")
     for c in comparisons:
         style = "" if c.kept else "red"
@@ -100,9 +100,9 @@ def report(comparisons: Sequence[Comparison], json_file: Path | None) -> int:
 
 
 def run_jobs(commands: Sequence[Sequence[str]], results: Path, workers: int) -> None:
-    """Run `commands`, `workers` at a time and of one thread each, and append to `results` the rows that each one's last line is.
+    """Run `commands`, `workers` at a time with one thread each, and append the rows in the last line of each output to `results`.
 
-    A command prints them as a list in JSON, and has none appended if it fails, which raises CalledProcessError.
+    A command prints its rows as a JSON list. If it fails, none are appended and CalledProcessError is raised.
     """
 
     def run(command: Sequence[str]) -> None:
@@ -117,12 +117,12 @@ def run_jobs(commands: Sequence[Sequence[str]], results: Path, workers: int) -> 
 
 
 def read_rows(results: Path) -> list[Row]:
-    """What :func:`run_jobs` has appended so far."""
+    """The rows that :func:`run_jobs` has appended so far."""
     return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], width: int) -> None:
-    """A table whose columns are the first row's keys; what a later row lacks stays empty."""
+    """A table with the first row's keys as columns; missing values are empty."""
     table = Table(*rows[0])
     for row in rows:
         cells = (row.get(name, "") for name in rows[0])

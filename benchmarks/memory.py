@@ -1,7 +1,7 @@
 """Peak memory of a training step against those of others: `python -m benchmarks.memory [--quick] [--json FILE] [--device …]`.
 
-Each network does its steps in a process of its own. On a CPU the peak of the process's resident memory is taken, less what it had
-before the network was made; on CUDA what PyTorch's allocator had given out at most.
+Each network runs in a separate process. On a CPU the result is the peak of the resident memory minus the memory before the
+network was created; on CUDA it is the peak of PyTorch's allocator.
 """
 
 import argparse
@@ -35,9 +35,9 @@ def _build(name: str, size: int) -> torch.nn.Module:
 
 
 def _measure_here(name: str, size: int, batch: int, device: str, precision: Precision) -> float:
-    """MiB of some training steps in this process, which has done nothing else yet."""
+    """MiB of some training steps in this fresh process."""
     policy = DevicePolicy.choose(device, precision, "off")
-    # Another network's step first: PyTorch loads its kernels with it.
+    # Warm up with another network, so that PyTorch has loaded its kernels.
     training_step(laptop_unet(channels=(40,), attention_levels=1), policy, 8, 1)()
     before = _peak_mib(policy.device)
     step = training_step(_build(name, size), policy, size, batch)
@@ -57,7 +57,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="32 pixels only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--only", help=argparse.SUPPRESS)  # how it calls itself: NAME:SIZE:BATCH:PRECISION
+    parser.add_argument("--only", help=argparse.SUPPRESS)  # for calling itself: NAME:SIZE:BATCH:PRECISION
     options = parser.parse_args()
     device = DevicePolicy.choose(options.device).device
     if options.only:
@@ -66,7 +66,7 @@ def main() -> int:
         return 0
     table = Table("network", "size", "batch", "precision", "peak", "ours is", title=f"peak memory of a training step, {device}")
     report = []
-    # An emulated step takes long, and 32 pixels tell what there is to tell.
+    # An emulated step takes long, and 32 pixels are enough.
     for size, batch in ((32, 32),) if options.quick else ((32, 32), (64, 16), (64, 64)):
         for precision in ("float32", "bfloat16") if size == 32 or not emulates_bfloat16(device) else ("float32",):
             mib = {

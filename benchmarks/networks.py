@@ -1,8 +1,8 @@
-"""Our networks and, behind the same interface, those of others at the same size (`pip install -e '.[bench]'`).
+"""Our networks and, behind the same interface, networks of other libraries at the same size (`pip install -e '.[bench]'`).
 
 Widths of the peers are chosen so that their parameters are within 5 % of the recipe `laptop`, with attention at the same two
-resolutions as there. Each is given what it knows to use: diffusers' U-Net the caption's tokens and its pooled vector,
-torchcfm's no caption at all, as it has no place for one.
+resolutions as there. Each gets the conditions that it supports: diffusers' U-Net the caption's tokens and pooled vector,
+torchcfm's U-Net no caption.
 
 Shape suffixes: B batch, C channels, H/W height and width, L caption tokens, D width of the caption encoder.
 """
@@ -22,7 +22,7 @@ CHANNELS, TEXT_WIDTH, TOKENS = 4, 384, 8
 
 
 class DiffusersUNet(nn.Module):
-    """UNet2DConditionModel with a learned token that is always visible, which is what it attends to without a caption."""
+    """UNet2DConditionModel with an extra learned token, which it attends to without a caption."""
 
     def __init__(self, size: int, text_width: int = TEXT_WIDTH, channels: int = CHANNELS) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class DiffusersUNet(nn.Module):
             down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
             cross_attention_dim=text_width,
-            attention_head_dim=tuple(max(1, width // 32) for width in widths),  # heads, in spite of its name
+            attention_head_dim=tuple(max(1, width // 32) for width in widths),  # number of heads, despite its name
             norm_num_groups=8,
             class_embed_type="projection",
             projection_class_embeddings_input_dim=text_width,
@@ -51,7 +51,7 @@ class DiffusersUNet(nn.Module):
         extra_B1D = self.extra_token_D.expand(len(t_B), 1, -1)
         output_BCHW: Tensor = self.network(
             x_BCHW,
-            t_B * 1000,  # its frequencies are made for a thousand steps
+            t_B * 1000,  # its frequencies expect a thousand steps
             encoder_hidden_states=torch.cat([extra_B1D, text.tokens_BLD], dim=1),
             class_labels=text.pooled_BD * self.pooled_scale,
             encoder_attention_mask=F.pad(text.mask_BL, (1, 0), value=True),
@@ -82,7 +82,7 @@ class TorchcfmUNet(nn.Module):
 
 
 def laptop_unet(**changes: object) -> nn.Module:
-    """The recipe `laptop`'s network, with some fields of its configuration changed."""
+    """The network of the recipe `laptop`, with some changed fields."""
     network = load_recipe("laptop").network
     return build_network(UNetConfig.model_validate(network.model_dump() | changes), TEXT_WIDTH, CHANNELS)
 
@@ -94,5 +94,5 @@ def captions(batch: int, device: str = "cpu") -> TextCondition:
 
 
 def is_installed(package: str) -> bool:
-    """Without importing it, which would take seconds."""
+    """Looked up without importing it, which would take seconds."""
     return find_spec(package) is not None

@@ -1,9 +1,9 @@
-"""A prepared data set and its caption encoder in a few dozen megabytes, to be carried to a machine that reaches nothing else.
+"""Packs a prepared data set and its caption encoder into a few dozen megabytes, for a machine without network access.
 
-Images lie below each other in lossless WebP strips, which find what neighbors share. The encoder is MiniLM's transformer with
-the rows of its vocabulary that the captions use, its weights cut to eight bits of mantissa: caption vectors are off by less
-than a percent. So unpack into a store of its own, lest others take its vectors for the encoder's. Every digest of the data set
-is checked.
+Images are stacked in lossless WebP strips, which exploit their similarity. The encoder is MiniLM's transformer with the rows of
+its vocabulary that the captions use, and with weights of eight mantissa bits, so caption vectors are off by less than a
+percent. Unpack into a separate store, so that these vectors are not mistaken for the encoder's. Every digest of the data set is
+checked.
 
 Shape suffixes: N icons, 4 channels, H = W = size, S icons of one strip, L tokens, D the encoder's width.
 """
@@ -36,17 +36,17 @@ from flowmodel.text.torchvision_shim import let_torchvision_import
 from flowmodel.text.vectors import CaptionVectors
 
 STRIP = 127  # pictures: WebP's edges end at 16,383 pixels, and icons at 128
-_DROPPED_BITS = 2  # of a half's ten bits of mantissa; with three some vectors are off by 1.2 percent
+_DROPPED_BITS = 2  # of the ten mantissa bits of float16; with three some vectors are off by 1.2 percent
 _BATCH = 512
 
 
 @dataclass
 class PackedEncoder:
-    """MiniLM for texts whose tokens are known beforehand; stands where flowmodel.text.minilm.MiniLm does.
+    """MiniLM for texts with known tokens; replaces flowmodel.text.minilm.MiniLm.
 
     Attributes:
-        name, digest, width: of the encoder that it was made of.
-        ids: tokens of every text that it can encode, numbered by the vocabulary that is left.
+        name, digest, width: those of the original encoder.
+        ids: tokens of every text that it can encode, numbered in the reduced vocabulary.
     """
 
     name: str
@@ -56,7 +56,7 @@ class PackedEncoder:
     model: torch.nn.Module
 
     def tokenize(self, texts: Sequence[str]) -> list[TokenizedText]:
-        """The packed tokens of `texts`. What was unknown or cut was not packed, and counts as nothing."""
+        """The packed tokens of `texts`. Unknown and truncated parts are not recorded."""
         return [TokenizedText(tuple(self.ids[text]), 0, len(self.ids[text]) - 2, False) for text in texts]
 
     @torch.inference_mode()
@@ -85,9 +85,9 @@ class PackedEncoder:
 
 
 def pack(dataset: IconDataset, out: Path, texts: Sequence[str] = ()) -> None:
-    """Write `dataset`, and what encodes its captions and `texts`, to the file `out`.
+    """Write `dataset`, and the encoder for its captions and `texts`, to the file `out`.
 
-    Raises FlowmodelError when its encoder is another one than MiniLM.
+    Raises FlowmodelError when its encoder is not MiniLM.
     """
     encoder = load_minilm()
     if dataset.encoder_digest != encoder.digest:
@@ -110,7 +110,7 @@ def pack(dataset: IconDataset, out: Path, texts: Sequence[str] = ()) -> None:
 
 
 def strip(rgba_S4HW: NDArray[np.uint8]) -> bytes:
-    """At most STRIP images, premultiplied, below each other as lossless WebP."""
+    """At most STRIP premultiplied images, stacked as lossless WebP."""
     size = rgba_S4HW.shape[-1]
     picture = Image.fromarray(np.ascontiguousarray(rgba_S4HW.transpose(0, 2, 3, 1)).reshape(-1, size, 4))
     buffer = io.BytesIO()
@@ -139,7 +139,7 @@ def _packed_encoder(encoder: MiniLm, texts: Sequence[str]) -> dict[str, bytes]:
         rounding = 1 << (_DROPPED_BITS - 1)
         halves.append((((bits + rounding) >> _DROPPED_BITS) << _DROPPED_BITS).astype(np.uint16))
     every = np.concatenate(halves)
-    # High bytes and low ones apart: the high ones are alike, the low ones have six bits each.
+    # High and low bytes are stored separately, because high bytes are similar and low bytes have six bits each.
     planes = (every >> 8).astype(np.uint8).tobytes() + _packed_low_bytes((every & 0xFF).astype(np.uint8))
     description = {
         "name": encoder.name,
@@ -163,9 +163,9 @@ def _unpacked_low_bytes(packed: bytes, count: int) -> NDArray[np.uint16]:
 
 
 def unpack(packed: Path, store: Store, device: str) -> tuple[IconDataset, PackedEncoder]:
-    """Put the data set into `store`, with the vectors of its captions, which are computed on `device`; what is there stays.
+    """Put the data set into `store`, with the vectors of its captions, which are computed on `device`; existing files are kept.
 
-    Raises FlowmodelError when a table's content is not what it was.
+    Raises FlowmodelError when a table's content has changed.
     """
     with zipfile.ZipFile(packed) as file:
         description = json.loads(file.read(DESCRIPTION))

@@ -1,16 +1,16 @@
-"""The arena: which ideas make better images in equal time. `python -m benchmarks.quality --out FOLDER [--minutes 12]`
+"""The arena: compares ideas for better images in equal time. `python -m benchmarks.quality --out FOLDER [--minutes 12]`
 
-An idea is a row: settings of a recipe that are changed together. All train for `--minutes` of a processor, on one thread and with
-as many steps as fit by the speed measured before, in processor time: so other work on the machine changes nothing, and the
-learning rate ends its decay with the minutes. Each row has each of `--seeds`, as many side by side as there are processors.
+An idea is a row of recipe settings that are changed together. All train for `--minutes` of CPU time on one thread, for a number
+of steps that follows from the measured speed. Other work on the machine therefore has no effect, and the learning rate decays
+over the whole time. Each row has each of `--seeds`, one per processor in parallel.
 
 There are three settings, all at 64 pixels: 203 icons from random weights, the same from the shipped ones, and all icons of three
-sets from the shipped ones. There is none at 32 pixels: the shipped weights are of 64, and another stem has to be learned first
-(docs/log.md). What `flowmodel evaluate` scores without its sweeps is compared with the base of the same seed, as by
-`python -m benchmarks.ablations`, which changes one switch at a time and counts images instead of minutes.
+sets from the shipped ones. There is none at 32 pixels, because the shipped weights have 64 and another stem would have to be
+learned first (docs/log.md). The scores of `flowmodel evaluate` without sweeps are compared with the base of the same seed, as
+in `python -m benchmarks.ablations`, which changes one switch at a time and counts images instead of minutes.
 
-Rows are appended to FOLDER/rows.jsonl; the same command continues where it was ended, and other minutes add rows: then the second
-table, the fewest minutes after which an idea has reached a quality, has something to tell.
+Rows are appended to FOLDER/rows.jsonl; the same command resumes, and other values of `--minutes` add rows for the second table:
+the fewest minutes after which an idea reaches a quality.
 """
 
 import argparse
@@ -54,7 +54,7 @@ _OF_ALL = (
     "training.device=cpu",
     "training.precision=float32",
     "finisher=null",
-    # What the recipes have taken up since is an idea here.
+    # Ideas that the recipes have adopted since are included.
     "objective.gradient_weight=0",
     "objective.uniform_tail=0",
     "data.recolored=0",
@@ -74,7 +74,7 @@ IDEAS: dict[str, tuple[str, ...]] = {
     "sampling later": ("sampling.time_shift=0.5",),
     "finisher": ("finisher={channels: 48, blocks: 5, batch_size: 8, drawings: 1}",),
 }
-_FINISHER_SHARE = 0.3  # of the minutes, where an idea has one; with drawing what it learns from
+_FINISHER_SHARE = 0.3  # fraction of the minutes for a finisher, including sampling its pairs
 _TRIAL_STEPS, _WARM_UP = 6, 2
 _SCORES = {"kid": "kid", "top1": "retrieval_top1_all", "top5": "retrieval_top5_all"} | {
     name: name for name in ("flat_share", "inner_variation", "edge_sharpness", "half_transparent", "color_count", "finest_band")
@@ -86,11 +86,11 @@ QUALITIES = (1.5, 1.0, 0.7, 0.5, 0.35, 0.25, 0.16)  # KID of trained icons; the 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all rows begin with.
+    """The common settings of all rows.
 
     Attributes:
-        recipe: its name; it also says which weights are the first ones, unless `changes` do.
-        changes: of its fields, in all rows.
+        recipe: its name; it also sets the initial weights, unless `changes` do.
+        changes: changed fields in all rows.
         sources: list of icon sets; None for the bundled one.
     """
 
@@ -99,7 +99,7 @@ class Setting:
     sources: Path | None = None
 
 
-# As the quickstart continues from the shipped weights: what a large GPU takes at a time would be ten steps here.
+# As in the quickstart; the batch size of a large GPU would allow only ten steps here.
 _GOES_ON = (
     "training.init_from=pretrained",
     "training.batch_size=32",
@@ -115,15 +115,15 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds of a processor for a step of a training, a third of which is its forward pass, and for one of its finisher."""
+    """CPU seconds per training step, a third of which is the forward pass, and per step of the finisher."""
 
     step: float
     finisher_step: float = 0.0
 
     def fitted(self, recipe: Recipe, dataset: IconDataset, minutes: float) -> Recipe:
-        """`recipe` with as many steps as fit into `minutes`, of which a finisher takes its share.
+        """`recipe` with as many steps as fit into `minutes`, including its finisher.
 
-        Raises FlowmodelError when drawing the training icons for it takes all of that.
+        Raises FlowmodelError if sampling the training icons for it takes all of that time.
         """
         values, seconds = recipe.model_dump(mode="json"), minutes * 60
         if recipe.finisher:
@@ -141,7 +141,7 @@ class Speed:
 
 
 def measured_speed(recipe: Recipe, dataset: IconDataset, folder: Path) -> Speed:
-    """By a few steps in this process, on one thread."""
+    """Measure a few steps in this process, on one thread."""
     torch.set_num_threads(1)
     state, seconds = TrainingState(recipe, dataset, "speed"), []
     for index in range(_WARM_UP + _TRIAL_STEPS):
@@ -167,7 +167,7 @@ def run(recipe: Recipe, dataset: IconDataset, scored: IconDataset, cache: Path, 
     trained = train(recipe, dataset, folder)
     checkpoint = finish(recipe, trained.checkpoint, dataset).checkpoint
     minutes = (time.process_time() - began) / 60
-    is_whole = trained.resumed_from is None and not trained.already_finished  # else a part of it was spent before
+    is_whole = trained.resumed_from is None and not trained.already_finished  # otherwise part of the time was spent before
     report = evaluate(checkpoint, scored, folder, cache, config).report
     row: Row = {"steps": recipe.training.steps, "cpu_minutes": minutes if is_whole else math.nan}
     for split in SPLITS:
@@ -177,7 +177,7 @@ def run(recipe: Recipe, dataset: IconDataset, scored: IconDataset, cache: Path, 
 
 
 def table(rows: Iterable[Row]) -> list[Row]:
-    """A row an idea, of one setting and number of minutes: what is shown of the means over its seeds."""
+    """A row per idea, for one setting and number of minutes: means over its seeds."""
     shown = [f"{split}_{score}" for split in (Split.TRAIN, Split.UNSEEN_CONCEPT) for score in _SHOWN]
     shown += [f"{split}_t{t:g}" for split in (Split.TRAIN, Split.VALIDATION) for t in _SHOWN_TIMES]
     kept = ("variant", "seeds", "verdict", "cpu_minutes", *shown)
@@ -185,7 +185,7 @@ def table(rows: Iterable[Row]) -> list[Row]:
 
 
 def leaderboard(rows: Sequence[Row]) -> list[Row]:
-    """The fewest minutes after which an idea's KID of trained icons, the mean over its seeds, is at most each of QUALITIES."""
+    """The fewest minutes after which an idea's mean KID of training icons is at most each of QUALITIES."""
     kid: dict[tuple[str, str, float], list[float]] = {}
     for row in rows:
         kid.setdefault((row["setting"], row["variant"], row["minutes"]), []).append(row["train_kid"])

@@ -1,9 +1,9 @@
-"""The current scores: docs/results.md, and the tables in README.md and in the model card, from the metrics files of evaluations.
+"""Writes docs/results.md and the tables in README.md and the model card from the metrics files of evaluations.
 
     python -m benchmarks.results
 
 `flowmodel evaluate --json docs/results/RECIPE.json` adds or replaces the scores of a recipe; those of the shipped weights are
-beside them.
+in the same folder.
 """
 
 from collections.abc import Callable, Iterable
@@ -70,7 +70,7 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def splits_table(report: EvaluationReport) -> str:
-    """One row per split: each score, and in brackets that of real icons."""
+    """One row per split: each score, with that of real icons in brackets."""
 
     def cells(split: Split, scores: SplitScores) -> Iterable[str]:
         yield split.label.lower()
@@ -134,7 +134,7 @@ def summary(reports: Iterable[EvaluationReport]) -> str:
     return table(["recipe", "icons", *(_SCORES[name][0] for name in _README_SCORES)], rows)
 
 
-# An estimate of KID below 0 is 0 for people who meet it here for the first time, as in a report.
+# A KID estimate below 0 is shown as 0, as in a report.
 _README_SCORES: dict[str, Format] = {"kid": metric("kid").text} | {
     name: _SCORES[name][1] for name in ("retrieval_top1_all", "retrieval_top5_all", "near_copy_rate")
 }
@@ -169,7 +169,7 @@ def with_region(text: str, content: str, path: Path, marks: tuple[str, str] = (_
 
 
 def documents() -> dict[Path, str]:
-    """Each file that holds scores, with its text as it should be."""
+    """Each file with scores, with its current text."""
     paths = [SHIPPED, *sorted(FOLDER.glob("*.json"))]
     reports = {path: EvaluationReport.read(path) for path in paths}
     shipped = reports[SHIPPED]

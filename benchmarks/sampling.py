@@ -1,10 +1,10 @@
-"""How long drawing takes, and what fewer steps cost: `python -m benchmarks.sampling --model FILE [--quick] [--json FILE]`.
+"""Sampling time, and the effect of fewer steps: `python -m benchmarks.sampling --model FILE [--quick] [--json FILE]`.
 
 - latency of 1 and of 64 images by solver and number of network evaluations (NFE), without caption encoder
-- quality against NFE: RMS difference of a pixel to the answer of 256 Euler steps from the same noise (in units of the whole
+- quality against NFE: RMS pixel difference from the result of 256 Euler steps with the same noise (in units of the whole
   range), and KID against the real icons, of samples for training captions
 
-With guidance each evaluation of the velocity counts two.
+With guidance each evaluation of the velocity counts twice.
 """
 
 import argparse
@@ -51,7 +51,7 @@ class Point:
 
 
 def _settings(recipe: SamplingConfig, budgets: Sequence[int]) -> Iterator[SamplingConfig]:
-    """For each solver the most steps that a budget of evaluations pays for, without guidance and with the recipe's."""
+    """For each solver, the most steps within a budget of evaluations, without guidance and with the recipe's."""
     for guidance in dict.fromkeys((1.0, recipe.guidance)):
         for solver in ("euler", "midpoint", "heun"):
             seen = set()
@@ -75,7 +75,7 @@ def _seconds(generator: Generator, text: TextCondition, config: SamplingConfig, 
     times = []
     for _ in range(repeats):
         began = time.perf_counter()
-        generator.draw(text, config)  # ends on the CPU, so the device has done it
+        generator.draw(text, config)  # ends on the CPU, so the device has finished
         times.append(time.perf_counter() - began)
     return median(times)
 
@@ -86,7 +86,7 @@ def _draw(generator: Generator, texts: Sequence[TextCondition], config: Sampling
 
 
 def measure(generator: Generator, dataset: IconDataset, icons: int, budgets: Sequence[int], console: Console) -> list[Point]:
-    """Every setting, on the names of `icons` of the icons that the model was trained on."""
+    """Measure every setting on the names of `icons` training icons."""
     names = dict(zip(dataset.ids, dataset.icons["name"], strict=True))
     ids = [icon_id for icon_id in generator.trained_ids if icon_id in names]
     ids = [ids[int(number)] for number in torch.linspace(0, len(ids) - 1, min(icons, len(ids)))]

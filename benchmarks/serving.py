@@ -1,4 +1,5 @@
-"""`flowmodel serve` under load: clients that ask again as soon as they are answered. A full queue is no error, anything else is.
+"""Load test of `flowmodel serve`, with clients that send the next request after each response. A full queue is not an error,
+anything else is.
 
 python -m benchmarks.serving --clients 64 --seconds 60
 """
@@ -24,26 +25,26 @@ import numpy as np
 import openai
 
 _PROMPTS = ("red heart", "pizza", "cat face, noto style", "blue car", "sun", "rocket, twemoji style", "umbrella", "green apple")
-# What clients ask for in turn, beside the model's own PNG.
+# Requests of the clients in turn, besides the model's own PNG.
 MIXTURES: Mapping[str, Sequence[dict[str, Any]]] = {
     "png": ({},),
     "mixed": ({}, {"size": "256x256"}, {"output_format": "svg"}, {"n": 4}),
 }
-_AT_MOST = 20.0  # seconds that a client waits after a refusal
+_AT_MOST = 20.0  # maximum seconds that a client waits after a refusal
 PERCENTILES = (50, 90, 95, 99, 100)
 
 
 @dataclass
 class Load:
-    """Clients of one server; `run` lets all of them ask for so many seconds.
+    """Clients of one server.
 
     Attributes:
-        asked: what they ask for in turn, as arguments of `images.generate`.
-        latencies: seconds of each answer with images.
-        pictures: how many came.
-        refused: answers of 429, after which a client waits as long as it is told.
-        errors: everything else, with how often it happened.
-        end: when they stop to ask, on the monotonic clock; it may be set to an earlier time.
+        asked: requests in turn, as arguments of `images.generate`.
+        latencies: seconds of each response with images.
+        pictures: number of received images.
+        refused: number of responses with status 429, after which a client waits as requested.
+        errors: counts of all other errors.
+        end: time of the last request on the monotonic clock; it may be set to an earlier time.
     """
 
     address: str
@@ -62,11 +63,11 @@ class Load:
 
     @property
     def percentiles(self) -> dict[int, float]:
-        """Seconds to an answer; empty where there was none."""
+        """Latencies in seconds; empty for none."""
         return {each: float(np.percentile(self.latencies, each)) for each in PERCENTILES} if self.latencies else {}
 
     def run(self) -> "Load":
-        """Begin with all clients at once; returns when each has its last answer."""
+        """Start all clients at once; returns when each has its last response."""
         self.end = time.monotonic() + self.seconds
         threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(self.clients)]
         for thread in threads:
@@ -85,7 +86,7 @@ class Load:
                     answer = client.images.generate(prompt=_PROMPTS[turn % len(_PROMPTS)], **asked)
                 except openai.RateLimitError as error:
                     self.refused += 1
-                    # Not all of them again at the same moment.
+                    # Spread the retries.
                     told = min(_AT_MOST, float(error.response.headers["Retry-After"])) * random.uniform(0.5, 1.5)
                     time.sleep(max(0.0, min(told, self.end - time.monotonic())))
                 except openai.OpenAIError as error:
@@ -129,7 +130,9 @@ def main() -> None:
                 load = Load(f"{match[1]}/v1", options.clients, options.seconds, asked).run()
                 wall, cpu = time.monotonic() - began, _metric(match[1], "process_cpu_seconds_total") - cpu
                 memory = _metric(match[1], "process_resident_memory_bytes") / 1e6
-                print(f"{name}: {load.answered} answers, {load.pictures} images, {load.refused} refused as the queue was full")
+                print(
+                    f"{name}: {load.answered} answers, {load.pictures} images, {load.refused} refused because the queue was full"
+                )
                 print("  seconds to an answer: " + ", ".join(f"p{each} {found:.1f}" for each, found in load.percentiles.items()))
                 each = cpu / max(1, load.pictures)
                 print(f"  {load.pictures / wall:.1f} pictures/s, {each:.2f} CPU seconds an image, {memory:.0f} MB", flush=True)

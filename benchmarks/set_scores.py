@@ -1,8 +1,8 @@
-"""Which scores of a report rank images as the eye does: `python -m benchmarks.set_scores [--icons N]`.
+"""Tests which scores of a report rank images as a person would: `python -m benchmarks.set_scores [--icons N]`.
 
-Real icons of three styles stand in for a model's samples: as they are, slightly and strongly degraded in the four ways of
-benchmarks/texture.py. The eye ranks real, slightly and strongly degraded ones in that order. A score passes where it never
-prefers the worse of two, in any style and any way, among all icons and in each half of them.
+Real icons of three styles stand in for a model's samples: unchanged, and slightly and strongly degraded in the four ways of
+benchmarks/texture.py. A person ranks real, slightly and strongly degraded icons in that order. A score passes if it never
+prefers the worse of two, for any style and degradation, for all icons and for each half of them.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from flowmodel.recipes.split import Split
 from flowmodel.store import Store
 
 _SEED = 0
-_OF_COPIES = ("near_copy_rate", "copy_rate", "copy_rate_pixels", "authentic_rate")  # a degraded icon is less of one
+_OF_COPIES = ("near_copy_rate", "copy_rate", "copy_rate_pixels", "authentic_rate")  # a degraded icon is less of a copy
 
 
 def ranked(scorer: Scorer, real: RealIcons, rows: Rows, variants: Sequence[Pictures]) -> list[list[Values]]:
@@ -45,7 +45,7 @@ def verdict(key: str, orders: Sequence[Sequence[float]]) -> dict[str, object]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--icons", type=int, default=128, help="icons a style, at most; a fixed random choice")
+    parser.add_argument("--icons", type=int, default=128, help="most icons per style; a fixed random choice")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     options = parser.parse_args()
     store = Store.from_environment()

@@ -1,9 +1,10 @@
-"""Does a model that was fine-tuned on a few icons draw other names in their style? `python -m benchmarks.style_adoption SOURCES`.
+"""Measures whether a model that was fine-tuned on a few icons draws other names in their style: `python -m
+benchmarks.style_adoption SOURCES`.
 
-SOURCES lists one icon set that the initial weights were not trained on. Random icons of it are trained on. Other names, which
-the initial weights know from other sets, are drawn and looked for among all icons of the set. The rows beside it say what the
-scores are worth: the initial weights themselves, by name and in each of their styles; the real icons of other sets with the same
-names (`--own`); and the trained icons.
+SOURCES lists one icon set that the initial weights were not trained on. Random icons of it are used for training. Other names,
+which the initial weights know from other sets, are sampled and retrieved among all icons of the set. The baselines are the
+initial weights, by name and in each of their styles; the real icons of other sets with the same names (`--own`); and the
+trained icons.
 
 The search compares features of an ImageNet network (layout_ND, docs/decisions/features.md), which see style as well as shape: the
 right shape in the wrong style is often not found. The real icons of other sets show how often.
@@ -53,7 +54,7 @@ STYLES = ("noto", "twemoji", "fluent flat")  # of the shipped weights
 
 @dataclass(frozen=True)
 class Choice:
-    """Rows of the set: `trained` are the icons to train on, `asked` those whose names are drawn."""
+    """Rows of the set: `trained` are the icons to train on, `asked` the icons whose names are sampled."""
 
     trained: Rows
     asked: Rows
@@ -101,7 +102,7 @@ class Judge:
 
 
 def fine_tune(recipe: Recipe, dataset: IconDataset, ids: Sequence[str], folder: Path) -> tuple[Checkpoint, float]:
-    """The recipe's training, and its finisher if it has one, on the icons `ids`; with its seconds of processor time."""
+    """The recipe's training, and its finisher if it has one, on the icons `ids`; with its CPU seconds."""
     selection = folder / "selection.txt"
     folder.mkdir(parents=True, exist_ok=True)
     selection.write_text("".join(f"{icon_id.partition('/')[2]}\n" for icon_id in ids), encoding="utf-8")
@@ -129,7 +130,7 @@ def real_icons_of(own: IconDataset, names: Sequence[str], trained: Sequence[str]
 def measure(
     judge: Judge, before: Generator, after: Generator, style: str, styles: Sequence[str], own: IconDataset | None, seed: int = 0
 ) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-    """The rows of the table, and the images that were asked for, by row."""
+    """The rows of the table, and the samples by row."""
     choice, names_M = judge.choice, judge.names
     names = [names_M[row] for row in choice.asked]
     asked = {"by name": names} | {f"by name, {word} style": [f"{name}, {word} style" for name in names] for word in styles}
@@ -146,7 +147,7 @@ def measure(
 
 
 def picture(real_N4HW: Tensor, images: dict[str, Tensor], names: Sequence[str], title: str, columns: int = 12) -> Image.Image:
-    """Some of the real icons over what was drawn of the same names."""
+    """Some real icons above samples of the same names."""
     numbers = np.linspace(0, len(names) - 1, min(columns, len(names))).astype(int)
     rows = [(what, (), [to_image(rgba_N4HW[n]) for n in numbers]) for what, rgba_N4HW in ({"real": real_N4HW} | images).items()]
     return labeled_rows(rows, [names[n] for n in numbers], title, "names that were not trained on", cell=96)
@@ -183,7 +184,7 @@ def main() -> int:
             asked = judge.choice.asked
             title = f"{source.name}: {len(judge.choice.trained)} icons trained on"
             save_image(picture(real.rgba_M4HW[asked], images, [names[row] for row in asked], title), folder / "names.png")
-    print(f"fine-tuning took {seconds:.0f} seconds of processor time")
+    print(f"fine-tuning took {seconds:.0f} CPU seconds")
     print_rows(rows, width=160)
     write_json(options.json, {"seconds": seconds, "rows": rows})
     return 0

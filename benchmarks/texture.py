@@ -1,10 +1,11 @@
-"""Which statistics of texture tell degraded icons from real ones: `python -m benchmarks.texture [--size 64] [--icons N]`.
+"""Tests which texture statistics distinguish degraded icons from real ones: `python -m benchmarks.texture [--size 64] [--icons
+N]`.
 
-Every statistic of flowmodel/evaluation/metrics/texture.py, on real icons of three styles, as they are and slightly and strongly
-degraded in four ways. A statistic passes where real, slightly and strongly degraded icons come in that order, up or down, among
-all icons and in each quarter of them: so its distance from the real value grows with the degradation. It stays where it passes
-every degradation in every style. Some rise with one degradation and fall with another (noise sharpens edges, blur softens them):
-none of them says anything but beside the real value.
+Every statistic of flowmodel/evaluation/metrics/texture.py is computed on real icons of three styles, unchanged, and slightly
+and strongly degraded in four ways. A statistic passes if it orders real, slightly and strongly degraded icons, up or down, for
+all icons and for each quarter of them, so that its distance from the real value grows with the degradation. It is kept if it
+passes every degradation in every style. Some rise with one degradation and fall with another (noise sharpens edges, blur
+softens them), so they are meaningful only in comparison with the real value.
 
 Shape suffixes: N images, H/W height and width.
 """
@@ -45,14 +46,14 @@ def noisy(rgba_N4HW: Tensor, deviation: float) -> Tensor:
 
 
 def coarse(rgba_N4HW: Tensor, share: float) -> Tensor:
-    """At `share` of the resolution, and back."""
+    """Scaled to `share` of the resolution, and back."""
     edge = rgba_N4HW.shape[-1]
     small_N4HW = F.interpolate(rgba_N4HW.float(), size=round(edge * share), mode="bilinear", antialias=True)
     return _premultiplied(F.interpolate(small_N4HW, size=edge, mode="bilinear"))
 
 
 def compressed(rgba_N4HW: Tensor, quality: int) -> Tensor:
-    """As JPEG: color and alpha each, as it has no transparency."""
+    """As JPEG, color and alpha separately, because JPEG has no transparency."""
     pictures = []
     for rgba_HW4 in rgba_N4HW.permute(0, 2, 3, 1).numpy():
         rgb, alpha = Image.fromarray(rgba_HW4[..., :3].copy()), Image.fromarray(rgba_HW4[..., 3].copy())
@@ -78,7 +79,7 @@ def _premultiplied(x_N4HW: Tensor) -> Tensor:
 
 
 Degradation = Callable[[Tensor], Tensor]
-# Slightly and strongly. Noise of 6 is about what the shipped weights leave near the end of the flow; JPEG at 75 is common.
+# Slight and strong. Noise of 6 is about what the shipped weights leave near the end of sampling; JPEG at 75 is common.
 DEGRADATIONS: Mapping[str, tuple[Degradation, Degradation]] = {
     "blur": (lambda x: blurred(x, 0.5), lambda x: blurred(x, 1.0)),
     "noise": (lambda x: noisy(x, 6), lambda x: noisy(x, 18)),
@@ -89,7 +90,7 @@ DEGRADATIONS: Mapping[str, tuple[Degradation, Degradation]] = {
 
 @dataclass(frozen=True)
 class Calibration:
-    """One statistic of one style under one degradation; `passes` where it orders real, slightly and strongly degraded icons."""
+    """One statistic of one style under one degradation; `passes` if it orders real, slightly and strongly degraded icons."""
 
     statistic: str
     style: str
@@ -121,7 +122,7 @@ def _in_order(values: Sequence[tuple[float, float, float]]) -> bool:
 
 
 def _direction(rows: Sequence[Calibration]) -> str:
-    """Which way a statistic goes as images get worse."""
+    """The direction of a statistic as images get worse."""
     rises = {row.strongly > row.real for row in rows}
     return "either" if len(rises) > 1 else "up" if rises.pop() else "down"
 

@@ -1,7 +1,7 @@
-"""A training step alone and beside busy processes, by how long its threads spin: `python -m benchmarks.threads [--seconds 4]`
+"""A training step alone and next to busy processes, by the spin time of its threads: `python -m benchmarks.threads [--seconds 4]`
 
-Every figure is from a process of its own, as the OpenMP runtime reads its environment once. "ours" is what `import flowmodel`
-sets, "default" the runtime's own way.
+Every figure is from a separate process, because the OpenMP runtime reads its environment once. "ours" is the setting of `import
+flowmodel`, "default" the runtime's own.
 """
 
 import argparse
@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from benchmarks.measure import print_rows
 
 _VARIANTS = {
-    "default": {"GOMP_SPINCOUNT": "300000"},  # libgomp's own number where nothing is set
+    "default": {"GOMP_SPINCOUNT": "300000"},  # libgomp's default
     "ours": {},
     "10000": {"GOMP_SPINCOUNT": "10000"},
     "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
-_BUSY = (0, 1, 2)  # processes beside it
+_BUSY = (0, 1, 2)  # number of busy processes
 _SIZES = (32, 64)
 
 

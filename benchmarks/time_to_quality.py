@@ -1,11 +1,12 @@
-"""What networks have learned after equal times: `python -m benchmarks.time_to_quality [--quick] [--json FILE] [--picture FILE]`.
+"""Compares what networks have learned after equal times: `python -m benchmarks.time_to_quality [--quick] [--json FILE]
+[--picture FILE]`.
 
-The same icons, captions, objective, optimizer and random numbers for all; each trains for `--minutes` of its own, in turns of
-some seconds, so that a machine that grows slower does so for all of them. Measured are the loss on held-out icons over time, and
-how often the real icon is the nearest one to what a network draws for its caption.
+All use the same icons, captions, objective, optimizer and random numbers. Each trains for `--minutes`, in turns of some
+seconds, so that a machine that slows down affects all of them. The results are the loss on held-out icons over time, and how
+often the real icon is the nearest one to a network's sample.
 
-A loss can be compared only between networks of one color, so the grayscale CNN has a companion: our U-Net on the same gray
-images.
+Losses can be compared only between networks with the same color mode, so the grayscale CNN is paired with our U-Net on the same
+gray images.
 """
 
 import argparse
@@ -43,8 +44,8 @@ from flowmodel.training.validation import Validation
 
 OURS, OURS_GRAY, CNN = "ours", "ours, gray", "grayscale CNN"
 TURN_SECONDS = 10.0
-TRIALS = 3  # turns that measure the speed before
-POINTS = 6  # of the loss over time
+TRIALS = 3  # turns that measure the speed first
+POINTS = 6  # points of the loss over time
 PICTURED = ("red heart", "pizza", "cat face", "sun", "basketball", "house", "red apple", "key")
 
 
@@ -76,7 +77,7 @@ class Contestant:
         self.curve.append((self.seconds, best["loss"], best["train_loss"]))
 
     def draw(self, icons_N: Tensor) -> Tensor:
-        """What the wider average draws for the first captions of these training icons."""
+        """Samples of the wider average for the first captions of these training icons."""
         recipe, data = self.state.recipe, self.state.data
         noise_NCHW = seeded_noise(len(icons_N), recipe.data.size, seed=0, channels=CHANNELS[recipe.data.color])
         with self.state.averaged_weights(self.state.averages[1]) as model:
@@ -88,7 +89,7 @@ class Contestant:
             )
 
     def real(self) -> Tensor:
-        """The training icons as they would look if they were drawn without fault in this color."""
+        """The training icons in this color mode, as perfect samples."""
         return from_unit(self.state.data.pictures(torch.arange(len(self.state.data)))).cpu()
 
 
@@ -121,7 +122,7 @@ def _recipe(network: Mapping[str, Any] | None, color: str, size: int, steps: int
 
 
 def _entries(size: int) -> dict[str, tuple[Callable[[int], Recipe], Callable[[int, int], nn.Module] | None]]:
-    """Recipe by number of steps, and another network than the recipe's where there is one."""
+    """The recipe for a number of steps, and the network if it is not the recipe's."""
     dit = load_recipe("dit").network.model_dump(mode="json") | {"patch_size": size // 8}
     cnn = load_recipe("grayscale_cnn").network.model_dump(mode="json")
     entries: dict[str, tuple[Callable[[int], Recipe], Callable[[int, int], nn.Module] | None]] = {
@@ -138,7 +139,7 @@ def _entries(size: int) -> dict[str, tuple[Callable[[int], Recipe], Callable[[in
 
 
 def _contestants(size: int, dataset: IconDataset, seconds: float, console: Console) -> list[Contestant]:
-    """With as many steps as the time allows: the learning rate ends its decay with them."""
+    """With as many steps as the time allows, over which the learning rate decays."""
     entries = _entries(size)
     trials = {name: TrainingState(recipe(1_000), dataset, name, build) for name, (recipe, build) in entries.items()}
     speeds: dict[str, list[float]] = {name: [] for name in entries}
@@ -177,7 +178,7 @@ def race(contestants: list[Contestant], console: Console) -> None:
 
 
 def score(contestant: Contestant, extractor: FeatureExtractor, samples: int) -> tuple[Result, Tensor]:
-    """Its result, and what it draws."""
+    """The result, and the samples."""
     data = contestant.state.data
     icons_N = torch.linspace(0, len(data) - 1, min(samples, len(data))).long()
     real_N4HW, drawn_N4HW = contestant.real(), contestant.draw(icons_N)
@@ -246,7 +247,7 @@ def main() -> int:
 
 
 def _picture(contestants: list[Contestant], dataset: IconDataset, out: Path) -> None:
-    """A row a network, the real icons on top."""
+    """A row per network, below the real icons."""
     id_of = dict(zip(dataset.icons["name"], dataset.ids, strict=True))
     position = {icon_id: index for index, icon_id in enumerate(contestants[0].state.data.ids)}
     names = [name for name in PICTURED if id_of.get(name) in position]

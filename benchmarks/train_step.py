@@ -1,8 +1,9 @@
-"""A training step against those of others: `python -m benchmarks.train_step [--quick] [--json FILE] [--device cpu|cuda|mps]`.
+"""A training step compared with other libraries: `python -m benchmarks.train_step [--quick] [--json FILE] [--device
+cpu|cuda|mps]`.
 
 Forward, backward, clipping and AdamW, on the same batch, with networks of the same number of parameters (within 5 %), in turn
-in one process. A peer is run in both memory formats and counts with the faster one. Beside it, in the same run, what the
-machine reaches at most: a product of 2048 x 2048 matrices, and a large 3 x 3 convolution forwards and backwards.
+in one process. A peer runs in both memory formats, and the faster one counts. The same run measures the machine's limits: a
+product of 2048 x 2048 matrices, and a large 3 x 3 convolution, forward and backward.
 """
 
 import argparse
@@ -43,7 +44,7 @@ class Row:
 
 
 def training_step(network: nn.Module, policy: DevicePolicy, size: int, batch: int) -> Callable[[], None]:
-    """Forward, backward, clipping and AdamW on one batch of noise; returns when the device has done it."""
+    """Forward, backward, clipping and AdamW on one batch of noise; returns when the device has finished."""
     network = network.to(policy.device, memory_format=policy.memory_format)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), 1e-4, fused=policy.fused_optimizer)
     torch.manual_seed(0)
@@ -102,7 +103,7 @@ def measure(size: int, policy: DevicePolicy, precision: str, repeats: int) -> li
     rows = []
     for name, network in built.items():
         own = min((times[f"{name}/{n}"] for known, n in runs if known == name), key=median)
-        gflop = 3 * batch * _forward_gflop(network, size)  # backwards costs twice as much
+        gflop = 3 * batch * _forward_gflop(network, size)  # the backward pass costs twice as much
         seconds = median(own)
         rows.append(
             Row(

@@ -1,8 +1,8 @@
-"""What tracing keeps, and how many shapes it needs: `python -m benchmarks.vector [--model M] [--icons N] [--picture FILE]`.
+"""Quality and number of shapes of traced icons: `python -m benchmarks.vector [--model M] [--icons N] [--picture FILE]`.
 
-Real icons of each set of the model, and what the model draws for trained ones of them, with and without its finisher, are traced
-and drawn again at their own size. Scores of a model are always those of its pixels; those of the traced images stand beside
-them. Fails where fewer than 95 of 100 real icons are still found, or drawn ones have more than twice the shapes of real ones.
+Real icons of each set of the model, and samples of training icons with and without the finisher, are traced and rendered at
+their own size. Scores of a model are always those of its pixels, next to those of the traced images. Fails if fewer than 95 of
+100 real icons are still found, or samples have more than twice the shapes of real icons.
 
 Shape suffixes: N images, H/W height and width.
 """
@@ -35,11 +35,11 @@ from flowmodel.vector.artwork import render
 from flowmodel.vector.trace import Traced
 
 _CHOICE_SEED = 0
-_SHOWN, _STEP, _CELL = 6, 5, 160  # icons a set in the image, every so-and-so-many-th one, edge in pixels
+_SHOWN, _STEP, _CELL = 6, 5, 160  # icons per set in the image, step between them, edge in pixels
 
 
 def score(real: RealIcons, rows_N: Rows, rgba_N4HW: Tensor, extractor: FeatureExtractor) -> tuple[dict[str, Any], list[Traced]]:
-    """Of images that stand for the real icons `rows_N`: as they are and traced."""
+    """Scores of images for the real icons `rows_N`, as pixels and traced."""
     began = time.perf_counter()
     traced = trace_all(rgba_N4HW)
     seconds = (time.perf_counter() - began) / len(traced)
@@ -58,11 +58,11 @@ def keeps_its_promise(table: Sequence[dict[str, Any]], source: str) -> bool:
     return bool(of["real"]["top-1 traced"] >= 0.95 and of["drawn"]["paths"] <= 2 * of["real"]["paths"])
 
 
-Shown = tuple[str, Rows, str, Tensor, list[Traced]]  # set, its icons, real or drawn, their images and what was traced
+Shown = tuple[str, Rows, str, Tensor, list[Traced]]  # set, its icons, real or sampled, their images and the traced ones
 
 
 def side_by_side(real: RealIcons, shown: Sequence[Shown]) -> Image.Image:
-    """Of some icons of each set a row of pixels and one of shapes, real ones and drawn ones."""
+    """For some icons of each set, a row of pixels and a row of shapes, for real icons and samples."""
     pages = []
     for source in dict.fromkeys(row[0] for row in shown):
         rows, columns = [], slice(0, _SHOWN * _STEP, _STEP)
@@ -82,7 +82,7 @@ def side_by_side(real: RealIcons, shown: Sequence[Shown]) -> Image.Image:
 def measure(
     generator: Generator, real: RealIcons, icons: int, extractor: FeatureExtractor
 ) -> tuple[list[dict[str, Any]], list[Shown]]:
-    """A row for each set and kind of images, and what of it can be shown."""
+    """A row for each set and kind of images, and the images to show."""
     trained = set(generator.header.trained_ids)
     table: list[dict[str, Any]] = []
     shown: list[Shown] = []
@@ -108,7 +108,7 @@ def main() -> int:
     parser.add_argument("--model", default="pretrained")
     sources = PROJECT_ROOT / "data/pretrained/sources.yaml"
     parser.add_argument("--sources", type=Path, default=sources, help="the model's own sources")
-    parser.add_argument("--icons", type=int, default=100, help="icons a set, at most; a fixed random choice of trained ones")
+    parser.add_argument("--icons", type=int, default=100, help="most icons per set; a fixed random choice of training icons")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="also write real, drawn and traced icons side by side there")
     options = parser.parse_args()

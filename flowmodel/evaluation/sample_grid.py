@@ -1,4 +1,4 @@
-"""The sample grid: an image with samples beside real icons."""
+"""The sample grid: an image with samples next to real icons."""
 
 from itertools import zip_longest
 from pathlib import Path
@@ -18,8 +18,7 @@ _MARGIN, _HEADING = 10, 34
 
 
 def sample_grid(samples_path: Path, dataset: IconDataset, out: Path) -> Artifact:
-    """Training icons from all groups, then captions that were never trained on, each with the real icon beside the sample of
-    the first seed.
+    """Draw training icons from all groups, then held-out captions, each with the real icon and the sample of the first seed.
 
     Raises FlowmodelError when the samples or the icons can't be read.
     """
@@ -27,9 +26,9 @@ def sample_grid(samples_path: Path, dataset: IconDataset, out: Path) -> Artifact
     group_of = dict(zip(dataset.ids, dataset.icons["group"], strict=True))
     trained = over_groups(samples.of_split(Split.TRAIN), samples, group_of, SHOWN_TRAINED)
     unseen = over_groups(samples.of_split(Split.UNSEEN_CONCEPT), samples, group_of, SHOWN_UNSEEN)
-    sections = [("trained on: the real icon, and what the model draws for its name", _pairs(trained, samples, dataset))]
+    sections = [("Training icons: real icon, sample", _pairs(trained, samples, dataset))]
     if unseen:
-        heading = "never seen: the real icon of a held-out concept, and what the model draws for its name"
+        heading = "Held-out concepts: real icon, sample"
         sections.append((heading, _pairs(unseen, samples, dataset)))
     return Artifact.of(save_image(_stack(sections), out))
 

@@ -1,4 +1,4 @@
-"""Source kind `bundled`: an `icons` table in one Parquet file, taken as it is."""
+"""Source kind `bundled`: an `icons` table in one Parquet file, used unchanged."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from flowmodel.tables import ICONS
 
 
 def read(config: BundledSource, context: SourceContext) -> Reading:
-    """The table, renamed to the configured source; license, origin and redistributable are replaced where the entry gives them.
+    """The table, renamed to the configured source; the entry's license, origin and redistributable replace its own, if given.
 
     Raises FlowmodelError when the file is missing or breaks the data contract.
     """
@@ -27,7 +27,7 @@ def read(config: BundledSource, context: SourceContext) -> Reading:
 
 
 def observe(config: BundledSource, context: SourceContext) -> Observation:
-    """The file's digest; raises FlowmodelError when it is missing."""
+    """The digest of the file; raises FlowmodelError when it is missing."""
     digest = sha256_file(_existing(config, context))
     return Observation(fingerprint=digest, version=f"sha256 {digest[:12]}")
 

@@ -1,7 +1,7 @@
-"""Tables of captions as people have them: CSV as spreadsheets of any country export it, and JSON Lines.
+"""Reads tables of captions in common formats: CSV from spreadsheets in any locale, and JSON Lines.
 
 The columns have the project's own names (file, name, keywords, captions, group, license) or those of Hugging Face's ImageFolder
-(file_name, text). Encoding and delimiter are found; what is not sure is an error that names the line.
+(file_name, text). Encoding and delimiter are detected; if that is ambiguous, an error names the line.
 """
 
 import codecs
@@ -32,7 +32,7 @@ _ALIASES = {
 _LISTS = ("keywords", "captions")
 _COLUMNS = ("file", "name", *_LISTS, "group", "license")
 _DELIMITERS = ",;\t|"
-_BOMS = {  # the longer ones first: UTF-32's begins like UTF-16's
+_BOMS = {  # longer ones first, because UTF-32's begins like UTF-16's
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF8: "utf-8-sig",
@@ -41,7 +41,7 @@ _BOMS = {  # the longer ones first: UTF-32's begins like UTF-16's
 }
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 _NEXT_RECORD = re.compile(rf"[^\n]*?({'|'.join(map(re.escape, ENDINGS))})\"?\s*[{_DELIMITERS}]", re.IGNORECASE)
-# What Windows-1252 has for the languages that it was made for. Text in another encoding is full of the rest.
+# Letters of the languages that Windows-1252 was designed for. Text in another encoding, decoded as Windows-1252, has many others.
 _WESTERN = {char for char in map(chr, range(0xC0, 0x100)) if char.isalpha()} | set(
     (
         b"\x8a\x8c\x8e\x9a\x9c\x9e\x9f\x80\x84\x85\x91\x92\x93\x94\x95\x96\x97\x99\xa0\xa1\xa3\xa7\xa9\xaa\xab\xae"
@@ -53,7 +53,7 @@ _LISTED = 5
 
 @dataclass(frozen=True)
 class Entry:
-    """What a table says about one file; `line` is where, for a message."""
+    """A table's entry for a file; `line` is its position, for messages."""
 
     file: str
     name: str = ""
@@ -66,7 +66,7 @@ class Entry:
 
 @dataclass
 class CaptionTable:
-    """The lines of a table in their order, and what a person should know about how it was read."""
+    """The entries of a table in order, and notes for the user about how it was read."""
 
     path: Path
     entries: list[Entry] = field(default_factory=list)
@@ -74,10 +74,10 @@ class CaptionTable:
 
 
 def read_caption_table(path: Path, encoding: str = "") -> CaptionTable:
-    """The table at `path`; `encoding` is one of Python's names, found out where it is empty.
+    """Read the table at `path`; `encoding` is a Python name, or empty to detect it.
 
-    Raises FlowmodelError naming the file and the line: unreadable, in an encoding that can't be found out, without the necessary
-    columns, with a quote that is never closed, or with values that are none of a caption's.
+    Raises FlowmodelError naming the file and the line: it is unreadable, its encoding can't be detected, required columns are
+    missing, a quote is not closed, or values are invalid.
     """
     try:
         content = path.read_bytes()
@@ -87,7 +87,7 @@ def read_caption_table(path: Path, encoding: str = "") -> CaptionTable:
 
 
 def parse_caption_table(content: bytes, path: Path, encoding: str = "") -> CaptionTable:
-    """The table in `content`, of the kind that the name of `path` ends in; raises as :func:`read_caption_table` does."""
+    """Parse `content` in the format of the ending of `path`; raises as :func:`read_caption_table` does."""
     table = CaptionTable(path)
     text = _decode(content, table, encoding)
     parse = _from_csv if path.suffix.lower() in (".csv", ".tsv") else _from_json
@@ -98,7 +98,7 @@ def parse_caption_table(content: bytes, path: Path, encoding: str = "") -> Capti
         except ValueError as error:
             problems.append(str(error))
     if problems:
-        more = f" (and {len(problems) - 1:,} more lines have something wrong)" if len(problems) > 1 else ""
+        more = f" (and {len(problems) - 1:,} more lines have problems)" if len(problems) > 1 else ""
         raise FlowmodelError(f"{path}: {problems[0]}{more}")
     if not table.entries:
         raise FlowmodelError(f"{path}: lists no images; write one line for each file")
@@ -133,7 +133,7 @@ def _utf16_without_mark(content: bytes) -> str:
 
 
 def _western_words(text: str) -> list[str]:
-    """The words with other letters than ASCII's; none where one shows that the text is not in Windows-1252."""
+    """The words with non-ASCII letters, or none if one of them shows that the text is not in Windows-1252."""
     words = [word for word in re.findall(r"[^\s,;|\"]+", text) if not word.isascii()]
     for word in words:
         others = [char for char in word if not char.isascii()]
@@ -183,7 +183,7 @@ def _header(line: str, delimiter: str) -> list[str]:
 
 
 def _records(lines: list[str], at: int, delimiter: str, table: CaptionTable) -> Iterator[tuple[int, list[str] | ValueError]]:
-    """Line number and values of each record, or what is wrong with it; a quoted value may go over several lines."""
+    """Line number and values of each record, or its problem; a quoted value may span several lines."""
     literal: list[str] = []
     while at < len(lines):
         start = at
@@ -205,7 +205,7 @@ def _records(lines: list[str], at: int, delimiter: str, table: CaptionTable) -> 
                 values = ValueError(f"line {start + 1}: a value is too long ({error})")
             elif at > start + 1 or "unexpected end" in str(error):
                 values = _unclosed(start)
-            else:  # an inch mark, or a word in quotes with more behind it: signs like others
+            else:  # an inch mark, or a quoted word followed by more text: ordinary characters
                 values = [value.strip() for value in lines[start].split(delimiter)]
                 literal.append(str(start + 1))
         if isinstance(values, ValueError):
@@ -226,7 +226,7 @@ def _csv_entry(values: list[str], columns: list[str], line: str) -> Entry:
     if len(values) > len(columns):
         raise ValueError(f"{line}: {len(values)} values for {len(columns)} columns; put texts with commas in quotes")
     row = dict(zip(columns, values, strict=False))
-    # A caption is a sentence, and may have commas and semicolons; keywords are separated by them.
+    # A caption is a sentence and may contain commas and semicolons, which separate keywords.
     keywords = re.split("[,;]", row.get("keywords", ""))
     return _entry({**row, "keywords": keywords, "captions": [row.get("captions", "")]}, line)
 
@@ -242,7 +242,7 @@ def _from_json(text: str, table: CaptionTable) -> Iterator[_Read]:
         for number, values in enumerate(listed, start=1):
             yield lambda values=values, number=number: _json_entry(values, f"entry {number}")  # type: ignore[misc]
         return
-    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines: U+2028 may stand inside of a text
+    for number, line in enumerate(text.split("\n"), start=1):  # not splitlines, because a text may contain U+2028
         if line.strip():
             yield lambda line=line, number=number: _json_entry(_json_value(line, f"line {number}"), f"line {number}")  # type: ignore[misc]
 
@@ -282,7 +282,7 @@ def _canonical(column: str) -> str:
 
 
 def _missing_columns(columns: list[str]) -> str:
-    """What is wrong with the columns; empty for nothing."""
+    """The problem with the columns, or an empty string."""
     twice = [column for column, count in Counter(columns).items() if count > 1 and column in _COLUMNS]
     if twice:
         return f"has two columns for '{twice[0]}'; keep one of them"

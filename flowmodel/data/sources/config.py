@@ -1,4 +1,4 @@
-"""What an entry of `sources.yaml` may say: one model for each kind of source. docs/sources.md has an example of each."""
+"""The fields of an entry of `sources.yaml`: one model for each kind of source. docs/sources.md has an example of each."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ Integrity = Annotated[
     str,
     Field(
         pattern=r"^(sha512-[A-Za-z0-9+/]{86}==)?$",
-        description="Subresource integrity of the package, sha512-…; where empty, the one that the registry states.",
+        description="Subresource integrity of the package, sha512-…; by default the one that the registry states.",
     ),
 ]
 
@@ -25,11 +25,11 @@ class BaseSource(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="First half of every icon's id, and the asset's name.")
     kind: str
-    style: str = Field("", description="What captions call the drawing style; the source's name where empty.")
-    license: str = Field("", description="License of the images; where empty, what the source itself says.")
-    origin: str = Field("", description="Where the images come from; where empty, what the source itself says.")
+    style: str = Field("", description="Name of the drawing style in captions; by default the source's name.")
+    license: str = Field("", description="License of the images; by default the source's own information.")
+    origin: str = Field("", description="Origin of the images; by default the source's own information.")
     redistributable: bool | None = Field(
-        None, description="Whether the images may be passed on; where empty, what is known of the source (Apple's: no)."
+        None, description="Whether the images may be redistributed; by default what is known of the source (Apple's: no)."
     )
     trim: bool = Field(False, description="Cut transparent margins, so that all icons fill their square; not for emoji sets.")
 
@@ -49,7 +49,9 @@ class BaseSource(BaseModel):
 class _Drawn(BaseSource):
     """Sources that may hold SVG."""
 
-    svg_pixels: int = Field(256, ge=16, le=2048, description="Longer edge of a rendered SVG; 4 x the training size is plenty.")
+    svg_pixels: int = Field(
+        256, ge=16, le=2048, description="Longer edge of a rendered SVG in pixels; 4 x the training size is enough."
+    )
 
 
 class BundledSource(BaseSource):
@@ -58,7 +60,7 @@ class BundledSource(BaseSource):
     kind: Literal["bundled"]
     path: str = Field(
         "",
-        description="Parquet file; relative paths start at the folder of sources.yaml. Where empty, the Noto icons that come "
+        description="Parquet file; relative paths start at the folder of sources.yaml. By default the Noto icons that come "
         "with flowmodel.",
     )
 
@@ -68,12 +70,12 @@ class FolderSource(_Drawn):
 
     kind: Literal["folder"]
     path: str = Field(min_length=1, description="The folder; relative paths start at the folder of sources.yaml.")
-    captions: str = Field("", description="Name of the captions file in it; where empty, the first usual name that is there.")
-    encoding: str = Field("", description="Encoding of the captions file, as Python calls it; where empty, it is found out.")
+    captions: str = Field("", description="Name of the captions file in it; by default the first usual name that exists.")
+    encoding: str = Field("", description="Encoding of the captions file, a Python name; by default it is detected.")
     code_points: bool | None = Field(
-        None, description="Whether the files' names are code points; where empty, those that can be nothing else are."
+        None, description="Whether the files' names are code points; by default only unambiguous ones are."
     )
-    follow_links: bool = Field(False, description="Whether links may lead out of the folder, as those of a hub's cache do.")
+    follow_links: bool = Field(False, description="Whether links may lead out of the folder, as in the cache of a model hub.")
 
 
 class NpmSource(_Drawn):
@@ -83,7 +85,7 @@ class NpmSource(_Drawn):
     package: str = Field(pattern=r"^(emoji-datasource-(google|twitter|facebook|apple)|openmoji)$", description="Package name.")
     version: Version
     integrity: Integrity = ""
-    skin_tones: bool = Field(True, description="Whether variants with a skin tone are taken too.")
+    skin_tones: bool = Field(True, description="Whether variants with a skin tone are included.")
 
 
 class IconifySource(_Drawn):
@@ -94,7 +96,7 @@ class IconifySource(_Drawn):
     version: Version
     integrity: Integrity = ""
     names: Literal["set", "unicode"] = Field("set", description="unicode: names of Unicode where an icon has a code point.")
-    skin_tones: bool = Field(True, description="Whether variants with a skin tone are taken too.")
+    skin_tones: bool = Field(True, description="Whether variants with a skin tone are included.")
     color: str = Field("", pattern=r"^(#[0-9a-fA-F]{6})?$", description="Color of one-color sets (currentColor), #rrggbb.")
 
 
@@ -103,26 +105,26 @@ class FontSource(BaseSource):
 
     kind: Literal["font"]
     path: str = Field("", description="The .ttf, .otf or .ttc file; where empty, the usual places of this system are searched.")
-    skin_tones: bool = Field(True, description="Whether variants with a skin tone are taken too.")
+    skin_tones: bool = Field(True, description="Whether variants with a skin tone are included.")
 
 
 class HtmlChartSource(_Drawn):
-    """A page in the web that shows images with their names. The address is the user's; nothing is fetched by default."""
+    """A web page that shows images with their names. The user provides the address; nothing is fetched by default."""
 
     kind: Literal["html_chart"]
     url: str = Field(pattern=r"^https?://\S+$", description="The page.")
     layout: Literal["unicode_chart", "images"] = Field(
-        "unicode_chart", description="unicode_chart: a row an emoji, a column a vendor; images: images found by `item`."
+        "unicode_chart", description="unicode_chart: a row per emoji, a column per vendor; images: images found by `item`."
     )
-    vendor: str = Field("", description="unicode_chart: heading of the vendor's column, as in Appl or Goog.")
+    vendor: str = Field("", description="unicode_chart: heading of the vendor's column, such as Appl or Goog.")
     item: str = Field("img", min_length=1, description="images: CSS selector of the images.")
     caption: str = Field("", description="images: CSS selector of the caption, from the image upwards; empty: alt or title.")
     next_page: str = Field("", description="images: CSS selector of the link to the next page of an index; empty: one page.")
     allow_hosts: tuple[str, ...] = Field((), description="Names of hosts that may have a private address.")
-    contact: str = Field("", pattern=r"^[ -~]*$", description="Address of a person, told to the server in the User-Agent.")
+    contact: str = Field("", pattern=r"^[ -~]*$", description="Contact address that is sent to servers in the User-Agent.")
     pause_seconds: float = Field(1.0, ge=0, le=60, description="Pause between two requests; robots.txt may ask for a longer one.")
-    timeout_seconds: float = Field(120.0, gt=0, le=600, description="Limit of one request, body included.")
-    max_megabytes: float = Field(128.0, gt=0, le=1024, description="Limit of one response, unpacked, in MiB.")
+    timeout_seconds: float = Field(120.0, gt=0, le=600, description="Timeout of a request, including its body.")
+    max_megabytes: float = Field(128.0, gt=0, le=1024, description="Maximum size of a decompressed response, in MiB.")
     max_icons: int = Field(20_000, ge=1, description="Limit of the images taken.")
 
 
@@ -133,5 +135,5 @@ SOURCE: TypeAdapter[SourceConfig] = TypeAdapter(SourceConfig)
 
 
 def locate(path: str, root: Path) -> Path:
-    """A configured path as it is on this machine."""
+    """A configured path, resolved on this machine."""
     return Path(root) / Path(path).expanduser()

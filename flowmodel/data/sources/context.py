@@ -1,4 +1,4 @@
-"""What a source is read with, and what reading and observing it give."""
+"""The context for reading a source, and the results of reading and observing it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class SourceContext:
-    """Where a source may look and what it may write.
+    """Folders and log for reading a source.
 
     Attributes:
-        root: where relative paths of sources.yaml start.
-        downloads: folder for what was fetched (created when needed); what lies there whole is not fetched again.
-        log: takes a line of progress.
+        root: base of relative paths in sources.yaml.
+        downloads: folder for downloads (created when needed); complete files there are not fetched again.
+        log: called with lines of progress.
     """
 
     root: Path
@@ -23,12 +23,12 @@ class SourceContext:
 
 @dataclass(frozen=True)
 class Observation:
-    """What a source looks like now, found without downloading it.
+    """The current state of a source, found without downloading it.
 
     Attributes:
         fingerprint: a JSON value that changes when the images or captions may have changed.
-        version: the same for a person: a package's version, a page's ETag, a file's time of change.
-        newer: a version that upstream offers and sources.yaml doesn't ask for yet; empty for none.
+        version: the state for display: a package's version, a page's ETag, a file's modification time.
+        newer: a version that was published upstream and is not in sources.yaml yet, or an empty string.
     """
 
     fingerprint: Any
@@ -40,7 +40,7 @@ class Observation:
 class Reading:
     """Rows of the icons table (made by :func:`flowmodel.data.sources.rows.icon_row`), in any order.
 
-    `complete` is False when something could not be fetched this time and should be tried again.
+    `complete` is False if something could not be fetched and should be retried.
     """
 
     rows: list[dict[str, Any]]

@@ -1,6 +1,6 @@
-"""Source kind `folder`: images, and a table, text files or file names that say what they show.
+"""Source kind `folder`: images with captions from a table, text files or file names.
 
-An image that can't be used doesn't stop the others: it becomes a quarantined row that says why.
+An unusable image does not stop the others: it becomes a quarantined row with the reason.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ from flowmodel.text.emoji_texts import unicode_emoji
 
 
 def read(config: FolderSource, context: SourceContext) -> Reading:
-    """The rows of every listed image; how many more the folder holds is told.
+    """The rows of all listed images. The number of other images in the folder is logged.
 
     Raises FlowmodelError when the folder or its captions file is missing or unreadable.
     """
@@ -41,13 +41,15 @@ def read(config: FolderSource, context: SourceContext) -> Reading:
 
 
 def files_by_id(config: FolderSource, context: SourceContext) -> dict[str, str]:
-    """The file of each icon by its id, those included that can't be used; raises FlowmodelError as :func:`read` does."""
+    """The file of each icon by its id, including unusable ones; raises FlowmodelError as :func:`read` does."""
     listing = list_pictures(config, _files(config, context))
     return {f"{config.name}/{key}": file for file, (key, _) in _keys(config, listing).items()}
 
 
 def observe(config: FolderSource, context: SourceContext) -> Observation:
-    """The captions and the content of each listed file, or why it can't be had; raises FlowmodelError as :func:`read` does."""
+    """The captions and the content of each listed file, or the reason why it can't be read; raises FlowmodelError as
+    :func:`read` does.
+    """
     files = _files(config, context)
     pictures = list_pictures(config, files).pictures
     newest = max((_changed(files.folder / picture.file) for picture in pictures), default=0)
@@ -61,7 +63,7 @@ def _files(config: FolderSource, context: SourceContext) -> FolderFiles:
 
 
 def _keys(config: FolderSource, listing: Listing) -> dict[str, tuple[str, str]]:
-    """Key and character of each file, no key twice."""
+    """Key and character of each file; keys are unique."""
     files = [picture.file for picture in listing.pictures]
     stems = {_stem(file) for file in files}
     as_code_points = code_point_stems(stems) if config.code_points is None else stems if config.code_points else set()
@@ -76,7 +78,7 @@ def _keys(config: FolderSource, listing: Listing) -> dict[str, tuple[str, str]]:
 def _row(config: FolderSource, files: FolderFiles, picture: ListedPicture, key: str, char: str) -> dict[str, Any]:
     entry = picture.entry
     emoji = unicode_emoji().get(parse_hexcode(_stem(entry.file))[0]) if char else None  # type: ignore[index]
-    # A caption is a name too, where there is no other.
+    # Without a name, the first caption is the name.
     name = (emoji.name if emoji and picture.named_by_file else entry.name) or (entry.captions[0] if entry.captions else "")
     return icon_row(
         config,

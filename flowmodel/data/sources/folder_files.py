@@ -1,4 +1,4 @@
-"""Which file of a folder a name means, as people write it down: in another Unicode form, other case, other slashes."""
+"""Resolves names of files in a folder that differ in Unicode form, case or kind of slash."""
 
 import difflib
 import errno
@@ -14,17 +14,17 @@ from pathlib import Path, PurePosixPath
 from flowmodel.errors import Unavailable
 from flowmodel.images.decode import ENDINGS, MAX_BYTES
 
-# If an icon is there in several formats, the first of these is taken: drawings before images without loss before others.
+# If an icon exists in several formats, the first of these is used: vector before lossless before lossy formats.
 FORMATS = tuple(ending for ending in (".svg", ".svgz", ".png", ".webp", ".avif") if ending in ENDINGS)
 _NOT_READ = (
     *(".ai", ".cdr", ".cgm", ".emf", ".eps", ".fig", ".heic", ".heif", ".jp2", ".jxl", ".lottie", ".pdf", ".pict", ".ps", ".psd"),
     *(".sketch", ".tga", ".wmf", ".xcf", ".xd"),
 )
-_SUGGESTED = 2000  # names that are compared for a suggestion; more would take minutes
+_SUGGESTED = 2000  # most names to compare for a suggestion; more would take minutes
 
 
 class FolderFiles:
-    """The files in a folder and in folders in it; hidden ones are listed by nobody, but found when they are named."""
+    """The files in a folder and its subfolders. Hidden files are not listed, but found by name."""
 
     def __init__(self, folder: Path, follow_links: bool = False) -> None:
         """With `follow_links`, links may lead out of the folder."""
@@ -32,27 +32,27 @@ class FolderFiles:
         self._inside = folder.resolve()
 
     def pictures(self) -> list[str]:
-        """Paths, relative and with `/`, of everything that is an image by its name, sorted."""
+        """Sorted relative paths, with `/`, of all files with the name of an image."""
         return [file for file in self._files if file.lower().endswith(ENDINGS)]
 
     def named(self, *names: str) -> list[str]:
-        """Paths of the files with one of these names, whatever their case, in whatever folder; sorted."""
+        """Sorted paths of the files with one of these names, in any case and folder."""
         return [file for file in self._files if posixpath.basename(file).lower() in names]
 
     def spelled(self, path: str) -> str | None:
-        """The file at `path`, whatever Unicode form and case its name has; None if there is no such file, or several."""
+        """The file at `path`, in any Unicode form and case; None if there is no such file, or several."""
         found = self._by_folded.get(_folded(path), [])
         return path if path in found else found[0] if len(found) == 1 else None
 
     def unreadable(self) -> list[str]:
-        """Paths of what is an image by its name, in a format that is not read here."""
+        """Paths of images in unsupported formats, by name."""
         return [file for file in self._files if file.lower().endswith(_NOT_READ)]
 
     def find(self, name: str, base: str = "") -> str | ValueError:
-        """The path, relative to the folder, of the file that a table in its folder `base` calls `name`; or why there is none.
+        """The path, relative to the folder, of the file `name` in a table in the folder `base`; or the reason why there is none.
 
-        Tried as it stands first; then Unicode's normal form, case, kind of slash and a missing ending don't matter, as long as
-        one file is meant.
+        An exact match comes first; otherwise Unicode form, case, kind of slash and a missing ending are ignored if the result
+        is unique.
         """
         plain = name.strip().replace("\\", "/")
         wanted = [posixpath.normpath(posixpath.join(base, plain)), posixpath.normpath(plain)]
@@ -73,9 +73,9 @@ class FolderFiles:
         return ValueError(f"no such file; did you mean '{near}'?" if near else "no such file")
 
     def read(self, path: str) -> bytes | ValueError:
-        """The file's bytes, or why they can't be had: not there, outside of the folder, too large.
+        """The file's bytes, or the reason why they can't be read: it is missing, outside the folder, or too large.
 
-        Unavailable where that may change without the file: a permission, a file system that is away.
+        Unavailable if that may change without the file: a permission, an unmounted file system.
         """
         try:
             place = self.folder / path
@@ -97,7 +97,7 @@ class FolderFiles:
             return kind(f"can't be read ({error.strerror})")
 
     def _is_file(self, path: str) -> bool:
-        """Whether something is there that can be read, or of which reading tells why it can't be."""
+        """Whether the file exists, readable or not."""
         try:
             return not stat.S_ISDIR(os.lstat(self.folder / path).st_mode)
         except (FileNotFoundError, NotADirectoryError):
@@ -118,7 +118,7 @@ class FolderFiles:
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:
-        """By path without ending: the best format of those in which the icon is there."""
+        """The best available format of each icon, by path without ending."""
         found = defaultdict(list)
         for file in self.pictures():
             found[_folded(posixpath.splitext(file)[0])].append(file)
@@ -127,7 +127,7 @@ class FolderFiles:
         }
 
     def _near(self, path: str) -> str:
-        """A file whose name is like the last part of `path`, in whatever folder; empty for none."""
+        """A file in any folder whose name is similar to the last part of `path`, or an empty string."""
         names = {_folded(posixpath.basename(file)): file for file in reversed(self.pictures())}
         wanted = _folded(posixpath.basename(path))
         if wanted in names:
@@ -167,5 +167,5 @@ def _leads_out(path: str) -> bool:
 
 
 def _folded(path: str) -> str:
-    spaced = " ".join(path.split())  # a table has no line breaks in names, and may lose spaces around them
+    spaced = " ".join(path.split())  # names in a table have no line breaks, and may lose surrounding spaces
     return unicodedata.normalize("NFC", unicodedata.normalize("NFKD", spaced).casefold())

@@ -1,4 +1,4 @@
-"""What a folder source consists of: which images, and what a table, text files or the files' names say about each."""
+"""Lists a folder source: its images, with captions from a table, text files or file names."""
 
 import posixpath
 import re
@@ -21,7 +21,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class ListedPicture:
-    """One icon: its file, as a path in the folder or as it was written down where there is no such file, and its texts."""
+    """An icon: its file, as a path in the folder, or as listed if there is no such file, and its texts."""
 
     entry: Entry
     missing: ValueError | None = None
@@ -35,7 +35,7 @@ class ListedPicture:
 
 @dataclass
 class Listing:
-    """The icons of a folder, each file once; `where` they were listed, and what a person should know about it.
+    """The icons of a folder, each file once; `where` they were listed, and notes for the user.
 
     `other_formats` are files that show one of the icons in a worse format.
     """
@@ -47,7 +47,7 @@ class Listing:
 
 
 def list_pictures(config: FolderSource, files: FolderFiles) -> Listing:
-    """Every icon of the folder: those of its captions file; without one, every image, called as its text file or name says.
+    """All icons of the folder: those of its captions file, or without one all images, captioned by their text files or names.
 
     Lines about the same file become one icon with several captions, and so do lines with the same texts about one icon in
     several formats. Raises FlowmodelError when there is no such folder, no image, or a table that can't be read.
@@ -77,7 +77,7 @@ def list_pictures(config: FolderSource, files: FolderFiles) -> Listing:
 
 
 def _captions_files(config: FolderSource, files: FolderFiles) -> list[str]:
-    """The captions file that the entry names or that lies in the folder, else those in folders in it."""
+    """The captions file of the entry or in the folder, else those in its subfolders."""
     if config.captions:
         if Path(config.captions).suffix.lower() not in SUFFIXES:
             raise FlowmodelError(
@@ -122,7 +122,7 @@ def _resolved(table: CaptionTable, folder: str, files: FolderFiles) -> Iterator[
 
 
 def _joined(one: ListedPicture, other: ListedPicture) -> ListedPicture:
-    """What two lines say about one file. Raises FlowmodelError where they contradict each other."""
+    """Merge two entries of a file. Raises FlowmodelError if they contradict each other."""
     a, b = one.entry, other.entry
     for column in ("group", "license"):
         said = getattr(a, column), getattr(b, column)
@@ -140,7 +140,7 @@ def _joined(one: ListedPicture, other: ListedPicture) -> ListedPicture:
 
 
 def _one_format(pictures: list[ListedPicture]) -> tuple[list[ListedPicture], list[str]]:
-    """Without those that show an icon in a worse format and have the same texts; and their files."""
+    """The icons without those that repeat one in a worse format with the same texts, and the files of those."""
     by_icon: dict[tuple[object, ...], list[str]] = {}
     for picture in pictures:
         if picture.missing is None:
@@ -183,7 +183,7 @@ def _without_table(pictures: list[str], files: FolderFiles) -> Listing:
 
 
 def _beside(stem: str, files: FolderFiles, stems: Collection[str]) -> tuple[str, ...]:
-    """The captions in the text file beside an image, one a line; none where there is no such file."""
+    """The captions in the text file next to an image, one per line; none if there is no such file."""
     for ending in _TEXT_ENDINGS:
         file = files.spelled(stem + ending)
         if file and (file == stem + ending or posixpath.splitext(file)[0] not in stems):  # else it is another image's

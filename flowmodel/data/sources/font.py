@@ -30,7 +30,7 @@ USUAL_PLACES = (
 _VARIATION_SELECTOR = "\ufe0f"
 _NO_COUNTRY = "\U0001f1ff\U0001f1ff"  # ZZ, "unknown region" in CLDR: Noto draws a question mark for such flags
 _END_OF_TAGS = "\U000e007f"
-_NO_GLYPH = ""  # in a damaged font, a number beyond its glyphs
+_NO_GLYPH = ""  # in a damaged font, for a number beyond its glyphs
 _APPLE = "proprietary (Apple)"
 _OPEN_LICENSES = {  # by words in the license's text or address
     "open font license": "OFL-1.1",
@@ -42,12 +42,12 @@ _OPEN_LICENSES = {  # by words in the license's text or address
 
 
 def read(config: FontSource, context: SourceContext) -> Reading:
-    """A row for each emoji of Unicode that the font draws as one image, from its largest strike.
+    """A row for each Unicode emoji that the font renders as one image, from its largest strike.
 
-    Sequences (flags, families, skin tones, keycaps) are put together as a text renderer does it, by HarfBuzz with the font's own
+    Sequences (flags, families, skin tones, keycaps) are shaped by HarfBuzz, as in a text renderer, with the font's own
     tables: GSUB ligatures, or Apple's morx. A sequence that stays several glyphs is not in the font. The images are marked as
-    redistributable where the font has an open license; Apple's has not. Raises FlowmodelError when there is no font, it is
-    damaged, or it has no color bitmaps.
+        redistributable if the font has an open license, which Apple's does not have. Raises FlowmodelError when there is no
+        font, it is damaged, or it has no color bitmaps.
     """
     font = open_color_font(_locate(config, context))
     context.log(f"{font.family}, {font.version or 'no version'}: strike of {font.ppem} pixels an em")
@@ -59,7 +59,7 @@ def read(config: FontSource, context: SourceContext) -> Reading:
 
 
 def observe(config: FontSource, context: SourceContext) -> Observation:
-    """Path and content of the file; raises FlowmodelError when there is none, or it is no font."""
+    """Path and content of the file; raises FlowmodelError when it is missing or not a font."""
     path = _locate(config, context)
     version = font_version(path)
     return Observation([str(path), sha256_file(path)], version or f"{path.stat().st_size:,} bytes")
@@ -82,9 +82,9 @@ def _glyphs(font: ColorFont, wanted: dict[str, Emoji]) -> Iterator[tuple[str, st
     shaper = hb.Font(hb.Face(_blob(font), font.index))
     unknown_flag = _shape(shaper, font.glyph_names, _NO_COUNTRY)
     for key, emoji in wanted.items():
-        # Tags leave no glyph of their own: without an image of Scotland's flag, its sequence becomes a plain black flag.
+        # Tags have no glyph of their own: in a font without Scotland's flag, its sequence becomes a plain black flag.
         others = [unknown_flag, _shape(shaper, font.glyph_names, emoji.char[0])] if _END_OF_TAGS in emoji.char else [unknown_flag]
-        # Fonts differ in whether they want the selector inside a sequence.
+        # Fonts differ in whether they expect the selector inside a sequence.
         for text in (emoji.char, emoji.char.replace(_VARIATION_SELECTOR, "")):
             glyphs = _shape(shaper, font.glyph_names, text)
             if len(glyphs) == 1 and glyphs not in others and font.has_picture(glyphs[0]):
@@ -101,7 +101,7 @@ def _shape(shaper: hb.Font, names: tuple[str, ...], text: str) -> list[str]:
     buffer = hb.Buffer()
     buffer.add_str(text)
     buffer.guess_segment_properties()
-    buffer.flags = hb.BufferFlags.REMOVE_DEFAULT_IGNORABLES  # selectors and joiners that the font has no use for
+    buffer.flags = hb.BufferFlags.REMOVE_DEFAULT_IGNORABLES  # selectors and joiners that the font does not use
     hb.shape(shaper, buffer)
     glyphs = [info.codepoint for info in buffer.glyph_infos]
     return [names[glyph] if glyph < len(names) else _NO_GLYPH for glyph in glyphs]

@@ -23,7 +23,7 @@ _PICTURES = {"png ": ".png", "jpg ": ".jpg"}  # sbix graphic types that are file
 # fontTools reads it as a reference too.
 _DUPLICATE, _MIRRORED = "dupe", "flip"
 _WEB_FONT, _WOFF2 = b"wOF", b"wOF2"
-_MAX_REFERENCES = 8  # a chain of references this long is a circle
+_MAX_REFERENCES = 8  # a longer chain of references is circular
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class ColorFont:
     """A font with color bitmaps.
 
     Attributes:
-        path, index: the file, and the font's place in it (0 but for collections).
-        family, version, copyright, license, manufacturer: as its name table says; empty where it doesn't. The license is its
+        path, index: the file, and the font's index in it (0 except in collections).
+        family, version, copyright, license, manufacturer: from its name table, or empty. The license is its
             text, else its address, else the copyright.
-        ppem: pixels an em of the strike, the largest that there is.
+        ppem: pixels per em of the strike, the largest of the font.
         glyph_names: by glyph id.
     """
 
@@ -51,11 +51,11 @@ class ColorFont:
     _is_sbix: bool
 
     def has_picture(self, glyph: str) -> bool:
-        """Whether there is anything for this glyph, also something that can't be read."""
+        """Whether the glyph has a bitmap, readable or not."""
         return glyph in self._strike and (not self._is_sbix or self._strike[glyph].graphicType is not None)
 
     def picture(self, glyph: str) -> tuple[bytes, str]:
-        """The file and its ending (".png"); raises ValueError with a short reason when it is none that can be drawn."""
+        """The file and its ending (".png"); raises ValueError with a short reason if it can't be drawn."""
         try:
             if not self._is_sbix:
                 return self._strike[glyph].imageData, ".png"
@@ -70,7 +70,7 @@ class ColorFont:
             raise ValueError(f"damaged bitmap ({type(error).__name__})") from None
 
     def _follow(self, glyph: str) -> tuple[Any, bool]:
-        """The bitmap that `glyph` refers to in the end, and whether it is to be mirrored."""
+        """The bitmap at the end of the references of `glyph`, and whether it must be mirrored."""
         mirrored = False
         for _ in range(_MAX_REFERENCES):
             bitmap = self._strike.get(glyph)
@@ -91,7 +91,7 @@ def _mirror(content: bytes, ending: str) -> bytes:
 def open_color_font(path: Path) -> ColorFont:
     """The first font in the file at `path` that has color bitmaps, and its largest strike.
 
-    Raises FlowmodelError when the file is missing, is no font, or has no color bitmaps.
+    Raises FlowmodelError when the file is missing, is not a font, or has no color bitmaps.
     """
     fonts = _fonts(path)
     with damage_told(path):
@@ -111,14 +111,14 @@ def open_color_font(path: Path) -> ColorFont:
 
 
 def font_version(path: Path) -> str:
-    """The version string of the font's name table; raises FlowmodelError when the file is missing or no font."""
+    """The version string of the font's name table; raises FlowmodelError when the file is missing or not a font."""
     with damage_told(path):
         return _name(_fonts(path)[0], 5)
 
 
 @contextmanager
 def damage_told(path: Path) -> Iterator[None]:
-    """Turns what fontTools and HarfBuzz raise for a damaged font, which may be of any type, into a FlowmodelError."""
+    """Turns the exceptions of fontTools and HarfBuzz for a damaged font, which may be of any type, into a FlowmodelError."""
     try:
         yield
     except FlowmodelError:
@@ -128,7 +128,7 @@ def damage_told(path: Path) -> Iterator[None]:
 
 
 def unpacked(font: ColorFont) -> bytes | None:
-    """A web font (WOFF, WOFF2) as HarfBuzz reads it; None for a file that it can read itself."""
+    """A web font (WOFF, WOFF2) in a format that HarfBuzz reads; None for a file that it can already read."""
     if not _signature(font.path).startswith(_WEB_FONT):
         return None
     buffer = io.BytesIO()
@@ -156,7 +156,7 @@ def _fonts(path: Path) -> list[TTFont]:
         raise
     except OSError as error:
         raise FlowmodelError(f"{path}: can't be read ({error.strerror}); correct its path in sources.yaml") from None
-    except Exception as error:  # of any type where the file is no font
+    except Exception as error:  # of any type if the file is not a font
         raise FlowmodelError(f"{path}: not a font ({_line(error)}); correct its path in sources.yaml") from None
 
 

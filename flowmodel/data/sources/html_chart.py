@@ -1,6 +1,6 @@
-"""Source kind `html_chart`: images on a page of the web, either an emoji chart or any page with captions.
+"""Source kind `html_chart`: images on a web page, either an emoji chart or any page with captions.
 
-Whose images these are, a page doesn't say: they count as not redistributable unless the entry in sources.yaml says otherwise.
+A page does not state the owner of its images, so they are not redistributable unless the entry in sources.yaml says otherwise.
 """
 
 import base64
@@ -38,12 +38,12 @@ _EXTENSIONS = {
 _UNSAID = ("", "application/octet-stream", "binary/octet-stream")
 _LOG_EVERY = 100
 _LONGEST_CAPTION = 300
-_STANDS_FOR = 3  # captions of one image that a page shows in place of others
+_STANDS_FOR = 3  # captions of a single image that make it a placeholder
 
 
 @dataclass
 class _Pictures:
-    """Gets images by address or data URI; `complete` turns False when one should be tried again another time."""
+    """Fetches images by address or data URI; `complete` becomes False if one should be retried later."""
 
     client: WebClient
     context: SourceContext
@@ -51,7 +51,7 @@ class _Pictures:
     _fetched: int = field(default=0, init=False)
 
     def get(self, key: str, src: str) -> tuple[str, bytes | ValueError]:
-        """A file name of the image's format, and its bytes or why there are none."""
+        """A file name with the image format's ending, and the bytes or the reason why there are none."""
         try:
             if src[:5].lower() == "data:":
                 extension, content = _read_data_uri(src)
@@ -69,10 +69,10 @@ class _Pictures:
 
 
 def read(config: HtmlChartSource, context: SourceContext, clock: Clock | None = None) -> Reading:
-    """The images of the page; one that can't be fetched or is none is quarantined.
+    """The images of the page. Files that can't be fetched or are not images are quarantined.
 
-    The reading is not complete where an image, or a further page, could not be had but may be another time; the next one then
-    fetches only what is missing. Raises FlowmodelError when the page can't be fetched, has another layout or shows no image.
+    The reading is incomplete if an image or a further page is temporarily unavailable; the next reading fetches only the rest.
+    Raises FlowmodelError when the page can't be fetched, has another layout or shows no image.
     """
     with _open_client(config, context, clock) as client:
         pictures = _Pictures(client, context)
@@ -86,9 +86,9 @@ def read(config: HtmlChartSource, context: SourceContext, clock: Clock | None = 
 
 
 def observe(config: HtmlChartSource, context: SourceContext, clock: Clock | None = None) -> Observation:
-    """The page's ETag, date of change and length, by a HEAD request; where the server tells none of them, the page's digest.
+    """The page's ETag, modification date and length from a HEAD request, or the page's digest if the server sends none of them.
 
-    Raises FlowmodelError when the page can't be had or robots.txt forbids it.
+    Raises FlowmodelError when the page can't be fetched or robots.txt forbids it.
     """
     with _open_client(config, context, clock) as client:
         try:
@@ -120,7 +120,7 @@ def _open_client(config: HtmlChartSource, context: SourceContext, clock: Clock |
 
 @contextmanager
 def _turn(url: str, folder: Path, log: Callable[[str], None]) -> Iterator[None]:
-    """One source at a time reads from a host, also where others are read by other processes."""
+    """Only one source at a time reads from a host, across processes."""
     host = url.split("/")[2].rpartition("@")[2].lower()
     lock = FileLock(folder / f"{slug(host)}.lock")
     try:
@@ -172,7 +172,7 @@ def _rights(vendor: str) -> dict[str, Any]:
 
 
 def _image_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pictures) -> list[dict[str, Any]]:
-    captions: dict[str, list[str]] = {}  # of each image; one that is shown twice has two
+    captions: dict[str, list[str]] = {}  # captions by image; an image that is shown twice has two
     for page in _pages(config, context, pictures):
         for image in page.images:
             told = captions.setdefault(image.src, [])
@@ -223,7 +223,7 @@ def _image_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pi
 
 
 def _pages(config: HtmlChartSource, context: SourceContext, pictures: _Pictures) -> Iterator[ImagePage]:
-    """The page and those that follow it; ends where nothing new comes."""
+    """The page and the following pages, until there is nothing new."""
     page, seen = _first_page(config, pictures.client), set[str]()
     shown: set[ListedImage] = set()
     hosts = {urlsplit(config.url).hostname, urlsplit(page.url).hostname}  # example.org may lead to www.example.org
@@ -270,7 +270,7 @@ def _at_most(config: HtmlChartSource, context: SourceContext, items: list[Any]) 
 
 
 def _image_key(src: str, captions: list[str], code_points: Collection[str]) -> tuple[str, str]:
-    """Key and character: a code point in the file's name or as caption, else the file's name, else the caption."""
+    """Key and character: a code point in the file's name or in the caption, else the file's name, else the caption."""
     stem = _stem(src)
     if stem in code_points and (parsed := parse_hexcode(stem)):
         return parsed
@@ -286,13 +286,13 @@ def _stem(src: str) -> str:
 
 
 def _emoji_key(text: str) -> str:
-    """The key of an emoji that is the whole text; empty where it is none."""
+    """The key of the emoji if the whole text is one, else an empty string."""
     key = normalize_hexcode("-".join(f"{ord(char):04x}" for char in text)) if len(text) <= 16 else ""
     return key if key in unicode_emoji() else ""
 
 
 def _extension(picture: Fetched) -> str:
-    """The ending of the format that the server states, else the address; raises ValueError for what is no image."""
+    """The ending of the format in the server's header, else in the address; raises ValueError if it is not an image."""
     if picture.mime in _EXTENSIONS:
         return _EXTENSIONS[picture.mime]
     suffix = PurePosixPath(urlsplit(picture.url).path).suffix.lower()
@@ -302,7 +302,7 @@ def _extension(picture: Fetched) -> str:
 
 
 def _read_data_uri(uri: str) -> tuple[str, bytes]:
-    """Ending and bytes of a data URI (RFC 2397); raises ValueError for a broken one or one that is no image."""
+    """Ending and bytes of a data URI (RFC 2397); raises ValueError if it is damaged or not an image."""
     head, comma, payload = uri[5:].partition(",")
     mime, *parameters = (part.strip().lower() for part in head.split(";"))
     if not comma:

@@ -1,4 +1,4 @@
-"""What a page shows: the rows of an emoji chart, or images with captions. Parses only; fetches nothing.
+"""Parses pages: the rows of an emoji chart, or images with captions. Fetches nothing.
 
 selectolax (Lexbor) parses: on a chart page of 40 MB it takes 0.2 s and 110 MB, Beautiful Soup with html.parser 8 s and 290 MB.
 """
@@ -14,11 +14,11 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from flowmodel.data.keys import normalize_hexcode, slug
 
-# Headings of a chart's columns that are no vendors; what stands between them are.
+# Headings of a chart's columns that are not vendors; the columns between them are.
 _OTHER_COLUMNS = {"№", "#", "no", "no.", "count", "code", "browser", "cldr short name", "short name", "name", "other keywords"}
 _CODE_POINT = re.compile(r"U\+([0-9A-Fa-f]{1,6})\b")
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
-# Where scripts find the address of an image that is loaded when it comes into view.
+# Attributes with the address of an image that scripts load when it comes into view.
 _LAZY = ("data-src", "data-lazy-src", "data-original", "data-lazy", "data-url")
 _LAZY_SETS = ("data-srcset", "data-lazy-srcset", "srcset")
 _CANDIDATE = re.compile(r"\s*,*\s*([^\s,]\S*[^\s,]|[^\s,])(?:\s+(\d+(?:\.\d+)?)[wx])?\s*(?:,|$)")
@@ -28,7 +28,7 @@ _UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")
 
 @dataclass(frozen=True)
 class ChartEntry:
-    """A row of a chart. `src` is the image's address, absolute, or its data URI; empty where the vendor has no image."""
+    """A row of a chart. `src` is the image's address, absolute, or its data URI; empty if the vendor has no image."""
 
     key: str
     char: str
@@ -41,7 +41,7 @@ class ChartEntry:
 
 @dataclass(frozen=True)
 class Chart:
-    """The rows of a chart, first come first, with one vendor's images; `vendor` is the heading of its column."""
+    """The rows of a chart in order, with one vendor's images; `vendor` is the heading of its column."""
 
     entries: list[ChartEntry]
     vendor: str
@@ -64,10 +64,10 @@ class ImagePage:
 
 
 def parse_chart(content: bytes, charset: str, url: str, vendor: str) -> Chart:
-    """The chart in a page of the layout of https://unicode.org/emoji/charts/full-emoji-list.html, with `vendor`'s images.
+    """The chart of a page in the layout of https://unicode.org/emoji/charts/full-emoji-list.html, with `vendor`'s images.
 
-    `vendor` is the heading of a column, or enough of its beginning (Google finds Goog). Raises ValueError, saying what was found,
-    where the page has another layout or not that vendor.
+    `vendor` is the heading of a column, or a name that begins with it (Google finds Goog). Raises ValueError that describes the
+    page if it has another layout or lacks the vendor.
     """
     tree = _parse(content, charset)
     base = _base(tree, url)
@@ -107,7 +107,7 @@ def _chart_entry(
     return ChartEntry(
         key=key,
         char="".join(map(chr, points)),
-        name=names[0].lstrip("⊛ ") if names else "",  # the sign marks what is new
+        name=names[0].lstrip("⊛ ") if names else "",  # the sign marks new emoji
         keywords=tuple(word.strip() for word in names[1].split("|") if word.strip()) if len(names) > 1 else (),
         group=group,
         subgroup=subgroup,
@@ -128,11 +128,11 @@ def _other_layout(tree: LexborHTMLParser, rows: int) -> str:
 
 
 def parse_images(content: bytes, charset: str, url: str, item: str, caption: str = "", next_page: str = "") -> ImagePage:
-    """The images that the CSS selector `item` finds, or the first image inside of what it finds.
+    """The images that the CSS selector `item` matches, or the first image inside each match.
 
-    The caption is the text of the nearest element that the selector `caption` finds, looked for from the image's parent upwards
-    as long as no other image is inside; where `caption` is empty it is alt, or title, or the figure's figcaption. Raises
-    ValueError naming a selector that is none.
+    The caption is the text of the nearest element that the selector `caption` matches, in ancestors of the image that contain
+    no other image; if `caption` is empty, it is alt, title, or the figure's figcaption. Raises ValueError naming an invalid
+    selector.
     """
     tree = _parse(content, charset)
     base = _base(tree, url)
@@ -142,7 +142,7 @@ def parse_images(content: bytes, charset: str, url: str, item: str, caption: str
         if picture is not None and _source(picture, base):
             pictures.append(picture)
     inside = Counter(above.mem_id for picture in pictures for above in _ancestors(picture))
-    _select(tree, caption or "figcaption", "caption")  # complains once where the selector is none
+    _select(tree, caption or "figcaption", "caption")  # raises once for an invalid selector
     images = [ListedImage(_source(picture, base), _caption(picture, caption, inside)) for picture in pictures]
     next_url = ""
     for link in _select(tree, next_page, "next_page") if next_page else []:
@@ -190,7 +190,7 @@ def _choose_vendor(wanted: str, columns: Sequence[str]) -> str:
 
 
 def _cell_of(vendor: str, columns: Sequence[str], cells: Sequence[LexborNode]) -> LexborNode | None:
-    """The cell under the heading `vendor`; one that spans several columns belongs to them all."""
+    """The cell under the heading `vendor`. A cell that spans several columns belongs to all of them."""
     if vendor not in columns:
         return None
     wanted, at = columns.index(vendor), 0
@@ -207,7 +207,7 @@ def _span(cell: LexborNode) -> int:
 
 
 def _source(picture: LexborNode | None, base: str) -> str:
-    """The address of an image, as a browser would come to it that has scrolled to it; empty where there is none."""
+    """The address of an image that a browser would load after scrolling to it, or an empty string."""
     if picture is None:
         return ""
     given = {name: (value or "").strip() for name, value in picture.attributes.items()}
@@ -219,21 +219,21 @@ def _source(picture: LexborNode | None, base: str) -> str:
             sets += [value for name in _LAZY_SETS if (value := (source.attributes.get(name) or "").strip())]
     src = given.get("src", "")
     largest = [address for text in sets if (address := _largest(text))]
-    # Where something stands for the image until it is needed, src is that.
+    # With lazy loading, src is a placeholder.
     ordered = [*later, *([] if _is_stand_in(src) else [src]), *largest, src]
     found = next((address for address in ordered if address), "")
     if not found or found[:5].lower() == "data:":
         return found
-    return _join(base, found).partition("#")[0] or found  # an address that is none: whoever fetches it says so
+    return _join(base, found).partition("#")[0] or found  # an invalid address fails when it is fetched
 
 
 def _is_stand_in(src: str) -> bool:
-    """Whether `src` is an image of a few bytes in the page itself."""
+    """Whether `src` is a tiny inline image."""
     return not src or (src[:5].lower() == "data:" and len(src) < _STAND_IN)
 
 
 def _largest(srcset: str) -> str:
-    """The address with the greatest width or density of a `srcset`; empty where there is none."""
+    """The address with the greatest width or density of a `srcset`, or an empty string."""
     best, address = -1.0, ""
     for match in _CANDIDATE.finditer(srcset):
         size = float(match[2]) if match[2] else 1.0
@@ -260,7 +260,7 @@ def _base(tree: LexborHTMLParser, url: str) -> str:
 
 
 def _join(base: str, link: str) -> str:
-    """The absolute address of `link`, empty where it is none."""
+    """The absolute address of `link`, or an empty string if it is not an address."""
     try:
         return urljoin(base, link.strip()) if link.strip() else ""
     except ValueError:

@@ -1,8 +1,8 @@
 """Source kind `iconify`: a set of icons in Iconify's JSON form, the npm package @iconify-json/SET.
 
-Every icon that isn't hidden becomes one row, and so does every alias that turns or crops its parent; an alias that shows the
-same image only adds its name to the keywords of icons unknown to Unicode. Keys are code points where the set says so
-(`chars.json`) and slugs elsewhere; where two icons have one code point, the first in the set gets it and the other a slug.
+Every visible icon becomes a row, as does every alias that transforms or crops its parent. An alias with the same image only
+adds its name to the keywords of icons outside Unicode. Keys are code points if the set has them (`chars.json`) and slugs
+otherwise; if two icons have the same code point, the second gets a slug.
 """
 
 import json
@@ -23,9 +23,9 @@ _BLACK = "#000000"
 
 
 def read(config: IconifySource, context: SourceContext) -> Reading:
-    """All icons of the set; one that can't be drawn is quarantined.
+    """All icons of the set; icons that can't be drawn are quarantined.
 
-    Raises FlowmodelError when the package can't be fetched or its files are not of Iconify's form.
+    Raises FlowmodelError when the package can't be fetched or its files are not in Iconify's format.
     """
     package = fetch_package(_package(config), config.version, config.integrity, context)
     files = _load(package)
@@ -109,7 +109,7 @@ def _alias_names(icon: Icon | ValueError) -> list[str]:
 
 
 def _keys(icons: Mapping[str, Icon | ValueError], chars: Mapping[str, Any], is_emoji: bool) -> dict[str, tuple[str, str]]:
-    """Key and character of every icon, each key once: code points first, so that no slug can take theirs."""
+    """Key and character of every icon. Keys are unique; code points are assigned before slugs."""
     keys: dict[str, tuple[str, str]] = {}
     taken: set[str] = set()
     code_points = dict(_code_points(icons, chars))
@@ -134,7 +134,7 @@ def _keys(icons: Mapping[str, Icon | ValueError], chars: Mapping[str, Any], is_e
 
 
 def _code_points(icons: Mapping[str, Icon | ValueError], chars: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """The code point of each icon that has one; of several an emoji's, else the first that is a symbol.
+    """The code point of each icon that has one; of several, an emoji's, else the first symbol's.
 
     A font's numbers in the private use area, or those of letters and digits, say nothing about the image.
     """
@@ -155,6 +155,6 @@ def _code_points(icons: Mapping[str, Icon | ValueError], chars: Mapping[str, Any
 
 
 def _known_by_name(name: str, by_name: Mapping[str, tuple[str, str]]) -> tuple[str, str] | None:
-    """The emoji that a set of emoji names but gives no code point, as it does for aliases: `waving-hand-dark`."""
+    """The emoji of a name without a code point, such as the alias `waving-hand-dark`."""
     toned = name.endswith(tuple(f"-{tone}" for tone in SKIN_TONES.values()))
     return by_name.get(f"{name}-skin-tone" if toned else name)

@@ -1,7 +1,7 @@
-"""Iconify's JSON form: icons and aliases resolved, and one icon as SVG.
+"""Iconify's JSON format: resolves icons and aliases, and converts icons to SVG.
 
 Form: IconifyJSON of https://iconify.design/docs/types/iconify-json.html. Sizes and positions are those of the icon, else of the
-set, else 0, 0, 16, 16. An alias overrides its parent's; turns add up and flips cancel out.
+set, else 0, 0, 16, 16. An alias overrides its parent's; rotations add up and flips cancel out.
 """
 
 import math
@@ -16,7 +16,7 @@ _MAX_CHAIN = 10  # aliases of aliases; sets have two
 
 @dataclass(frozen=True)
 class Icon:
-    """One picture: `body` in the box (left, top, width, height), then flipped, then turned by `rotate` x 90° clockwise.
+    """An image: `body` in the box (left, top, width, height), then flipped, then rotated by `rotate` x 90° clockwise.
 
     `other_names` are aliases with the same image.
     """
@@ -33,7 +33,7 @@ class Icon:
 
 
 def resolve_icons(data: Mapping[str, Any]) -> dict[str, Icon | ValueError]:
-    """Icons of an icons.json by name, hidden ones left out; a ValueError in place of one says why it can't be drawn."""
+    """The visible icons of an icons.json by name; a ValueError in place of an icon has the reason why it can't be drawn."""
     own, aliases = data["icons"], data.get("aliases")
     aliases = aliases if isinstance(aliases, dict) else {}
     resolved: dict[str, Icon | ValueError] = {}
@@ -56,12 +56,12 @@ def resolve_icons(data: Mapping[str, Any]) -> dict[str, Icon | ValueError]:
 
 
 def icon_svg(icon: Icon, color: str) -> bytes:
-    """`icon` as an SVG file; `color` stands for currentColor. Raises ValueError where the size is no size."""
+    """`icon` as an SVG file; `color` stands for currentColor. Raises ValueError for an invalid size."""
     if not (icon.width > 0 and icon.height > 0):
         raise ValueError(f"its size is {icon.width:g} x {icon.height:g}")
     left, top, width, height, body = icon.left, icon.top, icon.width, icon.height, icon.body
     if icon.rotate % 4 or icon.h_flip or icon.v_flip:
-        # Read from right to left: middle to the origin, flip, turn, and into a box that starts at 0, 0.
+        # Read from right to left: center to the origin, flip, rotate, and move into a box that starts at 0, 0.
         middle = f"translate({-(left + width / 2):.10g} {-(top + height / 2):.10g})"
         flip = f"scale({-1 if icon.h_flip else 1} {-1 if icon.v_flip else 1})"
         left = top = 0.0

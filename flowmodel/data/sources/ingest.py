@@ -1,4 +1,4 @@
-"""From an entry of `sources.yaml` to its `icons` table."""
+"""Ingests an entry of `sources.yaml` into its `icons` table."""
 
 import threading
 import time
@@ -17,16 +17,16 @@ from flowmodel.files import Artifact, is_of_content, keep_by_content, read_json,
 from flowmodel.recipes.renamed import with_former_names
 from flowmodel.tables import ICONS
 
-# Raised when the same source would give other rows than before, so that tables of an earlier release are made anew.
+# Incremented when the same source gives other rows than before, so that tables of earlier releases are replaced.
 _FORMAT = 3
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """The source's table and the version of the source, for a person.
+    """The source's table, and its version for display.
 
-    `unchanged` where the table that lay there was still right and nothing was read; not `complete` where something could not be
-    fetched this time, which the next reading tries again.
+    `unchanged` if the existing table was current and nothing was read; not `complete` if something could not be fetched, which
+    the next reading retries.
     """
 
     artifact: Artifact
@@ -38,8 +38,8 @@ class Ingested:
 def read_icons(config: SourceConfig, context: SourceContext) -> Reading:
     """Every icon of the source as a row of the icons table (tables.ICONS).
 
-    An image that can't be used becomes a row with status `quarantined`, or `unavailable` where another time may do, and
-    the reason. Raises FlowmodelError when the source as a whole can't be read, or gives two icons the same id.
+    An unusable image becomes a row with the reason and status `quarantined`, or `unavailable` if a retry may help. Raises
+    FlowmodelError when the source as a whole can't be read, or gives two icons the same id.
     """
     reading: Reading = _module(config).read(config, context)
     if not reading.rows:
@@ -53,7 +53,7 @@ def read_icons(config: SourceConfig, context: SourceContext) -> Reading:
 
 
 def observe_source(config: SourceConfig, context: SourceContext) -> Observation:
-    """What the source looks like now, without downloading it; raises FlowmodelError when it is not there."""
+    """The current state of the source, without downloading it; raises FlowmodelError when it is missing."""
     observation: Observation = _module(config).observe(config, context)
     return observation
 
@@ -61,9 +61,9 @@ def observe_source(config: SourceConfig, context: SourceContext) -> Observation:
 def observe_sources(
     configs: Sequence[SourceConfig], context: SourceContext, seconds: float
 ) -> dict[str, Observation | Exception]:
-    """What each source looks like now, by name, or the error in place of it; all are asked at the same time.
+    """The current state of each source by name, or its error; all are observed in parallel.
 
-    A source that takes longer than `seconds` is an error too, and is not waited for.
+    A source that takes longer than `seconds` gives an error and is abandoned.
     """
     found: dict[str, Observation | Exception] = {}
 
@@ -73,7 +73,7 @@ def observe_sources(
         except Exception as error:
             found[config.name] = error
 
-    # No executor: at its end Python would wait for the threads that nobody waits for.
+    # No executor, because Python would wait at exit for its abandoned threads.
     threads = [threading.Thread(target=observe, args=(config,), daemon=True) for config in configs]
     for thread in threads:
         thread.start()
@@ -88,21 +88,21 @@ def observe_sources(
 
 
 def source_fingerprint(config: SourceConfig, observation: Observation) -> str:
-    """A digest that changes when the entry, what was observed, or another release of the renderer may give another table."""
+    """A digest of everything that may change the table: the entry, the observation, and the renderer's release."""
     entry = with_former_names(config.model_dump(mode="json"), config.renamed)
     return sha256_json([_FORMAT, _renderer(), entry, observation.fingerprint])
 
 
 def is_current(config: SourceConfig, observation: Observation, folder: Path) -> bool:
-    """Whether `folder` holds the table that was made of the same entry and of what was observed."""
+    """Whether `folder` has the table of the same entry and observation."""
     return _current(config, observation, folder) is not None
 
 
 def ingest_icons(config: SourceConfig, context: SourceContext, folder: Path, again: bool = False) -> Ingested:
     """Write the source's table, sorted by id, into `folder`, unless a current one is there and it isn't to be read `again`.
 
-    It is named by its content. What was observed is remembered in a file named by the fingerprint, so that two lists whose
-    entries of one name differ don't disturb each other. Raises FlowmodelError as :func:`read_icons` does.
+    It is named by its content. The observation is stored in a file that is named by the fingerprint, so that lists with
+    different entries of the same name do not conflict. Raises FlowmodelError as :func:`read_icons` does.
     """
     observation = observe_source(config, context)
     if not again and (artifact := _current(config, observation, folder)):
@@ -111,13 +111,13 @@ def ingest_icons(config: SourceConfig, context: SourceContext, folder: Path, aga
     rows = sorted(reading.rows, key=itemgetter("id"))
     artifact = keep_by_content(folder, lambda out: ICONS.write(out, rows, {"source": config.name}))
     complete = reading.complete and not any(row["status"] == "unavailable" for row in rows)
-    if complete:  # else the next run tries again what could not be had
+    if complete:  # otherwise the next run retries
         write_json(_memory(config, observation, folder), {"table": artifact.path.name, "digest": artifact.digest})
     return Ingested(artifact, observation.version, unchanged=False, complete=complete)
 
 
 def _renderer() -> str:
-    """What draws SVG here: what one release can't draw, another may."""
+    """The SVG renderer and its release, because another release may draw more."""
     try:
         return version("resvg_py")
     except PackageNotFoundError:
@@ -138,5 +138,5 @@ def _memory(config: SourceConfig, observation: Observation, folder: Path) -> Pat
 
 
 def _module(config: SourceConfig) -> ModuleType:
-    # A new kind of source is one model in config.py and one module of that name. Only what is used is imported.
+    # A new kind of source is a model in config.py and a module of that name, imported when used.
     return import_module(f"flowmodel.data.sources.{config.kind}")

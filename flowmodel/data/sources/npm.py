@@ -1,6 +1,6 @@
 """Source kind `npm`: packages of ready-made images, emoji-datasource-{google,twitter,facebook,apple} and openmoji.
 
-Names, keywords and groups are Unicode's where the emoji is known to it, and the package's own elsewhere.
+Names, keywords and groups are Unicode's for emoji in Unicode, and the package's own otherwise.
 """
 
 import json
@@ -18,7 +18,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.text.emoji_texts import unicode_emoji
 
 _OPENMOJI = "openmoji"
-# License of the images (the package's own license is often that of its code), and whether they may be passed on.
+# License of the images (the package's own license is often that of its code), and whether they may be redistributed.
 _LICENSES = {
     "emoji-datasource-google": ("Apache-2.0", True),
     "emoji-datasource-twitter": ("CC-BY-4.0", True),
@@ -30,7 +30,7 @@ _LICENSES = {
 
 @dataclass(frozen=True)
 class _Listed:
-    """An image that the package's list names, with the list's own texts."""
+    """An image in the package's list, with the list's texts."""
 
     key: str
     char: str
@@ -42,9 +42,9 @@ class _Listed:
 
 
 def read(config: NpmSource, context: SourceContext) -> Reading:
-    """All images that the package lists; one that it lists but doesn't hold is quarantined.
+    """All images in the package's list; those that are missing in the package are quarantined.
 
-    Raises FlowmodelError when the package can't be fetched or its list is not understood.
+    Raises FlowmodelError when the package can't be fetched or its list has an unknown format.
     """
     package = fetch_package(config.package, config.version, config.integrity, context)
     openmoji = config.package == _OPENMOJI
@@ -103,7 +103,7 @@ def _openmoji(entries: list[dict[str, Any]], folder: str) -> Iterator[_Listed]:
     for entry in entries:
         hexcode = entry["hexcode"]
         key, char = normalize_hexcode(hexcode), _char(hexcode)
-        if any(0xE000 <= ord(point) <= 0xF8FF for point in char):  # private use: a number that only OpenMoji knows
+        if any(0xE000 <= ord(point) <= 0xF8FF for point in char):  # private use area: OpenMoji's own emoji
             name = slug(entry["annotation"])
             key, char = (name if name and name not in taken else f"{name or 'icon'}-{hexcode.lower()}"), ""
         taken.add(key)

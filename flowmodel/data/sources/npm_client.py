@@ -1,4 +1,4 @@
-"""Packages of an npm registry as archives on disk. Nothing in them is ever run, and they are read without being unpacked."""
+"""Fetches packages of an npm registry as archives. Nothing in them is ever executed, and they are read without unpacking."""
 
 import base64
 import gzip
@@ -29,7 +29,7 @@ _SHA512 = re.compile(r"sha512-[A-Za-z0-9+/]{86}==")
 
 @dataclass(frozen=True)
 class Package:
-    """A package on disk whose digest is the expected one. `integrity` is a subresource integrity: sha512-…"""
+    """A package on disk with a verified digest. `integrity` is a subresource integrity: sha512-…"""
 
     name: str
     version: str
@@ -39,7 +39,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes, unpacked: of one wanted file, of all wanted files, and of the whole archive up to where reading ends."""
+    """Limits in uncompressed bytes: of a requested file, of all requested files, and of the archive as far as it is read."""
 
     file: int = 256 * 2**20
     wanted: int = 512 * 2**20
@@ -49,8 +49,8 @@ class Limits:
 def fetch_package(package: str, version: str, integrity: str, context: SourceContext) -> Package:
     """The archive of `package` at exactly `version`, from `context.downloads` or else from the registry.
 
-    Its SHA-512 is compared with `integrity`, or where that is empty with what the registry states, before anything opens it.
-    A file that lies there whole needs no network. Raises FlowmodelError: no npm client, no such package or version, no network,
+    Its SHA-512 is compared with `integrity`, or if that is empty with the registry's, before the archive is opened.
+    A complete file needs no network. Raises FlowmodelError: no npm client, no such package or version, no network,
     or another digest than expected.
     """
     folder = context.downloads / "npm"
@@ -83,7 +83,7 @@ def fetch_package(package: str, version: str, integrity: str, context: SourceCon
 
 
 def latest_version(package: str) -> str:
-    """The version that the registry calls the latest; empty where it can't be asked."""
+    """The registry's latest version, or an empty string if the registry can't be reached."""
     try:
         answer = _npm_json(["view", package, "version", "--fetch-retries=0", "--fetch-timeout=10000"], _VIEW_SECONDS)
     except FlowmodelError:
@@ -92,11 +92,10 @@ def latest_version(package: str) -> str:
 
 
 def read_members(tgz: Path, wanted: Callable[[str], bool] | Collection[str], limits: Limits | None = None) -> dict[str, bytes]:
-    """The wanted regular files of the archive by their full name (`package/icons.json`), in one pass, in memory.
+    """The requested regular files of the archive by full name (`package/icons.json`), read in one pass in memory.
 
-    Links, devices, sparse files, absolute names and names with `..` are never followed or returned; of two files with one name
-    the first counts. Wanted names that are not there are left out. Raises FlowmodelError when the archive is damaged or larger
-    than `limits`.
+    Links, devices, sparse files, absolute names and names with `..` are never followed or returned; of two files with the same
+    name the first counts. Missing names are omitted. Raises FlowmodelError when the archive is damaged or larger than `limits`.
     """
     limits = limits or Limits()
     names = frozenset[str]() if callable(wanted) else frozenset(wanted)
@@ -106,7 +105,7 @@ def read_members(tgz: Path, wanted: Callable[[str], bool] | Collection[str], lim
     try:
         with gzip.open(tgz) as unpacked, tarfile.open(fileobj=_Limited(unpacked, limits.archive), mode="r|") as archive:
             for member in archive:
-                archive.members.clear()  # type: ignore[attr-defined]  # a stream can't go back, and the list would only grow
+                archive.members.clear()  # type: ignore[attr-defined]  # a stream can't seek back, and the list would only grow
                 name = member.name
                 if name in found or not is_wanted(name) or not _is_plain(member):
                     continue
@@ -130,7 +129,7 @@ class _TooLarge(ValueError):
 
 
 class _Limited(io.RawIOBase):
-    """A stream that ends in an error when more than `limit` bytes have come out of it."""
+    """A stream that raises an error after more than `limit` bytes."""
 
     def __init__(self, stream: Any, limit: int):
         self._stream, self._left = stream, limit
@@ -149,7 +148,7 @@ def _is_plain(member: tarfile.TarInfo) -> bool:
 
 
 def _expected_integrity(package: str, version: str, configured: str) -> str:
-    # Asked also where sources.yaml has the answer: a mistake shows before tens of megabytes are fetched.
+    # The registry is asked even if sources.yaml has the digest, so that a mistake shows before tens of megabytes are fetched.
     dist = _npm_json(["view", f"{package}@{version}", "dist"], _VIEW_SECONDS)
     match = _SHA512.search(str(dist.get("integrity", ""))) if isinstance(dist, dict) else None
     stated = match[0] if match else ""
@@ -171,11 +170,11 @@ def _pack(package: str, version: str, folder: Path) -> Path:
 
 
 def _npm_json(arguments: list[str], seconds: float) -> Any:
-    """What `npm ARGUMENTS --json` answers; raises FlowmodelError with npm's own words when it fails."""
+    """The output of `npm ARGUMENTS --json`; raises FlowmodelError with npm's message if it fails."""
     what = f"npm {' '.join(arguments[:2])}"
     npm = _npm()
     with tempfile.TemporaryDirectory(prefix="flowmodel-npm-") as folder:
-        # With a package.json of its own npm doesn't look for a project, and its .npmrc, in the folders above.
+        # With its own package.json, npm does not search parent folders for a project and its .npmrc.
         Path(folder, "package.json").write_text("{}", encoding="utf-8")
         try:
             done = npm(

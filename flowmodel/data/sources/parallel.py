@@ -1,4 +1,4 @@
-"""Rows of many images, several images at a time."""
+"""Makes rows of images in parallel."""
 
 import os
 import time
@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 def icon_rows(config: BaseSource, drafts: Sequence[Mapping[str, Any]], context: SourceContext) -> list[dict[str, Any]]:
-    """One row for each draft, in their order; a draft holds the keyword arguments of :func:`icon_row`."""
+    """A row for each draft, in order; a draft has the keyword arguments of :func:`icon_row`."""
     return rows_of(lambda draft: icon_row(config, **draft), drafts, context)
 
 
 def rows_of(make: Callable[[T], dict[str, Any]], items: Sequence[T], context: SourceContext) -> list[dict[str, Any]]:
-    """`make(item)` of each item, in their order.
+    """`make(item)` of each item, in order.
 
-    Threads are enough: files are read outside Python's lock, and SVG is drawn in processes of its own.
+    Threads are enough, because reading releases Python's global lock and SVG is rendered in other processes.
     """
     rows: list[dict[str, Any]] = []
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""One row of the icons table from what a source knows about an image."""
+"""Makes a row of the icons table from a source's image and texts."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -29,12 +29,12 @@ def icon_row(
     svg_pixels: int = 256,
     notes: str = "",
 ) -> dict[str, Any]:
-    """The row of the image `content`, whose format must be the one that the name `file` ends in.
+    """The row of the image `content`, whose format must match the ending of the name `file`.
 
-    PNG bytes are kept as they are; what else Pillow or resvg can draw becomes PNG. An image that can't be used, or a
-    ValueError in place of its bytes, gives a quarantined row that says why, and an Unavailable one a row that is `unavailable`.
-    `license`, `origin` and `redistributable` are what the source itself says; the entry in sources.yaml has the last word.
-    `notes` is what the source has to tell about the image.
+    PNG bytes are kept unchanged; other formats that Pillow or resvg read are converted to PNG. An unusable image, or a
+    ValueError in place of its bytes, gives a quarantined row with the reason, and Unavailable gives a row that is
+    `unavailable`. `license`, `origin` and `redistributable` are the source's own information, which the entry in sources.yaml
+    overrides. `notes` are the source's notes about the image.
     """
     png, width, height, status, reason = b"", 0, 0, "ok", ""
     try:

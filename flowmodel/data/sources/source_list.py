@@ -1,4 +1,4 @@
-"""From the text of `sources.yaml` to checked entries."""
+"""Parses and validates `sources.yaml`."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from flowmodel.store import PROJECT_ROOT
 # By kind.
 MODELS = {model.model_fields["kind"].annotation.__args__[0]: model for model in get_args(get_args(SourceConfig)[0])}
 
-# What a value must be that has a pattern, by field.
+# Descriptions of fields with a pattern, for error messages.
 _WANTED = {
     "name": "of lower-case letters, digits, - and _, such as my-icons",
     "version": "one exact version, such as 16.0.0",
@@ -31,7 +31,7 @@ _WANTED = {
 
 
 def sources_file() -> Path:
-    """The list of icon sources: the file that FLOWMODEL_SOURCES names, else `pipelines/sources.yaml`."""
+    """The list of icon sources: the file named by FLOWMODEL_SOURCES, else `pipelines/sources.yaml`."""
     return Path(os.environ.get("FLOWMODEL_SOURCES") or PROJECT_ROOT / "pipelines" / "sources.yaml").resolve()
 
 
@@ -53,7 +53,7 @@ def load_sources(path: Path) -> list[SourceConfig]:
     if not isinstance(entries, list) or not entries or set(content) != {"sources"}:
         raise FlowmodelError(f"{path}: must hold one list called 'sources' with at least one entry, and nothing else")
     configs = [_parse_entry(entry, where=f"{path}: sources[{i}]") for i, entry in enumerate(entries)]
-    names = [config.name.replace("-", "_") for config in configs]  # the two are one where names may have no hyphen: in Dagster
+    names = [config.name.replace("-", "_") for config in configs]  # equal in Dagster, where names have no hyphens
     for i, name in enumerate(names):
         if name in names[:i]:
             taken = f"name '{configs[i].name}' is taken by sources[{names.index(name)}]"
@@ -86,7 +86,7 @@ def _parse_entry(entry: Any, where: str) -> SourceConfig:
 
 
 def _problem(item: Any, kind: str) -> str:
-    field = ".".join(map(str, item["loc"][1:]))  # the first place is the kind
+    field = ".".join(map(str, item["loc"][1:]))  # the first part is the kind
     if item["type"] == "extra_forbidden":
         return f"{field}: unknown field of kind {kind} (known: {', '.join(MODELS[kind].model_fields)})"
     if item["type"] == "missing":

@@ -1,7 +1,7 @@
-"""A polite client of the web: obeys robots.txt, says who it is, waits between requests, and fetches nothing twice.
+"""A polite web client: obeys robots.txt, identifies itself, waits between requests, and fetches nothing twice.
 
-What was fetched lies in a cache on disk and is asked for again with If-None-Match or If-Modified-Since (RFC 9111). Images that
-an interrupted run had fetched already are not asked for at all when the next run resumes it.
+Responses are cached on disk and revalidated with If-None-Match or If-Modified-Since (RFC 9111). When a run resumes an
+interrupted one, images that were already fetched are not requested again.
 """
 
 import random
@@ -22,8 +22,8 @@ from flowmodel.data.sources.web_network import Clock, FetchError, GuardedTranspo
 
 _AGENT = "flowmodel"
 _REDIRECTS = 5
-_PAUSES = (1, 2, 4)  # seconds before the next attempt, and up to one more
-# A server that asks for a longer pause is left alone until the next run, and so is one that fails again and again.
+_PAUSES = (1, 2, 4)  # seconds before the next attempt, plus up to one second
+# A server that asks for a longer pause, or fails repeatedly, is skipped until the next run.
 _LONGEST_WAIT = 300.0
 _FAILURES = 5
 _ROBOTS_BYTES = 2**20  # RFC 9309, 2.5: at least 500 KiB
@@ -34,7 +34,7 @@ _MOVED = (301, 302, 303, 307, 308)
 
 @dataclass(frozen=True)
 class Fetched:
-    """A document. `url` is where it was found after redirects; `mime` and `charset` are lower-case, empty where not stated."""
+    """A document. `url` is its address after redirects; `mime` and `charset` are lowercase, or empty if not stated."""
 
     url: str
     content: bytes
@@ -44,7 +44,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class Head:
-    """What a server says of a document without sending it; empty for what it doesn't say."""
+    """A server's headers about a document; missing ones are empty."""
 
     etag: str
     last_modified: str
@@ -53,13 +53,13 @@ class Head:
 
 @dataclass(frozen=True)
 class _Ask:
-    """How one request is meant.
+    """Options of a request.
 
     Attributes:
-        cached: whether the cache may answer, and keeps what comes.
-        fresh: whether the server must be asked even if the cached answer is not old yet.
-        as_it_is: whether the cached answer is good however old it is.
-        read: whether the body is wanted.
+        cached: whether the cache may be used and updated.
+        fresh: whether the server must be asked even if the cached response is fresh.
+        as_it_is: whether a cached response of any age may be used.
+        read: whether to read the body.
     """
 
     method: str = "GET"
@@ -71,7 +71,7 @@ class _Ask:
 
 
 class _OneEach(SqliteStorage):
-    """Keeps one answer for each address: hishel 2.0 leaves the outdated one behind, and may ask with its ETag."""
+    """Keeps one response for each address. Hishel 2.0 keeps outdated ones as well, and may revalidate with their ETags."""
 
     def create_entry(self, request: Any, response: Any, key: str, **limits: Any) -> Entry:
         for outdated in self.get_entries(key):
@@ -83,12 +83,12 @@ class WebClient:
     """Fetches documents one at a time; a context manager.
 
     Args:
-        folder: where the cache lies; another client with the same folder continues with it.
-        contact: a person's address, told to servers.
+        folder: folder of the cache, which later clients reuse.
+        contact: contact address that is sent to servers.
         allow_hosts: hosts that may have a private address.
         pause_seconds: pause between two requests to one host; robots.txt may ask for a longer one.
-        timeout_seconds: limit of one request, from the connection to the last byte.
-        max_bytes: limit of one body, unpacked.
+        timeout_seconds: timeout of a request, from the connection to the last byte.
+        max_bytes: limit of a decompressed body.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class WebClient:
         self._headers = {
             "User-Agent": f"{_AGENT}/{__version__}" + (f" (+{contact})" if contact else ""),
             "Accept": "*/*",
-            "Accept-Encoding": "gzip",  # only what can be unpacked piece by piece within the limit
+            "Accept-Encoding": "gzip",  # the encoding that can be decompressed incrementally within the limit
         }
         self._network = GuardedTransport(
             allow_hosts=allow_hosts, timeout_seconds=timeout_seconds, pause_seconds=pause_seconds, clock=self._clock
@@ -129,23 +129,23 @@ class WebClient:
         self._cache.close()
 
     def page(self, url: str) -> Fetched:
-        """The document at `url` as it is now: the server is always asked, and may answer that nothing has changed.
+        """The current document at `url`. The server is always asked, and may answer that nothing has changed.
 
-        Raises FetchError: refused by robots.txt or by the limits, or not to be had.
+        Raises FetchError: refused by robots.txt or the limits, or not available.
         """
         return self._document(url, self._max_bytes, fresh=True)
 
     def picture(self, url: str, max_bytes: int) -> Fetched:
-        """Like :meth:`page`, but not asked for again when the run before this one was broken off after it had fetched it."""
+        """Like :meth:`page`, but not requested again if the previous, interrupted run fetched it."""
         fetched = self._document(url, min(max_bytes, self._max_bytes), fresh=False)
         if url not in self._done:
             self._done.add(url)
-            with self._journal.open("a", encoding="utf-8") as journal:  # a torn last line names no image, and does no harm
+            with self._journal.open("a", encoding="utf-8") as journal:  # an incomplete last line names no image and is harmless
                 journal.write(url + "\n")
         return fetched
 
     def head(self, url: str) -> Head:
-        """What the server says of the document at `url` now; raises FetchError as :meth:`page` does."""
+        """The server's current headers of the document at `url`; raises FetchError as :meth:`page` does."""
         try:
             answer = self._follow(url, _Ask("HEAD", self._max_bytes, cached=False))
         except FetchError as error:
@@ -155,7 +155,7 @@ class WebClient:
         return Head(*(answer.headers.get(name, "") for name in ("etag", "last-modified", "content-length")))
 
     def finish(self) -> None:
-        """Say that the run is complete: the next one asks for every image again, whether it has changed."""
+        """Mark the run as complete, so that the next one revalidates every image."""
         self._journal.unlink(missing_ok=True)
         self._done.clear()
 
@@ -180,7 +180,7 @@ class WebClient:
         raise FetchError(url, f"redirected more than {_REDIRECTS} times")
 
     def _patiently(self, url: httpx.URL, ask: _Ask) -> httpx.Response:
-        """Send, and send again after a growing pause while the failure looks like a passing one."""
+        """Send the request, with growing pauses between retries if a failure looks temporary."""
         if reason := self._given_up.get(url.host):
             raise FetchError(url, f"not asked for, because {reason}", temporary=True)
         pauses = list(_PAUSES)
@@ -206,8 +206,8 @@ class WebClient:
         extensions = {"limit": ask.limit, "read": ask.read, "caching": caching}
         request = httpx.Request(ask.method, url, headers=headers, extensions=extensions)
         response = (self._cache if ask.cached else self._network).handle_request(request)
-        response.request = request  # it says where the answer was found
-        if len(response.read()) > ask.limit:  # kept when the limit was higher
+        response.request = request  # it has the final address
+        if len(response.read()) > ask.limit:  # cached with a higher limit
             raise too_large(url, ask.limit)
         return response
 
@@ -263,7 +263,7 @@ def _next_hop(url: httpx.URL, location: str) -> httpx.URL:
 
 
 def _sound(database: Path, log: Callable[[str], None]) -> Path:
-    """`database`, which is removed when it is no SQLite file: it holds nothing that can't be fetched again."""
+    """`database`, which is removed if it is not a SQLite file, because its contents can be fetched again."""
     if database.is_file() and database.stat().st_size:
         with database.open("rb") as file:
             sound = file.read(16) == b"SQLite format 3\0"
@@ -275,7 +275,7 @@ def _sound(database: Path, log: Callable[[str], None]) -> Path:
 
 
 def _read_journal(journal: Path) -> set[str]:
-    # After some days the images may be others; asking costs little.
+    # After some days the images may have changed, and revalidation is cheap.
     try:
         if time.time() - journal.stat().st_mtime > _JOURNAL_SECONDS:
             journal.unlink()

@@ -1,8 +1,8 @@
-"""The way out to the web: to public addresses only, with limits of time and size, and a pause between requests to a host.
+"""Requests to public addresses only, with limits of time and size, and a pause between requests to a host.
 
-The address is checked where the connection is made, and the connection goes to the very address that was checked: a host whose
-name leads elsewhere a moment later (DNS rebinding) gains nothing. Proxies named in the environment are not used, because a proxy
-would resolve the name itself, out of reach of that check; nor is .netrc read.
+The address is checked when the connection is made, and the connection uses exactly that address, which prevents DNS rebinding.
+Proxies in the environment are not used, because a proxy would resolve the name itself, without that check; .netrc is not read
+either.
 """
 
 import ipaddress
@@ -25,12 +25,12 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are 
 
 
 class FetchError(ValueError):
-    """Why something in the web could not be had; the message begins with its address.
+    """The reason why something could not be fetched; the message begins with its address.
 
     Attributes:
-        temporary: whether another time it may work.
-        status: the server's answer; 0 where there was none.
-        retry_after: seconds that the server asks to wait; 0 where it doesn't.
+        temporary: whether a later attempt may work.
+        status: HTTP status; 0 if there was none.
+        retry_after: seconds that the server asks to wait, or 0.
     """
 
     def __init__(self, url: object, reason: str, *, temporary: bool = False, status: int = 0, retry_after: float = 0):
@@ -40,7 +40,7 @@ class FetchError(ValueError):
 
 @dataclass(frozen=True)
 class Clock:
-    """The time, in seconds, and how to wait; tests bring one that doesn't wait."""
+    """Time in seconds, and waiting; tests use a clock that does not wait."""
 
     now: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
@@ -48,7 +48,7 @@ class Clock:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet; one that carries an IPv4 address is judged by that."""
+    """Whether an IP address is public; an IPv6 address that embeds an IPv4 address is judged by the latter."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         carried = ip.ipv4_mapped or ip.sixtofour
@@ -67,7 +67,7 @@ class _PrivateAddress(Exception):
 
 
 class _Deadline:
-    """When the request that runs now must be done."""
+    """The deadline of the current request."""
 
     def __init__(self, seconds: float, clock: Clock):
         self._seconds, self._clock, self._at = seconds, clock, 0.0
@@ -83,7 +83,7 @@ class _Deadline:
 
 
 class _TimedStream(httpcore.NetworkStream):
-    """A connection on which no single read outlasts the whole request, so that dripping bytes can't stretch it."""
+    """A connection on which no read outlasts the request's deadline, so that a slow trickle of bytes can't extend it."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline):
         self._stream, self._deadline = stream, deadline
@@ -142,11 +142,11 @@ class _CheckedBackend(httpcore.NetworkBackend):
 
 
 class GuardedTransport(httpx.BaseTransport):
-    """Sends one request at a time, and reads the whole answer.
+    """Sends one request at a time, and reads the whole response.
 
-    Of a request's extensions, `limit` is the largest body, in bytes, that may come back, and `read` whether it is wanted.
-    Raises FetchError: a private address, too large, too slow, broken off, or an answer that may be another one a moment later.
-    Other answers are returned, also 4xx. Bodies come out unpacked.
+    Of a request's extensions, `limit` is the maximum body size in bytes, and `read` whether to read it. Raises FetchError for a
+    private address, a body that is too large, a timeout, a broken connection, or a temporary error status. Other responses are
+    returned, including 4xx. Bodies are decompressed.
     """
 
     def __init__(self, *, allow_hosts: Iterable[str], timeout_seconds: float, pause_seconds: float, clock: Clock):
@@ -154,13 +154,13 @@ class GuardedTransport(httpx.BaseTransport):
         self._slower: dict[str, float] = {}
         self._last: dict[str, float] = {}
         self._deadline = _Deadline(timeout_seconds, clock)
-        # SSL_CERT_FILE is honored: it says whom to trust, not where to go.
+        # SSL_CERT_FILE is honored, because it affects trust and not the destination.
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(), network_backend=_CheckedBackend(allow_hosts, self._deadline)
         )
 
     def slow_down(self, host: str, seconds: float) -> None:
-        """Pause at least so long between requests to `host`."""
+        """Pause at least this long between requests to `host`."""
         self._slower[host] = seconds
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -246,7 +246,7 @@ def _fetch_errors(url: str) -> Iterator[None]:
 
 
 def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Unpacks piece by piece, so that a bomb is noticed long before it is unpacked; a gzip file may have several members."""
+    """Decompresses incrementally, so that a decompression bomb is noticed early; a gzip file may have several members."""
     inflater = zlib.decompressobj(wbits=31)
     started = False
     for chunk in chunks:
@@ -270,7 +270,7 @@ def _digits(text: str) -> str:
 
 
 def _retry_after(value: str, clock: Clock) -> float:
-    """Seconds of a Retry-After header, which says seconds or a date (RFC 9110, 10.2.3); 0 where it can't be understood."""
+    """Seconds of a Retry-After header, which has seconds or a date (RFC 9110, 10.2.3); 0 if it is invalid."""
     value = value.strip()
     if value.isascii() and value.isdigit():
         return float(value)

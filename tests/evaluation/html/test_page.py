@@ -94,7 +94,7 @@ def test_what_the_finisher_does_is_a_table_of_its_own(finished_report, tiny_repo
             row = (metric(key).text(scores[split].get(key)) for scores in (report.unfinished, report.metrics))
             assert '</td><td class="own">'.join(row) in finished_report.html
     assert finished_report.html.count(">before</th>") == len(SHOWN_SPLITS)
-    assert "What does the finisher do?" not in tiny_report.html
+    assert "<h2>Finisher</h2>" not in tiny_report.html
 
 
 def test_samples_stand_beside_their_shapes_with_scores_of_both(read, tiny_report):
