@@ -46,8 +46,15 @@ class Store:
         return (path.relative_to(self.root.resolve()) if path.is_relative_to(self.root.resolve()) else path).as_posix()
 
     def locate(self, name: str) -> Path:
-        """The current path of a result of :meth:`relative`."""
-        return self.root / name
+        """The current path of a result of :meth:`relative`.
+
+        Earlier releases recorded absolute paths: those of a store that was moved since are found by their end.
+        """
+        path = self.root / name
+        if path.is_relative_to(self.root) or path.exists():
+            return path
+        ends = (self.root.joinpath(*path.parts[first:]) for first in range(1, len(path.parts)))
+        return next((end for end in ends if end.exists()), path)
 
     @property
     def downloads(self) -> Path:

@@ -48,12 +48,30 @@ def prepare_home(store: Store) -> Path:
     store.root.mkdir(parents=True, exist_ok=True)
     # Dagster creates its tables on first use, and two processes that do so at the same time conflict.
     with FileLock(store.root / "starting.lock"), dg.DagsterInstance.get() as instance:
+        if is_ours:
+            _migrate(instance, home)
         instance.all_asset_keys()
         instance.all_instigator_state()
         say_stale_runs(instance, store)
     for run_id in close_dead_runs(store):
         print(f"MLflow run {run_id[:8]} belongs to a training that was killed, and is marked as killed")
     return home
+
+
+def _migrate(instance: dg.DagsterInstance, home: Path) -> None:
+    """Bring the tables of an earlier release of Dagster up to date; raises FlowmodelError if a later one made them."""
+    from alembic.util import CommandError
+
+    storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
+    versions = [storage.alembic_version() for storage in storages if storage]
+    if all(version is None or version[0] in (None, version[1]) for version in versions):
+        return
+    try:
+        instance.upgrade(print_fn=None)
+    except CommandError:
+        problem = "a later release of dagster made its tables, which this one can't read; update flowmodel, or unset DAGSTER_HOME"
+        raise FlowmodelError(f"{home}: {problem}") from None
+    print(f"{home}: tables of an earlier release of Dagster were migrated", flush=True)
 
 
 def say_stale_runs(instance: dg.DagsterInstance, store: Store) -> None:

@@ -9,7 +9,7 @@ step. `final.safetensors` holds averaged weights (`ema.*`) alone; `finished.safe
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,7 +151,10 @@ def read_header(path: Path) -> CheckpointHeader:
     require_readable(path, "checkpoint")
     try:
         with safe_open(path, framework="np") as file:
-            values = json.loads(file.metadata()["flowmodel"])
+            values = dict(json.loads(file.metadata()["flowmodel"]))
+        if later := values.keys() - {field.name for field in fields(CheckpointHeader)}:
+            known = f"its header has {', '.join(sorted(later))}, which this release does not know"
+            raise FlowmodelError(f"{path}: {known}; a later release wrote it: update flowmodel")
         best = BestSoFar(**values["best"]) if values.get("best") else None
         ids = {"trained_ids": tuple(values["trained_ids"]), "initial_ids": tuple(values.get("initial_ids", ()))}
         terms = tuple(Terms.of(each) for each in values.get("terms", ()))

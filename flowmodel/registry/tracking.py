@@ -239,6 +239,11 @@ _ADVICE = (
     ("not a database", "not a SQLite database; move the file away to get a new one"),
     ("unable to open", "can't be opened; check the folder's permissions, or set MLFLOW_TRACKING_URI"),
     ("readonly database", "read-only; check the file's permissions, or set MLFLOW_TRACKING_URI"),
+    (
+        "out-of-date database schema",
+        "another release of MLflow made its tables; copy the database, then `mlflow db upgrade` with this address migrates those "
+        "of an earlier release; a later one's need the later release of flowmodel",
+    ),
     ("failed with exception", "the server can't be reached; start it, or correct MLFLOW_TRACKING_URI"),
     ("failed with error code", "the server isn't an MLflow server; correct MLFLOW_TRACKING_URI"),
 )
