@@ -6,7 +6,6 @@ A version is exported when the page first requests it, and its export stays in t
 
 import io
 import json
-import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
@@ -14,23 +13,19 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
-from uuid import uuid4
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.export.model_export import export_model
-from flowmodel.export.training_icons import TrainingIcons, write_no_icons
+from flowmodel.export.in_store import exported, training_icons
 from flowmodel.export.web import PAGE, PageModel, write_page
-from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.pretrained import PRETRAINED
 from flowmodel.registry.lookup import has_model
 from flowmodel.registry.names import CHAMPION, MODEL_NAME
 from flowmodel.registry.references import resolve_model
 from flowmodel.registry.versions import registered_versions
-from flowmodel.runtime.model_folder import FORMAT
 from flowmodel.store import Store
 
 HOST = "127.0.0.1"
-_MODELS = "models"  # folder of the models in the page's addresses
+_MODELS, _PARTS = "models", ("model", "icons")  # folders in the page's addresses
 _GIVEN = "given"  # the model of the command line
 _HINT = "Preparing the model; the first time this takes half a minute"
 
@@ -45,7 +40,7 @@ class Studio:
         self._store, self._reference, self._log = store, reference, log
         self._page_lock, self._export_lock = threading.Lock(), threading.Lock()
         self._page: Path | None = None
-        self._exported: dict[str, Path] = {}
+        self._folders: dict[tuple[str, str], Path] = {}
 
     def models(self) -> list[PageModel]:
         """The models: the champion, then the other versions, newest first, then the shipped weights.
@@ -69,15 +64,23 @@ class Studio:
                 self._page = folder
             return self._page
 
-    def exported(self, key: str) -> Path:
-        """Folder of the model that the page calls `key`, which is exported if necessary.
+    def folder(self, key: str, part: str) -> Path:
+        """Folder of a part, `model` or `icons`, of the model that the page calls `key`; it is made if necessary.
 
-        Raises FlowmodelError when there is no such model, or it can't be exported.
+        Raises FlowmodelError when there is no such model or part, or it can't be exported.
         """
+        reference = self._reference_of(key)
+        if part not in _PARTS:
+            raise FlowmodelError(f"{_MODELS}/{key}/{part}: no such part; choose one of {', '.join(_PARTS)}")
         with self._export_lock:
-            if key not in self._exported:
-                self._exported[key] = self._export(resolve_model(self._store, self._reference_of(key)))
-            return self._exported[key]
+            if (key, part) not in self._folders:
+                checkpoint = resolve_model(self._store, reference)
+                self._log(f"preparing the {part} of {checkpoint}")
+                if part == "model":
+                    self._folders[key, part] = exported(self._store, checkpoint).path
+                else:
+                    self._folders[key, part] = training_icons(self._store, checkpoint, self._log)
+            return self._folders[key, part]
 
     def _reference_of(self, key: str) -> str:
         if key == _GIVEN and self._reference is not None:
@@ -85,24 +88,6 @@ class Studio:
         if key != PRETRAINED and not key.isdecimal():
             raise FlowmodelError(f"{_MODELS}/{key}: no such model; choose one that the page lists")
         return key if key == PRETRAINED else f"models:/{MODEL_NAME}/{key}"
-
-    def _export(self, checkpoint: Checkpoint) -> Path:
-        folder = self._store.exports / f"{checkpoint.digest[:16]}-{FORMAT}"
-        if folder.is_dir():
-            return folder
-        self._log(f"exporting {checkpoint}; this takes half a minute")
-        temporary = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
-        try:
-            export_model(checkpoint, temporary / "model", ("int8",))
-            icons = TrainingIcons.find(checkpoint, self._store, None, self._log)
-            if icons is None:
-                write_no_icons(temporary / "icons")
-            else:
-                icons.write(temporary / "icons")
-            temporary.rename(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        return folder
 
 
 class StudioServer(ThreadingHTTPServer):
@@ -142,8 +127,8 @@ class _Handler(SimpleHTTPRequestHandler):
             if path == f"/{PAGE}":
                 return self._say_models()
             if path.startswith(f"/{_MODELS}/"):
-                key, _, rest = path.removeprefix(f"/{_MODELS}/").partition("/")
-                self.directory, self.path = str(self.server.studio.exported(key)), f"/{rest}"
+                key, part, rest = (*path.removeprefix(f"/{_MODELS}/").split("/", 2), "", "")[:3]
+                self.directory, self.path = str(self.server.studio.folder(key, part)), f"/{rest}"
             else:
                 self.directory = str(self.server.studio.page())
         except FlowmodelError as error:

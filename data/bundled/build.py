@@ -1,4 +1,5 @@
-"""Make `noto.parquet` and `emojibase.parquet` from two npm packages, byte for byte (with the pyarrow of constraints.txt).
+"""Make `noto.parquet` and `emojibase.parquet` from two npm packages, byte for byte (with the pyarrow of constraints.txt), and
+`english.zlib` from the second of them.
 
 The packages are fetched with npm into a temporary folder, or into `--downloads FOLDER`, where they are found again; `--out
 FOLDER` writes elsewhere, to compare for example.
@@ -8,6 +9,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
@@ -19,8 +21,9 @@ from flowmodel.data.sources.config import NpmSource
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.npm_client import fetch_package, read_members
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import Artifact
+from flowmodel.files import Artifact, read_parquet, write_bytes
 from flowmodel.tables import EMOJI_TEXTS, ICONS
+from flowmodel.text.translation import ENGLISH, Table, folded, packed
 
 # SHA-512 as the npm registry states it (dist.integrity).
 NOTO = NpmSource(
@@ -70,6 +73,54 @@ def _with_skins(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield {"tags": entry.get("tags", []), **skin}  # a variant has no keywords of its own
 
 
+ALIKE = 0.4  # least Dice coefficient of the emoji that two words of different languages are about
+SKIN_TONES = ("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff")
+
+
+def english(texts: Path) -> Table:
+    """English for every name and keyword in `texts` that is not in ASCII: the English name of the emoji that is called so, or the
+    English word that means most nearly the same emoji as the keyword does.
+
+    Emoji with skin tones are left out: their names are half of all, and nobody types them.
+    """
+    rows = read_parquet(texts, ["language", "key", "name", "keywords", "order"]).to_pylist()
+    names, keys = {}, defaultdict(set)  # of keys, and of English words; of equally likely words the first is chosen
+    for row in sorted((row for row in rows if row["language"] == "en"), key=itemgetter("order")):
+        names[row["key"]] = row["name"]
+        for word in (row["name"], *row["keywords"]):
+            keys[word].add(row["key"])
+    words: dict[str, list[str]] = defaultdict(list)  # of keys
+    for word, own in keys.items():
+        for key in own:
+            words[key].append(word)
+    places = {word: place for place, word in enumerate(keys)}
+
+    named, meant, languages = {}, defaultdict(set), defaultdict(set)  # of words in any language
+    for row in rows:
+        told = set(map(folded, row["keywords"]))
+        for word in told:
+            meant[word].add(row["key"])
+        if not any(tone in row["key"] for tone in SKIN_TONES):
+            named.setdefault(folded(row["name"]), row["key"])
+            told.add(folded(row["name"]))
+        for word in told:
+            languages[word].add(row["language"])
+
+    table: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for word in sorted(languages):
+        if word.isascii() or "," in word or languages[word] & set(ENGLISH):
+            continue
+        if word in named:
+            table[names[named[word]]][" ".join(sorted(languages[word]))].append(word)
+            continue
+        shared = Counter(each for key in meant[word] for each in words[key])
+        likeness = {each: 2 * count / (len(meant[word]) + len(keys[each])) for each, count in shared.items()}
+        best = max(shared, key=lambda each: (likeness[each], -places[each]), default=None)
+        if best is not None and likeness[best] >= ALIKE:
+            table[best][" ".join(sorted(languages[word]))].append(word)
+    return table
+
+
 def build_icons(context: SourceContext, out: Path) -> Artifact:
     """Noto's base emoji as published; raises FlowmodelError when the package can't be had or is another one."""
     rows = sorted(npm.read(NOTO, context).rows, key=itemgetter("id"))
@@ -89,7 +140,8 @@ def main(arguments: list[str] | None = None) -> int:
     except FlowmodelError as error:
         print(error, file=sys.stderr)
         return 2
-    for artifact in (texts, icons):
+    translations = Artifact.of(write_bytes(options.out / "english.zlib", packed(english(texts.path))))
+    for artifact in (texts, icons, translations):
         print(f"{artifact.path}: {artifact.path.stat().st_size:,} bytes, sha256 {artifact.digest}")
     return 0
 

@@ -1,5 +1,6 @@
 """Shared parts of the commands: the console, and the option --model."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from flowmodel.store import Store
 
 console = Console(highlight=False)
+
+_FEW = 16  # images that the CPU samples in less time than a GPU needs to start
 
 ModelOption = Annotated[
     str | None,
@@ -38,6 +41,19 @@ def exported(model: str | None, device: str) -> "OnnxGenerator | None":
     from flowmodel.runtime.onnx_generator import OnnxGenerator
 
     return OnnxGenerator.load(model)
+
+
+def quicker(store: "Store", checkpoint: "Checkpoint", device: str, pictures: int) -> "OnnxGenerator | None":
+    """The generator of `checkpoint` without PyTorch, whose import takes longer than sampling a few images. None if the store has
+    no export of it, or if `device` or the number of images requires PyTorch.
+    """
+    if device not in ("auto", "cpu") or pictures > _FEW or not find_spec("onnxruntime") or not find_spec("tokenizers"):
+        return None
+    from flowmodel.export.in_store import already_exported
+    from flowmodel.runtime.onnx_generator import OnnxGenerator
+
+    folder = already_exported(store, checkpoint)
+    return OnnxGenerator(folder) if folder else None
 
 
 def resolve(store: "Store", model: str | None) -> "Checkpoint":

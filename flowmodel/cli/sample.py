@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowmodel.cli.common import ModelOption, console, exported, resolve
+from flowmodel.cli.common import ModelOption, console, exported, quicker, resolve
 from flowmodel.errors import FlowmodelError
 from flowmodel.vector.formats import Format
 
 if TYPE_CHECKING:
     from flowmodel.model.checkpoint import Checkpoint
     from flowmodel.model.generator import Generator
+    from flowmodel.runtime.onnx_generator import OnnxGenerator
 
 
 def sample(
@@ -61,7 +62,13 @@ def sample(
         raise FlowmodelError(f"--out {out}: the grid is a PNG; give a name that ends in .png")
     ground = artwork.background(background)
     files.check(format, size, trace)
-    generator = exported(model, device) or _generator(resolve(Store.from_environment(), model), device)
+    generator: OnnxGenerator | Generator | None = exported(model, device)
+    named = str(generator)
+    if generator is None:
+        store = Store.from_environment()
+        checkpoint = resolve(store, model)
+        named = str(checkpoint)
+        generator = quicker(store, checkpoint, device, count * len(prompts)) or _generator(checkpoint, device)
     read = generator.readability(prompts)
     read.require_meaning()
     for line in read.notes:
@@ -96,7 +103,7 @@ def sample(
     # Not wrapped, so that paths can be copied.
     for path in animations:
         console.print(f"noise turning into icons: {path}", soft_wrap=True, markup=False)
-    console.print(f"{pictures} in {folder}/, grid in {out} (model {generator}, {nfe}{finished}, seed {seed})", soft_wrap=True)
+    console.print(f"{pictures} in {folder}/, grid in {out} (model {named}, {nfe}{finished}, seed {seed})", soft_wrap=True)
 
 
 def _generator(checkpoint: "Checkpoint", device: str) -> "Generator":

@@ -1,6 +1,6 @@
 """The model card of an exported model: description, use and license terms."""
 
-from flowmodel.runtime.model_folder import DESCRIPTION, EMOJI, FINISHER, NETWORK, TOKENIZER, TOWERS, Description
+from flowmodel.runtime.model_folder import DESCRIPTION, EMOJI, ENGLISH, FINISHER, NETWORK, TOKENIZER, TOWERS, Description
 
 _CARD = """\
 # {name}
@@ -18,10 +18,11 @@ steps shifted by {shift:g}.
 - `{network}`: one evaluation of the network, from `x` (B, {channels}, {size}, {size}), `t` (B), `pooled` (B, D),
   `tokens` (B, L, D) and `mask` (B, L) to `velocity`.
 - `{finisher}`, if the model has a finisher: `drawn` to `finished`, images in [-1, 1].
-- `{tower}` and `{tower8}`: the caption tower ({encoder}), in float32 and with 8-bit weights, from `ids` (B, L) to `pooled` and
-  `tokens`. All texts of a batch have the same length.
+- `{tower}` and `{tower8}`: the caption tower ({encoder}), in float32 and in a smaller form, from `ids` (B, L) to
+  `pooled` and `tokens`. All texts of a batch have the same length.
 - `{tokenizer}`: text to `ids`, at most {max_tokens}.
 - `{emoji}`: names that replace emoji in a prompt.
+- `{english}`: English translations of the names of emoji in other languages, as JSON that zlib has compressed.
 
 Time runs from t = 0 (noise) to t = 1 (the image). Without guidance a step is x + h v; with guidance w the velocity is
 v0 + w (v1 - v0), where v0 is the velocity for a `pooled` of zeros and a `mask` of false.{premultiplied}
@@ -74,6 +75,7 @@ def model_card(description: Description) -> str:
         tokenizer=TOKENIZER,
         max_tokens=description.max_tokens,
         emoji=EMOJI,
+        english=ENGLISH,
         premultiplied=_PREMULTIPLIED if description.channels == 4 else "",
         terms="\n".join(told) if rows else "Unknown: the checkpoint has no record of them.",
     )

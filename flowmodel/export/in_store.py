@@ -1,31 +1,76 @@
-"""Exported models in a store, named by their checkpoints, for `flowmodel serve` and the registry."""
+"""Exported models in a store, named by the digests of their checkpoints, for `flowmodel serve`, `flowmodel studio` and the
+registry.
+
+exports/861a635793ad0f0c-model-2/   the model for flowmodel/runtime and for the page, with one caption tower
+exports/861a635793ad0f0c-icons/     the data about its training icons for the page
+"""
 
 import atexit
 import multiprocessing
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from uuid import uuid4
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.model.checkpoint import Checkpoint
-from flowmodel.runtime.model_folder import DESCRIPTION, FORMAT, TOWERS, ModelFolder
+from flowmodel.runtime.model_folder import DESCRIPTION, TOWERS, ModelFolder, Precision
 from flowmodel.store import Store
 
 EXPORTABLE = ("minilm",)  # caption encoders whose tower can be exported
+_TOWER: Precision = "int8"  # 35 MB instead of 90, with samples that look the same (docs/log.md)
+_VERSION = 2  # version of the contents of an export; increase it when they change, and models are exported again
 
 
 def exported(store: Store, checkpoint: Checkpoint) -> ModelFolder:
-    """The ONNX export of `checkpoint` with the float32 tower. It is made once and stored in `store`, or in a temporary folder
-    of this process if the store is read-only.
+    """The ONNX export of `checkpoint` with the smaller caption tower. It is made once and stored in `store`, or in a temporary
+    folder of this process if the store is read-only.
 
     Raises FlowmodelError when the model cannot be exported.
     """
-    folder = store.exports / f"{checkpoint.digest[:16]}-{FORMAT}-float32"
-    if (folder / DESCRIPTION).is_file():
-        return ModelFolder.open(folder)
+
+    def make(folder: Path) -> None:
+        _export_elsewhere(checkpoint, folder, _with_the_tower_of(store, checkpoint))
+
+    return ModelFolder.open(_kept(store, _name(checkpoint), make))
+
+
+def already_exported(store: Store, checkpoint: Checkpoint) -> ModelFolder | None:
+    """The export that :func:`exported` has stored before, or None if there is none or its description is damaged."""
+    try:
+        return ModelFolder.open(store.exports / _name(checkpoint))
+    except FlowmodelError:
+        return None
+
+
+def _name(checkpoint: Checkpoint) -> str:
+    return f"{checkpoint.digest[:16]}-model-{_VERSION}"
+
+
+def training_icons(store: Store, checkpoint: Checkpoint, log: Callable[[str], None]) -> Path:
+    """The folder with the page's data about the icons that `checkpoint` was trained on, stored like :func:`exported`. It names no
+    icons if `store` no longer has their data set.
+    """
+    from flowmodel.export.training_icons import TrainingIcons, write_no_icons
+
+    def make(folder: Path) -> None:
+        icons = TrainingIcons.find(checkpoint, store, None, log)
+        if icons is None:
+            write_no_icons(folder)
+        else:
+            icons.write(folder)
+
+    return _kept(store, f"{checkpoint.digest[:16]}-icons", make)
+
+
+def _kept(store: Store, name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `name` of the store's exports, which `make` writes if it does not exist yet."""
+    folder = store.exports / name
+    if folder.is_dir():
+        return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         is_writable = os.access(folder.parent, os.W_OK)
@@ -36,14 +81,15 @@ def exported(store: Store, checkpoint: Checkpoint) -> ModelFolder:
         atexit.register(shutil.rmtree, own, ignore_errors=True)
         folder = Path(own, folder.name)
     unfinished = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
-    _export_elsewhere(checkpoint, unfinished, _with_the_tower_of(store, checkpoint))
     try:
+        make(unfinished)
         unfinished.rename(folder)
     except OSError:
-        if not folder.is_dir():
+        if not folder.is_dir():  # else another process was faster
             raise
-        shutil.rmtree(unfinished)  # another process was faster
-    return ModelFolder.open(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
 
 
 def _with_the_tower_of(store: Store, checkpoint: Checkpoint) -> Path | None:
@@ -51,7 +97,7 @@ def _with_the_tower_of(store: Store, checkpoint: Checkpoint) -> Path | None:
     for path in sorted(store.exports.glob(f"[!.]*/{DESCRIPTION}")):
         try:
             other = ModelFolder.open(path.parent)
-            other.file(TOWERS["float32"])
+            other.file(TOWERS[_TOWER])
         except FlowmodelError:
             continue
         if other.description.encoder_digest == checkpoint.header.encoder_digest:
@@ -81,7 +127,7 @@ def _export(checkpoint: Path, folder: Path, like: Path | None, sender: Connectio
     from flowmodel.export.model_export import export_model
 
     try:
-        export_model(Checkpoint.open(checkpoint), folder, ["float32"], ModelFolder.open(like) if like else None)
+        export_model(Checkpoint.open(checkpoint), folder, [_TOWER], ModelFolder.open(like) if like else None)
     except FlowmodelError as error:
         sender.send(str(error))
     else:

@@ -20,6 +20,7 @@ from flowmodel.runtime.model_folder import (
     CARD,
     DESCRIPTION,
     EMOJI,
+    ENGLISH,
     FINISHER,
     NETWORK,
     TOKENIZER,
@@ -32,6 +33,7 @@ from flowmodel.runtime.model_folder import (
 from flowmodel.settings_yaml import load_yaml
 from flowmodel.text.emoji_names import emoji_replacer
 from flowmodel.text.minilm import MAX_TOKENS, MiniLm, load_minilm
+from flowmodel.text.translation import PATH, packed, read_table, without
 
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest date in a zip file, so that equal folders give equal files
 
@@ -89,6 +91,7 @@ def _write(checkpoint: Checkpoint, folder: Path, towers: Iterable[Precision], sa
         NETWORK: export_network(network, channels, size, checkpoint.header.text_width, folder / NETWORK),
         TOKENIZER: write_bytes(folder / TOKENIZER, encoder.tokenizer.to_str().encode()),
         EMOJI: write_json(folder / EMOJI, emoji_replacer().names),
+        ENGLISH: write_bytes(folder / ENGLISH, packed(without(read_table(PATH), description.languages))),
         CARD: write_bytes(folder / CARD, model_card(description).encode()),
     }
     for precision in towers:
@@ -120,6 +123,7 @@ def _description(generator: Generator, encoder: MiniLm) -> Description:
         sampling=Sampling.of(recipe.sampling.model_dump(), "sampling"),
         styles=_styles(generator.checkpoint) if "name_style" in recipe.data.captions else (),
         terms=tuple(asdict(each) for each in header.terms),
+        languages=tuple(recipe.data.languages),
     )
 
 

@@ -10,7 +10,7 @@ from flowmodel.data.sources.npm_client import fetch_package, read_members
 from flowmodel.errors import FlowmodelError
 from flowmodel.export.training_icons import TrainingIcons
 from flowmodel.files import write_bytes, write_json
-from flowmodel.runtime.model_folder import CARD, DESCRIPTION, EMOJI, FINISHER, NETWORK, TOKENIZER, TOWERS, ModelFolder
+from flowmodel.runtime.model_folder import CARD, DESCRIPTION, EMOJI, ENGLISH, FINISHER, NETWORK, TOKENIZER, TOWERS, ModelFolder
 
 PAGE = "page.json"  # which models the page offers
 _MODEL, _ICONS, _VENDOR = "model", "icons", "vendor"
@@ -88,7 +88,7 @@ def export_page(
         raise FlowmodelError(f"{folder}: not such a page; give a new folder")
     write_page(folder, downloads, log)
     copied = {}
-    for name in (NETWORK, FINISHER, TOWERS["int8"], TOKENIZER, EMOJI, CARD):
+    for name in (NETWORK, FINISHER, TOWERS["int8"], TOKENIZER, EMOJI, ENGLISH, CARD):
         if name in model:
             copied[name] = write_bytes(folder / _MODEL / name, model.file(name).read_bytes())
     write_json(folder / _MODEL / DESCRIPTION, model.description.to_json(copied))

@@ -27,7 +27,8 @@ from flowmodel.recipes import parse_recipe
 from flowmodel.recipes.schema import FinisherConfig, SamplingConfig
 from flowmodel.text.emoji_names import name_emoji
 from flowmodel.text.encoders import CaptionEncoder, load_encoder
-from flowmodel.text.prompts import Prompts, in_english, read_prompts
+from flowmodel.text.prompts import Prompts, read_prompts
+from flowmodel.text.translation import translator
 
 
 class Generator:
@@ -142,7 +143,11 @@ class Generator:
 
     def readability(self, prompts: Sequence[str]) -> Prompts:
         """What the caption encoder takes in of `prompts`; raises FlowmodelError when it is missing."""
-        return read_prompts(self._encoder, prompts, name_emoji, self.recipe.data.languages)
+        languages = self.recipe.data.languages
+        return read_prompts(self._encoder, prompts, name_emoji, self._translate, languages)
+
+    def _translate(self, text: str) -> str:
+        return text if text.isascii() else translator(tuple(self.recipe.data.languages))(text)
 
     def sampling(self, steps: int | None = None, guidance: float | None = None, solver: str | None = None) -> SamplingConfig:
         """The recipe's sampling settings with the given overrides. Raises FlowmodelError for an invalid value."""
@@ -192,8 +197,7 @@ class Generator:
 
     def encode(self, prompts: Sequence[str]) -> TextCondition:
         """The encoded captions on the network's device. Raises FlowmodelError when the caption encoder is missing."""
-        languages = self.recipe.data.languages
-        encoded = self._encoder.encode([in_english(name_emoji(prompt), languages) for prompt in prompts])
+        encoded = self._encoder.encode([self._translate(name_emoji(prompt)) for prompt in prompts])
         tokens = [torch.from_numpy(token_LD) for token_LD in encoded.tokens]
         return TextCondition.from_features(torch.from_numpy(encoded.pooled_BD), tokens).to(self.device)
 

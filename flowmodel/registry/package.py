@@ -5,7 +5,7 @@ The checkpoint remains the source of everything else.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,10 +22,11 @@ from flowmodel.shipped import shipped
 ONNX = "onnx"  # the artifact of that name
 
 _PACKAGE = Path(__file__).parent.parent
-# The packages that sampling needs, their dependencies, and the names of emoji for prompts with emoji.
+# The packages that sampling needs and their dependencies.
 _ROOMS = ("flow", "images", "model", "nets", "recipes", "runtime", "text")
 _MODULES = ("data/__init__.py", "data/terms.py")
-_NAMES = "bundled/emojibase.parquet"
+# Tables for prompts with emoji and in other languages; an ONNX export has its own.
+_NAMES = ("bundled/emojibase.parquet", "bundled/english.zlib")
 
 # Their requirements, without flowmodel itself, which is on no package index.
 _REQUIREMENTS = ("mlflow", "numpy", "pillow", "pyarrow", "pydantic", "pyyaml", "safetensors", "torch")
@@ -47,6 +48,7 @@ def save_package(
     artifacts = {"checkpoint": str(checkpoint.path)}
     packages = sorted({*_REQUIREMENTS, *_ENCODERS.get(checkpoint.header.encoder, _OTHER_ENCODERS)})
     with TemporaryDirectory(prefix="flowmodel-") as work:
+        code = _copy_code(Path(work, _PACKAGE.name), () if onnx else _NAMES)
         if onnx:
             # MLflow names an artifact after its folder.
             artifacts[ONNX] = str(shutil.copytree(onnx.path, Path(work, ONNX)))
@@ -54,7 +56,7 @@ def save_package(
         mlflow.pyfunc.save_model(
             str(folder),
             python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-            code_paths=[str(_copy_code(Path(work, _PACKAGE.name)))],
+            code_paths=[str(code)],
             artifacts=artifacts,
             signature=_signature(parameters),
             input_example=(["red heart"], parameters),
@@ -63,17 +65,18 @@ def save_package(
         )
 
 
-def _copy_code(target: Path) -> Path:
-    """Copy the code for sampling into the new folder `target`, a complete package, and return it."""
+def _copy_code(target: Path, names: Iterable[str]) -> Path:
+    """Copy the code for sampling and the shipped files `names` into the new package folder `target`, and return it."""
     target.mkdir()
     for path in [*_PACKAGE.glob("*.py"), *(_PACKAGE / name for name in _MODULES)]:
         (target / path.relative_to(_PACKAGE)).parent.mkdir(exist_ok=True)
         shutil.copy(path, target / path.relative_to(_PACKAGE))
     for room in _ROOMS:
         shutil.copytree(_PACKAGE / room, target / room, ignore=shutil.ignore_patterns("__pycache__"))
-    names = target / "_shipped" / _NAMES  # where flowmodel/shipped.py expects it
-    names.parent.mkdir(parents=True)
-    shutil.copy(shipped(_NAMES), names)
+    for name in names:
+        copy = target / "_shipped" / name  # where flowmodel/shipped.py expects it
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(shipped(name), copy)
     return target
 
 

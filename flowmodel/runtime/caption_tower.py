@@ -15,17 +15,21 @@ from flowmodel.text.encoded import EncodedText, TokenizedText, taken_in
 class OnnxTower:
     """A :class:`flowmodel.text.encoded.CaptionEncoder` that uses ONNX Runtime."""
 
-    def __init__(self, folder: ModelFolder, precision: Precision = "float32", threads: int | None = None) -> None:
-        """Raises FlowmodelError when one of its files is missing or was changed."""
+    def __init__(self, folder: ModelFolder, precision: Precision | None = None, threads: int | None = None) -> None:
+        """`precision` None is the highest that `folder` has.
+
+        Raises FlowmodelError when one of its files is missing or was changed.
+        """
         from tokenizers import Tokenizer
 
         self.name, self.digest = folder.description.encoder, folder.description.encoder_digest
         self._tokenizer = Tokenizer.from_file(str(folder.file(TOKENIZER)))
-        self._session = open_session(folder.file(TOWERS[precision]), threads)
+        chosen = precision or next((each for each in TOWERS if TOWERS[each] in folder), "float32")
+        self._session = open_session(folder.file(TOWERS[chosen]), threads)
         self.width = int(self._session.get_outputs()[0].shape[1])
 
     def encode(self, texts: Sequence[str]) -> EncodedText:
-        """Encode `texts`, each once and separately, because int8 scales depend on the largest value of a batch."""
+        """Encode `texts`, each once and separately, because all texts of a batch have the same length."""
         ids = {text: self._tokenizer.encode(text).ids for text in dict.fromkeys(texts)}
         found = {text: self._session.run(["pooled", "tokens"], {"ids": np.array([own])}) for text, own in ids.items()}
         pooled_BD = np.concatenate([found[text][0] for text in texts]) if texts else np.zeros((0, self.width), np.float32)

@@ -14,7 +14,7 @@ FORMAT = 1
 DESCRIPTION, CARD = "model.json", "README.md"
 NETWORK, FINISHER = "network.onnx", "finisher.onnx"
 TOWERS: Mapping[Precision, str] = {"float32": "tower.onnx", "int8": "tower.int8.onnx"}
-TOKENIZER, EMOJI = "tokenizer.json", "emoji.json"
+TOKENIZER, EMOJI, ENGLISH = "tokenizer.json", "emoji.json", "english.zlib"
 
 _AGAIN = "export the model again"
 
@@ -60,6 +60,7 @@ class Description:
         sampling: default sampling settings.
         styles: styles for prompts that end in `, STYLE style`; empty if the model has only one.
         terms: source, license, redistributable and origin of all training data.
+        languages: languages of the captions that it was trained on.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Description:
     sampling: Sampling
     styles: tuple[str, ...]
     terms: tuple[dict[str, Any], ...]
+    languages: tuple[str, ...] = ("en",)
 
     def to_json(self, files: Mapping[str, Path]) -> dict[str, Any]:
         """The contents of `model.json`, with size and digest of each of `files` by its name in the folder."""
@@ -112,8 +114,9 @@ class ModelFolder:
             raise FlowmodelError(f"{json_path}: its digest does not match, so it was changed or damaged; {_AGAIN}")
         try:
             sampling = Sampling.of(values["sampling"], f"{json_path}: sampling")
+            values = {"languages": ["en"]} | values  # which earlier releases do not tell
             given = {field.name: values[field.name] for field in fields(Description)}
-            own = given | {"sampling": sampling, "styles": tuple(given["styles"]), "terms": tuple(given["terms"])}
+            own = given | {name: tuple(given[name]) for name in ("styles", "terms", "languages")} | {"sampling": sampling}
             return cls(path, Description(**own), {name: dict(of) for name, of in values["files"].items()}, digest)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise FlowmodelError(f"{json_path}: a field is missing or has the wrong type ({error}); {_AGAIN}") from None

@@ -16,11 +16,12 @@ from flowmodel.files import read_json
 from flowmodel.flow.nfe import evaluations, evaluations_at
 from flowmodel.flow.solvers import SamplingSettings, integrate
 from flowmodel.runtime.caption_tower import OnnxTower
-from flowmodel.runtime.model_folder import EMOJI, FINISHER, NETWORK, ModelFolder, Precision, Sampling
+from flowmodel.runtime.model_folder import EMOJI, ENGLISH, FINISHER, NETWORK, ModelFolder, Precision, Sampling
 from flowmodel.runtime.noise import seeded_noise
 from flowmodel.runtime.sessions import open_session
-from flowmodel.text.prompts import Prompts, in_english, read_prompts
+from flowmodel.text.prompts import Prompts, read_prompts
 from flowmodel.text.replacing import EmojiReplacer
+from flowmodel.text.translation import Translator, read_table
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -73,11 +74,11 @@ class OnnxGenerator:
         folder: the exported model.
     """
 
-    def __init__(self, folder: ModelFolder, tower: Precision = "float32", threads: int | None = None) -> None:
+    def __init__(self, folder: ModelFolder, tower: Precision | None = None, threads: int | None = None) -> None:
         self.folder, self._precision, self._threads = folder, tower, threads
 
     @classmethod
-    def load(cls, folder: Path | str, tower: Precision = "float32", threads: int | None = None) -> "OnnxGenerator":
+    def load(cls, folder: Path | str, tower: Precision | None = None, threads: int | None = None) -> "OnnxGenerator":
         """`tower` is the caption tower's precision, `threads` the number of threads; None is one per core.
 
         Raises FlowmodelError when `folder` holds no exported model. Other files are opened and checked when they are needed.
@@ -104,7 +105,7 @@ class OnnxGenerator:
 
     def readability(self, prompts: Sequence[str]) -> Prompts:
         """The parts of `prompts` that the caption tower reads."""
-        return read_prompts(self._tower, prompts, self._name_emoji)
+        return read_prompts(self._tower, prompts, self._name_emoji, self._translate, self.folder.description.languages)
 
     def images(
         self,
@@ -146,7 +147,7 @@ class OnnxGenerator:
 
     def encode(self, prompts: Sequence[str]) -> Captions:
         """Encode the captions for the network."""
-        encoded = self._tower.encode([in_english(self._name_emoji(prompt)) for prompt in prompts])
+        encoded = self._tower.encode([self._translate(self._name_emoji(prompt)) for prompt in prompts])
         longest = max((len(token_LD) for token_LD in encoded.tokens), default=0)
         tokens_BLD = np.zeros((len(prompts), longest, self._tower.width), np.float32)
         mask_BL = np.zeros((len(prompts), longest), np.bool_)
@@ -216,6 +217,14 @@ class OnnxGenerator:
     @cached_property
     def _replacer(self) -> EmojiReplacer:
         return EmojiReplacer(read_json(self.folder.file(EMOJI)))
+
+    def _translate(self, text: str) -> str:
+        return text if text.isascii() or self._translator is None else self._translator(text)
+
+    @cached_property
+    def _translator(self) -> Translator | None:
+        """None for an export of an earlier release."""
+        return Translator(read_table(self.folder.file(ENGLISH))) if ENGLISH in self.folder else None
 
 
 def guided(

@@ -1,6 +1,7 @@
 """The bundled icons keep their promises, and can be remade byte for byte."""
 
 import hashlib
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.tables import ICONS
+from flowmodel.text.translation import read_table
 
 BUNDLED = PROJECT_ROOT / "data" / "bundled"
 BUILD = BUNDLED / "build.py"
@@ -44,7 +46,7 @@ def test_each_picture_has_the_digest_that_it_names(noto: pd.DataFrame) -> None:
 
 def test_readme_names_the_digest_and_licenses() -> None:
     readme = (BUNDLED / "README.md").read_text(encoding="utf-8")
-    for name in ("noto.parquet", "emojibase.parquet"):
+    for name in ("noto.parquet", "emojibase.parquet", "english.zlib"):
         assert hashlib.sha256((BUNDLED / name).read_bytes()).hexdigest() in readme, name
     assert "Apache License" in (BUNDLED / "LICENSE-noto").read_text(encoding="utf-8")
     assert "MIT License" in (BUNDLED / "LICENSE-emojibase").read_text(encoding="utf-8")
@@ -66,12 +68,18 @@ def test_another_package_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_translations_follow_from_the_bundled_texts() -> None:
+    english = runpy.run_path(str(BUILD))["english"]
+    assert english(BUNDLED / "emojibase.parquet") == read_table(BUNDLED / "english.zlib")
+
+
 @pytest.mark.slow
 @pytest.mark.network
-def test_both_files_can_be_remade_byte_for_byte(tmp_path: Path) -> None:
+def test_the_files_can_be_remade_byte_for_byte(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(BUILD), "--out", str(tmp_path)], capture_output=True, text=True)
     if done.returncode == 2:
         pytest.skip(f"the npm registry is not reachable: {done.stderr}")
     assert done.returncode == 0, done.stderr
+    assert read_table(tmp_path / "english.zlib") == read_table(BUNDLED / "english.zlib")  # zlib's bytes differ by its version
     for name in ("noto.parquet", "emojibase.parquet"):
         assert (tmp_path / name).read_bytes() == (BUNDLED / name).read_bytes(), name

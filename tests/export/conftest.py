@@ -17,6 +17,7 @@ import pytest
 
 from flowmodel.data.sources.npm_client import latest_version
 from flowmodel.runtime.model_folder import ModelFolder
+from flowmodel.runtime.onnx_generator import OnnxGenerator
 from flowmodel.store import PROJECT_ROOT
 from tests.evaluation.browser import browser_page
 from tests.export.opened import Opened
@@ -63,6 +64,12 @@ def page_folder(export) -> Path:
     if export.page is None:
         pytest.skip("the npm registry can't be reached")
     return export.page
+
+
+@pytest.fixture(scope="session")
+def small(page_folder) -> OnnxGenerator:
+    """The page's own model."""
+    return OnnxGenerator.load(page_folder / "model", tower="int8")
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):

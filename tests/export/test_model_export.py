@@ -68,16 +68,16 @@ def test_batches_and_other_ways_of_sampling_are_the_same_too(exported, generator
 
 def test_a_tower_of_eight_bits_says_nearly_the_same(exported, generator):
     whole, small = generator.encode(PROMPTS), OnnxGenerator(exported, tower="int8").encode(PROMPTS)
-    assert exported.file(TOWERS["int8"]).stat().st_size < 0.3 * exported.file(TOWERS["float32"]).stat().st_size
-    assert (whole.pooled_BD.numpy() * small.pooled_BD).sum(1).min() > 0.9995
+    assert exported.file(TOWERS["int8"]).stat().st_size < 0.4 * exported.file(TOWERS["float32"]).stat().st_size
+    assert (whole.pooled_BD.numpy() * small.pooled_BD).sum(1).min() > 0.9999
     assert np.array_equal(whole.mask_BL.numpy(), small.mask_BL)
     assert np.abs(whole.tokens_BLD.numpy() - small.tokens_BLD).max() < 0.1
     expected = generator.sample(PROMPTS, seed=3).numpy().astype(int)
-    assert np.abs(OnnxGenerator(exported, tower="int8").sample(PROMPTS, seed=3) - expected).mean() < 2
+    assert np.abs(OnnxGenerator(exported, tower="int8").sample(PROMPTS, seed=3) - expected).mean() < 1
 
 
 def test_what_the_tower_cannot_take_in_is_told_as_with_pytorch(exported, generator):
-    prompts = ["красное сердце", "heart ☃︎", "a " * 300, "pizza"]
+    prompts = ["красное сердце", "heart ☃︎", "a " * 300, "pizza", "兔子"]
     assert OnnxGenerator(exported).readability(prompts) == generator.readability(prompts)
 
 
@@ -111,7 +111,7 @@ def test_nothing_of_it_tells_where_it_was_made_or_needs_unpickling(exported):
         content = path.read_bytes()
         assert str(PROJECT_ROOT).encode() not in content and b"site-packages" not in content, path
         assert not content.startswith(b"\x80"), path  # a pickle's first byte
-    assert {path.suffix for path in exported.path.iterdir()} == {".json", ".md", ".onnx"}
+    assert {path.suffix for path in exported.path.iterdir()} == {".json", ".md", ".onnx", ".zlib"}
 
 
 @pytest.mark.parametrize("name", [NETWORK, TOWERS["float32"], TOKENIZER, FINISHER])

@@ -20,9 +20,7 @@ from flowmodel.images.tensors import to_unit
 from flowmodel.model.generator import Generator
 from flowmodel.runtime.model_folder import ModelFolder
 from flowmodel.runtime.noise import standard_normal
-from flowmodel.runtime.onnx_generator import OnnxGenerator
 from flowmodel.text.encoded import taken_in
-from flowmodel.text.replacing import EmojiReplacer
 from tests.evaluation.browser import CHROMIUM
 
 pytestmark = [
@@ -35,6 +33,7 @@ pytestmark = [
 PROMPTS = [
     *("red heart, noto style", "Crème BRÛLÉE!", "👍🏽 ❤️!", "a-b (c) 中文 x", "красное", "☃︎ naïve ﬁ ΑΣ"),
     *("a" * 101, "w " * 300, "İ\t\u200b\U0001d49c"),
+    *("", " ", "兔子, noto style", "CŒUR ROUGE", "犬", "BLÅ", "سيارة حمراء", "红色的汽车在山上", "ព្រះ", "naïve café"),
 ]
 
 
@@ -45,11 +44,6 @@ def _difference(one, other) -> float:
 @pytest.fixture(scope="module")
 def generator() -> Generator:
     return Generator.from_pretrained(device="cpu")
-
-
-@pytest.fixture(scope="module")
-def small(page_folder) -> OnnxGenerator:
-    return OnnxGenerator.load(page_folder / "model", tower="int8")
 
 
 def test_the_same_seed_gives_the_same_picture_as_the_command_line(opened, generator, small):
@@ -101,12 +95,19 @@ def test_a_traced_picture_looks_like_its_pixels(opened, small):
         assert _difference(traced, np.asarray(to_image(drawn_4HW).convert("RGBa"))) < 8
 
 
-def test_captions_become_the_same_tokens(opened, page_folder):
+def test_captions_become_the_same_tokens_and_what_is_lost_is_told_in_the_same_words(opened, page_folder, small):
     tokenizer = Tokenizer.from_file(str(page_folder / "model" / "tokenizer.json"))
-    emoji = EmojiReplacer(read_json(page_folder / "model" / "emoji.json"))
     for prompt in PROMPTS:
+        expected = small.readability([prompt])
         found = opened.run(f"flowmodel.studio.ask('tokens', {{prompt: {json.dumps(prompt)}}})")
-        assert found == list(taken_in(tokenizer, [emoji(prompt)])[0].ids), prompt
+        assert found == list(taken_in(tokenizer, expected.texts)[0].ids), prompt
+        told = opened.run(f"flowmodel.studio.ask('read', {{prompts: [{json.dumps(prompt)}]}})")
+        try:
+            expected.require_meaning()
+        except FlowmodelError as error:
+            assert told == {"refusal": str(error)}, prompt
+        else:
+            assert told == {"notes": list(expected.notes)}, prompt
 
 
 @pytest.mark.parametrize("parts", [(0, 0), (3, 5), (3, 5, 2), (2**32 + 7, 2), (2**53 - 1, 15)])

@@ -14,6 +14,7 @@ from PIL import Image
 
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.npm_client import fetch_package, read_members
+from flowmodel.images.rgba import to_image
 from tests.evaluation.browser import CHROMIUM
 
 pytestmark = [
@@ -94,6 +95,22 @@ def test_noise_becomes_the_picture_when_it_is_played(opened):
     opened.press("Play how it came out of noise")
     opened.wait_for("document.querySelector('#inspector canvas').width > 64")  # the shapes, at the end
     assert len(set(opened.run("played"))) > 8
+
+
+def test_a_prompt_that_the_model_cannot_read_is_translated_or_told_or_refused(opened, small):
+    _draw(opened, prompt="cœur rouge", style="noto", count=1, seed=5)
+    notes = "[...document.querySelector('.set').querySelectorAll('.note')].map((each) => each.textContent)"
+    assert opened.run(notes) == ["'cœur rouge, noto style' is drawn as 'red heart, noto style'"]
+    _assert_heart(np.asarray(to_image(opened.drawn("globalThis.flowmodel.chosen.picture")).resize((512, 512))))
+    _draw(opened, prompt="word " * 5000, style="", count=1, steps=1)
+    assert opened.run(notes) == small.readability(["word " * 4999 + "word"]).lines() != []
+    sets = opened.run("document.querySelectorAll('.set').length")
+    for prompt, told in (("  ", "it is empty; say what is to be drawn"), ("ព្រះ", "knows no part of it; say it in English")):
+        opened.fill(prompt=prompt)
+        opened.run("document.getElementById('form').requestSubmit()")
+        opened.status_with(told)
+    assert opened.run("document.querySelectorAll('.set').length") == sets
+    opened.run("document.getElementById('steps').value = flowmodel.description.sampling.steps")
 
 
 def test_variations_and_more_are_drawn_from_a_picture(opened):

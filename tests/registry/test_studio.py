@@ -17,9 +17,8 @@ import numpy as np
 import pytest
 
 from flowmodel.data.sources.npm_client import latest_version
-from flowmodel.files import read_json
 from flowmodel.model.generator import Generator
-from flowmodel.runtime.model_folder import FORMAT, ModelFolder
+from flowmodel.runtime.model_folder import ModelFolder
 from flowmodel.runtime.onnx_generator import OnnxGenerator
 from flowmodel.store import PROJECT_ROOT, Store
 from flowmodel.studio import Studio, StudioServer
@@ -27,10 +26,6 @@ from tests.evaluation.browser import CHROMIUM, browser_page
 from tests.export.opened import Opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-# What the studio exports: registering leaves other folders there, and no other test has one of these.
-_EXPORTS = f"*-{FORMAT}"
 
 
 @pytest.fixture
@@ -62,27 +57,31 @@ def test_the_champion_is_first_and_a_version_is_exported_once(served, two_versio
     models = json.loads(content)["models"]
     names = ["version 1, champion", "version 2, challenger", "shipped weights"]
     assert status == 200 and [each["name"] for each in models] == names
-    assert not list(exports.glob(_EXPORTS))  # nothing is exported before it is asked for
+    folder = exports / f"{first.checkpoint.digest[:16]}-icons"  # no other test has it made
+    assert not folder.exists()
 
     status, kind, content = _get(f"{served.address}{models[0]['path']}model.json")
     assert (status, kind) == (200, "application/json") and json.loads(content)["checkpoint"] == first.checkpoint.digest
-    [folder] = exports.glob(_EXPORTS)
-    exported = ModelFolder.open(folder / "model")
+    [model] = exports.glob(f"{first.checkpoint.digest[:16]}-model-*")  # which registering, `flowmodel serve` and this share
+    exported = ModelFolder.open(model)
     exported.verify()
-    drawn = OnnxGenerator(exported, tower="int8").sample(["red heart"], seed=1).astype(int)
-    assert np.abs(drawn - Generator.load(first.checkpoint, "cpu").sample(["red heart"], seed=1).numpy()).mean() < 2
-    icons = read_json(folder / "icons" / "icons.json")
-    assert 0.9 * icons["of"] < len(icons["names"]) <= icons["of"] == len(first.checkpoint.header.trained_ids)
+    assert content == (model / "model.json").read_bytes()
+    drawn = OnnxGenerator(exported).sample(["red heart"], seed=1).astype(int)
+    assert np.abs(drawn - Generator.load(first.checkpoint, "cpu").sample(["red heart"], seed=1).numpy()).mean() < 1
 
-    made = (folder / "model" / "network.onnx").stat().st_mtime_ns
-    assert Studio(two_versions).exported("1").samefile(folder) and (folder / "model" / "network.onnx").stat().st_mtime_ns == made
+    icons = json.loads(_get(f"{served.address}{models[0]['training']}icons.json")[2])
+    assert 0.9 * icons["of"] < len(icons["names"]) <= icons["of"] == len(first.checkpoint.header.trained_ids)
+    made = (folder / "icons.json").stat().st_mtime_ns
+    assert Studio(two_versions).folder("1", "icons").samefile(folder) and (folder / "icons.json").stat().st_mtime_ns == made
+    assert Studio(two_versions).folder("1", "model").samefile(model)
 
 
 def test_what_cannot_be_served_is_one_line(served, two_versions):
     status, kind, content = _get(f"{served.address}models/9/model/model.json")
     assert status == 500 and kind.startswith("text/plain") and content.startswith(b"model 'models:/flowmodel/9': not in MLflow")
-    assert _get(f"{served.address}models/..%2F..%2Fx/model.json")[2].startswith(b"models/..: there is no such model")
+    assert _get(f"{served.address}models/..%2F..%2Fx/model.json")[2].startswith(b"models/..: no such model")
     (two_versions.root / "secret.txt").write_text("secret")
+    assert _get(f"{served.address}models/1/secrets/x")[2].startswith(b"models/1/secrets: no such part")
     for path in ("models/1/..%2f..%2fsecret.txt", "models/1/../../../secret.txt", "models/1/"):
         assert _get(served.address + path)[0] in (404, 500)
     assert _get(f"{served.address}page.json", Host="evil.example:80")[0] == 403

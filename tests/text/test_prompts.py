@@ -9,11 +9,12 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.text.emoji_names import name_emoji
 from flowmodel.text.emoji_texts import unicode_emoji
 from flowmodel.text.encoders import load_encoder
-from flowmodel.text.prompts import Prompts, in_english, read_prompts
+from flowmodel.text.prompts import Prompts, read_prompts
+from flowmodel.text.translation import translator
 
 
 def _read(*prompts: str, languages: tuple[str, ...] = ("en",)) -> Prompts:
-    return read_prompts(load_encoder("minilm"), prompts, name_emoji, languages)
+    return read_prompts(load_encoder("minilm"), prompts, name_emoji, translator(languages), languages)
 
 
 @pytest.mark.parametrize(
@@ -36,12 +37,12 @@ def test_what_the_bundled_names_translate_is_drawn_in_english_and_said(prompt, t
 def test_english_stays_as_it_is_also_with_accents():
     names = [emoji.name for emoji in unicode_emoji().values() if not emoji.name.isascii()]
     assert len(names) > 10
-    assert [in_english(name) for name in names] == names
-    assert in_english("naïve café") == "naïve café" and in_english("Hund") == "Hund", "ASCII is taken for English"
+    assert [translator()(name) for name in names] == names
+    assert translator()("naïve café") == "naïve café" and translator()("Hund") == "Hund", "ASCII is taken for English"
 
 
 def test_a_language_that_the_model_was_trained_on_is_left_alone():
-    assert in_english("cœur rouge", ("en", "fr")) == "cœur rouge"
+    assert translator(("en", "fr"))("cœur rouge") == "cœur rouge"
     assert _read("красная машина", languages=("en", "ru")).notes == ()
 
 
@@ -69,7 +70,9 @@ def test_what_says_nothing_is_refused(prompt, words):
 
 def test_reading_prompts_needs_neither_tables_nor_torch_nor_pydantic():
     code = """
-import sys, flowmodel.text.prompts as prompts
-prompts.in_english('red heart')
+import sys
+import flowmodel.text.prompts
+from flowmodel.text.translation import translator
+assert translator()('兔子') == 'rabbit'
 print([name for name in ('torch', 'pydantic', 'pyarrow') if name in sys.modules])"""
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

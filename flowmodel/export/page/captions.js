@@ -1,4 +1,7 @@
-// Prompts as the caption tower takes them: names in place of emoji, then BERT's tokens (https://huggingface.co/docs/tokenizers).
+// Prompts as the caption tower takes them: names in place of emoji, English for names in other languages, then BERT's tokens
+// (https://huggingface.co/docs/tokenizers). What is lost is told in the words of flowmodel/text/prompts.py, which is the reference.
+
+const ASCII = /^[\0-\x7f]*$/;
 
 export class EmojiReplacer {
   constructor(names) {
@@ -27,6 +30,73 @@ export class EmojiReplacer {
   }
 }
 
+// Gives the English for a text that is the name or a keyword of an emoji (flowmodel/text/translation.py).
+export class Translator {
+  constructor(table) {
+    this.english = new Map();
+    for (const [english, own] of Object.entries(table)) {
+      for (const words of Object.values(own)) for (const word of words) this.english.set(word, english);
+    }
+  }
+
+  translate(text) {
+    const [name] = text.split(",", 1), found = this.english.get(name.normalize("NFC").trim().toLowerCase());
+    return found === undefined ? text : found + text.slice(name.length);
+  }
+}
+
+// What a tower makes of prompts.
+export class Reader {
+  // `table` is what a translator needs, or undefined; `languages` are those of the captions that the model was trained on.
+  constructor({ tokenizer, names, table, languages = ["en"] }) {
+    this.tokenizer = tokenizer;
+    this.emoji = new EmojiReplacer(names);
+    this.table = table;
+    this.isEnglish = languages.every((language) => language === "en" || language === "en-gb");
+  }
+
+  named(prompt) {
+    return ASCII.test(prompt) ? prompt : this.emoji.replace(prompt);
+  }
+
+  // What is read in place of a prompt.
+  text(prompt) {
+    const named = this.named(prompt);
+    if (ASCII.test(named) || !this.table) return named;
+    this.translator ??= new Translator(this.table);
+    return this.translator.translate(named);
+  }
+
+  // What a person should know of prompts: `refusal`, a line where one can't be drawn, else `notes`, lines.
+  read(prompts) {
+    const notes = new Set();
+    for (const prompt of prompts) {
+      const text = this.text(prompt), shown = shortened(prompt), { unknown, words, isCut } = this.tokenizer.take(text);
+      if (!prompt.trim()) return { refusal: "prompt '': it is empty; say what is to be drawn, such as 'red heart'" };
+      if (unknown >= words) return { refusal: `prompt ${shown}: the caption encoder knows no part of it; say it in English` };
+      if (this.isEnglish && !isLatin(text)) {
+        notes.add(`${shown} is hardly understood, because the caption encoder was trained on English; say it in English`);
+      } else if (unknown) {
+        notes.add(`${shown} has something that the caption encoder does not know, and it is left out`);
+      }
+      if (text !== this.named(prompt)) notes.add(`${shown} is drawn as ${shortened(text)}`);
+      if (isCut) notes.add(`${shown} is longer than what the caption encoder reads; only its first ${words} tokens count`);
+    }
+    return { notes: [...notes] };
+  }
+}
+
+function shortened(text) {
+  const signs = Array.from(text);
+  return `'${signs.length <= 60 ? text : `${signs.slice(0, 59).join("")}…`}'`;
+}
+
+// Whether most letters are Latin.
+function isLatin(text) {
+  const letters = text.match(/\p{L}/gu) ?? [];
+  return 2 * letters.filter((letter) => /\p{Script=Latin}/u.test(letter)).length >= letters.length;
+}
+
 const IDEOGRAPHS = /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu;
 
 export class Tokenizer {
@@ -36,13 +106,21 @@ export class Tokenizer {
   }
 
   encode(text) {
+    return this.take(text).ids;
+  }
+
+  // Its tokens between markers; how many of them are unknown; how many there are without markers; whether more did not fit.
+  take(text) {
     const plain = Array.from(text.replace(/[\t\n\r]/g, " ").replace(/[\0\ufffd\p{C}]/gu, "").replace(/\s/gu, " "))
       .join("").replace(IDEOGRAPHS, " $& ").normalize("NFD").replace(/\p{Mn}/gu, "");
     const lower = Array.from(plain, (sign) => sign.toLowerCase()).join("");
     const words = lower.replace(/[!-/:-@[-`{-~\p{P}]/gu, " $& ").split(/\s+/u).filter(Boolean);
     const ids = words.flatMap((word) => this.pieces(Array.from(word)));
-    const id = (token) => this.vocabulary.get(token);
-    return [id("[CLS]"), ...ids.slice(0, this.maxTokens - 2), id("[SEP]")];
+    const id = (token) => this.vocabulary.get(token), kept = ids.slice(0, this.maxTokens - 2);
+    return {
+      ids: [id("[CLS]"), ...kept, id("[SEP]")], unknown: kept.filter((each) => each === id("[UNK]")).length, words: kept.length,
+      isCut: kept.length < ids.length,
+    };
   }
 
   pieces(signs) {

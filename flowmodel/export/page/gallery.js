@@ -1,4 +1,4 @@
-// The sets of pictures, newest first. A set is {title, prompt, seed, pictures}; a picture has {label, prompt, options}, and once it
+// The sets of pictures, newest first. A set is {title, prompt, seed, notes, pictures}, where notes are lines about its prompts; a picture has {label, prompt, options}, and once it
 // is drawn {picture, frames, nearest}, and once it is traced {svg}.
 import { button, element, make } from "./elements.js";
 import { fitted, show, svgImage } from "./pixels.js";
@@ -16,10 +16,10 @@ export class Gallery {
 
   addSet(set) {
     const list = make("ul", { className: "cards", "aria-label": set.title }), told = make("p", { className: "meta" });
-    const actions = make("div", { className: "row" });
+    const actions = make("div", { className: "row" }), notes = set.notes.map((line) => make("p", { className: "note", role: "note" }, line));
     if (set.canHaveMore) actions.append(button("More", () => this.told.more(set), { className: "quiet", "aria-label": `More of ${set.title}` }));
     actions.append(button("ZIP", () => this.told.zip(set), { className: "quiet", "aria-label": `Download all of ${set.title} as ZIP` }));
-    const head = make("div", { className: "set-head" }, make("div", {}, make("h2", {}, set.title), told), actions);
+    const head = make("div", { className: "set-head" }, make("div", {}, make("h2", {}, set.title), told, ...notes), actions);
     set.element = make("div", { className: "set", role: "group", "aria-label": set.title }, head, list);
     Object.assign(set, { list, told, actions });
     list.addEventListener("keydown", (event) => this.#arrow(event, set));

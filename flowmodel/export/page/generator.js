@@ -1,13 +1,14 @@
 // A model that draws in the browser: the same steps as flowmodel/runtime/onnx_generator.py, which is the reference.
 import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
-import { EmojiReplacer, Tokenizer } from "./captions.js";
+import { Reader, Tokenizer } from "./captions.js";
 import { fetchJson, fetchListed } from "./fetching.js";
 import { mixedSeed, standardNormal } from "./noise.js";
 
 ort.env.wasm.numThreads = 1; // more need special headers of the server
 ort.env.wasm.wasmPaths = { wasm: new URL("./vendor/ort-wasm-simd-threaded.wasm", import.meta.url).href };
 
-const NEEDED = ["tokenizer.json", "emoji.json", "tower.int8.onnx", "network.onnx", "finisher.onnx"];
+const TOWERS = ["tower.int8.onnx", "tower.onnx"]; // the first that there is
+const NEEDED = ["tokenizer.json", "emoji.json", "english.zlib", "network.onnx", "finisher.onnx"];
 
 function times(steps, shift, start) {
   const grid = Array.from({ length: steps + 1 }, (_, i) => i / steps).map((t) => t / (shift - (shift - 1) * t));
@@ -36,6 +37,11 @@ function toUnit(bytes, channels) {
   return x;
 }
 
+// JSON that is compressed by zlib.
+function unpacked(bytes) {
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
+}
+
 function mixed(one, other, share) {
   const found = new Float32Array(one.length);
   for (let i = 0; i < found.length; i++) found[i] = (1 - share) * one[i] + share * other[i];
@@ -46,7 +52,7 @@ export class Generator {
   // `base` is the folder of an exported model; `told` is given the share that is loaded.
   static async load(base, told = () => {}) {
     const self = new Generator(), of = self.description = await fetchJson(new URL("model.json", base));
-    const names = NEEDED.filter((name) => of.files[name]);
+    const tower = TOWERS.find((name) => of.files[name]), names = [tower, ...NEEDED].filter((name) => of.files[name]);
     const all = names.reduce((sum, name) => sum + of.files[name].bytes, 0), files = {};
     let loaded = 0;
     for (const name of names) {
@@ -54,11 +60,13 @@ export class Generator {
       told((loaded += of.files[name].bytes) / all);
     }
     const json = (name) => JSON.parse(new TextDecoder().decode(files[name]));
-    self.tokenizer = new Tokenizer(json("tokenizer.json"), of.max_tokens);
-    self.emoji = new EmojiReplacer(json("emoji.json"));
+    self.reader = new Reader({
+      tokenizer: new Tokenizer(json("tokenizer.json"), of.max_tokens), names: json("emoji.json"),
+      table: files["english.zlib"] && await unpacked(files["english.zlib"]), languages: of.languages,
+    });
     const session = (name) => files[name] && ort.InferenceSession.create(new Uint8Array(files[name]));
     self.network = await session("network.onnx");
-    self.tower = await session("tower.int8.onnx");
+    self.tower = await session(tower);
     self.finisher = await session("finisher.onnx");
     return self;
   }
@@ -68,7 +76,7 @@ export class Generator {
   }
 
   tokens(prompt) {
-    return this.tokenizer.encode(this.emoji.replace(prompt));
+    return this.reader.tokenizer.encode(this.reader.text(prompt));
   }
 
   // A caption as the network takes it: `pooled` (width) and `tokens` (length, width).

@@ -42,25 +42,26 @@ function choose(picture, byKey) {
 
 function asked() {
   const words = element("prompt").value.trim(), style = element("style").value;
-  const styled = (text) => (style ? `${text}, ${style} style` : text);
+  const styled = (text) => (style && text ? `${text}, ${style} style` : text);
+  const short = (text) => (text.length > 80 ? `${text.slice(0, 79)}…` : text);
   const [count, seed, steps, guidance] = ["count", "seed", "steps", "guidance"].map((id) => element(id).valueAsNumber);
   const other = isOn("blend") ? element("blend").value.trim() : "", from = isOn("picture") && pad.picture(app.description.size);
   return {
-    prompt: styled(words), other: other && styled(other), count, titles: { own: styled(words), blend: styled(`${words} → ${other}`), other },
+    prompt: styled(words), other: other && styled(other), count,
+    titles: { own: styled(short(words)), blend: styled(`${short(words)} → ${short(other)}`), other: short(other) },
     options: { seed, steps, guidance, ...(from ? { from: { bytes: from.bytes, time: element("keep").valueAsNumber / 100 } } : {}) },
   };
 }
 
 function drawAsked() {
   const { prompt, other, count, options, titles } = asked();
-  if (!prompt) return;
   const title = (other ? titles.blend : titles.own) + (options.from ? ", from an image" : "");
   const set = { title, prompt, seed: options.seed, options, pictures: [], canHaveMore: !other };
   if (!other) return draw(set, plain(set, 0, count));
   const all = Math.max(3, count);
   const shares = Array.from({ length: all }, (_, i) => i / (all - 1));
   return draw(set, shares.map((share, i) => ({
-    label: `${prompt}, ${percent(share)} ${titles.other}`, caption: `${percent(share)} ${titles.other}`, prompt, file: i,
+    label: `${titles.own}, ${percent(share)} ${titles.other}`, caption: `${percent(share)} ${titles.other}`, prompt, file: i,
     options: { ...options, number: 0, blend: { prompt: other, share } },
   })));
 }
@@ -98,9 +99,14 @@ async function drawWaiting() {
   while (app.waiting) {
     const { set, pictures } = app.waiting;
     app.waiting = undefined;
+    const prompts = new Set(pictures.flatMap(({ prompt, options: { blend } }) => (blend ? [prompt, blend.prompt] : [prompt])));
+    const read = await app.studio.ask("read", { prompts: [...prompts] }).catch(({ message }) => ({ refusal: message }));
+    if (read.refusal) say(read.refusal);
+    if (read.refusal || app.waiting) continue;
     element("stop").hidden = false;
     element("draw").hidden = true;
     document.body.classList.add("drawing");
+    set.notes = read.notes;
     if (!gallery.sets.includes(set)) gallery.addSet(set);
     const began = performance.now();
     for (const picture of pictures) gallery.addPicture(set, picture);

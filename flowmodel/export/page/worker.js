@@ -31,6 +31,7 @@ const kinds = {
     return { ...drawn, nearest: icons?.find(drawn) };
   },
   trace: ({ picture }) => trace(picture),
+  read: ({ prompts }) => generator.reader.read(prompts),
   tokens: ({ prompt }) => generator.tokens(prompt),
   find: ({ picture }) => icons?.find(picture),
 };
