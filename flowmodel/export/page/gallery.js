@@ -1,5 +1,5 @@
-// The sets of pictures, newest first. A set is {title, prompt, seed, notes, pictures}, where notes are lines about its prompts; a picture has {label, prompt, options}, and once it
-// is drawn {picture, frames, nearest}, and once it is traced {svg}.
+// The sets of pictures, newest first. A set is {title, prompt, seed, notes, pictures}, where notes are lines about its prompts;
+// a picture has {label, prompt, options}, and once it is drawn {picture, frames, nearest}, and once it is traced {svg}.
 import { button, element, make } from "./elements.js";
 import { fitted, show, svgImage } from "./pixels.js";
 
