@@ -120,6 +120,7 @@ def main() -> None:
         ]
         with log.open("w") as output:
             server = subprocess.Popen(command, stderr=output)
+        failed = False
         try:
             while not (match := re.search(r"serving .* at (http://\S+)/v1", log.read_text())):
                 if server.poll() is not None:
@@ -136,12 +137,15 @@ def main() -> None:
                 print("  seconds to an answer: " + ", ".join(f"p{each} {found:.1f}" for each, found in load.percentiles.items()))
                 each = cpu / max(1, load.pictures)
                 print(f"  {load.pictures / wall:.1f} pictures/s, {each:.2f} CPU seconds an image, {memory:.0f} MB", flush=True)
+                failed = failed or bool(load.errors) or not load.answered
                 for error, times in load.errors.items():
                     print(f"  ERROR, {times} times: {error}")
         finally:
             server.send_signal(signal.SIGTERM)
             status = server.wait(120)
     print(f"after SIGTERM the server ended with {status}")
+    if failed or status:
+        raise SystemExit(1)
 
 
 def _metric(address: str, name: str) -> float:
