@@ -24,8 +24,8 @@ class OnnxTower:
 
         self.name, self.digest = folder.description.encoder, folder.description.encoder_digest
         self._tokenizer = Tokenizer.from_file(str(folder.file(TOKENIZER)))
-        chosen = precision or next((each for each in TOWERS if TOWERS[each] in folder), "float32")
-        self._session = open_session(folder.file(TOWERS[chosen]), threads)
+        here = [name for name in TOWERS.values() if name in folder]
+        self._session = open_session(folder.file(TOWERS[precision] if precision else here[0]), threads)
         self.width = int(self._session.get_outputs()[0].shape[1])
 
     def encode(self, texts: Sequence[str]) -> EncodedText:

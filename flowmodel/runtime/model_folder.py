@@ -114,9 +114,10 @@ class ModelFolder:
             raise FlowmodelError(f"{json_path}: its digest does not match, so it was changed or damaged; {_AGAIN}")
         try:
             sampling = Sampling.of(values["sampling"], f"{json_path}: sampling")
-            values = {"languages": ["en"]} | values  # which earlier releases do not tell
+            values.setdefault("languages", ["en"])  # earlier releases leave it out
             given = {field.name: values[field.name] for field in fields(Description)}
-            own = given | {name: tuple(given[name]) for name in ("styles", "terms", "languages")} | {"sampling": sampling}
+            own = given | {"sampling": sampling, "styles": tuple(given["styles"]), "terms": tuple(given["terms"])}
+            own["languages"] = tuple(given["languages"])
             return cls(path, Description(**own), {name: dict(of) for name, of in values["files"].items()}, digest)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise FlowmodelError(f"{json_path}: a field is missing or has the wrong type ({error}); {_AGAIN}") from None
