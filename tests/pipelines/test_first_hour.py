@@ -3,6 +3,7 @@
 `--screenshots STORE` walks through what lies in that store after `make quickstart`, and writes images for the documentation.
 """
 
+import json
 import os
 import re
 import signal
@@ -173,6 +174,8 @@ def test_an_asset_shows_the_samples_and_its_links_lead_to_the_mlflow_that_runs(u
     page.wait_for(_shows("Recognition within the source"))
     page.wait_for(PICTURE)
     assert page.evaluate(_shows("Model registry")), "the pages for training, not those for language models"
+    for name in ("Close", "Expand description"):  # MLflow's assistant, for the screenshot
+        page.evaluate(f"document.querySelector('button[aria-label={json.dumps(name)}]')?.click()")
     shot("mlflow-run.png")
 
     page.visit(run.replace("?", "/artifacts/evaluation/report.html?"))
