@@ -21,7 +21,7 @@ ROOMS = {path.stem for path in LIBRARY.iterdir() if path.suffix == ".py" or (pat
 def _floors() -> dict[str, int]:
     """Height of each room in the drawing, counted from the lowest line."""
     text = (PROJECT_ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    drawing = text.partition("Each floor imports only")[2].partition("### ")[0]
+    drawing = text.partition("Each layer imports only")[2].partition("### ")[0]
     lines = [re.findall(r"\b(\w+)(?:/|\.py)(?!\w)", line) for line in drawing.splitlines() if line.startswith("    ")]
     return {name: height for height, names in enumerate(reversed(lines)) for name in names if name in ROOMS | {"pipelines"}}
 
