@@ -25,7 +25,7 @@ def test_importing_it_imports_nothing_heavy():
     assert subprocess.check_output([sys.executable, "-c", script], text=True) == "[]\n"
 
 
-def test_an_unknown_name_is_no_attribute():
+def test_an_unknown_name_is_not_an_attribute():
     with pytest.raises(AttributeError, match="no attribute 'draw'"):
         flowmodel.draw  # noqa: B018
 

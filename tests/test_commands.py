@@ -96,7 +96,7 @@ def reader(tmp_path_factory) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/vector.md"])
-def test_the_commands_of_a_page_run_one_after_the_other(page, reader, monkeypatch):
+def test_the_commands_of_a_page_run_one_after_another(page, reader, monkeypatch):
     monkeypatch.chdir(reader)
     monkeypatch.setenv("FLOWMODEL_STORE", str(reader / "store"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -148,7 +148,7 @@ def test_mlflow_has_these_options(page, command):
 
 
 @pytest.mark.parametrize(("page", "command"), of("curl", "dagster", "npm"))
-def test_what_asks_a_server_has_a_test_of_its_own(page, command):
+def test_commands_that_need_a_server_have_their_own_test(page, command):
     # tests/install/test_wheel.py asks a served model, tests/serving the server of `flowmodel serve`.
     assert re.search(r"http://127\.0\.0\.1:\d+/(invocations|v1/images/generations)", command), command
 

@@ -32,7 +32,7 @@ def test_a_store_that_is_not_writable_is_a_problem(tmp_path, as_another_user):
     assert found["store"].status == "problem" and "FLOWMODEL_STORE" in found["store"].remedy
 
 
-def test_a_file_that_is_no_database_is_a_problem_and_the_exit_code_says_so(tmp_path, monkeypatch):
+def test_a_file_that_is_not_a_database_is_a_problem_and_the_exit_code_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("FLOWMODEL_STORE", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "mlflow").mkdir()

@@ -57,7 +57,7 @@ def test_the_umask_alone_decides_who_may_read_a_file(tmp_path, umask, mode):
     assert {path.name: oct(path.stat().st_mode & 0o777) for path in paths} == {path.name: oct(mode) for path in paths}
 
 
-def test_what_belongs_to_somebody_else_is_told_as_such(tmp_path, as_another_user):
+def test_a_file_of_another_user_is_reported_as_such(tmp_path, as_another_user):
     folder = tmp_path / "closed"
     table = write_parquet(folder / "table.parquet", pa.table({"id": ["a"]}))
     values = write_json(folder / "values.json", {})

@@ -62,7 +62,7 @@ def stored(tiny_training, tmp_path) -> Stored:
     return stored
 
 
-def test_what_no_record_points_to_is_removed_and_only_once(stored):
+def test_unreferenced_entries_are_removed_only_once(stored):
     everything = stored.everything
     assert {entry.referred_by for entry in inventory(stored.store, [])} == {""}
     assert stored.removed() == everything
@@ -95,7 +95,7 @@ def test_an_unfinished_training_and_its_data_set_stay(stored, tiny_training):
     assert stored.removed() == set()
 
 
-def test_a_table_goes_with_its_pictures_and_with_the_memory_of_its_source(stored):
+def test_a_table_goes_with_its_images_and_with_the_memory_of_its_source(stored):
     folder = stored.store.root / "icons" / "noto"
     for table, memory, seconds in (("0a", "1a", 1), ("0b", "1b", 2), ("0c", "1c", 3)):
         write_bytes(folder / f"{table}.parquet", b"")
@@ -110,7 +110,7 @@ def test_a_table_goes_with_its_pictures_and_with_the_memory_of_its_source(stored
     }
 
 
-def test_what_former_releases_left_goes_and_what_others_put_there_stays(stored):
+def test_files_of_earlier_releases_are_removed_and_foreign_files_are_kept(stored):
     write_bytes(stored.store.root / "rgba_tensors" / "tensors-64.safetensors", b"")
     stored.record("rgba_tensors", stored.store.root / "rgba_tensors" / "tensors-64.safetensors")
     write_bytes(stored.store.root / "captions" / "captions.parquet", b"")
@@ -121,7 +121,7 @@ def test_what_former_releases_left_goes_and_what_others_put_there_stays(stored):
     assert mine.exists() and vectors.exists() and not (stored.store.root / "artifacts" / "rgba_tensors.json").exists()
 
 
-def test_nothing_is_removed_while_somebody_is_at_work(stored):
+def test_nothing_is_removed_while_the_store_is_in_use(stored):
     with run_lock(stored.store, "0a1b"), pytest.raises(FlowmodelError, match="run 0a1b is at work in this store"):
         stored.removed()
     with in_use(stored.store), pytest.raises(FlowmodelError, match="another process is at work in this store"):
@@ -129,14 +129,14 @@ def test_nothing_is_removed_while_somebody_is_at_work(stored):
     assert stored.training.exists()
 
 
-def test_several_work_at_a_time_but_nobody_cleans_beside_another(stored):
+def test_several_processes_may_work_but_only_one_may_clean(stored):
     with in_use(stored.store), in_use(stored.store):
         pass
     with alone(stored.store), pytest.raises(FlowmodelError, match="at work"), alone(stored.store):
         pass
 
 
-def test_nothing_is_removed_where_a_record_or_a_checkpoint_cannot_be_read(stored):
+def test_nothing_is_removed_if_a_record_or_a_checkpoint_cannot_be_read(stored):
     broken = write_bytes(stored.store.root / "artifacts" / "captions.json", b"{")
     with pytest.raises(FlowmodelError, match=r"captions\.json: not valid JSON"):
         stored.removed()

@@ -10,7 +10,7 @@ from tests.training.helpers import changed
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_variant_changes_what_it_says_and_sees_as_many_pictures(variant, tmp_path):
+def test_a_variant_changes_its_fields_and_sees_as_many_images(variant, tmp_path):
     recipe, base = (variant_recipe(name, 1, 10_000, tmp_path / "selection.txt") for name in (variant, BASE))
     assert recipe.training.steps * recipe.training.batch_size == pytest.approx(10_000, rel=0.01)
     changed_fields = {
@@ -23,7 +23,7 @@ def test_a_variant_changes_what_it_says_and_sees_as_many_pictures(variant, tmp_p
     assert changed_fields == named
 
 
-def test_one_in_so_many_concepts_is_chosen_with_all_its_skin_tones(prepared, tmp_path):
+def test_a_share_of_the_concepts_is_chosen_with_all_skin_tones(prepared, tmp_path):
     chosen = set(select(prepared.dataset, 16, tmp_path / "selection.txt").read_text().splitlines())
     keys = {icon_id.partition("/")[2] for icon_id in prepared.dataset.ids}
     concepts = {base_key(key) for key in chosen}
@@ -47,14 +47,14 @@ def test_the_base_is_scored_with_every_way_of_sampling_and_every_average(tiny_re
     assert len({row["validation_kid"] for row in rows}) == len(rows)  # each of them draws something else
 
 
-def test_settings_hold_for_every_variant_and_a_variant_s_own_come_after_them():
+def test_settings_apply_to_every_variant_before_its_own_changes():
     narrow = ["network.channels=[40, 80]", "objective.cond_dropout=0.3"]
     base, other = (variant_recipe(name, 0, 320, settings=narrow) for name in (BASE, "condition dropout 0.2"))
     assert base.network.channels == other.network.channels == (40, 80)
     assert (base.objective.cond_dropout, other.objective.cond_dropout) == (0.3, 0.2)
 
 
-def test_a_network_that_has_never_been_without_a_caption_is_drawn_without_guidance_too(
+def test_a_network_trained_without_dropped_captions_is_also_sampled_without_guidance(
     tiny_recipe, prepared, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("benchmarks.ablations.ICONS", 8)
@@ -89,6 +89,6 @@ def test_a_variant_is_better_only_where_both_scores_say_so_with_every_seed(score
     assert other["seeds"] == 2 and base["validation_kid"] == 1.5
 
 
-def test_the_base_of_another_seed_is_nothing_to_compare_with():
+def test_a_base_with_another_seed_is_not_compared():
     _, other = summary([_row(BASE, 0, 1.0, 0.1), _row("other", 1, 0.1, 0.9)])
     assert other["verdict"] == "" and other["seeds"] == 1

@@ -50,7 +50,7 @@ def test_hues_on_both_sides_of_the_color_have_it_as_their_mean():
     assert mean_hues_are_right(purplish_and_orange, ["red"]).all()
 
 
-def test_an_empty_picture_has_no_color():
+def test_an_empty_image_has_no_color():
     empty_14HW = torch.zeros(1, 4, 12, 12, dtype=torch.uint8)
     assert not mean_hues_are_right(empty_14HW, ["red"]).any() and not most_pixels_are_right(empty_14HW, ["red"]).any()
 
@@ -77,7 +77,7 @@ def tables(tiny_training, tmp_path_factory):
     return measure(Generator.load(tiny_training.checkpoint, "cpu"), found, "noto", "noto", seeds=1)
 
 
-def test_real_icons_are_found_whatever_their_color_and_have_it_once_they_are_turned(tables):
+def test_real_icons_are_found_in_any_color_and_have_the_color_after_recoloring(tables):
     rows = {row["held-out pairs"]: row for row in tables[0]}
     real, turned, drawn = rows["real icons as they are"], rows["real icons, turned"], rows["drawn"]
     assert real["thing, top 1"] == 1 and real["color"] < 0.1, "no real icon has the color that is asked for"

@@ -75,7 +75,7 @@ def rehearsed(packed, tmp_path_factory):
     return folder
 
 
-def test_it_brings_back_weights_that_began_with_the_shipped_ones_and_a_finisher(rehearsed):
+def test_the_results_have_weights_that_started_from_the_shipped_ones_and_a_finisher(rehearsed):
     out = rehearsed / "out"
     generator, finished = (Checkpoint.open(out / name / "flowmodel.safetensors") for name in ("generator", "finished"))
     assert generator.header.initial_ids == pretrained_weights().header.seen_ids
@@ -85,7 +85,7 @@ def test_it_brings_back_weights_that_began_with_the_shipped_ones_and_a_finisher(
     assert all(path.stat().st_size < 16 * 2**20 for path in out.rglob("*"))
 
 
-def test_it_brings_back_the_curve_samples_speed_and_log(rehearsed):
+def test_the_results_have_the_curve_samples_speed_and_log(rehearsed):
     out = rehearsed / "out"
     rows = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
     steps = json.loads((out / "plan.json").read_text())["steps"]
@@ -114,7 +114,7 @@ def test_the_same_call_again_finds_everything_done(packed, rehearsed, capsys):
     assert {name: (out / name / "SHA256SUMS").read_text() for name in before} == before
 
 
-def test_a_deadline_in_the_middle_leaves_the_average_of_then_and_the_same_call_goes_on(packed, tmp_path, monkeypatch):
+def test_a_deadline_leaves_the_current_average_and_the_same_call_resumes(packed, tmp_path, monkeypatch):
     class Deadline(Recorder):
         def on_log(self, step, values):
             super().on_log(step, values)
@@ -132,13 +132,13 @@ def test_a_deadline_in_the_middle_leaves_the_average_of_then_and_the_same_call_g
     assert read_header(weights).step == 6
 
 
-def test_a_pack_that_is_too_large_to_be_carried_is_refused(packed, tmp_path, monkeypatch):
+def test_a_pack_that_is_too_large_is_refused(packed, tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.gpu_drill.LARGEST_PACK", 2**20)
     monkeypatch.setenv("FLOWMODEL_STORE", str(packed.parent / "store"))
     with pytest.raises(FlowmodelError, match=r"pack\.zip: larger than 1 MiB"):
         pack_drill(tmp_path / "pack.zip", packed.parent / "sources.yaml", SMALL)
 
 
-def test_what_is_no_pack_is_told_in_a_line(tmp_path, capsys):
+def test_a_file_that_is_not_a_pack_is_reported_in_a_line(tmp_path, capsys):
     assert main(["train", str(tmp_path / "pack.zip"), str(tmp_path / "out"), "--work", str(tmp_path)]) == 1
     assert "pack.zip: no pack; make one with python -m benchmarks.gpu_drill pack" in capsys.readouterr().out

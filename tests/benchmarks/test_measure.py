@@ -20,7 +20,7 @@ def test_the_ratio_is_that_of_neighbors_so_that_a_slow_spell_does_not_count():
     assert median_ratio([2.0, 20.0, 2.0], [1.0, 10.0, 1.0]) == 2.0
 
 
-def test_rows_of_jobs_are_kept_though_one_of_them_fails(tmp_path):
+def test_rows_of_jobs_are_kept_if_one_of_them_fails(tmp_path):
     rows = tmp_path / "rows.jsonl"
     assert read_rows(rows) == []
     told = "import os; print('on the way'); print('[{\"threads\": ' + os.environ['OMP_NUM_THREADS'] + '}, {\"threads\": 0}]')"

@@ -19,7 +19,7 @@ def test_a_peer_has_as_many_parameters_as_ours(build, size):
 
 
 @pytest.mark.parametrize("build", PEERS)
-def test_a_peer_gives_a_picture_and_gradients(build):
+def test_a_peer_gives_an_image_and_gradients(build):
     network = build(32)
     output_BCHW = network(torch.randn(2, 4, 32, 32), torch.rand(2), captions(2))
     (output_BCHW - 1).square().mean().backward()

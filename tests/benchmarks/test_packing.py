@@ -41,7 +41,7 @@ def test_vectors_of_captions_are_off_by_less_than_a_percent(unpacked, prepared):
     assert np.linalg.norm(tokens - own_tokens) < 0.01 * np.linalg.norm(own_tokens)
 
 
-def test_texts_beside_the_captions_are_encoded_too_and_others_are_refused(unpacked):
+def test_additional_texts_are_encoded_and_others_are_refused(unpacked):
     encoder, own = unpacked[1], load_encoder("minilm")
     assert (encoder.name, encoder.digest, encoder.width) == (own.name, own.digest, own.width)
     assert np.abs(encoder.encode(TEXTS).pooled_BD - own.encode(TEXTS).pooled_BD).max() < 0.01

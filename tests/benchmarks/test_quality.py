@@ -18,7 +18,7 @@ from tests.training.helpers import changed
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("idea", IDEAS)
-def test_an_idea_changes_what_it_says_and_nothing_else(setting, idea):
+def test_an_idea_changes_only_its_fields(setting, idea):
     recipe, base = (recipe_of(SETTINGS[setting], name) for name in (idea, BASE))
     sections = ("data", "network", "objective", "training", "sampling")
     changed_fields = {

@@ -18,7 +18,7 @@ def test_what_the_documents_say_is_what_the_metrics_files_hold(path):
     assert path.read_text(encoding="utf-8") == results.documents()[path], "run: python -m benchmarks.results"
 
 
-def test_a_row_shows_a_split_beside_real_icons(tiny_evaluation):
+def test_a_row_shows_a_split_and_real_icons(tiny_evaluation):
     report: EvaluationReport = tiny_evaluation.report
     header, _, first = results.splits_table(report).splitlines()[:3]
     cells = dict(zip(header.strip("| ").split(" | "), first.strip("| ").split(" | "), strict=True))

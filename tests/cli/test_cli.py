@@ -36,7 +36,7 @@ def test_an_old_field_costs_one_line_with_its_new_name(tmp_path):
     assert error.startswith("error: ") and "training.grad_accum_steps" in error and result.returncode == 2
 
 
-def test_sample_draws_transparent_pictures_and_a_grid(tiny_training, tmp_path):
+def test_sample_draws_transparent_images_and_a_grid(tiny_training, tmp_path):
     def draw(name: str, *options: object) -> Path:
         out = tmp_path / name / "grid.png"
         result = _flowmodel(
@@ -79,7 +79,7 @@ def test_paths_are_not_broken_in_a_narrow_terminal(tiny_training, tmp_path):
         assert frames.n_frames > 1
 
 
-def test_every_picture_is_a_file_of_its_own_and_is_counted(tiny_training, tmp_path):
+def test_every_image_is_a_file_of_its_own_and_is_counted(tiny_training, tmp_path):
     prompts = [
         "赤いハート",
         "ピザ",
@@ -119,7 +119,7 @@ def test_train_leaves_a_checkpoint_and_does_not_repeat_it(prepared, tmp_path):
         assert "already finished" in finished.stdout
 
 
-def test_sample_says_whether_pictures_are_finished(tiny_finished, tmp_path):
+def test_sample_says_whether_images_are_finished(tiny_finished, tmp_path):
     for options, words in (
         ([], "network evaluations per image, finished, seed"),
         (["--no-finish"], "evaluations per image, seed"),
@@ -129,7 +129,7 @@ def test_sample_says_whether_pictures_are_finished(tiny_finished, tmp_path):
         assert result.returncode == 0 and words in result.stdout, result.stderr
 
 
-def test_sample_writes_the_format_that_is_asked_for(tiny_training, tmp_path):
+def test_sample_writes_the_format_that_is_requested(tiny_training, tmp_path):
     cases = {
         "svg": (["--size", 512], ["pizza-0.svg", "pizza-1.svg"]),
         "ico": (["--background", "#fff"], ["pizza-0.ico", "pizza-1.ico"]),
@@ -184,6 +184,6 @@ def test_evaluate_leaves_a_page_and_its_numbers(tiny_training, tmp_path):
         (["summary"], ["nothing is registered in this store yet", "make quickstart"]),
     ],
 )
-def test_what_is_wrong_is_one_clear_line(arguments, words, tmp_path):
+def test_bad_input_gives_one_clear_line(arguments, words, tmp_path):
     _assert_one_line(_flowmodel(*arguments, store=tmp_path), *words)
     assert list(tmp_path.iterdir()) == []

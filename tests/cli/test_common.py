@@ -13,7 +13,7 @@ from flowmodel.model.generator import Generator
 from flowmodel.store import Store
 
 
-def test_a_folder_that_is_no_exported_model_hides_nothing_of_its_name(tmp_path, monkeypatch):
+def test_a_folder_that_is_not_an_exported_model_is_named_in_full(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert exported(None, "auto") is None and exported("pretrained", "auto") is None
     (tmp_path / "pretrained").mkdir()
@@ -28,7 +28,7 @@ assert "torch" not in sys.modules
 """
 
 
-def test_a_few_pictures_are_drawn_without_pytorch_where_the_store_has_an_export(tiny_training, tiny_export, tmp_path):
+def test_a_few_images_are_sampled_without_pytorch_if_the_store_has_an_export(tiny_training, tiny_export, tmp_path):
     store, checkpoint = tiny_training.store, tiny_training.checkpoint
     assert quicker(store, checkpoint, "cpu", 16).folder.path.samefile(tiny_export)
     for device, pictures in (("cuda", 1), ("auto", 17)):

@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
 
 
-def test_everything_that_is_wrong_is_found(folder: Path) -> None:
+def test_all_problems_are_found(folder: Path) -> None:
     config = FolderSource(name="icons", kind="folder", path=str(folder))
     found = inspect_sources([config], SourceContext(folder.parent, folder.parent / "dl"), 64, "minilm")
     assert found.usable == [f"icons/{name}" for name in ("drum", "drum2", "horn", "kite", "small", "twin")]
@@ -48,7 +48,7 @@ def test_everything_that_is_wrong_is_found(folder: Path) -> None:
     assert not found.is_fine
 
 
-def test_the_command_tells_it_and_leaves_a_page_a_sheet_and_captions(folder: Path, tmp_path: Path) -> None:
+def test_the_command_prints_problems_and_writes_a_page_a_sheet_and_captions(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = CliRunner().invoke(app, ["icons", "check", str(folder), "--out", str(out)])
     assert result.exit_code == 1
@@ -78,7 +78,7 @@ def test_its_captions_can_be_corrected_and_used(folder: Path, tmp_path: Path) ->
     assert "Nothing needs fixing" in (out / "report.html").read_text(encoding="utf-8")
 
 
-def test_its_captions_are_about_the_same_files_however_strange_their_names_are(tmp_path: Path) -> None:
+def test_its_captions_name_the_same_files_even_with_unusual_names(tmp_path: Path) -> None:
     names = ("new\nline.png", " lead.png", "a,b;c\"d'.png", "Shot 9.41\u202fAM.png", "-rf.png", "#x.png", "日\t本.png", "%2e.png")
     folder = tmp_path / "icons"
     folder.mkdir()

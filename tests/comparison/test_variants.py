@@ -20,14 +20,14 @@ def chosen(recipe):
     return {variant.slug: variant for variant in variants(recipe, steps=40, seeds=1, text_width=TEXT_WIDTH)}
 
 
-def test_they_are_the_five_of_the_story_in_its_order(chosen):
+def test_there_are_five_variants_in_order(chosen):
     assert list(chosen) == ["grayscale-cnn", "unet-rgb", "unet-rgba", "unet-no-attention", "dit"]
     assert [v.recipe.data.color for v in chosen.values()] == ["grayscale", "rgb", "rgba", "rgba", "rgba"]
     assert chosen["unet-no-attention"].recipe.network.attention_levels == 0
     assert chosen["grayscale-cnn"].recipe.network.layers == 3 and chosen["dit"].recipe.network.kind == "dit"
 
 
-def test_nothing_but_network_and_color_tells_them_apart(chosen):
+def test_variants_differ_only_in_network_and_color(chosen):
     def rest(variant):
         values = variant.recipe.model_dump(exclude={"name", "network"})
         del values["data"]["color"]
@@ -51,6 +51,6 @@ def test_the_transformer_is_as_large_as_the_unet(chosen):
     assert sizes["unet-rgba"] == count_parameters(build_network(chosen["unet-rgba"].recipe.network, TEXT_WIDTH))
 
 
-def test_a_recipe_without_unet_is_one_clear_line():
+def test_a_recipe_without_unet_gives_one_clear_line():
     with pytest.raises(FlowmodelError, match="recipe 'dit': its network is dit; the comparison takes one with"):
         variants(load_recipe("dit"), 40, 1, TEXT_WIDTH)

@@ -60,7 +60,7 @@ def test_no_icon_of_the_set_is_held_out_and_the_style_is_the_folders_name(comple
     assert set(completed.checkpoint.header.trained_ids) == set(completed.dataset.ids)
 
 
-def test_more_names_train_nothing_and_leave_earlier_drawings_as_they_are(completed, workplace, recipe):
+def test_more_names_need_no_training_and_keep_earlier_drawings(completed, workplace, recipe):
     before = (workplace / "out" / "png" / "paper-plane-1.png").read_bytes()
     again = complete_set(
         workplace / "My Icons", ["lantern", *NAMES], workplace / "out", Store(workplace / "store"), recipe, count=2
@@ -93,7 +93,7 @@ def test_a_copy_is_marked_and_another_shape_is_not():
     assert copied_icons(torch.cat([icons[3:4], blurred, ring]), icons) == [3, 7, None]
 
 
-def test_a_set_of_three_icons_allows_no_statement():
+def test_a_set_of_three_icons_has_no_near_copies():
     assert copied_icons(_squares(3), _squares(3)) == [None, None, None]
 
 
@@ -103,7 +103,7 @@ def test_names_are_read_once_each_and_in_order(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "words"), [("# none\n", "holds no names"), (None, "No such file")])
-def test_a_list_without_names_is_one_line(tmp_path, content, words):
+def test_a_list_without_names_gives_one_line(tmp_path, content, words):
     if content is not None:
         (tmp_path / "missing.txt").write_text(content)
     with pytest.raises(FlowmodelError, match=words):

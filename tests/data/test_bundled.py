@@ -34,13 +34,13 @@ def test_every_base_emoji_is_there(noto: pd.DataFrame) -> None:
     assert noto["group"].nunique() == 10
 
 
-def test_texts_belong_to_their_pictures(noto: pd.DataFrame) -> None:
+def test_texts_belong_to_their_images(noto: pd.DataFrame) -> None:
     heart = noto.set_index("key").loc["2764"]
     assert (heart["name"], heart["char"], heart["group"], heart["subgroup"]) == ("red heart", "❤️", "smileys-emotion", "heart")
     assert "love" in list(heart["keywords"])
 
 
-def test_each_picture_has_the_digest_that_it_names(noto: pd.DataFrame) -> None:
+def test_each_image_has_the_digest_that_it_names(noto: pd.DataFrame) -> None:
     assert all(hashlib.sha256(png).hexdigest() == digest for png, digest in zip(noto["png"], noto["sha256"], strict=True))
 
 

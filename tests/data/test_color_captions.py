@@ -72,7 +72,7 @@ def test_only_things_are_turned(tmp_path: Path, name: str, fields: dict, suited:
     assert bool(colored(tmp_path, of("key", name=name, **fields))) == suited
 
 
-def test_only_pictures_of_mostly_one_color_are_turned(tmp_path: Path) -> None:
+def test_only_images_of_mostly_one_color_are_turned(tmp_path: Path) -> None:
     half = plain(RED)
     half[4:] = GREEN
     gray = plain((120, 120, 120, 255))

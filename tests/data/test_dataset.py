@@ -182,7 +182,7 @@ def test_a_store_can_be_moved(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_changed_file_is_told_when_it_is_read(name: str, tmp_path: Path) -> None:
+def test_a_changed_file_is_reported_when_it_is_read(name: str, tmp_path: Path) -> None:
     dataset = _prepare(tmp_path)
     file = dataset.folder / FILES[name]
     table = read_parquet(file)
@@ -193,7 +193,7 @@ def test_a_changed_file_is_told_when_it_is_read(name: str, tmp_path: Path) -> No
         getattr(opened, name)
 
 
-def test_what_is_no_data_set_is_one_clear_line(dataset: IconDataset, tmp_path: Path) -> None:
+def test_what_is_not_a_data_set_gives_one_clear_line(dataset: IconDataset, tmp_path: Path) -> None:
     with pytest.raises(FlowmodelError, match="not a prepared data set"):
         IconDataset.open(tmp_path)
     shutil.copytree(dataset.folder, tmp_path / "copy")
@@ -206,7 +206,7 @@ def test_what_is_no_data_set_is_one_clear_line(dataset: IconDataset, tmp_path: P
         IconDataset.open(tmp_path / "copy")
 
 
-def test_no_usable_icon_is_one_clear_line(tmp_path: Path) -> None:
+def test_no_usable_icon_gives_one_clear_line(tmp_path: Path) -> None:
     rows = [icon_row("q", status="quarantined", reason="x", png=b"")]
     normalized = normalize_icons({"test": write_icons(tmp_path / "i.parquet", rows)}, 16, tmp_path / "n.parquet")
     with pytest.raises(FlowmodelError, match="no usable icon"):

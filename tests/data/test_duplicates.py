@@ -61,13 +61,13 @@ def test_other_skin_other_expression_and_other_plain_colors_are_not_alike(tmp_pa
     assert found(tmp_path, pictures).empty
 
 
-def test_small_pictures_and_an_empty_table_work_too(tmp_path: Path) -> None:
+def test_small_images_and_an_empty_table_work_too(tmp_path: Path) -> None:
     assert len(found(tmp_path, {"a": face(), "b": face()}, size=16)) == 1
     only_bad = normalized(tmp_path, [icon_row("q", status="quarantined", reason="x")])
     assert load_links(find_duplicates(only_bad, tmp_path / "none.parquet").path) == []
 
 
-def test_pictures_that_differ_in_fine_detail_only_are_similar_and_not_identical(tmp_path: Path) -> None:
+def test_images_that_differ_in_fine_detail_only_are_similar_and_not_identical(tmp_path: Path) -> None:
     checks = face()
     checks[16:48, 16:48][::2, ::2, :3] //= 2
     moved = face()

@@ -21,7 +21,7 @@ def test_groups_are_the_connected_components_named_by_their_smallest_member(case
     assert groups(members, links) == smallest
 
 
-def test_a_link_that_is_told_often_counts_as_one_and_a_stranger_is_refused() -> None:
+def test_a_repeated_link_counts_as_one_and_an_unknown_icon_is_refused() -> None:
     assert groups([("b", ""), ("a", "")], [(("b", ""), ("a", ""))] * 256) == {("a", ""): ("a", ""), ("b", ""): ("a", "")}
     assert groups([], []) == {}
     with pytest.raises(KeyError):

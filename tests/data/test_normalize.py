@@ -52,7 +52,7 @@ def test_halving_is_the_mean_of_premultiplied_pixels(rgba_HW4: np.ndarray) -> No
     assert np.abs(premultiply(straight(encode_png(rgba_HW4), 8)) - mean).max() <= 1
 
 
-def test_a_wide_picture_is_centerd_not_stretched() -> None:
+def test_a_wide_image_is_centerd_not_stretched() -> None:
     normalized = straight(encode_png(plain(height=8, width=16)), 8)
     assert np.array_equal(np.unique(np.nonzero(normalized[..., 3])[0]), [2, 3, 4, 5])
     assert (normalized[2:6] == RED).all()
@@ -72,7 +72,7 @@ def test_enlarging_does_not_bleed_or_overshoot() -> None:
     assert (np.abs(normalized[visible][:, :3].astype(int) - RED[:3]) <= 4).all()
 
 
-def test_a_picture_that_shows_nothing_is_refused() -> None:
+def test_an_image_that_shows_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="every pixel is transparent"):
         straight(encode_png(plain((255, 0, 0, 0))), 8)
 
@@ -144,7 +144,7 @@ def test_the_margin_does_not_matter_when_trimming() -> None:
     assert not np.array_equal(straight(encode_png(wide), 16), straight(encode_png(tight), 16))
 
 
-def test_a_picture_of_the_right_size_keeps_its_pixels_and_enlarging_is_noted(tmp_path: Path) -> None:
+def test_an_image_of_the_right_size_keeps_its_pixels_and_enlarging_is_noted(tmp_path: Path) -> None:
     half = plain((255, 0, 0, 128), height=16, width=16)
     half[0, 0] = (0, 0, 255, 255)
     path = write_icons(

@@ -25,7 +25,7 @@ def sources(tmp_path: Path, captions: str) -> Path:
     return tmp_path / "sources.yaml"
 
 
-def test_what_is_set_aside_and_held_out_is_told(tmp_path: Path) -> None:
+def test_what_is_set_aside_and_held_out_is_reported(tmp_path: Path) -> None:
     log: list[str] = []
     listed = sources(tmp_path, "a.png,kite\nb.png,drum\nc.png,ดาว\nbroken.png,x\ngone.png,y\nlost.png,z\n")
     dataset = prepare(recipe("data.split.unseen_concept=0"), Store(tmp_path / "store"), listed, log.append)

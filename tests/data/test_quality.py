@@ -84,5 +84,5 @@ def test_reasons_are_grouped_without_what_differs_from_file_to_file(tmp_path):
     assert lines[1].startswith("  3 x corrupt SVG (") and lines[1].endswith("(m/c, m/d, m/e)")
 
 
-def test_a_split_is_told_in_one_line():
+def test_a_split_is_reported_in_one_line():
     assert split_line({"a": "train", "b": "train", "c": "validation"}) == "2 of 3 icons are to train on; held out: 1 validation"

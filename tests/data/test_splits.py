@@ -94,7 +94,7 @@ def test_sources_of_one_style_share_what_is_held_out_of_it() -> None:
     }
 
 
-def test_what_looks_like_an_earlier_training_icon_is_no_unseen_style() -> None:
+def test_what_looks_like_an_earlier_training_icon_is_not_an_unseen_style() -> None:
     pairs = [(f"one/{key}", f"two/{key}") for key in KEYS]
     splits = split(icons_of(KEYS) + icons_of(KEYS, "two"), pairs=pairs)
     assert "unseen_style" not in splits.values() and "excluded" not in splits.values()
@@ -145,7 +145,7 @@ def test_leaks_are_found() -> None:
     assert leaks(splits, [("a", "b"), ("a", "c"), ("a", "d"), ("b", "nowhere")]) == [("a", "b")]
 
 
-def test_the_table_follows_sources_and_pictures_and_leaves_out_quarantined_icons(tmp_path: Path) -> None:
+def test_the_table_follows_sources_and_images_and_leaves_out_quarantined_icons(tmp_path: Path) -> None:
     same = encode_png(plain())
     one = write_icons(
         tmp_path / "1.parquet", [icon_row(key, source="z") for key in KEYS[:100]] + [icon_row("x", source="z", png=same)]

@@ -69,7 +69,7 @@ def test_held_out_icons_are_no_part_of_what_it_learns_from(make, real, tmp_path)
     np.testing.assert_array_equal(one.images(real.features), other.images(real.features))
 
 
-def test_without_training_icons_there_is_no_probe(make, real, tmp_path):
+def test_a_probe_needs_training_icons(make, real, tmp_path):
     with pytest.raises(FlowmodelError, match="fewer than two icons are in the split 'train'"):
         make(tmp_path, icons=dataclasses.replace(real, splits=("validation",) * len(real.ids)))
     assert not list(tmp_path.iterdir())

@@ -31,7 +31,7 @@ def _opaque(count: int = 4) -> torch.Tensor:
     return rgba_N4HW
 
 
-def test_opaque_pictures_score_what_open_clip_says_of_them(name, model):
+def test_opaque_images_score_what_open_clip_says_of_them(name, model):
     import open_clip
 
     clip, why_not = load_clip(name, "minilm")
@@ -71,6 +71,6 @@ def test_a_data_set_encoded_by_a_clip_is_judged_by_it(name):
         ("local-dir:/nowhere", "encoder 'local-dir:/nowhere': /nowhere/open_clip_config.json can't be read"),
     ],
 )
-def test_why_there_is_none_is_one_line(wanted, reason):
+def test_why_there_is_none_gives_one_line(wanted, reason):
     clip, why_not = load_clip(wanted, "minilm")
     assert clip is None and why_not.startswith(reason) and "\n" not in why_not

@@ -9,7 +9,7 @@ from flowmodel.evaluation.real_icons import RealIcons, _joined
 from flowmodel.images.tensors import from_unit, to_unit
 
 
-def test_every_icon_has_its_own_picture_prompt_and_split(real, prepared):
+def test_every_icon_has_its_own_image_prompt_and_split(real, prepared):
     count = len(real.ids)
     for values in (real.prompts, real.splits, real.groups, real.sources, real.keys, real.labels_M, real.features):
         assert len(values) == count

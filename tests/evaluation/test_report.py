@@ -80,7 +80,7 @@ def test_a_report_of_another_form_is_refused_in_one_line_with_its_field(changes,
 
 
 @pytest.mark.parametrize("values", [[], "text", {}, {"step": 3}])
-def test_a_file_that_is_no_report_is_named(values, tmp_path):
+def test_a_file_that_is_not_a_report_is_named(values, tmp_path):
     path = write_json(tmp_path / "metrics.json", values)
     with pytest.raises(FlowmodelError, match=r"metrics\.json: not the report of an evaluation"):
         EvaluationReport.read(path)

@@ -15,19 +15,19 @@ def _judged(report: EvaluationReport, **rule) -> Rule:
     return judged
 
 
-def test_a_waived_limit_is_told_and_not_asked_for():
+def test_a_waived_limit_is_reported_and_not_requested():
     rule = _judged(_report(), metric="kid", split="train", max=0.01, waived="a test")
     assert rule.kept is None and rule.limit == 0.01
     assert rule.words.endswith("must be at most 0.01, but the recipe waives that rule, because a test")
 
 
-def test_a_model_that_draws_no_transparency_is_not_asked_for_silhouettes():
+def test_a_model_without_transparency_needs_no_silhouettes():
     rule = _judged(_report(color="rgb"), metric="alpha_iou", split="train", min=0.5)
     assert rule.kept is None and "draws no transparency (rgb)" in rule.words
     assert _judged(_report(), metric="alpha_iou", split="train", min=0.5).kept is False
 
 
-def test_copies_are_told_by_the_calibrated_threshold_and_without_one_by_the_stricter_fixed_criterion():
+def test_copies_are_reported_by_the_calibrated_threshold_and_without_one_by_the_stricter_fixed_criterion():
     assert share_of_copies(Scores(near_copy_rate=0.8, copy_rate=0.0, copy_rate_pixels=0.4)) == ("near_copy_rate", 0.8)
     assert share_of_copies(Scores(copy_rate=0.0, copy_rate_pixels=0.4)) == ("copy_rate", 0.4)
     assert share_of_copies(Scores(kid=1.0)) == ("copy_rate", None)

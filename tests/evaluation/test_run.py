@@ -48,7 +48,7 @@ def test_traced_samples_are_scored_beside_their_pixels(tiny_report, tiny_trainin
     assert traced.pixels.kid != traced.drawn.kid and traced.drawn.measured.keys() == traced.real.measured.keys()
 
 
-def test_enlarged_pictures_are_compared_at_the_size_of_the_icons(tiny_finished, tmp_path):
+def test_enlarged_images_are_compared_at_the_size_of_the_icons(tiny_finished, tmp_path):
     checkpoint = enlarging(tiny_finished.checkpoint, tmp_path / "x2.safetensors")
     config = tiny_finished.recipe.evaluation.model_copy(update={"seeds": (5,), "max_icons": 4})
     report = evaluate(checkpoint, tiny_finished.dataset, tmp_path, tiny_finished.store.root / "features", config).report
@@ -207,7 +207,7 @@ def test_hardly_any_held_out_icon_leaves_the_rest_scored(tiny_training, tmp_path
     assert len(recipe_rules(result.report, tiny_training.recipe.evaluation.gate)) == 1
 
 
-def test_sample_grid_is_a_picture_of_both_splits(tiny_evaluation, tiny_training, tmp_path):
+def test_sample_grid_is_an_image_of_both_splits(tiny_evaluation, tiny_training, tmp_path):
     with Image.open(tiny_evaluation.grid) as grid:
         whole = np.asarray(grid)
     samples = load_samples(tiny_evaluation.samples)

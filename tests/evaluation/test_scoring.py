@@ -44,7 +44,7 @@ def test_the_icons_themselves_are_perfect_copies(scorer, real, rows):
     assert all(len(values) == len(rows) for values in each.values())
 
 
-def test_texture_is_that_of_the_pictures_and_of_transparency_only_where_the_model_draws_it(scorer, real, rows, probe):
+def test_texture_is_that_of_the_images_and_of_transparency_only_where_the_model_draws_it(scorer, real, rows, probe):
     pictures = _real_pictures(real, rows)
     scores, _ = scorer.scores(pictures, rows)
     assert texture(pictures.rgba_N4HW).items() <= scores.items()
@@ -59,7 +59,7 @@ def test_icons_in_the_wrong_place_are_as_near_as_a_set_and_never_found(scorer, r
     assert wrong["retrieval_top1_split"] < 0.1 and wrong["caption_probe_top1"] < 0.1 and wrong["alpha_iou"] < 0.95
 
 
-def test_among_its_source_a_picture_is_only_mistaken_for_icons_of_that_source(real, rows, probe):
+def test_among_its_source_an_image_is_only_mistaken_for_icons_of_that_source(real, rows, probe):
     sources = np.array(real.sources, dtype=object)
     sources[rows[:20]], sources[rows[20:40]] = "first", "second"
     scorer = Scorer(dataclasses.replace(real, sources=tuple(sources)), rows, probe)
@@ -88,7 +88,7 @@ def test_an_icon_is_never_found_by_itself(scorer, real, rows):
     assert each["copy_rate"].mean() < 0.2 and each["neighbor_ratio"].min() > 0
 
 
-def test_pictures_are_chosen_with_their_features_and_rows(real, rows):
+def test_images_are_chosen_with_their_features_and_rows(real, rows):
     chosen = dataclasses.replace(_real_pictures(real, rows), own_rows=rows)[np.array([4, 2])]
     assert len(chosen) == 2 and chosen.own_rows.tolist() == rows[[4, 2]].tolist()
     np.testing.assert_array_equal(chosen.features.layout_ND, real.features.layout_ND[rows[[4, 2]]])
@@ -104,6 +104,6 @@ def test_small_sets_have_only_the_scores_that_they_can_have():
     assert means({"a": np.array([0.0, 1.0]), "b": np.array([])}) == {"a": 0.5}
 
 
-def test_with_hardly_any_training_icons_nothing_is_said_of_copies(real, rows, probe):
+def test_with_hardly_any_training_icons_nothing_is_stated_of_copies(real, rows, probe):
     scores, _ = Scorer(real, rows[:2], probe).scores(_real_pictures(real, rows), rows)
     assert "copy_rate" not in scores and "retrieval_top1_all" in scores

@@ -44,7 +44,7 @@ def test_an_evaluation_is_the_same(pair, lengths, t):
     assert np.abs(found_BCHW - expected_BCHW).max() <= 1e-3
 
 
-def test_guidance_over_twenty_evaluations_gives_the_same_picture(pair):
+def test_guidance_over_twenty_evaluations_gives_the_same_image(pair):
     model, session, channels = pair
     noise_BCHW, text, config = seeded_noise(2, SIZE, seed=3, channels=channels), text_of(3, 5), SamplingConfig(steps=5)
     velocity = GuidedVelocity(model, text, config)
@@ -56,7 +56,7 @@ def test_guidance_over_twenty_evaluations_gives_the_same_picture(pair):
     assert np.abs(found.astype(int) - expected.astype(int)).mean() < 1
 
 
-def test_a_caption_without_tokens_is_no_caption(pair):
+def test_a_caption_without_tokens_is_not_a_caption(pair):
     _, session, channels = pair
     captions = _captions(text_of(3))
     x_BCHW = noisy("unet", 1, SIZE)[:, :channels].numpy()

@@ -47,7 +47,7 @@ def generator() -> Generator:
     return Generator.from_pretrained(device="cpu")
 
 
-def test_the_same_seed_gives_the_same_picture_as_with_pytorch(exported, generator):
+def test_the_same_seed_gives_the_same_image_as_with_pytorch(exported, generator):
     onnx = OnnxGenerator(exported)
     assert onnx.nfe() == generator.nfe() == 20
     for finish in (True, False):
@@ -76,7 +76,7 @@ def test_a_tower_of_eight_bits_says_nearly_the_same(exported, generator):
     assert np.abs(OnnxGenerator(exported, tower="int8").sample(PROMPTS, seed=3) - expected).mean() < 1
 
 
-def test_what_the_tower_cannot_take_in_is_told_as_with_pytorch(exported, generator):
+def test_what_the_tower_cannot_take_in_is_reported_as_with_pytorch(exported, generator):
     prompts = ["красное сердце", "heart ☃︎", "a " * 300, "pizza", "兔子"]
     assert OnnxGenerator(exported).readability(prompts) == generator.readability(prompts)
 

@@ -46,7 +46,7 @@ def generator() -> Generator:
     return Generator.from_pretrained(device="cpu")
 
 
-def test_the_same_seed_gives_the_same_picture_as_the_command_line(opened, generator, small):
+def test_the_same_seed_gives_the_same_image_as_the_command_line(opened, generator, small):
     for prompt in ("red heart, noto style", "👍🏽"):
         drawn_4HW = opened.draw(prompt, "{seed: 3}")
         assert drawn_4HW.shape == (4, 64, 64)
@@ -56,7 +56,7 @@ def test_the_same_seed_gives_the_same_picture_as_the_command_line(opened, genera
     assert opened.run(asked) == generator.nfe() == 20
 
 
-def test_a_picture_to_start_from_is_drawn_on_as_by_the_library(opened, generator):
+def test_an_image_to_start_from_is_drawn_on_as_by_the_library(opened, generator):
     start_4HW = generator.sample(["blue apple, noto style"], seed=1, finish=False)[0]
     given = f"Uint8Array.from(atob('{base64.b64encode(start_4HW.numpy().tobytes()).decode()}'), (sign) => sign.charCodeAt(0))"
     drawn_4HW = opened.draw("red heart, noto style", f"{{seed: 2, number: 1, from: {{bytes: {given}, time: 0.45}}}}")
@@ -66,7 +66,7 @@ def test_a_picture_to_start_from_is_drawn_on_as_by_the_library(opened, generator
     assert _difference(drawn_4HW, expected_4HW) < 2 < _difference(expected_4HW, start_4HW.numpy())
 
 
-def test_neighboring_noise_leads_from_the_same_picture_to_others(opened):
+def test_neighboring_noise_leads_from_the_same_image_to_others(opened):
     prompt = "house with garden, noto style"
     own = opened.draw(prompt, "{seed: 4}")
     none, near, far = (opened.draw(prompt, f"{{seed: 4, vary: {{amount: {amount}, number: 1}}}}") for amount in (0, 0.2, 1))
@@ -84,7 +84,7 @@ def test_a_blend_begins_with_one_prompt_and_ends_with_the_other(opened):
     assert min(_difference(drawn[1], drawn[0]), _difference(drawn[1], drawn[2])) > 2
 
 
-def test_a_traced_picture_looks_like_its_pixels(opened, small):
+def test_a_traced_image_looks_like_its_pixels(opened, small):
     for prompt in ("red heart, noto style", "pizza, twemoji style"):
         drawn_4HW = small.sample([prompt], seed=3)[0]
         given = f"Uint8Array.from(atob('{base64.b64encode(drawn_4HW.tobytes()).decode()}'), (sign) => sign.charCodeAt(0))"
@@ -95,7 +95,7 @@ def test_a_traced_picture_looks_like_its_pixels(opened, small):
         assert _difference(traced, np.asarray(to_image(drawn_4HW).convert("RGBa"))) < 8
 
 
-def test_captions_become_the_same_tokens_and_what_is_lost_is_told_in_the_same_words(opened, page_folder, small):
+def test_captions_become_the_same_tokens_and_what_is_lost_is_reported_in_the_same_words(opened, page_folder, small):
     tokenizer = Tokenizer.from_file(str(page_folder / "model" / "tokenizer.json"))
     for prompt in PROMPTS:
         expected = small.readability([prompt])
@@ -131,7 +131,7 @@ def test_a_changed_model_is_refused(opened, page_folder):
         path.write_bytes(content)
 
 
-def test_a_browser_without_webassembly_is_told(opened):
+def test_a_browser_without_webassembly_is_reported(opened):
     added = opened.page.call("Page.addScriptToEvaluateOnNewDocument", source="delete globalThis.WebAssembly")
     opened.page.call("Page.reload")
     assert opened.status_with("no WebAssembly")

@@ -80,7 +80,7 @@ def test_a_person_types_draws_and_downloads(opened):
         _assert_heart(_png(archive.read(names[0])))
 
 
-def test_noise_becomes_the_picture_when_it_is_played(opened):
+def test_noise_becomes_the_image_when_it_is_played(opened):
     _draw_hearts(opened)
     opened.run("""
         globalThis.played = [];
@@ -113,7 +113,7 @@ def test_a_prompt_that_the_model_cannot_read_is_translated_or_told_or_refused(op
     opened.run("document.getElementById('steps').value = flowmodel.description.sampling.steps")
 
 
-def test_variations_and_more_are_drawn_from_a_picture(opened):
+def test_variations_and_more_are_drawn_from_an_image(opened):
     _draw_hearts(opened)
     opened.press("Draw variations of it")
     opened.wait_for("document.querySelector('.set h2').textContent === 'Variations of red heart, noto style'")
@@ -173,7 +173,7 @@ def test_drawing_starts_from_a_sketch_and_from_a_dropped_file(opened):
     opened.run("document.getElementById('clear').click(), document.querySelector('[aria-controls=picture-panel]').click()")
 
 
-def test_the_nearest_training_icons_stand_beside_a_picture(opened):
+def test_the_nearest_training_icons_stand_beside_an_image(opened):
     _draw_hearts(opened)
     assert opened.run("document.querySelectorAll('#inspector .nearest li').length") == 3
     first = opened.run("document.querySelector('#inspector .nearest li').textContent")

@@ -19,7 +19,7 @@ def icons(prepared) -> TrainingIcons:
     return TrainingIcons.of_table(read_parquet(prepared.dataset.folder / FILES["icons"]), 16, 2000)
 
 
-def test_distances_between_codes_are_those_of_the_averaged_pictures(icons):
+def test_distances_between_codes_are_those_of_the_averaged_images(icons):
     pictures = icons.rgba_N4HW[:200].repeat(4, axis=-1).repeat(4, axis=-2)  # averaged, they are what they were
     flat_ND = icons.rgba_N4HW[:200].reshape(200, -1) / 255
     found = np.linalg.norm(codes(pictures)[:100] - codes(pictures)[100:], axis=1) / np.sqrt(WIDTH * 4 * GRID * GRID)

@@ -80,7 +80,7 @@ def test_noise_of_fewer_channels_is_the_beginning_of_that_of_four():
     assert torch.equal(seeded_noise(3, 8, seed=1, channels=1), seeded_noise(3, 8, seed=1)[:, :1])
 
 
-def test_samples_are_valid_premultiplied_pictures_and_repeat(network):
+def test_samples_are_valid_premultiplied_images_and_repeat(network):
     config = SamplingConfig(solver="heun", steps=3, guidance=2.0)
     first, second = (sample(VelocityModel(network, "data", 0.05), _text(), seeded_noise(2, 16, seed=4), config) for _ in range(2))
     assert first.dtype == torch.uint8 and first.shape == (2, 4, 16, 16)

@@ -59,7 +59,7 @@ PICTURES: dict[str, tuple[str, bytes, tuple[int, ...], str]] = {
 
 
 @pytest.mark.parametrize("case", PICTURES)
-def test_a_picture_has_the_colors_that_a_browser_shows(case: str) -> None:
+def test_an_image_has_the_colors_that_a_browser_shows(case: str) -> None:
     file, content, expected, note = PICTURES[case]
     opened = open_picture(content, file)
     shown = decode_png(opened.png)[4, 4]

@@ -95,7 +95,7 @@ def test_bad_bytes_are_a_value_error_with_a_short_reason(case: str) -> None:
 
 
 @given(st.binary(max_size=200), st.integers(0, 200))
-def test_no_bytes_give_anything_but_a_picture_or_a_value_error(noise: bytes, position: int) -> None:
+def test_no_bytes_give_anything_but_an_image_or_a_value_error(noise: bytes, position: int) -> None:
     good = encode_png(plain())
     for png in (noise, good[:position] + noise, good[:position] + noise + good[position + len(noise) :]):
         with contextlib.suppress(ValueError):
@@ -109,7 +109,7 @@ def test_no_bytes_give_anything_but_a_picture_or_a_value_error(noise: bytes, pos
     st.sampled_from([8, 16, 32]),
     st.booleans(),
 )
-def test_any_decodable_picture_becomes_square_premultiplied_rgba(
+def test_any_decodable_image_becomes_square_premultiplied_rgba(
     case: tuple[str, str], rgba_HW4: np.ndarray, size: int, trim: bool
 ) -> None:
     ending, mode = case

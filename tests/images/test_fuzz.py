@@ -69,7 +69,7 @@ def outcome(content: bytes, file: str) -> str:
 
 
 @pytest.mark.timeout(SECONDS)
-def test_every_drawing_is_a_picture_or_a_reason() -> None:
+def test_every_drawing_is_an_image_or_a_reason() -> None:
     found: Counter[str] = Counter()
     for seed in range(INPUTS):
         drawing = DRAWINGS[seed % len(DRAWINGS)]
@@ -80,7 +80,7 @@ def test_every_drawing_is_a_picture_or_a_reason() -> None:
 
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-def test_every_raster_picture_is_a_picture_or_a_reason() -> None:
+def test_every_raster_image_is_an_image_or_a_reason() -> None:
     seeds, found = rasters(), Counter[str]()
     for seed in range(INPUTS):
         file, good = seeds[seed % len(seeds)]

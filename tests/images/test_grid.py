@@ -11,7 +11,7 @@ RED = Image.fromarray(plain((255, 0, 0, 255)))
 CLEAR = Image.fromarray(plain((255, 0, 0, 0)))
 
 
-def test_pictures_are_placed_row_by_row_on_a_light_ground() -> None:
+def test_images_are_placed_row_by_row_on_a_light_ground() -> None:
     grid = picture_grid([RED, CLEAR, RED], columns=2, cell=40)
     assert grid.mode == "RGB"
     pixels = np.asarray(grid)
@@ -22,13 +22,13 @@ def test_pictures_are_placed_row_by_row_on_a_light_ground() -> None:
     assert pixels[quarters[1][..., 0].shape[0] // 2, width * 3 // 4].min() > 220, "nothing but checkerboard shows"
 
 
-def test_a_wide_picture_keeps_its_shape() -> None:
+def test_a_wide_image_keeps_its_shape() -> None:
     grid = picture_grid([Image.new("RGBA", (60, 20), (255, 0, 0, 255))], 1, cell=48)
     pixels = np.asarray(grid).reshape(-1, 3)
     assert (pixels == (255, 0, 0)).all(axis=1).sum() == 48 * 16
 
 
-def test_fewer_pictures_than_columns_leave_no_empty_columns() -> None:
+def test_fewer_images_than_columns_leave_no_empty_columns() -> None:
     assert picture_grid([RED], columns=8, cell=40).width < 80
 
 

@@ -45,7 +45,7 @@ def test_the_transparent_color_of_16_bits_is_compared_with_all_of_them() -> None
     ],
     ids=["long", "bomb", "long, international", "damaged", "damaged time", "unknown"],
 )
-def test_no_comment_costs_the_picture(comment: bytes) -> None:
+def test_no_comment_costs_the_image(comment: bytes) -> None:
     opened = open_picture(of_color(*COLOR[:3], extras=(comment,)), "x.png")
     assert decode_png(opened.png)[4, 4].tolist() == COLOR
     assert opened.notes == ""
@@ -58,7 +58,7 @@ def test_a_damaged_part_that_colors_depend_on_is_ignored_and_noted() -> None:
     assert opened.notes == "a damaged part of it (gAMA) was ignored"
 
 
-def test_a_damaged_picture_is_still_a_reason() -> None:
+def test_a_damaged_image_is_still_a_reason() -> None:
     good = of_color(*COLOR[:3])
     start = good.index(b"IDAT") + 6
     with pytest.raises(ValueError, match="corrupt PNG"):

@@ -61,7 +61,7 @@ def test_every_color_comes_back_from_oklab(rgb):
     torch.testing.assert_close(from_oklab(to_oklab(rgb_13HW)), rgb_13HW, atol=1e-3, rtol=0)
 
 
-def test_statistics_tell_the_dominant_color_and_how_much_of_the_picture_it_is():
+def test_statistics_tell_the_dominant_color_and_how_much_of_the_image_it_is():
     statistics = color_statistics(picture((BLUE, 3), (RED, 1), (GRAY, 2)))
     of_blue = color_statistics(picture((BLUE, 1)))
     torch.testing.assert_close(statistics.hue_N, of_blue.hue_N)
@@ -73,7 +73,7 @@ def test_statistics_tell_the_dominant_color_and_how_much_of_the_picture_it_is():
     assert nearest_colors(statistics) == ["blue"]
 
 
-def test_a_picture_without_any_color_or_any_pixel_has_statistics_too():
+def test_an_image_without_any_color_or_any_pixel_has_statistics_too():
     statistics = color_statistics(torch.cat([picture((GRAY, 8)), picture()]))
     assert statistics.chromatic_N.tolist() == statistics.concentration_N.tolist() == [0, 0]
     assert statistics.hue_N.isfinite().all() and statistics.lightness_N.isfinite().all()
@@ -96,7 +96,7 @@ def test_a_prototype_is_called_by_its_own_name():
         assert nearest_colors(ColorStatistics(hue_N, lightness_N, lightness_N, lightness_N)) == [color]
 
 
-def test_blue_becomes_red_and_the_pictures_of_a_batch_do_not_touch_each_other():
+def test_blue_becomes_red_and_the_images_of_a_batch_do_not_touch_each_other():
     both_24HW = torch.cat([picture((BLUE, 5)), picture((GREEN, 5), (RED, 1))])
     red_14HW, green_as_purple_14HW = recolored(both_24HW, color_statistics(both_24HW), ["red", "purple"]).split(1)
     red, green, blue, alpha = red_14HW[0, :, 0, 0].tolist()

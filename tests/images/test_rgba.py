@@ -58,7 +58,7 @@ def test_unit_range_round_trip_is_exact() -> None:
 
 
 @given(hnp.arrays(np.float32, (2, 4, 3, 3), elements=st.floats(-5, 5, width=32)))
-def test_from_unit_always_gives_a_valid_premultiplied_picture(x: np.ndarray) -> None:
+def test_from_unit_always_gives_a_valid_premultiplied_image(x: np.ndarray) -> None:
     rgba_N4HW = from_unit(torch.from_numpy(x))
     assert rgba_N4HW.dtype == torch.uint8
     assert (rgba_N4HW[:, :3] <= rgba_N4HW[:, 3:]).all()
@@ -72,7 +72,7 @@ def test_to_image_has_straight_alpha() -> None:
         assert image.getpixel((0, 0)) == (128, 0, 0, 128)
 
 
-def test_a_picture_at_half_its_size_has_the_means_of_four_pixels():
+def test_an_image_at_half_its_size_has_the_means_of_four_pixels():
     rgba_1422 = torch.tensor([0, 2, 4, 6], dtype=torch.uint8).view(1, 1, 2, 2).expand(1, 4, 2, 2)
     assert at_size(rgba_1422, 1).tolist() == [[[[3]]] * 4]
     assert at_size(rgba_1422, 2) is rgba_1422

@@ -28,7 +28,7 @@ def test_a_name_has_the_words_of_its_prompt_in_any_script(prompt, stem):
     ("prompt", "words"),
     [("Red heart!", "red-heart"), ("🍕", "picture"), ("❤\ufe0f", "picture"), ("Straße", "straße"), ("", "picture")],
 )
-def test_what_words_do_not_tell_is_told_by_a_digest(prompt, words):
+def test_what_words_do_not_tell_is_reported_by_a_digest(prompt, words):
     stem, _, digest = file_stem(prompt).rpartition("-")
     assert stem == words and len(digest) == 10 and int(digest, 16) >= 0
 

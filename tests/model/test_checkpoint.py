@@ -85,7 +85,7 @@ def test_a_tensor_too_many_is_named(folder, tiny_recipe, prepared):
         train(tiny_recipe, prepared.dataset, folder)
 
 
-def test_a_truncated_file_is_no_checkpoint(folder, tiny_recipe, prepared):
+def test_a_truncated_file_is_not_a_checkpoint(folder, tiny_recipe, prepared):
     [(_, path)] = step_checkpoints(folder)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(FlowmodelError, match=r"step-00000010\.safetensors: not a flowmodel checkpoint"):
@@ -103,7 +103,7 @@ def test_headers_come_back_as_they_were_saved(tmp_path, tiny_training):
     assert read_header(tmp_path / "a.safetensors") == header
 
 
-def test_a_checkpoint_of_somebody_else_is_no_damaged_one(tiny_training, tmp_path, as_another_user):
+def test_a_checkpoint_of_somebody_else_is_not_a_damaged_one(tiny_training, tmp_path, as_another_user):
     path = Path(shutil.copy(tiny_training.checkpoint.path, tmp_path / FINAL))
     path.chmod(0)
     with as_another_user(), pytest.raises(FlowmodelError, match=r"final\.safetensors: permission denied; ask the owner"):

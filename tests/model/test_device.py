@@ -58,7 +58,7 @@ def test_the_cpu_computes_in_float32_channels_last_unless_told_otherwise(machine
 
 @pytest.mark.parametrize(("devices", "there"), [((), "cpu"), (("mps",), "mps, cpu"), (("cuda",), "cuda, cpu")])
 @pytest.mark.parametrize("wanted", ["tpu", "vulkan"])
-def test_a_device_that_is_not_there_is_said_with_those_that_are(machine, devices, there, wanted):
+def test_a_device_that_is_not_there_is_stated_with_those_that_are(machine, devices, there, wanted):
     machine(*devices)
     with pytest.raises(FlowmodelError, match=f"device '{wanted}': not available here; use one of {there}, or auto"):
         DevicePolicy.choose(wanted)

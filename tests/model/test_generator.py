@@ -24,7 +24,7 @@ def test_it_knows_where_it_comes_from(generator, tiny_training):
     assert generator.step == 30 and len(generator.trained_ids) > 150
 
 
-def test_the_same_seed_draws_the_same_pictures(generator):
+def test_the_same_seed_draws_the_same_images(generator):
     first = generator.sample(["red heart", "pizza"], seed=3)
     assert first.shape == (2, 4, 16, 16) and first.dtype == torch.uint8
     assert torch.equal(first, generator.sample(["red heart", "pizza"], seed=3))
@@ -38,7 +38,7 @@ def test_batches_do_not_matter(generator):
     assert difference.max() <= 1  # other batches add in another order
 
 
-def test_no_prompts_no_pictures(generator):
+def test_no_prompts_give_no_images(generator):
     assert generator.sample([]).shape == (0, 4, 16, 16)
 
 
@@ -57,7 +57,7 @@ def test_bad_options_and_files_are_named(generator, tmp_path):
         DevicePolicy.choose("tpu")
 
 
-def test_a_finisher_changes_the_pictures_and_can_be_left_out(generator, tiny_finished):
+def test_a_finisher_changes_the_images_and_can_be_left_out(generator, tiny_finished):
     finishing = Generator.load(tiny_finished.checkpoint, device="cpu")
     drawn = generator.sample(["red heart", "pizza"], seed=3)
     finished = finishing.sample(["red heart", "pizza"], seed=3)
@@ -67,7 +67,7 @@ def test_a_finisher_changes_the_pictures_and_can_be_left_out(generator, tiny_fin
     assert torch.equal(generator.finish(drawn), drawn)
 
 
-def test_a_trajectory_ends_with_the_finished_pictures(tiny_finished):
+def test_a_trajectory_ends_with_the_finished_images(tiny_finished):
     finishing = Generator.load(tiny_finished.checkpoint, device="cpu")
     trajectory = finishing.trajectory(["red heart"], seed=3)
     assert torch.equal(trajectory.states_SBCHW[-1], finishing.sample(["red heart"], seed=3))
@@ -83,7 +83,7 @@ def test_a_finisher_of_scale_2_draws_twice_as_large(tiny_finished, tmp_path):
     assert larger.trajectory(["pizza"]).states_SBCHW.shape[-2:] == (32, 32)
 
 
-def test_a_drawing_that_begins_late_stays_near_its_picture_whatever_the_caption(generator):
+def test_a_drawing_that_begins_late_stays_near_its_image_whatever_the_caption(generator):
     shipped = Generator.load(pretrained_weights(), device="cpu")
     given = shipped.sample(["red heart, noto style"], seed=3)
     text, config = shipped.encode(["green apple, noto style"]), shipped.sampling()

@@ -35,7 +35,7 @@ def test_a_finisher_is_exported_too(tiny_finished, tmp_path):
     assert (whole.int() - half.int()).abs().max() <= 3
 
 
-def test_exported_weights_draw_as_they_are_told(tiny_training, tmp_path):
+def test_exported_weights_sample_as_configured(tiny_training, tmp_path):
     sampling = tiny_training.recipe.sampling.model_copy(update={"steps": 5, "guidance": 1.0})
     weights = export_weights(tiny_training.checkpoint, tmp_path, sampling)
     generator = Generator.load(weights, "cpu")

@@ -10,7 +10,7 @@ from flowmodel.recipes.networks import UNetConfig
 
 
 @pytest.mark.parametrize(("stem", "factor", "channels"), [(1, 2, 4), (2, 2, 4), (1, 4, 3), (2, 2, 1)])
-def test_it_does_to_the_averaged_picture_what_the_small_one_does(stem, factor, channels):
+def test_it_does_to_the_averaged_image_what_the_small_one_does(stem, factor, channels):
     torch.manual_seed(0)
     config = UNetConfig(patch_size=stem, channels=(16, 32), blocks_per_level=1, head_dim=8, embedding_dim=16)
     small = build_network(config, text_width=6, channels=channels)

@@ -45,7 +45,7 @@ def test_a_store_can_be_moved(store, tmp_path):
         (lambda store: (store.root / "artifacts" / "icons" / "noto.json").unlink(), "never materialized"),
     ],
 )
-def test_a_missing_or_changed_file_is_one_clear_line(store, damage, says):
+def test_a_missing_or_changed_file_gives_one_clear_line(store, damage, says):
     damage(store)
     with pytest.raises(FlowmodelError, match=says) as error:
         load_artifact(store, KEY)
@@ -99,7 +99,7 @@ def test_a_run_reads_what_it_made_itself_whatever_runs_beside_it(store):
     assert seen == {"first": ["first"], "second": ["second"], "alone": ["second"]}
 
 
-def test_a_file_of_somebody_else_is_one_clear_line_too(store, as_another_user):
+def test_a_file_of_somebody_else_gives_one_clear_line_too(store, as_another_user):
     _file(store).chmod(0)
     manager = ArtifactIOManager(store=StoreResource(root=str(store.root)))
     context = dg.build_input_context(upstream_output=dg.build_output_context(asset_key=KEY), asset_key=KEY)

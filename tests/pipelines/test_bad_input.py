@@ -12,7 +12,7 @@ def _checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluat
     return {f"{c.asset_key.to_user_string()}:{c.check_name}": c for c in result.get_asset_check_evaluations()}
 
 
-def test_a_corrupt_png_is_quarantined_with_its_reason_and_the_rest_goes_on(project):
+def test_a_corrupt_png_is_quarantined_with_its_reason_and_the_rest_continues(project):
     broken, empty, *_ = sorted(project.icons.glob("*.png"))
     broken.write_bytes(broken.read_bytes()[:100])
     empty.write_bytes(b"")
@@ -28,7 +28,7 @@ def test_a_corrupt_png_is_quarantined_with_its_reason_and_the_rest_goes_on(proje
     assert "empty file" in reasons[f"mine/{empty.stem}"]
 
 
-def test_a_source_without_one_good_picture_stops_what_follows(project):
+def test_a_source_without_one_good_image_stops_what_follows(project):
     for path in project.icons.glob("*.png"):
         path.write_bytes(b"not an image")
     result = project.run(assets=PREPARE)
@@ -38,7 +38,7 @@ def test_a_source_without_one_good_picture_stops_what_follows(project):
     assert {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()} == {"icons/mine"}
 
 
-def test_a_missing_captions_column_is_one_line(project):
+def test_a_missing_captions_column_gives_one_line(project):
     captions = project.icons / "captions.csv"
     captions.write_text(captions.read_text().replace("file,name,keywords", "file,title,keywords", 1))
     result = project.run(assets=PREPARE)
@@ -55,7 +55,7 @@ def test_a_missing_captions_column_is_one_line(project):
         ({"overrides": ["training.steps=none"]}, "training.steps"),
     ],
 )
-def test_a_wrong_recipe_is_one_line(project, recipe, says):
+def test_a_wrong_recipe_gives_one_line(project, recipe, says):
     assert project.run(assets=["icons/mine"]).success
     result = project.run(assets=["normalized_icons"], config={"resources": {"recipe": {"config": recipe}}})
     assert not result.success
@@ -63,7 +63,7 @@ def test_a_wrong_recipe_is_one_line(project, recipe, says):
     assert says in line and "\n" not in line
 
 
-def test_a_file_that_was_changed_behind_dagsters_back_is_one_line(project):
+def test_a_file_that_was_changed_behind_dagsters_back_gives_one_line(project):
     assert project.run(assets=["icons/mine"]).success
     (table,) = project.store.icons("mine").glob("*.parquet")
     table.write_bytes(b"something else")
@@ -84,7 +84,7 @@ def test_the_gate_keeps_a_bad_model_out_of_the_registry_but_shows_what_it_draws(
 
 
 @pytest.mark.slow
-def test_a_broken_mlflow_store_is_one_line_before_the_training_begins(project):
+def test_a_broken_mlflow_store_gives_one_line_before_the_training_begins(project):
     database = project.store.root / "mlflow" / "mlflow.db"
     database.parent.mkdir(parents=True)
     database.write_text("this is not a database, it only pretends to be one" * 20)

@@ -41,7 +41,7 @@ def _one_line(said: str, words: str) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="mounts a file system")
-def test_a_full_disk_and_a_read_only_one_are_one_line_and_the_next_run_finishes(hatched, project):
+def test_a_full_disk_and_a_read_only_one_give_one_line_and_the_next_run_finishes(hatched, project):
     place = project.root / "disk"
     with disk(place, "size=2500k") as change:
         store = Store(place / "store")

@@ -58,7 +58,7 @@ def test_the_table_has_a_row_a_network_in_dagster_and_on_disk(shown, shared_proj
     assert [slug for slug, row in rows.items() if row["alpha_iou"] is None] == ["grayscale-cnn", "unet-rgb"]
 
 
-def test_the_picture_shows_real_icons_and_a_row_a_network_of_the_same_captions(shown):
+def test_the_image_shows_real_icons_and_a_row_a_network_of_the_same_captions(shown):
     assert shown["drawn"].startswith("![picture](data:image/webp;base64,") and len(shown["drawn"]) <= MAX_INLINE
     with Image.open(shown["drawn file"]) as picture:
         assert picture.width > 1000 and picture.height > 6 * 100

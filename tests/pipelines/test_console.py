@@ -32,7 +32,7 @@ def test_messages_and_materializations_and_nothing_else(capsys):
     assert _run(capsys, icons) == ["icons/noto                reading", "icons/noto                done: 3 rows, 0.5 MB, 1.2 s"]
 
 
-def test_a_readable_failure_is_one_line(capsys):
+def test_a_readable_failure_gives_one_line(capsys):
     @dg.asset
     @readable_failures()
     def broken() -> None:

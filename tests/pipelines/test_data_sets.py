@@ -44,7 +44,7 @@ def test_the_command_line_and_the_assets_make_the_same_data_set(project):
     assert (elsewhere.digest, elsewhere.contents) == (made.digest, made.contents)
 
 
-def test_a_picture_is_decoded_at_most_twice_between_its_source_s_table_and_the_tensor(project, monkeypatch):
+def test_an_image_is_decoded_at_most_twice_between_its_source_s_table_and_the_tensor(project, monkeypatch):
     decoded: Counter[str] = Counter()
     original = decode._decode
 

@@ -85,7 +85,7 @@ def test_a_table_that_breaks_the_contract_fails_its_check_in_one_line(tmp_path, 
     assert not failed.passed and re.search(says, failed.description) and "\n" not in failed.description
 
 
-def test_tables_pictures_and_the_gate_are_blocking_checks(graph):
+def test_tables_images_and_the_gate_are_blocking_checks(graph):
     checks = {f"{key.asset_key.to_user_string()}:{key.name}" for key in graph.asset_check_keys}
     assert checks == {
         "icons/noto:schema",

@@ -35,7 +35,7 @@ def test_without_a_home_the_store_has_one_with_the_project_s_settings(tmp_path, 
 
 
 @pytest.mark.parametrize("settings", [None, "telemetry: {enabled: false}\n", "run_retries:\n  enabled: false\n"])
-def test_somebody_else_s_home_keeps_its_settings_and_what_they_lack_is_said_in_one_line(theirs, tmp_path, capsys, settings):
+def test_somebody_else_s_home_keeps_its_settings_and_what_they_lack_is_stated_in_one_line(theirs, tmp_path, capsys, settings):
     (theirs / "notes.txt").write_text("mine")
     if settings:
         (theirs / SETTINGS).write_text(settings)
@@ -61,21 +61,21 @@ def test_a_new_home_gets_the_project_s_settings(theirs, tmp_path, exists):
 
 
 @pytest.mark.parametrize(("settings", "says"), [("a: [", "not valid YAML"), ("- a\n", "not a mapping")])
-def test_settings_that_cannot_be_read_are_one_line(theirs, tmp_path, settings, says):
+def test_settings_that_cannot_be_read_give_one_line(theirs, tmp_path, settings, says):
     (theirs / SETTINGS).write_text(settings)
     with pytest.raises(FlowmodelError, match=says) as caught:
         prepare_home(Store(tmp_path / "store"))
     assert "\n" not in str(caught.value) and str(theirs / SETTINGS) in str(caught.value)
 
 
-def test_a_home_that_is_not_absolute_is_one_line(tmp_path, monkeypatch):
+def test_a_home_that_is_not_absolute_gives_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", "somewhere")
     with pytest.raises(FlowmodelError, match="DAGSTER_HOME: 'somewhere' is not an absolute path"):
         prepare_home(Store(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["a%20b", "a?b=c"])
-def test_a_folder_that_a_database_s_address_cannot_name_is_one_line_and_nothing_is_written(tmp_path, name):
+def test_a_folder_that_a_database_s_address_cannot_name_gives_one_line_and_nothing_is_written(tmp_path, name):
     """SQLAlchemy would write into `a b`, or into `a`."""
     store = Store(tmp_path / name / "store")
     with pytest.raises(FlowmodelError, match="which the addresses of databases can't hold; rename that folder") as caught:

@@ -169,14 +169,14 @@ def test_a_mail_goes_encrypted_with_a_password_and_the_samples_attached(tmp_path
 @pytest.mark.parametrize(
     "address", ["", "planted-secret", "http://127.0.0.1:planted-secret/", "http://127.0.0.1:1/planted-secret"]
 )
-def test_a_webhook_that_is_not_there_is_one_line_without_its_address(address, monkeypatch, tmp_path):
+def test_a_webhook_that_is_not_there_gives_one_line_without_its_address(address, monkeypatch, tmp_path):
     monkeypatch.setenv("FLOWMODEL_WEBHOOK_URL", address)
     with pytest.raises(FlowmodelError, match="FLOWMODEL_WEBHOOK_URL: ") as raised:
         send(EVENT, WebhookNotifier(kind="webhook"), tmp_path / "unused")
     assert "planted" not in str(raised.value) and raised.value.__context__ is None
 
 
-def test_what_could_not_be_sent_waits_and_is_told_once(receiver, tmp_path):
+def test_what_could_not_be_sent_waits_and_is_reported_once(receiver, tmp_path):
     outbox, notifier = Outbox(tmp_path), WebhookNotifier(kind="webhook")
 
     def deliver():

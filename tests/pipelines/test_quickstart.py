@@ -94,7 +94,7 @@ def test_every_asset_says_where_it_lies_and_how_large_it_is(first):
         assert list(metadata(first, asset))[-4:] == ["seconds", "megabytes", "path", "digest"], asset
 
 
-def test_pictures_scores_and_links_come_before_tables_and_files(first):
+def test_images_scores_and_links_come_before_tables_and_files(first):
     shown = metadata(first, "evaluation")
     labels = list(shown)
     assert labels[:3] == ["grid", "train kid", "train retrieval_top1_source"]
@@ -105,7 +105,7 @@ def test_pictures_scores_and_links_come_before_tables_and_files(first):
     assert next(iter(metadata(first, "flow_checkpoint"))) == "mlflow_run"
 
 
-def test_the_ui_gets_counts_and_pictures(first):
+def test_the_ui_gets_counts_and_images(first):
     assert metadata(first, "normalized_icons")["dagster/row_count"] == ICONS
     assert metadata(first, "captions")["dagster/row_count"] == 3 * ICONS
     assert metadata(first, "icon_dataset")["icons"] == ICONS
@@ -117,7 +117,7 @@ def test_the_ui_gets_counts_and_pictures(first):
             assert picture.size >= thumbnail.size, asset
 
 
-def test_the_event_log_keeps_no_picture_larger_than_a_thumbnail(first, shared_project):
+def test_the_event_log_keeps_no_image_larger_than_a_thumbnail(first, shared_project):
     for entry in shared_project.instance.all_logs(first.run_id):
         event = entry.dagster_event
         if event is not None and event.is_step_materialization:
@@ -125,7 +125,7 @@ def test_the_event_log_keeps_no_picture_larger_than_a_thumbnail(first, shared_pr
                 assert len(str(value.value)) <= MAX_INLINE, (event.asset_key, label)
 
 
-def test_a_large_picture_is_shown_smaller_and_all_of_it_lies_in_a_file(tmp_path):
+def test_a_large_image_is_shown_smaller_and_all_of_it_lies_in_a_file(tmp_path):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8))
     shown = pictures("noise", noise, tmp_path / "noise.png")
     assert 10_000 < len(shown["noise"].value) <= MAX_INLINE
@@ -174,7 +174,7 @@ def test_what_we_write_into_a_store_does_not_say_where_the_store_lies(again, sha
 
 
 @pytest.mark.timeout(900)
-def test_a_store_that_was_cleaned_and_moved_goes_on(again, shared_project, tmp_path):
+def test_a_store_that_was_cleaned_and_moved_continues(again, shared_project, tmp_path):
     before, hidden = shared_project.store.root, shared_project.store.root.with_name("hidden")
     moved = Store(shutil.copytree(before, tmp_path / "moved"))
     versions = [row.version for row in registered_versions(moved)]
@@ -245,7 +245,7 @@ def test_the_mlflow_run_leads_back_to_dagster(first, shared_project):
     assert shared_project.instance.get_run_by_id(tags["dagster_run_id"]) is not None
 
 
-def test_the_first_champion_is_told_with_its_samples_and_the_same_one_made_again_is_not(first, again, shared_project):
+def test_the_first_champion_is_reported_with_its_samples_and_the_same_one_made_again_is_not(first, again, shared_project):
     sensor = defs().get_repository_def().get_sensor_def("new_champion")
     resources = {"store": StoreResource(root=str(shared_project.store.root))}
     cursor = '{"after": 0, "champion": ""}'  # of a sensor that was on before there was a model

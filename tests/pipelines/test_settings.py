@@ -60,7 +60,7 @@ def test_one_file_sets_schedules_sensors_and_freshness(write):
         ("a: [", "not valid YAML"),
     ],
 )
-def test_a_wrong_setting_is_one_line_that_names_the_field(write, text, says):
+def test_a_wrong_setting_gives_one_line_that_names_the_field(write, text, says):
     write(text)
     with pytest.raises(FlowmodelError) as raised:
         defs()

@@ -82,7 +82,7 @@ def test_a_killed_run_is_canceled_and_a_living_one_is_not(instance, tmp_path):
     assert end_stale_runs(instance, store) == []
 
 
-def test_a_run_that_has_not_come_to_its_lock_yet_is_left_alone(instance, tmp_path):
+def test_a_run_without_a_lock_so_far_is_not_canceled(instance, tmp_path):
     run = _started_run(instance)
     assert end_stale_runs(instance, Store(tmp_path)) == []
     assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTED
@@ -101,7 +101,7 @@ def test_a_run_that_died_before_its_first_step_is_canceled_too(instance, tmp_pat
     assert end_stale_runs(instance, store) == [created.run_id]
 
 
-def test_who_conducts_a_run_locks_it_once(tmp_path):
+def test_the_process_that_executes_a_run_locks_it_once(tmp_path):
     with run_lock(Store(tmp_path), "run"):
         with run_lock(Store(tmp_path), "run"):
             pass
@@ -139,7 +139,7 @@ def _wait_until(happened: Callable[[], object], process: subprocess.Popen[bytes]
 
 
 @pytest.mark.slow
-def test_a_run_lives_on_when_the_process_of_one_of_its_steps_has_died(tmp_path, monkeypatch):
+def test_a_run_survives_the_death_of_a_step_process(tmp_path, monkeypatch):
     (tmp_path / "job.py").write_text(JOB)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.setenv("FLOWMODEL_STORE", str(tmp_path / "store"))

@@ -25,7 +25,7 @@ STARTING_SECONDS = 120
 STOPPING_SECONDS = 40
 
 
-def test_a_taken_port_is_left_to_who_has_it():
+def test_a_taken_port_is_not_used():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

@@ -35,7 +35,7 @@ def _waiting(project: Project):
     return Outbox.of(project.store).waiting()
 
 
-def test_a_failed_run_is_told_once_with_its_reason_also_if_the_daemon_dies(project):
+def test_a_failed_run_is_reported_once_with_its_reason_even_if_the_daemon_dies(project):
     sensor = Sensor(project, "run_failed")
     shutil.rmtree(project.icons)
     sensor.tick()
@@ -50,7 +50,7 @@ def test_a_failed_run_is_told_once_with_its_reason_also_if_the_daemon_dies(proje
     assert event.reason.startswith("icons__mine: ") and str(project.icons) in event.reason
 
 
-def test_failures_of_before_the_sensor_was_on_are_not_told(project):
+def test_failures_before_the_sensor_was_on_are_not_reported(project):
     shutil.rmtree(project.icons)
     assert not project.run("ingest").success
     sensor = Sensor(project, "run_failed")
@@ -76,7 +76,7 @@ def _release(project: Project, version: int, aliases: str, reason: str = "better
     return releasing.execute_in_process(instance=project.instance).run_id
 
 
-def test_a_new_champion_is_told_once_with_the_decision_and_its_samples(project):
+def test_a_new_champion_is_reported_once_with_the_decision_and_its_samples(project):
     _release(project, 1, "champion")
     sensor = Sensor(project, "new_champion")
     sensor.tick()
@@ -102,7 +102,7 @@ def strict(project, monkeypatch):
     return project
 
 
-def test_what_is_not_fresh_is_told_once_until_it_was_fresh_again(strict, monkeypatch):
+def test_overdue_assets_are_reported_once_until_they_are_fresh_again(strict, monkeypatch):
     strict.instance.report_runless_asset_event(dg.AssetMaterialization(["icons", "mine"]))
     _release(strict, 1, "champion")
     sensor = Sensor(strict, "nothing_fresh")
@@ -121,7 +121,7 @@ def test_what_is_not_fresh_is_told_once_until_it_was_fresh_again(strict, monkeyp
     assert len(_waiting(strict)) == 2
 
 
-def test_the_sensor_that_sends_writes_what_waits_into_the_store(project):
+def test_the_sending_sensor_writes_waiting_events_to_the_store(project):
     shutil.rmtree(project.icons)
     watching, sending = Sensor(project, "run_failed"), Sensor(project, "notifications")
     watching.tick()

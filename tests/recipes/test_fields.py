@@ -7,7 +7,7 @@ from flowmodel.store import PROJECT_ROOT
 DOCUMENT = (PROJECT_ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
 
 
-def test_the_document_holds_the_present_table_of_fields():
+def test_the_document_has_the_current_table_of_fields():
     _, _, below = DOCUMENT.partition(MARK)
     assert below.strip() == fields_table().strip(), "run: python -m flowmodel.recipes.fields docs/recipes.md"
 

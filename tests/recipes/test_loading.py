@@ -82,7 +82,7 @@ def test_a_wrong_field_is_named_in_one_line(override, words):
         assert word in str(caught.value)
 
 
-def test_a_recipe_file_of_one_s_own(tmp_path):
+def test_a_recipe_may_be_a_file(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({"name": "mine", "training": {"steps": 3}}))
     assert load_recipe(str(path)).training.steps == 3
@@ -116,7 +116,7 @@ OLD_FIELDS = [
 
 
 @pytest.mark.parametrize(("recipe", "override", "field", "value"), OLD_FIELDS)
-def test_an_old_field_is_read_and_the_new_name_told(recipe, override, field, value):
+def test_an_old_field_is_read_with_a_warning_that_names_the_new_one(recipe, override, field, value):
     old = override.partition("=")[0] if "{" not in override else "finisher.width"
     with pytest.warns(FutureWarning, match=rf"{re.escape(old)} is now called {re.escape(field)}; "):
         found = load_recipe(recipe, [override])

@@ -57,7 +57,7 @@ def test_a_version_carries_numbers_rules_and_outcome(registered, first, second, 
     assert "get-artifact?path=evaluation%2Fsample_grid_preview.png" in version.description
 
 
-def test_who_is_champion_does_not_challenge(registered, first, second, store):
+def test_the_champion_is_not_a_challenger(registered, first, second, store):
     assert registered(second).aliases == ("champion",) and _aliases(store) == {"champion": "1"}
     assert registered(first).aliases == ("champion",) and _aliases(store) == {"champion": "2"}
     again = registered(second)
@@ -65,7 +65,7 @@ def test_who_is_champion_does_not_challenge(registered, first, second, store):
     assert set_champion(store, "1") == "2" and _aliases(store) == {"champion": "1"}
 
 
-def test_what_made_a_version_champion_stays_readable_when_it_is_met_again(registered, first, second, store):
+def test_the_decision_for_a_champion_is_kept_when_it_is_registered_again(registered, first, second, store):
     registered(second)
     reason = registered(first).decision.reason
     again = registered(first)
@@ -97,7 +97,7 @@ def test_a_decision_of_something_else_registers_nothing(decided, first, second, 
     assert Tracking.of(store).client.search_registered_models() == []
 
 
-def test_a_champion_that_came_between_leaves_the_model_challenger(decided, registered, first, second, store):
+def test_a_new_champion_after_the_decision_leaves_the_model_challenger(decided, registered, first, second, store):
     decision = decided(second)  # there is none yet
     registered(first)
     made = registered_by(store, second, decision)
@@ -130,7 +130,7 @@ def test_rolling_back_is_one_command_and_the_pipeline_respects_it(registered, de
     assert decided(first).reason == "version 2 is the champion already" and registered(first).aliases == ("champion",)
 
 
-def test_a_challenger_alias_that_a_person_took_away_is_not_given_again(registered, first, second, store):
+def test_a_challenger_alias_that_a_person_removed_is_not_given_again(registered, first, second, store):
     registered(first)
     registered(second)
     Tracking.of(store).client.delete_registered_model_alias("flowmodel", "challenger")
@@ -222,7 +222,7 @@ def test_a_locked_database_is_left_to_mlflow(registered, first, second, store):
         (["set", "best"], "version 'best': not in MLflow store sqlite:///"),
     ],
 )
-def test_a_version_that_is_not_there_is_one_clear_line(arguments, words, registered, first, store):
+def test_a_version_that_is_not_there_gives_one_clear_line(arguments, words, registered, first, store):
     registered(first)
     failed = _flowmodel(*arguments, store=store)
     assert failed.returncode == 2 and len(failed.stderr.splitlines()) == 1

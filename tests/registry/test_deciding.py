@@ -69,7 +69,7 @@ def test_a_worse_model_is_challenger_and_a_better_one_champion(decided, register
     assert again.outcome == "challenger" and again.champion == "2"
 
 
-def test_what_was_decided_once_is_not_drawn_again(decided, registered, first, second):
+def test_a_decided_comparison_is_not_sampled_again(decided, registered, first, second):
     registered(first)
     lines: list[str] = []
     decision = decided(second, log=lines.append)
@@ -82,7 +82,7 @@ def test_what_was_decided_once_is_not_drawn_again(decided, registered, first, se
     assert any("challenger and champion draw" in line for line in lines)
 
 
-def test_who_is_champion_stays_so_by_what_made_it_champion(decided, registered, first):
+def test_the_champion_keeps_the_decision_that_made_it_champion(decided, registered, first):
     made = registered(first).decision
     assert decided(first) == made
 
@@ -96,7 +96,7 @@ def test_a_missing_checkpoint_is_no_reason_to_replace_the_champion(decided, regi
     assert _aliases(store) == {"champion": "1", "challenger": "2"}
 
 
-def test_a_disk_that_is_away_is_no_reason_to_replace_the_champion(decided, registered, first, second, store, tmp_path):
+def test_an_unmounted_disk_is_no_reason_to_replace_the_champion(decided, registered, first, second, store, tmp_path):
     registered(first)
     registered(second)  # it is recorded while the disk is there
     before = _aliases(store)
@@ -133,7 +133,7 @@ def test_other_colors_are_no_reason_to_replace_the_champion(
     assert registered(second).aliases == ("challenger",) and _aliases(store)["champion"] == "1"
 
 
-def test_only_an_answer_that_there_is_none_lets_the_rules_alone_decide(decided, registered, first, second, store):
+def test_only_a_definite_answer_lets_the_rules_alone_decide(decided, registered, first, second, store):
     registered(first)
     Tracking.of(store).client.delete_model_version(MODEL_NAME, "1")
     decision = decided(second)
@@ -197,7 +197,7 @@ def test_an_unreachable_server_is_no_reason_to_replace_the_champion(
         server.stop()
 
 
-def test_an_alias_that_a_person_has_moved_is_told_and_stands(decided, registered, first, second, store):
+def test_an_alias_that_a_person_moved_is_reported_and_kept(decided, registered, first, second, store):
     registered(second)
     registered(first)
     client = Tracking.of(store).client
@@ -216,7 +216,7 @@ def test_an_alias_that_a_person_has_moved_is_told_and_stands(decided, registered
     assert decided(first).outcome == "champion" and registered(first).aliases == ("champion",)
 
 
-def test_an_alias_that_a_person_has_removed_is_told_and_stays_away(decided, registered, first, second, store):
+def test_an_alias_that_a_person_removed_is_reported_and_stays_removed(decided, registered, first, second, store):
     registered(second)
     Tracking.of(store).client.delete_registered_model_alias(MODEL_NAME, CHAMPION)
     for candidate in (first, second):

@@ -74,12 +74,12 @@ def test_the_champion_is_found_by_alias_and_by_number(crowned):
     assert registered_checkpoint(crowned, MODEL_NAME, None, "2") is None
 
 
-def test_a_store_that_was_moved_is_read_where_it_lies_now(crowned, tmp_path):
+def test_a_moved_store_is_read_at_its_new_path(crowned, tmp_path):
     moved = Store(crowned.root.rename(tmp_path / "moved"))
     assert registered_checkpoint(moved, MODEL_NAME, CHAMPION, None).path.is_relative_to(moved.root)
 
 
-def test_no_database_and_no_model_are_certain_and_what_is_no_database_of_mlflow_is_not(crowned, empty_database, tmp_path):
+def test_missing_databases_and_models_are_certain_and_foreign_databases_are_not(crowned, empty_database, tmp_path):
     store = Store(tmp_path / "other")
     assert has_model(store, MODEL_NAME) is False
     database = Tracking.of(store).database
@@ -94,7 +94,7 @@ def test_no_database_and_no_model_are_certain_and_what_is_no_database_of_mlflow_
     assert resolve_model(store, None).path == FOLDER / WEIGHTS_FILE
 
 
-def test_where_artifacts_are_gone_mlflow_is_asked_and_says_so(crowned):
+def test_mlflow_reports_missing_artifacts(crowned):
     registered_checkpoint(crowned, MODEL_NAME, CHAMPION, None).path.unlink()
     assert registered_checkpoint(crowned, MODEL_NAME, CHAMPION, None) is None
     with pytest.raises(FlowmodelError, match="missing in MLflow's artifacts"):

@@ -76,7 +76,7 @@ def test_curves_and_grids_by_step(run, store):
     ]
 
 
-def test_tags_say_where_it_came_from(run):
+def test_tags_have_the_origin(run):
     tags = run.data.tags
     assert tags["dagster_run_id"] == "r-1" and tags["entry_point"] == "a test"
     assert tags["mlflow.user"] == run.info.user_id == getpass.getuser()
@@ -87,7 +87,7 @@ def test_tags_say_where_it_came_from(run):
         assert tags["git_dirty"] == ("true" if changed else "false")
 
 
-def test_the_machine_s_load_is_recorded_while_it_trains(run, store):
+def test_system_metrics_are_recorded_during_training(run, store):
     assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= run.data.metrics.keys()
     assert not any(thread.name == "SystemMetricsMonitor" for thread in threading.enumerate())
 
@@ -110,7 +110,7 @@ def test_the_license_of_every_icon_travels_with_the_run(run, store, prepared):
     assert (run.data.tags["licenses"], run.data.tags["redistributable"]) == ("Apache-2.0", "true")
 
 
-def test_one_icon_that_may_not_be_passed_on_marks_the_whole_run(store, prepared, tmp_path):
+def test_one_icon_that_is_not_redistributable_marks_the_whole_run(store, prepared, tmp_path):
     trained = prepared.dataset.ids_of_split("train")[:5]
 
     def one_of_apple(icons):
@@ -125,7 +125,7 @@ def test_one_icon_that_may_not_be_passed_on_marks_the_whole_run(store, prepared,
     assert (tags["licenses"], tags["redistributable"]) == ("Apache-2.0, proprietary (Apple)", "false")
 
 
-def test_what_the_initial_weights_had_been_trained_on_marks_the_run_too(store, prepared, tmp_path):
+def test_training_data_of_the_initial_weights_mark_the_run_too(store, prepared, tmp_path):
     training = TrainingRun.open(Tracking.of(store), tmp_path, "fine-tuned")
     training.log_dataset(prepared.dataset, ("noto/2764",), (Terms("acme", "proprietary", False, "Acme 1.0"),))
     tags = training.client.get_run(training.run_id).data.tags
@@ -215,7 +215,7 @@ def test_a_finisher_has_its_curve_and_its_digest_in_the_run_once(store, tiny_fin
 
 
 @pytest.mark.slow
-def test_after_kill_9_the_same_run_goes_on(store, tiny_recipe, prepared, tmp_path):
+def test_after_kill_9_the_same_run_continues(store, tiny_recipe, prepared, tmp_path):
     from tests.conftest import TINY
 
     arguments = [str(prepared.dataset.folder), str(store.root), str(tmp_path), *TINY]

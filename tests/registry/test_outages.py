@@ -81,7 +81,7 @@ def server(empty_database, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_training_goes_on_while_the_server_is_away_and_mlflow_has_everything_afterwards(
+def test_a_training_continues_during_a_server_outage_and_mlflow_has_everything_afterwards(
     server, tiny_recipe, prepared, tmp_path, monkeypatch
 ):
     said, folder = [], tmp_path / "restarted"
@@ -110,7 +110,7 @@ def test_a_training_goes_on_while_the_server_is_away_and_mlflow_has_everything_a
     _everything_is_there(run, folder)
 
 
-def test_a_training_goes_on_while_a_backup_locks_the_database(store, tiny_recipe, prepared, tmp_path):
+def test_a_training_continues_while_a_backup_locks_the_database(store, tiny_recipe, prepared, tmp_path):
     tracking = Tracking.of(store)
     observer = MlflowObserver(tracking, prepared.dataset)
     backup = sqlite3.connect(tracking.database, check_same_thread=False, timeout=60)
@@ -144,7 +144,7 @@ def test_the_run_of_a_dead_training_is_closed_and_that_of_a_living_one_is_not(st
     assert close_dead_runs(store) == []
 
 
-def test_the_run_of_a_process_that_died_before_it_wrote_down_its_id_is_found_again(store):
+def test_the_run_of_a_process_that_died_before_storing_its_id_is_found_again(store):
     tracking, folder = Tracking.of(store), store.trainings / "tiny-o'clock"
     first = TrainingRun.open(tracking, folder, "tiny")
     (folder / RUN_FILE).unlink()
@@ -154,7 +154,7 @@ def test_the_run_of_a_process_that_died_before_it_wrote_down_its_id_is_found_aga
     assert TrainingRun.open(tracking, folder, "tiny").run_id != first.run_id  # a new training of the same name
 
 
-def test_where_mlflow_cannot_be_asked_no_run_is_closed_and_nothing_fails(store, tmp_path, monkeypatch):
+def test_without_mlflow_no_run_is_closed_and_nothing_fails(store, tmp_path, monkeypatch):
     (store.trainings / "tiny-0").mkdir(parents=True)
     write_json(store.trainings / "tiny-0" / RUN_FILE, {"run_id": "1"})
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")

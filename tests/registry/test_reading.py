@@ -54,7 +54,7 @@ def test_reading_writes_nothing_and_waits_for_no_writer(crowned, first, store, m
     assert _tree(tmp_path) == before
 
 
-def test_a_store_that_was_moved_is_read_and_written_where_it_lies_now(crowned, first, second, store, tmp_path):
+def test_a_moved_store_is_read_and_written_at_its_new_path(crowned, first, second, store, tmp_path):
     recorded = crowned(store, first)
     moved = Store(tmp_path / "another place" / "store")
     moved.root.parent.mkdir()
@@ -85,7 +85,7 @@ def test_mlflow_s_own_server_finds_the_artifacts_of_a_moved_store(crowned, first
         assert Path(mlflow.artifacts.download_artifacts("models:/flowmodel@champion")).is_relative_to(moved.root)
 
 
-def test_a_copy_of_a_store_leaves_the_original_alone(crowned, first, second, store, tmp_path):
+def test_a_copy_of_a_store_does_not_change_the_original(crowned, first, second, store, tmp_path):
     crowned(store, first)
     backup = Store(Path(shutil.copytree(store.root, tmp_path / "backup")))
     other = second
@@ -117,7 +117,7 @@ print(resolve_model(Store(Path(sys.argv[2])), None).digest)
 """
 
 
-def test_somebody_who_may_only_read_the_store_finds_the_champion(crowned, first, store, place_for_all):
+def test_the_champion_is_found_in_a_read_only_store(crowned, first, store, place_for_all):
     crowned(store, first)
     shared = Path(shutil.copytree(store.root, place_for_all / "store"))
     everything = [shared, *shared.rglob("*")]
@@ -136,7 +136,7 @@ def _champion(store: Store) -> Checkpoint:
     return checkpoint_of(tracking, find_version(tracking, MODEL_NAME, alias=CHAMPION))
 
 
-def test_artifacts_on_a_disk_that_is_away_are_not_gone(crowned, first, store):
+def test_artifacts_on_an_unmounted_disk_are_not_missing(crowned, first, store):
     crowned(store, first)
     away = store.mlflow_artifacts.rename(store.root / "away")
     for mounted in (False, True):

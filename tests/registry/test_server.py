@@ -69,7 +69,7 @@ def test_a_server_of_many_teams_gives_this_project_s_champion_and_keeps_a_copy(
         resolve_model(store, None)
 
 
-def test_a_server_that_is_none_of_mlflow_s_is_told(tmp_path, monkeypatch):
+def test_a_server_that_is_not_mlflow_is_reported(tmp_path, monkeypatch):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as web:
         threading.Thread(target=web.serve_forever, daemon=True).start()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{web.server_port}")

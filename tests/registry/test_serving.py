@@ -12,7 +12,7 @@ from tests.serving.conftest import started
 pytestmark = pytest.mark.slow
 
 
-def test_another_champion_is_drawn_with_and_no_request_is_dropped(registered, first, second, store, tmp_path):
+def test_a_new_champion_is_served_and_no_request_is_dropped(registered, first, second, store, tmp_path):
     registered(first)
     registered(second)
     with started(tmp_path, "--reload-every", "0.2", FLOWMODEL_STORE=str(store.root)) as server:
@@ -39,7 +39,7 @@ def test_another_champion_is_drawn_with_and_no_request_is_dropped(registered, fi
         assert load.answered > 8 and not load.errors and not load.refused, load.errors
 
 
-def test_without_a_registry_it_goes_on_with_the_model_that_it_has(registered, first, store, tmp_path):
+def test_without_a_registry_the_current_model_stays_in_use(registered, first, store, tmp_path):
     registered(first)
     with started(tmp_path, "--reload-every", "0.2", FLOWMODEL_STORE=str(store.root)) as server:
         (store.root / "mlflow").rename(store.root / "elsewhere")

@@ -76,7 +76,7 @@ def test_the_champion_is_first_and_a_version_is_exported_once(served, two_versio
     assert Studio(two_versions).folder("1", "model").samefile(model)
 
 
-def test_what_cannot_be_served_is_one_line(served, two_versions):
+def test_an_unusable_model_gives_one_line(served, two_versions):
     status, kind, content = _get(f"{served.address}models/9/model/model.json")
     assert status == 500 and kind.startswith("text/plain") and content.startswith(b"model 'models:/flowmodel/9': not in MLflow")
     assert _get(f"{served.address}models/..%2F..%2Fx/model.json")[2].startswith(b"models/..: no such model")
@@ -87,7 +87,7 @@ def test_what_cannot_be_served_is_one_line(served, two_versions):
     assert _get(f"{served.address}page.json", Host="evil.example:80")[0] == 403
 
 
-def test_the_command_says_where_the_studio_is_and_ends_with_an_interrupt(tmp_path):
+def test_the_command_prints_the_address_of_the_studio_and_stops_on_an_interrupt(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
         command = [sys.executable, "-m", "flowmodel", "studio", "--no-open", "--port", str(taken)]

@@ -68,7 +68,7 @@ def _fails_within(seconds: float, store: Store) -> str:
     return message
 
 
-def test_a_locked_store_is_one_clear_line_within_seconds(store, client):
+def test_a_locked_store_gives_one_clear_line_within_seconds(store, client):
     with closing(sqlite3.connect(Tracking.of(store).database)) as somebody:
         somebody.execute("BEGIN EXCLUSIVE")
         message = _fails_within(8, store)
@@ -76,7 +76,7 @@ def test_a_locked_store_is_one_clear_line_within_seconds(store, client):
     assert Tracking.of(store).experiment_id
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path):
+def test_a_file_that_is_not_a_database_is_named(tmp_path):
     database = Tracking.of(Store(tmp_path)).database
     database.parent.mkdir(parents=True)
     database.write_bytes(b"these are not the bytes you are looking for" * 100)
@@ -105,7 +105,7 @@ def test_a_database_s_password_is_shown_nowhere(tmp_path, monkeypatch):
     assert "nosuchkind://127.0.0.1:9/runs" in message and "cret" not in message and "too" not in message
 
 
-def test_a_server_that_takes_the_question_and_never_answers_is_named_within_seconds(tmp_path, monkeypatch):
+def test_a_server_that_accepts_and_never_answers_is_named_within_seconds(tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert "the server can't be reached" in _fails_within(15, Store(tmp_path))

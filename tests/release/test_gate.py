@@ -77,7 +77,7 @@ def test_what_was_not_measured_breaks_a_rule():
     assert decision.outcome == "refused" and "Unseen concepts, near copies: not measured" in decision.reason
 
 
-def test_a_waiver_is_said_with_its_reason_in_the_decision():
+def test_a_waiver_is_in_the_decision_with_its_reason():
     decision = _decide(_report({"near_copy_rate": 1.0}), load_recipe("quickstart").evaluation.gate)
     (waived,) = (rule for rule in decision.rules if rule.metric == "near_copy_rate")
     assert decision.outcome == "champion" and waived.kept is None and waived.value == 1.0
@@ -106,7 +106,7 @@ def test_a_model_that_is_shown_to_be_worse_in_nothing_replaces_the_champion():
         ({"caption_probe": (0.4, 0.7, -0.4, -0.2)}, "challenger"),
     ],
 )
-def test_the_worse_end_of_the_interval_must_lie_within_the_tolerance(scores, outcome):
+def test_the_worse_end_of_the_interval_must_be_within_the_tolerance(scores, outcome):
     decision = _decide(_report(), GateConfig(), _champion(**scores))
     assert decision.outcome == outcome
     if outcome == "challenger":
@@ -114,7 +114,7 @@ def test_the_worse_end_of_the_interval_must_lie_within_the_tolerance(scores, out
         assert decision.reason.endswith("NOT SHOWN")
 
 
-def test_the_recipe_says_how_much_worse_is_tolerated():
+def test_the_recipe_sets_the_tolerance():
     slightly_worse = _champion(caption_probe=(0.68, 0.7, -0.05, 0.01))
     assert _decide(_report(), GateConfig(tolerance=0.05), slightly_worse).outcome == "champion"
     assert _decide(_report(), GateConfig(tolerance=0.04), slightly_worse).outcome == "challenger"
@@ -125,7 +125,7 @@ def test_rules_come_before_the_champion():
     assert decision.outcome == "refused" and all(rule.against == "recipe" for rule in decision.rules)
 
 
-def test_what_cannot_be_compared_stays_challenger_and_a_person_chooses():
+def test_a_failed_comparison_leaves_the_model_challenger():
     decision = _decide(_report(), GateConfig(), Champion("7", why_not="its checkpoint is gone"))
     assert decision.outcome == "challenger" and not decision.conclusive
     assert decision.reason == (

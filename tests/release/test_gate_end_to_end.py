@@ -130,7 +130,7 @@ def test_a_model_trained_to_memorize_is_flagged_and_not_registered(trained, rele
     assert Tracking.of(Store(tmp_path / "store")).client.search_registered_models() == []
 
 
-def test_real_icons_that_nobody_trained_on_are_not_flagged(trained):
+def test_held_out_real_icons_are_not_flagged(trained):
     report = trained(FEW, STEPS).report
     real = report.baselines.real
     for split in (Split.VALIDATION, Split.UNSEEN_CONCEPT):
@@ -155,7 +155,7 @@ def test_a_random_model_is_refused_by_the_quickstart_s_gate(trained, scored, rel
         released(model)
 
 
-def test_a_model_that_knows_a_few_icons_by_heart_does_not_replace_one_that_draws_thousands(trained, released, tmp_path):
+def test_a_model_that_memorized_a_few_icons_does_not_replace_one_that_draws_thousands(trained, released, tmp_path):
     generalist, memorizer = trained(ALL, STEPS), trained(FEW, STEPS)
     # On its own training icons it would have won.
     assert memorizer.report.score(Split.TRAIN, "retrieval_top1_all") > generalist.report.score(Split.TRAIN, "retrieval_top1_all")
@@ -167,7 +167,7 @@ def test_a_model_that_knows_a_few_icons_by_heart_does_not_replace_one_that_draws
     assert standing_of(Tracking.of(Store(tmp_path / "store"))).aliases == {"champion": "1", "challenger": "2"}
 
 
-def test_a_model_that_draws_thousands_replaces_one_that_knows_a_few_icons_by_heart(trained, released, tmp_path):
+def test_a_model_that_draws_thousands_replaces_one_that_memorized_a_few_icons(trained, released, tmp_path):
     assert released(trained(FEW, STEPS)).aliases == ("champion",)
     made = released(trained(ALL, STEPS))
     assert made.aliases == ("champion",) and made.decision.reason == "nothing is worse than the champion's, version 1"
@@ -176,6 +176,6 @@ def test_a_model_that_draws_thousands_replaces_one_that_knows_a_few_icons_by_hea
     assert standing_of(Tracking.of(Store(tmp_path / "store"))).aliases == {"champion": "2"}
 
 
-def test_a_model_that_was_trained_too_short_stays_challenger(trained, released):
+def test_an_undertrained_model_stays_challenger(trained, released):
     assert released(trained(ALL, STEPS)).aliases == ("champion",)
     assert released(trained(ALL, STEPS // 5)).aliases == ("challenger",)

@@ -20,7 +20,7 @@ def test_the_interval_of_a_mean_is_that_of_its_standard_error():
     assert high == pytest.approx(difference_N.mean() + 1.96 * error, abs=0.02)
 
 
-def test_the_interval_holds_the_truth_about_as_often_as_it_says():
+def test_the_interval_covers_the_true_value_as_often_as_stated():
     random = np.random.default_rng(1)
     held = [low <= 0.5 <= high for low, high in (mean_interval(random.normal(0.5, 1.0, 40)) for _ in range(100))]
     assert 0.85 <= np.mean(held) <= 1.0
@@ -43,7 +43,7 @@ def test_the_mean_of_the_terms_is_the_kid_without_each_icon_s_own_pair():
     assert abs(mean_of_pairs(kid_terms(real_ND, same_ND), np.ones((1, 50)))[0]) < 0.3
 
 
-def test_an_icon_that_a_resample_holds_twice_is_no_pair_with_itself():
+def test_a_repeated_icon_in_a_resample_does_not_pair_with_itself():
     random = np.random.default_rng(0)
     terms_NN = random.normal(size=(6, 6))
     terms_NN += terms_NN.T

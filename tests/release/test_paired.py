@@ -52,7 +52,7 @@ def _ids(real, rows) -> set[str]:
     return {real.ids[row] for row in rows}
 
 
-def test_icons_are_held_out_and_neither_seen_nor_used_to_choose_settings(real):
+def test_compared_icons_were_not_used_in_training_or_validation(real):
     everything = _ids(real, unseen_by(real, (), 10_000))
     held_out = {icon_id for split in HELD_OUT for icon_id in real.of_split(split)}
     assert everything and everything <= held_out
@@ -60,7 +60,7 @@ def test_icons_are_held_out_and_neither_seen_nor_used_to_choose_settings(real):
     assert _ids(real, unseen_by(real, known, 10_000)).isdisjoint(known)
 
 
-def test_an_icon_that_looks_like_one_that_was_seen_is_left_out(real):
+def test_an_icon_that_looks_like_one_that_was_seen_is_omitted(real):
     row, twin = unseen_by(real, (), 10_000)[:2]
     looks = real.pixel_labels_M.copy()
     looks[twin] = looks[row]
@@ -89,7 +89,7 @@ def test_a_model_does_not_differ_from_itself(compared, tiny_training):
         assert difference.challenger == difference.champion
 
 
-def test_noise_is_found_to_be_worse_and_the_other_way_round_better(compared, changed, tiny_training):
+def test_noise_is_worse_and_vice_versa_better(compared, changed, tiny_training):
     noise = changed(noise=1.0)
     worse, better = compared(noise, tiny_training.checkpoint), compared(tiny_training.checkpoint, noise)
     kid = worse.differences[0]

@@ -69,7 +69,7 @@ def _rewritten(folder: Path, **changes: object) -> Path:
         ({"sampling": {"solver": "rk4"}}, "solver: 'rk4' must be one of euler, midpoint, heun"),
     ],
 )
-def test_what_another_program_wrote_wrong_is_named(folder, changes, words):
+def test_an_invalid_description_is_named(folder, changes, words):
     _rewritten(folder, **changes)
     with pytest.raises(FlowmodelError, match=words):
         ModelFolder.open(folder)
@@ -83,7 +83,7 @@ def test_bad_sampling_options_are_named(name, value):
     assert Sampling.of(vars(SAMPLING), "") == replace(SAMPLING)
 
 
-def test_another_folder_is_no_model(tmp_path):
+def test_another_folder_is_not_a_model(tmp_path):
     with pytest.raises(FlowmodelError, match=r"model\.json: no such file"):
         ModelFolder.open(tmp_path)
     write_json(tmp_path / DESCRIPTION, ["something else"])

@@ -15,12 +15,12 @@ def test_a_seed_gives_pytorchs_numbers(seed):
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_pictures_start_from_the_same_noise(channels):
+def test_images_start_from_the_same_noise(channels):
     expected = sampler.seeded_noise(3, 32, seed=7, first=2, channels=channels).numpy()
     found = seeded_noise(3, 32, seed=7, first=2, channels=channels)
     assert found.shape == expected.shape and found.dtype == np.float32
     assert np.abs(found - expected).max() < 1e-6
 
 
-def test_no_pictures_no_noise():
+def test_zero_images_need_no_noise():
     assert seeded_noise(0, 16, seed=0).shape == (0, 4, 16, 16)

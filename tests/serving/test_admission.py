@@ -9,7 +9,7 @@ from flowmodel.serving.admission import Admission, Busy
 from flowmodel.serving.limits import Limits
 
 
-def test_pictures_are_pending_until_their_answer_whatever_that_is():
+def test_images_are_pending_until_any_response():
     admission = Admission(queue=3, seconds=60)
     with admission.admitted(2):
         with pytest.raises(ZeroDivisionError), admission.admitted(1):
@@ -18,7 +18,7 @@ def test_pictures_are_pending_until_their_answer_whatever_that_is():
     assert admission.pending == 0
 
 
-def test_what_is_beyond_the_queue_is_refused_with_a_time_that_follows_the_pace():
+def test_requests_beyond_the_queue_are_refused_with_a_time_from_the_throughput():
     admission = Admission(queue=2, seconds=60)
     with admission.admitted(1):
         time.sleep(0.1)
@@ -33,7 +33,7 @@ def test_what_is_beyond_the_queue_is_refused_with_a_time_that_follows_the_pace()
     assert refused.value.retry_after == 60
 
 
-def test_nothing_is_accepted_whose_answer_would_come_too_late_unless_nothing_else_waits():
+def test_a_request_that_would_time_out_is_refused_unless_the_queue_is_empty():
     admission = Admission(queue=1000, seconds=0.2)
     with admission.admitted(1):
         time.sleep(0.1)

@@ -38,7 +38,7 @@ def occupied(engine, workers=1):
             time.sleep(0.001)
 
 
-def test_a_picture_is_the_one_of_its_prompt_and_seed_whatever_it_is_drawn_with(tiny_generator, held):
+def test_an_image_depends_only_on_its_prompt_and_seed_in_any_batch(tiny_generator, held):
     batches = []
     engine = Engine(tiny_generator, 1, 4, batches.append)
     asked = [Picture("pizza", 3), Picture("red heart", 5, 1), Picture("a cat with a long name", 5), Picture("pizza", 3, 2)]
@@ -52,7 +52,7 @@ def test_a_picture_is_the_one_of_its_prompt_and_seed_whatever_it_is_drawn_with(t
     assert batches == [1, 4]
 
 
-def test_only_pictures_of_equal_settings_are_drawn_together(tiny_generator, held):
+def test_only_images_of_equal_settings_are_drawn_together(tiny_generator, held):
     batches = []
     engine = Engine(tiny_generator, 1, 8, batches.append)
     occupied(engine)
@@ -64,7 +64,7 @@ def test_only_pictures_of_equal_settings_are_drawn_together(tiny_generator, held
     assert np.array_equal(drawn[0].result(), tiny_generator.sample(["sun"], seed=0, steps=1)[0])
 
 
-def test_workers_share_what_waits(tiny_generator, held):
+def test_workers_share_the_queue(tiny_generator, held):
     batches = []
     engine = Engine(tiny_generator, 2, 8, batches.append)
     occupied(engine, 2)
@@ -75,7 +75,7 @@ def test_workers_share_what_waits(tiny_generator, held):
     assert sum(batches) == 8 and max(batches) <= 6
 
 
-def test_what_was_accepted_is_drawn_by_the_model_that_accepted_it(tiny_generator, other, held, monkeypatch):
+def test_accepted_images_are_sampled_by_the_model_that_accepted_them(tiny_generator, other, held, monkeypatch):
     used = []
     for generator in (tiny_generator, other):
 
@@ -94,7 +94,7 @@ def test_what_was_accepted_is_drawn_by_the_model_that_accepted_it(tiny_generator
     assert used == [tiny_generator, tiny_generator, other] and all(each.done() for each in (*before, after))
 
 
-def test_a_picture_that_nobody_waits_for_any_more_is_not_drawn(tiny_generator, held):
+def test_a_canceled_image_is_not_sampled(tiny_generator, held):
     batches = []
     engine = Engine(tiny_generator, 1, 8, batches.append)
     occupied(engine)
@@ -106,7 +106,7 @@ def test_a_picture_that_nobody_waits_for_any_more_is_not_drawn(tiny_generator, h
     assert batches == [1, 1]
 
 
-def test_what_fails_fails_for_its_own_batch_alone(tiny_generator):
+def test_a_failure_affects_only_its_batch(tiny_generator):
     engine = Engine(tiny_generator, 1, 8)
     with pytest.raises(Exception, match="steps"):
         engine.submit(Picture("sun", 0, steps=-1)).result(60)

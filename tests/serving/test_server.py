@@ -43,7 +43,7 @@ def _counted(server) -> dict[tuple[str, str], float]:
     return {(sample.labels["path"], sample.labels["status"]): sample.value for sample in samples}
 
 
-def test_the_client_gets_the_pictures_that_the_model_draws(server, tiny_generator):
+def test_the_client_gets_the_images_that_the_model_draws(server, tiny_generator):
     answer = server.client().images.generate(prompt="red heart", n=3, extra_body={"seed": 7})
     expected = tiny_generator.images(["red heart"] * 3, seed=7)
     for image, own in zip(answer.data, expected, strict=True):
@@ -54,14 +54,14 @@ def test_the_client_gets_the_pictures_that_the_model_draws(server, tiny_generato
     assert answer.seed == 7 and answer.checkpoint == tiny_generator.folder.description.checkpoint and answer.notes == []
 
 
-def test_without_a_seed_each_answer_has_another_that_draws_it_again(server):
+def test_without_a_seed_each_response_has_one_that_reproduces_it(server):
     first, second = (server.client().images.generate(prompt="sun") for _ in range(2))
     again = server.client().images.generate(prompt="sun", extra_body={"seed": first.seed})
     assert first.seed != second.seed and _opened(again.data[0]).tobytes() == _opened(first.data[0]).tobytes()
 
 
 @pytest.mark.parametrize("format", ["png", "webp", "jpeg"])
-def test_a_picture_has_the_size_format_and_background_that_were_asked_for(server, format):
+def test_an_image_has_the_size_format_and_background_that_were_requested(server, format):
     answer = server.client().images.generate(prompt="sun", size="128x128", output_format=format, background="opaque")
     picture = _opened(answer.data[0])
     assert picture.format == format.upper() and picture.size == (128, 128)
@@ -69,7 +69,7 @@ def test_a_picture_has_the_size_format_and_background_that_were_asked_for(server
     assert (answer.background, answer.size) == ("opaque", "128x128")
 
 
-def test_an_svg_shows_the_same_picture(server, tiny_generator):
+def test_an_svg_shows_the_same_image(server, tiny_generator):
     answer = server.client().images.generate(prompt="sun", output_format="svg", size="64x64", extra_body={"seed": 1})
     svg = base64.b64decode(answer.data[0].b64_json).decode()
     assert svg.startswith("<svg") and 'width="64"' in svg
@@ -107,7 +107,7 @@ def test_a_background_is_any_color_and_what_the_model_cannot_read_is_noted(serve
     ],
     ids=str,
 )
-def test_what_is_not_to_be_had_is_refused_by_the_name_of_the_field(server, asked, named):
+def test_an_invalid_request_is_refused_with_the_field(server, asked, named):
     with pytest.raises(openai.BadRequestError) as refused:
         server.client().images.generate(**{"prompt": "sun"} | asked)
     assert refused.value.param == named and refused.value.type == "invalid_request_error"
@@ -138,7 +138,7 @@ def test_models_are_listed_and_another_is_not_found(server):
     ],
     ids=str,
 )
-def test_whatever_is_sent_the_error_has_the_form_of_openai_s(server, path, body, status):
+def test_any_error_has_openais_format(server, path, body, status):
     request = urllib.request.Request(server.address + path, body, {"Content-Type": "application/json"})
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=60)
@@ -147,7 +147,7 @@ def test_whatever_is_sent_the_error_has_the_form_of_openai_s(server, path, body,
     assert error.keys() == {"message", "type", "param", "code"} and error["message"]
 
 
-def test_health_and_metrics_say_what_is_served(server, tiny_generator):
+def test_health_and_metrics_show_the_served_model(server, tiny_generator):
     checkpoint = tiny_generator.folder.description.checkpoint
     assert json.loads(_get(server, "/healthz")) == {"status": "ok", "checkpoint": checkpoint}
     before = _counted(server)
@@ -160,7 +160,7 @@ def test_health_and_metrics_say_what_is_served(server, tiny_generator):
     assert "flowmodel_pending_pictures 0.0" in text and "flowmodel_batch_pictures_bucket" in text
 
 
-def test_with_a_token_nobody_draws_without_it(tiny_export, tmp_path):
+def test_a_token_is_required_if_set(tiny_export, tmp_path):
     with started(tmp_path, "--model", str(tiny_export), **{TOKEN_VARIABLE: "secret"}) as server:
         assert server.client("secret").images.generate(prompt="sun").data
         for key in ("wrong", "secre", "secret2"):
@@ -174,7 +174,7 @@ def test_with_a_token_nobody_draws_without_it(tiny_export, tmp_path):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_other_machines_are_not_let_in_without_a_token_unless_it_is_said(host):
+def test_other_machines_need_a_token_unless_insecure(host):
     with pytest.raises(FlowmodelError, match=f"set {TOKEN_VARIABLE} to a token"):
         Address(host, 0).listen(token=None)
     for token, open_to_all in (("secret", False), (None, True)):
@@ -184,7 +184,7 @@ def test_other_machines_are_not_let_in_without_a_token_unless_it_is_said(host):
             assert "address" in str(error).lower() and host == "::"
 
 
-def test_an_address_that_cannot_be_used_is_one_line(tmp_path):
+def test_an_address_that_cannot_be_used_gives_one_line(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         command = [sys.executable, "-m", "flowmodel", "serve", "--port", str(other.getsockname()[1])]
         done = subprocess.run(
@@ -195,7 +195,7 @@ def test_an_address_that_cannot_be_used_is_one_line(tmp_path):
         Address("nowhere.invalid").listen(None)
 
 
-def test_sigterm_ends_it_after_everything_that_was_accepted_is_answered(tiny_export, tmp_path):
+def test_sigterm_stops_it_after_all_accepted_requests(tiny_export, tmp_path):
     options = ("--model", str(tiny_export), "--max-steps", "2000", "--workers", "1", "--batch", "1")
     with started(tmp_path, *options) as server, ThreadPoolExecutor(6) as pool:
         answers = [
@@ -220,7 +220,7 @@ def test_under_load_a_full_queue_is_the_only_thing_that_is_refused(tiny_export, 
         assert server.stop() == 0
 
 
-def test_a_client_that_goes_leaves_nothing_waiting(tiny_export, tmp_path):
+def test_a_disconnected_client_leaves_nothing_waiting(tiny_export, tmp_path):
     options = ("--model", str(tiny_export), "--max-steps", "2000", "--workers", "1", "--batch", "1")
     with started(tmp_path, *options) as server:
         with pytest.raises(openai.APITimeoutError):
@@ -232,7 +232,7 @@ def test_a_client_that_goes_leaves_nothing_waiting(tiny_export, tmp_path):
         assert 'status="499"' in _get(server, "/metrics") and "flowmodel_pending_pictures 0.0" in _get(server, "/metrics")
 
 
-def test_an_answer_that_takes_too_long_is_given_up(tiny_export, tmp_path):
+def test_a_response_that_takes_too_long_times_out(tiny_export, tmp_path):
     options = ("--model", str(tiny_export), "--max-steps", "20000", "--timeout", "1", "--workers", "1")
     with started(tmp_path, *options) as server:
         with pytest.raises(openai.APIStatusError) as refused:

@@ -120,7 +120,7 @@ def test_weights_of_another_name_are_found_and_are_those_that_are_loaded(folder:
         (lambda folder: (folder / "open_clip_config.json").write_text('{"model_cfg": {}}'), "is no model configuration"),
     ],
 )
-def test_an_incomplete_folder_is_one_clear_line(folder: Path, spoil, complaint: str) -> None:
+def test_an_incomplete_folder_gives_one_clear_line(folder: Path, spoil, complaint: str) -> None:
     spoil(folder)
     with pytest.raises(FlowmodelError, match=complaint) as caught:
         load_encoder(f"local-dir:{folder}")

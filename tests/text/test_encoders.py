@@ -72,7 +72,7 @@ def test_nothing_and_empty_and_very_long_texts(minilm: MiniLm) -> None:
     assert np.isfinite(encoded.pooled_BD).all()
 
 
-def test_an_unknown_encoder_is_one_clear_line() -> None:
+def test_an_unknown_encoder_gives_one_clear_line() -> None:
     with pytest.raises(
         FlowmodelError,
         match=r"encoder 'bert': no such caption encoder; there are minilm \(offline\), local-dir:PATH, .*ARCHITECTURE/TAG",

@@ -48,7 +48,7 @@ def test_a_language_that_the_encoder_does_not_read_is_refused_unless_forced(lang
         embed_captions(captions, "minilm", Store(tmp_path), tmp_path / "e.parquet")
 
 
-def test_a_forced_language_is_encoded_and_what_is_lost_is_told(tmp_path: Path) -> None:
+def test_a_forced_language_is_encoded_and_what_is_lost_is_reported(tmp_path: Path) -> None:
     rows = [(f"s/{n}#name@th", f"s/{n}", text, "name", "th") for n, text in enumerate(["ดาว", "ปลา", "บ้าน"])]
     captions = CAPTIONS.write(tmp_path / "c.parquet", rows).path
     log: list[str] = []

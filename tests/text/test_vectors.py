@@ -49,7 +49,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return texts_so_far
 
 
-def test_vectors_come_back_in_the_order_that_is_asked_for(captions: Path, store: Store, tmp_path: Path) -> None:
+def test_vectors_come_back_in_the_order_that_is_requested(captions: Path, store: Store, tmp_path: Path) -> None:
     lines: list[str] = []
     report = embed_captions(captions, "minilm", store, tmp_path / "e.parquet", lines.append)
     assert (report.encoded, report.reused) == (3, 0)
@@ -110,7 +110,7 @@ def test_a_text_that_was_never_encoded_is_named(store: Store) -> None:
         CaptionVectors(folder(store)).read(["moon"])
 
 
-def test_a_damaged_part_is_encoded_again_and_a_changed_one_is_told(captions: Path, store: Store, tmp_path: Path) -> None:
+def test_a_damaged_part_is_encoded_again_and_a_changed_one_is_reported(captions: Path, store: Store, tmp_path: Path) -> None:
     out = tmp_path / "e.parquet"
     embed_captions(captions, "minilm", store, out)
     (part,) = folder(store).glob("*.parquet")
@@ -130,7 +130,7 @@ class Interrupted(Exception):
     pass
 
 
-def test_an_interrupted_run_goes_on_where_it_was(store: Store, tmp_path: Path, monkeypatch, encoded: list[str]) -> None:
+def test_an_interrupted_run_continues_where_it_was(store: Store, tmp_path: Path, monkeypatch, encoded: list[str]) -> None:
     monkeypatch.setattr(vectors, "_CHUNK", 8)
     captions = write_captions(tmp_path / "many.parquet", MANY)
 

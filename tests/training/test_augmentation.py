@@ -26,7 +26,7 @@ def _augmented(x_BCHW: torch.Tensor, config: AugmentationConfig, color="rgba", s
     return moved_BCHW, text.augmentation_BA
 
 
-def test_a_label_of_zeros_means_an_untouched_picture_and_any_other_a_moved_one():
+def test_a_label_of_zeros_means_an_untouched_image_and_any_other_a_moved_one():
     x_BCHW = _pictures(400)
     moved_BCHW, label_BA = _augmented(x_BCHW, AugmentationConfig(probability=0.3))
     is_zero_B = (label_BA == 0).all(dim=1)
@@ -56,7 +56,7 @@ def test_what_is_moved_depends_on_the_generator_alone():
 
 
 @pytest.mark.parametrize("color", ["rgba", "rgb", "grayscale"])
-def test_what_comes_into_the_picture_is_ground(color):
+def test_what_comes_into_the_image_is_ground(color):
     blank_BCHW = torch.full((32, CHANNELS[color], 16, 16), GROUND[color])
     moved_BCHW, _ = _augmented(blank_BCHW, AugmentationConfig(probability=1.0, translation=0.5, scale=1.0), color)
     assert torch.equal(moved_BCHW, blank_BCHW)

@@ -39,7 +39,7 @@ def real_N4HW(prepared) -> torch.Tensor:
     return prepared.dataset.rgba_N4HW
 
 
-def test_it_restores_pictures_that_it_has_not_seen(real_N4HW, tmp_path):
+def test_it_restores_images_that_it_has_not_seen(real_N4HW, tmp_path):
     shown_N4HW, held_out_N4HW = real_N4HW[:512], real_N4HW[512:640]
     lines: list[str] = []
     trained = train_finisher(SMALL, degraded_pairs(shown_N4HW), CPU, tmp_path, log=lines.append)
@@ -106,7 +106,7 @@ def test_it_begins_with_the_weights_that_it_is_given(real_N4HW, tmp_path):
         train_finisher(still.model_copy(update={"channels": 16}), pairs, CPU, tmp_path / "wider", initial=earlier)
 
 
-def test_a_finisher_of_scale_2_makes_pictures_of_twice_the_edge(real_N4HW, tmp_path):
+def test_a_finisher_of_scale_2_makes_images_of_twice_the_edge(real_N4HW, tmp_path):
     small_N4HW = from_unit(F.avg_pool2d(to_unit(real_N4HW[:16]), 2))
     config = FINISHER.model_copy(update={"scale": 2, "steps": 100, "learning_rate": 3e-3})
     trained = train_finisher(config, Pairs(small_N4HW[None], real_N4HW[:16]), CPU, tmp_path)

@@ -62,7 +62,7 @@ def test_weights_of_another_make_are_refused(fine_tuned, prepared, tmp_path, sec
     assert not (tmp_path / "training").exists()
 
 
-def test_pictures_may_be_larger_where_the_stem_is_so_too(fine_tuned, tiny_training, tmp_path):
+def test_images_may_be_larger_where_the_stem_is_so_too(fine_tuned, tiny_training, tmp_path):
     store = Store(tmp_path / "store")
     larger = changed(fine_tuned, data={"size": 32}, network={"patch_size": 4})
     dataset = prepare(larger, store)
@@ -77,7 +77,7 @@ def test_pictures_may_be_larger_where_the_stem_is_so_too(fine_tuned, tiny_traini
         train(changed(larger, data={"size": 16}), dataset, tmp_path / "training")
 
 
-def test_pictures_may_be_larger_where_the_network_has_a_level_more(fine_tuned, tiny_training, tmp_path):
+def test_images_may_be_larger_where_the_network_has_a_level_more(fine_tuned, tiny_training, tmp_path):
     deeper = changed(fine_tuned, data={"size": 32}, network={"channels": [16, 16, 32]})
     dataset = prepare(deeper, Store(tmp_path / "store"))
     own = dict(TrainingState(deeper, dataset, "digest").network.named_parameters())
@@ -96,7 +96,7 @@ def test_dropout_may_differ(fine_tuned, prepared, tmp_path):
     assert train(changed(fine_tuned, network={"dropout": 0.1}), prepared.dataset, tmp_path).steps == 5
 
 
-def test_what_is_no_finished_checkpoint_is_refused(fine_tuned, prepared, tmp_path):
+def test_what_is_not_a_finished_checkpoint_is_refused(fine_tuned, prepared, tmp_path):
     recipe = changed(fine_tuned, training={"init_from": str(tmp_path / "nowhere.safetensors")})
     with pytest.raises(FlowmodelError, match=r"nowhere\.safetensors: no such checkpoint"):
         train(recipe, prepared.dataset, tmp_path / "training")

@@ -158,7 +158,7 @@ def test_whatever_ends_a_training_it_leaves_a_checkpoint_of_its_last_step(
     assert result.resumed_from == reached and result.checkpoint.digest == tiny_training.checkpoint.digest
 
 
-def test_two_trainings_in_one_folder_at_once_are_one_line(tiny_recipe, prepared, tiny_training, tmp_path):
+def test_two_trainings_in_one_folder_at_once_give_one_line(tiny_recipe, prepared, tiny_training, tmp_path):
     with working_in(tmp_path), pytest.raises(FlowmodelError, match="another process is working there") as caught:
         train(tiny_recipe, prepared.dataset, tmp_path)
     assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)

@@ -107,7 +107,7 @@ def test_losses_by_time_average_to_the_loss(tiny_recipe, prepared, tmp_path):
     assert validated["train_loss"] > 0
 
 
-def test_the_lowest_loss_is_told_and_the_last_weights_are_the_final_ones(tiny_recipe, prepared, tmp_path):
+def test_the_lowest_loss_is_reported_and_the_last_weights_are_the_final_ones(tiny_recipe, prepared, tmp_path):
     # Far too fast: after the first measurement the loss rises.
     recipe = changed(tiny_recipe, training={"learning_rate": 0.3, "optimizer": "adamw", "warmup_steps": 0})
     recorder = Recorder()
@@ -127,7 +127,7 @@ def test_training_ends_early_when_validation_stops_improving(tiny_recipe, prepar
     assert result.stopped_early and result.steps == 15 and list(recorder.validated) == [5, 10, 15]
 
 
-def test_nothing_held_out_is_said_where_validation_is_to_end_the_training(tiny_recipe, prepared, tmp_path):
+def test_nothing_held_out_is_stated_where_validation_is_to_end_the_training(tiny_recipe, prepared, tmp_path):
     (tmp_path / "one.txt").write_text("1f600\n1f602\n2764\n")
     data = {"selection": str(tmp_path / "one.txt")}
     assert train(changed(tiny_recipe, data=data, training={"steps": 1}), prepared.dataset, tmp_path / "last").steps == 1
@@ -186,7 +186,7 @@ def test_a_diverging_training_stops_with_one_clear_line(tiny_recipe, prepared, t
     assert len(saved["icons"]) == 8 and all(icon.startswith("noto/") for icon in saved["icons"])
 
 
-def test_nothing_to_train_on_is_said(tiny_recipe, prepared, tmp_path):
+def test_nothing_to_train_on_is_stated(tiny_recipe, prepared, tmp_path):
     selection = tmp_path / "mine.txt"
     selection.write_text("abcdef0\n")
     recipe = changed(tiny_recipe, data={"selection": str(selection)})

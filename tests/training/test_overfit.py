@@ -52,7 +52,7 @@ def _learn(recipe, prepared, four_icons, folder):
 
 
 @pytest.mark.slow
-def test_four_icons_are_learned_by_heart_in_less_than_a_minute(tiny_recipe, prepared, four_icons, tmp_path):
+def test_four_icons_are_learned_by_memorization_in_less_than_a_minute(tiny_recipe, prepared, four_icons, tmp_path):
     error, seconds = _learn(tiny_recipe, prepared, four_icons, tmp_path)
     assert error < LEARNED and seconds < 60
 

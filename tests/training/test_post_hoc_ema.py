@@ -97,7 +97,7 @@ def test_snapshots_are_half_precision_and_survive_being_saved_again(tmp_path):
     assert torch.allclose(found["weight"], layer.weight, rtol=1e-3)
 
 
-def test_missing_snapshots_are_one_clear_line(walk, tmp_path):
+def test_missing_snapshots_give_one_clear_line(walk, tmp_path):
     for folder, step in ((tmp_path / "nowhere", 100), (walk.snapshots._folder, 10)):
         with pytest.raises(FlowmodelError, match=rf"{folder}: no snapshots of averaged weights until step {step}"):
             EmaSnapshots(folder).reconstruct(step, 0.07)

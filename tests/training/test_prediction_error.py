@@ -25,7 +25,7 @@ def _noisy_picture_as_it_is(x_BCHW, t_B, text):
     return x_BCHW / t_B[:, None, None, None]
 
 
-def test_the_noisy_picture_taken_for_the_real_one_errs_as_the_formula_says(measured_on):
+def test_the_noisy_image_taken_for_the_real_one_errs_as_the_formula_says(measured_on):
     errors = measured_on.measure(VelocityModel(_noisy_picture_as_it_is, "data", 0.05))
     assert errors.keys() == {Split.TRAIN, Split.VALIDATION}
     for by_time in errors.values():
@@ -35,7 +35,7 @@ def test_the_noisy_picture_taken_for_the_real_one_errs_as_the_formula_says(measu
 
 
 @pytest.mark.parametrize("prediction", ["data", "velocity"])
-def test_a_network_that_always_sees_gray_errs_by_the_pictures_themselves(measured_on, prediction):
+def test_a_network_that_always_sees_gray_errs_by_the_images_themselves(measured_on, prediction):
     def gray(x_BCHW, t_B, text):
         if prediction == "data":
             return torch.zeros_like(x_BCHW)

@@ -105,7 +105,7 @@ def test_the_command_line_speaks_once(prepared, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_batch_that_two_processes_cannot_share_is_said(prepared, tmp_path):
+def test_a_batch_that_two_processes_cannot_share_is_stated(prepared, tmp_path):
     launched = _command_line(prepared, tmp_path / "run", "training.batch_size=7")
     assert launched.returncode != 0 and not (tmp_path / "run").exists()
     words = "training.batch_size 7: can't be shared by 2 processes x training.grad_accum_steps 1; choose a multiple of 2"

@@ -53,7 +53,7 @@ def ico_entries(content: bytes) -> dict[int, bytes]:
     return {width or 256: content[offset : offset + length] for width, *_, length, offset in entries}
 
 
-def test_png_has_the_size_that_is_asked_for(tmp_path):
+def test_png_has_the_size_that_is_requested(tmp_path):
     [path, _] = write(ICONS, tmp_path, "png", 512)
     assert path == tmp_path / "check-0.png" and png_size(path.read_bytes()) == (512, 512)
     assert_shows_badge(opened_by_resvg(path.read_bytes(), "png", 512))
@@ -90,7 +90,7 @@ def test_icns_holds_every_size(tmp_path):
         assert_shows_badge(opened_by_resvg(content, "png", size))
 
 
-def test_a_sheet_tells_where_each_picture_lies(tmp_path):
+def test_a_sheet_tells_where_each_image_lies(tmp_path):
     image, description = write(ICONS, tmp_path, "sheet", 96)
     sheet, meta = read_json(description), read_json(description)["meta"]
     assert meta["image"] == image.name and png_size(image.read_bytes()) == (meta["size"]["w"], meta["size"]["h"]) == (194, 96)
@@ -113,7 +113,7 @@ def test_a_favicon_is_a_folder_with_what_a_page_wants(tmp_path):
 
 
 @pytest.mark.parametrize("traces", [True, False])
-def test_a_background_lies_under_the_picture(traces, tmp_path):
+def test_a_background_lies_under_the_image(traces, tmp_path):
     icons = {"check": Artwork(BADGE, traces, background("#00ff80"))}
     for size in (64, 200):
         content = write(icons, tmp_path, "png", size)[0].read_bytes()

@@ -96,13 +96,13 @@ def test_shapes_that_touch_leave_no_gap():
     assert again[100:400, 100:400, 3].min() > 0.995
 
 
-def test_an_empty_picture_has_no_shape():
+def test_an_empty_image_has_no_shape():
     traced = trace(np.zeros((4, 32, 32), dtype=np.uint8))
     assert traced.paths == 0 and np.asarray(render(traced.svg(), 32)).max() == 0
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (64, 40), (128, 128)])
-def test_pictures_of_any_shape_can_be_traced(shape):
+def test_images_of_any_shape_can_be_traced(shape):
     rgba_4HW = np.zeros((4, *shape), dtype=np.uint8)
     rgba_4HW[:, 4:-4, 4:-4] = np.array([40, 80, 160, 255], dtype=np.uint8)[:, None, None]
     traced = trace(rgba_4HW)

@@ -29,7 +29,7 @@ def test_encoding_and_delimiter_of_a_spreadsheet_are_found(encoding: str, delimi
     assert ("Windows-1252" in "".join(table.remarks)) == (encoding == "cp1252")
 
 
-def test_a_line_that_names_the_delimiter_is_obeyed() -> None:
+def test_a_line_that_names_the_delimiter_is_used() -> None:
     assert names(parse("sep=|\nfile|name\na.png|one; two, three\n")) == {"a.png": "one; two, three"}
 
 
@@ -43,13 +43,13 @@ def test_other_encodings_are_refused_and_read_where_they_are_named(text: str, en
         parse(content, encoding="klingon")
 
 
-def test_surplus_cells_are_ignored_where_they_are_empty() -> None:
+def test_empty_surplus_cells_are_ignored() -> None:
     assert names(parse("file,name,,\na.png,kite,,\nb.png,drum,,,,\n")) == {"a.png": "kite", "b.png": "drum"}
     with pytest.raises(FlowmodelError, match="line 3: 4 values for 2 columns"):
         parse("file,name\na.png,kite\nb.png,drum,,x\n")
 
 
-def test_quotes_inside_of_values_stay_and_are_told() -> None:
+def test_quotes_inside_values_stay_and_are_reported() -> None:
     table = parse('file,name,keywords\na.png,"27" screen,tv\nb.png,"say ""hi""",x\nc.png,the "big" one,y\n')
     assert names(table) == {"a.png": '"27" screen', "b.png": 'say "hi"', "c.png": 'the "big" one'}
     assert [remark for remark in table.remarks if "line 2" in remark]
@@ -64,12 +64,12 @@ def test_quotes_inside_of_values_stay_and_are_told() -> None:
         'a.png,"kite',
     ],
 )
-def test_a_quote_that_is_never_closed_swallows_no_line(lines: str) -> None:
+def test_an_unclosed_quote_swallows_no_line(lines: str) -> None:
     with pytest.raises(FlowmodelError, match=r"line 2: the quote .* is not closed"):
         parse("file,name\n" + lines)
 
 
-def test_a_value_may_go_over_several_lines() -> None:
+def test_a_value_may_span_several_lines() -> None:
     table = parse('file,name\na.png,"a kite\r\nwith a tail"\nb.png,drum\n')
     assert names(table) == {"a.png": "a kite with a tail", "b.png": "drum"}
     assert [entry.line for entry in table.entries] == ["line 2", "line 4"]
@@ -89,7 +89,7 @@ def test_every_wrong_line_is_counted_and_the_first_one_shown() -> None:
         ("file,name\n\n", "lists no images"),
     ],
 )
-def test_a_table_without_sense_is_one_clear_line(content: str, problem: str) -> None:
+def test_a_meaningless_table_gives_one_clear_line(content: str, problem: str) -> None:
     with pytest.raises(FlowmodelError, match=problem) as caught:
         parse(content)
     assert "\n" not in str(caught.value)
@@ -113,7 +113,7 @@ def test_a_list_in_json_is_read_too() -> None:
 @pytest.mark.parametrize(
     "line", ['{"file": "a.png", "name": "\\ud800"}', "[" * 100_000, '{"file": "a.png", "name": %s}' % ("1" * 5000)]
 )
-def test_hostile_json_is_one_clear_line(line: str) -> None:
+def test_hostile_json_gives_one_clear_line(line: str) -> None:
     with pytest.raises(FlowmodelError, match="line 1"):
         parse(line, "captions.jsonl")
 

@@ -59,7 +59,7 @@ def test_json_lines_may_list_several_captions(tmp_path: Path) -> None:
         ('{"file": "a.png", "name": "x", "keywords": [1]}', r"'keywords' must be a text or a list of texts, got \[1\]"),
     ],
 )
-def test_unusable_json_lines_are_one_clear_line(tmp_path: Path, lines: str, complaint: str) -> None:
+def test_unusable_json_lines_give_one_clear_line(tmp_path: Path, lines: str, complaint: str) -> None:
     with pytest.raises(FlowmodelError, match=complaint):
         read(tmp_path, lines, {"a.png": PNG}, "captions.jsonl")
 
@@ -91,7 +91,7 @@ def test_the_captions_file_can_be_named(tmp_path: Path) -> None:
         read_folder(tmp_path, CONFIG.model_copy(update={"captions": "nowhere.csv"}))
 
 
-def test_a_good_folder(tmp_path: Path) -> None:
+def test_a_valid_folder_is_read(tmp_path: Path) -> None:
     captions = 'file,name,keywords,group\nRed Heart.png,red heart,"love, valentine",symbols\nu1f44b_1f3fd.png,wave,hand;hello,\n'
     icons = read(tmp_path, captions, {"Red Heart.png": PNG, "u1f44b_1f3fd.png": PNG})
     heart, wave = icons.loc["red-heart"], icons.loc["1f44b-1f3fd"]
@@ -104,7 +104,7 @@ def test_a_good_folder(tmp_path: Path) -> None:
     assert set(icons["status"]) == {"ok"}
 
 
-def test_bad_pictures_are_quarantined_with_file_and_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_bad_images_are_quarantined_with_file_and_reason_and_the_rest_is_read(tmp_path: Path) -> None:
     (tmp_path / "outside.png").write_bytes(PNG)
     (tmp_path / "icons").mkdir()
     (tmp_path / "icons" / "link.png").symlink_to(tmp_path / "outside.png")
@@ -147,7 +147,7 @@ def test_an_absolute_path_outside_is_quarantined(tmp_path: Path) -> None:
         ("file,name,keywords\n\na.png,heart,love,red\n", "line 3: 4 values for 3 columns; put texts with commas in quotes"),
     ],
 )
-def test_unusable_captions_are_one_clear_line(tmp_path: Path, captions: str, complaint: str) -> None:
+def test_unusable_captions_give_one_clear_line(tmp_path: Path, captions: str, complaint: str) -> None:
     with pytest.raises(FlowmodelError, match=complaint) as caught:
         read(tmp_path, captions, {"a.png": PNG})
     assert "captions.csv" in str(caught.value)
@@ -166,7 +166,7 @@ def test_names_without_ascii_letters_still_get_distinct_keys(tmp_path: Path) -> 
     assert set(icons["status"]) == {"ok"}
 
 
-def test_pictures_that_no_line_names_are_left_out_and_told(tmp_path: Path) -> None:
+def test_images_that_no_line_names_are_omitted_and_logged(tmp_path: Path) -> None:
     files = dict.fromkeys(("a.png", "b.PNG", "c.webp", "._a.png", "notes.txt"), PNG)
     folder = write_folder(tmp_path / "icons", "file,name\n./a.png,a\nmore/d.png,d\n", files)
     for name in ("d.png", "e.svg"):
@@ -199,7 +199,7 @@ def test_files_of_one_name_in_several_folders_or_formats_are_different_icons(tmp
     assert all(key.startswith("c-") for key in icons.index[5:])
 
 
-def test_several_lines_about_one_picture_are_several_captions_of_one_icon(tmp_path: Path) -> None:
+def test_several_lines_about_one_image_are_several_captions_of_one_icon(tmp_path: Path) -> None:
     lines = "file_name,text\na.png,a blue kite\nb.png,a drum\n./a.png,something that flies\na.png,a blue kite\n"
     icons = read(tmp_path, lines, {"a.png": PNG, "b.png": PNG}, "metadata.csv")
     assert icons.index.tolist() == ["a", "b"]
@@ -207,7 +207,7 @@ def test_several_lines_about_one_picture_are_several_captions_of_one_icon(tmp_pa
     assert icons.loc["a", "name"] == "a blue kite"
 
 
-def test_lines_about_one_picture_that_contradict_each_other_are_named(tmp_path: Path) -> None:
+def test_lines_about_one_image_that_contradict_each_other_are_named(tmp_path: Path) -> None:
     lines = "file,name,license\na.png,kite,MIT\na.png,flier,CC0-1.0\n"
     with pytest.raises(FlowmodelError, match=r"line 3: license of 'a\.png' is 'CC0-1\.0', and 'MIT' in .*line 2"):
         read(tmp_path, lines, {"a.png": PNG})
@@ -225,7 +225,7 @@ def test_lines_about_one_picture_that_contradict_each_other_are_named(tmp_path: 
         ("back\\\\slash.png", "back\\slash.png"),
     ],
 )
-def test_a_file_is_found_however_its_name_is_written(tmp_path: Path, written: str, there: str) -> None:
+def test_a_file_is_found_by_variants_of_its_name(tmp_path: Path, written: str, there: str) -> None:
     path = tmp_path / "icons" / there
     path.parent.mkdir(parents=True)
     Image.fromarray(plain()).save(path, path.suffix[1:])
@@ -245,7 +245,7 @@ def test_a_file_is_found_however_its_name_is_written(tmp_path: Path, written: st
         ("xyz.png", "no such file"),
     ],
 )
-def test_a_name_that_is_not_sure_is_asked_about(tmp_path: Path, written: str, reason: str) -> None:
+def test_an_ambiguous_name_gets_a_suggestion(tmp_path: Path, written: str, reason: str) -> None:
     (tmp_path / "icons" / "set").mkdir(parents=True)
     for name in ("set/kite.png", "drum.png", "Drum.png"):
         (tmp_path / "icons" / name).write_bytes(PNG)
@@ -253,7 +253,7 @@ def test_a_name_that_is_not_sure_is_asked_about(tmp_path: Path, written: str, re
     assert read_folder(tmp_path)["reason"].tolist() == [f"{written}: {reason}"]
 
 
-def test_links_out_of_the_folder_are_followed_where_the_entry_says_so(tmp_path: Path) -> None:
+def test_links_out_of_the_folder_are_followed_if_the_entry_allows_it(tmp_path: Path) -> None:
     blobs = tmp_path / "blobs"
     blobs.mkdir()
     (blobs / "3f2a").write_bytes(PNG)
@@ -267,7 +267,7 @@ def test_links_out_of_the_folder_are_followed_where_the_entry_says_so(tmp_path: 
     assert icons["reason"].tolist()[1:] == ["gone.png: is a link to nothing", "../blobs/3f2a: lies outside the source's folder"]
 
 
-def test_a_number_is_a_code_point_only_where_nothing_else_is_meant(tmp_path: Path) -> None:
+def test_a_number_is_a_code_point_only_if_unambiguous(tmp_path: Path) -> None:
     numbers = "file,name\n2708.png,lamp\n2615.png,table\n"
     icons = read(tmp_path, numbers, dict.fromkeys(("2708.png", "2615.png"), PNG))
     assert (icons.index.tolist(), icons["char"].tolist()) == (["icon-2708", "icon-2615"], ["", ""])
@@ -284,7 +284,7 @@ def test_a_number_is_a_code_point_only_where_nothing_else_is_meant(tmp_path: Pat
     assert read_folder(tmp_path, CONFIG.model_copy(update={"code_points": False}))["char"].tolist() == [""] * 5
 
 
-def test_text_files_beside_the_pictures_are_captions(tmp_path: Path) -> None:
+def test_text_files_next_to_the_images_are_captions(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "icons", "", dict.fromkeys(("one.png", "two.png"), PNG))
     (folder / "captions.csv").unlink()
     (folder / "one.txt").write_text("a paper kite, folded\n\n a toy \n", encoding="utf-8")
@@ -294,7 +294,7 @@ def test_text_files_beside_the_pictures_are_captions(tmp_path: Path) -> None:
     assert "1 images have their captions from text files" in log and "two.png is 'two'" in log
 
 
-def test_without_any_captions_icons_are_called_as_their_files_are_and_that_is_said(tmp_path: Path) -> None:
+def test_without_captions_icons_are_named_after_their_files_and_that_is_logged(tmp_path: Path) -> None:
     files = ["ArrowLeft_24px.png", "shopping-cart@2x.png", "1f40c.png", "Müll eimer.png"]
     folder = write_folder(tmp_path / "icons", "", dict.fromkeys(files, PNG))
     (folder / "captions.csv").unlink()
@@ -327,7 +327,7 @@ def test_one_icon_in_several_formats_with_the_same_texts_is_one_icon(tmp_path: P
     assert log.count("kite.png") == 1
 
 
-def test_a_drawing_tells_what_was_done_to_it_and_is_set_aside_where_it_lost_its_paint(tmp_path: Path) -> None:
+def test_changes_to_a_drawing_are_noted_and_one_that_lost_its_paint_is_set_aside(tmp_path: Path) -> None:
     def svg(body: str) -> bytes:
         return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{body}</svg>'.encode()
 
@@ -362,7 +362,7 @@ def test_a_text_file_is_found_in_another_unicode_form_and_case(tmp_path: Path) -
     assert "no captions for 1 images" in log
 
 
-def test_files_of_formats_that_are_not_read_are_told(tmp_path: Path) -> None:
+def test_files_of_formats_that_are_not_read_are_reported(tmp_path: Path) -> None:
     folder = write_folder(
         tmp_path / "icons", "file,name\na.png,a\n", {"a.png": PNG, "b.HEIC": b"x", "c.eps": b"x", "d.eps": b"x"}
     )

@@ -81,12 +81,12 @@ def test_a_flag_that_the_font_lacks_is_not_its_black_flag(tmp_path: Path) -> Non
         ("", "", False),
     ],
 )
-def test_only_an_open_license_makes_pictures_redistributable(tmp_path: Path, text: str, license: str, open_font: bool) -> None:
+def test_only_an_open_license_makes_images_redistributable(tmp_path: Path, text: str, license: str, open_font: bool) -> None:
     icons = read(write_cbdt(tmp_path / "tiny.ttf", license=text))
     assert set(icons["license"]) == {license} and set(icons["redistributable"]) == {open_font}
 
 
-def test_apples_artwork_is_marked_and_the_entry_has_the_last_word(tmp_path: Path) -> None:
+def test_apples_artwork_is_marked_and_the_entry_overrides_it(tmp_path: Path) -> None:
     path = write_sbix_collection(tmp_path / "emoji.ttc")
     apple = read(path)
     assert set(apple["license"]) == {"proprietary (Apple)"} and not apple["redistributable"].any()
@@ -109,7 +109,7 @@ def test_a_font_without_bitmaps_says_what_it_has(tmp_path: Path) -> None:
         read(write_outline_font(tmp_path / "plain.ttf"))
 
 
-def test_what_is_no_font_is_one_clear_line(tmp_path: Path) -> None:
+def test_what_is_not_a_font_gives_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "text.ttf").write_bytes(b"hello, this is text and not a font")
     whole = write_sbix_collection(tmp_path / "emoji.ttc").read_bytes()
     for name, content in {"text.ttf": b"hello, this is text", "empty.ttf": b"", "cut.ttc": whole[:300]}.items():
@@ -132,14 +132,14 @@ def assert_told(path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [0.3, 0.6, 0.9, 0.99])
-def test_a_truncated_font_is_told_or_its_icons_quarantined(tmp_path: Path, cut: float) -> None:
+def test_a_truncated_font_is_reported_or_its_icons_quarantined(tmp_path: Path, cut: float) -> None:
     whole = write_cbdt(tmp_path / "tiny.ttf").read_bytes()
     (tmp_path / "cut.ttf").write_bytes(whole[: int(len(whole) * cut)])
     assert_told(tmp_path / "cut.ttf")
 
 
 @pytest.mark.parametrize("write", [write_cbdt, write_sbix_collection])
-def test_a_damaged_font_is_told_or_its_icons_quarantined(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+def test_a_damaged_font_is_reported_or_its_icons_quarantined(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     whole = np.frombuffer(write(tmp_path / "whole.font").read_bytes(), np.uint8)
     rng = np.random.default_rng(0)
     for number in range(40):

@@ -111,7 +111,7 @@ def retyped(text: str, seed: int) -> str:
 
 
 @pytest.mark.timeout(SECONDS)
-def test_every_table_is_read_without_loss_or_is_one_line_that_says_why_not() -> None:
+def test_every_table_is_read_without_loss_or_gives_one_line_that_says_why_not() -> None:
     seeds, found = tables(), Counter[str]()
     lines = {line for _, encoding, good in seeds for line in good.decode(encoding).splitlines()}
     heads = {line for line in lines if "keywords" in line or "{" in line}
@@ -137,7 +137,7 @@ def test_every_table_is_read_without_loss_or_is_one_line_that_says_why_not() -> 
 
 
 @pytest.mark.timeout(SECONDS)
-def test_every_parquet_table_is_read_or_is_one_line_that_says_why_not(tmp_path: Path) -> None:
+def test_every_parquet_table_is_read_or_gives_one_line_that_says_why_not(tmp_path: Path) -> None:
     config, context = BundledSource(name="mine", kind="bundled", path="mine.parquet"), SourceContext(tmp_path, tmp_path)
     good = write_icons(tmp_path / "good.parquet", [icon_row(f"key-{number}") for number in range(5)]).read_bytes()
     found = Counter[str]()

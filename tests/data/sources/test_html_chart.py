@@ -83,7 +83,7 @@ def table(reading: Reading) -> pd.DataFrame:
     return ICONS.build(reading.rows, where="test").to_pandas().sort_values("id").set_index("key")
 
 
-def test_a_chart_gives_one_vendor_s_pictures_with_names_groups_and_characters(server: FaultyServer, read: Read) -> None:
+def test_a_chart_gives_one_vendor_s_images_with_names_groups_and_characters(server: FaultyServer, read: Read) -> None:
     server.answers["/"] = page(CHART)
     icons = table(read())
     assert list(icons.index) == ["1f600", "1f9d1-200d-1f680", "263a"]
@@ -95,7 +95,7 @@ def test_a_chart_gives_one_vendor_s_pictures_with_names_groups_and_characters(se
         assert (decode_png(icons.loc[key, "png"])[:, :] == color).all()
 
 
-def test_pictures_of_a_page_are_not_redistributable_unless_the_entry_says_so(server: FaultyServer, read: Read) -> None:
+def test_images_of_a_page_are_not_redistributable_unless_the_entry_says_so(server: FaultyServer, read: Read) -> None:
     server.answers["/"] = page(CHART)
     apple = table(read(vendor="Apple"))
     assert list(apple.index) == ["1f600", "263a"], "the cells of the other rows are empty"
@@ -115,13 +115,13 @@ def test_pictures_of_a_page_are_not_redistributable_unless_the_entry_says_so(ser
     ],
     ids=["429", "500", "truncated", "reset", "one after another"],
 )
-def test_a_passing_fault_of_the_server_costs_no_icon(server: FaultyServer, read: Read, faults: list[Answer]) -> None:
+def test_a_temporary_fault_of_the_server_costs_no_icon(server: FaultyServer, read: Read, faults: list[Answer]) -> None:
     server.answers["/"] = [*faults, page(CHART)]
     reading = read()
     assert reading.complete and set(table(reading)["status"]) == {"ok"} and len(reading.rows) == 3
 
 
-def test_a_page_that_drips_is_given_up_with_the_limit_s_name(server: FaultyServer, read: Read) -> None:
+def test_a_page_that_drips_is_abandoned_with_the_limit_s_name(server: FaultyServer, read: Read) -> None:
     server.answers["/"] = page(CHART, drip=0.05)
     with pytest.raises(
         FlowmodelError, match=r"source 'page': http\S+: not done within the time limit \(timeout_seconds\); try again"
@@ -156,7 +156,7 @@ def test_a_private_address_is_refused_unless_it_is_named(server: FaultyServer, r
         ("file:///etc/passwd", "only http and https are fetched"),
     ],
 )
-def test_a_broken_picture_is_quarantined_and_the_others_are_read(server: FaultyServer, read: Read, src: str, reason: str) -> None:
+def test_a_broken_image_is_quarantined_and_the_others_are_read(server: FaultyServer, read: Read, src: str, reason: str) -> None:
     server.answers["/"] = page(
         chart_page([Row("1F600", "grin", [None, src, None]), Row("1F601", "beam", [None, SQUARES["red"], None])])
     )
@@ -183,14 +183,14 @@ def test_a_vendor_that_the_chart_lacks_is_named_with_those_it_has(
         read(vendor=vendor)
 
 
-def test_rows_without_a_character_of_their_own_are_left_out(server: FaultyServer, read: Read) -> None:
+def test_rows_without_a_character_of_their_own_are_omitted(server: FaultyServer, read: Read) -> None:
     codes = {"31-FE0F-20E3": "keycap: 1", "FE0F": "selector", "110000": "beyond Unicode", "D83D": "half a pair"}
     rows = [Row(code, name, [None, SQUARES["red"], None]) for code, name in codes.items()]
     server.answers["/"] = page(chart_page(rows).replace(b"U+0031", b"U+31"))
     assert list(table(read()).index) == ["0031-20e3"]
 
 
-def test_another_page_than_a_chart_is_told(server: FaultyServer, read: Read) -> None:
+def test_a_page_that_is_not_a_chart_is_reported(server: FaultyServer, read: Read) -> None:
     server.answers["/"] = page("<title>Sign in</title><img src=a.png>")
     with pytest.raises(FlowmodelError, match=r"not an emoji chart in Unicode's layout .*'Sign in', 0 tables.*; .*layout: images"):
         read()
@@ -211,7 +211,7 @@ def gallery(server: FaultyServer) -> None:
     server.answers["/art/late.png"] = picture("red")
 
 
-def test_any_page_gives_its_pictures_with_their_captions(server: FaultyServer, read: Read) -> None:
+def test_any_page_gives_its_images_with_their_captions(server: FaultyServer, read: Read) -> None:
     gallery(server)
     icons = table(read(layout="images", vendor=""))
     assert list(icons.index) == ["1f680", "green", "red"]
@@ -222,7 +222,7 @@ def test_any_page_gives_its_pictures_with_their_captions(server: FaultyServer, r
     assert server.paths() == ["/", "/art/red.png", "/art/green.png", "/art/1f680.png"] and server.most_at_once == 1
 
 
-def test_selectors_choose_pictures_captions_and_the_next_page(server: FaultyServer, read: Read) -> None:
+def test_selectors_choose_images_captions_and_the_next_page(server: FaultyServer, read: Read) -> None:
     gallery(server)
     icons = table(read(layout="images", item="figure:nth-of-type(2), body > img", next_page="a[rel=next]", caption="figcaption"))
     assert list(icons.index) == ["green", "late", "red"]
@@ -237,13 +237,13 @@ def test_a_wrong_selector_is_named(server: FaultyServer, read: Read, field: str)
         read(layout="images", **{field: "[["})
 
 
-def test_a_selector_that_finds_nothing_is_told(server: FaultyServer, read: Read) -> None:
+def test_a_selector_that_finds_nothing_is_reported(server: FaultyServer, read: Read) -> None:
     gallery(server)
     with pytest.raises(FlowmodelError, match=r"the selector 'img\.emoji' finds no image; correct 'item'"):
         read(layout="images", item="img.emoji")
 
 
-def test_no_more_pictures_are_taken_than_the_entry_allows(server: FaultyServer, read: Read, log: list[str]) -> None:
+def test_no_more_images_are_taken_than_the_entry_allows(server: FaultyServer, read: Read, log: list[str]) -> None:
     gallery(server)
     assert len(read(layout="images", max_icons=2).rows) == 2
     assert any("first 2 images" in line for line in log)
@@ -258,7 +258,7 @@ def test_an_index_that_leads_elsewhere_or_in_circles_ends(server: FaultyServer, 
     assert any("http://example.org/: not followed" in line for line in log)
 
 
-def test_a_picture_that_fails_is_quarantined_and_only_it_is_fetched_the_next_time(server: FaultyServer, read: Read) -> None:
+def test_an_image_that_fails_is_quarantined_and_only_it_is_fetched_the_next_time(server: FaultyServer, read: Read) -> None:
     gallery(server)
     server.answers["/art/green.png"] = Answer(status=500)
     first = read(layout="images")
@@ -273,7 +273,7 @@ def test_a_picture_that_fails_is_quarantined_and_only_it_is_fetched_the_next_tim
     assert server.paths() == ["/", "/art/green.png"]
 
 
-def test_what_is_no_picture_is_quarantined_for_good(server: FaultyServer, read: Read) -> None:
+def test_what_is_not_an_image_is_quarantined_for_good(server: FaultyServer, read: Read) -> None:
     gallery(server)
     server.answers |= {"/art/green.png": page("<p>gone</p>"), "/art/red.png": Answer(status=404)}
     reading = read(layout="images")
@@ -316,7 +316,7 @@ def test_a_large_chart_is_read_whole(server: FaultyServer, read: Read) -> None:
         assert pixel[0] == number % 250
 
 
-def test_pictures_of_other_formats_become_png(server: FaultyServer, read: Read, tmp_path: Path) -> None:
+def test_images_of_other_formats_become_png(server: FaultyServer, read: Read, tmp_path: Path) -> None:
     Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / "a.webp", lossless=True)
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><rect width="8" height="8" fill="#f00"/></svg>'
     uris = [
@@ -331,7 +331,7 @@ def test_pictures_of_other_formats_become_png(server: FaultyServer, read: Read, 
         assert (decode_png(png)[2:-2, 2:-2] == (255, 0, 0, 255)).all()
 
 
-def test_a_table_that_lacks_a_picture_says_so_and_the_next_run_completes_it(server: FaultyServer, tmp_path: Path) -> None:
+def test_a_table_that_lacks_an_image_says_so_and_the_next_run_completes_it(server: FaultyServer, tmp_path: Path) -> None:
     gallery(server)
     server.answers["/"] = replace(server.answers["/"], etag='"1"')
     server.answers["/art/green.png"] = Answer(status=429, headers={"Retry-After": "3600"})
@@ -347,7 +347,7 @@ def test_a_table_that_lacks_a_picture_says_so_and_the_next_run_completes_it(serv
     assert ingest_icons(config, context, tmp_path / "page.parquet").unchanged
 
 
-def test_two_sources_of_one_host_are_read_one_after_the_other(server: FaultyServer, tmp_path: Path) -> None:
+def test_two_sources_of_one_host_are_read_one_after_another(server: FaultyServer, tmp_path: Path) -> None:
     server.answers["/"] = page(CHART, drip=0.0001)
     lines: list[str] = []
     context = SourceContext(tmp_path, tmp_path / "dl", lines.append)
@@ -383,7 +383,7 @@ PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAA
         f'<picture><source srcset="/art/%s.png"><img src="{PIXEL}" alt="a %s kite"></picture>',
     ],
 )
-def test_pictures_that_are_loaded_later_are_the_real_ones(server: FaultyServer, read: Read, image: str) -> None:
+def test_images_that_are_loaded_later_are_the_real_ones(server: FaultyServer, read: Read, image: str) -> None:
     server.answers["/"] = page("".join(image % (name, name) for name in SQUARES))
     server.answers |= {f"/art/{name}.png": picture(name) for name in SQUARES}
     icons = table(read(layout="images"))
@@ -395,7 +395,7 @@ def test_pictures_that_are_loaded_later_are_the_real_ones(server: FaultyServer, 
     ]
 
 
-def test_one_picture_with_many_captions_is_left_out_and_told(server: FaultyServer, read: Read, log: list[str]) -> None:
+def test_one_image_with_many_captions_is_omitted_and_logged(server: FaultyServer, read: Read, log: list[str]) -> None:
     waiting = "".join(f'<img src="/wait.png" alt="thing {number}">' for number in range(4))
     server.answers |= {"/": page(waiting + "<img src=/art/red.png alt=red>"), "/art/red.png": picture("red")}
     assert list(table(read(layout="images")).index) == ["red"]
@@ -405,7 +405,7 @@ def test_one_picture_with_many_captions_is_left_out_and_told(server: FaultyServe
         read(layout="images")
 
 
-def test_numbers_on_a_page_are_no_code_points(server: FaultyServer, read: Read) -> None:
+def test_numbers_on_a_page_are_not_code_points(server: FaultyServer, read: Read) -> None:
     server.answers["/"] = page("<img src=/2708.png alt=lamp><img src=/2615.png alt=table>")
     server.answers |= {"/2708.png": picture("red"), "/2615.png": picture("blue")}
     assert table(read(layout="images"))["name"].to_dict() == {"icon-2615": "table", "icon-2708": "lamp"}

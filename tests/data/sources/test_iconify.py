@@ -95,7 +95,7 @@ def test_turns_of_a_chain_of_aliases_add_up_and_flips_cancel_out(steps: list[tup
         assert (last.rotate, last.h_flip, last.v_flip) == expected
 
 
-def test_hidden_icons_and_aliases_with_the_same_picture_have_no_row(context: SourceContext) -> None:
+def test_hidden_icons_and_aliases_with_the_same_image_have_no_row(context: SourceContext) -> None:
     data = {
         "icons": {"car": {"body": DOT.format("red")}, "old": {"body": DOT.format("red"), "hidden": True}},
         "aliases": {
@@ -164,7 +164,7 @@ def test_an_emoji_set_is_also_matched_by_name_and_another_set_is_not(context: So
     assert set(read(context, data, {"category": "General"}).index) == {"waving-hand-medium-dark", "dove"}
 
 
-def test_every_key_is_there_once_also_where_a_slug_looks_like_a_code_point(context: SourceContext) -> None:
+def test_keys_are_unique_even_if_a_slug_looks_like_a_code_point(context: SourceContext) -> None:
     icons = {name: {"body": DOT.format("red")} for name in ("A", "a", "2764", "heart", "日本", "!")}
     found = read(context, {"icons": icons}, chars={"2764": "heart"})
     assert found.index.tolist() == ["a", "a-2", "2764-2", "2764", "日本", "icon"]
@@ -178,7 +178,7 @@ def test_one_color_sets_are_black_or_of_the_chosen_color(context: SourceContext)
     assert color_of(chosen, "dot") == color_of(chosen, "line") == [0x1E, 0x90, 0xFF, 255]
 
 
-def test_an_icon_that_can_not_be_drawn_is_quarantined_and_the_rest_goes_on(context: SourceContext) -> None:
+def test_an_icon_that_cannot_be_drawn_is_quarantined_and_the_rest_is_read(context: SourceContext) -> None:
     data = {
         "icons": {
             "good": {"body": '<use xlink:href="#r"/><rect id="r" width="16" height="16"/>'},
@@ -217,7 +217,7 @@ def test_an_icon_that_can_not_be_drawn_is_quarantined_and_the_rest_goes_on(conte
         ({"icons": []}, "icons.json holds no icons"),
     ],
 )
-def test_a_package_that_is_no_set_is_one_clear_line(icons: Any, complaint: str, context: SourceContext) -> None:
+def test_a_package_that_is_not_a_set_gives_one_clear_line(icons: Any, complaint: str, context: SourceContext) -> None:
     with pytest.raises(FlowmodelError, match=rf"iconify-json-tiny-1.0.0.tgz: {complaint}"):
         read(context, icons)
 

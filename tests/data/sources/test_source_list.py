@@ -24,7 +24,7 @@ def test_sources_are_read_with_defaults(tmp_path: Path) -> None:
     assert locate(other.path, tmp_path) == Path("/icons")
 
 
-def test_old_names_are_read_and_the_new_ones_told(tmp_path: Path) -> None:
+def test_old_names_are_read_with_a_warning_that_names_the_new_ones(tmp_path: Path) -> None:
     icons = "{name: mine, kind: iconify, set: tabler, version: 1.0.0, licence: MIT, colour: '#112233'}"
     with pytest.warns(FutureWarning) as told:
         (mine,) = load_sources(listing(tmp_path, f"sources: [{icons}]"))
@@ -75,7 +75,7 @@ def test_there_is_a_model_for_each_kind() -> None:
         (f"sources: [{NOTO}, {NOTO}]", r"sources\[1\]: name 'noto' is taken by sources\[0\]"),
     ],
 )
-def test_wrong_sources_are_one_clear_line(tmp_path: Path, text: str, complaint: str) -> None:
+def test_wrong_sources_give_one_clear_line(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(FlowmodelError, match=complaint) as caught:
         load_sources(listing(tmp_path, text))
     assert "sources.yaml" in str(caught.value)

@@ -47,7 +47,7 @@ def open_client(tmp_path: Path, time_passed: PatientClock) -> Open:
     return open_client
 
 
-def test_a_document_is_fetched_with_its_type_and_the_client_says_who_it_is(server: FaultyServer, open_client: Open) -> None:
+def test_a_document_is_fetched_with_its_type_and_the_client_identifies_itself(server: FaultyServer, open_client: Open) -> None:
     server.answers["/a"] = Answer(b"<p>hello", mime="text/HTML; Charset=ISO-8859-1", packed=True)
     with open_client(contact="me@example.org") as client:
         fetched = client.page(f"{server.url}/a#there")
@@ -60,7 +60,7 @@ def test_a_document_is_fetched_with_its_type_and_the_client_says_who_it_is(serve
 # What a server may do wrong, and what becomes of it.
 
 
-def test_429_is_tried_again_after_the_seconds_that_retry_after_asks_for(
+def test_429_is_retried_after_the_seconds_that_retry_after_asks_for(
     server: FaultyServer, open_client: Open, time_passed: PatientClock
 ) -> None:
     server.answers["/a"] = [Answer(status=429, headers={"Retry-After": "17"}), Answer(b"ok")]
@@ -79,7 +79,7 @@ def test_retry_after_may_be_a_date(server: FaultyServer, open_client: Open, time
 
 
 @pytest.mark.parametrize("value", ["soon", "-5", "", "Mon, 99 Foo 2020 00:00:00 GMT", "1e9"])
-def test_a_retry_after_that_makes_no_sense_is_no_wait_of_its_own(
+def test_an_invalid_retry_after_is_ignored(
     server: FaultyServer, open_client: Open, time_passed: PatientClock, value: str
 ) -> None:
     server.answers["/a"] = [Answer(status=503, headers={"Retry-After": value}), Answer(b"ok")]
@@ -88,7 +88,7 @@ def test_a_retry_after_that_makes_no_sense_is_no_wait_of_its_own(
     assert 1 <= time_passed.slept[0] <= 2
 
 
-def test_a_server_that_asks_for_a_very_long_pause_is_left_alone(
+def test_a_server_that_asks_for_a_very_long_pause_is_skipped(
     server: FaultyServer, open_client: Open, time_passed: PatientClock
 ) -> None:
     server.answers["/a"] = Answer(status=429, headers={"Retry-After": "86400"})
@@ -103,7 +103,7 @@ def test_a_server_that_asks_for_a_very_long_pause_is_left_alone(
     assert server.paths() == ["/a"]
 
 
-def test_failures_of_the_server_are_tried_again_at_growing_intervals_and_not_for_ever(
+def test_failures_of_the_server_are_retried_at_growing_intervals_and_not_forever(
     server: FaultyServer, open_client: Open, time_passed: PatientClock
 ) -> None:
     server.answers["/a"] = [Answer(status=500), Answer(status=502), Answer(b"ok")]
@@ -116,7 +116,7 @@ def test_failures_of_the_server_are_tried_again_at_growing_intervals_and_not_for
     assert server.paths() == ["/a"] * 3 + ["/b"] * 4
 
 
-def test_a_server_that_fails_again_and_again_is_left_alone(server: FaultyServer, open_client: Open) -> None:
+def test_a_server_that_fails_repeatedly_is_skipped(server: FaultyServer, open_client: Open) -> None:
     server.answers |= {f"/{i}": Answer(status=500) for i in range(8)}
     with open_client() as client:
         for i in range(8):
@@ -208,7 +208,7 @@ def test_headers_that_drip_end_at_the_time_limit_too(open_client: Open) -> None:
     ],
     ids=["stated", "unstated", "stated only", "packed"],
 )
-def test_what_is_larger_than_the_limit_is_refused_at_once(server: FaultyServer, open_client: Open, large: Answer) -> None:
+def test_a_body_beyond_the_limit_is_refused_at_once(server: FaultyServer, open_client: Open, large: Answer) -> None:
     server.answers["/a"] = large
     with open_client(max_bytes=60_000) as client, pytest.raises(FetchError, match=r"larger than 0\.05\d+ MiB") as error:
         client.page(f"{server.url}/a")
@@ -231,7 +231,7 @@ def test_a_gzip_bomb_is_never_unpacked_beyond_the_limit(server: FaultyServer, op
             tracemalloc.stop()
 
 
-def test_a_packing_that_was_not_asked_for_is_refused(server: FaultyServer, open_client: Open) -> None:
+def test_a_packing_that_was_not_requested_is_refused(server: FaultyServer, open_client: Open) -> None:
     server.answers["/a"] = Answer(b"x", headers={"Content-Encoding": "br"})
     with open_client() as client, pytest.raises(FetchError, match=r"packed as 'br'"):
         client.page(f"{server.url}/a")
@@ -239,9 +239,7 @@ def test_a_packing_that_was_not_asked_for_is_refused(server: FaultyServer, open_
 
 
 @pytest.mark.parametrize("status", [204, 400, 401, 403, 404, 410, 451, 501])
-def test_other_answers_than_ok_are_failures_that_are_not_tried_again(
-    server: FaultyServer, open_client: Open, status: int
-) -> None:
+def test_other_client_errors_are_not_retried(server: FaultyServer, open_client: Open, status: int) -> None:
     server.answers["/a"] = Answer(status=status)
     with open_client() as client, pytest.raises(FetchError, match=f"the server answers {status} ") as error:
         client.page(f"{server.url}/a")
@@ -304,7 +302,7 @@ def test_the_address_that_was_checked_is_the_one_connected_to(
 @example(ipaddress.IPv4Address("100.64.0.1"))
 @example(ipaddress.IPv4Address("0.0.0.0"))
 @example(ipaddress.IPv4Address("224.0.0.1"))
-def test_an_address_inside_of_another_is_judged_as_on_its_own(inner: ipaddress.IPv4Address) -> None:
+def test_an_embedded_address_is_judged_by_itself(inner: ipaddress.IPv4Address) -> None:
     public = is_public(str(inner))
     assert public == (inner.is_global and not inner.is_multicast and not inner.is_reserved)
     for prefix in ("::ffff:0:0", "64:ff9b::"):
@@ -346,7 +344,7 @@ def test_addresses_that_are_not_of_the_public_internet_are_known(address: str, p
     assert is_public(address) == public
 
 
-def test_redirects_are_followed_and_told(server: FaultyServer, open_client: Open) -> None:
+def test_redirects_are_followed_and_logged(server: FaultyServer, open_client: Open) -> None:
     server.answers |= {
         "/a": Answer(status=301, headers={"Location": "/b/c"}),
         "/b/c": Answer(status=307, headers={"Location": "d?x=1"}),
@@ -414,7 +412,7 @@ def test_robots_txt_is_obeyed_and_fetched_once(server: FaultyServer, open_client
     assert [asked.path for asked in server.asked] == ["/robots.txt", "/no/yes"]
 
 
-def test_rules_for_this_program_go_before_those_for_all(server: FaultyServer, open_client: Open) -> None:
+def test_rules_for_this_program_take_precedence(server: FaultyServer, open_client: Open) -> None:
     server.answers |= {
         "/robots.txt": robots("User-agent: FlowModel\nDisallow: /a\n\nUser-agent: *\nAllow: /"),
         "/b": Answer(b"ok"),
@@ -448,7 +446,9 @@ def test_a_host_without_robots_txt_allows_everything(server: FaultyServer, open_
     [Answer(status=500), Answer(status=429), Answer(reset=True), Answer(status=302, headers={"Location": "/robots.txt"})],
     ids=["500", "429", "reset", "redirect loop"],
 )
-def test_nothing_is_fetched_while_robots_txt_cannot_be(server: FaultyServer, open_client: Open, broken: Answer) -> None:
+def test_nothing_is_fetched_without_robots_txt_after_a_server_error(
+    server: FaultyServer, open_client: Open, broken: Answer
+) -> None:
     server.answers |= {"/robots.txt": broken, "/a": Answer(b"ok"), "/b": Answer(b"ok")}
     with open_client() as client:
         for path in ("/a", "/b"):
@@ -517,9 +517,7 @@ def test_what_has_changed_is_downloaded_again(server: FaultyServer, open_client:
     assert server.paths(200) == ["/a"] * 3
 
 
-def test_a_page_is_asked_for_even_where_it_may_be_kept_for_long_and_a_picture_is_not(
-    server: FaultyServer, open_client: Open
-) -> None:
+def test_a_page_is_always_revalidated_and_an_image_is_not(server: FaultyServer, open_client: Open) -> None:
     server.answers |= {
         path: Answer(b"x", etag='"1"', headers={"Cache-Control": "max-age=9999"}) for path in ("/page", "/picture")
     }
@@ -531,7 +529,7 @@ def test_a_page_is_asked_for_even_where_it_may_be_kept_for_long_and_a_picture_is
     assert server.paths() == ["/page", "/picture", "/page"]
 
 
-def test_a_run_that_was_broken_off_asks_only_for_the_pictures_that_are_missing(server: FaultyServer, open_client: Open) -> None:
+def test_an_interrupted_run_requests_only_the_missing_images(server: FaultyServer, open_client: Open) -> None:
     server.answers |= {f"/{i}": Answer(bytes([i]), headers={"Connection": "close"}) for i in range(6)}  # no ETag, no date
     with open_client() as client:
         for i in range(3):
@@ -547,7 +545,7 @@ def test_a_run_that_was_broken_off_asks_only_for_the_pictures_that_are_missing(s
     assert server.paths() == ["/0"]  # a new run asks again
 
 
-def test_a_damaged_cache_is_made_anew(server: FaultyServer, open_client: Open, tmp_path: Path) -> None:
+def test_a_damaged_cache_is_rebuilt(server: FaultyServer, open_client: Open, tmp_path: Path) -> None:
     server.answers["/a"] = Answer(b"ok", etag='"1"')
     (tmp_path / "web").mkdir()
     (tmp_path / "web" / "cache.db").write_bytes(b"not a database at all" * 100)
@@ -557,7 +555,7 @@ def test_a_damaged_cache_is_made_anew(server: FaultyServer, open_client: Open, t
     assert server.paths(304) == ["/a"]
 
 
-def test_the_head_of_a_page_tells_its_version_without_the_page(server: FaultyServer, open_client: Open) -> None:
+def test_a_head_request_gives_the_version_of_a_page(server: FaultyServer, open_client: Open) -> None:
     server.answers["/a"] = Answer(b"x" * 99, etag='"1"', headers={"Last-Modified": "yesterday"})
     with open_client() as client:
         head = client.head(f"{server.url}/a")

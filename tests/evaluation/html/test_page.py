@@ -108,13 +108,13 @@ def test_samples_stand_beside_their_shapes_with_scores_of_both(read, tiny_report
     assert f"Recognition among all icons ↑ {' '.join(top1)} Paths" in text
 
 
-def test_no_two_elements_share_an_id_and_every_picture_says_what_it_is(read):
+def test_no_two_elements_share_an_id_and_every_image_says_what_it_is(read):
     ids = [attributes["id"] for _, attributes in read.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert all(attributes.get("alt") for attributes in read.all("img"))
 
 
-def test_each_picture_of_a_held_out_caption_stands_beside_the_real_icon_and_its_nearest_training_icon(read):
+def test_each_image_of_a_held_out_caption_stands_beside_the_real_icon_and_its_nearest_training_icon(read):
     alts = [attributes["alt"] for attributes in read.all("img") if not attributes["alt"].startswith("Noise")]
     kinds = [alt.split(":")[0] for alt in alts]
     drawn = [n for n, kind in enumerate(kinds) if kind == "drawn" and kinds[n + 1] != "traced"]

@@ -26,7 +26,7 @@ def test_within_a_group_the_choice_is_even():
     assert spread(list(range(9)), ["a"] * 9, 3) == [0, 4, 8]
 
 
-def test_a_picture_is_a_png_with_its_transparency():
+def test_an_image_is_a_png_with_its_transparency():
     rgba_4HW = torch.zeros(4, 2, 2, dtype=torch.uint8)
     rgba_4HW[:, 0] = torch.tensor([100, 0, 0, 200], dtype=torch.uint8)[:, None]
     shown = picture(rgba_4HW, "a <thing>")

@@ -34,7 +34,7 @@ def report() -> EvaluationReport:
     )
 
 
-def test_a_model_that_knows_only_its_icons_is_said_to(report):
+def test_the_verdict_names_a_model_that_knows_only_its_icons(report):
     said = quality(report)
     assert said.verdict == "It redraws its icons nearly as recognizably as real ones, but does not draw new concepts."
     text = " ".join(said.sentences)
@@ -64,7 +64,7 @@ def test_without_held_out_icons_nothing_is_claimed_of_them(report):
     assert quality(report).verdict.endswith("no new concept to try.")
 
 
-def test_memorizing_is_said_with_its_numbers_and_the_waiver_with_its_reason(report):
+def test_memorizing_is_stated_with_its_numbers_and_the_waiver_with_its_reason(report):
     said = memorization(report, load_recipe("quickstart"))
     assert said.verdict.startswith("It memorizes: most")
     text = " ".join(said.sentences)
@@ -105,7 +105,7 @@ def test_other_data_are_warned_of(report):
     assert "may be too good" in other_data(report, "e" * 64)
 
 
-def test_icons_of_the_initial_weights_are_told_apart(report):
+def test_icons_of_the_initial_weights_are_reported_apart(report):
     icons = report.settings.training_icons
     said = " ".join(quality(changed(report, {"settings.initial_icons": icons - 1})).sentences)
     assert f"on 1 icons, from weights trained on {icons - 1:,} others" in said
@@ -120,11 +120,11 @@ def test_flat_areas_are_compared_with_those_of_the_real_icons(report, flat, word
 
 
 @pytest.mark.parametrize(("late", "words"), [(0.02, "still removes noise"), (0.054, "helps little")])
-def test_the_error_near_the_end_is_told_beside_that_of_the_noisy_picture(report, late, words):
+def test_the_error_near_the_end_is_reported_beside_that_of_the_noisy_image(report, late, words):
     measured = {"metrics.train.flat_share": 0.5, "baselines.real.train.flat_share": 0.6}
     said = texture(changed(report, measured | {"prediction_error": {"train": {"0.1": 0.2, "0.95": late}}}))
     assert words in said.sentences[1] and "0.0526" in said.sentences[1]
 
 
-def test_without_an_opaque_inside_nothing_is_said_of_it(report):
+def test_without_an_opaque_inside_nothing_is_stated_of_it(report):
     assert "Too few opaque pixels" in texture(report).verdict

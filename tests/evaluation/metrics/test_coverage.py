@@ -43,12 +43,12 @@ def test_neither_order_nor_scale_matters(m, n, scale, seed):
     assert asdict(coverage(real, fake)) == pytest.approx(asdict(coverage(scale * real, (scale * fake)[shuffled])), abs=0.05)
 
 
-def test_too_few_pictures_are_refused():
+def test_too_few_images_are_refused():
     with pytest.raises(ValueError, match="more than 5 images"):
         coverage(_cloud(5), _cloud(50))
 
 
-def test_the_vendi_score_counts_different_pictures():
+def test_the_vendi_score_counts_different_images():
     different = np.eye(12)
     assert vendi_score(different) == pytest.approx(12)
     assert vendi_score(np.repeat(different[:3], 4, axis=0)) == pytest.approx(3)

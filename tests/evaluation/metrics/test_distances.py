@@ -103,11 +103,11 @@ def test_fd_infinity_takes_away_most_of_the_bias():
 
 
 @pytest.mark.parametrize("distance", [kid, fd, fd_infinity])
-def test_distances_of_two_pictures_are_numbers(distance):
+def test_distances_of_two_images_are_numbers(distance):
     value = distance(Products.of(_cloud(2), _cloud(3)))
     assert np.isfinite(value.value if distance is kid else value)
 
 
-def test_a_distance_of_one_picture_is_refused():
+def test_a_distance_of_one_image_is_refused():
     with pytest.raises(ValueError, match="at least two"):
         Products.of(_cloud(1), _cloud(5))

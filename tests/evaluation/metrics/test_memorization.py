@@ -28,14 +28,14 @@ def test_neighbors_of_known_triangles():
     np.testing.assert_allclose(found.ratio_N, [0, 1 / 3, 1, 1 / 5], atol=1e-6)
 
 
-def test_a_training_picture_is_no_neighbor_of_itself():
+def test_a_training_image_is_not_a_neighbor_of_itself():
     train = np.array([[0, 0], [1, 0], [3, 0]], np.float32)
     found = neighbors(train, train, own_rows_N=np.array([0, 1, -1]))
     assert found.rows_N.tolist() == [1, 0, 2]
     np.testing.assert_allclose(found.ratio_N, [1 / 3, 1 / 2, 0])
 
 
-def test_too_few_training_pictures_are_refused():
+def test_too_few_training_images_are_refused():
     with pytest.raises(ValueError, match="at least two"):
         neighbors(_cloud(3), _cloud(1))
 
@@ -47,7 +47,7 @@ def test_exactly_the_copies_are_copies(copied, seed):
     assert is_copy(neighbors(fake, train)).tolist() == [number < copied for number in range(60)]
 
 
-def test_what_is_nearer_to_a_training_picture_than_the_next_one_is_not_authentic():
+def test_what_is_nearer_to_a_training_image_than_the_next_one_is_not_authentic():
     train = np.array([[0, 0], [2, 0], [10, 0]], np.float32)
     fake = np.array([[0, 1], [0, 3], [10, 7], [10, 9]], np.float32)
     assert is_authentic(neighbors(fake, train), _among(train)).tolist() == [False, True, False, True]
@@ -68,7 +68,7 @@ def test_a_threshold_flags_few_of_what_it_was_calibrated_on(count, seed):
     assert threshold.pictures == count
 
 
-def test_too_few_pictures_calibrate_nothing():
+def test_too_few_images_calibrate_nothing():
     found = neighbors(_cloud(39), _cloud(80))
     assert calibrate(found, found) is None
 
@@ -101,7 +101,7 @@ def test_copies_are_flagged_however_they_are_spoilt(scorer, real, spoil, most_au
         )
 
 
-def test_real_icons_that_nobody_trained_on_are_not_flagged(scorer, real):
+def test_held_out_real_icons_are_not_flagged(scorer, real):
     assert scorer.threshold.rate <= FLAG_RATE
     unseen = _shares(scorer, real.rgba_M4HW[real.rows(real.of_split("unseen_concept"))])
     # Others than those that the threshold was calibrated on, so a little more may be flagged by chance.

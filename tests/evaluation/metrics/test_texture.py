@@ -53,17 +53,17 @@ def test_a_checkerboard_is_all_finest_band_and_a_wide_stripe_has_none():
     assert texture((255 * stripe_HW).to(torch.uint8).expand(1, 4, 8, 8))["finest_band"] == 0
 
 
-def test_a_transparent_picture_has_no_inside_to_judge():
+def test_a_transparent_image_has_no_inside_to_judge():
     measured = texture(torch.zeros(2, 4, 8, 8, dtype=torch.uint8))
     assert not {"flat_share", "inner_variation"} & measured.keys()
     assert measured["color_count"] == 0 and measured["edge_sharpness"] == 0
 
 
-def test_nothing_is_measured_of_no_pictures():
+def test_nothing_is_measured_of_no_images():
     assert texture(torch.zeros(0, 4, 8, 8, dtype=torch.uint8)) == {}
 
 
-def test_many_pictures_are_measured_as_one_large_one():
+def test_many_images_are_measured_as_one_large_one():
     both = torch.cat([_disk(3.0), _disk(7.0)])
     share = texture(both)["half_transparent"]
     both[1, 3, 0] = 128

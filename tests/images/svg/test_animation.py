@@ -98,7 +98,7 @@ def test_a_star_that_twinkles_behind_a_moon_that_is_drawn_is_seen() -> None:
     assert notes(body) == MOMENT
 
 
-def test_a_turning_picture_is_whole_in_front_of_its_first_turn() -> None:
+def test_a_turning_image_is_whole_in_front_of_its_first_turn() -> None:
     turn = (
         '<animateTransform attributeName="transform" type="rotate" from="0 8 8" to="360 8 8" dur="1s" repeatCount="indefinite"/>'
     )
@@ -111,7 +111,7 @@ def test_rain_that_falls_once_is_seen() -> None:
     assert pixel(rect(fall, 'fill="red" opacity="0"'))[3] > 100
 
 
-def test_animations_that_start_each_other_for_ever_end_here() -> None:
+def test_animations_that_start_each_other_forever_end_here() -> None:
     loop = (
         '<animate id="a" attributeName="fill" begin="0;b.end" to="blue" dur=".001s"/>'
         '<animate id="b" attributeName="fill" begin="a.end" to="blue" dur=".001s"/>'
@@ -141,7 +141,7 @@ def test_values_of_one_form_have_a_middle(first: str, second: str, middle: str) 
     assert (interpolate(first, second, 0), interpolate(first, second, 1)) == (first, second)
 
 
-def test_the_same_picture_is_drawn_each_time() -> None:
+def test_the_same_image_is_drawn_each_time() -> None:
     content = svg_of(rect('<animate attributeName="opacity" values="0;1;0" dur="2s" repeatCount="indefinite"/>'))
     first, second = (decode_png(render_svg(content, 32)[0]) for _ in range(2))
     assert np.array_equal(first, second)

@@ -163,7 +163,7 @@ def test_a_paint_that_can_not_be_resolved_is_a_reason_and_never_black(body: str,
         ('<rect width="9" height="9"/>', ""),
     ],
 )
-def test_what_else_is_left_out_is_noted(body: str, note: str) -> None:
+def test_what_else_is_omitted_is_noted(body: str, note: str) -> None:
     assert notes(body).startswith(note) and bool(notes(body)) == bool(note)
 
 

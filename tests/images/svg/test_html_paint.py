@@ -52,7 +52,7 @@ def test_what_is_half_transparent_is_so_once() -> None:
     assert pixel(html("background:red;opacity:50%;height:100%")) == pytest.approx([255, 0, 0, 128], abs=1)
 
 
-def test_a_style_sheet_for_the_picture_s_own_shapes_does_not_reach_it() -> None:
+def test_a_style_sheet_for_the_image_s_own_shapes_does_not_reach_it() -> None:
     assert pixel("<style>rect,image{fill:blue;opacity:.5}</style>" + html("background:red;height:100%")) == RED
 
 

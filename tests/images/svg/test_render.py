@@ -41,7 +41,7 @@ def size(attributes: str, pixels: int = 64) -> tuple[int, int]:
     return width, height
 
 
-def test_a_picture_has_its_colors_and_a_transparent_ground() -> None:
+def test_an_image_has_its_colors_and_a_transparent_ground() -> None:
     rgba = decode_png(render_svg(SQUARE.encode(), 8)[0])
     assert rgba.shape == (8, 8, 4)
     assert (rgba[:4, :4] == [255, 0, 0, 255]).all()
@@ -73,7 +73,7 @@ def test_the_longer_edge_is_as_long_as_asked_whatever_the_units(attributes: str,
     st.sampled_from(["", "7", "1e9", "90%"]),
     st.tuples(*[st.floats()] * 4),
 )
-def test_no_size_makes_a_picture_larger_than_asked(width: str, height: str, box: tuple[float, ...]) -> None:
+def test_no_size_makes_an_image_larger_than_asked(width: str, height: str, box: tuple[float, ...]) -> None:
     sizes = "".join(f'{name}="{value}" ' for name, value in (("width", width), ("height", height)) if value)
     with contextlib.suppress(ValueError):
         # resvg rounds the other edge, which a view box far from the origin may make a pixel longer.
@@ -89,7 +89,7 @@ def test_no_size_makes_a_picture_larger_than_asked(width: str, height: str, box:
         '<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">',
     ],
 )
-def test_what_may_stand_before_the_picture_does_not_matter(start: str) -> None:
+def test_what_may_stand_before_the_image_does_not_matter(start: str) -> None:
     assert np.array_equal(decode_png(render_svg((start + SQUARE).encode(), 8)[0]), decode_png(render_svg(SQUARE.encode(), 8)[0]))
 
 
@@ -107,13 +107,13 @@ def test_what_may_stand_before_the_picture_does_not_matter(start: str) -> None:
         (svg_of('<g><feImage xlink:href=" http://x/y.png"/></g>'), "shows another file"),
     ],
 )
-def test_what_is_no_picture_of_its_own_has_a_short_reason(content: bytes, reason: str) -> None:
+def test_what_is_not_an_image_of_its_own_has_a_short_reason(content: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
         render_svg(content, 16)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
 
 
-def test_no_file_of_the_machine_is_shown_through_a_picture_in_the_picture(tmp_path: Path) -> None:
+def test_no_file_of_the_machine_is_shown_through_an_image_in_the_image(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4), "red").save(tmp_path / "secret.png")
     inner = svg_of(f'<image href="{tmp_path / "secret.png"}" width="2" height="2"/>')
     outer = svg_of(f'<image href="data:image/svg+xml;base64,{base64.b64encode(inner).decode()}" width="2" height="2"/>')
@@ -124,7 +124,7 @@ def test_no_file_of_the_machine_is_shown_through_a_picture_in_the_picture(tmp_pa
     assert not (decode_png(render_svg(style, 16)[0])[..., 0] > 0).any()
 
 
-def test_an_embedded_picture_is_shown() -> None:
+def test_an_embedded_image_is_shown() -> None:
     png = io.BytesIO()
     Image.new("RGB", (2, 2), "red").save(png, "PNG")
     body = f'<image xlink:href="data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}" width="2" height="2"/>'
@@ -148,7 +148,7 @@ def test_an_embedded_drawing_is_resolved_like_any_other() -> None:
 
 
 @pytest.mark.parametrize("name", ["BMP", "ICO", "AVIF"])
-def test_an_embedded_picture_that_is_not_drawn_is_a_reason(name: str) -> None:
+def test_an_embedded_image_that_is_not_drawn_is_a_reason(name: str) -> None:
     content = io.BytesIO()
     Image.new("RGB", (16, 16), "red").save(content, name)
     with pytest.raises(ValueError, match="loses its paint: an image in it is no PNG"):
@@ -196,7 +196,7 @@ def huge_embedded() -> bytes:
     ],
     ids=["nested", "nested deep", "nested too deep", "chain", "long chain", "a billion uses", "huge embedded image"],
 )
-def test_a_picture_made_to_exhaust_stack_or_memory_gives_a_picture_or_a_reason_and_the_next_is_drawn(content: bytes) -> None:
+def test_an_image_made_to_exhaust_stack_or_memory_gives_an_image_or_a_reason_and_the_next_is_drawn(content: bytes) -> None:
     try:
         assert len(render_svg(content, 16)[0]) > 0
     except ValueError as error:
@@ -204,7 +204,7 @@ def test_a_picture_made_to_exhaust_stack_or_memory_gives_a_picture_or_a_reason_a
     assert render_svg(SQUARE.encode(), 16)[1] == ""
 
 
-def test_a_picture_that_takes_for_ever_is_given_up_and_the_next_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_takes_forever_is_abandoned_and_the_next_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "DRAW_SECONDS", 1)
     monkeypatch.setattr(render, "BUSY", 60)
     started = time.monotonic()
@@ -215,7 +215,7 @@ def test_a_picture_that_takes_for_ever_is_given_up_and_the_next_is_drawn(monkeyp
     assert render_svg(SQUARE.encode(), 16)[1] == ""
 
 
-def test_a_busy_machine_is_not_the_picture_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_machine_is_not_the_image_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "BUSY", 0.02)  # of 20 seconds: so busy that the image gets none of them
     with pytest.raises(Unavailable, match=r"not drawn within 0\.4 s; the machine is too busy"):
         render_svg(ENDLESS, 64)
@@ -224,7 +224,7 @@ def test_a_busy_machine_is_not_the_picture_s_fault(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.skipif(os.name != "posix", reason="ends with a signal of POSIX")
-def test_what_was_ended_from_outside_is_not_the_picture_s_fault() -> None:
+def test_what_was_ended_from_outside_is_not_the_image_s_fault() -> None:
     render_svg(SQUARE.encode(), 16)
     (worker,) = render._idle[-1:]
     with ThreadPoolExecutor(1) as executor:
@@ -238,14 +238,14 @@ def test_what_was_ended_from_outside_is_not_the_picture_s_fault() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there is memory limited")
-def test_a_picture_that_ends_the_renderer_each_time_is_at_fault_itself() -> None:
+def test_an_image_that_ends_the_renderer_each_time_is_at_fault_itself() -> None:
     with pytest.raises(ValueError, match="makes the renderer crash") as raised:
         render_svg(crashing(), 16)
     assert not isinstance(raised.value, Unavailable)
     assert render_svg(SQUARE.encode(), 16)[1] == ""
 
 
-def test_threads_draw_side_by_side_and_each_gets_its_own_picture() -> None:
+def test_threads_draw_side_by_side_and_each_gets_its_own_image() -> None:
     colors = [f"#{i:02x}{255 - i:02x}40" for i in range(0, 256, 4)]
     pictures = [svg_of(f'<rect width="2" height="2" fill="{color}"/>') for color in colors]
     with ThreadPoolExecutor(4) as executor:
@@ -255,7 +255,7 @@ def test_threads_draw_side_by_side_and_each_gets_its_own_picture() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_forked_process_does_not_disturb_the_pictures_of_the_first() -> None:
+def test_a_forked_process_does_not_disturb_the_images_of_the_first() -> None:
     render_svg(SQUARE.encode(), 16)
     child = os.fork()
     if child == 0:
@@ -302,7 +302,7 @@ def test_a_process_that_is_killed_leaves_no_worker_behind() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=60), st.integers(0, len(SQUARE)))
-def test_damaged_files_are_a_picture_or_a_reason(noise: bytes, start: int) -> None:
+def test_damaged_files_are_an_image_or_a_reason(noise: bytes, start: int) -> None:
     content = SQUARE.encode()[:start] + noise + SQUARE.encode()[start + len(noise) :]
     try:
         assert open_picture(content, "a.svg", 16).width == 16
