@@ -32,7 +32,7 @@ class UNetConfig(Section):
 
     @property
     def size_divisor(self) -> int:
-        """What the pictures' edge must be divisible by."""
+        """The divisor that the image size must have."""
         return self.patch_size * 2 ** (len(self.channels) - 1)
 
     @model_validator(mode="after")

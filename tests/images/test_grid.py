@@ -76,5 +76,5 @@ def test_a_comparison_shows_the_real_one_left_and_the_sample_right() -> None:
 
 @pytest.mark.parametrize(("images", "columns", "labels"), [([], 1, None), ([RED], 0, None), ([RED], 1, ["a", "b"])])
 def test_wrong_calls_are_refused(images: list[Image.Image], columns: int, labels: list[str] | None) -> None:
-    with pytest.raises(ValueError, match="picture"):
+    with pytest.raises(ValueError, match="image"):
         picture_grid(images, columns, labels)

@@ -40,7 +40,7 @@ def test_a_store_can_be_moved(store, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda store: _file(store).unlink(), "is gone; materialize 'icons/noto' again"),
+        (lambda store: _file(store).unlink(), "is missing; materialize 'icons/noto' again"),
         (lambda store: _file(store).write_bytes(b"others"), "changed since asset 'icons/noto' wrote it"),
         (lambda store: (store.root / "artifacts" / "icons" / "noto.json").unlink(), "never materialized"),
     ],
@@ -56,7 +56,7 @@ def test_the_io_manager_reports_it_as_a_failure_of_the_step(store):
     _file(store).unlink()
     manager = ArtifactIOManager(store=StoreResource(root=str(store.root)))
     context = dg.build_input_context(upstream_output=dg.build_output_context(asset_key=KEY), asset_key=KEY)
-    with pytest.raises(dg.Failure, match="is gone") as failure:
+    with pytest.raises(dg.Failure, match="is missing") as failure:
         manager.load_input(context)
     assert not failure.value.allow_retries
 

@@ -200,7 +200,7 @@ def _beside(stem: str, files: FolderFiles, stems: Collection[str]) -> tuple[str,
 
 
 def name_of_file(file: str) -> str:
-    """What a file's name says of its picture: `arrows/ArrowLeft_24px.png` is `arrow left`; empty where it says nothing."""
+    """The caption in a file's name: `arrows/ArrowLeft_24px.png` is `arrow left`; empty if there is none."""
     stem = _SIZE.sub("", posixpath.splitext(posixpath.basename(file))[0].encode(errors="replace").decode())
     stem = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", stem)
     words = re.sub(r"[-_.\s]+", " ", stem).strip()

@@ -28,7 +28,7 @@ def parse_svg(content: bytes) -> Element:
     """
     root = _tree(_trimmed(content))
     if local(root) != "svg":
-        raise ValueError(f"not an SVG picture: its outermost element is <{local(root)[:40]}>")
+        raise ValueError(f"not an SVG image: its outermost element is <{local(root)[:40]}>")
     _normalize(root)
     return root
 
@@ -69,7 +69,7 @@ def _tree(content: bytes) -> Element:
     if not content:
         raise ValueError("corrupt SVG (no element found)")
     if not content.startswith((b"<", *_UTF_16)):
-        raise ValueError("not an SVG picture: it does not start with an element")
+        raise ValueError("not an SVG image: it does not start with an element")
     parser = _parser(recover=False)
     try:
         root = etree.fromstring(content, parser)

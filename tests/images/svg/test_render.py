@@ -97,8 +97,8 @@ def test_what_may_stand_before_the_image_does_not_matter(start: str) -> None:
     ("content", "reason"),
     [
         (b"", "corrupt SVG"),
-        (b"\x89PNG\r\n", "not an SVG picture: it does not start with an element"),
-        (b"<html></html>", "not an SVG picture: its outermost element is <html>"),
+        (b"\x89PNG\r\n", "not an SVG image: it does not start with an element"),
+        (b"<html></html>", "not an SVG image: its outermost element is <html>"),
         (SQUARE.encode()[:-9], "corrupt SVG"),
         (svg_of("&undeclared;"), "corrupt SVG"),
         (svg_of('<image href="/etc/passwd"/>'), r"shows another file \(/etc/passwd\); embed it"),
