@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-from flowmodel.errors import FlowmodelError
+from flowmodel.errors import FlowmodelError, machine_refusal
 
 # Maps each extra to its modules. An extra that includes another one does not repeat its modules.
 MODULES = {
@@ -43,6 +43,16 @@ def missing_extra(error: ModuleNotFoundError) -> FlowmodelError | None:
     module = (error.name or "").partition(".")[0]
     extra = next((extra for extra, modules in MODULES.items() if module in modules), None)
     return FlowmodelError(_line(module, extra)) if extra else None
+
+
+def refusal(error: Exception) -> str | None:
+    """One line for what a person can mend (FlowmodelError, what the machine refuses, a missing extra); None for other errors."""
+    if isinstance(error, FlowmodelError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        missing = missing_extra(error)
+        return str(missing) if missing else None
+    return machine_refusal(error)
 
 
 def require(*modules: str) -> None:

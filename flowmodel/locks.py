@@ -19,7 +19,7 @@ try:
 except ImportError:  # Windows has no fcntl: no process is seen as running or dead
     fcntl = None  # type: ignore[assignment]
 
-_held: set[Path] = set()
+_held: dict[Path, int] = {}  # and the descriptor of each
 
 
 @contextmanager
@@ -46,18 +46,22 @@ def run_lock(store: Store, run_id: str) -> Iterator[None]:
             _try_lock(file)
             if fcntl is not None:
                 unlocked.rename(path)
-            _held.add(path)
+            _held[path] = file
             try:
                 yield
             finally:
-                if path in _held:
-                    _held.remove(path)
+                if _held.pop(path, None) is not None:
                     path.unlink(missing_ok=True)
 
 
 def leave_lock(store: Store, run_id: str) -> None:
     """Let the file stay when :func:`run_lock` ends, as if the process had died: the run's end could perhaps not be recorded."""
-    _held.discard(_path(store, run_id))
+    _held.pop(_path(store, run_id), None)
+
+
+def held_descriptors(run_id: str) -> tuple[int, ...]:
+    """The open file of the run's lock, if this process holds it. A process that inherits it holds the lock too until it ends."""
+    return tuple(descriptor for path, descriptor in _held.items() if path.stem == run_id and descriptor >= 0)
 
 
 @contextmanager

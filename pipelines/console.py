@@ -10,7 +10,8 @@ from dagster import AssetCheckEvaluation
 
 _STEP_WIDTH = 24
 _FAILED_CHECK = "DagsterAssetCheckFailedError"  # Dagster's exception for a failed blocking check
-_CONSEQUENCE = "Dependencies for step"  # how Dagster's message about each skipped step after a failure begins
+# How Dagster's messages begin about each skipped step after a failure, and about a process that has opened its channel.
+_CONSEQUENCES = ("Dependencies for step", "[pipes] external process successfully opened")
 
 
 class _ShortFormatter(logging.Formatter):
@@ -36,7 +37,7 @@ class _Relevant(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         event = getattr(record, "dagster_meta", {}).get("dagster_event")
         if event is None:
-            return record.levelno >= self._level and _CONSEQUENCE not in record.getMessage()
+            return record.levelno >= self._level and not any(each in record.getMessage() for each in _CONSEQUENCES)
         # Dagster logs these two at DEBUG.
         return record.levelno >= logging.WARNING or event.is_step_materialization or _failed_check(event) is not None
 

@@ -6,8 +6,8 @@ from signal import Signals
 
 import dagster as dg
 
-from flowmodel.errors import FlowmodelError, Resumable, machine_refusal
-from flowmodel.extras import missing_extra
+from flowmodel.errors import Resumable
+from flowmodel.extras import refusal
 
 STOPPED = "stopped by"  # metadata of a failure: the signal
 
@@ -25,16 +25,11 @@ def readable_failures() -> Iterator[None]:
         yield
     except Resumable as error:
         if error.signal is not None:
-            stopped = f"stopped at {error.where}; re-execute from failure to continue"
+            at = f" at {error.where}" if error.where else ""
+            stopped = f"stopped{at}; re-execute from failure to continue"
             raise dg.Failure(stopped, metadata={STOPPED: Signals(error.signal).name}, allow_retries=False) from None
         raise dg.Failure(description=str(error), allow_retries=False) from None
-    except FlowmodelError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from None
-    except ModuleNotFoundError as error:
-        if (line := missing_extra(error)) is None:
-            raise
-        raise dg.Failure(description=str(line), allow_retries=False) from None
     except Exception as error:
-        if (refusal := machine_refusal(error)) is None:
+        if (line := refusal(error)) is None:
             raise
-        raise dg.Failure(description=refusal, allow_retries=False) from None
+        raise dg.Failure(description=line, allow_retries=False) from None

@@ -13,6 +13,9 @@ class ProgressLog(TrainingObserver):
     """Logs step, loss, images per second and time left about every ten seconds, after a first line with the link to the curves.
 
     `link` returns the address of the MLflow run after the training has begun, or None if there is none.
+
+    Attributes:
+        newest: the newest loss, images per second and, if it is measured, validation loss.
     """
 
     def __init__(self, log: logging.Logger, link: Callable[[], str | None] = lambda: None) -> None:
@@ -20,6 +23,7 @@ class ProgressLog(TrainingObserver):
         self._link = link
         self._steps = 0
         self._next_line = 0.0
+        self.newest: dict[str, float] = {}
 
     def on_start(self, start: TrainingStart) -> None:
         self._steps = start.recipe.training.steps
@@ -32,6 +36,7 @@ class ProgressLog(TrainingObserver):
             self._log.info(f"curves and samples, while it trains: {link}")
 
     def on_log(self, step: int, values: dict[str, float]) -> None:
+        self.newest |= {name: float(f"{values[name]:.4g}") for name in ("loss", "images_per_second")}
         now = time.monotonic()
         if now < self._next_line and step < self._steps:
             return
@@ -42,6 +47,7 @@ class ProgressLog(TrainingObserver):
         )
 
     def on_validation(self, step: int, values: dict[str, float]) -> None:
+        self.newest["validation_loss"] = float(f"{values['loss']:.4g}")
         self._log.info(f"step {step}/{self._steps}: validation loss {values['loss']:.4f}, best {values['best_loss']:.4f}")
 
     def on_end(self, result: TrainingResult) -> None:

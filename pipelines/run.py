@@ -32,6 +32,7 @@ def run_job(name: str, config: Mapping[str, Any]) -> bool:
     from flowmodel.locks import leave_lock, run_lock
     from flowmodel.registry.tracking import Tracking
     from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
+    from pipelines.pools import take_place
     from pipelines.stale_runs import TERMINAL
     from pipelines.terminal_run import terminable
 
@@ -59,6 +60,7 @@ def run_job(name: str, config: Mapping[str, Any]) -> bool:
             job_code_origin=job.get_python_origin(),
         )
         with terminable(instance, run_id):
+            run = take_place(instance, store, run, lambda line: print(line, flush=True))
             try:
                 return execute_run(job, run, instance).success
             except BaseException:  # raised by Dagster itself, for example when the disk is full

@@ -15,6 +15,7 @@ from flowmodel.model.device import DevicePolicy
 from flowmodel.model.generator import Generator
 from flowmodel.recipes import Recipe
 from flowmodel.recipes.identity import DEFAULTS, identity
+from flowmodel.recipes.schema import FinisherConfig
 from flowmodel.training.finisher import train_finisher
 from flowmodel.training.initial import initial_checkpoint
 from flowmodel.training.pairs import draw_pairs
@@ -52,23 +53,15 @@ def finish(
         Resumable: Ctrl-C or SIGTERM stopped it; the same call continues.
         FlowmodelError: the pairs can't be made, the initial weights don't fit, or the loss is no longer finite.
     """
-    if recipe.finisher is None:
-        return Finished(checkpoint, trained_now=False)
-    config, training, initial = recipe.finisher, recipe.training, _initial(recipe.finisher.init_from)
-    digest = sha256_json(
-        {
-            "defaults": DEFAULTS,
-            "generator": checkpoint.digest,
-            "finisher": identity(config, {"init_from"}),
-            "init": tensors_digest(initial) if initial else None,
-            "seed": training.seed,
-            "data": [dataset.digest, targets.digest if targets else None],
-        }
-    )
-    path, folder = checkpoint.path.with_name(FINISHED), checkpoint.path.with_name(FOLDER)
-    if path.exists() and (there := Checkpoint.open(path)).header.finisher and there.header.finisher.training_digest == digest:
-        shutil.rmtree(folder, ignore_errors=True)  # left by a call that was killed here
+    folder = checkpoint.path.with_name(FOLDER)
+    if (there := already_finished(recipe, checkpoint, dataset, targets)) is not None:
+        if there is not checkpoint:
+            shutil.rmtree(folder, ignore_errors=True)  # left by a call that was killed here
         return Finished(there, trained_now=False)
+    assert recipe.finisher is not None
+    config, training, initial = recipe.finisher, recipe.training, _initial(recipe.finisher.init_from)
+    digest = _training_digest(recipe, config, checkpoint, dataset, targets, initial)
+    path = checkpoint.path.with_name(FINISHED)
     policy = DevicePolicy.choose(training.device, training.precision, training.compile)
     pairs = draw_pairs(Generator.load(checkpoint, policy.device), dataset, recipe, folder, targets, log)
     trained = train_finisher(config, pairs, policy, folder, training.seed, initial, log)
@@ -81,6 +74,44 @@ def finish(
     saved = save_checkpoint(path, tensors | {f"finisher.{name}": value for name, value in trained.weights.items()}, header)
     shutil.rmtree(folder, ignore_errors=True)
     return Finished(saved, trained_now=True)
+
+
+def already_finished(
+    recipe: Recipe, checkpoint: Checkpoint, dataset: IconDataset, targets: IconDataset | None = None
+) -> Checkpoint | None:
+    """What :func:`finish` would return without training anything; None where it would train.
+
+    Raises FlowmodelError as that does.
+    """
+    if recipe.finisher is None:
+        return checkpoint
+    path = checkpoint.path.with_name(FINISHED)
+    if not path.exists():
+        return None
+    there = Checkpoint.open(path)
+    own, initial = there.header.finisher, _initial(recipe.finisher.init_from)
+    wanted = _training_digest(recipe, recipe.finisher, checkpoint, dataset, targets, initial)
+    return there if own and own.training_digest == wanted else None
+
+
+def _training_digest(
+    recipe: Recipe,
+    config: FinisherConfig,
+    checkpoint: Checkpoint,
+    dataset: IconDataset,
+    targets: IconDataset | None,
+    initial: dict[str, Tensor] | None,
+) -> str:
+    return sha256_json(
+        {
+            "defaults": DEFAULTS,
+            "generator": checkpoint.digest,
+            "finisher": identity(config, {"init_from"}),
+            "init": tensors_digest(initial) if initial else None,
+            "seed": recipe.training.seed,
+            "data": [dataset.digest, targets.digest if targets else None],
+        }
+    )
 
 
 def _initial(init: str | None) -> dict[str, Tensor] | None:

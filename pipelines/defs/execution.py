@@ -6,6 +6,7 @@ from pipelines.artifacts import ArtifactIOManager
 from pipelines.console import console_logger
 from pipelines.resources import RecipeResource, StoreResource
 from pipelines.stale_runs import holding_run_lock
+from pipelines.trainer import TrainerResource
 
 _store = StoreResource()
 
@@ -16,6 +17,7 @@ def resources() -> dg.Definitions:
         resources={
             "store": _store,
             "recipe": RecipeResource(),
+            "trainer": TrainerResource(),
             "io_manager": ArtifactIOManager(store=_store),
         },
         loggers={"console": console_logger},

@@ -125,6 +125,7 @@ def make_project(root: Path, patch: pytest.MonkeyPatch, instance: dg.DagsterInst
     patch.setenv("FLOWMODEL_STORE", str(project.store.root))
     patch.setenv("FLOWMODEL_SOURCES", str(root / "sources.yaml"))
     patch.setenv("FLOWMODEL_RECIPE", str(root / "recipe.yaml"))
+    patch.setenv("FLOWMODEL_TRAINER", "none")  # a process for each training takes seconds; tests of that process unset it
     patch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return project
 

@@ -149,6 +149,7 @@ def _changed_data(settings: Settings) -> dg.SensorDefinition:
     return dg.AutomationConditionSensorDefinition(
         "default_automation_condition_sensor",  # Dagster's name for it if none is defined
         target=dg.AssetSelection.all(),
+        minimum_interval_seconds=settings.sensors.every_seconds,
         default_status=_status(settings.sensors.retrain_on_changed_data),
     )
 

@@ -1,0 +1,114 @@
+"""Trains in a process of its own, which tells the run through Dagster Pipes what it does."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+
+import dagster as dg
+from pydantic import Field
+
+from flowmodel.errors import FlowmodelError, Resumable
+from flowmodel.locks import held_descriptors
+from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
+from flowmodel.training.interruption import Interruption
+from pipelines.work import Outcome, Task, carry_out, is_done, origin
+from pipelines.worker import ENDING_SECONDS
+
+IN_PROCESS = "none"
+_RESTARTS = 2
+_GRACE_SECONDS = 5.0  # beyond what the process gives itself
+
+
+class TrainerResource(dg.ConfigurableResource):
+    """How trainings are started."""
+
+    command: str = Field(
+        default_factory=lambda: os.environ.get("FLOWMODEL_TRAINER", ""),
+        description="Command line of a training's process, which ends in `-m pipelines.worker`, or `none` to train in the run's "
+        "own process; default: FLOWMODEL_TRAINER, else `python -m pipelines.worker`.",
+    )
+
+    def carry_out(self, context: dg.AssetExecutionContext, task: Task, store: Store) -> Outcome:
+        """As :func:`pipelines.work.carry_out`, in a process of its own where there is something to train.
+
+        The process is told to end when this run is, keeps the run's place in the pool for as long as it lives, and is started
+        again where it was killed, to continue at its newest checkpoint.
+
+        Raises Resumable and FlowmodelError as that does.
+        """
+        if self.command == IN_PROCESS or is_done(task, store):
+            return carry_out(task, store, context.log, origin(context.run.run_id, task.asset, context.run.job_name))
+        command = shlex.split(self.command) or [sys.executable, "-m", "pipelines.worker"]
+        injector, reader = dg.PipesTempFileContextInjector(), dg.PipesTempFileMessageReader()
+        with Interruption() as interruption, dg.open_pipes_session(context, injector, reader, extras=asdict(task)) as session:
+            environment = {**session.get_bootstrap_env_vars(), "FLOWMODEL_STORE": str(store.root)}
+            with _process(command, environment, context.run.run_id) as process:
+                _wait(process, interruption)
+        if messages := session.get_custom_messages():
+            outcome: Outcome = messages[0]
+            if "refused" not in outcome:
+                return outcome
+            if "where" in outcome:
+                raise Resumable(outcome["refused"], outcome["signal"], outcome["where"])
+            raise FlowmodelError(outcome["refused"])
+        if interruption.signal:
+            raise Resumable("stopped before the training could tell where it was", interruption.signal)
+        how = f"was killed by {signal.Signals(-process.returncode).name}" if process.returncode < 0 else "has died"
+        if process.returncode in (0, 1, 2):
+            raise FlowmodelError(
+                f"the training's process ended with {process.returncode} and no outcome; its output tells why "
+                f"({shlex.join(command)})"
+            )
+        if context.retry_number >= _RESTARTS:
+            raise FlowmodelError(
+                f"the training's process {how} {_RESTARTS + 1} times; if memory was short, raise training.grad_accum_steps"
+            )
+        context.log.warning(f"the training's process {how}; another one continues at its newest checkpoint")
+        raise dg.RetryRequested(max_retries=_RESTARTS)
+
+
+@contextmanager
+def _process(command: list[str], environment: dict[str, str], run_id: str) -> Iterator[subprocess.Popen[bytes]]:
+    """In a session of its own, of which nothing is left afterwards. The run's lock is held by it as well."""
+    path = [str(PROJECT_ROOT)] * IS_CHECKOUT + [os.environ["PYTHONPATH"]] * ("PYTHONPATH" in os.environ)
+    try:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(path)},
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=held_descriptors(run_id),
+        )
+    except OSError as error:
+        raise FlowmodelError(f"FLOWMODEL_TRAINER: '{command[0]}' can't be started ({error.strerror}); correct it") from None
+    try:
+        yield process
+    finally:
+        _close(process)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], interruption: Interruption) -> None:
+    """Until it ends; once `interruption` has a signal, tell it to end, and no longer than it may take."""
+    deadline = None
+    while deadline is None or time.monotonic() < deadline:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.2)
+            return
+        if interruption.signal and deadline is None:
+            _close(process)
+            deadline = time.monotonic() + ENDING_SECONDS + _GRACE_SECONDS
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    with suppress(OSError):
+        process.stdin.close()

@@ -1,0 +1,93 @@
+"""`python -m pipelines.worker`: the process of a training, which pipelines/trainer.py starts for an asset through Dagster Pipes.
+
+It imports no Dagster but the small package dagster_pipes. From the run that has started it, it needs the store and two
+environment variables, so that it runs under `accelerate launch` and in a container too. It ends as by Ctrl-C once its standard
+input ends: that is how it learns that its run was terminated, and also that its run's process is gone. Every launcher hands
+standard input on, while few of them hand on signals.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from dagster_pipes import (
+    PipesContext,
+    PipesDefaultMessageWriter,
+    PipesMessage,
+    PipesMessageWriter,
+    PipesMessageWriterChannel,
+    PipesParams,
+    open_dagster_pipes,
+)
+
+ENDING_SECONDS = 40.0  # less than a terminal's run and Dagster's monitoring wait
+
+
+def main() -> int:
+    """Returns 0 where the run was told an outcome, be it a success or not."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    threading.Thread(target=_end_with_standard_input, daemon=True).start()
+    try:
+        from flowmodel.training.processes import is_main_process
+
+        is_main = is_main_process()
+        with open_dagster_pipes(message_writer=PipesDefaultMessageWriter() if is_main else _Silent()) as pipes:
+            outcome = _outcome(pipes)
+            pipes.report_custom_message(outcome)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    # A launcher of several processes ends all of them where one fails; one that was stopped leaves the others in peace.
+    return 0 if is_main or "refused" not in outcome or "where" in outcome else 1
+
+
+def _outcome(pipes: PipesContext) -> dict[str, Any]:
+    """What carry_out has returned, or how it was stopped, or in `refused` what a person can mend."""
+    from flowmodel.errors import Resumable
+    from flowmodel.extras import refusal
+    from flowmodel.locks import in_use
+    from flowmodel.store import Store
+    from pipelines.work import Task, carry_out, origin
+
+    store = Store.from_environment()
+    try:
+        with in_use(store):
+            tags = origin(pipes.run_id, pipes.asset_key, pipes.job_name)
+            return carry_out(Task(**pipes.extras), store, pipes.log, tags)
+    except Resumable as error:
+        return {"refused": str(error), "signal": error.signal, "where": error.where}
+    except KeyboardInterrupt:  # before the first step, or after the last one
+        return {"refused": "stopped while it was not at a step", "signal": signal.SIGINT, "where": ""}
+    except Exception as error:
+        if (line := refusal(error)) is None:
+            raise
+        return {"refused": line}
+
+
+def _end_with_standard_input() -> None:
+    with suppress(OSError):
+        while os.read(0, 1024):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(ENDING_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _Silent(PipesMessageWriter, PipesMessageWriterChannel):
+    """The main process tells the run for the others of the same launch."""
+
+    @contextmanager
+    def open(self, params: PipesParams) -> Iterator[PipesMessageWriterChannel]:
+        yield self
+
+    def write_message(self, message: PipesMessage) -> None:
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

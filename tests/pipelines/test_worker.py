@@ -1,0 +1,116 @@
+"""A training in a process of its own: it ends when it is told, and goes on after being killed."""
+
+import os
+import subprocess
+import sys
+import time
+
+import dagster as dg
+import psutil
+import pytest
+
+from flowmodel.store import PROJECT_ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="sessions and signals are POSIX")]
+
+STEPS = 300
+LAUNCH = "--num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no --cpu -m pipelines.worker"
+
+
+@pytest.fixture
+def environment(project, monkeypatch):
+    """A store in which everything before the training is made, and a training of some seconds."""
+    project.write_recipe(training={"steps": STEPS, "log_every": 1, "checkpoint_every": STEPS, "sample_every": STEPS})
+    monkeypatch.delenv("FLOWMODEL_TRAINER")
+    return {name: value for name, value in os.environ.items() if name not in ("DAGSTER_HOME", "DAGSTER_DISABLE_TELEMETRY")}
+
+
+class _Run:
+    """`python -m pipelines.run`, read line by line."""
+
+    def __init__(self, environment) -> None:
+        command = [sys.executable, "-m", "pipelines.run"]
+        self.process = subprocess.Popen(
+            command, cwd=PROJECT_ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.lines: list[str] = []
+
+    def until(self, words: str) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if words in line:
+                return
+        raise AssertionError(f"the run ended before it said '{words}': {''.join(self.lines)}")
+
+    def end(self) -> str:
+        """All that it has said since."""
+        assert self.process.stdout is not None
+        self.lines += self.process.stdout.readlines()
+        self.process.wait()
+        return "".join(self.lines)
+
+    @property
+    def worker(self) -> psutil.Process:
+        """The last of its line, below a launcher."""
+        below = psutil.Process(self.process.pid).children(recursive=True)
+        return [child for child in below if "pipelines.worker" in child.cmdline()][-1]
+
+
+def _newest(project) -> int:
+    """The step of the newest checkpoint."""
+    return max(int(path.stem.partition("-")[2]) for path in project.store.trainings.glob("*/step-*.safetensors"))
+
+
+@pytest.mark.timeout(900)
+def test_a_training_survives_kill_9_of_each_process_is_terminated_in_seconds_and_continues_from_failure(project, environment):
+    first = _Run(environment)
+    try:
+        first.until(f"/{STEPS} (")
+        first.worker.kill()
+        first.until("was killed by SIGKILL; another one continues at its newest checkpoint")
+        first.until(f"/{STEPS} (")
+        orphan = first.worker
+        first.process.kill()
+        orphan.wait(60)  # it has noticed
+        assert 0 < _newest(project) < STEPS  # and has left a checkpoint
+    finally:
+        first.process.kill()
+    home = str(project.store.root / "dagster")
+    second = _Run(environment | {"FLOWMODEL_TRAINER": f"{sys.executable} -m accelerate.commands.launch {LAUNCH}"})
+    try:
+        second.until(f"resumes at step {_newest(project)} of {STEPS} steps")
+        second.until(f"/{STEPS} (")
+        worker = second.worker
+        with dg.DagsterInstance.from_config(home) as instance:
+            canceled, killed = instance.get_runs()
+            assert killed.status is dg.DagsterRunStatus.CANCELED
+            assert instance.run_coordinator.cancel_run(canceled.run_id)
+            began = time.monotonic()
+            said = second.end()
+            assert time.monotonic() - began < 60 and not worker.is_running()
+            assert "stopped at step " in said and "Traceback" not in said
+            assert instance.get_run_by_id(canceled.run_id).status is dg.DagsterRunStatus.CANCELED
+            step = _newest(project)
+            assert f"stopped at step {step} of {STEPS}; re-execute from failure to continue" in said
+            _re_execute(project, instance, canceled.run_id, step)
+    finally:
+        second.process.kill()
+
+
+def _re_execute(project, instance: dg.DagsterInstance, run_id: str, step: int) -> None:
+    """As the UI's button does, which takes from the failed run what it had made before the training."""
+    from dagster._core.definitions.reconstruct import ReconstructableRepository
+
+    job = ReconstructableRepository.for_module("pipelines.definitions", "defs", str(PROJECT_ROOT)).get_reconstructable_job(
+        "quickstart"
+    )
+    with dg.execute_job(job, instance, reexecution_options=dg.ReexecutionOptions.from_failure(run_id, instance)) as result:
+        assert result.success
+        (made,) = [
+            event for event in result.get_asset_materialization_events() if event.asset_key == dg.AssetKey("flow_checkpoint")
+        ]
+        shown = {label: value.value for label, value in made.materialization.metadata.items()}
+        assert shown["resumed_from"] == step and shown["steps"] == STEPS and shown["trained_now"] is True
+        steps = {event.step_key for event in result.get_step_success_events()}
+        assert "icon_dataset" not in steps and "registered_model" in steps
