@@ -72,7 +72,7 @@ def _add(digest: Any, array: "pa.Array", name: str) -> None:
     elif types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
         _numbers(digest, str(kind), array.to_numpy(zero_copy_only=False))
     else:
-        raise FlowmodelError(f"column '{name}': {kind} is no kind of value that a table of this project has")
+        raise FlowmodelError(f"column '{name}': {kind} is not a type of this project's tables")
 
 
 def _offsets(array: "pa.LargeBinaryArray") -> np.ndarray:

@@ -7,7 +7,7 @@ _ADVICE = {
         {errno.ENOSPC, errno.EDQUOT, errno.EFBIG},
         ("No space left on device", "disk quota exceeded", "Disk quota exceeded", "File too large", "database or disk is full"),
     ),
-    # SQLite says so where not even the file of its locks can be written.
+    # SQLite's error if not even its lock file can be written.
     "the disk can't be written; if it is full, free some (`flowmodel store clean` shows what can go), and run this again": (
         {errno.EIO},
         ("disk I/O error",),
@@ -21,15 +21,15 @@ _ADVICE = {
 
 
 class FlowmodelError(Exception):
-    """Something outside the program is wrong: a file, a field, a store, a model reference.
+    """An error outside the program: in a file, a field, a store or a model reference.
 
-    The message is one line that names the thing, says what is wrong with it and what to do about it. The command line
+    The message is one line that names the cause, the problem and a remedy. The command line
     prints it and exits with 2; Dagster shows it as the failure's description. Programming errors stay ordinary exceptions.
     """
 
 
 class Unavailable(ValueError):
-    """An image can't be had now, and may be another time without having changed: a permission, a machine that is too busy."""
+    """An image is temporarily unavailable, for example because of a permission or a busy machine."""
 
 
 class Resumable(FlowmodelError):
@@ -45,10 +45,11 @@ class Resumable(FlowmodelError):
 
 
 def machine_refusal(error: BaseException) -> str | None:
-    """One line where the machine has refused to read or write, as a disk is full, a file system read-only or permission missing;
-    None for any other error.
+    """One line if the system refused to read or write: a full disk, a read-only file system or a missing permission; None for
+    any other error.
 
-    Databases and file formats have errors of their own for these, so that what has led to an error counts, and its words.
+
+    Databases and file formats have their own exceptions for these, so the causes and messages of an error are examined.
     """
     seen: BaseException | None = error
     while seen is not None:

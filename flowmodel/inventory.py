@@ -30,7 +30,7 @@ _ENTRIES = {
     "artifacts": "artifacts/runs/*",  # results of finished runs other than the latest
 }
 _KEPT = {
-    "registered_model": "what was registered last",
+    "registered_model": "the last registered version",
     "architecture_comparison": "tables and images of comparisons",
     "downloads": "cache of the sources",
     "caption_vectors": "cache of all data sets",
@@ -39,7 +39,7 @@ _KEPT = {
     "exports": "cache of exported models, and of the studio",
     "mlflow": "runs and models; `mlflow gc` removes what was deleted there",
     "dagster": "runs and their logs",
-    "notifications": "what people were told, and what waits to be told",
+    "notifications": "sent and waiting notifications",
 }
 _LOCKS = {"runs", "registering.lock", "starting.lock"}
 # Tables of earlier releases, which no code reads anymore.
@@ -177,5 +177,5 @@ def _dataset(store: Store, digest: str | None) -> list[Path]:
 
 
 def _companions(path: Path) -> tuple[Path, ...]:
-    """The preview images beside a table."""
+    """The preview images next to a table."""
     return tuple(sorted(set(path.parent.glob(f"{path.stem}.*")) - {path})) if path.suffix == ".parquet" else ()

@@ -73,7 +73,7 @@ def working_in(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with _opened(folder, os.O_RDONLY) as descriptor:
         if fcntl is not None and not _try_lock(descriptor):
-            time.sleep(0.5)  # perhaps somebody only asks, who locks it for a moment
+            time.sleep(0.5)  # perhaps another process only checks, which locks it for a moment
             if not _try_lock(descriptor):
                 raise FlowmodelError(f"{folder}: another process is working there; wait until it has ended and run this again")
         try:
@@ -108,7 +108,7 @@ def has_ended(store: Store, run_id: str) -> bool:
     try:
         with _opened(path, os.O_RDONLY) as file:
             return _try_lock(file)
-    except FileNotFoundError:  # it has just ended by itself
+    except FileNotFoundError:  # it has just ended
         return False
 
 

@@ -19,7 +19,7 @@ def shipped(name: str) -> Path:
 
 
 def program() -> str:
-    """What a person types to run the command `flowmodel`: its name where the shell finds it, else its path beside this Python."""
+    """The command line of `flowmodel`: its name if the shell finds it, else its path next to this Python."""
     found, beside = shutil.which("flowmodel"), Path(sys.executable).with_name("flowmodel")
     if found and Path(found).parent == beside.parent:
         return "flowmodel"

@@ -17,7 +17,7 @@ def shown_uri(uri: str) -> str:
 
 
 def unfit_for_addresses(path: Path) -> str:
-    """Why a database can't be kept at `path`, as it would be written elsewhere; empty where it can."""
+    """The reason why a database can't be stored at `path` (it would be written elsewhere), or an empty string."""
     signs = [sign for sign in "%?" if sign in str(path)]
     return f"its path has '{signs[0]}' in it, which the addresses of databases can't hold; rename that folder" if signs else ""
 
@@ -94,12 +94,12 @@ class Store:
 
     @property
     def mlflow_port_file(self) -> Path:
-        """Where `make ui` notes the port of the MLflow UI."""
+        """The file in which `make ui` records the port of the MLflow UI."""
         return self.root / "mlflow" / "port"
 
     @property
     def mlflow_port(self) -> int:
-        """Where the MLflow UI is on this machine, or will be once `make ui` runs: the port that it had last, else MLFLOW_PORT."""
+        """The port of the MLflow UI on this machine, running or to be started by `make ui`: the last one, else MLFLOW_PORT."""
         try:
             return int(self.mlflow_port_file.read_text(encoding="ascii"))
         except (OSError, ValueError):

@@ -19,7 +19,7 @@ from flowmodel.recipes.split import EXCLUDED, Split
 
 # `excluded`: looks like icons of different splits, and is in none.
 SPLITS = (*(str(split) for split in Split), EXCLUDED)
-# `unavailable`: quarantined for now, by what has nothing to do with the image; its source is read again the next time.
+# `unavailable`: temporarily quarantined for a reason other than the image; its source is read again next time.
 STATUSES = ("ok", "quarantined", "unavailable")
 
 Row = Mapping[str, Any] | tuple[Any, ...]  # by column name, or in column order

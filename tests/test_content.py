@@ -67,7 +67,7 @@ def test_a_digest_is_the_same_on_every_machine_and_in_every_release():
 
 
 @pytest.mark.parametrize(
-    ("array", "says"), [(pa.array([1, None]), "holds 1 nulls"), (pa.array([{"a": 1}]), "struct<a: int64> is no kind of value")]
+    ("array", "says"), [(pa.array([1, None]), "holds 1 nulls"), (pa.array([{"a": 1}]), "struct<a: int64> is not a type")]
 )
 def test_what_no_table_of_the_project_holds_is_refused(array, says):
     with pytest.raises(FlowmodelError, match=f"column 'x': {says}"):

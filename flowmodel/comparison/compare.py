@@ -90,7 +90,7 @@ def _train_and_score(
     observers: Sequence[TrainingObserver],
     log: Callable[[str], None],
 ) -> tuple[Row, Path]:
-    """The network's row, and where its samples lie."""
+    """The network's row, and the path of its samples."""
     training = training_folder(store, variant.recipe, dataset)
     result = train(variant.recipe, dataset, training, [*observers, journal.observer()])
     own = folder / variant.slug

@@ -29,11 +29,11 @@ class Metric:
 
     @property
     def within_sentence(self) -> str:
-        """The label, small where it is no abbreviation."""
+        """The label, in lowercase unless it is an abbreviation."""
         return self.label if self.label[:2].isupper() else self.label[:1].lower() + self.label[1:]
 
     def text(self, value: float | None) -> str:
-        """As people read it. The true value behind KID is never below 0, so an estimate below 0 is shown as 0."""
+        """The value as text. The true KID is never below 0, so an estimate below 0 is shown as 0."""
         if value is None:
             return NOTHING
         if self.is_share:
@@ -41,7 +41,7 @@ class Metric:
         return number(max(value, 0.0) if self.key in ("kid", *(f"kid{end}" for end in _INTERVALS)) else value)
 
 
-# The target is the value of real icons of the same style; bad samples can lie on either side of it.
+# The target is the value of real icons of the same style; bad samples can be on either side of it.
 TEXTURE = (
     Metric(
         "flat_share",
@@ -196,9 +196,9 @@ def metric(key: str) -> Metric:
 
 
 def shown(keys: Iterable[str]) -> list[Metric]:
-    """Those of the metrics that people are shown, in the order of this file, then what it doesn't list.
+    """The metrics to display, in the order of this file, then unlisted ones.
 
-    A count, and the ends of intervals, are no metrics.
+    Counts and ends of intervals are not metrics.
     """
     keys = set(keys) - {"count"} - UNSHOWN
     keys -= {key for key in keys if key.endswith(_INTERVALS) and key.rpartition("_")[0] in keys}
@@ -206,7 +206,7 @@ def shown(keys: Iterable[str]) -> list[Metric]:
 
 
 def percent(share: float) -> str:
-    """With a decimal where it matters: below 10 and above 99 percent, but not for exactly 0 or 1."""
+    """A percentage with a decimal below 10 and above 99 percent, except for exactly 0 or 1."""
     if 0 < share < 0.0005:
         return "< 0.1%"
     if 0.9995 <= share < 1:

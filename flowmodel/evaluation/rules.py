@@ -11,15 +11,15 @@ from flowmodel.recipes.gate import GateConfig, GateRule
 
 
 class Rule(BaseModel):
-    """One comparison with a limit.
+    """A comparison of a score with a limit.
 
     Attributes:
-        icons: whose score: a split, or what the comparison with the champion is made on.
-        value: of the model; against the champion the difference from the champion's. None where it was not measured.
+        icons: a split, or the icons of the comparison with the champion.
+        value: the model's score, or its difference from the champion's; None if it was not measured.
         low, high: ends of the difference's 95 % interval; None against the recipe.
-        limit: what the value, or the worse end of its interval, must not pass; None where there is none.
-        kept: None where the rule is not judged, because it is waived or can't be applied.
-        words: all of it as a sentence.
+        limit: limit of the value, or of the worse end of its interval; None if there is none.
+        kept: whether the rule is satisfied; None if it is waived or can't be applied.
+        words: the rule as a sentence.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -41,11 +41,11 @@ def recipe_rules(report: EvaluationReport, gate: GateConfig) -> tuple[Rule, ...]
 
 
 def share_of_copies(scores: Scores) -> tuple[str, float | None]:
-    """The metric that tells how many of a split's samples are copies, and its value; None where it was not measured.
+    """The metric of copies among a split's samples, and its value; None if it was not measured.
 
     It is `near_copy_rate`, whose threshold is calibrated: a model trained on 13 icons until it could draw nothing else had 84 %
-    near copies for unseen captions, but no copies by the fixed ratio of feature distances. Where there are too few real icons to
-    calibrate it, it is the larger of the two fixed criteria, by features and by pixels.
+    near copies for unseen captions, but no copies by the fixed ratio of feature distances. If there are too few real icons for
+    the calibration, it is the larger of the two fixed criteria, by features and by pixels.
     """
     if scores.near_copy_rate is not None:
         return "near_copy_rate", scores.near_copy_rate
@@ -81,5 +81,5 @@ def recipe_rule(report: EvaluationReport, rule: GateRule) -> Rule:
 
 
 def _limit(named: Metric, limit: float) -> str:
-    """As a person has written it."""
+    """The value as written in a recipe."""
     return percent(limit) if named.is_share else f"{limit:g}"

@@ -1,4 +1,4 @@
-"""Scores of traced samples, beside those of their pixels.
+"""Scores of traced samples, with those of their pixels.
 
 The scores of a model are always those of its pixels. Shape suffixes: N images, H/W height and width.
 """
@@ -25,7 +25,7 @@ def traced_scores(
 ) -> TracedScores | None:
     """Trace samples of the real icons `rows_N`, and these icons themselves; at most `most` of each, evenly chosen.
 
-    Returns None where there are fewer than two.
+    Returns None if there are fewer than two.
     """
     chosen = np.unique(np.linspace(0, len(rows_N) - 1, min(most, len(rows_N))).round().astype(int))
     if len(chosen) < 2:

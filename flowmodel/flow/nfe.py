@@ -4,7 +4,7 @@ from flowmodel.flow.solvers import SamplingSettings, integrate
 
 
 def evaluations_at(t: float, settings: SamplingSettings) -> int:
-    """Network evaluations for the velocity at t: 2 with guidance, 1 where it is off."""
+    """Network evaluations for the velocity at t: 2 with guidance, 1 without."""
     start, end = settings.guidance_interval
     return 2 if settings.guidance != 1 and start <= t <= end else 1
 

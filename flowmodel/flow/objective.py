@@ -26,7 +26,7 @@ class Draw:
     Attributes:
         noise_BCHW: x_0.
         t_B: times.
-        keep_B: False where the caption is dropped.
+        keep_B: False if the caption is dropped.
     """
 
     noise_BCHW: Tensor

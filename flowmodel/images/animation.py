@@ -26,9 +26,9 @@ def write_animation(states_SN4HW: NDArray[np.uint8], path: Path, columns: int = 
 
 
 def between(states_SN4HW: NDArray[np.uint8], frames: int = _FRAMES) -> NDArray[np.uint8]:
-    """So many more states, equally spaced between two steps, that there are `frames` at least.
+    """Insert equally spaced states between steps until there are at least `frames`.
 
-    A straight line is the exact path of an Euler step, and close to that of the others.
+    A straight line is the exact path of an Euler step and close to that of other solvers.
     """
     steps = len(states_SN4HW) - 1
     each = max(1, -(-frames // max(steps, 1)))

@@ -21,7 +21,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.files import atomic_path, require_readable, sha256_file
 from flowmodel.recipes import Recipe, parse_recipe
 
-if TYPE_CHECKING:  # whoever only asks what a checkpoint is needs no PyTorch
+if TYPE_CHECKING:  # reading a header needs no PyTorch
     from torch import Tensor
 
 FINAL, FINISHED = "final.safetensors", "finished.safetensors"

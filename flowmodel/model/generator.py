@@ -142,7 +142,7 @@ class Generator:
         return encoder
 
     def readability(self, prompts: Sequence[str]) -> Prompts:
-        """What the caption encoder takes in of `prompts`; raises FlowmodelError when it is missing."""
+        """The parts of `prompts` that the caption encoder reads; raises FlowmodelError when it is missing."""
         languages = self.recipe.data.languages
         return read_prompts(self._encoder, prompts, name_emoji, self._translate, languages)
 

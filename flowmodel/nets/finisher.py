@@ -26,10 +26,10 @@ class _Block(nn.Module):
 
 
 class Finisher(nn.Module):
-    """From a drawn image to a finished one of `config.scale` times the edge; of any height and width that 2 divides.
+    """Maps a sample to a finished image of `config.scale` times the size, for any even height and width.
 
-    It adds to the image, each pixel of which is repeated where it is enlarged. Its last layer starts as zeros, so that an
-    untrained one changes nothing: averaged over its pixels the larger image is the given one.
+    Its output is added to the image, whose pixels are repeated if it is enlarged. The last layer is initialized to zeros, so
+    that an untrained finisher is the identity, up to repeated pixels.
     """
 
     def __init__(self, config: FinisherConfig) -> None:

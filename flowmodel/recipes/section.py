@@ -18,14 +18,14 @@ _WHY_REMOVED = "no measurement showed a gain (docs/decisions/removed-options.md,
 class Section(BaseModel):
     """A part of a recipe.
 
-    Earlier releases had other names for some fields, and switches that no measurement spoke for. Recipes, checkpoints and data
-    sets written by them are still read: old names become the current ones, and a removed switch is dropped where it was off.
+    Earlier releases had other names for some fields, and switches without measured benefit. Their recipes, checkpoints and data
+    sets are still read: old names are replaced by current ones, and a removed switch is dropped if it was off.
 
     Attributes:
         renamed: current names by the old ones (recipes/renamed.py).
         renamed_values: for a field, by its current name, current values by the old ones.
-        removed: fields that are gone, each with the value that was off; ANYTHING where another field was the switch.
-        removed_values: values that are gone, of fields that are still there.
+        removed: removed fields, each with the value that was off; ANYTHING if another field was the switch.
+        removed_values: removed values of existing fields.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -21,16 +21,16 @@ _KEPT = {True: "kept", False: "BROKEN", None: "not judged"}
 
 
 class Decision(BaseModel):
-    """The outcome for one checkpoint by one report and one gate. It says nothing of any other.
+    """The outcome for one checkpoint, report and gate.
 
     Attributes:
-        checkpoint_digest, report_digest: SHA-256 of the two files that were judged.
-        gate: of the recipe that the checkpoint was trained with.
+        checkpoint_digest, report_digest: SHA-256 of the two evaluated files.
+        gate: gate of the recipe that trained the checkpoint.
         reason: the outcome as one sentence.
-        rules: what it rests on.
-        champion: the version that was champion when this was decided; empty where there was none, or none could be found.
-        conclusive: False where the comparison could not be made, so that it is worth trying again.
-        notes: what a person should know besides.
+        rules: the rules that it is based on.
+        champion: the champion's version at the time of the decision; empty if there was none, or it could not be found.
+        conclusive: False if the comparison failed and should be repeated.
+        notes: further notes for a person.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -67,7 +67,7 @@ class Decision(BaseModel):
         return self.model_dump(mode="json")
 
     def instead(self, outcome: Outcome, reason: str, **changes: Any) -> "Decision":
-        """The same rules with another end, for a reason that lies outside the reports."""
+        """The same rules with another outcome, for a reason outside the reports."""
         return self.model_copy(update={"outcome": outcome, "reason": reason, **changes})
 
     def write(self, folder: Path) -> Artifact:

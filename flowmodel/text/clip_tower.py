@@ -201,7 +201,7 @@ def _downloading(name: str) -> Iterator[None]:
 
 @contextmanager
 def _hub(network: bool = True) -> Iterator[str]:
-    """Yields a description of where the hub's client looks. Without a network that is only its cache, because retries take
+    """Yields a description of where the hub's client searches. Without a network that is only its cache, because retries take
     minutes.
     """
     from huggingface_hub import constants

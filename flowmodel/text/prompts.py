@@ -1,6 +1,4 @@
-"""Prompts as a caption encoder is to read them: emoji, and names in other languages, become English. What it will not understand
-is told.
-"""
+"""Prepares prompts for a caption encoder: emoji, and names in other languages, become English. Unreadable parts are reported."""
 
 import unicodedata
 from collections.abc import Callable, Collection, Sequence
@@ -16,12 +14,12 @@ _MEANINGLESS = "{}: the caption encoder knows no part of it; say it in English"
 
 @dataclass(frozen=True)
 class Prompts:
-    """What an encoder takes in of prompts.
+    """Prompts prepared for an encoder.
 
     Attributes:
-        texts: what is encoded in place of each prompt.
-        notes: one line for each prompt that is drawn otherwise than it may seem.
-        meaningless: prompts that say nothing to the encoder.
+        texts: the text to encode for each prompt.
+        notes: one line for each prompt that was changed or that the encoder reads only in part.
+        meaningless: prompts without any known token.
     """
 
     texts: tuple[str, ...]
@@ -29,11 +27,11 @@ class Prompts:
     meaningless: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """Everything that a person should know of them."""
+        """All notes for the user."""
         return [*self.notes, *(_MEANINGLESS.format(shortened(prompt)) for prompt in self.meaningless)]
 
     def require_meaning(self) -> None:
-        """Raise FlowmodelError where a prompt is empty, or of nothing that the encoder knows."""
+        """Raise FlowmodelError if a prompt is empty or has no known token."""
         for prompt in self.meaningless:
             if not prompt.strip():
                 raise FlowmodelError("prompt '': it is empty; say what is to be drawn, such as 'red heart'")
@@ -47,12 +45,12 @@ def read_prompts(
     translate: Callable[[str], str],
     languages: Collection[str] = ENGLISH,
 ) -> Prompts:
-    """Prepare prompts for `encoder`, and find out what it takes in of them; export/page/captions.js does the same.
+    """Prepare prompts for `encoder`, and find the parts that it reads; export/page/captions.js does the same.
 
     Args:
         name_emoji: gives a text with names in place of its emoji.
         translate: translates a text to English, or returns it unchanged.
-        languages: of the captions that the model was trained on.
+        languages: languages of the training captions.
     """
     texts = [translate(name_emoji(prompt)) for prompt in prompts]
     notes, meaningless = [], []

@@ -26,7 +26,7 @@ def initial_checkpoint(init: str) -> Checkpoint:
 def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -> CheckpointHeader:
     """Put the averaged weights of the checkpoint into `network`, which is about to be trained as `own` says.
 
-    Returns what the checkpoint is of. Raises FlowmodelError when it is missing or holds none, or they are of another network,
+    Returns its header. Raises FlowmodelError when it is missing or has no averaged weights, or they are of another network,
     encoder, color or prediction.
     """
     checkpoint = initial_checkpoint(init)
@@ -58,7 +58,7 @@ def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -
 
 
 def _enlargement(given: Recipe, own: Recipe) -> tuple[int, int] | None:
-    """The given network's stem, and how many times larger the own one's and the own images are; None where they are not."""
+    """The given network's stem, and the factors by which this network's stem and images are larger; None if they are not."""
     if not (isinstance(given.network, UNetConfig) and isinstance(own.network, UNetConfig)):
         return None
     factor, rest = divmod(own.network.patch_size, given.network.patch_size)
@@ -67,14 +67,14 @@ def _enlargement(given: Recipe, own: Recipe) -> tuple[int, int] | None:
 
 
 def _is_deeper(given: Recipe, own: Recipe) -> bool:
-    """Whether the own network has one more level for images of twice the edge."""
+    """Whether this network has one more level for images of twice the size."""
     if not (isinstance(given.network, UNetConfig) and isinstance(own.network, UNetConfig)):
         return False
     return own.network.channels == (given.network.channels[0], *given.network.channels) and own.data.size == 2 * given.data.size
 
 
 def _make(recipe: Recipe, header: CheckpointHeader) -> dict[str, object]:
-    """What has to be alike, by name of the recipe's field: first the kind of network, as another kind has other fields."""
+    """Everything that must match, by recipe field; the kind of network comes first, because other kinds have other fields."""
     network = recipe.network.model_dump(mode="json", exclude={"dropout"})
     return {
         **{f"network.{name}": value for name, value in network.items()},

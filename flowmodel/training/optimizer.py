@@ -62,7 +62,7 @@ class Muon(torch.optim.Optimizer):
                 if not state:
                     state["momentum"] = torch.zeros_like(parameter)
                 momentum = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                # In the order of columns in which channels-last weights lie in memory: there it is a view.
+                # In the column order of channels-last weights in memory, so that it is a view.
                 update_RC = parameter.grad.lerp(momentum, group["momentum"]).movedim(1, -1).flatten(1)
                 by_shape[tuple(update_RC.shape)].append((parameter, update_RC))
             for shape, members in by_shape.items():

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from flowmodel.evaluation.metric_names import Better
 from flowmodel.recipes.split import Split
 
-# Stand-ins for the page's variables: matplotlib wants colors.
+# Placeholders for the page's variables, because matplotlib needs colors.
 INK, FAINT = "#010203", "#010204"
 SERIES = {
     Split.TRAIN: "#010211",
@@ -33,9 +33,9 @@ _VARIABLES = {INK: "--ink-soft", FAINT: "--line"} | {
 
 _SVG = "{http://www.w3.org/2000/svg}"
 ElementTree.register_namespace("", _SVG.strip("{}"))
-ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")  # the one prefix that HTML knows
+ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")  # the only prefix that HTML supports
 
-_WIDTH, _HEIGHT = 340, 236  # of the image, in units that are about a pixel on a phone
+_WIDTH, _HEIGHT = 340, 236  # of a chart, in units of about a pixel on a phone
 _STYLE: Any = {
     "text.parse_math": False,
     "svg.fonttype": "none",
@@ -65,7 +65,7 @@ _STYLE: Any = {
 
 @dataclass(frozen=True)
 class Line:
-    """`name` chooses the color, `label` is what the legend says; `low` and `high` are drawn as a band."""
+    """`name` chooses the color, `label` is the legend's text; `low` and `high` are drawn as a band."""
 
     name: str
     label: str
@@ -79,7 +79,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A finished image with what is written above it."""
+    """A finished chart with its title."""
 
     title: str
     svg: Markup
@@ -101,7 +101,7 @@ class LineChart:
     better: Better = "neither"
 
     def draw(self, name: str) -> Chart:
-        """`name` makes the ids in the image unlike those of others on the page."""
+        """`name` makes the chart's ids unique on the page."""
         with _axes(_WIDTH, _HEIGHT) as (figure, axes):
             for line in self.lines:
                 color = SERIES.get(line.name, _OTHER)
@@ -137,7 +137,7 @@ class LineChart:
 
 
 def bars(name: str, title: str, x_label: str, values: Mapping[str, Mapping[str, float]], legend: Callable[[str], str]) -> Chart:
-    """Shares as lying bars: a group of bars for each name in `values`, one in it for each series."""
+    """Horizontal bars of fractions: a group for each name in `values`, with a bar for each series."""
     groups, series = list(values), list(dict.fromkeys(key for of_group in values.values() for key in of_group))
     each = 0.8 / max(len(series), 1)
     with _axes(_WIDTH, 62 + 15 * len(groups) * max(len(series), 1.4)) as (figure, axes):
@@ -178,10 +178,10 @@ def _finish(axes: Axes, x_label: str, y_label: str, columns: int) -> None:
 
 
 def _svg(figure: Figure, name: str, spoken: str) -> Markup:
-    """For a place within a page: with the page's colors, and no sizes, styles or ids that would reach beyond the image."""
+    """Make the SVG embeddable: with the page's colors, and without sizes, styles or ids that affect the rest of the page."""
     buffer = io.BytesIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    # The salt is in all ids that something in the image refers to.
+    # All referenced ids contain the salt.
     with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
     root = ElementTree.fromstring(buffer.getvalue())

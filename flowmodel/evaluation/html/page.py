@@ -74,11 +74,11 @@ def write_report(
     animation: Path | None = None,
     curves: Curves | None = None,
 ) -> Artifact:
-    """Write the report of `evaluation`, which is of `checkpoint`, as one HTML file.
+    """Write the report of `evaluation`, an evaluation of `checkpoint`, as one HTML file.
 
     Args:
-        animation: of a few prompts, by :func:`flowmodel.images.animation.write_animation`.
-        curves: of the training, where something has recorded them.
+        animation: animation of a few prompts, by :func:`flowmodel.images.animation.write_animation`.
+        curves: curves of the training, if they were recorded.
 
     Raises FlowmodelError when the checkpoint or the samples can't be read.
     """
@@ -88,7 +88,7 @@ def write_report(
     near = thresholds.near_copy.features if thresholds.near_copy else thresholds.copy_distance_ratio
     tiles = Tiles(samples, evaluation.features, real, real.rows(real.known(header.seen_ids)), near)
     rulers = [*rulers_of(report, Split.TRAIN), *rulers_of(report, Split.UNSEEN_CONCEPT)]
-    # What nothing has shown to the model comes first.
+    # Concepts that were not in the training come first.
     held_out = [split for split in report.metrics if split != Split.TRAIN]
     held_out.sort(key=lambda split: split != Split.UNSEEN_CONCEPT)
     environment = Environment(
@@ -143,7 +143,7 @@ def write_report(
 
 
 def _left_out(report: EvaluationReport, curves: Curves | None) -> list[tuple[str, str]]:
-    """What the page would have had, and why it has not."""
+    """The missing parts of the page, with reasons."""
     left_out = [(title_of(key), reason) for key, reason in report.settings.left_out.items()]
     if report.sweeps is None:
         left_out.append(("Steps and guidance", "this evaluation was made without sweeps"))
@@ -153,7 +153,7 @@ def _left_out(report: EvaluationReport, curves: Curves | None) -> list[tuple[str
 
 
 def _animated(samples: Samples) -> list[int]:
-    """Which samples an animation shows: mostly trained icons, and some that the model has never seen."""
+    """Choose samples for an animation: mostly training icons, and some unseen concepts."""
     numbers: list[int] = []
     for split, count in ((Split.TRAIN, ANIMATED - ANIMATED_UNSEEN), (Split.UNSEEN_CONCEPT, ANIMATED_UNSEEN)):
         own = samples.of_split(split)

@@ -1,4 +1,4 @@
-"""Which images a report shows, as data URIs: samples beside the real icons, and beside the nearest training icons.
+"""The images of a report as data URIs: samples next to real icons and nearest training icons.
 
 Shape suffixes: N samples, M real icons, H/W height and width.
 """
@@ -31,7 +31,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Tile:
-    """Images side by side, the prompt under them, and a remark such as how near a copy the drawing is."""
+    """Images side by side with their prompt and a remark, such as the distance ratio of a near copy."""
 
     pictures: tuple[Picture, ...]
     prompt: str
@@ -41,7 +41,7 @@ class Tile:
 
 class Tiles:
     """Images of the first seed's samples; `features` are theirs, `train_rows` the icons that the model was trained on. A ratio
-    below `near` is said to be that of a near copy.
+    below `near` marks a near copy.
     """
 
     def __init__(self, samples: Samples, features: Features, real: RealIcons, train_rows: Rows, near: float) -> None:
@@ -54,11 +54,11 @@ class Tiles:
             self._nearest_N, self._ratio_N, self._is_near_N = distinct[found.rows_N], found.ratio_N, found.ratio_N < near
 
     def beside_real(self, split: str, count: int) -> list[Tile]:
-        """The real icon and the drawing, spread over the emoji groups."""
+        """The real icon and the sample, across the emoji groups."""
         return [Tile((self._real_one(n), self._drawn(n)), self._samples.prompts[n]) for n in self._spread(split, count)]
 
     def as_shapes(self, split: str, count: int) -> list[Tile]:
-        """The drawing, its shapes, and the shapes of the real icon; the remark tells how many paths these two have."""
+        """The sample, the traced sample, and the traced real icon; the remark has the numbers of paths of the traced ones."""
         tiles = []
         for n in self._spread(split, count):
             prompt, drawn_4HW = self._samples.prompts[n], self._samples.rgba_SN4HW[0, n]
@@ -71,11 +71,11 @@ class Tiles:
         return tiles
 
     def beside_nearest(self, split: str, count: int) -> list[Tile]:
-        """The real icon, the drawing and the training icon nearest to it."""
+        """The real icon, the sample and its nearest training icon."""
         return [self._with_nearest(n) for n in self._spread(split, count)]
 
     def closest(self, count: int) -> list[Tile]:
-        """Drawings for held-out captions that come closest to being a copy of a training icon, the worst first."""
+        """Samples for held-out captions that are most similar to a training icon, the worst first."""
         if self._nearest_N is None:
             return []
         held_out = [n for n, split in enumerate(self._samples.splits) if split != Split.TRAIN]
@@ -97,13 +97,13 @@ class Tiles:
         return picture(self._samples.rgba_SN4HW[0, n], f"drawn: {self._samples.prompts[n]}")
 
     def _spread(self, split: str, count: int) -> list[int]:
-        """Numbers of samples, taken from the groups in turn, so that every group shows."""
+        """Indices of samples, taken from the groups in turn, so that every group is included."""
         numbers = self._samples.of_split(split)
         return spread(numbers, [self._real.groups[self._rows[n]] for n in numbers], count)
 
 
 def spread(numbers: Sequence[int], groups: Sequence[str], count: int) -> list[int]:
-    """At most `count` of the numbers, from the groups in turn, and evenly from within each; ascending."""
+    """At most `count` of the indices, from the groups in turn, evenly spaced within each; ascending."""
     by_group: dict[str, list[int]] = {}
     for number, group in zip(numbers, groups, strict=True):
         by_group.setdefault(group, []).append(number)

@@ -56,7 +56,7 @@ def _score_charts(
     keys: Sequence[str] = ("retrieval_top1_all", "kid"),
     log_x: bool = False,
 ) -> list[LineChart]:
-    """Shares by split; KID of all together, because it is unsteady on few images."""
+    """Rates by split; KID over all splits, because it is unstable for few images."""
     charts = []
     for key in keys:
         named = metric(key)
@@ -84,7 +84,7 @@ def _score_charts(
 
 
 def _shown(key: str, value: float) -> float:
-    """As in the tables: an estimate of KID below 0 is 0."""
+    """A KID estimate below 0 is shown as 0, as in the tables."""
     return max(value, 0.0) if key == "kid" else value
 
 
@@ -108,7 +108,7 @@ def group_charts(report: EvaluationReport) -> list[Chart]:
 
 
 def error_charts(report: EvaluationReport) -> list[Chart]:
-    """The error of the predicted image by t, and that of the noisy one taken for it, where that says something."""
+    """The error of the predicted image by t, and that of the noisy image at late t."""
     errors = report.prediction_error
     if not errors:
         return []

@@ -10,12 +10,12 @@ from flowmodel.recipes.split import Split
 
 SHOWN_SPLITS = (Split.TRAIN, Split.UNSEEN_CONCEPT)  # side by side; the tables of all scores have every split
 _RULERS = ("retrieval_top1_all", "kid", "alpha_iou", "caption_probe_top1")
-_REACHED = 0.5  # share that real icons must reach for a higher share to mean something
-_WIDEST = 0.25  # interval of KID, as a share of the way from real icons to noise
+_REACHED = 0.5  # rate that real icons must reach for a score to be meaningful
+_WIDEST = 0.25  # interval of KID, as a fraction of the range from real icons to noise
 
 
 def why_it_cannot_tell(key: str, own: Scores, real: Scores | None, noise: Scores | None) -> str:
-    """Why a score says nothing about the samples: real icons do not reach it either, or it is too uncertain. Else empty."""
+    """The reason why a score is not meaningful: real icons do not reach it either, or it is too uncertain; else empty."""
     if real is None or (best := real.get(key)) is None:
         return ""
     named = metric(key)
@@ -30,7 +30,7 @@ def why_it_cannot_tell(key: str, own: Scores, real: Scores | None, noise: Scores
 
 @dataclass(frozen=True)
 class Headline:
-    """One number that a person reads first, and what it is to be compared with."""
+    """A headline number, with the numbers to compare it with."""
 
     label: str
     value: str
@@ -38,7 +38,7 @@ class Headline:
 
 
 def headlines(report: EvaluationReport) -> list[Headline]:
-    """At most five: are icons recognized, do they look like the real ones, are they copies, and are the recipe's rules kept?"""
+    """At most five headlines: recognition, KID, near copies, and the recipe's rules."""
     found = []
     real, noise = report.baselines.real, report.baselines.noise
     for split, key, label, beside in (
@@ -59,7 +59,7 @@ def headlines(report: EvaluationReport) -> list[Headline]:
 
 @dataclass(frozen=True)
 class Mark:
-    """`place` is a share of the way from the worst to the best of the baselines."""
+    """`place` is a fraction of the range from the worst to the best baseline."""
 
     row: str
     label: str
@@ -69,7 +69,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Ruler:
-    """One score between what noise and what real icons have; without marks where `doubt` says why it can't tell."""
+    """A score between those of noise and real icons; without marks if `doubt` has a reason why it is not meaningful."""
 
     split: Split
     metric: str
@@ -137,7 +137,7 @@ def table_of(report: EvaluationReport, split: Split) -> Table:
 
 
 def _spread(named: Metric, own: SplitScores, spread: Scores) -> Iterator[str]:
-    """The deviation between seeds, where it is not nothing, and the interval."""
+    """The deviation between seeds, if it is not 0, and the interval."""
     deviation = spread.get(named.key) or 0.0
     if named.is_share and deviation >= 0.0005:
         yield f"± {100 * deviation:.1f} points"
@@ -149,7 +149,7 @@ def _spread(named: Metric, own: SplitScores, spread: Scores) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class PairedRow:
-    """`cells` are, for each split, what kinds of images have in turn, such as drawn and real ones."""
+    """`cells` are, for each split, the scores of each kind of images, such as samples and real icons."""
 
     metric: Metric
     cells: tuple[tuple[str, ...], ...]
@@ -160,7 +160,7 @@ def shown_splits(report: EvaluationReport) -> list[Split]:
 
 
 def texture_rows(report: EvaluationReport) -> list[PairedRow]:
-    """The texture scores of drawn and real icons; empty where no texture was measured."""
+    """The texture scores of samples and real icons; empty if texture was not measured."""
     return _paired((metric.key for metric in TEXTURE), report, report.metrics, report.baselines.real)
 
 
@@ -168,7 +168,7 @@ _FINISHED = ("kid", "retrieval_top1_all", "retrieval_top5_all", "alpha_iou", "ne
 
 
 def finisher_rows(report: EvaluationReport) -> list[PairedRow]:
-    """The scores that a finisher may change, before and after it and of real icons; empty of a model without one."""
+    """The scores before and after a finisher, and of real icons; empty for a model without one."""
     if report.unfinished is None:
         return []
     keys = (*_FINISHED, *(metric.key for metric in TEXTURE))
@@ -177,7 +177,7 @@ def finisher_rows(report: EvaluationReport) -> list[PairedRow]:
 
 @dataclass(frozen=True)
 class ShapeRow:
-    """`cells` are of samples as pixels, of samples as shapes, and of real icons as shapes."""
+    """`cells` are the scores of samples as pixels, of traced samples, and of traced real icons."""
 
     label: str
     better: str
@@ -185,7 +185,7 @@ class ShapeRow:
 
 
 def shape_rows(report: EvaluationReport) -> list[ShapeRow]:
-    """The scores of traced icons; empty where none were traced."""
+    """The scores of traced icons; empty if none were traced."""
     if (traced := report.traced) is None:
         return []
     kinds = (traced.pixels, traced.drawn, traced.real)
@@ -210,7 +210,7 @@ def title_of(key: str) -> str:
 
 
 def settings_of(report: EvaluationReport, trained_on: str) -> list[tuple[str, str]]:
-    # What was left out is said beside the scores.
+    # Missing scores are listed next to the scores.
     settings = report.settings.model_dump(exclude={"left_out"}) | {"trained_on_dataset_digest": trained_on}
     return [(key.replace("_", " "), _plain(key, value)) for key, value in sorted(settings.items())]
 

@@ -10,9 +10,9 @@ from flowmodel.recipes.schema import Recipe
 from flowmodel.recipes.split import Split
 from flowmodel.training.prediction_error import error_without_network
 
-# Where words change, as a share of what real icons reach.
+# Thresholds of wordings, as fractions of the scores of real icons.
 _NEARLY_ALL, _MOST, _SOME = 0.9, 0.5, 0.1
-# Excess of copies over held-out real icons: above the first it is more than chance, above the second it is typical.
+# Excess of near copies over held-out real icons: above the first it is more than chance, above the second it is typical.
 _MORE_THAN_CHANCE, _THE_RULE = 0.05, 0.5
 _LOSS_GAP = 1.1
 _MOST_OF_THE_NOISE = 0.8
@@ -29,7 +29,7 @@ class Statement:
 
 
 def quality(report: EvaluationReport) -> Statement:
-    """How good are its samples of trained icons and of unseen concepts?"""
+    """The verdict on samples of training icons and of unseen concepts."""
     parts = {}
     for split in (Split.TRAIN, Split.UNSEEN_CONCEPT):
         if (own := report.score(split, "retrieval_top1_all")) is not None:
@@ -58,7 +58,7 @@ def _drawn(report: EvaluationReport) -> str:
 
 
 def _distance(report: EvaluationReport) -> str:
-    """How KID is to be read, by that of trained icons."""
+    """The explanation of KID, with that of training icons."""
     own, real, noise = (rows[Split.TRAIN] for rows in (report.metrics, report.baselines.real, report.baselines.noise))
     if own.kid is None or own.kid_low is None or own.kid_high is None or real.kid is None or noise.kid is None:
         return ""
@@ -80,7 +80,7 @@ def _verdict(trained: float, unseen: float | None) -> str:
         "It does not yet redraw its icons",
     )
     if unseen is None:
-        return f"{known}; there was no new concept to try."
+        return f"{known}; there were no unseen concepts to test."
     new = _in_words(
         unseen,
         "draws new concepts as recognizably as real ones",
@@ -97,7 +97,7 @@ def _in_words(share: float, nearly_all: str, most: str, some: str, hardly: str) 
 
 
 def texture(report: EvaluationReport) -> Statement:
-    """Is it clean, and does the network still help near the end?"""
+    """The texture, and whether the network still helps near the end."""
     own, real = report.metrics[Split.TRAIN], report.baselines.real[Split.TRAIN]
     if own.flat_share is None or not real.flat_share:
         return Statement("Too few opaque pixels to say how clean its samples are.", _late_error(report))
@@ -128,7 +128,7 @@ def _late_error(report: EvaluationReport) -> tuple[str, ...]:
 
 
 def memorization(report: EvaluationReport, recipe: Recipe) -> Statement:
-    """Does it memorize, and does its recipe allow that?"""
+    """Memorization, and whether the recipe allows it."""
     rule = _copy_rule(report, recipe)
     trained, real = report.metrics[Split.TRAIN], report.baselines.real
     key, share = share_of_copies(trained)
@@ -167,7 +167,7 @@ _TESTS = {
 
 
 def validation_loss(curves: Curves | None) -> str:
-    """What it means that the loss of validation icons has risen; empty where it has not."""
+    """The explanation of a risen validation loss; empty if it has not risen."""
     points = (curves or {}).get("validation/loss", ())
     if not points:
         return ""

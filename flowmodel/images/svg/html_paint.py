@@ -1,6 +1,6 @@
-"""HTML inside of an image: what a design tool writes for paints that SVG doesn't have, drawn with SVG's means.
+"""HTML inside SVG: converts paints that design tools write as HTML, because SVG lacks them, to SVG.
 
-Solid grounds and angular (conic) gradients of one box are; everything else is not, and is told.
+Solid backgrounds and angular (conic) gradients of one box are converted; everything else is reported.
 
 Shape suffixes: H = W = _EDGE pixels, S stops, 4 channels (red, green, blue, alpha).
 """
@@ -23,9 +23,9 @@ _DEGREES = {"deg": 1.0, "rad": 180 / math.pi, "grad": 0.9, "turn": 360.0}
 _PAINTED_TAGS = frozenset(["img", "canvas", "video", "iframe", "svg", "math", "input", "button", "hr"])
 _BLOCKS = frozenset(["div", "section", "article", "main", "header", "footer"])  # others have margins, or no size of their own
 _GROUNDS = ("background", "background-image", "background-color")
-# These paint something by themselves; those change where a ground is, or how it looks.
+# The former paint something; the latter change the position or look of a background.
 _PAINTS = ("border", "outline", "box-shadow")
-_RADIUS = "radius"  # of a border: it cuts off what is painted, and paints nothing
+_RADIUS = "radius"  # of a border; it clips but paints nothing
 _MOVES = (
     *("background-", "margin", "padding", "position", "inset", "top", "left", "right", "bottom", "float", "display"),
     *("visibility", "transform", "translate", "rotate", "scale", "filter", "clip", "mask", "mix-blend-mode", "min-", "max-"),
@@ -36,13 +36,13 @@ _NEUTRAL = frozenset({"0", "0px", "none", "normal", "static", "relative", "visib
 
 
 def draw_html(root: Element) -> list[str]:
-    """Put shapes in the place of every `foreignObject`; returns what a browser shows and could not be drawn."""
+    """Replace every `foreignObject` by shapes; returns the parts that a browser shows but that could not be drawn."""
     lost = []
     for element in list(root.iter(f"{{{SVG}}}foreignObject")):
         parent = element.getparent()
         if parent is None:
             continue
-        # Inside of a switch stands, behind it, what is drawn without HTML.
+        # In a switch, the fallback without HTML comes after it.
         replaced = local(parent) == "switch" or element.get("requiredExtensions") is not None
         shapes = None if replaced else _shapes(element)
         for shape in shapes or ():
@@ -65,7 +65,7 @@ class _Styled:
         return cls(element, {declared.name: declared for declared in inline(element.get("style") or "")})
 
     def has(self, names: tuple[str, ...], but: str = "\0") -> bool:
-        """Whether one of its properties begins with one of `names`, doesn't end with `but`, and does something."""
+        """Whether one of its properties begins with one of `names`, does not end with `but`, and has an effect."""
         return any(
             name.startswith(names)
             and not name.endswith(but)
@@ -102,7 +102,7 @@ class _Styled:
 
 
 def _shapes(element: Element) -> list[Element] | None:
-    """Shapes for the HTML of a foreignObject, empty where it paints nothing; None where it can't be drawn."""
+    """Shapes for the HTML of a foreignObject, empty if it paints nothing; None if it can't be drawn."""
     inside = [inner for inner in element.iter() if inner is not element]
     if any(is_svg(e) or local(e) in _PAINTED_TAGS or (e.text or "").strip() or (e.tail or "").strip() for e in inside):
         return None
@@ -122,7 +122,7 @@ def _shapes(element: Element) -> list[Element] | None:
 
 
 def _may_be_styled_elsewhere(element: Element, inside: list[Element]) -> bool:
-    """Whether a style sheet may paint what is inside: nothing here looks at that."""
+    """Whether a style sheet may paint the contents, which are not examined here."""
     sheets = "".join("".join(e.itertext()) for e in element.getroottree().getroot().iter() if local(e) == "style")
     return any(e.get("class") or e.get("id") for e in inside) and any(name in sheets for name in ("background", *_PAINTS))
 
@@ -141,7 +141,7 @@ def _painted(ground: list[Node], element: Element, chain: list[_Styled]) -> list
             return None
         width, height = one.length("width", width, width) or 0.0, one.length("height", height, None)
         opacity *= one.opacity()
-    if not height or not all(map(math.isfinite, (left, top, width, height))) or width <= 0:  # as tall as what is inside: nothing
+    if not height or not all(map(math.isfinite, (left, top, width, height))) or width <= 0:  # as tall as its empty contents
         return []
     box = Box(left, top, width, height)
     if len(ground) == 1 and isinstance(ground[0], FunctionBlock) and ground[0].lower_name.endswith("conic-gradient"):
@@ -153,7 +153,7 @@ def _painted(ground: list[Node], element: Element, chain: list[_Styled]) -> list
         return None
     for name, value in zip(("x", "y", "width", "height"), (box.left, box.top, box.width, box.height), strict=True):
         shape.set(name, f"{value:.10g}")
-    # As a style: a sheet for the image's own shapes doesn't reach it.
+    # As a style, so that style sheets for the image's own shapes do not affect it.
     shape.set("style", f"{shape.get('style', '')}opacity:{opacity:.6g}")
     if transform := element.get("transform"):
         shape.set("transform", transform)

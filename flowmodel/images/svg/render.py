@@ -1,4 +1,4 @@
-"""SVG to PNG, for images that nobody has looked at."""
+"""Renders untrusted SVG to PNG."""
 
 import atexit
 import base64
@@ -17,20 +17,19 @@ from flowmodel.images.svg import worker
 
 # No icon takes a second of the processor to draw.
 DRAW_SECONDS = 20
-# By the clock, on a machine that is busy with other things, so many times as long.
+# Allowed factor of wall time over CPU time on a busy machine.
 BUSY = 10
 
 
 def render_svg(svg: bytes, pixels: int) -> tuple[bytes, str]:
-    """PNG bytes of `svg`, its longer edge `pixels` long, and notes for the person who looks at it (empty for none).
+    """Render `svg` to PNG with a longer edge of `pixels`; also returns notes for the user, or an empty string.
 
-    Drawn as a browser shows it on a light page, an animation at its end, and in a process of its own: safe to call from several
-    threads, which then draw side by side. No system fonts are used, so that a set looks the same on every machine; text is
-    therefore not drawn, and a note says so.
-    Raises ValueError with a short reason: not SVG, not well-formed, with entities that grow without bound or lie outside of it,
-    showing another file (which resvg would read from this machine), made to exhaust time, memory or stack; and where the image
-    would lack a paint that a browser shows, or shows nothing. Raises Unavailable, which is one too, where it is not the image's
-    fault: the machine is too busy, or something from outside has ended the process.
+    The result is that of a browser on a light page, with animations at their end. Rendering runs in separate processes, in
+    parallel when called from several threads. No system fonts are used, so that a set looks the same on every machine; text is
+    therefore not rendered, with a note. Raises ValueError with a short reason: not SVG, not well-formed, entities that are
+    external or grow without bound, references to other files, exhaustion of time, memory or stack, a lost paint, or an empty
+    image. Raises Unavailable, a subclass, if the image is not the cause: the machine is too busy, or the process was killed
+    from outside.
     """
     try:
         worker = _idle.pop()
@@ -59,7 +58,7 @@ class _Worker:
         )
 
     def draw(self, svg: bytes, pixels: int) -> dict[str, str]:
-        """What worker.py answers; raises ValueError when the process had to end, Unavailable when the image isn't why."""
+        """The response of worker.py; raises ValueError if the process had to end, Unavailable if the image is not the cause."""
         requests, answers = self._process.stdin, self._process.stdout
         assert requests is not None and answers is not None
         timer = threading.Timer(DRAW_SECONDS * BUSY, self._process.kill)
@@ -69,13 +68,13 @@ class _Worker:
             print(json.dumps([base64.b64encode(svg).decode(), pixels, DRAW_SECONDS]), file=requests, flush=True)
             answer: dict[str, str] = json.loads(answers.readline())
             return answer
-        except (OSError, json.JSONDecodeError):  # the answer is empty or half a line where the process died
+        except (OSError, json.JSONDecodeError):  # empty or half a line if the process died
             raise self._why_ended(timer.finished.is_set()) from None
         finally:
             timer.cancel()
 
     def _why_ended(self, by_timer: bool) -> ValueError:
-        with suppress(subprocess.TimeoutExpired):  # it is about to end, and how it does tells why
+        with suppress(subprocess.TimeoutExpired):  # it is about to end, and its exit status gives the reason
             self._process.wait(5)
         self.end()
         if by_timer:

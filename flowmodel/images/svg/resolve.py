@@ -1,4 +1,4 @@
-"""The steps from a file's bytes to SVG that any renderer draws as a browser does, and a list of what is lost."""
+"""Converts a file's bytes to SVG that any renderer draws like a browser, and lists what is lost."""
 
 import base64
 import binascii

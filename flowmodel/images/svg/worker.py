@@ -1,10 +1,11 @@
-"""Draws SVG in a process of its own: `python worker.py`, a request a line on stdin, an answer a line on stdout, in JSON.
+"""Renders SVG in a separate process: `python worker.py`, with a JSON request per line on stdin and a JSON response per line on
+stdout.
 
 resvg is safe Rust, but an image of ten kilobytes can still overflow its stack, ask for a terabyte or take forever, and it
-holds Python's lock while it draws; so may a style sheet. Here that ends one process that can be started again.
+holds Python's global lock while it renders; so may a style sheet. Here this only kills a process that can be restarted.
 
-A request is the file in base 64, the pixels of its longer edge, and the seconds of the processor that it may take. An answer has
-a `reason`, or `png` in base 64 and `notes`.
+A request has the file in base64, the pixels of its longer edge, and a limit of CPU seconds. A response has
+a `reason`, or `png` in base64 and `notes`.
 """
 
 import base64
@@ -34,7 +35,7 @@ def main() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    # The script runs by its path, wherever the package lies. Last, so that nothing there hides a library.
+    # The script is run by its path. The package's folder comes last, so that nothing in it hides a library.
     sys.path.append(str(Path(__file__).resolve().parents[3]))
     threading.stack_size(_STACK_BYTES)
     threading.Thread(target=_serve, args=(answers, warnings)).start()
@@ -76,7 +77,7 @@ def _answer(content: bytes, pixels: int, warnings: IO[bytes]) -> dict[str, Any]:
     warnings.seek(0)
     warnings.truncate()
     texts = picture.texts()
-    # Of several moments, small images show which one is seen best.
+    # Small images of several moments show which one has the most visible content.
     drawn = [_draw(text, pixels if len(texts) == 1 else min(pixels, _SMALL)) for text in texts]
     warnings.seek(0)
     notes = [*picture.notes, *notes_of(warnings.read().decode(errors="replace"))]

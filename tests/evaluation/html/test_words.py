@@ -61,7 +61,7 @@ def test_verdicts_follow_the_numbers(report, trained, unseen, words):
 def test_without_held_out_icons_nothing_is_claimed_of_them(report):
     sections = ("metrics", "baselines.real", "baselines.noise")
     report = changed(report, {f"{section}.unseen_concept": None for section in sections})
-    assert quality(report).verdict.endswith("no new concept to try.")
+    assert quality(report).verdict.endswith("no unseen concepts to test.")
 
 
 def test_memorizing_is_stated_with_its_numbers_and_the_waiver_with_its_reason(report):
