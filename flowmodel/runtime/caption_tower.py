@@ -24,8 +24,8 @@ class OnnxTower:
 
         self.name, self.digest = folder.description.encoder, folder.description.encoder_digest
         self._tokenizer = Tokenizer.from_file(str(folder.file(TOKENIZER)))
-        here = [name for name in TOWERS.values() if name in folder]
-        self._session = open_session(folder.file(TOWERS[precision] if precision else here[0]), threads)
+        names = [TOWERS[precision]] if precision else [name for name in TOWERS.values() if name in folder]
+        self._session = open_session(folder.file((names or [*TOWERS.values()])[0]), threads)
         self.width = int(self._session.get_outputs()[0].shape[1])
 
     def encode(self, texts: Sequence[str]) -> EncodedText:

@@ -60,7 +60,7 @@ print(image.size, flowmodel.__version__)
 def test_its_job_trains_and_registers_a_model_in_the_current_folder(quickstart):
     store = quickstart.work / "data" / "store"
     assert (store / "mlflow" / "mlflow.db").is_file() and list(store.glob("flow_checkpoint/tiny-*/final.safetensors"))
-    [tower] = store.glob("mlflow/**/onnx/tower.onnx")
+    [tower] = store.glob("mlflow/**/onnx/tower.int8.onnx")
     assert tower.stat().st_nlink > 1  # the same file as in exports/
     told = quickstart.run("-m", "flowmodel", "sample", "red heart", "--out", "champion.png")
     assert str(store / "mlflow" / "artifacts") in told.replace("\n", "") and "no model is registered" not in told
