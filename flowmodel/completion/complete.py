@@ -92,9 +92,7 @@ def complete_set(
     log(f"drawing {len(names)} x {count} icons with {generator}")
     # Prompt by prompt, so that the samples of a name do not depend on the other names.
     rgba_N4HW = torch.cat([generator.sample([prompt] * count, seed) for prompt in prompts])
-    copied: list[int | None] = [None] * len(rgba_N4HW)
-    if generator.size == recipe.data.size:
-        copied = copied_icons(rgba_N4HW, torch.from_numpy(np.ascontiguousarray(dataset.rgba_N4HW)))
+    copied = copied_icons(rgba_N4HW, torch.from_numpy(np.ascontiguousarray(dataset.rgba_N4HW)))
     drawings = tuple(
         Drawing(name, f"{file_stem(name)}-{number}", None if row is None else dataset.ids[row])
         for (name, number), row in zip(((name, number) for name in names for number in range(count)), copied, strict=True)

@@ -6,6 +6,7 @@ Shape suffixes: N samples, M icons of the set, H/W height and width.
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.metrics.memorization import calibrate, is_copy, neighbors
@@ -18,8 +19,10 @@ def copied_icons(rgba_N4HW: Tensor, icons_M4HW: Tensor) -> list[int | None]:
 
     The threshold is calibrated on the set itself: each icon is compared with the others, and at most 5 % of them may count as
     near copies. For fewer than 40 icons it is the fixed ratio of :func:`is_copy`; for fewer than four there is no result. Takes
-    premultiplied uint8 images of one size.
+    premultiplied uint8 images; samples that a finisher has enlarged are averaged to the size of the icons.
     """
+    if (factor := rgba_N4HW.shape[-1] // icons_M4HW.shape[-1]) > 1:
+        rgba_N4HW = avg_pool2d(rgba_N4HW.float(), factor).round().to(torch.uint8)
     own_M4HW, first_M = np.unique(icons_M4HW.numpy(), axis=0, return_index=True)  # equal icons would hide a copy
     if len(own_M4HW) < _FEWEST:
         return [None] * len(rgba_N4HW)

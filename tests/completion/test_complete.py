@@ -90,7 +90,9 @@ def test_a_copy_is_marked_and_another_shape_is_not():
     blurred = torch.nn.functional.avg_pool2d(icons[7:8].float(), 3, 1, 1).round().to(torch.uint8)
     ring = torch.zeros(1, 4, 32, 32, dtype=torch.uint8)
     ring[:, :, 4:28, 4:28], ring[:, :, 10:22, 10:22] = 255, 0
-    assert copied_icons(torch.cat([icons[3:4], blurred, ring]), icons) == [3, 7, None]
+    samples = torch.cat([icons[3:4], blurred, ring])
+    for enlarged in (samples, samples.repeat_interleave(2, -1).repeat_interleave(2, -2)):
+        assert copied_icons(enlarged, icons) == [3, 7, None]
 
 
 def test_a_set_of_three_icons_has_no_near_copies():
