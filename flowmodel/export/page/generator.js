@@ -37,8 +37,9 @@ function toUnit(bytes, channels) {
   return x;
 }
 
-// JSON that is compressed by zlib.
-function unpacked(bytes) {
+// JSON that zlib has compressed; undefined in a browser that is too old for it.
+async function unpacked(bytes) {
+  if (typeof DecompressionStream === "undefined") return undefined;
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
 }
 
