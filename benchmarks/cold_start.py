@@ -24,8 +24,8 @@ from rich.table import Table
 from benchmarks.measure import write_json
 from flowmodel.store import Store
 
-MEGABYTES = 500
-GOALS = {"shipped weights": 2.0, "registered champion": 3.0}  # wall seconds
+# Wall seconds and megabytes: the shipped weights are sampled by PyTorch, a registered champion by ONNX Runtime.
+GOALS = {"shipped weights": (2.0, 500), "registered champion": (2.0, 400)}
 _PEAK_TO_MEGABYTES = 2**20 if sys.platform == "darwin" else 2**10
 
 
@@ -38,13 +38,14 @@ class ColdStart:
     cpu_seconds: float
     peak_megabytes: float
     goal_seconds: float
+    goal_megabytes: float
 
 
 def measure(model: str, store: Store, repeats: int) -> ColdStart:
     """Sample an icon in `repeats` processes, one after another, after a warm-up."""
     runs = [_run(store) for _ in range(repeats + 1)][1:]
     walls, cpus, peaks = zip(*runs, strict=True)
-    return ColdStart(model, statistics.median(walls), statistics.median(cpus), max(peaks), GOALS[model])
+    return ColdStart(model, statistics.median(walls), statistics.median(cpus), max(peaks), *GOALS[model])
 
 
 def _run(store: Store) -> tuple[float, float, float]:
@@ -79,8 +80,9 @@ def _environment(store: Store) -> dict[str, str]:
     }
 
 
-def crown(store: Store) -> None:
-    """Register the shipped weights in the MLflow of `store`, as champion."""
+def crown(store: Store, exports: bool = False) -> None:
+    """Register the shipped weights in the MLflow of `store`, as champion; `exports`: with their ONNX export, as a run does it."""
+    from flowmodel.export.in_store import exported
     from flowmodel.model.pretrained import pretrained_weights
     from flowmodel.registry.names import CHAMPION, MODEL_NAME
     from flowmodel.registry.package import save_package
@@ -89,7 +91,7 @@ def crown(store: Store) -> None:
 
     tracking, checkpoint = Tracking.of(store), pretrained_weights()
     folder, client = store.mlflow_artifacts.resolve() / "model", tracking.client
-    save_package(folder, checkpoint, MODEL_NAME, "m-cold-start", "cold-start")
+    save_package(folder, checkpoint, MODEL_NAME, "m-cold-start", "cold-start", exported(store, checkpoint) if exports else None)
     client.create_registered_model(MODEL_NAME)
     version = client.create_model_version(MODEL_NAME, folder.as_uri(), tags={CHECKPOINT_DIGEST: checkpoint.digest})
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, version.version)
@@ -104,19 +106,20 @@ def main() -> int:
         empty, crowned = Store(Path(folder, "empty")), Store(Path(folder, "crowned"))
         # Linux counts the memory of a process before exec as well, so this one must stay small.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            pool.submit(crown, crowned).result()
+            pool.submit(crown, crowned, exports=True).result()
         stores = {"shipped weights": empty, "registered champion": crowned}
         found = [measure(model, store, options.repeats) for model, store in stores.items()]
         heaviest = imports(crowned)
     table = Table("model", "wall", "CPU", "goal", "peak memory", "goal")
     for each in found:
         seconds = (f"{each.wall_seconds:.2f} s", f"{each.cpu_seconds:.2f} s", f"{each.goal_seconds:g} s")
-        table.add_row(each.model, *seconds, f"{each.peak_megabytes:.0f} MB", f"{MEGABYTES} MB")
+        table.add_row(each.model, *seconds, f"{each.peak_megabytes:.0f} MB", f"{each.goal_megabytes:g} MB")
     console = Console(width=140)
     console.print(table)
     console.print("imports: " + ", ".join(f"{name} {milliseconds:.0f} ms" for name, milliseconds in heaviest))
     write_json(options.json, [asdict(each) for each in found])
-    return 0 if all(each.wall_seconds <= each.goal_seconds and each.peak_megabytes <= MEGABYTES for each in found) else 1
+    is_met = all(each.wall_seconds <= each.goal_seconds and each.peak_megabytes <= each.goal_megabytes for each in found)
+    return 0 if is_met else 1
 
 
 if __name__ == "__main__":
