@@ -41,7 +41,7 @@ def prepare_home(store: Store) -> Path:
         shutil.copyfile(PROJECT_ROOT / SETTINGS, home / SETTINGS)
     elif IS_CHECKOUT and (lacking := lacking_settings(home / SETTINGS)):
         print(
-            f"DAGSTER_HOME: {home} is not this project's own, so its settings stay as they are; {SETTINGS} there lacks "
+            f"DAGSTER_HOME: {home} is not this project's own, so its settings are not changed; {SETTINGS} there lacks "
             f"{', '.join(lacking)}, without which two trainings may run at the same time and killed runs are not restarted: "
             f"copy them from {PROJECT_ROOT / SETTINGS}, or unset DAGSTER_HOME"
         )

@@ -54,7 +54,7 @@ class ProgressLog(TrainingObserver):
         if result.already_finished:
             self._log.info("same recipe, same data: the finished training is reused (config `fresh: true` trains again)")
         else:
-            early = f", ended after step {result.steps} as validation had stopped improving" if result.stopped_early else ""
+            early = f", ended after step {result.steps} because validation stopped improving" if result.stopped_early else ""
             self._log.info(f"trained in {_duration(result.seconds)}{early}")
 
 

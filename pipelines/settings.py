@@ -104,7 +104,9 @@ class Settings(_Section):
     sensors: Sensors = Sensors()
     freshness: Freshness = Freshness()
     notify: Notifier = FileNotifier()
-    dagster_url: str = Field("http://127.0.0.1:3000", pattern=r"^https?://[^\s@]+$", description="Where people open Dagster.")
+    dagster_url: str = Field(
+        "http://127.0.0.1:3000", pattern=r"^https?://[^\s@]+$", description="Address of Dagster for links in notifications."
+    )
 
 
 def settings_file() -> Path:

@@ -1,4 +1,4 @@
-"""Trains in a process of its own, which tells the run through Dagster Pipes what it does."""
+"""Trains in a separate process, which reports to the run through Dagster Pipes."""
 
 import os
 import shlex
@@ -22,11 +22,11 @@ from pipelines.worker import ENDING_SECONDS
 
 IN_PROCESS = "none"
 _RESTARTS = 2
-_GRACE_SECONDS = 5.0  # beyond what the process gives itself
+_GRACE_SECONDS = 5.0  # in addition to the process's own limit
 
 
 class TrainerResource(dg.ConfigurableResource):
-    """How trainings are started."""
+    """Starts trainings."""
 
     command: str = Field(
         default_factory=lambda: os.environ.get("FLOWMODEL_TRAINER", ""),
@@ -35,10 +35,10 @@ class TrainerResource(dg.ConfigurableResource):
     )
 
     def carry_out(self, context: dg.AssetExecutionContext, task: Task, store: Store) -> Outcome:
-        """As :func:`pipelines.work.carry_out`, in a process of its own where there is something to train.
+        """Like :func:`pipelines.work.carry_out`, in a separate process if there is something to train.
 
-        The process is told to end when this run is, keeps the run's place in the pool for as long as it lives, and is started
-        again where it was killed, to continue at its newest checkpoint.
+        The process is stopped together with this run, keeps the run's slot in the pool while it lives, and is restarted from
+        its newest checkpoint if it was killed.
 
         Raises Resumable and FlowmodelError as that does.
         """
@@ -58,24 +58,24 @@ class TrainerResource(dg.ConfigurableResource):
                 raise Resumable(outcome["refused"], outcome["signal"], outcome["where"])
             raise FlowmodelError(outcome["refused"])
         if interruption.signal:
-            raise Resumable("stopped before the training could tell where it was", interruption.signal)
+            raise Resumable("stopped before the training could report its progress", interruption.signal)
         how = f"was killed by {signal.Signals(-process.returncode).name}" if process.returncode < 0 else "has died"
         if process.returncode in (0, 1, 2):
             raise FlowmodelError(
-                f"the training's process ended with {process.returncode} and no outcome; its output tells why "
+                f"the training's process ended with status {process.returncode} and no outcome; see its output "
                 f"({shlex.join(command)})"
             )
         if context.retry_number >= _RESTARTS:
             raise FlowmodelError(
-                f"the training's process {how} {_RESTARTS + 1} times; if memory was short, raise training.grad_accum_steps"
+                f"the training's process {how} {_RESTARTS + 1} times; if memory ran out, raise training.grad_accum_steps"
             )
-        context.log.warning(f"the training's process {how}; another one continues at its newest checkpoint")
+        context.log.warning(f"the training's process {how}; another one resumes from its newest checkpoint")
         raise dg.RetryRequested(max_retries=_RESTARTS)
 
 
 @contextmanager
 def _process(command: list[str], environment: dict[str, str], run_id: str) -> Iterator[subprocess.Popen[bytes]]:
-    """In a session of its own, of which nothing is left afterwards. The run's lock is held by it as well."""
+    """Start the process in its own session, which is killed afterwards. The process also holds the run's lock."""
     path = [str(PROJECT_ROOT)] * IS_CHECKOUT + [os.environ["PYTHONPATH"]] * ("PYTHONPATH" in os.environ)
     try:
         process = subprocess.Popen(
@@ -97,7 +97,7 @@ def _process(command: list[str], environment: dict[str, str], run_id: str) -> It
 
 
 def _wait(process: subprocess.Popen[bytes], interruption: Interruption) -> None:
-    """Until it ends; once `interruption` has a signal, tell it to end, and no longer than it may take."""
+    """Wait until it ends. On a signal in `interruption`, ask it to end, and wait for a limited time."""
     deadline = None
     while deadline is None or time.monotonic() < deadline:
         with suppress(subprocess.TimeoutExpired):

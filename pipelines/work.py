@@ -1,5 +1,5 @@
-"""What the assets `flow_checkpoint` and `finisher` train, apart from Dagster: a task that can be sent to another process as JSON,
-and an outcome that can be sent back.
+"""The training of the assets `flow_checkpoint` and `finisher`, without Dagster: a task that can be sent to another process as
+JSON, and an outcome that can be sent back.
 """
 
 import logging
@@ -18,14 +18,14 @@ Outcome = dict[str, Any]
 
 @dataclass(frozen=True)
 class Task:
-    """Paths are relative to the store, which may lie elsewhere in another container.
+    """A task. Paths are relative to the store, whose path may differ in another container.
 
     Attributes:
         asset: `flow_checkpoint` or `finisher`.
         recipe: all of its fields.
         dataset: the folder of the icons to train on.
-        targets: the folder of the same icons as large as a finisher makes them, where it enlarges.
-        checkpoint, digest: what a finisher is trained for.
+        targets: the folder of the same icons at the finisher's output size, if it enlarges.
+        checkpoint, digest: the checkpoint to train a finisher for.
     """
 
     asset: str
@@ -37,14 +37,14 @@ class Task:
 
 
 def origin(run_id: str, asset: str, job: str | None) -> dict[str, str]:
-    """Tags of an MLflow run about what has started it."""
+    """Tags of an MLflow run about its origin."""
     from flowmodel.registry.origin import ENTRY_POINT
 
     return {"dagster_run_id": run_id, "dagster_asset_key": asset, ENTRY_POINT: f"dagster job {job}"}
 
 
 def is_done(task: Task, store: Store) -> bool:
-    """Whether :func:`carry_out` would find everything trained already; raises FlowmodelError as that does."""
+    """Whether :func:`carry_out` would find everything already trained; raises FlowmodelError as that does."""
     from flowmodel.data.dataset import IconDataset
     from flowmodel.model.checkpoint import FINAL, Checkpoint
     from flowmodel.recipes import parse_recipe
@@ -59,13 +59,13 @@ def is_done(task: Task, store: Store) -> bool:
 
 
 def carry_out(task: Task, store: Store, log: logging.Logger, origin: Mapping[str, str]) -> Outcome:
-    """Train what `task` asks for, or find it trained already. `origin` is tags of the MLflow run about what has started it.
+    """Carry out the training of `task`, unless it is already finished. `origin` has tags of the MLflow run about its origin.
 
     Under `accelerate launch` every process calls this, and the outcome of all but the main one is empty.
 
     Raises:
-        Resumable: a signal or lack of memory has stopped the training; a checkpoint has been written.
-        FlowmodelError: something that a person can mend is wrong.
+        Resumable: a signal or lack of memory stopped the training; a checkpoint has been written.
+        FlowmodelError: an error that a person can fix.
     """
     from flowmodel.data.dataset import IconDataset
     from flowmodel.recipes import parse_recipe
@@ -89,7 +89,7 @@ def _train(
         train(recipe, dataset, folder)
         return {}
     mlflow = MlflowObserver(Tracking.of(store), dataset, origin, log.warning)
-    # MLflow first, so that the link is in the log before the training begins.
+    # MLflow comes first, so that the log shows the link before the training begins.
     progress = ProgressLog(log, lambda: mlflow.run.url if mlflow.run else None)
     result = train(recipe, dataset, folder, [mlflow, progress])
     assert mlflow.run is not None, "a training begins its run"

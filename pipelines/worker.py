@@ -1,9 +1,9 @@
 """`python -m pipelines.worker`: the process of a training, which pipelines/trainer.py starts for an asset through Dagster Pipes.
 
-It imports no Dagster but the small package dagster_pipes. From the run that has started it, it needs the store and two
-environment variables, so that it runs under `accelerate launch` and in a container too. It ends as by Ctrl-C once its standard
-input ends: that is how it learns that its run was terminated, and also that its run's process is gone. Every launcher hands
-standard input on, while few of them hand on signals.
+It imports only the small package dagster_pipes of Dagster. From its run it needs the store and two
+environment variables, so that it also runs under `accelerate launch` and in a container. It stops as on Ctrl-C when its standard
+input ends, which happens if its run is terminated or the run's process ends. Every launcher passes on
+standard input, but few pass on signals.
 """
 
 import os
@@ -29,7 +29,7 @@ ENDING_SECONDS = 40.0  # less than a terminal's run and Dagster's monitoring wai
 
 
 def main() -> int:
-    """Returns 0 where the run was told an outcome, be it a success or not."""
+    """Returns 0 if an outcome was reported to the run, successful or not."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     threading.Thread(target=_end_with_standard_input, daemon=True).start()
@@ -42,12 +42,12 @@ def main() -> int:
             pipes.report_custom_message(outcome)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    # A launcher of several processes ends all of them where one fails; one that was stopped leaves the others in peace.
+    # A launcher ends all of its processes if one fails; a process that was stopped must not cause that.
     return 0 if is_main or "refused" not in outcome or "where" in outcome else 1
 
 
 def _outcome(pipes: PipesContext) -> dict[str, Any]:
-    """What carry_out has returned, or how it was stopped, or in `refused` what a person can mend."""
+    """The outcome of carry_out, how it was stopped, or in `refused` an error that a person can fix."""
     from flowmodel.errors import Resumable
     from flowmodel.extras import refusal
     from flowmodel.locks import in_use
@@ -61,8 +61,8 @@ def _outcome(pipes: PipesContext) -> dict[str, Any]:
             return carry_out(Task(**pipes.extras), store, pipes.log, tags)
     except Resumable as error:
         return {"refused": str(error), "signal": error.signal, "where": error.where}
-    except KeyboardInterrupt:  # before the first step, or after the last one
-        return {"refused": "stopped while it was not at a step", "signal": signal.SIGINT, "where": ""}
+    except KeyboardInterrupt:  # before the first step or after the last one
+        return {"refused": "stopped outside of a step", "signal": signal.SIGINT, "where": ""}
     except Exception as error:
         if (line := refusal(error)) is None:
             raise
@@ -79,7 +79,7 @@ def _end_with_standard_input() -> None:
 
 
 class _Silent(PipesMessageWriter, PipesMessageWriterChannel):
-    """The main process tells the run for the others of the same launch."""
+    """A writer for other processes of a launch; the main process reports to the run."""
 
     @contextmanager
     def open(self, params: PipesParams) -> Iterator[PipesMessageWriterChannel]:

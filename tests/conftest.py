@@ -1,4 +1,4 @@
-"""A small real store and a small real training, made once a test session."""
+"""A small real store and a small real training, made once per test session."""
 
 import os
 import shutil
@@ -48,7 +48,7 @@ TINY = (
     "evaluation.max_icons=24",
     "evaluation.sweep_icons=4",
     "evaluation.traced_icons=6",
-    # Thirty steps keep no threshold.
+    # Thirty steps meet no threshold.
     "evaluation.gate.rules=[{metric: near_copy_rate, split: unseen_concept, waived: thirty steps learn nothing}]",
 )
 
@@ -77,14 +77,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # There is a test process a core; their threads, and their subprocesses' threads, would only wait for each other.
+    # There is a test process per core; more threads would only wait for each other.
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
 
 @pytest.fixture
 def as_another_user(tmp_path: Path) -> Callable[[], AbstractContextManager[None]]:
-    """A context in which file permissions count, also where the tests are run by root, whom nothing is forbidden."""
+    """A context in which file permissions apply, even if root runs the tests."""
 
     @contextmanager
     def context() -> Iterator[None]:
@@ -113,7 +113,7 @@ Make = Callable[[Path], object]
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Make], Path]:
-    """A folder of a name, filled by a function: by one test process, and the others take a copy of what it made."""
+    """A named folder that one test process fills by a function; other processes copy it."""
 
     def folder(name: str, make: Make) -> Path:
         own = tmp_path_factory.mktemp(name)
@@ -168,7 +168,7 @@ FINISHER = FinisherConfig(channels=8, blocks=1, steps=12, batch_size=4)
 
 @pytest.fixture(scope="session")
 def tiny_finished(tiny_training: TinyTraining, tmp_path_factory: pytest.TempPathFactory) -> TinyTraining:
-    """The tiny training with a finisher of twelve steps, in a folder of its own; treat its files as read-only."""
+    """The tiny training with a finisher of twelve steps, in a separate folder; treat its files as read-only."""
     folder = tmp_path_factory.mktemp("finished")
     generator = Checkpoint.open(Path(shutil.copy(tiny_training.checkpoint.path, folder)))
     recipe = tiny_training.recipe.model_copy(update={"finisher": FINISHER})
@@ -221,7 +221,7 @@ def tiny_evaluation(tiny_training: TinyTraining, made_once: Callable[[str, Make]
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory) -> Path:
-    """Making MLflow's tables takes seconds: once is enough."""
+    """A database with MLflow's tables, which take seconds to create."""
     from flowmodel.registry.tracking import Tracking
 
     store = Store(tmp_path_factory.mktemp("empty"))

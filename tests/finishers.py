@@ -1,4 +1,4 @@
-"""Models with a finisher that is known."""
+"""Models with a known finisher."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Reports whose numbers are known: the shipped weights' own, with other scores in it."""
+"""Reports with known numbers: that of the shipped weights with other scores."""
 
 from collections.abc import Mapping
 from typing import Any

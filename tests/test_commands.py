@@ -1,4 +1,4 @@
-"""Every command that README and docs show: it is run, on less of the same, or checked as far as it can be without its world."""
+"""Every command in README and docs is run, with less data if necessary, or checked as far as possible."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ PAGES = [
 ]
 PROGRAMS = ("accelerate", "curl", "dagster", "export", "flowmodel", "make", "mlflow", "npm", "pip", "python")
 
-# What is not run, only read for its options, and why.
+# Commands that are not run but only checked for their options, with reasons.
 TOO_LONG = {
     "--recipe laptop": "trains for hours",
     "--recipe gpu": "trains for hours, on a GPU",
@@ -39,7 +39,7 @@ TOO_LONG = {
     "complete": "tests/completion",
     "store": "tests/test_inventory.py, which has a store",
 }
-# The same on less: a person's training takes minutes.
+# Shorter versions, because real trainings take minutes.
 LESS = {
     "train --recipe finetune": "--set training.steps=2 --set training.batch_size=2 --set training.validation.every=0 "
     "--set sampling.steps=1 --device cpu",

@@ -1,4 +1,4 @@
-"""Pages that hang together: links that lead somewhere, decisions with their evidence, the newest measurement first."""
+"""Consistency of the pages: valid links, decisions with evidence, the newest measurement first."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is not installed costs one line with the command that installs it."""
+"""A missing package gives one line with its install command."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Whole or absent, and named by content."""
+"""Atomic writes, and digests of content."""
 
 import hashlib
 import os

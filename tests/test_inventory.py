@@ -1,4 +1,4 @@
-"""Whatever a record points to stays; the rest can go."""
+"""Referenced files are kept; others can be removed."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The floors of the house, as docs/architecture.md draws them: each room imports only what stands on its floor or below."""
+"""The layers of docs/architecture.md: each package imports only from its layer or below."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ import pytest
 from flowmodel.store import PROJECT_ROOT
 
 LIBRARY = PROJECT_ROOT / "flowmodel"
-# The package's doors have nothing to hide behind.
+# The packages' public modules.
 ROOMS = {path.stem for path in LIBRARY.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()} - {
     "__init__",
     "__main__",
@@ -19,7 +19,7 @@ ROOMS = {path.stem for path in LIBRARY.iterdir() if path.suffix == ".py" or (pat
 
 
 def _floors() -> dict[str, int]:
-    """Height of each room in the drawing, counted from the lowest line."""
+    """Layer of each package in the diagram, counted from the lowest line."""
     text = (PROJECT_ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     drawing = text.partition("Each layer imports only")[2].partition("### ")[0]
     lines = [re.findall(r"\b(\w+)(?:/|\.py)(?!\w)", line) for line in drawing.splitlines() if line.startswith("    ")]
@@ -27,7 +27,7 @@ def _floors() -> dict[str, int]:
 
 
 def _imports(folder: Path) -> Iterator[tuple[Path, str, str]]:
-    """File, its room and the room of each import of the library, those inside functions too."""
+    """File, its package and the package of each import of the library, including those inside functions."""
     for path in folder.rglob("*.py"):
         relative = path.relative_to(PROJECT_ROOT).with_suffix("").parts
         own = relative[0] if relative[0] == "pipelines" else relative[1]

@@ -14,7 +14,7 @@ PICKLING = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "sh
 
 
 def _found(tree: ast.AST) -> list[str]:
-    """What in a module reads or writes pickles, with its line."""
+    """Code in a module that reads or writes pickles, with line numbers."""
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""What a table's definition lets pass, and what it says about the rest."""
+"""Valid tables, and errors of invalid ones."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Threads that wait for one another leave the cores to others, unless the user has said how they should wait."""
+"""Idle threads release their cores, unless the user has set how they wait."""
 
 import os
 import subprocess

@@ -25,7 +25,7 @@ def tiny_clip(seed: int) -> torch.nn.Module:
 
 
 def save_clip(model: torch.nn.Module, folder: Path) -> str:
-    """Write `model` as open_clip's `local-dir` wants it; returns the encoder's name."""
+    """Write `model` in open_clip's `local-dir` format; returns the encoder's name."""
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG, "preprocess_cfg": {}}))
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / WEIGHTS_FILE)
     return f"local-dir:{folder}"

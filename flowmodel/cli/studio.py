@@ -10,7 +10,7 @@ from flowmodel.cli.common import ModelOption, console
 def studio(
     model: ModelOption = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; another one is used if it is taken.")] = 8484,
-    open_: Annotated[bool, typer.Option("--open/--no-open", help="Whether a browser is opened.")] = True,
+    open_: Annotated[bool, typer.Option("--open/--no-open", help="Whether to open a browser.")] = True,
 ) -> None:
     """Sample in the browser, with the champion or any other registered version, until Ctrl-C."""
     from flowmodel.extras import require

@@ -26,7 +26,7 @@ def set_champion(store: Store, version: str) -> str | None:
     training again.
 
     Raises:
-        FlowmodelError: there is no such version, its checkpoint is gone, or MLflow can't be used.
+        FlowmodelError: there is no such version, its checkpoint is missing, or MLflow can't be used.
     """
     numbers = [row.version for row in registered_versions(store)]
     if version not in numbers:

@@ -73,7 +73,7 @@ def find_version(tracking: "Tracking", name: str, *, alias: str | None = None, n
     Raises:
         NothingRegistered: there is no registered model of that name, or no MLflow database.
         NotFound: the model exists, but has no such version or alias.
-        FlowmodelError: MLflow can't be asked.
+        FlowmodelError: MLflow can't be used.
     """
     from mlflow.exceptions import MlflowException
 

@@ -1,4 +1,4 @@
-"""What a server takes on."""
+"""Limits of a server."""
 
 from dataclasses import dataclass, fields
 

@@ -1,4 +1,4 @@
-"""The ablations' variants, the icons that they see, and what is concluded from their scores."""
+"""The ablations' variants, their icons, and the conclusions from their scores."""
 
 import math
 

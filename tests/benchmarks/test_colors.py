@@ -1,4 +1,4 @@
-"""Scores of color on made-up images, and of real icons, of which it is known what should come out."""
+"""Color scores of synthetic images and of real icons with known results."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -65,7 +65,7 @@ def test_most_pixels_are_more_than_half_of_those_that_have_a_color():
 
 @pytest.fixture(scope="module")
 def tables(tiny_training, tmp_path_factory):
-    """Of the tiny training, among the icons of the things that are asked for."""
+    """Scores of the tiny training, among the icons of the prompted things."""
     things = {thing for _, thing in HELD_OUT}
 
     def only_things(icons: pa.Table) -> pa.Table:

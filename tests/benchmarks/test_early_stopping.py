@@ -1,4 +1,4 @@
-"""What is read from one training about the lowest loss and about patience is what such trainings do."""
+"""One training gives the same results as separate trainings with patience or with the lowest loss."""
 
 import pytest
 

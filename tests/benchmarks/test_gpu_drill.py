@@ -1,4 +1,4 @@
-"""The whole drill on the CPU, as it is run where a GPU is: the shell script, its stages and what they leave."""
+"""The whole drill on the CPU, as on a GPU: the shell script, its stages and their results."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ from flowmodel.tables import read_ok_icons
 
 pytestmark = pytest.mark.slow
 ICONS = 48
-# What a machine with torch and transformers hardly has, and a few wheels don't bring.
+# Packages that a machine with torch and transformers may lack, and that a few wheels don't bring.
 LACKING = (
     "dagster",
     "mlflow",
@@ -40,14 +40,14 @@ SMALL = ("data.split={validation: 0.2, unseen_concept: 0.2}", "finisher.channels
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
-    """Some of the bundled icons, packed with the settings of the real drill but for those in SMALL."""
+    """Some of the bundled icons, packed with the settings of the real drill except those in SMALL."""
     folder = tmp_path_factory.mktemp("drill")
     (icons := folder / "icons").mkdir()
     table = read_ok_icons(PROJECT_ROOT / "data" / "bundled" / "noto.parquet", ["key", "name", "png"])
     with (icons / "captions.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "name"])
-        for icon in table.iloc[:: len(table) // ICONS].itertuples():  # some of them things that can have other colors
+        for icon in table.iloc[:: len(table) // ICONS].itertuples():  # some of them are things that can have other colors
             (icons / f"{icon.key}.png").write_bytes(icon.png)
             writer.writerow([f"{icon.key}.png", icon.name])
     sources = folder / "sources.yaml"
@@ -60,7 +60,7 @@ def packed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rehearsed(packed, tmp_path_factory):
-    """What a person gets who types the command, without a GPU, a store of prepared icons or the packages in LACKING."""
+    """The results of the command without a GPU, a store of prepared icons or the packages in LACKING."""
     folder = tmp_path_factory.mktemp("there")
     (lacking := folder / "lacking").mkdir()
     for package in LACKING:
@@ -127,7 +127,7 @@ def test_a_deadline_leaves_the_current_average_and_the_same_call_resumes(packed,
         assert main(stage) == 0
     weights = tmp_path / "out" / "generator" / "flowmodel.safetensors"
     assert read_header(weights).step == 2
-    Generator.load(weights, "cpu")  # which is something to draw with
+    Generator.load(weights, "cpu")  # which can be sampled
     assert main(stage) == 0
     assert read_header(weights).step == 6
 

@@ -1,4 +1,4 @@
-"""Peers are fair ones: as many parameters as ours, and they learn from what they are given."""
+"""Peers are comparable: as many parameters as ours, and trainable."""
 
 import pytest
 import torch

@@ -60,7 +60,7 @@ def test_a_changed_table_is_refused(packed, unpacked, tmp_path):
     with zipfile.ZipFile(packed) as old, zipfile.ZipFile(changed, "w") as new:
         strips = [name for name in old.namelist() if name.startswith("icons/")]
         for name in old.namelist():
-            # Two strips of images in each other's place.
+            # Two swapped strips of images.
             source = {strips[0]: strips[1], strips[1]: strips[0]}.get(name, name)
             new.writestr(name, old.read(source))
     store, there = Store(tmp_path / "store"), unpacked[0]

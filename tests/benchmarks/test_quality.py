@@ -1,4 +1,4 @@
-"""The arena: what its rows are, how many steps fit into minutes, and what is concluded."""
+"""The arena: its rows, the number of steps that fit into minutes, and its conclusions."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What makes a score pass, on scores that are known."""
+"""The criterion for a score, on known scores."""
 
 from benchmarks.set_scores import verdict
 

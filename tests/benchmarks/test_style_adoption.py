@@ -1,4 +1,4 @@
-"""The set is a copy of icons that the initial weights know, so that what should be found is known."""
+"""The set is a copy of icons that the initial weights know, so that the results are known."""
 
 import csv
 
@@ -23,7 +23,7 @@ KNOWN, UNKNOWN, TRAINED = 14, 2, 6
 
 @pytest.fixture(scope="module")
 def measured(tiny_training, tmp_path_factory):
-    """The choice, the names of the set, and the rows by what they are of."""
+    """The choice, the names of the set, and the rows by their content."""
     folder = tmp_path_factory.mktemp("copied")
     before = Generator.load(tiny_training.checkpoint, "cpu")
     icons = read_ok_icons(PROJECT_ROOT / "data" / "bundled" / "noto.parquet", ["id", "key", "name", "png"])

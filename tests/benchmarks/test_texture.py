@@ -1,4 +1,4 @@
-"""What the statistics of texture promise, on real icons that come with the project."""
+"""The properties of the texture statistics, on bundled real icons."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""How commands find what `--model` names."""
+"""How commands resolve `--model`."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""`flowmodel icons check`, on folders as people have them."""
+"""`flowmodel icons check` on typical folders."""
 
 import csv
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.data.helpers import BLUE, GREEN, RED, plain, write_folder
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Six good icons, of which two look alike and two are called the same; and what is wrong in several ways."""
+    """Six usable icons, of which two look alike and two have the same name, and several problems."""
     monkeypatch.setenv("FLOWMODEL_STORE", str(tmp_path / "store"))
     half = plain(RED, 80, 80)
     half[:, 40:] = 0

@@ -60,7 +60,7 @@ def write_icons(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
 
 
 def with_icons(dataset: IconDataset, change: Callable[[pa.Table], pa.Table], store: Store) -> IconDataset:
-    """The data set, in `store`, with other rows of icons."""
+    """The data set in `store`, with changed rows of icons."""
     files = {name: Artifact.of(dataset.folder / file) for name, file in FILES.items()}
     icons = change(read_parquet(files["icons"].path))
     files["icons"] = Artifact.of(write_parquet(store.root / "icons.parquet", icons))

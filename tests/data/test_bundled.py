@@ -1,4 +1,4 @@
-"""The bundled icons keep their promises, and can be remade byte for byte."""
+"""The bundled icons are complete, and can be rebuilt byte for byte."""
 
 import hashlib
 import runpy

@@ -1,4 +1,4 @@
-"""Which icons have copies in other colors, and what those are called."""
+"""Which icons have recolored copies, and the names of those."""
 
 from pathlib import Path
 

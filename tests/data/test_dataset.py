@@ -1,4 +1,4 @@
-"""A prepared data set: what is in it, what names it, and that nothing changes it."""
+"""A prepared data set: its contents, its name, and that it never changes."""
 
 import shutil
 from pathlib import Path
@@ -160,7 +160,7 @@ def test_an_interrupted_writer_leaves_no_half_of_a_data_set(tmp_path: Path, monk
 
 
 def test_who_comes_second_takes_what_the_first_has_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both find no folder; one of them is a moment faster."""
+    """Neither process finds a folder; one of them is slightly faster."""
     winner = _prepare(tmp_path / "winner")
     rename = Path.rename
 

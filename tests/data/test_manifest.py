@@ -1,4 +1,4 @@
-"""Where icons come from and under which terms."""
+"""Origins and licenses of icons."""
 
 from flowmodel.data.manifest import icon_terms, license_table
 from flowmodel.data.terms import UNKNOWN, Terms

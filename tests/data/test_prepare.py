@@ -1,4 +1,4 @@
-"""What a person is told while icons are prepared, and when none is left."""
+"""Messages while icons are prepared, and if none is left."""
 
 from pathlib import Path
 

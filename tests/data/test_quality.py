@@ -1,4 +1,4 @@
-"""Finished tables are looked at once more before anything is built on them."""
+"""Finished tables are checked before they are used."""
 
 import numpy as np
 import pytest

@@ -1,7 +1,7 @@
 """Writes a small store of this release, which later releases must open: `python -m tests.data.write_store ARCHIVE.tar.xz`.
 
-It runs the whole job on fourteen icons, leaves out what can be computed or fetched again, and replaces the places of this machine
-by neutral ones. tests/pipelines/test_upgrades.py opens every archive in tests/data/stores.
+It runs the whole job on fourteen icons, omits everything that can be computed or fetched again, and replaces local paths by
+neutral ones. tests/pipelines/test_upgrades.py opens every archive in tests/data/stores.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to by its debugging protocol (https://chromedevtools.github.io/devtools-protocol/)."""
+"""A headless Chromium, controlled by its debugging protocol (https://chromedevtools.github.io/devtools-protocol/)."""
 
 import base64
 import json
@@ -22,8 +22,9 @@ _TEXT = "document.body.innerText.slice(0, 2000)"
 
 @dataclass
 class Page:
-    """One tab. `requests` are the addresses that it asked for, `complaints` what its console and its log say, `errors` those of
-    them that are errors, with the address that they are about.
+    """A tab. `requests` are the requested addresses, `complaints` the messages of console and log, `errors` the errors among
+    them with their addresses.
+
     """
 
     _socket: ClientConnection
@@ -49,7 +50,7 @@ class Page:
             self.call(f"{domain}.enable")
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self.call("Page.navigate", url="about:blank")  # or a change of what follows `#` would load nothing
+        self.call("Page.navigate", url="about:blank")  # otherwise a change of the fragment would load nothing
         while self._message().get("method") != "Page.loadEventFired":
             pass
         self.call("Page.navigate", url=address)
@@ -60,7 +61,7 @@ class Page:
         return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
 
     def wait_for(self, script: str) -> Any:
-        """What `script` gives, once that is true."""
+        """The value of `script` once it is true."""
         deadline = time.monotonic() + _SECONDS
         while not (found := self.evaluate(script)):
             assert time.monotonic() < deadline, f"{script}: not on {self.evaluate('location.href')}: {self.evaluate(_TEXT)}"
@@ -90,7 +91,7 @@ class Page:
 
 @contextmanager
 def browser_page(folder: Path) -> Iterator[Page]:
-    """A tab of a fresh browser, whose profile lies in `folder`."""
+    """A tab of a fresh browser with its profile in `folder`."""
     assert CHROMIUM
     command = [CHROMIUM, "--headless", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={folder}"]
     if os.name == "posix" and os.geteuid() == 0:

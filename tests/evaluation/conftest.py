@@ -42,7 +42,7 @@ def probe(prepared, real, extractor) -> CaptionProbe:
 
 @pytest.fixture(scope="session")
 def tiny_report(tiny_training, tmp_path_factory) -> TinyReport:
-    """Of the tiny training, with sweeps over four icons a split."""
+    """The evaluation of the tiny training, with sweeps over four icons per split."""
     folder = tmp_path_factory.mktemp("report")
     page = folder / "report.html"
     config = tiny_training.recipe.evaluation.model_copy(update={"sweep_icons": 4, "seeds": (5,)})
@@ -53,7 +53,7 @@ def tiny_report(tiny_training, tmp_path_factory) -> TinyReport:
 
 @pytest.fixture(scope="session")
 def finished_report(tiny_finished, tmp_path_factory) -> TinyReport:
-    """Of the same training with a finisher, on the same icons and from the same noise, without sweeps."""
+    """The evaluation of the same training with a finisher, on the same icons and noise, without sweeps."""
     folder = tmp_path_factory.mktemp("finished-report")
     page, cache = folder / "report.html", tiny_finished.store.root / "features"
     config = tiny_finished.recipe.evaluation.model_copy(update={"seeds": (5,)})

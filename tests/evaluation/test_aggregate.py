@@ -1,4 +1,4 @@
-"""Means over seeds and groups, of scores that are known."""
+"""Means over seeds and groups of known scores."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from flowmodel.recipes.split import Split
 
 
 def _seed(real, rows, kid: float, hits: np.ndarray) -> SeedScores:
-    """As if the real icons at `rows` had been drawn."""
+    """Samples that equal the real icons at `rows`."""
     return SeedScores(
         of_split={Split.TRAIN: {"kid": kid, "retrieval_top1_all": float(hits.mean())}},
         of_icons={Split.TRAIN: {"retrieval_top1_all": hits}},
@@ -33,7 +33,7 @@ def test_a_report_has_means_over_the_seeds_and_deviations_between_them(real, row
 
 
 def test_what_was_measured_of_one_seed_only_has_no_mean(real, rows):
-    """Of drawings without any opaque inside there is no flat share."""
+    """Samples without opaque inner pixels have no flat share."""
     first, second = (_seed(real, rows, 0.1, np.ones(len(rows))) for _ in range(2))
     first.of_split[Split.TRAIN]["flat_share"] = 0.5
     for seeds in ([first, second], [second, first]):

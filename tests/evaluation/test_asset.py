@@ -1,4 +1,4 @@
-"""The assets `evaluation` and `sample_grid` of a real, tiny training: what they leave, and where their metadata lead."""
+"""The assets `evaluation` and `sample_grid` of a real, tiny training: their results, and the links in their metadata."""
 
 import json
 import shutil

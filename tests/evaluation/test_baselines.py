@@ -1,4 +1,4 @@
-"""What other images than samples score."""
+"""Scores of images other than samples."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from flowmodel.recipes.split import Split
 
 @pytest.fixture(scope="module")
 def rows_of(real):
-    """25 icons of each, from all over the set: neighbors in it look alike."""
+    """25 icons of each, spread over the set, because neighbors look alike."""
     of_split = {split: real.of_split(split) for split in (Split.TRAIN, Split.UNSEEN_CONCEPT)}
     return {split: real.rows(ids[:: len(ids) // 25][:25]) for split, ids in of_split.items()}
 
@@ -30,14 +30,14 @@ def test_noise_real_icons_and_copies_are_in_their_order(real, probe, extractor, 
         assert table.noise[split].kid > table.real[split].kid_high
         assert table.noise[split].retrieval_top1_all < 0.2 and table.copies[split].copy_rate == 1
         assert table.real[split].copy_rate < 0.2
-        # Of the icons as they are, not at half their resolution.
+        # Of the original icons, not at half their resolution.
         assert table.real[split].edge_sharpness == pytest.approx(texture(real.rgba_M4HW[rows_of[split]])["edge_sharpness"])
         assert table.noise[split].color_count > 2 * table.real[split].color_count
     assert table.copies[Split.TRAIN].retrieval_top1_all == 1 > table.copies[Split.UNSEEN_CONCEPT].retrieval_top1_all
 
 
 def test_another_vendors_redraw_is_scored_where_there_is_one(real, probe, extractor, rows_of, tmp_path):
-    """Every second icon is said to be the other vendor's drawing of the one before."""
+    """Every second icon counts as the other vendor's drawing of the previous one."""
     count = len(real.ids)
     keys = tuple(str(row // 2) for row in range(count))
     sources = tuple(("noto", "other")[row % 2] for row in range(count))

@@ -17,7 +17,7 @@ PROMPTS = ["red heart", "pizza", "red heart", "a person riding a bicycle"]
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny_clip(seed=6)  # of several that find some image and caption alike
+    return tiny_clip(seed=6)  # one of several that find some image and caption similar
 
 
 @pytest.fixture(scope="module")

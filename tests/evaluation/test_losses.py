@@ -19,7 +19,7 @@ def generator(tiny_training):
 
 
 def _without_validation(dataset, folder):
-    """A copy of the data set whose splits have been written anew without the held-out icons."""
+    """A copy of the data set with splits without held-out icons."""
     path = shutil.copytree(dataset.folder, folder) / FILES["splits"]
     splits = read_parquet(path)
     path.unlink()  # a link to the store's

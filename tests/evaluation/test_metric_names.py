@@ -1,4 +1,4 @@
-"""What people read instead of keys and floats."""
+"""Labels and formatted values instead of keys and floats."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The report as a file: what was written is read again, and what is no report is refused in one line."""
+"""The report as a file: a written report can be read, and invalid files are refused in one line."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def test_a_report_is_read_as_it_was_written_and_written_again_to_the_same_bytes(
 def test_a_file_of_before_there_were_versions_is_read_whole():
     values = read_json(BEFORE)
     assert "schema_version" not in values
-    del values["settings"]["tolerance"], values["settings"]["cfg_zero_star"]  # switches of the solver that are no more
+    del values["settings"]["tolerance"], values["settings"]["cfg_zero_star"]  # removed options of the solver
     values["settings"]["finisher"] = None  # which there was not
     current = EvaluationReport.read(BEFORE).as_json()
     assert current.pop("schema_version") == 2
@@ -35,7 +35,7 @@ def test_a_file_of_before_there_were_versions_is_read_whole():
 
 
 def _numbers(values):
-    """What a report measured, whatever it is called: its numbers in the order of the sections; AuthPct as a share."""
+    """The numbers of a report in the order of its sections, regardless of names; AuthPct as a fraction."""
     if isinstance(values, dict):
         percent = {"auth_pct": 100}
         return sorted(number / percent.get(name, 1) for name, value in values.items() for number in _numbers(value))

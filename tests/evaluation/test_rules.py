@@ -1,4 +1,4 @@
-"""What a report says of a recipe's rules, on reports whose numbers are known."""
+"""The results of a recipe's rules on reports with known numbers."""
 
 from flowmodel.evaluation.report import EvaluationReport, Scores
 from flowmodel.evaluation.rules import Rule, recipe_rules, share_of_copies

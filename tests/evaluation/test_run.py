@@ -85,7 +85,7 @@ def test_every_split_is_scored_beside_real_icons_noise_and_copies(tiny_evaluatio
         assert sum(group.count for group in report.by_group[split].values()) == 24
         assert report.std[split].kid > 0
         for row in report.baselines.rows.values():
-            # Thirty steps and noise leave hardly an opaque inside.
+            # Thirty steps and noise leave hardly any opaque inner pixels.
             inside = {"flat_share", "inner_variation"}
             assert row[split].measured.keys() - inside == scores.measured.keys() - inside - {"loss", "loss_gap"}
         assert inside <= real[split].measured.keys()
@@ -142,7 +142,7 @@ def test_other_seeds_stay_within_the_printed_interval(tiny_training, tiny_evalua
 
 
 def _draw_real_icons(monkeypatch, real):
-    """A generator that has learned everything by heart: it gives back the icons that are asked for."""
+    """A generator that has memorized everything: it returns the prompted icons."""
     monkeypatch.setattr(Generator, "sample", lambda self, prompts, seed, finish: torch.stack(list(real)))
 
 

@@ -1,4 +1,4 @@
-"""Scores of sets of images of which the answer is known."""
+"""Scores of sets of images with known results."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Steps and guidance, tried out on a real model."""
+"""Sweeps over steps and guidance on a real model."""
 
 import pytest
 import torch

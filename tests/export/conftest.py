@@ -1,4 +1,4 @@
-"""The shipped weights, exported once a test session by the command, as a folder and as a page; treat both as read-only."""
+"""The shipped weights, exported once per test session by the command, as a folder and as a page; treat both as read-only."""
 
 import functools
 import http.server
@@ -25,7 +25,7 @@ from tests.export.opened import Opened
 
 @dataclass(frozen=True)
 class Exported:
-    """`page` is None where there is no npm registry."""
+    """`page` is None if there is no npm registry."""
 
     model: ModelFolder
     page: Path | None
@@ -79,7 +79,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def opened(page_folder, tmp_path_factory) -> Iterator[Opened]:
-    """The page in a browser that can reach nothing but the folder that it lies in."""
+    """The page in a browser that can reach only the page's folder."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Files, directory=str(page_folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         downloads = tmp_path_factory.mktemp("downloads")

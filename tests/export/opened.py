@@ -1,4 +1,4 @@
-"""The page of an exported model in a browser, and what a person does with it."""
+"""The page of an exported model in a browser, and a person's actions on it."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ _SECONDS = 120
 
 @dataclass
 class Opened:
-    """The page, ready to draw; what is downloaded lies in `downloads`."""
+    """The page, ready to sample; downloads are in `downloads`."""
 
     page: Page
     address: str
@@ -31,13 +31,13 @@ class Opened:
         self.status_with("Ready")
 
     def run(self, script: str) -> Any:
-        """What `script` comes to, promises awaited."""
+        """The value of `script`, with promises awaited."""
         result = self.page.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
     def wait_for(self, script: str) -> Any:
-        """What `script` comes to once that is true."""
+        """The value of `script` once it is true."""
         deadline = time.monotonic() + _SECONDS
         while time.monotonic() < deadline:
             if found := self.run(script):
@@ -54,11 +54,11 @@ class Opened:
         return self.status
 
     def draw(self, prompt: str, options: str = "{}") -> NDArray[np.uint8]:
-        """What the page draws, premultiplied (4, H, W); `options` are JavaScript."""
+        """A sample of the page, premultiplied (4, H, W); `options` are JavaScript."""
         return self.drawn(f"flowmodel.studio.ask('draw', {{prompt: {json.dumps(prompt)}, options: {options}}})")
 
     def drawn(self, script: str) -> NDArray[np.uint8]:
-        """The image that `script` comes to."""
+        """The image that `script` returns."""
         told = "[btoa(String.fromCharCode(...found.bytes)), found.size]"
         encoded, size = self.run(f"Promise.resolve({script}).then((found) => {told})")
         return np.frombuffer(base64.b64decode(encoded), np.uint8).reshape(4, size, size)

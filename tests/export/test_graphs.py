@@ -1,4 +1,4 @@
-"""A network's graph computes what the network computes."""
+"""A network's graph gives the same results as the network."""
 
 import numpy as np
 import pytest

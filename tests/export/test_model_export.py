@@ -1,4 +1,4 @@
-"""The shipped weights as a folder, drawn from by ONNX Runtime."""
+"""The shipped weights as a folder, sampled with ONNX Runtime."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ from flowmodel.store import PROJECT_ROOT
 PROMPTS = ["red heart, noto style", "pizza", "👍🏽", "blue house, twemoji style"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the exporter takes its time
 
-# Draws with nothing installed but numpy, onnxruntime, tokenizers and Pillow, and says how much memory that took.
+# Samples with only numpy, onnxruntime, tokenizers and Pillow installed, and prints the peak memory.
 _ALONE = """
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The page draws what the command line draws, in a real browser that can reach nothing but the folder that it lies in."""
+"""The page gives the same images as the command line, in a real browser that can reach only the page's folder."""
 
 import base64
 import io

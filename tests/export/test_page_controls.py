@@ -1,4 +1,4 @@
-"""What a person does on the page: type, draw, look, download; with a mouse, a keyboard, a phone or a screen reader."""
+"""A person's actions on the page: type, sample, look, download; with a mouse, a keyboard, a phone or a screen reader."""
 
 import base64
 import io

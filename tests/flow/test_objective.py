@@ -1,4 +1,4 @@
-"""What a network's output means, in the loss and for the solvers."""
+"""The meaning of a network's output, in the loss and for the solvers."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def _no_text(batch: int) -> TextCondition:
 
 
 class _Answers(torch.nn.Module):
-    """Puts out the same images whatever it is asked."""
+    """Returns the same images for any input."""
 
     def __init__(self, output_BCHW: torch.Tensor) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Solvers against an equation whose solution is known."""
+"""Solvers on an equation with a known solution."""
 
 import itertools
 import math

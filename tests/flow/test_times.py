@@ -1,4 +1,4 @@
-"""Densities of t: what is drawn is what the quantiles say."""
+"""Densities of t: samples follow the quantiles."""
 
 import pytest
 import torch

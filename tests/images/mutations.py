@@ -1,4 +1,4 @@
-"""Damaged and hostile inputs made of good ones, the same for the same seed."""
+"""Damaged and hostile inputs made from valid ones, reproducible by seed."""
 
 import random
 import re
@@ -10,11 +10,11 @@ _HOSTILE = Path(__file__).with_name("hostile")
 
 
 def lines(name: str) -> list[str]:
-    """What stands in a file of the folder `hostile`, a piece a line."""
+    """The pieces in a file of the folder `hostile`, one per line."""
     return (_HOSTILE / f"{name}.txt").read_text(encoding="utf-8").splitlines()
 
 
-# What may stand in a value, most of it in a wrong place; and the same of names, rules and elements.
+# Possible values, mostly in wrong places; and the same for names, rules and elements.
 _VALUES, _NAMES, _CSS, _ELEMENTS = (lines(name) for name in ("values", "names", "css", "elements"))
 _OPENED = r"(?<=<path)|(?<=<g)|(?<=<svg)|(?<=<circle)|(?<=<rect)"
 
@@ -46,7 +46,8 @@ def mutated(content: bytes, seed: int) -> bytes:
 
 def rewritten(svg: str, seed: int) -> str:
     """`svg` with one to five changes that mostly leave it well-formed: values, names and numbers of attributes, style sheets and
-    elements in places where nobody expects them."""
+    elements in unexpected places.
+    """
     chance = random.Random(seed)
     for _ in range(chance.randint(1, 5)):
         match chance.randrange(6):

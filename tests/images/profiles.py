@@ -1,4 +1,4 @@
-"""PNGs and ICC profiles made byte by byte, for what no library writes."""
+"""PNGs and ICC profiles made byte by byte, for features that no library writes."""
 
 import struct
 import zlib

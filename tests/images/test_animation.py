@@ -22,7 +22,7 @@ def test_an_animation_keeps_transparency_and_every_frame():
         assert frames.n_frames == 3 and frames.info["loop"] == 0
         for number, color in enumerate(colors):
             frames.seek(number)
-            assert frames.convert("RGBA").getpixel((0, 0)) == color  # nothing of the frame before is left
+            assert frames.convert("RGBA").getpixel((0, 0)) == color  # nothing of the previous frame is left
         assert frames.info["duration"] == PAUSE_MILLISECONDS
 
 

@@ -1,6 +1,6 @@
-"""Damaged and hostile pictures: each is an image or one line that says why not, and the next one is read.
+"""Damaged and hostile images: each is an image or a one-line reason, and the next one is read.
 
-FLOWMODEL_FUZZ=10000 looks at so many of either kind; without it some hundreds are.
+FLOWMODEL_FUZZ=10000 sets the number of each kind; the default is some hundreds.
 """
 
 import io
@@ -51,13 +51,13 @@ def rasters() -> list[tuple[str, bytes]]:
 
 
 def outcome(content: bytes, file: str) -> str:
-    """`ok`, or the reason; fails where it is neither."""
+    """`ok`, or the reason; fails for anything else."""
     try:
         opened = open_picture(content, file, 32)
     except ValueError as error:
         reason = str(error)
         assert reason and "\n" not in reason and len(reason) < 300
-        # A mistake of ours, and not of the file: the worker names what it did not expect.
+        # Our error and not the file's: the worker names the unexpected exception.
         assert not any(name in reason for name in ("TypeError", "KeyError", "IndexError", "AttributeError", "AssertionError"))
         return reason
     rgba_HW4 = decode_png(opened.png)
@@ -75,7 +75,7 @@ def test_every_drawing_is_an_image_or_a_reason() -> None:
         drawing = DRAWINGS[seed % len(DRAWINGS)]
         broken = mutated(drawing.encode(), seed) if seed % 4 == 0 else rewritten(drawing, seed).encode("utf-8", "surrogatepass")
         found[outcome(broken, "x.svg").partition(" (")[0]] += 1
-    assert INPUTS / 10 < found["ok"] < INPUTS, found  # or the inputs are not what they should be
+    assert INPUTS / 10 < found["ok"] < INPUTS, found  # otherwise the inputs are wrong
 
 
 @pytest.mark.timeout(SECONDS)

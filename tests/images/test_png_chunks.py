@@ -10,7 +10,7 @@ COLOR = [200, 60, 90, 255]
 
 
 def pixel(content: bytes) -> list[int]:
-    """In the middle, after the way through the icons table."""
+    """The color in the middle, after the icons table."""
     return decode_png(open_picture(content, "x.png").png)[4, 4].tolist()
 
 

@@ -1,4 +1,4 @@
-"""Turning the dominant color of made-up images."""
+"""Recoloring of synthetic images."""
 
 import math
 
@@ -32,7 +32,7 @@ EDGE = 8
 
 
 def picture(*rows: tuple[tuple[int, int, int], int], alpha: int = 255) -> Tensor:
-    """(1, 4, EDGE, EDGE), premultiplied: from the top so many rows of each straight color; what is left is transparent."""
+    """(1, 4, EDGE, EDGE), premultiplied: rows of each straight color from the top, transparent below."""
     rgba_14HW = torch.zeros(1, 4, EDGE, EDGE, dtype=torch.uint8)
     first = 0
     for color, count in rows:
@@ -43,7 +43,7 @@ def picture(*rows: tuple[tuple[int, int, int], int], alpha: int = 255) -> Tensor
 
 
 def hue_of(rgba_14HW: Tensor) -> float:
-    """Of the dominant color, in degrees."""
+    """The hue of the dominant color, in degrees."""
     return math.degrees(color_statistics(rgba_14HW).hue_N.item()) % 360
 
 

@@ -37,7 +37,7 @@ def test_unpremultiply_gives_transparent_black_where_alpha_is_zero() -> None:
 
 
 def test_pillow_truncates_where_we_round() -> None:
-    """The reason for our own conversion; if this fails, Pillow has changed and ours may go."""
+    """The reason for our own conversion; if this fails, Pillow has changed and ours can be removed."""
     premultiplied = every_valid_pixel()[None]
     pillow = np.asarray(Image.frombuffer("RGBa", premultiplied.shape[1::-1], premultiplied.tobytes()).convert("RGBA"))
     assert not np.array_equal(premultiply(pillow), premultiplied)

@@ -38,7 +38,7 @@ def _as_some_file_systems_see_it(name: str) -> str:
 
 
 # ruff: noqa: RUF001  # letters that look alike are what this is about
-# Everyday prompts, and everything that tends to get lost on the way to a file name.
+# Everyday prompts, and characters that are often lost in file names.
 _PIECES = ["pizza", "Pizza", "é", "e\u0301", "ß", "ss", "ſ", "ı", "が", "か\u3099", "🍕", "\ufe0f", "\u200d", "\u0301", "ς", "σ"]
 _PIECES += ["K", "k", "1", "①", "0", " ", "-", "_", ", ", ",", ".", "/", "\\", "\n", "\0"]
 _PROMPTS = st.lists(st.sampled_from(_PIECES), max_size=6).map("".join) | st.text(max_size=80)

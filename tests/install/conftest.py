@@ -1,4 +1,4 @@
-"""Environments that see the installed packages, but not this checkout: made once, without downloading anything."""
+"""Environments with the installed packages but without this checkout, made once without downloads."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ _IN_A_WHEEL = ("flowmodel", "pipelines", "data/bundled", "data/pretrained", "pyp
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment, and an empty folder far from the checkout to work in."""
+    """A virtual environment, and an empty working folder outside the checkout."""
 
     folder: Path
     work: Path
@@ -31,7 +31,7 @@ class Environment:
 
     @property
     def variables(self) -> dict[str, str]:
-        # What points to this checkout or to somebody's store stays outside.
+        # Variables that point to this checkout or to a store are removed.
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "FLOWMODEL_", "MLFLOW_TRACKING"))
         }
@@ -39,7 +39,7 @@ class Environment:
         return kept | {"PATH": path, "VIRTUAL_ENV": str(self.folder), "COLUMNS": "200", "DAGSTER_HOME": str(self.work)}
 
     def run(self, *command: object, **variables: str) -> str:
-        """What `python command` prints; it must succeed."""
+        """The output of `python command`, which must succeed."""
         done = subprocess.run(
             [str(self.python), *map(str, command)],
             cwd=self.work,

@@ -1,4 +1,4 @@
-"""The wheel works where nothing of the checkout is."""
+"""The wheel works without the checkout."""
 
 import base64
 import json
@@ -35,7 +35,7 @@ def test_it_draws_with_the_weights_that_come_with_it(installed):
     assert "no model is registered yet" in told and str(installed.folder) in told.replace("\n", "")
     with Image.open(installed.work / "samples" / "pizza-0.png") as picture:
         assert picture.mode == "RGBA" and picture.getextrema()[3] == (0, 255)
-    assert not (installed.work / "data").exists()  # drawing leaves nothing else behind
+    assert not (installed.work / "data").exists()  # sampling writes nothing else
 
 
 def test_its_public_names_are_there_and_find_their_files(installed):

@@ -1,4 +1,4 @@
-"""A checkpoint that was damaged or edited is refused with a line that says where and what."""
+"""A damaged or edited checkpoint is refused with one line that names file and field."""
 
 import shutil
 from dataclasses import replace

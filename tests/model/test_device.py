@@ -1,4 +1,4 @@
-"""How a device is chosen, and what is decided with it."""
+"""The choice of a device and its policy."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from tests.nets.helpers import NETWORKS, noisy, perturbed, text_of
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Makes this machine say that it has these devices beside its CPU."""
+    """Makes PyTorch report these devices besides the CPU."""
 
     def have(*devices: str) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in devices)

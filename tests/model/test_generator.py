@@ -1,4 +1,4 @@
-"""Prompt to images with a real, if badly trained, checkpoint."""
+"""Sampling with a real but undertrained checkpoint."""
 
 from dataclasses import replace
 

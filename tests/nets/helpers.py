@@ -1,4 +1,4 @@
-"""A small network of each kind, and something to put in."""
+"""A small network of each kind, and inputs."""
 
 import torch
 from torch import nn
@@ -32,7 +32,7 @@ def network_of(kind: str) -> nn.Module:
 
 
 def perturbed(kind: str) -> nn.Module:
-    """Away from the zeros of its initialization, as after some training."""
+    """Move it away from its zero initialization, as after some training."""
     network = network_of(kind)
     for parameter in network.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)

@@ -1,4 +1,4 @@
-"""What every network must keep to, whatever it is made of."""
+"""Properties of every network."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def test_the_output_depends_on_caption_and_time_after_a_training_step(kind):
     optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
     config = ObjectiveConfig(cond_dropout=0.0)
     objective, model = FlowMatchingObjective(config), VelocityModel.of(network, config)
-    # In the first step only the zero-initialized output gets a gradient, in the second what lies before it.
+    # In the first step only the zero-initialized output gets a gradient, in the second the layers before it.
     for step in range(2):
         objective(model, data_BCHW, text, torch.Generator().manual_seed(step)).mean().backward()
         optimizer.step()

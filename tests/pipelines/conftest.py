@@ -1,4 +1,4 @@
-"""A project of its own for each group of tests: thirty icons in a folder source, a recipe that trains in a second, a store."""
+"""A separate project for each group of tests: thirty icons in a folder source, a recipe that trains in a second, a store."""
 
 import csv
 import re
@@ -85,7 +85,7 @@ class Project:
 
 
 def failure_line(result: dg.ExecuteInProcessResult, step: str) -> str:
-    """What a person reads about the failed step `step`."""
+    """The message of the failed step `step`."""
     (event,) = [event for event in result.get_step_failure_events() if event.step_key == step]
     assert event.step_failure_data.user_failure_data is not None, event.step_failure_data.error_display_string
     return event.step_failure_data.user_failure_data.description
@@ -97,7 +97,7 @@ def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict:
 
 
 def address(markdown: str) -> str:
-    """Where a link leads that metadata show."""
+    """The target of a link in metadata."""
     (found,) = re.findall(r"\]\((http[^)]+)\)", markdown)
     return found
 
@@ -151,13 +151,13 @@ def hatched(project: Project) -> Iterator[Nursery]:
 
 
 def digests(store: Store) -> dict[str, str]:
-    """Of what each asset gave last; that of the registered model names MLflow's run."""
+    """The latest results of assets; that of the registered model names MLflow's run."""
     records = {path.stem: read_json(path)["digest"] for path in (store.root / "artifacts").glob("**/*.json")}
     return {name: digest for name, digest in records.items() if name != "registered_model"}
 
 
 def require_whole(store: Store, undisturbed: dict[str, str]) -> None:
-    """One model, one MLflow run, nothing that still runs, and the digests of a run that nobody disturbed."""
+    """One model, one MLflow run, no run in progress, and the digests of an undisturbed run."""
     assert digests(store) == undisturbed
 
     def mlflow(query: str) -> list[tuple]:

@@ -67,7 +67,7 @@ class Nursery:
     def run(
         self, store: Store, environment: Mapping[str, str | None] | None = None, kill_after: float | None = None
     ) -> tuple[int, str]:
-        """The exit code of the job, and what it has said. It and its children are killed after those seconds, if given."""
+        """The exit code of the job, and its output. It and its children are killed after `seconds`, if given."""
         begin = len(log_of(store).read_text()) if log_of(store).exists() else 0
         child = self.start(store, environment)
         if kill_after is not None:
@@ -87,13 +87,13 @@ class Nursery:
 
 
 def log_of(store: Store) -> Path:
-    """What the runs in `store` have said; beside it, as the store may be a disk that is full."""
+    """The output of runs in `store`, outside of it, because the store may be on a full disk."""
     return store.root.parent.parent / f"{store.root.parent.name}-{store.root.name}.log"
 
 
 @contextmanager
 def nursery() -> Iterator[Nursery]:
-    """With the environment of now."""
+    """With the current environment."""
     environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
     process = subprocess.Popen(
         [sys.executable, "-c", _NURSERY],

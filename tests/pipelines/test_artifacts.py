@@ -1,4 +1,4 @@
-"""Nothing downstream runs on a file that has gone or was changed."""
+"""Nothing downstream runs on a file that is missing or was changed."""
 
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def test_the_io_manager_reports_it_as_a_failure_of_the_step(store):
 
 
 def test_a_run_reads_what_it_made_itself_whatever_runs_beside_it(store):
-    """Another run makes the same asset anew while the first one is between two steps that read it."""
+    """Another run rebuilds the asset while the first one is between two steps that read it."""
     seen: dict[str, list[str]] = {"first": [], "second": [], "alone": []}
 
     class Name(dg.Config):

@@ -1,4 +1,4 @@
-"""Retraining by itself: when the data have changed, once, and everything in one go."""
+"""Automatic retraining: once when the data have changed, and everything in one run."""
 
 import dagster as dg
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from pipelines.definitions import defs
 
 SOURCE = "icons/noto"
-UNASKED = ("architecture_comparison", "completed_icon_set")  # made by jobs that only a person starts
+UNASKED = ("architecture_comparison", "completed_icon_set")  # made by jobs that are started manually
 
 
 class Daemon:
@@ -20,7 +20,7 @@ class Daemon:
         self._cursor = None
 
     def tick(self) -> set[dg.AssetKey]:
-        """What this tick requests."""
+        """The requests of this tick."""
         result = dg.evaluate_automation_conditions(self.definitions, self.instance, cursor=self._cursor)
         self._cursor = result.cursor
         return {key for key in self._made if result.get_num_requested(key)}
@@ -36,7 +36,7 @@ def _key(asset: str | dg.AssetKey) -> dg.AssetKey:
 
 @pytest.fixture
 def daemon():
-    """Everything was made once, and the daemon has seen it."""
+    """Everything was materialized once, and the daemon has evaluated that."""
     with dg.instance_for_test() as instance:
         daemon = Daemon(instance)
         daemon.materialize(SOURCE, "1")

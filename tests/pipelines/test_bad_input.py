@@ -1,4 +1,4 @@
-"""What a person got wrong is one line; what is wrong with one icon stops only that icon."""
+"""A user's mistake gives one line; a problem of one icon stops only that icon."""
 
 import dagster as dg
 import pytest

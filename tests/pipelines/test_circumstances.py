@@ -1,6 +1,6 @@
-"""What a machine can do to the job: a full disk, a read-only one, two runs at once, a clock that is set back.
+"""Adverse circumstances: a full disk, a read-only disk, two runs at once, a clock that is set back.
 
-There is one clear line and no stack trace, nothing is damaged, and the next run mends it.
+There is one clear line and no stack trace, nothing is damaged, and the next run succeeds.
 """
 
 import os
@@ -59,7 +59,7 @@ def test_a_full_disk_and_a_read_only_one_give_one_line_and_the_next_run_finishes
 
 
 def _set_the_clock_back(store: Store, seconds: int) -> None:
-    """As if the clock had been ahead until now: everything that is there was written that much later."""
+    """Simulate a clock that was ahead: all existing files were written that much later."""
     for path in [*store.root.rglob("*")]:
         status = path.lstat()
         if not path.is_symlink():

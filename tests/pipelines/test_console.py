@@ -1,4 +1,4 @@
-"""What a terminal shows of a run: what people want to know, a line each."""
+"""The lines of a run in a terminal."""
 
 import dagster as dg
 

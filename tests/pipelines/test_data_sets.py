@@ -1,4 +1,4 @@
-"""Data sets of the pipeline and of the command line, side by side in one store."""
+"""Data sets of the pipeline and of the command line in one store."""
 
 import os
 import subprocess
@@ -64,8 +64,8 @@ def test_an_image_is_decoded_at_most_twice_between_its_source_s_table_and_the_te
 
 @pytest.mark.slow
 def test_an_evaluation_and_another_training_break_no_run_between_its_steps(project, monkeypatch):
-    """While a run is about to train, two processes evaluate the shipped model, and train another recipe on other icons."""
-    # The names that the shipped model knows its icons by.
+    """While a run is about to train, two processes evaluate the shipped model and train another recipe on other icons."""
+    # The shipped model's names of its icons.
     sources = {"sources": [{"name": "noto", "kind": "folder", "path": "icons", "license": "CC0-1.0"}]}
     (project.root / "sources.yaml").write_text(yaml.safe_dump(sources))
     others = project.root / "others"
@@ -103,7 +103,7 @@ def test_an_evaluation_and_another_training_break_no_run_between_its_steps(proje
 
 
 def test_leftovers_of_the_former_layout_do_no_harm(project):
-    """A store of before: tables of fixed names, and records that lead to them."""
+    """A store of an earlier release: tables with fixed names, and records that refer to them."""
     old = {
         "icons/mine.parquet": "icons/mine",
         "normalized_icons/icons-16.parquet": "normalized_icons",

@@ -1,4 +1,4 @@
-"""The code location: what is in it, and what it must not do when it is loaded."""
+"""The code location: its contents, and restrictions on loading it."""
 
 import re
 import subprocess
@@ -102,7 +102,7 @@ def test_tables_images_and_the_gate_are_blocking_checks(graph):
         "gate_decision:meets_thresholds",
         "gate_decision:not_worse_than_champion",
     }
-    # A model that isn't shown to be as good as the champion is registered all the same, as challenger.
+    # A model that isn't shown to be as good as the champion is registered as challenger.
     other = {key.name for key in graph.asset_check_keys if not graph.get(key).blocking}
     assert other == {"not_worse_than_champion", "told_apart"}
 
@@ -113,7 +113,7 @@ def test_materialize_all_and_both_jobs_make_a_generator_and_nothing_else(graph):
     jobs = [location.resolve_implicit_global_asset_job_def(), *map(location.resolve_job_def, ("quickstart", "retrain"))]
     for job in jobs:
         assert job.asset_layer.executable_asset_keys == everything - {COMPARISON, COMPLETION}, job.name
-    # The button leaves out what is not materializable.
+    # The button omits assets that are not materializable.
     assert {key for key in everything if not graph.get(key).is_materializable} == {COMPARISON, COMPLETION}
 
 
@@ -181,7 +181,7 @@ def test_training_takes_the_accelerator_pool():
 
 
 def test_loading_imports_neither_mlflow_nor_the_text_encoder():
-    """Every run, sensor tick and code server loads the location; what takes seconds to import waits until it is needed."""
+    """Every run, sensor tick and code server loads the location, so slow imports are deferred."""
     heavy = {"mlflow", "open_clip", "transformers"}
     code = f"import sys; from pipelines.definitions import defs; defs(); print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)

@@ -1,6 +1,6 @@
-"""`kill -9` at random moments over the whole job: the same command then finishes, with the results of a run nobody disturbed.
+"""`kill -9` at random moments over the whole job: the same command then finishes with the results of an undisturbed run.
 
-FLOWMODEL_FAULTS is how many moments are tried; without it, as many as fit into a minute, and at least one.
+FLOWMODEL_FAULTS is the number of moments; by default as many as fit into a minute, and at least one.
 """
 
 import json
@@ -28,7 +28,7 @@ SECONDS = 15
 
 
 def _half_written(store: Store) -> list[Path]:
-    """Files that a reader would meet and can't read. Temporary ones begin with a dot."""
+    """Unreadable files, without temporary ones, which begin with a dot."""
 
     def is_whole(path: Path) -> bool:
         try:
@@ -72,6 +72,6 @@ def test_after_kill_9_at_any_moment_the_same_command_finishes_with_the_same_resu
 
 
 def _last_asset(said: str) -> str:
-    """The last one that a run has told of."""
+    """The last one that a run has logged."""
     lines = [line.split() for line in said.splitlines()]
     return next((words[1] for words in reversed(lines) if len(words) > 1 and words[0].count(":") == 2), "nothing")

@@ -1,6 +1,6 @@
 """The first hour in a real browser: a run in the terminal, Dagster's pages, MLflow's, the report.
 
-`--screenshots STORE` walks through what lies in that store after `make quickstart`, and writes images for the documentation.
+`--screenshots STORE` uses the store of a `make quickstart`, and writes images for the documentation.
 """
 
 import json
@@ -38,7 +38,7 @@ THEIR_ERRORS = re.compile(r"/mlflow/users/current Failed to load resource: the s
 
 @pytest.fixture(scope="module")
 def environment(request, shared_project) -> dict[str, str]:
-    """Of a shell: with a store, and with the port where MLflow is expected."""
+    """The environment of a shell, with a store and ports."""
     hidden = {"DAGSTER_HOME", "DAGSTER_DISABLE_TELEMETRY", "PYTHONWARNINGS", "MLFLOW_TRACKING_URI"}
     variables = {name: value for name, value in os.environ.items() if name not in hidden}
     if store := request.config.getoption("--screenshots"):
@@ -50,7 +50,7 @@ def environment(request, shared_project) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def store(request, environment) -> Store:
-    """With one run, made in a terminal."""
+    """A store with one run, made in a terminal."""
     store = Store(Path(environment["FLOWMODEL_STORE"]))
     if not request.config.getoption("--screenshots"):
         for command in (["pipelines.run"], ["flowmodel", "summary"]):
@@ -95,7 +95,7 @@ class Ui:
 
 @pytest.fixture(scope="module")
 def ui(store, environment) -> Iterator[Ui]:
-    """Another program has the port that the links of the run carry."""
+    """Another program has the port in the links of the run."""
     recorded = store.mlflow_port if store.mlflow_port_file.exists() else int(environment["MLFLOW_PORT"])
     with socket.create_server(("127.0.0.1", recorded)):
         ui = Ui(environment)
@@ -103,7 +103,7 @@ def ui(store, environment) -> Iterator[Ui]:
             ui.wait()
             yield ui
         finally:
-            ui.process.send_signal(signal.SIGHUP)  # as a terminal does that is closed
+            ui.process.send_signal(signal.SIGHUP)  # as when a terminal is closed
             ended = ui.process.wait(60)
     assert ended == 0
     assert not [each for each in ui.servers if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
@@ -119,7 +119,7 @@ def page(tmp_path_factory) -> Iterator[Page]:
 
 @pytest.fixture
 def shot(request, page):
-    """Writes an image for the documentation, where that is asked for."""
+    """Writes an image for the documentation, if requested."""
 
     def write(name: str) -> None:
         if request.config.getoption("--screenshots"):
@@ -135,7 +135,7 @@ def _shows(words: str) -> str:
 
 
 def _link(words: str) -> str:
-    """Where the link with these words leads."""
+    """The target of the link with these words."""
     return f"[...document.querySelectorAll('a')].find(a => a.innerText.trim() == {words!r})?.href"
 
 
@@ -151,7 +151,7 @@ def test_the_first_page_has_the_run_of_the_terminal(ui, page):
 def test_the_sidebar_has_the_groups_in_the_order_of_the_pipeline(ui, page, shot):
     page.visit(ui.dagster.replace("/assets", "/asset-groups"), width=1700, height=520)
     page.wait_for(_shows("5_release"))
-    # What is left of the graph, from the top down. Each name is there a second time, for its width to be measured.
+    # The sidebar left of the graph, from the top down. Each name appears twice, because its width is measured.
     place = "e.getBoundingClientRect()"
     left = f"[...document.querySelectorAll('*')].filter(e => !e.children.length && {place}.left < 500 && {place}.width > 150)"
     texts = page.evaluate(f"{left}.map(e => e.textContent)")
@@ -166,7 +166,7 @@ def test_an_asset_shows_the_samples_and_its_links_lead_to_the_mlflow_that_runs(u
     run, address = page.wait_for(_link("the run in MLflow")), ui.mlflow.partition("/#")[0]
     assert run.startswith(f"{address}/#/experiments/") and picture.startswith(f"{address}/get-artifact?")
     assert page.evaluate(_link("the report")).startswith(run.partition("?")[0] + "/artifacts/evaluation/report.html")
-    # Nothing is cut at 1,440 pixels: no part of the page is wider than the place that it has.
+    # Nothing is cut off at 1,440 pixels: no table is wider than its container.
     wide = "[...document.querySelectorAll('table')].filter(t => t.scrollWidth > t.parentElement.clientWidth + 1).length"
     assert page.evaluate(wide) == 0
 

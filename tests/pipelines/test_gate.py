@@ -1,4 +1,4 @@
-"""The gate in real runs: what is refused, what becomes champion, what stays challenger, and whether the run then fails."""
+"""The gate in real runs: refused models, champions and challengers, and whether the run fails."""
 
 import dagster as dg
 import pytest
@@ -33,7 +33,7 @@ def refused(shared_project):
 
 @pytest.fixture(scope="module")
 def refused_again(refused, shared_project):
-    """By another recipe that trains the same and asks for nothing."""
+    """By another recipe with the same training and no rules."""
     return _run(shared_project, GOOD, WAIVED)
 
 

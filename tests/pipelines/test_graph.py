@@ -1,6 +1,7 @@
-"""The graph of the code location against a reviewed file, so that a change of assets, checks, jobs, schedules or sensors is seen.
+"""The graph of the code location against a reviewed file, so that a change of assets, checks, jobs, schedules or sensors is
+noticed.
 
-After a change that is meant, `python -m tests.pipelines.test_graph` writes the file again.
+After an intended change, `python -m tests.pipelines.test_graph` updates the file.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Whose DAGSTER_HOME it is, and what is done with it."""
+"""The handling of own and foreign values of DAGSTER_HOME."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The `ingest` job over three sources of which one fails, and the sensor that looks for something new upstream."""
+"""The `ingest` job with three sources of which one fails, and the sensor that observes sources."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from tests.pipelines.conftest import write_icons as write_folder_source
 
 @pytest.fixture
 def three_sources(project):
-    """`mine` and `other` are folders; `absent` is a file that isn't there yet."""
+    """`mine` and `other` are folders; `absent` is a file that does not exist yet."""
     write_folder_source(project.root / "other", count=10)
     entries = [
         {"name": "mine", "kind": "folder", "path": str(project.icons), "license": "CC0-1.0"},

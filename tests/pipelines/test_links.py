@@ -1,4 +1,4 @@
-"""Links from Dagster to MLflow, also those of earlier runs, lead to the port that MLflow has."""
+"""Links from Dagster to MLflow, including those of earlier runs, lead to MLflow's current port."""
 
 import dagster as dg
 import pytest

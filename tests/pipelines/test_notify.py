@@ -1,4 +1,4 @@
-"""Every way in which people are told, against real servers, and the outbox that loses nothing."""
+"""Every notifier with real servers, and the outbox that loses nothing."""
 
 import datetime
 import email
@@ -27,7 +27,7 @@ EVENT = Event("run-failed-1", "run_failed", "Run 1 has failed", "evaluation: a <
 
 
 class Receiver(HTTPServer):
-    """Keeps path, headers and content of each POST, and answers with `status`."""
+    """Records path, headers and content of each POST, and responds with `status`."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

@@ -1,4 +1,4 @@
-"""A run in a terminal waits for the accelerator until the run that has it is over, or its process gone."""
+"""A run in a terminal waits for the accelerator until the run that holds it has finished or died."""
 
 import threading
 

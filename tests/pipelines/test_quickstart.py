@@ -1,4 +1,4 @@
-"""The whole arrow on thirty icons, in process and with the real parts: run once, and run again."""
+"""The whole pipeline on thirty icons, in process and with real parts, run once and run again."""
 
 import base64
 import io
@@ -47,7 +47,7 @@ ASSETS = {
 
 @pytest.fixture(scope="module")
 def hashed() -> list[str]:
-    """Names of the files that the first run has read for their digests, one each time."""
+    """Names of the files that the first run has hashed, once for each time."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""`python -m pipelines.run`: a job in a terminal, and what the Dagster UI knows of its run."""
+"""`python -m pipelines.run`: a job in a terminal, and its run in the Dagster UI."""
 
 import os
 import re
@@ -32,7 +32,7 @@ def _run(environment, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _only_run(project) -> tuple[dg.DagsterRun, list[str]]:
-    """The one run that Dagster remembers in the store, and its messages."""
+    """The only run in the store's Dagster, and its messages."""
     with dg.DagsterInstance.from_config(str(project.store.root / "dagster")) as instance:
         assert not instance.telemetry_enabled
         (run,) = instance.get_runs()

@@ -16,7 +16,7 @@ from tests.mlflow_server import MlflowServer
 pytestmark = pytest.mark.slow
 
 USER, PASSWORD, TOKEN = "planted-user", "planted:p@ssword", "planted-token"
-# The user's name is none: MLflow records who has logged a run.
+# The user's name is not a secret: MLflow records who logged a run.
 SECRETS = {PASSWORD, quote(PASSWORD, safe=""), "p@ssword", TOKEN, base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
 
 

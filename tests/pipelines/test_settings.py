@@ -1,4 +1,4 @@
-"""The settings of unattended operation: what they change, and what is said of wrong ones."""
+"""The settings of unattended operation: their effects, and errors of invalid ones."""
 
 from datetime import timedelta
 

@@ -24,7 +24,7 @@ with run_lock(Store(Path(sys.argv[1])), sys.argv[2]):
     time.sleep(60)
 """
 
-# Two steps, each in a process of its own, which say where they are and wait.
+# Two steps in separate processes, which report their progress and wait.
 JOB = """
 import os, time
 from pathlib import Path

@@ -34,7 +34,7 @@ def test_a_taken_port_is_not_used():
 
 
 def test_all_uis_answer_on_this_machine_only_and_end_with_one_interrupt(tmp_path):
-    other = socket.create_server(("127.0.0.1", 0))  # has the port that MLflow was to have
+    other = socket.create_server(("127.0.0.1", 0))  # occupies the port intended for MLflow
     taken, wanted, studio = other.getsockname()[1], free_port(0), free_port(0)
     ports = {"DAGSTER_PORT": str(wanted), "MLFLOW_PORT": str(taken), "STUDIO_PORT": str(studio)}
     environment = os.environ | ports | {"FLOWMODEL_STORE": str(tmp_path), "DAGSTER_HOME": str(tmp_path / "dagster")}
@@ -56,7 +56,7 @@ def test_all_uis_answer_on_this_machine_only_and_end_with_one_interrupt(tmp_path
             assert not _answers("127.0.0.2", urlsplit(address).port), "a server on 0.0.0.0 would answer here"
 
         servers = psutil.Process(process.pid).children(recursive=True)
-        # Links that are made in Dagster lead to the port that MLflow really has.
+        # New links in Dagster lead to MLflow's actual port.
         assert Store(tmp_path).mlflow_port == mlflow
         assert len(servers) > 3 and len({os.getpgid(server.pid) for server in servers}) == 3
         process.send_signal(signal.SIGINT)
@@ -67,7 +67,7 @@ def test_all_uis_answer_on_this_machine_only_and_end_with_one_interrupt(tmp_path
         process.kill()
 
 
-# Its child has the port too, and hears no request to end.
+# Its child holds the port too, and ignores requests to stop.
 SERVER = """
 import os, signal, socket, sys, time
 listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))

@@ -1,4 +1,4 @@
-"""What the sensors notice, tick by tick, and that each event is put into the outbox once."""
+"""The events of the sensors, tick by tick, each put into the outbox once."""
 
 import shutil
 import time

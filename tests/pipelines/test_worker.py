@@ -1,4 +1,4 @@
-"""A training in a process of its own: it ends when it is told, and goes on after being killed."""
+"""A training in a separate process: it stops on request, and resumes after being killed."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ LAUNCH = "--num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backe
 
 @pytest.fixture
 def environment(project, monkeypatch):
-    """A store in which everything before the training is made, and a training of some seconds."""
+    """A store with everything that a training needs, and a training of some seconds."""
     project.write_recipe(training={"steps": STEPS, "log_every": 1, "checkpoint_every": STEPS, "sample_every": STEPS})
     monkeypatch.delenv("FLOWMODEL_TRAINER")
     return {name: value for name, value in os.environ.items() if name not in ("DAGSTER_HOME", "DAGSTER_DISABLE_TELEMETRY")}
@@ -44,7 +44,7 @@ class _Run:
         raise AssertionError(f"the run ended before it said '{words}': {''.join(self.lines)}")
 
     def end(self) -> str:
-        """All that it has said since."""
+        """Its output since then."""
         assert self.process.stdout is not None
         self.lines += self.process.stdout.readlines()
         self.process.wait()
@@ -68,7 +68,7 @@ def test_a_training_survives_kill_9_of_each_process_is_terminated_in_seconds_and
     try:
         first.until(f"/{STEPS} (")
         first.worker.kill()
-        first.until("was killed by SIGKILL; another one continues at its newest checkpoint")
+        first.until("was killed by SIGKILL; another one resumes from its newest checkpoint")
         first.until(f"/{STEPS} (")
         orphan = first.worker
         first.process.kill()
@@ -99,7 +99,7 @@ def test_a_training_survives_kill_9_of_each_process_is_terminated_in_seconds_and
 
 
 def _re_execute(project, instance: dg.DagsterInstance, run_id: str, step: int) -> None:
-    """As the UI's button does, which takes from the failed run what it had made before the training."""
+    """Like the UI's button, which reuses the failed run's results from before the training."""
     from dagster._core.definitions.reconstruct import ReconstructableRepository
 
     job = ReconstructableRepository.for_module("pipelines.definitions", "defs", str(PROJECT_ROOT)).get_reconstructable_job(

@@ -1,4 +1,4 @@
-"""docs/recipes.md says what the schema says."""
+"""docs/recipes.md matches the schema."""
 
 from flowmodel.recipes.fields import MARK, fields_table
 from flowmodel.recipes.loading import recipe_names

@@ -1,4 +1,4 @@
-"""The gate's rules in a recipe: any score of the report, and the names that former releases had for four of them."""
+"""The gate's rules in a recipe: any score of the report, and earlier names of four rules."""
 
 from typing import get_args
 

@@ -1,4 +1,4 @@
-"""What of a recipe names data sets and trainings."""
+"""The parts of a recipe that name data sets and trainings."""
 
 import pytest
 from pydantic import Field, create_model
@@ -42,9 +42,9 @@ def _defaults() -> dict:
 
 
 def test_a_default_that_changes_must_rename_what_was_made_with_the_old_one():
-    """A recipe that leaves a field out means another thing then: raise DEFAULTS, and write the new digest here.
+    """If this changes, a recipe without the field has another meaning: increment DEFAULTS, and write the new digest here.
 
-    A field that is new, or gone, with a default that does what was done before, needs only the new digest.
+    A new or removed field whose default keeps the behavior needs only the new digest.
     """
     assert (DEFAULTS, sha256_json(_defaults())) == (1, "96d85bfa7825d7fab0d191a3d6a108925ef75fd338a8ee779a3d7d090183f067")
 

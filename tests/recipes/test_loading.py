@@ -1,4 +1,4 @@
-"""Recipes and selections: what is wrong is named, with what would be right."""
+"""Recipes and selections: errors name the field and valid values."""
 
 import re
 import warnings

@@ -1,4 +1,4 @@
-"""Every store here has an MLflow of its own. A registry needs checkpoints that differ: two tiny trainings on the same data."""
+"""Every store here has its own MLflow. A registry needs different checkpoints: two tiny trainings on the same data."""
 
 import shutil
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class Candidate:
 
 
 def candidate_of(checkpoint: Checkpoint, report: EvaluationReport, grid: Path) -> Candidate:
-    """`checkpoint` with `report` as if that were its own."""
+    """`checkpoint` with a copy of `report` as its own."""
     report = changed(report, {"settings.checkpoint_digest": checkpoint.digest})
     return Candidate(checkpoint, report, grid, sha256_json(report.as_json()))
 
@@ -53,7 +53,7 @@ def with_header(candidate: Candidate, folder: Path, gate: dict[str, Any] | None 
 
 @pytest.fixture
 def store(tmp_path, empty_database, tiny_training, exports) -> Store:
-    """With an empty MLflow, and the features of the real icons."""
+    """A store with an empty MLflow and the features of the real icons."""
     store = Store(tmp_path / "store")
     database = Tracking.of(store).database
     database.parent.mkdir(parents=True)
@@ -76,7 +76,7 @@ def _copied(checkpoint: Checkpoint, folder: Path, evaluation: TinyEvaluation) ->
 
 @pytest.fixture
 def second(first, tmp_path) -> Candidate:
-    """Its weights are noise, so that it draws worse than `first`."""
+    """A checkpoint with weights of noise, which is worse than `first`."""
     header, random = first.checkpoint.header, torch.Generator().manual_seed(0)
     tensors = {name: tensor + torch.randn(tensor.shape, generator=random) for name, tensor in first.checkpoint.tensors().items()}
     checkpoint = save_checkpoint(tmp_path / "second" / FINAL, tensors, replace(header, step=10))

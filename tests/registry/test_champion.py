@@ -1,4 +1,4 @@
-"""What the gate's decision leaves in MLflow, and how a person chooses another champion."""
+"""The gate's decision in MLflow, and a person's choice of another champion."""
 
 import os
 import shutil
@@ -120,7 +120,7 @@ def test_rolling_back_is_one_command_and_the_pipeline_respects_it(registered, de
     assert done.returncode == 0
     assert done.stdout == "version 1 is the champion now; `flowmodel champion set 2` undoes that\n"
     assert _aliases(store)["champion"] == "1"
-    # The scheduled run meets the training of version 2 again.
+    # The scheduled run finds the training of version 2 again.
     again = registered(first)
     assert again.aliases == ("challenger",) and "`flowmodel champion set 2` brings it back" in again.decision.reason
     assert again.decision.notes == () and _aliases(store) == {"challenger": "2", "champion": "1"}

@@ -1,4 +1,4 @@
-"""The curves of a training, as a report shows them."""
+"""The curves of a training for a report."""
 
 from flowmodel.recipes.split import Split
 from flowmodel.registry.curves import training_curves

@@ -1,4 +1,4 @@
-"""What the gate decides against the champion of a real MLflow: it fails closed, whatever hinders the comparison."""
+"""What the gate decides against the champion of a real MLflow: it fails closed if the comparison fails for any reason."""
 
 import os
 import shutil
@@ -98,7 +98,7 @@ def test_a_missing_checkpoint_is_no_reason_to_replace_the_champion(decided, regi
 
 def test_an_unmounted_disk_is_no_reason_to_replace_the_champion(decided, registered, first, second, store, tmp_path):
     registered(first)
-    registered(second)  # it is recorded while the disk is there
+    registered(second)  # it is recorded while the disk is mounted
     before = _aliases(store)
     shutil.move(store.mlflow_artifacts, tmp_path / "away")
     decision = decided(replace(second, report_digest="another evaluation"))
@@ -208,7 +208,7 @@ def test_an_alias_that_a_person_moved_is_reported_and_kept(decided, registered, 
     assert decision.notes == ("somebody moved the alias `champion` from version 2 to version 1 in MLflow, which is kept",)
     again = registered(first)
     assert again.aliases == ("challenger",) and _aliases(store)["champion"] == "1"
-    # It was told; from now on the version counts as rolled back.
+    # It was reported; from now on the version counts as rolled back.
     later = decided(first)
     assert later.notes == () and later.outcome == "challenger"
     assert "`flowmodel champion set 2` brings it back" in later.reason

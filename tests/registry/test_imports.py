@@ -1,4 +1,4 @@
-"""MLflow has one door: the room `registry`."""
+"""Only the package `registry` imports MLflow."""
 
 import ast
 import subprocess

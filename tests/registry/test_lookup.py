@@ -1,4 +1,4 @@
-"""Drawing finds its model without MLflow, and imports nothing that it doesn't need: what is imported is most of its time."""
+"""Sampling finds its model without MLflow and imports only what it needs, because imports take most of its time."""
 
 import os
 import shutil

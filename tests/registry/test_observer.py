@@ -1,4 +1,4 @@
-"""What a training leaves in its MLflow run."""
+"""The contents of a training's MLflow run."""
 
 import getpass
 import os
@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(store, folder, tiny_recipe, prepared):
-    """The run of a training that was observed from begin to end."""
+    """The run of a training that was observed from beginning to end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
         observer = MlflowObserver(Tracking.of(store), prepared.dataset, {"dagster_run_id": "r-1", ENTRY_POINT: "a test"})
@@ -165,7 +165,7 @@ def test_a_stopped_training_says_so_and_continues_in_its_run(store, tiny_recipe,
     assert train(tiny_recipe, prepared.dataset, tmp_path, [second]).resumed_from == reached
     assert second.run.run_id == first.run.run_id
     assert second.run.client.get_run(first.run.run_id).info.status == "FINISHED"
-    assert _history(store, first.run.run_id) == [5, 10, 15, 20, 25, 30]  # step 15 was done twice, and is there once
+    assert _history(store, first.run.run_id) == [5, 10, 15, 20, 25, 30]  # step 15 was done twice and is logged once
     assert _history(store, first.run.run_id, "prediction_error/train/t0.1") == [10, 20, 30]
 
 

@@ -1,4 +1,4 @@
-"""MLflow is away while a training runs, or its process has died: nothing is lost, and nothing runs forever."""
+"""MLflow is unavailable during a training, or the training's process has died: nothing is lost, and no run stays in progress."""
 
 import shutil
 import sqlite3
@@ -28,7 +28,7 @@ GOES_ON_SECONDS = 60  # thirty tiny steps take less than one on a quiet machine
 
 
 class Outage(TrainingObserver):
-    """Begins after step 10; `during` is called at the last grid, when all else has been told."""
+    """Begins after step 10; `during` is called at the last grid, after everything else was queued."""
 
     def __init__(self, begin, during) -> None:
         self._begin, self._during = begin, during
@@ -71,7 +71,7 @@ def store(tmp_path, empty_database) -> Store:
 @pytest.fixture
 def server(empty_database, tmp_path, monkeypatch):
     database = Path(shutil.copy(empty_database, tmp_path / "server.db"))
-    with closing(sqlite3.connect(database)) as connection:  # its artifacts would lie beside the other database
+    with closing(sqlite3.connect(database)) as connection:  # its artifacts would be next to the other database
         connection.execute("UPDATE experiments SET name = 'of another store' WHERE name = 'flowmodel'")
         connection.commit()
     with MlflowServer(database, tmp_path / "server") as running:
@@ -97,7 +97,7 @@ def test_a_training_continues_during_a_server_outage_and_mlflow_has_everything_a
     assert "the server can't be reached" in away and "the training continues" in away and "available again" in back
     _everything_is_there(observer.run, folder)
 
-    # Away until after the end: the training is finished all the same, and the next step with it sends what has waited.
+    # Unavailable until after the end: the training finishes, and the next step sends the waiting entries.
     said, folder = [], tmp_path / "away"
     monkeypatch.setattr(observer_module, "_END_SECONDS", 1.0)
     outage = Outage(server.stop, lambda: None)

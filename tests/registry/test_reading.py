@@ -1,4 +1,4 @@
-"""Looking a model up: it writes nothing, and tells "there is none" from "that can't be found out"."""
+"""Lookups write nothing, and distinguish missing models from an unavailable MLflow."""
 
 import shutil
 import sqlite3

@@ -31,7 +31,7 @@ def server(empty_database, tmp_path) -> Iterator[MlflowServer]:
     database = Path(shutil.copy(empty_database, tmp_path / "server.db"))
     client = MlflowClient(tracking_uri=f"sqlite:///{database}", registry_uri=f"sqlite:///{database}")
     own = client.get_experiment_by_name("flowmodel").experiment_id
-    client.rename_experiment(own, "of another team")  # its artifacts would lie beside the database
+    client.rename_experiment(own, "of another team")  # its artifacts would be next to the database
     for number in range(TEAMS):
         client.create_registered_model(f"a team's {number}" if number else QUOTED)
     with MlflowServer(database, tmp_path / "server") as running:

@@ -1,4 +1,4 @@
-"""A server that draws with the champion, while that changes."""
+"""A server that follows the champion."""
 
 import base64
 import threading

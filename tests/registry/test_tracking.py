@@ -1,4 +1,4 @@
-"""Connecting to MLflow, and what a person reads when that fails."""
+"""Connecting to MLflow, and the messages if that fails."""
 
 import os
 import socket
@@ -121,7 +121,7 @@ def test_ui_address(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_PORT", "5123")
     assert Tracking.of(Store(tmp_path)).ui_address == "http://127.0.0.1:5123"
     Store(tmp_path).mlflow_port_file.parent.mkdir()
-    Store(tmp_path).mlflow_port_file.write_text("5321\n")  # as `make ui` notes where MLflow really is
+    Store(tmp_path).mlflow_port_file.write_text("5321\n")  # as `make ui` records MLflow's actual port
     assert Tracking.of(Store(tmp_path)).ui_address == "http://127.0.0.1:5321"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example/")
     assert Tracking.of(Store(tmp_path)).ui_address == "https://mlflow.example"

@@ -1,4 +1,4 @@
-"""The recipe's rules, and challenger against champion, on reports and comparisons whose numbers are known."""
+"""The recipe's rules, and challenger against champion, on reports and comparisons with known numbers."""
 
 import pytest
 
@@ -98,7 +98,7 @@ def test_a_model_that_is_shown_to_be_worse_in_nothing_replaces_the_champion():
     ("scores", "outcome"),
     [
         ({"kid": (0.50, 0.50, -0.05, 0.05)}, "champion"),  # a tenth of the champion's KID
-        ({"kid": (0.50, 0.50, -0.05, 0.051)}, "challenger"),  # equal, as far as is seen; but it may be worse
+        ({"kid": (0.50, 0.50, -0.05, 0.051)}, "challenger"),  # equal on average, but it may be worse
         ({"kid": (0.40, 0.50, -0.15, 0.0)}, "champion"),
         ({"kid": (0.01, -0.01, 0.0, 0.02)}, "challenger"),  # the champion's is as good as can be
         ({"retrieval": (0.6, 0.6, -0.1, 0.1)}, "champion"),

@@ -1,4 +1,4 @@
-"""Does the gate do what it is for? Real trainings on icons of 16 x 16 pixels, scored, judged and registered by the real parts."""
+"""The gate end to end: real trainings on icons of 16 x 16 pixels, scored, judged and registered by the real parts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

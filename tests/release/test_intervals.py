@@ -1,4 +1,4 @@
-"""Intervals of differences between two models, on numbers whose truth is known."""
+"""Intervals of differences between two models, on numbers with known distributions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Two models on held-out icons that neither has seen: which icons these are, and what is refused."""
+"""Two models on held-out icons that neither was trained on: the choice of icons, and refusals."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What an exported model's folder says of itself, and what is refused."""
+"""The description of an exported model's folder, and refusals."""
 
 import json
 from dataclasses import replace

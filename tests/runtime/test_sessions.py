@@ -1,4 +1,4 @@
-"""What is told where a graph can't be run."""
+"""Errors of graphs that can't be run."""
 
 import pytest
 

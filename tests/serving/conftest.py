@@ -33,16 +33,16 @@ class Server:
     log: Path
 
     def client(self, key: str = "none") -> OpenAI:
-        """OpenAI's own, which is not to hide a failure by trying again."""
+        """OpenAI's own client, without retries that would hide a failure."""
         return OpenAI(base_url=f"{self.address}/v1", api_key=key, max_retries=0, timeout=120)
 
     def stop(self) -> int:
-        """What it ends with, after SIGTERM."""
+        """Its exit status after SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """The first place of its log that matches."""
+        """The first match in its log."""
         for _ in range(1200):
             if match := re.search(pattern, self.log.read_text()):
                 return match
@@ -56,7 +56,7 @@ Start = Callable[..., AbstractContextManager[Server]]
 
 @contextmanager
 def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]:
-    """A server with `options`, whose log lies in `folder`; it is ended at last."""
+    """A server with `options` and its log in `folder`; it is stopped at the end."""
     log = folder / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -75,6 +75,6 @@ def started(folder: Path, *options: str, **environment: str) -> Iterator[Server]
 
 @pytest.fixture(scope="session")
 def server(tiny_export, tmp_path_factory) -> Iterator[Server]:
-    """A server of the tiny model that all tests share which don't end it."""
+    """A server of the tiny model, shared by all tests that don't stop it."""
     with started(tmp_path_factory.mktemp("server"), "--model", str(tiny_export), "--max-n", "4") as running:
         yield running

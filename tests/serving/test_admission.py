@@ -1,4 +1,4 @@
-"""What is accepted, and when a client that wasn't is to try again."""
+"""Admission, and the retry time of refused clients."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Batches of images that were asked for by different clients."""
+"""Batches of images across clients."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ def other(tiny_export):
 
 @pytest.fixture
 def held(tiny_generator, other, monkeypatch):
-    """Holds whoever draws until it is set, so that images wait."""
+    """Blocks sampling until it is set, so that images wait."""
     go = threading.Event()
     draw_from = type(tiny_generator).draw_from
 
@@ -31,7 +31,7 @@ def held(tiny_generator, other, monkeypatch):
 
 
 def occupied(engine, workers=1):
-    """Give every worker an image to draw, so that what comes next waits."""
+    """Give every worker an image, so that the next images wait."""
     for _ in range(workers):
         first = engine.submit(Picture("sun", 0))
         while not first.running():

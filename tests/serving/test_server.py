@@ -75,7 +75,7 @@ def test_an_svg_shows_the_same_image(server, tiny_generator):
     assert svg.startswith("<svg") and 'width="64"' in svg
     [rgba_4HW] = tiny_generator.sample(["sun"], seed=1)
     drawn, own = (np.asarray(each.convert("RGBa")).astype(int) for each in (render(svg, 16), to_image(rgba_4HW)))
-    assert np.abs(drawn - own).mean() < 40  # thirty steps draw noise, of which shapes keep little
+    assert np.abs(drawn - own).mean() < 40  # after thirty steps samples are noise, of which tracing keeps little
 
 
 def test_a_background_is_any_color_and_what_the_model_cannot_read_is_noted(server):

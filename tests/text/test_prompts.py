@@ -1,4 +1,4 @@
-"""Prompts that are empty, endless, in other languages or of emoji."""
+"""Empty and long prompts, prompts in other languages, and emoji."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def _read(*prompts: str, languages: tuple[str, ...] = ("en",)) -> Prompts:
         ("兔子, noto style", "rabbit, noto style"),
         ("cœur rouge", "red heart"),
         ("犬", "dog"),  # a keyword of dogs, poodles and guide dogs
-        ("BLÅ", "blue"),  # of many blue things, none of which is meant
+        ("BLÅ", "blue"),  # a keyword of many blue things
         ("🐇", "rabbit"),
     ],
 )

@@ -7,7 +7,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_open_clip_imports_after_it_and_it_may_be_called_twice() -> None:
-    """In a process of its own: what it does lasts as long as the process."""
+    """In a separate process, because its effects last as long as the process."""
     done = run(
         "from flowmodel.text.torchvision_shim import let_torchvision_import as shim; shim(); shim()\n"
         "import torchvision, open_clip; from open_clip.hf_model import HFTextEncoder; shim(); print('fine')"

@@ -1,4 +1,4 @@
-"""Vectors of captions, encoded once whoever asks."""
+"""Caption vectors, each encoded once."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""What several of these tests need."""
+"""Helpers of several tests."""
 
 import os
 import sys
@@ -9,10 +9,10 @@ from PIL import Image
 from flowmodel.recipes import Recipe, parse_recipe
 from flowmodel.training.observers import TrainingObserver, TrainingResult
 
-# Sums are taken in another order with other numbers of threads.
+# The order of sums depends on the number of threads.
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}
 
-# Trains in a process of its own, with the exit codes of the command line; arguments: data set, folder, overrides.
+# Trains in a separate process, with the exit codes of the command line; arguments: data set, folder, overrides.
 WORKER = """
 import sys
 from pathlib import Path
@@ -33,7 +33,7 @@ if __name__ == "__main__":
 
 
 def worker(dataset: Path, folder: Path, *overrides: str, before: str = "") -> list[str]:
-    """The command of a training in a process of its own; `before` is Python that runs first."""
+    """The command of a training in a separate process; `before` is Python code that runs first."""
     return [sys.executable, "-c", before + WORKER, str(dataset), str(folder), *overrides]
 
 
@@ -45,7 +45,7 @@ def changed(recipe: Recipe, **sections: dict) -> Recipe:
 
 
 class Heard(TrainingObserver):
-    """What a training told; `vars` of it can be written as JSON."""
+    """The events of a training; its `vars` can be written as JSON."""
 
     def __init__(self) -> None:
         self.losses: dict[str, float] = {}

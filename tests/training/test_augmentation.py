@@ -1,4 +1,4 @@
-"""Augmentation: images move on their ground, and the label says how."""
+"""Augmentation: images are moved, and the label describes the move."""
 
 import pytest
 import torch
@@ -60,7 +60,7 @@ def test_what_comes_into_the_image_is_ground(color):
     blank_BCHW = torch.full((32, CHANNELS[color], 16, 16), GROUND[color])
     moved_BCHW, _ = _augmented(blank_BCHW, AugmentationConfig(probability=1.0, translation=0.5, scale=1.0), color)
     assert torch.equal(moved_BCHW, blank_BCHW)
-    # A full image made half as large, or shifted by half: the rest is ground.
+    # A full image at half size, or shifted by half: the rest is background.
     full_BCHW = torch.full((2, CHANNELS[color], 16, 16), 0.5)
     moves_BA = torch.tensor([[-1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.5, 0.0]])
     small_CHW, right_CHW = _move(full_BCHW, moves_BA, GROUND[color])

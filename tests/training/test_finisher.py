@@ -1,4 +1,4 @@
-"""A finisher learns to undo what was done to images, and can be interrupted while it does."""
+"""A finisher learns to restore degraded images, and its training can be interrupted."""
 
 import signal
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""From a finished training to a model with a finisher."""
+"""Adding a finisher to a finished training."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Which captions a training sees."""
+"""The captions of a training."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Signals and lack of memory: a checkpoint is written, the exit code says so, and the same command continues."""
+"""Signals and lack of memory: a checkpoint is written, the exit code tells, and the same command resumes."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ OVERRIDES = [*TINY, *(f"training.{name}={value}" for name, value in LONG.items()
 
 @pytest.fixture
 def one_thread():
-    """As the processes that are interrupted have it."""
+    """In the form of the interrupted processes."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -35,7 +35,7 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def whole(tiny_recipe, prepared, tmp_path_factory):
-    """Digest of the weights of a training that nobody interrupts."""
+    """Digest of the weights of an uninterrupted training."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     digest = train(changed(tiny_recipe, training=LONG), prepared.dataset, tmp_path_factory.mktemp("whole")).checkpoint.digest
@@ -105,8 +105,8 @@ def test_a_real_lack_of_memory_leaves_a_checkpoint_of_the_step_before(tiny_recip
 
 @pytest.mark.parametrize(("when", "checkpoint"), [("validation", None), ("grid", 15)])
 def test_a_lack_of_memory_beside_a_step_is_resumable_too(tiny_recipe, prepared, tiny_training, tmp_path, when, checkpoint):
-    """What validation would have changed is not known, so the checkpoint before it stands; a grid changes nothing."""
-    # How many rows the network is given: eight icons by eight times, and the grid's icons with captions and without.
+    """The effect of an interrupted validation is unknown, so the checkpoint before it is kept; a grid has no effect."""
+    # Rows of the network's input: eight icons by eight times, and the grid's icons with and without captions.
     rows = {"validation": 8 * 8, "grid": 2 * GRID_ICONS}[when]
     trained = []
 

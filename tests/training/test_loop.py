@@ -108,7 +108,7 @@ def test_losses_by_time_average_to_the_loss(tiny_recipe, prepared, tmp_path):
 
 
 def test_the_lowest_loss_is_reported_and_the_last_weights_are_the_final_ones(tiny_recipe, prepared, tmp_path):
-    # Far too fast: after the first measurement the loss rises.
+    # Far too high a learning rate: after the first measurement the loss rises.
     recipe = changed(tiny_recipe, training={"learning_rate": 0.3, "optimizer": "adamw", "warmup_steps": 0})
     recorder = Recorder()
     result = train(recipe, prepared.dataset, tmp_path, [recorder])
@@ -172,7 +172,7 @@ def test_another_recipe_or_an_unfinished_one_is_refused(tiny_recipe, prepared, t
         train(tiny_recipe, prepared.dataset, tmp_path, [Recorder(stop_at=15)])
     with pytest.raises(FlowmodelError, match="belongs to another recipe or data set"):
         train(other, prepared.dataset, tmp_path)
-    # How often it reports doesn't make it another training.
+    # The reporting interval does not change the training's name.
     assert train(changed(tiny_recipe, training={"log_every": 7}), prepared.dataset, tmp_path).resumed_from == 10
 
 

@@ -1,4 +1,4 @@
-"""The shortest proof that network, objective, optimizer, averages and solver fit together: four icons learned by heart.
+"""The shortest proof that network, objective, optimizer, averages and solver fit together: four memorized icons.
 
 Shape suffixes: N icons, C channels, H/W height and width.
 """
@@ -15,7 +15,7 @@ from flowmodel.training.loop import train
 from tests.conftest import TINY
 from tests.training.helpers import changed
 
-# Root mean square errors of drawn values, in a range of 2: what counts as learned, and what the network that failed stays above.
+# Root mean square errors of samples, in a range of 2: the threshold of success, and a bound that the failing network exceeds.
 LEARNED, FAILED = 0.05, 0.25
 
 
@@ -30,7 +30,7 @@ def four_icons(tiny_recipe, prepared, tmp_path_factory):
 
 
 def _error(prepared, ids, checkpoint, recipe):
-    """Of what the checkpoint draws for the names of the icons, from two noises."""
+    """Error of the checkpoint's samples for the icons' names, from two noises."""
     captions = prepared.dataset.captions.table
     names = captions[captions["template"] == "name"].set_index("icon_id")["text"]
     drawn = [Generator.load(checkpoint).sample([names[i] for i in ids], seed=seed, steps=16, guidance=1.0) for seed in (1, 2)]
@@ -41,7 +41,7 @@ def _error(prepared, ids, checkpoint, recipe):
 
 
 def _learn(recipe, prepared, four_icons, folder):
-    """The error after a short training, and the processor's seconds for it."""
+    """The error after a short training, and its CPU seconds."""
     selection, ids = four_icons
     training = {"steps": 400, "checkpoint_every": 400, "sample_every": 400, "log_every": 100, "ema_snapshots": 2, "ema": 0.05}
     training |= {"learning_rate": 3e-3, "validation": {"every": 0}, "augmentation": {"probability": 0}}
@@ -59,7 +59,7 @@ def test_four_icons_are_learned_by_memorization_in_less_than_a_minute(tiny_recip
 
 @pytest.mark.slow
 def test_the_grayscale_cnn_cannot_even_learn_four_icons(prepared, four_icons, tmp_path):
-    """It sees only its neighborhood, so that no part of an image knows what the others have become."""
+    """It sees only a neighborhood, so the parts of an image are independent."""
     shared = [override for override in TINY if not override.startswith(("name=", "network."))]
     error, _ = _learn(load_recipe("grayscale_cnn", shared), prepared, four_icons, tmp_path)
     assert error > FAILED

@@ -1,4 +1,4 @@
-"""Averages made after the training, against averages that were kept all along."""
+"""Averages computed after the training, compared with averages that were tracked."""
 
 import pytest
 import torch
@@ -50,7 +50,7 @@ def test_a_width_that_was_tracked_comes_back_up_to_the_rounding_of_half_precisio
 
 @pytest.mark.parametrize(("width", "tolerance"), [(0.07, 0.01), (0.09, 0.01), (0.13, 0.01), (0.2, 0.02), (0.03, 0.06)])
 def test_any_other_width_is_close_to_the_average_that_was_kept_all_along(walk, width, tolerance):
-    """Narrower ones than both tracked are the worst, as nothing that was saved is as young."""
+    """Averages narrower than both tracked ones are the worst, because no snapshot is as recent."""
     assert walk.error(STEPS, width) < tolerance
     nearest = min(TRACKED, key=lambda tracked: abs(tracked - width))
     unchanged = float((walk.true[nearest] - walk.true[width]).square().mean().sqrt()) / walk.spread
@@ -60,7 +60,7 @@ def test_any_other_width_is_close_to_the_average_that_was_kept_all_along(walk, w
 def test_at_an_earlier_step_only_snapshots_until_then_count(walk, tmp_path):
     earlier = _Walk(tmp_path, (0.07,), until=400)
     before = earlier.error(400, 0.07)
-    later = walk.snapshots.reconstruct(400, 0.07)["weight"]  # of a folder that continues to step 600
+    later = walk.snapshots.reconstruct(400, 0.07)["weight"]  # of a folder that has later snapshots up to step 600
     assert before < 0.01 and torch.equal(later, earlier.snapshots.reconstruct(400, 0.07)["weight"])
 
 

@@ -1,4 +1,4 @@
-"""The error of the predicted image by t, against what is known in closed form."""
+"""The error of the predicted image by t, compared with the closed form."""
 
 import pytest
 import torch
@@ -71,7 +71,7 @@ def test_every_training_measures_it_also_without_validation(tiny_recipe, prepare
 
 
 def test_measuring_changes_nothing_of_the_training(tiny_training, prepared, tmp_path):
-    """The tiny training had nobody who listens."""
+    """The tiny training had no observers."""
     heard = _Errors()
     result = train(tiny_training.recipe, prepared.dataset, tmp_path, [heard])
     assert list(heard.by_step) == [10, 20, 30]  # with its validation

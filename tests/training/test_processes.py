@@ -13,7 +13,7 @@ from flowmodel.training.loop import train
 from tests.conftest import TINY
 from tests.training.helpers import ONE_THREAD, Heard
 
-# Trains as one of several processes; arguments: data set, folder, overrides. Leaves what its observer heard, and what it wrote,
+# Trains as one of several processes; arguments: data set, folder, overrides. Writes the observer's events and its output,
 # in FOLDER-RANK.json.
 _PROCESS = """
 import os, sys

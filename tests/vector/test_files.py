@@ -1,7 +1,7 @@
-"""Files as other programs see them: each is opened by a reader that has nothing to do with what wrote it.
+"""Files in other programs: each is opened by a reader that is independent of its writer.
 
-PNG and WebP by resvg, which shows them as part of an SVG; ICNS by icnsutil; ICO by its published layout; all that a browser knows
-by a browser.
+PNG and WebP by resvg, which shows them as part of an SVG; ICNS by icnsutil; ICO by its published layout; all formats that a
+browser supports by a browser.
 """
 
 import base64
@@ -38,7 +38,7 @@ def png_size(content: bytes) -> tuple[int, int]:
 
 
 def assert_shows_badge(rgba: np.ndarray, around: tuple[int, ...] = (0, 0, 0, 0)) -> None:
-    """A red disc with a white check mark, on transparent ground or another one."""
+    """A red disc with a white check mark, on a transparent or other background."""
     size = len(rgba)
     assert np.abs(rgba[round(size * 0.2), size // 2].astype(int) - [229, 57, 53, 255]).max() < 12
     assert rgba[round(size * 42 / 64), round(size * 28 / 64), :3].min() > 200  # where both strokes meet

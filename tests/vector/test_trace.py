@@ -1,4 +1,4 @@
-"""Tracing: known shapes come back, in few paths and with their own colors."""
+"""Tracing: known shapes are recovered, with few paths and their own colors."""
 
 import re
 
@@ -19,7 +19,7 @@ def _again(traced: Traced, size: int = 64) -> np.ndarray:
 
 
 def _off(traced: Traced, rgba_4HW: np.ndarray) -> float:
-    """Root mean square of the difference between the image and what its shapes draw at its size."""
+    """Root mean square difference between the image and its traced shapes, rendered at its size."""
     return float(np.sqrt(np.mean((_again(traced, rgba_4HW.shape[1]) - rgba_4HW.transpose(1, 2, 0) / 255) ** 2)))
 
 

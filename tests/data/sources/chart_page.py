@@ -10,7 +10,7 @@ VENDORS = ("Appl", "Goog", "FB")
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the chart: `pictures` are one for each vendor, PNG or an `src`; None where the vendor has none."""
+    """A row of the chart: `pictures` has one for each vendor, PNG or an `src`; None if the vendor has none."""
 
     code: str
     name: str
@@ -22,7 +22,7 @@ def data_uri(content: bytes, mime: str = "image/png") -> str:
 
 
 def chart_page(rows: Iterable[Row], group: str = "Smileys & Emotion", subgroup: str = "face-smiling") -> bytes:
-    """The page; as there, the headings are repeated and rows have no end tags for some cells."""
+    """The page; as in the original, headings are repeated and some cells have no end tags."""
     heads = "".join(
         f"<th class='cchars'><a target='text' href='../format.html#col-vendor'>{vendor}</a></th>" for vendor in VENDORS
     )

@@ -1,4 +1,4 @@
-"""A web server on this machine that misbehaves as it is told, and writes down what it was asked."""
+"""A local web server that misbehaves on purpose and records its requests."""
 
 import gzip
 import socket
@@ -15,10 +15,10 @@ from flowmodel.data.sources.web_network import Clock
 
 @dataclass(frozen=True)
 class Answer:
-    """What to answer, and how badly.
+    """A response and its faults.
 
     Attributes:
-        promised: the Content-Length; where it is larger than the body, the connection breaks off after it.
+        promised: the Content-Length; if it is larger than the body, the connection breaks off after the body.
         drip: seconds between two bytes of the body.
         packed: whether the body is sent gzipped.
         reset: whether the connection is reset instead of an answer.
@@ -39,7 +39,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request that came; the headers' names are lower-case."""
+    """A received request; names of headers are lowercase."""
 
     method: str
     path: str
@@ -49,12 +49,12 @@ class Asked:
 
 
 class _QuietServer(ThreadingHTTPServer):
-    def handle_error(self, request: Any, client_address: Any) -> None:  # clients that hang up are what it is for
+    def handle_error(self, request: Any, client_address: Any) -> None:  # clients are expected to hang up
         pass
 
 
 class FaultyServer:
-    """Answers each path with what `answers` says; of several answers the next one each time, the last one ever after.
+    """Responds to each path with `answers`; of several answers the next one each time, and the last one from then on.
 
     The host name `name` is only what :attr:`url` says; it must lead to 127.0.0.1.
     """
@@ -100,7 +100,7 @@ class FaultyServer:
         self._thread.join()
 
     def paths(self, status: int | None = None) -> list[str]:
-        """The paths asked for, in their order, without robots.txt; only those answered with `status` where it is given."""
+        """The requested paths in order, without robots.txt; only those answered with `status` if it is given."""
         return [one.path for one in self.asked if one.path != "/robots.txt" and status in (None, one.status)]
 
     def forget(self) -> None:
@@ -124,7 +124,7 @@ class FaultyServer:
             self.at_once -= 1
 
     def _serve(self, handler: BaseHTTPRequestHandler, before_last_byte: Callable[[], None]) -> None:
-        """`before_last_byte` because a client that has it may ask for the next thing before this thread continues."""
+        """`before_last_byte`, because a client may send its next request before this thread continues."""
         answer = self._answer(handler.path)
         unchanged = bool(answer.etag) and handler.headers.get("If-None-Match") == answer.etag and answer.status == 200
         status = 304 if unchanged else answer.status
@@ -155,7 +155,7 @@ class FaultyServer:
             handler.close_connection = True
         elif not unchanged:
             handler.send_header("Content-Length", str(len(body) if answer.promised is None else answer.promised))
-        if handler.command == "HEAD" or not body or status != 200:  # a client need not wait for what comes with an error
+        if handler.command == "HEAD" or not body or status != 200:  # a client need not wait for the body of an error
             before_last_byte()
         handler.end_headers()
         if handler.command == "HEAD":
@@ -173,7 +173,7 @@ class FaultyServer:
 
 
 class PatientClock:
-    """A clock that runs as the real one, and leaps ahead instead of waiting; `slept` are the waits."""
+    """A clock that runs like the real one, but leaps ahead instead of waiting; `slept` has the waits."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []

@@ -91,7 +91,7 @@ def write_sbix_collection(path: Path, family: str = "Apple Color Emoji") -> Path
 
 
 def write_whole_collection(path: Path, pictures: Mapping[str, bytes], ppem: int) -> Path:
-    """A face without bitmaps and one with a PNG for each character or sequence, which ligatures put together."""
+    """A face without bitmaps and one with a PNG for each character or sequence, formed by ligatures."""
     parts = {text: [f"u{ord(char):x}" for char in text] for text in pictures}
     names = {text: chars[0] if len(chars) == 1 else "_".join(chars) for text, chars in parts.items()}
     cmap = {ord(char): f"u{ord(char):x}" for text in pictures for char in text}

@@ -13,12 +13,12 @@ from flowmodel.data.sources.context import SourceContext
 
 
 def tgz(files: Mapping[str, bytes | Any]) -> bytes:
-    """An archive of `files` by full name; what isn't bytes is written as JSON."""
+    """An archive of `files` by full name; values other than bytes are written as JSON."""
     return tgz_of((tarfile.TarInfo(name), as_bytes(content)) for name, content in files.items())
 
 
 def tgz_of(members: Any) -> bytes:
-    """An archive of (TarInfo, content) pairs, with whatever type and name they have."""
+    """An archive of (TarInfo, content) pairs, with any type and name."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for member, content in members:
@@ -37,7 +37,7 @@ def integrity(content: bytes) -> str:
 
 
 def put_in_downloads(context: SourceContext, package: str, version: str, files: Mapping[str, Any]) -> Path:
-    """Where `fetch_package` finds it without a network."""
+    """Put it where `fetch_package` finds it without a network."""
     content = tgz(files)
     path = context.downloads / "npm" / f"{package.lstrip('@').replace('/', '-')}-{version}.tgz"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A small npm registry on this machine, spoken to by the real npm client over real HTTP."""
+"""A small local npm registry for the real npm client over real HTTP."""
 
 import hashlib
 import json

@@ -149,7 +149,7 @@ MUTATION = st.tuples(st.floats(0, 1), st.integers(0, 3), st.binary(max_size=6))
 def test_damaged_tables_are_read_or_refused_in_one_line(
     seed: bytes, mutations: list[tuple[float, int, bytes]], name: str
 ) -> None:
-    """Whatever comes out: every line of text is an entry, or the whole is refused with its reason."""
+    """Every line of text becomes an entry, or the table is refused with a reason."""
     content = bytearray(seed)
     for place, removed, inserted in mutations:
         at = int(place * len(content))

@@ -179,7 +179,7 @@ def test_images_that_no_line_names_are_omitted_and_logged(tmp_path: Path) -> Non
 
 
 def tell(tmp_path: Path, config: FolderSource = CONFIG) -> tuple[pd.DataFrame, str]:
-    """The icons, and everything that was logged."""
+    """The icons, and all log lines."""
     log: list[str] = []
     return read_folder(tmp_path, config, log.append), "\n".join(log)
 

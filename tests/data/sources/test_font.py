@@ -122,7 +122,7 @@ def test_what_is_not_a_font_gives_one_clear_line(tmp_path: Path) -> None:
 
 
 def assert_told(path: Path) -> None:
-    """Reading and observing work, quarantine, or say in one line which file is wrong."""
+    """Reading and observing work, quarantine icons, or name the damaged file in one line."""
     config, context = FontSource(name="font", kind="font", path=str(path)), SourceContext(path.parent, path.parent)
     for work in (read_icons, observe):
         try:

@@ -1,6 +1,6 @@
-"""Damaged and hostile tables: each is read without losing a line that is whole, or is one line that says why not.
+"""Damaged and hostile tables: each is read without losing an intact line, or refused in one line.
 
-FLOWMODEL_FUZZ=10000 looks at so many of either kind; without it some hundreds are.
+FLOWMODEL_FUZZ=10000 sets the number of each kind; the default is some hundreds.
 """
 
 import json
@@ -68,7 +68,7 @@ VALUES = [
 
 
 def tables() -> list[tuple[str, str, bytes]]:
-    """Name, encoding and content of tables that list FILES, a line each but where a caption is told on two."""
+    """Name, encoding and content of tables that list FILES, one line each except for a caption on two lines."""
     found = []
     for delimiter, encoding, start in (
         (",", "utf-8", ""),
@@ -90,7 +90,7 @@ def tables() -> list[tuple[str, str, bytes]]:
 
 
 def retyped(text: str, seed: int) -> str:
-    """`text` with one to three changes as people and programs make them: signs, lines and values where nobody expects them."""
+    """`text` with one to three typical changes: characters, lines and values in unexpected places."""
     chance = random.Random(seed)
     for _ in range(chance.randint(1, 3)):
         start = chance.randrange(len(text) + 1)
@@ -131,7 +131,7 @@ def test_every_table_is_read_without_loss_or_gives_one_line_that_says_why_not() 
         read = {entry.file for entry in table.entries}
         listed = [file for file in FILES if any(file in line for line in whole)]
         assert len(table.entries) >= len(listed), (seed, content)
-        if whole & heads:  # else the files may be in another column, and none of them is found later
+        if whole & heads:  # otherwise the files may be in another column and would not be found later
             assert read.issuperset(listed), (seed, content)
     assert INPUTS / 10 < found["read"] < INPUTS, found
 

@@ -56,7 +56,7 @@ Read = Callable[..., Reading]
 
 @pytest.fixture
 def read(server: FaultyServer, tmp_path: Path, log: list[str]) -> Read:
-    """Reads the server's page `/` with options of the entry; waits take no time."""
+    """Reads the server's page `/` with options of the entry, without waiting."""
 
     def read(**options: Any) -> Reading:
         return html_chart.read(
@@ -303,7 +303,7 @@ def test_a_table_is_not_made_again_while_the_page_is_the_same(server: FaultyServ
 
 
 def test_a_large_chart_is_read_whole(server: FaultyServer, read: Read) -> None:
-    """As many rows as the full list has, of which every 50th has a look that can be told apart."""
+    """As many rows as the full list has; every 50th has a distinguishable look."""
     codes = [f"{0x1F000 + number:X}" for number in range(1900)]
     shades = [encode_png(plain((number % 250, 9, 9, 255))) for number in range(1900)]
     server.answers["/"] = page(

@@ -21,7 +21,7 @@ from flowmodel.tables import ICONS
 from tests.data.sources.packages import put_in_downloads
 from tests.data.sources.registry import Registry
 
-# Four quarters of four colors on a 4 x 2 box that starts at (10, 20): no two turns or flips of it look the same.
+# Four quarters of four colors on a 4 x 2 box that starts at (10, 20): all rotations and flips differ.
 QUARTERS = "".join(
     f'<path fill="{color}" d="M{10 + 2 * (i % 2)} {20 + i // 2}h2v1h-2z"/>'
     for i, color in enumerate(["red", "lime", "blue", "black"])

@@ -224,7 +224,7 @@ def test_links_devices_and_names_that_leave_the_package_are_never_read(tmp_path:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     found = read_members(written(elsewhere, archive), lambda name: True)
-    assert found == {"package/good": b"content", "package/away/planted": b"content"}  # a name in memory, not a place on disk
+    assert found == {"package/good": b"content", "package/away/planted": b"content"}  # a name in memory, not a path on disk
     assert sorted(tmp_path.iterdir()) == sorted([*before, elsewhere])
 
 

@@ -57,7 +57,7 @@ def test_a_document_is_fetched_with_its_type_and_the_client_identifies_itself(se
     assert {asked.headers["user-agent"] for asked in server.asked} == {"flowmodel/0.1.0 (+me@example.org)"}
 
 
-# What a server may do wrong, and what becomes of it.
+# Faults of a server, and their effects.
 
 
 def test_429_is_retried_after_the_seconds_that_retry_after_asks_for(

@@ -1,4 +1,4 @@
-"""Charts that stand in a page."""
+"""Charts in a page."""
 
 import re
 import xml.etree.ElementTree as ElementTree

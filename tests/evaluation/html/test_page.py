@@ -1,4 +1,4 @@
-"""The page about a real evaluation, read as a person's browser reads it."""
+"""The page of a real evaluation in a browser."""
 
 import re
 from html.parser import HTMLParser
@@ -163,7 +163,7 @@ def test_without_sweeps_and_curves_the_page_says_so(tiny_training, tmp_path):
     assert "this evaluation was made without sweeps" in page and "MLflow has no run of this training" in page
 
 
-# Folded ones are opened first. A table says that it continues to the right where it does, and only there.
+# Folded sections are opened first. A table has a scroll hint exactly if it scrolls.
 _TABLES_THAT_HIDE_COLUMNS_UNTOLD = """
 document.querySelectorAll('details').forEach(one => one.open = true);
 [...document.querySelectorAll('.frame')].filter(frame => {

@@ -1,4 +1,4 @@
-"""Which images a report shows."""
+"""The images of a report."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ def test_a_choice_is_of_the_asked_size_and_without_repetition(groups, count):
     numbers = list(range(len(groups)))
     chosen = spread(numbers, groups, count)
     assert chosen == sorted(set(chosen)) and len(chosen) == min(count, len(groups))
-    # Every group shows before one shows twice more than it must.
+    # Every group appears before one appears more often than necessary.
     if count >= len(set(groups)):
         assert {groups[n] for n in chosen} == set(groups)
 

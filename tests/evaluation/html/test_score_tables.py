@@ -1,4 +1,4 @@
-"""What a report's numbers can tell, and what they cannot, for reports whose numbers are known."""
+"""The meaningful and meaningless scores of reports with known numbers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a report says, for reports whose numbers are known."""
+"""The sentences of reports with known numbers."""
 
 import pytest
 

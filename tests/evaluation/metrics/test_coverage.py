@@ -1,4 +1,4 @@
-"""Coverage of sets whose answer is known, and the package `prdc` on the same matrices."""
+"""Coverage of sets with known results, compared with the package `prdc` on the same matrices."""
 
 from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""Distances of sets whose answer is known, and other libraries' on the same matrices."""
+"""Distances of sets with known results, compared with other libraries on the same matrices."""
 
 import numpy as np
 import pytest
@@ -86,7 +86,7 @@ def test_the_interval_of_kid_holds_the_truth_as_often_as_it_says():
     truth = kid(Products.of(_cloud(3000, seed=1000), _cloud(3000, 0.5, seed=1001)), subsets=2).value
     estimates = [kid(Products.of(_cloud(60, seed=2 * i), _cloud(60, 0.5, seed=2 * i + 1))) for i in range(100)]
     assert 0.88 <= np.mean([e.low <= truth <= e.high for e in estimates]) <= 1.0
-    # And it is no wider than it must be.
+    # And it is not wider than necessary.
     deviation = np.std([e.value for e in estimates])
     assert np.mean([e.high - e.low for e in estimates]) == pytest.approx(2 * 1.96 * deviation, rel=0.4)
 

@@ -1,4 +1,4 @@
-"""Copies that are known to be copies, and real icons that are not."""
+"""Known copies, and real icons that are not copies."""
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def _shares(scorer, rgba_N4HW) -> dict[str, float]:
     return means(scorer.memorization(Pictures(rgba_N4HW, load_extractor()(rgba_N4HW))))
 
 
-# Rough texture moves a copy of 16 pixels so far that AuthPct takes a good part of them for new; the calibrated share does not.
+# Rough texture changes copies of 16 pixels so much that AuthPct counts many as new; the calibrated rate does not.
 @pytest.mark.parametrize(("spoil", "most_authentic"), [("nothing", 0), ("rough texture", 0.5), ("blur", 0.2)])
 def test_copies_are_flagged_however_they_are_spoilt(scorer, real, spoil, most_authentic):
     copies = real.rgba_M4HW[real.rows(real.of_split("train")[:300:6])]
@@ -104,7 +104,7 @@ def test_copies_are_flagged_however_they_are_spoilt(scorer, real, spoil, most_au
 def test_held_out_real_icons_are_not_flagged(scorer, real):
     assert scorer.threshold.rate <= FLAG_RATE
     unseen = _shares(scorer, real.rgba_M4HW[real.rows(real.of_split("unseen_concept"))])
-    # Others than those that the threshold was calibrated on, so a little more may be flagged by chance.
+    # The threshold was calibrated on other icons, so slightly more may be flagged by chance.
     assert unseen["near_copy_rate"] <= 2 * FLAG_RATE and unseen["copy_rate"] < FLAG_RATE and unseen["authentic_rate"] > 0.4
 
 

@@ -1,4 +1,4 @@
-"""Finding things whose place is known."""
+"""Retrieval with known ranks."""
 
 import numpy as np
 from hypothesis import given

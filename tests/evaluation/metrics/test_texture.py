@@ -1,4 +1,4 @@
-"""Images whose texture can be counted."""
+"""Images with known texture."""
 
 import pytest
 import torch

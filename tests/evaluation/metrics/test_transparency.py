@@ -1,4 +1,4 @@
-"""Silhouettes whose overlap is known."""
+"""Silhouettes with known overlap."""
 
 import numpy as np
 import pytest

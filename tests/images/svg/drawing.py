@@ -1,4 +1,4 @@
-"""Small images, and what is drawn of them."""
+"""Small images, and their renderings."""
 
 import base64
 import struct
@@ -17,7 +17,7 @@ def svg_of(body: str, attributes: str = 'viewBox="0 0 16 16"') -> bytes:
 
 
 def crashing() -> bytes:
-    """An image of 250 bytes that asks for 2.5 GB: the renderer's process ends in whatever release, and on whatever machine."""
+    """An image of 250 bytes that asks for 2.5 GB: the renderer's process ends in any release and on any machine."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 25_000, 25_000, 8, 6, 0, 0, 0))
     png = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
     return svg_of(f'<image width="2" height="2" href="data:image/png;base64,{base64.b64encode(png).decode()}"/>')

@@ -1,4 +1,4 @@
-"""What is shown of images that move."""
+"""The rendered moment of animated images."""
 
 import numpy as np
 import pytest

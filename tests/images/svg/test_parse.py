@@ -5,7 +5,7 @@ from tests.images.svg.drawing import NS, RED, pixel, svg_of
 
 BODY = '<rect width="16" height="16" fill="red"/>'
 PICTURE = f'<svg {NS} viewBox="0 0 16 16">{BODY}</svg>'
-# As a big drawing program writes them.
+# In the style of a well-known drawing program.
 ENTITIES = """<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd" [
   <!ENTITY ns_extend "http://ns.adobe.com/Extensibility/1.0/"><!ENTITY ns_svg "http://www.w3.org/2000/svg">
   <!ENTITY wash "fill:red"> <!ATTLIST svg xmlns:a3 CDATA #IMPLIED a3:scriptImplementation CDATA #IMPLIED>

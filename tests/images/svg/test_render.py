@@ -216,7 +216,7 @@ def test_an_image_that_takes_forever_is_abandoned_and_the_next_is_drawn(monkeypa
 
 
 def test_a_busy_machine_is_not_the_image_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render, "BUSY", 0.02)  # of 20 seconds: so busy that the image gets none of them
+    monkeypatch.setattr(render, "BUSY", 0.02)  # of 20 seconds: so busy that the image gets no CPU time
     with pytest.raises(Unavailable, match=r"not drawn within 0\.4 s; the machine is too busy"):
         render_svg(ENDLESS, 64)
     monkeypatch.undo()
