@@ -47,13 +47,16 @@ def quicker(store: "Store", checkpoint: "Checkpoint", device: str, pictures: int
     """The generator of `checkpoint` without PyTorch, whose import takes longer than sampling a few images. None if the store has
     no export of it, or if `device` or the number of images requires PyTorch.
     """
-    if device not in ("auto", "cpu") or pictures > _FEW or not find_spec("onnxruntime") or not find_spec("tokenizers"):
+    if device not in ("auto", "cpu") or pictures > _FEW:
         return None
     from flowmodel.export.in_store import already_exported
-    from flowmodel.runtime.onnx_generator import OnnxGenerator
 
     folder = already_exported(store, checkpoint)
-    return OnnxGenerator(folder) if folder else None
+    if folder is None or not find_spec("onnxruntime") or not find_spec("tokenizers"):
+        return None
+    from flowmodel.runtime.onnx_generator import OnnxGenerator
+
+    return OnnxGenerator(folder)
 
 
 def resolve(store: "Store", model: str | None) -> "Checkpoint":

@@ -76,7 +76,7 @@ def open_picture(content: bytes, file: str, svg_pixels: int = 256) -> OpenedPict
     """
     suffix = PurePosixPath(file.replace("\\", "/")).suffix.lower()
     if suffix not in _FORMATS:
-        raise ValueError(f"is no image by its name; the ending must be one of {', '.join(ENDINGS)}")
+        raise ValueError(f"not an image by its name; the ending must be one of {', '.join(ENDINGS)}")
     if not content:
         raise ValueError("empty file")
     if len(content) > MAX_BYTES:

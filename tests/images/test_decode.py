@@ -160,8 +160,8 @@ def test_cmyk_and_16_bit_color_keep_their_colors() -> None:
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
-        ("x.psd", b"8BPS", "is no image by its name; the ending must be one of .png, .webp"),
-        ("x", b"", "is no image by its name"),
+        ("x.psd", b"8BPS", "not an image by its name; the ending must be one of .png, .webp"),
+        ("x", b"", "not an image by its name"),
         ("x.png", b"", "empty file"),
         ("x.webp", encode_png(plain()), "is a PNG image, not the WEBP that its name says"),
         ("x.jpg", b"\xff\xd8\xff\xe0" + bytes(50), "JPEG"),

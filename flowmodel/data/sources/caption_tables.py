@@ -213,7 +213,7 @@ def _records(lines: list[str], at: int, delimiter: str, table: CaptionTable) -> 
         yield start + 1, values
     if literal:
         shown = ", ".join(literal[:_LISTED]) + (", ..." if len(literal) > _LISTED else "")
-        table.remarks.append(f"{table.path}: quotes inside of values are taken as they stand (line {shown})")
+        table.remarks.append(f"{table.path}: quotes inside values are kept unchanged (line {shown})")
 
 
 def _unclosed(start: int) -> ValueError:
@@ -299,7 +299,7 @@ def _entry(row: dict[str, Any], line: str) -> Entry:
         for value in (text for column in _COLUMNS for text in _texts(row.get(column))):
             value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{line}: holds half of a character (a lone surrogate); correct the text") from None
+        raise ValueError(f"{line}: contains half of a character (a lone surrogate); correct the text") from None
     file = str(row["file"]).strip()
     if not file:
         raise ValueError(f"{line}: column 'file' is empty")

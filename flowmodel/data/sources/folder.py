@@ -29,12 +29,12 @@ def read(config: FolderSource, context: SourceContext) -> Reading:
     keys = _keys(config, listing)
     if numbers := [file for file, (_, char) in keys.items() if not char and parse_hexcode(_stem(file))]:
         context.log(
-            f"{listing.where}: numbers such as {PurePosixPath(numbers[0]).name} are not taken for code points; where they are, "
+            f"{listing.where}: numbers such as {PurePosixPath(numbers[0]).name} are not treated as code points; if they are, "
             "set code_points: true"
         )
     if unlisted := sorted(set(files.pictures()) - {picture.file for picture in listing.pictures} - set(listing.other_formats)):
         named = ", ".join(unlisted[:3]) + (", ..." if len(unlisted) > 3 else "")
-        context.log(f"{listing.where}: images of the folder that no line names are left out: {len(unlisted):,} ({named})")
+        context.log(f"{listing.where}: images that are not listed are omitted: {len(unlisted):,} ({named})")
     for remark in listing.remarks:
         context.log(remark)
     return Reading(rows_of(lambda picture: _row(config, files, picture, *keys[picture.file]), listing.pictures, context))

@@ -63,7 +63,7 @@ class FolderFiles:
             if not _leads_out(path) and self._is_file(path):
                 return path
         if all(_leads_out(path) for path in wanted):
-            return ValueError("lies outside the source's folder")
+            return ValueError("is outside the source's folder")
         for path in wanted:
             if found := self._by_folded.get(_folded(path), []) or self._by_stem.get(_folded(path), []):
                 if len(found) > 1:
@@ -81,8 +81,8 @@ class FolderFiles:
             place = self.folder / path
             if not self.follow_links and not place.resolve().is_relative_to(self._inside):
                 if _leads_out(path):
-                    return ValueError("lies outside the source's folder")
-                return ValueError("is a link that leads out of the source's folder; set follow_links: true if it is meant to")
+                    return ValueError("is outside the source's folder")
+                return ValueError("is a link that leads out of the source's folder; set follow_links: true if that is intended")
             if not place.is_file():
                 return ValueError("is a link to nothing" if place.is_symlink() else "no such file")
             if place.stat().st_size > MAX_BYTES:
@@ -91,7 +91,7 @@ class FolderFiles:
         except ValueError as error:  # a name with a null byte
             return ValueError(f"can't be read ({error})")
         except RuntimeError:
-            return ValueError("can't be read (a circle of links)")
+            return ValueError("can't be read (circular links)")
         except OSError as error:
             kind = ValueError if error.errno in (errno.ENAMETOOLONG, errno.ELOOP) else Unavailable
             return kind(f"can't be read ({error.strerror})")

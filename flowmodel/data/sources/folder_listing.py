@@ -67,12 +67,10 @@ def list_pictures(config: FolderSource, files: FolderFiles) -> Listing:
         )
     if unreadable := files.unreadable():
         endings = ", ".join(sorted({posixpath.splitext(file)[1].lower() for file in unreadable}))
-        listing.remarks.append(
-            f"{listing.where}: files of formats that are not read are left out: {len(unreadable):,} ({endings})"
-        )
+        listing.remarks.append(f"{listing.where}: files in unsupported formats are omitted: {len(unreadable):,} ({endings})")
     if listing.other_formats:
         without = _some(listing.other_formats)
-        listing.remarks.append(f"{listing.where}: of icons in several formats the best one is taken, without {without}")
+        listing.remarks.append(f"{listing.where}: of icons in several formats the best one is used, without {without}")
     return listing
 
 
@@ -170,13 +168,12 @@ def _without_table(pictures: list[str], files: FolderFiles) -> Listing:
         )
     named = len(listing.pictures) - described
     if described:
-        listing.remarks.append(f"{files.folder}: {described:,} images have their captions from text files beside them")
+        listing.remarks.append(f"{files.folder}: images with captions from text files: {described:,}")
     if named:
         examples = [f"{p.file} is '{p.entry.name}'" for p in listing.pictures if p.entry.name]
         listing.remarks.append(
-            f"{files.folder}: no captions {'for' if described else 'file, so'} {named:,} images"
-            f"{', which' if described else ''} are called as their files are ({_some(examples)}); captions.csv with the columns "
-            "file, name, keywords says it better"
+            f"{files.folder}: images without captions, which are named after their files: {named:,} ({_some(examples)}); "
+            "captions.csv with the columns file, name, keywords gives better names"
         )
     listing.other_formats = sorted(set(pictures) - {picture.file for picture in listing.pictures})
     return listing

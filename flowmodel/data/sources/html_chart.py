@@ -186,7 +186,7 @@ def _image_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pi
         )
     for src in [src for src, told in captions.items() if len(told) >= _STANDS_FOR]:
         few = ", ".join(captions.pop(src)[:3])
-        context.log(f"{src[:80]}: left out, as it stands for other images until they are loaded ({few}, ...)")
+        context.log(f"{src[:80]}: omitted, because it is a placeholder for other images ({few}, ...)")
     if not captions:
         raise FlowmodelError(
             f"source '{config.name}': {config.url}: shows one image for all captions; the page loads its images by a script "
@@ -246,7 +246,7 @@ def _pages(config: HtmlChartSource, context: SourceContext, pictures: _Pictures)
             page = pictures.client.page(next_url)
         except FetchError as error:
             pictures.complete &= not error.temporary
-            context.log(f"{error}; what follows it is left out")
+            context.log(f"{error}; the following pages are omitted")
             return
 
 

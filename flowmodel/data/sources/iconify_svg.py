@@ -82,7 +82,7 @@ def _chain(name: str, own: Mapping[str, Any], aliases: Mapping[str, Any]) -> lis
             raise ValueError(f"is an alias of '{name}', which is not in the set")
         chain.append((name, entry))
         if len(chain) > _MAX_CHAIN:
-            raise ValueError("is an alias of an alias without end")
+            raise ValueError("is a circular alias")
         name = str(entry.get("parent"))
     if not isinstance(own[name], dict) or not isinstance(own[name].get("body"), str):
         raise ValueError("has no drawing (body)")
@@ -102,12 +102,12 @@ def _merge(chain: list[tuple[str, Mapping[str, Any]]], data: Mapping[str, Any]) 
 def _number(name: str, entries: list[Mapping[str, Any]], default: float) -> float:
     value = next((entry[name] for entry in entries if name in entry), default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"its {name} is no number: {str(value)[:40]!r}")
+        raise ValueError(f"its {name} is not a number: {str(value)[:40]!r}")
     return float(value)
 
 
 def _turns(entry: Mapping[str, Any]) -> int:
     value = entry.get("rotate", 0)
     if not isinstance(value, int):
-        raise ValueError(f"its rotate is no whole number: {str(value)[:40]!r}")
+        raise ValueError(f"its rotate is not an integer: {str(value)[:40]!r}")
     return value

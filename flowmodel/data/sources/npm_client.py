@@ -195,7 +195,7 @@ def _npm_json(arguments: list[str], seconds: float) -> Any:
     try:
         return json.loads(done.stdout) if done.stdout.strip() else None
     except json.JSONDecodeError:
-        raise FlowmodelError(f"{what}: answered something else than JSON; update npm") from None
+        raise FlowmodelError(f"{what}: returned something other than JSON; update npm") from None
 
 
 def _npm() -> Callable[..., "subprocess.CompletedProcess[str]"]:

@@ -71,7 +71,7 @@ def _parse_entry(entry: Any, where: str) -> SourceConfig:
         raise FlowmodelError(f"{where}: must be a mapping with name and kind, not {type(entry).__name__}")
     where = f"{where} ('{entry['name']}')" if isinstance(entry.get("name"), str) else where
     if "kind" not in entry:
-        raise FlowmodelError(f"{where}: kind: missing, it must be given; there are {', '.join(MODELS)}")
+        raise FlowmodelError(f"{where}: kind: missing; choose one of {', '.join(MODELS)}")
     kind = entry["kind"]
     if not isinstance(kind, str) or kind not in MODELS:
         raise FlowmodelError(f"{where}: kind: '{kind}' is unknown; there are {', '.join(MODELS)}")

@@ -120,7 +120,7 @@ class WebClient:
         self._failures: dict[str, int] = {}
         self._given_up: dict[str, str] = {}
         if self._done:
-            log(f"resuming: {len(self._done):,} images are there already")
+            log(f"resuming: {len(self._done):,} images are already fetched")
 
     def __enter__(self) -> Self:
         return self
@@ -218,7 +218,7 @@ class WebClient:
         elif self._failures[host] >= _FAILURES:
             self._given_up[host] = f"{host} failed {_FAILURES} times in a row"
         if host in self._given_up:
-            self._log(f"{self._given_up[host]}; it is left alone for now")
+            self._log(f"{self._given_up[host]}; it is skipped for now")
 
     def _obey_robots(self, url: httpx.URL) -> None:
         """RFC 9309, 2.3.1: no robots.txt (4xx) allows everything, an unreachable one nothing."""
@@ -227,9 +227,9 @@ class WebClient:
             self._robots[origin] = self._fetch_robots(origin, url.host)
         rules = self._robots[origin]
         if isinstance(rules, FetchError):
-            raise FetchError(url, f"not fetched, as its host's robots.txt can't be ({rules})", temporary=rules.temporary)
+            raise FetchError(url, f"not fetched, because its host's robots.txt can't be ({rules})", temporary=rules.temporary)
         if rules is not None and not rules.can_fetch(str(url), _AGENT):
-            raise FetchError(url, f"{origin}/robots.txt forbids to fetch it")
+            raise FetchError(url, f"{origin}/robots.txt forbids fetching it")
 
     def _fetch_robots(self, origin: str, host: str) -> Protego | FetchError | None:
         try:

@@ -186,7 +186,7 @@ class GuardedTransport(httpx.BaseTransport):
             raise FetchError(url, answered(status), temporary=True, status=status, retry_after=wait)
         packing = headers.pop("content-encoding", "identity").strip().lower()
         if packing not in ("gzip", "x-gzip", "identity", ""):
-            raise FetchError(url, f"comes packed as '{packing}', which was not asked for")
+            raise FetchError(url, f"comes packed as '{packing}', which was not requested")
         if request.method != "GET" or status != HTTPStatus.OK or not request.extensions["read"]:
             return httpx.Response(status, headers=headers)
         if int(_digits(headers.pop("content-length", "0"))) > limit:
@@ -234,7 +234,7 @@ def _fetch_errors(url: str) -> Iterator[None]:
     try:
         yield
     except _PrivateAddress as error:
-        reason = f"its host has the private address {error}; where that is meant, name the host in allow_hosts"
+        reason = f"its host has the private address {error}; if that is intended, name the host in allow_hosts"
         raise FetchError(url, reason) from None
     except httpcore.TimeoutException:
         raise FetchError(url, "not done within the time limit (timeout_seconds)", temporary=True) from None

@@ -79,7 +79,7 @@ def test_every_format_becomes_a_png_and_a_wrong_ending_is_quarantined(tmp_path: 
         assert np.abs(rgba[rgba.shape[0] // 2, rgba.shape[1] // 2].astype(int) - RED).max() <= 6, key
     assert (icons.loc["d", "width"], icons.loc["d", "height"]) == (256, 128)
     assert icons.loc["e", "reason"] == "e.png: is a JPEG image, not the PNG that its name says"
-    assert icons.loc["f", "reason"].startswith("f.txt: is no image by its name; the ending must be one of .png")
+    assert icons.loc["f", "reason"].startswith("f.txt: not an image by its name; the ending must be one of .png")
 
 
 def test_the_captions_file_can_be_named(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_bad_images_are_quarantined_with_file_and_reason_and_the_rest_is_read(tm
     assert reasons["zero"] == "zero.png: empty file"
     assert reasons["text"] == "text.png: not a PNG image"
     assert reasons["missing"] == "missing.png: no such file"
-    assert reasons["outside"] == "../outside.png: lies outside the source's folder"
+    assert reasons["outside"] == "../outside.png: is outside the source's folder"
     assert reasons["link"].startswith("link.png: is a link that leads out of the source's folder; set follow_links: true")
     assert reasons["folder"] == "folder.png: no such file"
     assert "can't be read (File name too long)" in reasons["l" * 300]
@@ -174,8 +174,8 @@ def test_images_that_no_line_names_are_omitted_and_logged(tmp_path: Path) -> Non
         (folder / "more" / name).write_bytes(PNG)
     log: list[str] = []
     assert read_folder(tmp_path, log=log.append).index.tolist() == ["a", "more-d"]
-    (line,) = [line for line in log if "left out" in line]
-    assert line.endswith("captions.csv: images of the folder that no line names are left out: 3 (b.PNG, c.webp, more/e.svg)")
+    (line,) = [line for line in log if "are omitted" in line]
+    assert line.endswith("captions.csv: images that are not listed are omitted: 3 (b.PNG, c.webp, more/e.svg)")
 
 
 def tell(tmp_path: Path, config: FolderSource = CONFIG) -> tuple[pd.DataFrame, str]:
@@ -241,7 +241,7 @@ def test_a_file_is_found_by_variants_of_its_name(tmp_path: Path, written: str, t
         ("kite.png", "no such file; did you mean 'set/kite.png'?"),
         ("set/kite.gif", "no such file; did you mean 'set/kite.png'?"),
         ("DRUM.png", "may be Drum.png or drum.png; write the name exactly"),
-        ("../set/kite.png", "lies outside the source's folder"),
+        ("../set/kite.png", "is outside the source's folder"),
         ("xyz.png", "no such file"),
     ],
 )
@@ -264,7 +264,7 @@ def test_links_out_of_the_folder_are_followed_if_the_entry_allows_it(tmp_path: P
     assert "set follow_links: true" in read_folder(tmp_path).loc["kite", "reason"]
     icons = read_folder(tmp_path, CONFIG.model_copy(update={"follow_links": True}))
     assert icons["status"].tolist() == ["ok", "quarantined", "quarantined"]
-    assert icons["reason"].tolist()[1:] == ["gone.png: is a link to nothing", "../blobs/3f2a: lies outside the source's folder"]
+    assert icons["reason"].tolist()[1:] == ["gone.png: is a link to nothing", "../blobs/3f2a: is outside the source's folder"]
 
 
 def test_a_number_is_a_code_point_only_if_unambiguous(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_text_files_next_to_the_images_are_captions(tmp_path: Path) -> None:
     icons, log = tell(tmp_path)
     assert list(icons.loc["one", "captions"]) == ["a paper kite, folded", "a toy"]
     assert icons["name"].tolist() == ["a paper kite, folded", "two"]
-    assert "1 images have their captions from text files" in log and "two.png is 'two'" in log
+    assert "images with captions from text files: 1" in log and "two.png is 'two'" in log
 
 
 def test_without_captions_icons_are_named_after_their_files_and_that_is_logged(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_without_captions_icons_are_named_after_their_files_and_that_is_logged(t
     (folder / "shopping-cart@2x.webp").write_bytes(b"worse")
     icons, log = tell(tmp_path)
     assert sorted(icons["name"]) == ["Müll eimer", "arrow left", "shopping cart", "snail"]
-    assert "no captions file, so 4 images are called as their files are" in log
+    assert "images without captions, which are named after their files: 4 (" in log
     assert "without shopping-cart@2x.webp" in log
 
 
@@ -359,7 +359,7 @@ def test_a_text_file_is_found_in_another_unicode_form_and_case(tmp_path: Path) -
     ]
     drums = icons.loc[[key for key in icons.index if "drum" in key], "captions"]
     assert sorted(map(list, drums)) == [[], ["what is in drum"]], "the text of one is not that of the other"
-    assert "no captions for 1 images" in log
+    assert "images without captions, which are named after their files: 1 (" in log
 
 
 def test_files_of_formats_that_are_not_read_are_reported(tmp_path: Path) -> None:
@@ -367,4 +367,4 @@ def test_files_of_formats_that_are_not_read_are_reported(tmp_path: Path) -> None
         tmp_path / "icons", "file,name\na.png,a\n", {"a.png": PNG, "b.HEIC": b"x", "c.eps": b"x", "d.eps": b"x"}
     )
     (folder / "notes.docx").write_bytes(b"x")
-    assert "files of formats that are not read are left out: 3 (.eps, .heic)" in tell(tmp_path)[1]
+    assert "files in unsupported formats are omitted: 3 (.eps, .heic)" in tell(tmp_path)[1]

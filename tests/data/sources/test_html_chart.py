@@ -132,7 +132,7 @@ def test_a_page_that_drips_is_abandoned_with_the_limit_s_name(server: FaultyServ
 def test_a_redirect_to_a_private_address_is_not_followed(server: FaultyServer, read: Read) -> None:
     inside = server.url.replace("127.0.0.1", "localhost") + "/inside"
     server.answers |= {"/": Answer(status=302, headers={"Location": inside}), "/inside": page(CHART)}
-    with pytest.raises(FlowmodelError, match=r"has the private address .*; where that is meant, name the host in allow_hosts"):
+    with pytest.raises(FlowmodelError, match=r"has the private address .*; if that is intended, name the host in allow_hosts"):
         read()
     assert server.paths() == ["/"]
 
@@ -399,7 +399,7 @@ def test_one_image_with_many_captions_is_omitted_and_logged(server: FaultyServer
     waiting = "".join(f'<img src="/wait.png" alt="thing {number}">' for number in range(4))
     server.answers |= {"/": page(waiting + "<img src=/art/red.png alt=red>"), "/art/red.png": picture("red")}
     assert list(table(read(layout="images")).index) == ["red"]
-    assert any("/wait.png: left out, as it stands for other images" in line for line in log)
+    assert any("/wait.png: omitted, because it is a placeholder for other images" in line for line in log)
     server.answers["/"] = page(waiting)
     with pytest.raises(FlowmodelError, match="shows one image for all captions"):
         read(layout="images")

@@ -199,12 +199,12 @@ def test_an_icon_that_cannot_be_drawn_is_quarantined_and_the_rest_is_read(contex
     assert reasons["unclosed"].startswith("unclosed.svg: corrupt SVG (Opening and ending tag mismatch")
     assert reasons["empty"] == "empty.svg: has no drawing (body)"
     assert reasons["flat"] == "flat.svg: its size is 16 x 0"
-    assert reasons["wordy"] == "wordy.svg: its width is no number: 'wide'"
-    assert reasons["endless"] == "endless.svg: its width is no number: 'inf'"
-    assert reasons["tilted"] == "tilted.svg: its rotate is no whole number: '0.5'"
+    assert reasons["wordy"] == "wordy.svg: its width is not a number: 'wide'"
+    assert reasons["endless"] == "endless.svg: its width is not a number: 'inf'"
+    assert reasons["tilted"] == "tilted.svg: its rotate is not an integer: '0.5'"
     assert reasons["outside"] == "outside.svg: shows another file (/etc/passwd); embed it"
     assert reasons["orphan"] == "orphan.svg: is an alias of 'nobody', which is not in the set"
-    assert reasons["ouroboros"] == "ouroboros.svg: is an alias of an alias without end"
+    assert reasons["ouroboros"] == "ouroboros.svg: is a circular alias"
     assert {"list", "broken"} <= set(icons.index)
 
 

@@ -49,7 +49,7 @@ def test_there_is_a_model_for_each_kind() -> None:
         ("sources: [noto]", r"sources\[0\]: must be a mapping"),
         (
             "sources: [{name: x, path: p}]",
-            r"\('x'\): kind: missing, it must be given; there are bundled, folder, npm",
+            r"\('x'\): kind: missing; choose one of bundled, folder, npm",
         ),
         (f"sources: [{NOTO}, {{name: x, kind: folder}}]", r"sources\[1\] \('x'\): path: missing, kind folder needs it"),
         ("sources: [{name: x, kind: zip, path: p}]", r"\('x'\): kind: 'zip' is unknown; there are bundled, folder"),

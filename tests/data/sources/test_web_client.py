@@ -406,7 +406,7 @@ def test_robots_txt_is_obeyed_and_fetched_once(server: FaultyServer, open_client
     with open_client() as client:
         client.page(f"{server.url}/no/yes")
         for path in ("/no", "/no/a"):
-            with pytest.raises(FetchError, match=r"robots.txt forbids to fetch it") as error:
+            with pytest.raises(FetchError, match=r"robots.txt forbids fetching it") as error:
                 client.page(server.url + path)
             assert not error.value.temporary
     assert [asked.path for asked in server.asked] == ["/robots.txt", "/no/yes"]
@@ -452,7 +452,7 @@ def test_nothing_is_fetched_without_robots_txt_after_a_server_error(
     server.answers |= {"/robots.txt": broken, "/a": Answer(b"ok"), "/b": Answer(b"ok")}
     with open_client() as client:
         for path in ("/a", "/b"):
-            with pytest.raises(FetchError, match=r"not fetched, as its host's robots.txt can't be"):
+            with pytest.raises(FetchError, match=r"not fetched, because its host's robots.txt can't be"):
                 client.page(server.url + path)
     assert server.paths() == []
     assert len(server.asked) in (4, 6)  # one round of attempts, not two
