@@ -1,4 +1,4 @@
-# Everything a person types. `make help` lists it.
+# The project's commands. `make help` lists them.
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -28,10 +28,10 @@ quickstart: $(INSTALLED) ## From icons to a registered generator, in minutes
 	@$(BIN)/python -m pipelines.run
 	@$(BIN)/flowmodel summary
 
-ui: $(INSTALLED) ## Dagster, MLflow and the studio on 127.0.0.1; Ctrl-C ends them
+ui: $(INSTALLED) ## Dagster, MLflow and the studio on 127.0.0.1; Ctrl-C stops them
 	@$(BIN)/python -m pipelines.ui
 
-studio: $(INSTALLED) ## Draw in the browser, with any registered version
+studio: $(INSTALLED) ## Sample in the browser, with any registered version
 	@$(BIN)/flowmodel studio
 
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
@@ -39,7 +39,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist
 test: lint ## Style, types and all tests, on as many processes as there are cores
 	@$(PYTEST)
 
-test-fast: $(INSTALLED) ## The quick tests alone: minutes less, for while you work
+test-fast: $(INSTALLED) ## Only the quick tests
 	@$(PYTEST) --fast
 
 lint: $(INSTALLED) ## Style and types
@@ -47,13 +47,13 @@ lint: $(INSTALLED) ## Style and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-format: $(INSTALLED) ## Bring the code into the house style
+format: $(INSTALLED) ## Format the code
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
 docs: $(INSTALLED) ## The documentation as a site, in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-clean: ## Remove caches; .venv and data/store stay
+clean: ## Remove caches, but not .venv and data/store
 	@rm -rf build .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-// Prompts as the caption tower takes them: names in place of emoji, English for names in other languages, then BERT's tokens
+// Prepares prompts for the caption tower: names for emoji, English for names in other languages, then BERT's tokens
 // (https://huggingface.co/docs/tokenizers). What is lost is told in the words of flowmodel/text/prompts.py, which is the reference.
 
 const ASCII = /^[\0-\x7f]*$/;
@@ -45,9 +45,9 @@ export class Translator {
   }
 }
 
-// What a tower makes of prompts.
+// Prepares prompts for a tower.
 export class Reader {
-  // `table` is what a translator needs, or undefined; `languages` are those of the captions that the model was trained on.
+  // `table` has the translations, or is undefined; `languages` are those of the training captions.
   constructor({ tokenizer, names, table, languages = ["en"] }) {
     this.tokenizer = tokenizer;
     this.emoji = new EmojiReplacer(names);
@@ -59,7 +59,7 @@ export class Reader {
     return ASCII.test(prompt) ? prompt : this.emoji.replace(prompt);
   }
 
-  // What is read in place of a prompt.
+  // The text to encode for a prompt.
   text(prompt) {
     const named = this.named(prompt);
     if (ASCII.test(named) || !this.table) return named;
@@ -67,7 +67,7 @@ export class Reader {
     return this.translator.translate(named);
   }
 
-  // What a person should know of prompts: `refusal`, a line where one can't be drawn, else `notes`, lines.
+  // Messages about prompts: `refusal`, a line if one can't be sampled, else `notes`, lines.
   read(prompts) {
     const notes = new Set();
     for (const prompt of prompts) {
@@ -109,7 +109,7 @@ export class Tokenizer {
     return this.take(text).ids;
   }
 
-  // Its tokens between markers; how many of them are unknown; how many there are without markers; whether more did not fit.
+  // Its tokens between markers; the number of unknown ones; the number without markers; whether it was truncated.
   take(text) {
     const plain = Array.from(text.replace(/[\t\n\r]/g, " ").replace(/[\0\ufffd\p{C}]/gu, "").replace(/\s/gu, " "))
       .join("").replace(IDEOGRAPHS, " $& ").normalize("NFD").replace(/\p{Mn}/gu, "");

@@ -1,4 +1,4 @@
-// What can be downloaded.
+// Downloads.
 import { zipSync } from "./vendor/fflate.js";
 import { canvasOf, fitted, imageData, svgImage } from "./pixels.js";
 
@@ -8,7 +8,7 @@ export function stem(prompt) {
   return prompt.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60) || "picture";
 }
 
-// A PNG of 512 pixels an edge: of the shapes `svg` where they are given, else of the pixels.
+// A PNG of 512 pixels an edge: of the shapes `svg` if given, else of the pixels.
 export async function png(picture, svg) {
   const own = canvasOf(picture.size);
   own.getContext("2d").putImageData(imageData(picture), 0, 0);
@@ -18,7 +18,7 @@ export async function png(picture, svg) {
 
 // `files` by name, as Uint8Array.
 export function zip(files) {
-  return new Blob([zipSync(files, { level: 0 })], { type: "application/zip" }); // PNGs become hardly smaller
+  return new Blob([zipSync(files, { level: 0 })], { type: "application/zip" }); // PNGs hardly compress
 }
 
 export async function bytesOf(blob) {

@@ -4,10 +4,10 @@ import { button, element, make } from "./elements.js";
 import { fitted, show, svgImage } from "./pixels.js";
 
 const SHARP = 384; // edge of a card's canvas that shows shapes, in pixels
-const MOST = 12; // sets that are kept
+const MOST = 12; // maximum number of sets
 
 export class Gallery {
-  // `chosen` is told of the image that a person chooses; `more` and `zip` of the set whose button is pressed.
+  // `chosen` is called with the selected image; `more` and `zip` with the set whose button is pressed.
   constructor({ chosen, more, zip }) {
     this.told = { chosen, more, zip };
     this.sets = [];
@@ -29,7 +29,7 @@ export class Gallery {
     for (const old of this.sets.splice(MOST)) old.element.remove();
   }
 
-  // A place for an image that is still to be drawn.
+  // A placeholder for an image that is not sampled yet.
   addPicture(set, picture) {
     picture.canvas = make("canvas", { width: 64, height: 64, "aria-hidden": "true" });
     picture.card = button(picture.canvas, ({ detail }) => this.choose(picture, detail === 0), { className: "card", disabled: true });
@@ -57,7 +57,7 @@ export class Gallery {
     show(picture.canvas, picture.picture);
   }
 
-  // `byKey`: with Enter or the space bar, after which a person goes on with what can be done with the picture.
+  // `byKey`: with Enter or the space bar, after which the focus moves to the actions for the image.
   choose(picture, byKey = false) {
     for (const each of document.querySelectorAll(".card[aria-pressed=true]")) each.setAttribute("aria-pressed", "false");
     for (const each of picture.set.pictures) each.card.tabIndex = each === picture ? 0 : -1;

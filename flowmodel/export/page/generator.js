@@ -1,13 +1,13 @@
-// A model that draws in the browser: the same steps as flowmodel/runtime/onnx_generator.py, which is the reference.
+// A model that samples in the browser: the same steps as flowmodel/runtime/onnx_generator.py, which is the reference.
 import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
 import { Reader, Tokenizer } from "./captions.js";
 import { fetchJson, fetchListed } from "./fetching.js";
 import { mixedSeed, standardNormal } from "./noise.js";
 
-ort.env.wasm.numThreads = 1; // more need special headers of the server
+ort.env.wasm.numThreads = 1; // more threads need special headers of the server
 ort.env.wasm.wasmPaths = { wasm: new URL("./vendor/ort-wasm-simd-threaded.wasm", import.meta.url).href };
 
-const TOWERS = ["tower.int8.onnx", "tower.onnx"]; // the first that there is
+const TOWERS = ["tower.int8.onnx", "tower.onnx"]; // the first one in the export
 const NEEDED = ["tokenizer.json", "emoji.json", "english.zlib", "network.onnx", "finisher.onnx"];
 
 function times(steps, shift, start) {
@@ -26,7 +26,7 @@ function toBytes(x, channels) {
   return bytes;
 }
 
-// An image as the network takes it: on white where that knows no alpha.
+// An image as the network's input, on white if the network has no alpha.
 function toUnit(bytes, channels) {
   const pixels = bytes.length / 4, x = new Float32Array(channels * pixels);
   for (let i = 0; i < pixels; i++) {
@@ -50,7 +50,7 @@ function mixed(one, other, share) {
 }
 
 export class Generator {
-  // `base` is the folder of an exported model; `told` is given the share that is loaded.
+  // `base` is the folder of an exported model; `told` is called with the loaded fraction.
   static async load(base, told = () => {}) {
     const self = new Generator(), of = self.description = await fetchJson(new URL("model.json", base));
     const tower = TOWERS.find((name) => of.files[name]), names = [tower, ...NEEDED].filter((name) => of.files[name]);
@@ -80,14 +80,14 @@ export class Generator {
     return this.reader.tokenizer.encode(this.reader.text(prompt));
   }
 
-  // A caption as the network takes it: `pooled` (width) and `tokens` (length, width).
+  // A caption as the network's input: `pooled` (width) and `tokens` (length, width).
   async encode(prompt) {
     const ids = this.tokens(prompt);
     const { pooled, tokens } = await this.tower.run({ ids: new ort.Tensor("int64", BigInt64Array.from(ids, BigInt), [1, ids.length]) });
     return { pooled: pooled.data, tokens: tokens.data, length: tokens.dims[1], width: tokens.dims[2] };
   }
 
-  // The noise of picture `number`. `vary` = {amount, number} turns it towards other noise: by 0 not at all, by 1 all the way.
+  // The noise of picture `number`. `vary` = {amount, number} rotates it toward other noise: 0 is the same noise, 1 the other noise.
   noise(seed, number, vary) {
     const { size, channels } = this.description, count = 4 * size * size;
     let noise = standardNormal(mixedSeed(seed, number), count);
@@ -99,17 +99,17 @@ export class Generator {
   }
 
   // Image `number` of `seed`: premultiplied RGBA, Uint8Array (4, size, size), its size, and the network evaluations it took.
-  //   blend: {prompt, share}, a second prompt and how much it counts
+  //   blend: {prompt, share}, a second prompt and its weight
   //   vary: see `noise`
-  //   from: {bytes, time}, a picture of the network's size to begin with, and when: near 0 little is left of it, near 1 most
-  // `observe` is given the image so far and the share that is done.
+  //   from: {bytes, time}, an image of the network's size and the starting time: near 0 little of it is kept, near 1 most
+  // `observe` is called with the current image and the finished fraction.
   async draw(prompt, { seed = 0, number = 0, steps, guidance, blend, vary, from } = {}, observe = async () => {}) {
     const { size, channels, sampling, finished_size: finishedSize } = this.description, shape = [channels, size, size];
     const captions = [{ ...(await this.encode(prompt)), share: 1 - (blend?.share ?? 0) }];
     if (blend?.share > 0) captions.push({ ...(await this.encode(blend.prompt)), share: blend.share });
     const told = captions.filter(({ share }) => share > 0), scale = guidance ?? sampling.guidance;
     let evaluations = 0;
-    // Of all captions, and without one where guidance is on: as many rows of one batch.
+    // With guidance, a batch has as many rows without captions.
     const evaluate = async (x, t, isGuided) => {
       const batch = told.length + (isGuided ? 1 : 0), width = told[0].width, length = Math.max(...told.map((each) => each.length));
       const xs = new Float32Array(batch * x.length), mask = new Uint8Array(batch * length);

@@ -1,4 +1,4 @@
-// What there is to know of one image, and to do with it.
+// Information about an image, and actions for it.
 import { button, element, make } from "./elements.js";
 import { show } from "./pixels.js";
 
@@ -10,7 +10,7 @@ const VERDICTS = {
 };
 
 export class Inspector {
-  // `told` has a function for each of png, svg, vary, start and view, given the image or the name of the view; `paint` shows one.
+  // `told` has functions png, svg, vary, start and view, called with the image or the name of the view; `paint` shows an image.
   constructor(told, paint) {
     this.told = told;
     this.paint = paint;

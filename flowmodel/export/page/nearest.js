@@ -1,5 +1,5 @@
-// Which training icons an image is nearest to. Of each icon the page knows only a code: its image, averaged to GRID x GRID
-// and projected on random directions, from which no image can be drawn again (flowmodel/export/training_icons.py).
+// The training icons that are nearest to an image. The page has only a code of each icon: its image, averaged to GRID x GRID
+// and projected on random directions, from which the image cannot be reconstructed (flowmodel/export/training_icons.py).
 import { fetchJson, fetchListed } from "./fetching.js";
 import { standardNormal } from "./noise.js";
 
@@ -15,7 +15,7 @@ export class NearestIcons {
     return self;
   }
 
-  // Where an image lies along the random directions, in units of `scale`.
+  // The projections of an image onto the random directions, in units of `scale`.
   code({ bytes, size }) {
     const reduced = averaged(bytes, size, this.grid), code = new Float32Array(this.width);
     for (let k = 0; k < this.width; k++) {
@@ -26,7 +26,7 @@ export class NearestIcons {
     return code;
   }
 
-  // The three nearest, with their distances: of pixels in [0, 1], root mean square; and what to think of it: copy, close or new.
+  // The three nearest, with their distances: of pixels in [0, 1], root mean square; and the verdict: copy, close or new.
   find(picture) {
     const code = this.code(picture), found = [];
     for (let n = 0; n < this.names.length; n++) {

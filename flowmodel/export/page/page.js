@@ -1,4 +1,4 @@
-// The page: what a person asks for becomes requests to the part that draws.
+// The page: turns a person's input into requests to the worker.
 import { element, button, percent } from "./elements.js";
 import { bytesOf, png, save, stem, zip } from "./files.js";
 import { fetchJson } from "./fetching.js";
@@ -9,7 +9,7 @@ import { SketchPad } from "./sketch.js";
 import { Studio } from "./studio.js";
 
 const EXAMPLES = ["red heart", "blue apple", "rocket", "fox", "pizza", "house with garden", "👍🏽", "purple umbrella"];
-const VARIATION = 0.45; // how far the noise of a variation is turned away
+const VARIATION = 0.45; // rotation of a variation's noise
 const NO_WEBASSEMBLY = "This browser has no WebAssembly, which this page draws with. A current Firefox, Chrome, Edge or Safari has it.";
 
 const app = { studio: undefined, description: undefined, running: undefined, waiting: undefined };
@@ -38,7 +38,7 @@ function choose(picture, byKey) {
   if (byKey) inspector.focus();
 }
 
-// ---- what is drawn
+// ---- sampling
 
 function asked() {
   const words = element("prompt").value.trim(), style = element("style").value;
@@ -87,7 +87,7 @@ function drawVariations({ prompt, options, label, set: { title } }) {
   return draw(set, from(0));
 }
 
-// One request after another; a new one ends the one before.
+// One request at a time; a new one cancels the previous one.
 function draw(set, pictures) {
   app.waiting = { set, pictures };
   app.studio.stop();
@@ -141,7 +141,7 @@ async function drawOne(picture, told) {
     told(frame.share);
   });
   Object.assign(picture, { picture: { bytes, size }, evaluations, nearest });
-  // The finished image ends the animation too, where it has the size of the others.
+  // The finished image ends the animation too, if it has the size of the others.
   if (size === picture.frames[0].size) picture.frames.push(picture.picture);
   gallery.ready(picture);
   if (!inspector.picture || inspector.picture.set !== picture.set) gallery.choose(picture);
@@ -158,7 +158,7 @@ function shapes(picture) {
   return picture.tracing;
 }
 
-// ---- what is done with it
+// ---- actions
 
 function nameOf({ prompt, options, file }) {
   return `${stem(prompt)}-${options.seed}-${options.vary ? `${options.number}-variation-` : ""}${options.blend ? "blend-" : ""}${file}`;
@@ -224,10 +224,10 @@ function wire() {
   element("form").addEventListener("submit", (event) => {
     event.preventDefault();
     if (app.description) drawAsked();
-    else app.early = true; // drawn as soon as the model is there
+    else app.early = true; // sampled as soon as the model is loaded
   });
   element("form").addEventListener("invalid", ({ target }) => {
-    if (target.closest("#settings-panel")) open("settings", true); // what is wrong has to be seen
+    if (target.closest("#settings-panel")) open("settings", true); // so that the error is visible
   }, true);
   element("stop").addEventListener("click", () => app.studio.stop());
   element("dice").addEventListener("click", () => { element("seed").value = Math.floor(Math.random() * 1e6); });
@@ -327,7 +327,7 @@ async function start() {
     element("model").addEventListener("change", ({ target }) => attempt(models[target.value]));
   }
   await attempt(models[0]);
-  globalThis.flowmodel = app; // for whoever looks into it, and for tests
+  globalThis.flowmodel = app; // for debugging and tests
 }
 
 start();

@@ -22,7 +22,7 @@ export function canvasOf(size) {
   return canvas;
 }
 
-// Anything that can be drawn, as large as fits into a square of `size` pixels and in its middle.
+// A drawable, fitted into the center of a square of `size` pixels.
 export function fitted(source, width, height, size) {
   const canvas = canvasOf(size), context = canvas.getContext("2d");
   const scale = size / Math.max(width, height);
@@ -31,7 +31,7 @@ export function fitted(source, width, height, size) {
   return canvas;
 }
 
-// What a canvas shows, as the model has it.
+// A canvas's content as the model's planes.
 export function fromCanvas(canvas) {
   const { width: size } = canvas, pixels = size * size, { data } = canvas.getContext("2d").getImageData(0, 0, size, size);
   const bytes = new Uint8Array(4 * pixels);

@@ -32,7 +32,7 @@ export class SketchPad {
     return true;
   }
 
-  // As the model has it, `size` pixels an edge; undefined where nothing is drawn.
+  // The sketch as the model's planes of `size` x `size` pixels; undefined if it is empty.
   picture(size) {
     return this.isEmpty ? undefined : fromCanvas(fitted(this.canvas, 1, 1, size));
   }
@@ -49,7 +49,7 @@ export class SketchPad {
     const address = URL.createObjectURL(file);
     try {
       const image = await loadedImage(address);
-      this.put(image, image.naturalWidth || 1, image.naturalHeight || 1); // an SVG may have no size of its own
+      this.put(image, image.naturalWidth || 1, image.naturalHeight || 1); // an SVG may have no size
     } catch {
       throw new Error(`${file.name}: this browser can't read it as an image; choose a PNG, JPEG, WebP or SVG`);
     } finally {

@@ -1,4 +1,4 @@
-// An icon of pixels as SVG. The colors are gathered, the image is enlarged and cut into layers of one color, and vtracer
+// An icon of pixels as SVG. The colors are clustered, the image is enlarged and cut into layers of one color, and vtracer
 // (https://github.com/visioncortex/vtracer, the npm package vectortracer) draws a curve around each. Simpler than
 // flowmodel/vector, which keeps gradients: here a gradient becomes a few bands.
 import * as vtracer from "./vendor/vectortracer_bg.js";
@@ -6,11 +6,11 @@ import * as vtracer from "./vendor/vectortracer_bg.js";
 const SCALE = 4; // of the enlarged image, in which curves are drawn
 const MOST_COLORS = 16;
 const ENOUGH = 0.0012; // weighted mean of squared distances with which no more colors are added
-const EDGE = 0.02; // squared distance of neighbors that lie on an edge
+const EDGE = 0.02; // squared distance of neighbors across an edge
 const OPAQUE = 0.5;
-const SMOOTHING = 2; // radius of the vote that takes the steps out of borders, in enlarged pixels
-const OVERLAP = 2; // how far a layer reaches under the ones above it
-const SPECK = 10; // a smaller part is left out, in enlarged pixels
+const SMOOTHING = 2; // radius of the majority vote that smooths borders, in enlarged pixels
+const OVERLAP = 2; // overlap of a layer under the ones above it
+const SPECK = 10; // smaller parts are omitted, in enlarged pixels
 const OPTIONS = { mode: "spline", filterSpeckle: 0, lengthThreshold: 10, pathPrecision: 1 };
 
 let ready;
@@ -70,12 +70,12 @@ function enlarged(bytes, size) {
   return planes;
 }
 
-// The color of each place, -1 where it is transparent.
+// The color of each point, -1 if it is transparent.
 function labeled([red, green, blue, alpha], colors) {
   return Int32Array.from(alpha, (own, i) => (own < OPAQUE ? -1 : nearest(colors, [red[i] / own, green[i] / own, blue[i] / own])));
 }
 
-// As few straight colors in [0, 1] as keep the error small.
+// The fewest straight colors in [0, 1] with a small error.
 function palette(bytes, size) {
   const pixels = size * size, chosen = [];
   const plane = (c) => bytes.subarray(c * pixels, (c + 1) * pixels);
@@ -83,7 +83,7 @@ function palette(bytes, size) {
   const straight = (i) => [red, green, blue].map((own) => Math.min(1, own[i] / alpha[i]));
   for (let i = 0; i < pixels; i++) {
     if (alpha[i] < 255 * OPAQUE) continue;
-    // What lies on an edge is a mixture, and would ask for a color of its own.
+    // Pixels on an edge are mixtures, and would need extra colors.
     const around = [i - 1, i + 1, i - size, i + size].filter((k) => k >= 0 && k < pixels && alpha[k] > 0).map(straight);
     const own = straight(i), change = Math.max(...around.map((other) => distance(own, other)), 0);
     chosen.push({ color: own, weight: (alpha[i] / 255) ** 4 / (1 + (change / EDGE) ** 2) });
@@ -104,7 +104,7 @@ function nearest(colors, color) {
   return best;
 }
 
-// k-means, with one more color where most of the error is, until that is small.
+// k-means, with one more color at the largest error until that is small.
 function gathered(chosen) {
   const total = chosen.reduce((sum, { weight }) => sum + weight, 0);
   let colors = [chosen[0].color];
@@ -127,7 +127,7 @@ function gathered(chosen) {
   }
 }
 
-// Each place is given what most of its surroundings are; transparent counts too.
+// A majority vote over each point's neighborhood, including transparency.
 function voted(labels, edge, count) {
   const best = new Float32Array(labels.length).fill(-1), found = new Int32Array(labels.length).fill(-1);
   for (let label = -1; label < count; label++) {
@@ -157,7 +157,7 @@ function blurred(plane, edge) {
   return plane;
 }
 
-// What is painted of a color: its own places, and a rim under what lies above it.
+// The painted area of a color: its own points, and a rim under the layers above it.
 function layer(labels, edge, place, own) {
   let mask = new Uint8Array(labels.length);
   for (let i = 0; i < mask.length; i++) if (labels[i] >= 0 && place[labels[i]] === own) mask[i] = 1;

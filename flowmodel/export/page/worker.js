@@ -1,12 +1,12 @@
-// Draws beside the page, so that the page never waits. One request at a time: {id, kind, ...} is answered with {id, result},
-// or {id, error}, and while it is drawn with any number of {id, told}.
+// Samples in a worker, so that the page never blocks. One request at a time: {id, kind, ...} is answered with {id, result},
+// or {id, error}, and meanwhile with any number of {id, told}.
 import { Generator } from "./generator.js";
 import { NearestIcons } from "./nearest.js";
 import { trace } from "./trace.js";
 
 let generator, icons, stopped = false, last = Promise.resolve();
 
-// Lets messages come in between two steps.
+// Lets messages arrive between two steps.
 const channel = new MessageChannel();
 const breath = () => new Promise((resolve) => {
   channel.port1.onmessage = resolve;
