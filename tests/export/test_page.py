@@ -15,13 +15,17 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.export.web import export_page
 from flowmodel.files import read_json
 from flowmodel.flow.seeds import mixed_seed
-from flowmodel.images.rgba import to_image
+from flowmodel.images.rgba import premultiply, to_image
 from flowmodel.images.tensors import to_unit
 from flowmodel.model.generator import Generator
 from flowmodel.runtime.model_folder import ModelFolder
 from flowmodel.runtime.noise import standard_normal
+from flowmodel.shipped import shipped
+from flowmodel.tables import ICONS
 from flowmodel.text.encoded import taken_in
+from flowmodel.vector.artwork import Artwork, render
 from tests.evaluation.browser import CHROMIUM
+from tests.vector.icons import drawn
 
 pytestmark = [
     pytest.mark.slow,
@@ -87,12 +91,44 @@ def test_a_blend_begins_with_one_prompt_and_ends_with_the_other(opened):
 def test_a_traced_image_looks_like_its_pixels(opened, small):
     for prompt in ("red heart, noto style", "pizza, twemoji style"):
         drawn_4HW = small.sample([prompt], seed=3)[0]
-        given = f"Uint8Array.from(atob('{base64.b64encode(drawn_4HW.tobytes()).decode()}'), (sign) => sign.charCodeAt(0))"
-        svg = opened.run(f"flowmodel.studio.ask('trace', {{picture: {{bytes: {given}, size: 64}}}})")
+        svg = _traced_by_page(opened, drawn_4HW)
         assert svg.startswith("<svg ") and 1 < svg.count("<path") < 150, svg[:200]
         with Image.open(io.BytesIO(resvg_py.svg_to_bytes(svg_string=svg, width=64, height=64))) as again:
             traced = np.asarray(again.convert("RGBA").convert("RGBa"))
         assert _difference(traced, np.asarray(to_image(drawn_4HW).convert("RGBa"))) < 8
+
+
+def _traced_by_page(opened, drawn_4HW: np.ndarray) -> str:
+    given = f"Uint8Array.from(atob('{base64.b64encode(drawn_4HW.tobytes()).decode()}'), (sign) => sign.charCodeAt(0))"
+    return opened.run(f"flowmodel.studio.ask('trace', {{picture: {{bytes: {given}, size: 64}}}})")
+
+
+def _off(svg: str, drawn_4HW: np.ndarray) -> float:
+    return _difference(np.asarray(render(svg, 64).convert("RGBa")), drawn_4HW.transpose(1, 2, 0))
+
+
+_DIAGONAL = (
+    '<linearGradient id="a" x2="1" y2="1"><stop stop-color="#90caf9"/><stop offset="1" stop-color="#1e88e5"/></linearGradient>'
+    '<rect x="6" y="6" width="52" height="52" rx="10" fill="url(#a)"/><circle cx="32" cy="32" r="12" fill="#fff"/>'
+)
+_TWO_BLUES = '<path d="M6 6h26v52H6z" fill="#90caf9"/><path d="M32 6h26v52H32z" fill="#64b5f6"/>'
+
+
+@pytest.mark.parametrize(("shapes", "gradients"), [(_DIAGONAL, 1), (_TWO_BLUES, 0)], ids=["gradient", "edge"])
+def test_a_gradient_is_one_shape_and_an_edge_stays_one_as_with_the_library(opened, shapes, gradients):
+    icon = drawn(shapes)
+    found, expected = _traced_by_page(opened, icon), Artwork(icon).svg(None)
+    for svg in (found, expected):
+        assert (svg.count("<path"), svg.count("<linearGradient")) == (2, gradients), svg
+    assert _off(found, icon) < _off(expected, icon) + 1
+
+
+def test_real_icons_are_traced_as_closely_as_by_the_library(opened):
+    icons = ICONS.read(shipped("bundled/noto.parquet")).set_index("key")
+    for key in ("1f34e", "1f525", "1f47b", "1f355"):  # red apple, fire, ghost, pizza
+        with Image.open(io.BytesIO(icons.loc[key, "png"])) as image:
+            icon = np.ascontiguousarray(premultiply(np.asarray(image.convert("RGBA"))[None])[0].transpose(2, 0, 1))
+        assert _off(_traced_by_page(opened, icon), icon) < _off(Artwork(icon).svg(None), icon) + 1, key
 
 
 def test_captions_become_the_same_tokens_and_what_is_lost_is_reported_in_the_same_words(opened, page_folder, small):

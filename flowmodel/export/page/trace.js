@@ -1,6 +1,6 @@
-// An icon of pixels as SVG. The colors are clustered, the image is enlarged and cut into layers of one color, and vtracer
-// (https://github.com/visioncortex/vtracer, the npm package vectortracer) draws a curve around each. Simpler than
-// flowmodel/vector, which keeps gradients: here a gradient becomes a few bands.
+// An icon of pixels as SVG. The colors are clustered, the image is enlarged and cut into layers of one fill, and vtracer
+// (https://github.com/visioncortex/vtracer, the npm package vectortracer) draws a curve around each. Simpler than flowmodel/vector.
+import { fills } from "./gradients.js";
 import * as vtracer from "./vendor/vectortracer_bg.js";
 
 const SCALE = 4; // of the enlarged image, in which curves are drawn
@@ -29,17 +29,30 @@ function loaded() {
 export async function trace({ bytes, size }) {
   await loaded();
   const edge = size * SCALE, large = enlarged(bytes, size);
-  const colors = palette(bytes, size), smooth = voted(labeled(large, colors), edge, colors.length);
-  const areas = new Array(colors.length).fill(0);
+  const places = inner(bytes, size), colors = places.length ? palette(places) : [];
+  const of = fills(places.map((place) => ({ ...place, label: nearest(colors, place.color) })), colors, size);
+  const found = [...new Set(of)], numbers = of.map((fill) => found.indexOf(fill));
+  const smooth = voted(labeled(large, colors).map((label) => numbers[label] ?? -1), edge, found.length);
+  const areas = new Array(found.length).fill(0);
   for (const label of smooth) if (label >= 0) areas[label]++;
-  const order = colors.map((_, label) => label).filter((label) => areas[label] > 0).sort((a, b) => areas[b] - areas[a]);
-  const place = new Int32Array(colors.length).fill(-1);
+  const order = found.map((_, label) => label).filter((label) => areas[label] > 0).sort((a, b) => areas[b] - areas[a]);
+  const place = new Int32Array(found.length).fill(-1);
   order.forEach((label, at) => { place[label] = at; });
   const paths = order.map((label) => {
-    const fill = `#${colors[label].map((value) => Math.round(255 * value).toString(16).padStart(2, "0")).join("")}`;
-    return outline(layer(smooth, edge, place, place[label]), edge).map((d) => `<path fill="${fill}" d="${d}"/>`).join("");
+    const { color, ends } = found[label], fill = ends ? `url(#g${label})` : hex(color);
+    return (ends ? linear(`g${label}`, ends) : "") + outline(layer(smooth, edge, place, place[label]), edge).map((d) => `<path fill="${fill}" d="${d}"/>`).join("");
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" width="512" height="512" viewBox="0 0 ${size} ${size}">${paths.join("")}</svg>\n`;
+}
+
+function hex(color) {
+  return `#${color.map((value) => Math.round(255 * value).toString(16).padStart(2, "0")).join("")}`;
+}
+
+function linear(id, ends) {
+  const places = ends.map(({ x, y }, i) => `x${i + 1}="${x.toFixed(2)}" y${i + 1}="${y.toFixed(2)}"`).join(" ");
+  const stops = ends.map(({ color }, i) => `<stop offset="${i}" stop-color="${hex(color)}"/>`).join("");
+  return `<linearGradient id="${id}" gradientUnits="userSpaceOnUse" ${places}>${stops}</linearGradient>`;
 }
 
 // Four planes in [0, 1], premultiplied: cubic (Catmull and Rom) in both directions.
@@ -75,8 +88,8 @@ function labeled([red, green, blue, alpha], colors) {
   return Int32Array.from(alpha, (own, i) => (own < OPAQUE ? -1 : nearest(colors, [red[i] / own, green[i] / own, blue[i] / own])));
 }
 
-// The fewest straight colors in [0, 1] with a small error.
-function palette(bytes, size) {
+// The opaque pixels with straight colors in [0, 1] and weights.
+function inner(bytes, size) {
   const pixels = size * size, chosen = [];
   const plane = (c) => bytes.subarray(c * pixels, (c + 1) * pixels);
   const [red, green, blue, alpha] = [0, 1, 2, 3].map(plane);
@@ -86,9 +99,9 @@ function palette(bytes, size) {
     // Pixels on an edge are mixtures, and would need extra colors.
     const around = [i - 1, i + 1, i - size, i + size].filter((k) => k >= 0 && k < pixels && alpha[k] > 0).map(straight);
     const own = straight(i), change = Math.max(...around.map((other) => distance(own, other)), 0);
-    chosen.push({ color: own, weight: (alpha[i] / 255) ** 4 / (1 + (change / EDGE) ** 2) });
+    chosen.push({ x: i % size, y: Math.floor(i / size), color: own, weight: (alpha[i] / 255) ** 4 / (1 + (change / EDGE) ** 2) });
   }
-  return chosen.length ? gathered(chosen) : [];
+  return chosen;
 }
 
 function distance(one, other) {
@@ -104,8 +117,8 @@ function nearest(colors, color) {
   return best;
 }
 
-// k-means, with one more color at the largest error until that is small.
-function gathered(chosen) {
+// The fewest colors with a small error: k-means, with one more color at the largest error until that is small.
+function palette(chosen) {
   const total = chosen.reduce((sum, { weight }) => sum + weight, 0);
   let colors = [chosen[0].color];
   for (;;) {
