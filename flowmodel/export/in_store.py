@@ -35,15 +35,20 @@ def exported(store: Store, checkpoint: Checkpoint) -> ModelFolder:
     def make(folder: Path) -> None:
         _export_elsewhere(checkpoint, folder, _with_the_tower_of(store, checkpoint))
 
+    if found := already_exported(store, checkpoint):
+        return found
+    shutil.rmtree(store.exports / _name(checkpoint), ignore_errors=True)  # it is damaged, if it exists
     return ModelFolder.open(_kept(store, _name(checkpoint), make))
 
 
 def already_exported(store: Store, checkpoint: Checkpoint) -> ModelFolder | None:
-    """The export that :func:`exported` has stored before, or None if there is none or its description is damaged."""
+    """The export that :func:`exported` has stored before, or None if there is none or one of its files is damaged."""
     try:
-        return ModelFolder.open(store.exports / _name(checkpoint))
+        found = ModelFolder.open(store.exports / _name(checkpoint))
+        found.verify()
     except FlowmodelError:
         return None
+    return found
 
 
 def _name(checkpoint: Checkpoint) -> str:

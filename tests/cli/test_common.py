@@ -1,6 +1,7 @@
 """How commands resolve `--model`."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -34,6 +35,11 @@ def test_a_few_images_are_sampled_without_pytorch_if_the_store_has_an_export(tin
     for device, pictures in (("cuda", 1), ("auto", 17)):
         assert quicker(store, checkpoint, device, pictures) is None
     assert quicker(Store(tmp_path), checkpoint, "auto", 1) is None
+    damaged = Store(tmp_path / "damaged")
+    copy = shutil.copytree(tiny_export, damaged.exports / tiny_export.name)
+    assert quicker(damaged, checkpoint, "auto", 1) is not None
+    (copy / "network.onnx").write_bytes((copy / "network.onnx").read_bytes()[:-1])
+    assert quicker(damaged, checkpoint, "auto", 1) is None
     command = [sys.executable, "-c", _WITHOUT_PYTORCH, "sample", "red heart", "--model", str(checkpoint.path), "--seed", "4"]
     environment = os.environ | {"FLOWMODEL_STORE": str(store.root), "COLUMNS": "300"}
     done = subprocess.run(
