@@ -16,6 +16,7 @@ from filelock import FileLock
 from flowmodel.errors import FlowmodelError
 from flowmodel.registry.dead_runs import close_dead_runs
 from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store, unfit_for_addresses
+from pipelines.pools import ACCELERATOR, store_default_limit
 from pipelines.stale_runs import end_stale_runs
 
 SETTINGS = "dagster.yaml"
@@ -52,6 +53,7 @@ def prepare_home(store: Store) -> Path:
             _migrate(instance, home)
         instance.all_asset_keys()
         instance.all_instigator_state()
+        store_default_limit(instance, ACCELERATOR)
         say_stale_runs(instance, store)
     for run_id in close_dead_runs(store):
         print(f"MLflow run {run_id[:8]} belongs to a training that was killed, and is marked as killed")

@@ -15,7 +15,18 @@ from filelock import FileLock
 from flowmodel.store import Store
 from pipelines.stale_runs import end_stale_runs
 
+ACCELERATOR = "accelerator"  # the pool of every training
 _SECONDS = 1.0
+
+
+def store_default_limit(instance: dg.DagsterInstance, pool: str) -> None:
+    """Store the default limit for `pool` if it has no limit yet.
+
+    Dagster does this when it looks at the first queued run of the pool, but starts that run without a limit.
+    """
+    storage = instance.event_log_storage
+    if instance.global_op_concurrency_default_limit and pool not in {limit.name for limit in storage.get_pool_limits()}:
+        storage.initialize_concurrency_limit_to_default(pool)
 
 
 def take_place(instance: dg.DagsterInstance, store: Store, run: dg.DagsterRun, say: Callable[[str], None]) -> dg.DagsterRun:
@@ -49,7 +60,7 @@ def _in_the_way(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
     pools = set((run.run_op_concurrency and run.run_op_concurrency.all_pools) or ())
     storage = instance.event_log_storage
     for pool in pools:
-        storage.initialize_concurrency_limit_to_default(pool)
+        store_default_limit(instance, pool)
     under_way = instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS_RUN_STATUSES))
     counter = GlobalOpConcurrencyLimitsCounter(
         instance,

@@ -70,3 +70,11 @@ def test_a_training_whose_process_has_died_gives_its_place_to_the_one_that_waits
     thread.join(30)
     assert instance.get_run_by_id(dead.run_id).status is dg.DagsterRunStatus.CANCELED
     assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTING and said
+
+
+def test_a_limit_that_somebody_has_set_is_kept(instance, tmp_path):
+    instance.event_log_storage.set_concurrency_slots("accelerator", 2)
+    for _ in range(2):
+        thread, run, said = _take_place(instance, Store(tmp_path), training)
+        thread.join(30)
+        assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTING and said == []
