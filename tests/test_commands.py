@@ -18,7 +18,7 @@ from flowmodel.store import PROJECT_ROOT
 from tests.pipelines.conftest import write_icons
 
 PAGES = [
-    *("README.md", "CONTRIBUTING.md", "data/bundled/README.md", "data/pretrained/README.md"),
+    *("README.md", "CONTRIBUTING.md", "data/bundled/README.md", "data/pretrained/README.md", "data/pretrained-fast/README.md"),
     *sorted(page.relative_to(PROJECT_ROOT).as_posix() for page in (PROJECT_ROOT / "docs").glob("*.md") if page.stem != "log"),
 ]
 PROGRAMS = ("accelerate", "curl", "dagster", "export", "flowmodel", "make", "mlflow", "npm", "pip", "python")
@@ -28,6 +28,7 @@ TOO_LONG = {
     "--recipe laptop": "trains for hours",
     "--recipe gpu": "trains for hours, on a GPU",
     "--recipe pretrained": "trains for hours",
+    "--recipe few_steps": "trains for an hour",
     "my-recipe.yaml": "the page shows how one is written",
     "--init runs/earlier": "an earlier training of the reader's",
     "--out check": "tests/cli/test_icons.py",

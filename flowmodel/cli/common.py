@@ -22,7 +22,7 @@ ModelOption = Annotated[
     str | None,
     typer.Option(
         help="A checkpoint file, a folder from `flowmodel export`, models:/NAME@alias, models:/NAME/VERSION, or "
-        "pretrained for the shipped weights; default: the champion, or the shipped weights if nothing is registered."
+        "pretrained or pretrained-fast for shipped weights; default: the champion, or pretrained if nothing is registered."
     ),
 ]
 

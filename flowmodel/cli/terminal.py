@@ -33,6 +33,9 @@ class TerminalObserver(TrainingObserver):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
 
+    def on_note(self, line: str) -> None:
+        self._console.print(line, markup=False, soft_wrap=True)
+
     def on_start(self, start: TrainingStart) -> None:
         words = f"continuing after step {start.first_step}" if start.resumed else "training"
         self._console.print(

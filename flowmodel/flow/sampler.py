@@ -3,6 +3,7 @@
 Shape suffixes: B batch, C channels, H/W height and width, S steps.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from flowmodel.flow.guidance import GuidedVelocity
 from flowmodel.flow.seeds import mixed_seed
-from flowmodel.flow.solvers import integrate
+from flowmodel.flow.solvers import integrate, solve, time_grid
 from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.tensors import CHANNELS, from_unit
 from flowmodel.nets.text_condition import TextCondition
@@ -40,6 +41,25 @@ def sample(model: VelocityModel, text: TextCondition, x_BCHW: Tensor, config: Sa
     """
     velocity = GuidedVelocity(model, text, config)
     return from_unit(integrate(velocity, x_BCHW, config, start=start)).cpu()
+
+
+@torch.no_grad()
+def sample_states(
+    model: VelocityModel, text: TextCondition, noise_BCHW: Tensor, config: SamplingConfig, times: Sequence[float]
+) -> Tensor:
+    """The states x_t of :func:`sample` at `times`, ascending in (0, 1], in float32: (B, K, C, H, W).
+
+    A time that the solver does not visit anyway costs it a step more.
+    """
+    kept: list[Tensor] = []
+
+    def keep(x_BCHW: Tensor, v_BCHW: Tensor, t: float) -> None:
+        if t in times:
+            kept.append(x_BCHW)
+
+    visited = sorted({*time_grid(config.steps, config.time_shift), *times, 1.0})
+    final_BCHW = solve(GuidedVelocity(model, text, config), noise_BCHW, visited, config.solver, keep)
+    return torch.stack([*kept, final_BCHW] if 1.0 in times else kept, dim=1)
 
 
 @dataclass(frozen=True)

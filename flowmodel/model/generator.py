@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from flowmodel.errors import FlowmodelError
 from flowmodel.flow.nfe import evaluations
 from flowmodel.flow.path import interpolate
-from flowmodel.flow.sampler import Trajectory, sample, sample_trajectory, seeded_noise
+from flowmodel.flow.sampler import Trajectory, sample, sample_states, sample_trajectory, seeded_noise
 from flowmodel.flow.velocity_model import VelocityModel
 from flowmodel.images.rgba import to_image
 from flowmodel.images.tensors import CHANNELS, from_unit, to_unit
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.device import DevicePolicy
-from flowmodel.model.pretrained import pretrained_weights
+from flowmodel.model.pretrained import PRETRAINED, SHIPPED, pretrained_weights
 from flowmodel.nets import TextCondition, build_network, count_parameters
 from flowmodel.nets.finisher import Finisher
 from flowmodel.recipes import parse_recipe
@@ -88,12 +88,14 @@ class Generator:
         return cls(checkpoint, network, policy, finisher, encoder)
 
     @classmethod
-    def from_pretrained(cls, path: Path | str | None = None, device: str = "auto") -> "Generator":
+    def from_pretrained(cls, path: Path | str = PRETRAINED, device: str = "auto") -> "Generator":
         """The generator with the weights that come with flowmodel, or with those in the checkpoint file at `path`.
+
+        "pretrained" draws with 20 network evaluations per image, "pretrained-fast" with 4.
 
         Raises FlowmodelError as :meth:`load` does, or when the shipped weights are damaged.
         """
-        return cls.load(pretrained_weights() if path is None else Path(path), device)
+        return cls.load(pretrained_weights(SHIPPED[str(path)]) if str(path) in SHIPPED else Path(path), device)
 
     def __str__(self) -> str:
         return str(self.checkpoint)
@@ -207,6 +209,11 @@ class Generator:
             noise_BCHW = self._noise(len(text), seed, first)
             drawn_B4HW = sample(self.model, text, noise_BCHW, config)
         return self.finish(drawn_B4HW) if finish else drawn_B4HW
+
+    def states(self, text: TextCondition, noise_BCHW: Tensor, config: SamplingConfig, times: Sequence[float]) -> Tensor:
+        """The states at `times` of sampling from `noise_BCHW`: float32, (B, K, C, H, W), on the CPU; not finished."""
+        with self._policy.autocast_context():
+            return sample_states(self.model, text, noise_BCHW.to(self.device), config, times).cpu()
 
     def redraw(
         self, x_BCHW: Tensor, text: TextCondition, config: SamplingConfig, start: float, seed: int = 0, first: int = 0

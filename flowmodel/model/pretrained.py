@@ -1,4 +1,6 @@
-"""The shipped weights (data/pretrained), for sampling or as initial weights of a training."""
+"""The shipped weights (data/pretrained), for sampling or as initial weights of a training, and the student that was distilled
+from them, which samples with four network evaluations (data/pretrained-fast).
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +12,9 @@ from flowmodel.model.checkpoint import Checkpoint, save_checkpoint
 from flowmodel.recipes.schema import SamplingConfig
 from flowmodel.shipped import shipped
 
-PRETRAINED = "pretrained"  # name that users write instead of a path
-FOLDER = shipped("pretrained")
+PRETRAINED, FAST = "pretrained", "pretrained-fast"  # names that users write instead of a path
+SHIPPED = {name: shipped(name) for name in (PRETRAINED, FAST)}  # their folders
+FOLDER = SHIPPED[PRETRAINED]
 WEIGHTS_FILE, DIGEST_FILE = "flowmodel.safetensors", "SHA256SUMS"
 
 

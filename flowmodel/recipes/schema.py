@@ -141,6 +141,23 @@ class RehearsalConfig(Section):
     )
 
 
+class DistillationConfig(Section):
+    """Training of a sampler with few steps from the trajectories of the initial weights (flowmodel/training/distillation.py)."""
+
+    trajectories: int = Field(
+        0,
+        ge=0,
+        description="Number of trajectories of the initial weights whose jumps between the times of `sampling` are learned, in "
+        "place of flow matching; 0: off.",
+    )
+    blends: Fraction = Field(
+        0.35, description="Share of the trajectories whose caption is that of an icon with the name of another one in front."
+    )
+    on_policy: Fraction = Field(
+        0.5, description="Share of the batch that starts at states of the student's own sampling instead of the teacher's."
+    )
+
+
 class TrainingConfig(Section):
     renamed = {
         "accumulate": "grad_accum_steps",
@@ -172,6 +189,7 @@ class TrainingConfig(Section):
     keep_snapshots: bool = Field(False, description="Always take snapshots, and keep them after the training.")
     augmentation: AugmentationConfig = AugmentationConfig()
     rehearsal: RehearsalConfig = RehearsalConfig()
+    distillation: DistillationConfig = DistillationConfig()
     validation: ValidationConfig = ValidationConfig()
     seed: int = Field(0, ge=0, description="Seed of initial weights, order, noise, times and captions.")
     init_from: str | None = Field(
@@ -193,6 +211,14 @@ class TrainingConfig(Section):
             raise ValueError("ema_widths: the first must be smaller than the second")
         if self.rehearsal.share and self.init_from is None:
             raise ValueError("rehearsal.share: there are no initial weights to draw them; set init_from, or leave rehearsal out")
+        if self.distillation.trajectories:
+            if self.init_from is None:
+                raise ValueError("distillation.trajectories: there is no teacher; set init_from, or leave distillation out")
+            if self.rehearsal.share or self.augmentation.probability:
+                raise ValueError(
+                    "distillation.trajectories: the student learns from its teacher's trajectories alone; set rehearsal.share "
+                    "and augmentation.probability to 0"
+                )
         return self
 
 
@@ -296,6 +322,15 @@ class Recipe(Section):
                 f"training.rehearsal.share: {self.training.rehearsal.share:g} of a training.batch_size of {batch_size} is "
                 f"{samples} samples beside {copies} recolored copies, and each batch needs at least one sample and one icon; "
                 "choose another share or a larger batch"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _student_samples_as_it_is_trained(self) -> "Recipe":
+        if self.training.distillation.trajectories and (self.sampling.solver != "euler" or self.sampling.guidance != 1):
+            raise ValueError(
+                "training.distillation.trajectories: the student learns Euler steps that include the guidance of its teacher; "
+                "set sampling.solver to euler and sampling.guidance to 1"
             )
         return self
 

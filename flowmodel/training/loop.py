@@ -51,6 +51,7 @@ from flowmodel.training.validation import Validation
 GRID_ICONS = 24
 _ERROR_ICONS = 16  # of each split; four measurements take 0.7 % of the quickstart's training time
 SNAPSHOTS = "ema"
+TRAJECTORIES = "trajectories"  # of the teacher of a distillation
 
 # Fields of the section `training` that affect how a training runs, but not its result.
 _BOOKKEEPING = (
@@ -72,7 +73,8 @@ def training_digest(recipe: Recipe, dataset: IconDataset) -> str:
     Raises FlowmodelError when the recipe's initial weights are missing.
     """
     ignore = {"data": ("selection",), "training": (*_BOOKKEEPING, "init_from")}
-    shaping = ("data", "network", "objective", "training")
+    # A student is trained for the times of its own sampling.
+    shaping = ("data", "network", "objective", "training", *(("sampling",) if recipe.training.distillation.trajectories else ()))
     recipe_of = {section: identity(getattr(recipe, section), ignore.get(section, ())) for section in shaping}
     # The contents of the selection and of the initial weights matter, not their paths.
     selected = {"selected": dataset.selected_by(recipe.data)}
@@ -134,17 +136,16 @@ class _Run:
     def __init__(
         self, recipe: Recipe, dataset: IconDataset, folder: Path, digest: str, observers: Sequence[TrainingObserver]
     ) -> None:
-        self.recipe, self.config, self.folder = recipe, recipe.training, folder
+        self.recipe, self.config, self.folder, self.observers = recipe, recipe.training, folder, observers
         self.first_step, newest = next(reversed(step_checkpoints(folder)), (0, None))
         if newest:
             refuse_other_training(newest, read_header(newest), digest)
-        self.state = TrainingState(recipe, dataset, digest)
+        self.state = TrainingState(recipe, dataset, digest, trajectories=folder / TRAJECTORIES, log=self._note)
         if newest:
             self.state.restore(newest)
         # Steps that are already done, with their validations and snapshots.
         self.done = self.first_step
         self.processes = self.state.processes
-        self.observers = observers
         self.failed: Exception | None = None  # raised by an observer; the step is completed first
         self.window = LogWindow(self.config, self.processes)
         self.snapshots = EmaSnapshots(folder / SNAPSHOTS)
@@ -183,6 +184,10 @@ class _Run:
                 "training.validation.patience to 0"
             )
         return None
+
+    def _note(self, line: str) -> None:
+        for observer in self.observers:
+            observer.on_note(line)
 
     @property
     def _has_stopped_improving(self) -> bool:
@@ -343,6 +348,7 @@ def _snapshot_steps(config: TrainingConfig) -> set[int]:
 def _remove_what_only_the_training_needed(config: TrainingConfig, folder: Path) -> None:
     """Called also for a training that had already finished, because it may have been killed during this call."""
     remove_old(folder, keep=0)
+    shutil.rmtree(folder / TRAJECTORIES, ignore_errors=True)
     if not config.keep_snapshots:
         shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
 

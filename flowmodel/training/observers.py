@@ -54,6 +54,9 @@ class TrainingResult:
 class TrainingObserver:
     """Base class of observers; override the callbacks of interest. Steps count from 1."""
 
+    def on_note(self, line: str) -> None:
+        """Called with the progress of preparations, such as drawing a teacher's trajectories, before :meth:`on_start`."""
+
     def on_start(self, start: TrainingStart) -> None:
         """Called before the first step, but not for a training that has already finished."""
 

@@ -32,12 +32,14 @@ from flowmodel.nets import TextCondition, build_network
 from flowmodel.recipes import Recipe
 from flowmodel.training.augmentation import augment
 from flowmodel.training.batches import Batches
+from flowmodel.training.distillation import Distillation
 from flowmodel.training.ema import PowerEma
 from flowmodel.training.icon_set import load_training_set
 from flowmodel.training.initial import load_initial_weights
 from flowmodel.training.optimizer import Optimizers
 from flowmodel.training.processes import Processes
 from flowmodel.training.schedule import learning_rate
+from flowmodel.training.trajectories import draw_trajectories
 
 # For a compiled network, captions are padded to a multiple of this many tokens, because every length is compiled separately.
 _COMPILED_TOKENS = 16
@@ -69,8 +71,14 @@ class TrainingState:
         dataset: IconDataset,
         digest: str,
         build: Callable[[int, int], nn.Module] | None = None,
+        trajectories: Path | None = None,
+        log: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """`build` replaces the recipe's network; it gets the width of the captions and the number of image channels."""
+        """`build` replaces the recipe's network; it gets the width of the captions and the number of image channels. A teacher's
+        trajectories are kept in the folder `trajectories`.
+
+        Raises Resumable when the drawing of these is interrupted.
+        """
         config = recipe.training
         self.recipe, self.config = recipe, config
         self.policy = DevicePolicy.choose(config.device, config.precision, config.compile)
@@ -109,12 +117,16 @@ class TrainingState:
         self.steps_done: int | None = 0
         self._objective = FlowMatchingObjective(recipe.objective)
         self._batches = Batches(recipe, dataset, self.policy, self.data)
+        self._distillation: Distillation | None = None
+        if config.distillation.trajectories:
+            drawn = draw_trajectories(recipe, dataset, self.policy, trajectories, log)
+            self._distillation = Distillation(recipe, drawn, self.policy)
         self._generator = torch.Generator(self.policy.device)
         self._cpu_generator = torch.Generator()
 
     def icons_of_step(self, index: int) -> list[str]:
-        """Ids of the icons of step number `index`, counted from 0."""
-        return self._batches.ids(index)
+        """Ids of the icons of step number `index`, counted from 0; the prompts of a distillation."""
+        return self._distillation.prompts(index) if self._distillation else self._batches.ids(index)
 
     def step(self, index: int) -> StepNumbers:
         """Optimizer step number `index`, counted from 0. Does not synchronize with the device."""
@@ -125,16 +137,14 @@ class TrainingState:
         self._cpu_generator.manual_seed(mixed_seed(self.config.seed, index, _CHOICES))
         # Dropout layers draw from the global generator, which differs between processes.
         torch.manual_seed(mixed_seed(self.config.seed, index, _DROPOUT + self.processes.index))
-        data_BCHW, text = self._batches(index, self._cpu_generator)
-        data_BCHW, text = augment(data_BCHW, text, self.config.augmentation, self.recipe.data.color, self._cpu_generator)
-        draw = self._objective.draw(data_BCHW, self._generator, progress=index / self.config.steps)
+        t_B, loss_of = self._distilled(index) if self._distillation else self._matched(index)
         losses = []
         slices = self.processes.slices
         for rows in slices:
             is_last = rows is slices[-1]
             with nullcontext() if is_last else self.processes.without_averaging(self._shared):
                 with self.policy.autocast_context():
-                    loss_B = self._objective.loss(self._model, data_BCHW[rows], self._captions(text, rows), draw.rows(rows))
+                    loss_B = loss_of(rows)
                 (loss_B.mean() / len(slices)).backward()
             losses.append(loss_B.detach())
         gradient_norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.grad_clip_norm)
@@ -144,7 +154,29 @@ class TrainingState:
             average.update(index + 1)
         self.steps_done = index + 1
         own = slice(slices[0].start, slices[-1].stop)
-        return StepNumbers(torch.cat(losses), draw.t_B[own], gradient_norm.detach())
+        return StepNumbers(torch.cat(losses), t_B[own], gradient_norm.detach())
+
+    def _matched(self, index: int) -> tuple[Tensor, Callable[[slice], Tensor]]:
+        """The times of a batch for flow matching, and the loss of some of its rows."""
+        data_BCHW, text = self._batches(index, self._cpu_generator)
+        data_BCHW, text = augment(data_BCHW, text, self.config.augmentation, self.recipe.data.color, self._cpu_generator)
+        draw = self._objective.draw(data_BCHW, self._generator, progress=index / self.config.steps)
+
+        def loss(rows: slice) -> Tensor:
+            return self._objective.loss(self._model, data_BCHW[rows], self._captions(text, rows), draw.rows(rows))
+
+        return draw.t_B, loss
+
+    def _distilled(self, index: int) -> tuple[Tensor, Callable[[slice], Tensor]]:
+        """The same for the jumps of a student."""
+        assert self._distillation is not None
+        with self.policy.autocast_context():
+            jumps = self._distillation(index, self._model, self._cpu_generator)
+
+        def loss(rows: slice) -> Tensor:
+            return jumps.loss(self._model, rows, self._captions(jumps.text, rows), self.recipe.objective.gradient_weight)
+
+        return jumps.t_B, loss
 
     def _captions(self, text: TextCondition, rows: slice) -> TextCondition:
         # Padded after selecting rows, because the selection removes unnecessary padding.

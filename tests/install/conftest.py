@@ -15,7 +15,8 @@ import yaml
 from flowmodel.store import PROJECT_ROOT
 from tests.pipelines.conftest import RECIPE, write_icons
 
-_IN_A_WHEEL = ("flowmodel", "pipelines", "data/bundled", "data/pretrained", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+_SHIPPED = ("data/bundled", "data/pretrained", "data/pretrained-fast")
+_IN_A_WHEEL = ("flowmodel", "pipelines", *_SHIPPED, "pyproject.toml", "setup.py", "README.md", "LICENSE")
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from safetensors.torch import load_file
 from flowmodel.content import tensors_digest
 from flowmodel.data.terms import UNKNOWN, Terms
 from flowmodel.errors import FlowmodelError
+from flowmodel.evaluation.sweeps import distance
 from flowmodel.model.checkpoint import read_header, save_checkpoint
 from flowmodel.model.generator import Generator
-from flowmodel.model.pretrained import DIGEST_FILE, FOLDER, WEIGHTS_FILE, export_weights, pretrained_weights
+from flowmodel.model.pretrained import DIGEST_FILE, FAST, FOLDER, SHIPPED, WEIGHTS_FILE, export_weights, pretrained_weights
 from flowmodel.nets import build_network
 from flowmodel.recipes import load_recipe, recipe_names
 from flowmodel.training import initial
@@ -103,7 +104,9 @@ def test_a_recipe_that_starts_from_them_fits_them(name):
     own = replace(header, recipe=recipe.model_dump(mode="json"))
     network = build_network(recipe.network, header.text_width)
     assert initial.load_initial_weights(network, recipe.training.init_from, own) == header
-    from_scratch = load_recipe(name, ["training.init_from=null", "training.rehearsal.share=0"])
+    from_scratch = load_recipe(
+        name, [f"training.{field}" for field in ("init_from=null", "rehearsal.share=0", "distillation.trajectories=0")]
+    )
     assert from_scratch.training.init_from is None
 
 
@@ -119,3 +122,15 @@ def test_the_shipped_ones_are_whole_small_and_draw():
     assert heart_4HW[3, 0, 0] < 32 and heart_4HW[3, middle, middle] > 224  # a transparent corner, an opaque middle
     assert heart_4HW[0, middle, middle] > 2 * heart_4HW[1, middle, middle]  # red
     assert other_4HW[1, middle, middle] > other_4HW[0, middle, middle]  # green
+
+
+def test_the_fast_ones_are_small_and_come_nearer_to_their_teacher_with_four_evaluations_than_itself():
+    weights, teacher = pretrained_weights(SHIPPED[FAST]), Generator.from_pretrained(device="cpu")
+    assert sum(path.stat().st_size for path in SHIPPED[FAST].iterdir()) < 20e6
+    assert weights.header.seen_ids == teacher.header.seen_ids and weights.terms == teacher.header.terms
+    fast = Generator.from_pretrained(FAST, "cpu")
+    assert fast.checkpoint.digest == weights.digest and fast.nfe() == 4 and teacher.nfe() == 20
+    prompts = [f"{name}, {style} style" for style in ("noto", "twemoji") for name in ("red apple", "house", "pizza", "rocket")]
+    wanted = teacher.sample(prompts, seed=2)
+    own = distance(teacher.sample(prompts, seed=2, steps=4, guidance=1.0), wanted)
+    assert distance(fast.sample(prompts, seed=2), wanted) < own
