@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -62,9 +63,11 @@ def _guarded(check: Callable[[Store], Iterator[Finding]], store: Store) -> Itera
 
 
 def _installation(_: Store) -> Iterator[Finding]:
-    versions = {name: importlib.metadata.version(name) for name in ("flowmodel", "torch")}
-    found = f"flowmodel {versions['flowmodel']}, Python {platform.python_version()}, PyTorch {versions['torch']}"
-    yield Finding("installation", "ok", f"{found}, {platform.platform()}")
+    versions = [f"flowmodel {importlib.metadata.version('flowmodel')}", f"Python {platform.python_version()}"]
+    for name, shown in {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "dagster": "Dagster", "mlflow": "MLflow"}.items():
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions.append(f"{shown} {importlib.metadata.version(name)}")
+    yield Finding("installation", "ok", f"{', '.join(versions)}, {platform.platform()}")
 
 
 def _extras(_: Store) -> Iterator[Finding]:
@@ -157,6 +160,9 @@ def _model(store: Store) -> Iterator[Finding]:
 
 def _daemon(store: Store) -> Iterator[Finding]:
     home = Path(os.environ.get("DAGSTER_HOME") or store.root / "dagster")
+    if (home / "dagster.yaml").exists() and not (home / "history" / "runs.db").exists():
+        yield Finding("Dagster's daemon", "note", f"the history is not in {home}", "see the page Deployment of Dagster's UI")
+        return
     try:
         [[last]] = ask(home / "history" / "runs.db", _DAEMON)
     except (sqlite3.Error, OSError, ValueError):

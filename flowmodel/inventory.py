@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from pathlib import Path
 
 from flowmodel.files import read_json, sha256_file
@@ -75,6 +76,12 @@ class Entry:
         files = [file for path in (self.path, *self.companions) for file in (path.rglob("*") if path.is_dir() else [path])]
         return {(status := file.lstat()).st_ino: status.st_size for file in files if file.is_file()}
 
+    @property
+    def written(self) -> float:
+        """When its newest file was written, in seconds since 1970."""
+        files = [file for path in (self.path, *self.companions) for file in (path, *path.rglob("*"))]
+        return max(file.lstat().st_mtime for file in files)
+
     def remove(self) -> None:
         for path in (self.path, *self.companions):
             if path.is_dir():
@@ -88,12 +95,12 @@ def disk_usage(entries: Iterable[Entry]) -> int:
     return sum({inode: size for entry in entries for inode, size in entry.files.items()}.values())
 
 
-def inventory(store: Store, registered: Iterable[Registered]) -> list[Entry]:
-    """Everything in `store`. `registered` are the model versions in its MLflow registry.
+def inventory(store: Store, registered: Iterable[Registered], runs: Iterable[str] = ()) -> list[Entry]:
+    """Everything in `store`. `registered` are the model versions in its MLflow registry, `runs` those whose results are kept.
 
     Raises FlowmodelError when a record or a checkpoint can't be read, because its references are unknown then.
     """
-    referrer_of = _references(store, list(registered))
+    referrer_of = _references(store, list(registered), list(runs))
     found = {
         path: Entry(kind, path, referrer_of.get(path, ""), _companions(path))
         for kind, pattern in _ENTRIES.items()
@@ -105,13 +112,21 @@ def inventory(store: Store, registered: Iterable[Registered]) -> list[Entry]:
     return [*found.values(), *(Entry(path.name, path, kept.get(path.name, "not made by this release")) for path in others)]
 
 
-def clean(store: Store, registered: Iterable[Registered]) -> list[Entry]:
-    """Remove everything unreferenced, and return it.
+def unreferenced(
+    store: Store, registered: Iterable[Registered], runs: Iterable[str] = (), unchanged_since: float = inf
+) -> list[Entry]:
+    """What nothing refers to, and was last written before `unchanged_since` (seconds since 1970)."""
+    unused = (entry for entry in inventory(store, registered, runs) if not entry.referred_by)
+    return [entry for entry in unused if entry.written < unchanged_since]
+
+
+def clean(store: Store, registered: Iterable[Registered], runs: Iterable[str] = (), unchanged_since: float = inf) -> list[Entry]:
+    """Remove what :func:`unreferenced` finds, and return it.
 
     Raises FlowmodelError when a process uses `store`, or as :func:`inventory` does.
     """
     with alone(store):
-        unused = [entry for entry in inventory(store, registered) if not entry.referred_by]
+        unused = unreferenced(store, registered, runs, unchanged_since)
         for entry in unused:
             entry.remove()
         for memory, table in _memories(store):
@@ -122,12 +137,18 @@ def clean(store: Store, registered: Iterable[Registered]) -> list[Entry]:
     return unused
 
 
-def _references(store: Store, registered: list[Registered]) -> dict[Path, str]:
+def _references(store: Store, registered: list[Registered], runs: list[str]) -> dict[Path, str]:
     """Descriptions of what refers to a file or folder."""
     words: dict[Path, str] = {}
     for path, asset in _recorded(store):
         for each in (path, *path.parents):  # a training is referenced by its folder, not by its last checkpoint
             words.setdefault(each, f"asset {asset}")
+    for run in runs:
+        results = store.root / "artifacts" / "runs" / run
+        words[results] = f"run {run[:8]}"
+        for path in (store.locate(read_json(record)["path"]) for record in results.rglob("*.json")):
+            for each in (path, *path.parents):
+                words.setdefault(each, f"run {run[:8]}")
     newest = {table.parent: table for _, table in sorted(_memories(store), key=lambda pair: pair[0].stat().st_mtime)}
     words |= {table: "the source, as it was read last" for table in newest.values() if table not in words}
     for training in store.trainings.glob("*"):

@@ -22,6 +22,10 @@ except ImportError:  # Windows has no fcntl: no process is seen as running or de
 _held: dict[Path, int] = {}  # and the descriptor of each
 
 
+class StoreInUse(FlowmodelError):
+    """Another process uses the store."""
+
+
 @contextmanager
 def in_use(store: Store) -> Iterator[None]:
     """Prevent cleaning of `store` within this context; waits while a cleaning is in progress."""
@@ -91,12 +95,12 @@ def somebody_works_in(folder: Path) -> bool:
 
 @contextmanager
 def alone(store: Store) -> Iterator[None]:
-    """Lock `store` exclusively; raises FlowmodelError when another process uses it."""
+    """Lock `store` exclusively; raises StoreInUse when another process uses it."""
     with _opened(store.root, os.O_RDONLY) as folder:
         if fcntl is not None and not _try_lock(folder):
             runs = [path.stem for path in (store.root / "runs").glob("*.lock") if not has_ended(store, path.stem)]
             who = f"run {' and run '.join(sorted(runs))}" if runs else "another process"
-            raise FlowmodelError(f"{store.root}: {who} is at work in this store; try again when it has ended")
+            raise StoreInUse(f"{store.root}: {who} is at work in this store; try again when it has ended")
         yield
 
 

@@ -1,8 +1,10 @@
 """Log lines for a terminal: only time, asset and message."""
 
+import json
 import logging
+import os
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -16,11 +18,32 @@ _CONSEQUENCES = ("Dependencies for step", "[pipes] external process successfully
 
 class _ShortFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        meta = getattr(record, "dagster_meta", {})
-        message = _event_message(meta.get("dagster_event")) or meta.get("orig_message") or record.getMessage()
         level = "" if record.levelno < logging.WARNING else f"{record.levelname}: "
-        step = _step_name(meta.get("step_key") or meta.get("job_name") or "")
-        return f"{datetime.fromtimestamp(record.created):%H:%M:%S}  {step:<{_STEP_WIDTH}}  {level}{message}"
+        return f"{datetime.fromtimestamp(record.created):%H:%M:%S}  {_step(record):<{_STEP_WIDTH}}  {level}{_message(record)}"
+
+
+class _JsonFormatter(logging.Formatter):
+    """A JSON object per line: `time` (ISO 8601, UTC), `level`, `run_id`, `step` and `message`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        values = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "run_id": getattr(record, "dagster_meta", {}).get("run_id"),
+            "step": _step(record),
+            "message": _message(record),
+        }
+        return json.dumps(values, ensure_ascii=False)
+
+
+def _message(record: logging.LogRecord) -> str:
+    meta = getattr(record, "dagster_meta", {})
+    return _event_message(meta.get("dagster_event")) or meta.get("orig_message") or record.getMessage()
+
+
+def _step(record: logging.LogRecord) -> str:
+    meta = getattr(record, "dagster_meta", {})
+    return _step_name(meta.get("step_key") or meta.get("job_name") or "")
 
 
 def _step_name(key: str) -> str:
@@ -75,9 +98,9 @@ def _reason(failure: Any) -> str:
 
 @dg.logger(config_schema={"log_level": dg.Field(str, default_value="INFO", description="The lowest level of messages shown.")})
 def console_logger(context: dg.InitLoggerContext) -> logging.Logger:
-    """Short lines on standard output."""
+    """Short lines on standard output, or a JSON object per line if FLOWMODEL_LOG is `json`."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_ShortFormatter())
+    handler.setFormatter(_JsonFormatter() if os.environ.get("FLOWMODEL_LOG") == "json" else _ShortFormatter())
     handler.addFilter(_Relevant(logging.getLevelNamesMapping()[context.logger_config["log_level"]]))
     logger = logging.Logger("flowmodel.console", logging.DEBUG)
     logger.addHandler(handler)

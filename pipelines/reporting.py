@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from flowmodel.evaluation.report import EvaluationReport
 
-MAX_INLINE = 30_000  # characters of an image in the event log
+MAX_INLINE = 12_000  # characters of an image in the event log
 SHOWN_DIGITS = 16  # of a digest; a page of 1,440 pixels fits 55 characters without a space
 
 T = TypeVar("T", Artifact, IconDataset)
@@ -30,18 +30,16 @@ def materialized(artifact: T, started: float, asset: str | None = None, **metada
     `started` is `time.perf_counter()` at the start of the asset; `asset` is its key if one step makes several. The UI keeps the
     order of `metadata`, so images, scores and links should come first; the file's path and digest are appended.
     """
-    return dg.MaterializeResult(
-        asset_key=asset,
-        value=artifact,
-        data_version=dg.DataVersion(artifact.digest),
-        metadata={
-            **metadata,
-            "seconds": round(time.perf_counter() - started, 1),
-            "megabytes": float(f"{_size(artifact.path) / 1e6:.3g}"),
-            "path": dg.MetadataValue.path(artifact.path),
-            "digest": artifact.digest[:SHOWN_DIGITS],  # the whole digest is the data version
-        },
-    )
+    everything = {
+        **metadata,
+        "seconds": round(time.perf_counter() - started, 1),
+        "megabytes": float(f"{_size(artifact.path) / 1e6:.3g}"),
+        "path": dg.MetadataValue.path(artifact.path),
+        "digest": artifact.digest[:SHOWN_DIGITS],  # all of it is the data version
+    }
+    # Not in the result, whose metadata Dagster would store twice: with the step's output, too.
+    dg.AssetExecutionContext.get().add_asset_metadata(everything, asset)
+    return dg.MaterializeResult(asset_key=asset, value=artifact, data_version=dg.DataVersion(artifact.digest))
 
 
 def _size(path: Path) -> int:

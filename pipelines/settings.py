@@ -65,6 +65,15 @@ class Freshness(_Section):
     champion_days: _Days = Field(14, description="Maximum age of the last run that made or confirmed a champion.")
 
 
+class Retention(_Section):
+    enabled: bool = Field(False, description="Whether the sensor runs without having been switched on in the UI.")
+    every_hours: float = Field(24, ge=1 / 3600, description="Least number of hours between two removals.")
+    runs_days: _Days = Field(180, description="Age at which a finished run leaves Dagster's history; empty: never.")
+    checkpoints_days: _Days = Field(30, description="Age at which unreferenced trainings, data sets and tables go; empty: never.")
+    versions: int | None = Field(20, ge=1, description="Registered versions kept beside those that have an alias; empty: all.")
+    downloads_days: _Days = Field(365, description="Age at which a download that was not used again goes; empty: never.")
+
+
 class FileNotifier(_Section):
     """Writes a line of JSON for each event."""
 
@@ -103,6 +112,7 @@ class Settings(_Section):
     schedules: Schedules = Schedules()
     sensors: Sensors = Sensors()
     freshness: Freshness = Freshness()
+    retention: Retention = Retention()
     notify: Notifier = FileNotifier()
     dagster_url: str = Field(
         "http://127.0.0.1:3000", pattern=r"^https?://[^\s@]+$", description="Address of Dagster for links in notifications."

@@ -1,12 +1,15 @@
 """Reads runs and assets for the sensors, and links to them."""
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
 
+from pipelines.freshness import CHAMPION
 from pipelines.settings import Settings
 
+_PAGE = 20
 _REASON = 2000  # characters
 
 
@@ -51,3 +54,18 @@ def failure_reason(context: dg.RunFailureSensorContext) -> str:
             error = failed.error.cause or failed.error
             reasons.append(f"{event.step_key}: {error.message.strip()}")
     return "\n".join(reasons or [context.failure_event.message or "The run has failed."])[:_REASON]
+
+
+def crownings(instance: dg.DagsterInstance) -> Iterator[dg.EventLogRecord]:
+    """The times at which a run made or confirmed a champion, latest first."""
+    cursor = None
+    while True:
+        page = instance.fetch_materializations(CHAMPION, limit=_PAGE, cursor=cursor)
+        yield from filter(is_champion, page.records)
+        if not page.has_more:
+            return
+        cursor = page.cursor
+
+
+def is_champion(record: dg.EventLogRecord) -> bool:
+    return "champion" in str(metadata_of(record).get("aliases", "")).split(", ")

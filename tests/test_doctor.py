@@ -22,6 +22,7 @@ def test_a_new_store_has_no_problem_and_says_what_comes_first(tmp_path, monkeypa
     found = _by_name(Store(tmp_path / "store"))
     assert {finding.status for finding in found.values()} <= {"ok", "note"}, found
     assert found["shipped weights"].status == found["caption encoder"].status == "ok"
+    assert all(name in found["installation"].found for name in ("PyTorch 2", "Dagster 1", "MLflow 3", "ONNX Runtime 1"))
     assert "make quickstart" in found["registered model"].remedy and not (tmp_path / "store").exists()
 
 

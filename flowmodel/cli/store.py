@@ -1,15 +1,12 @@
 """`flowmodel store`: lists the store, and removes what is no longer needed."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from flowmodel.cli.common import console
 from flowmodel.store import Store
-
-if TYPE_CHECKING:
-    from flowmodel.inventory import Registered
 
 app = typer.Typer(help="List the store with sizes and references, or remove what is unused.")
 
@@ -20,9 +17,10 @@ def show(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     from flowmodel.inventory import disk_usage, inventory
+    from flowmodel.registry.retention import registered_in
 
     store = Store.from_environment()
-    entries = inventory(store, _registered(store))
+    entries = inventory(store, registered_in(store))
     table = Table("", "", "size", "referred to by", caption=str(store.root), caption_justify="left")
     for kind in dict.fromkeys(entry.kind for entry in entries):
         of_kind = [entry for entry in entries if entry.kind == kind]
@@ -44,11 +42,12 @@ def clean(
 ) -> None:
     """Remove entries that no asset, registered version or unfinished training refers to."""
     from flowmodel.inventory import clean as remove
-    from flowmodel.inventory import disk_usage, inventory
+    from flowmodel.inventory import disk_usage, unreferenced
+    from flowmodel.registry.retention import registered_in
 
     store = Store.from_environment()
-    registered = _registered(store)
-    unused = remove(store, registered) if yes else [e for e in inventory(store, registered) if not e.referred_by]
+    registered = registered_in(store)
+    unused = (remove if yes else unreferenced)(store, registered)
     for entry in unused:
         console.print(f"{_size(disk_usage([entry])):>10}  {entry.path.relative_to(store.root)}", soft_wrap=True)
     if not unused:
@@ -59,22 +58,6 @@ def clean(
         console.print(
             f"nothing refers to these, {_size(disk_usage(unused))}; `flowmodel store clean --yes` removes them", soft_wrap=True
         )
-
-
-def _registered(store: Store) -> "list[Registered]":
-    """Raises FlowmodelError when MLflow can't be used, because the needs of the versions are unknown then."""
-    from flowmodel.inventory import Registered
-    from flowmodel.registry.names import MODEL_NAME
-    from flowmodel.registry.references import CHECKPOINT_DIGEST, model_tags_of, versions_of
-    from flowmodel.registry.tracking import NotFound, Tracking
-
-    try:
-        tracking = Tracking.of(store)
-        versions = versions_of(tracking, MODEL_NAME)
-    except NotFound:  # no database
-        return []
-    tags = {str(version.version): model_tags_of(tracking, version) for version in versions}
-    return [Registered(version, of[CHECKPOINT_DIGEST], of["dataset_digest"]) for version, of in tags.items()]
 
 
 def _size(size: int) -> str:

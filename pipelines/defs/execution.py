@@ -1,5 +1,7 @@
 """Resources, console and executor of every run."""
 
+import os
+
 import dagster as dg
 
 from pipelines.artifacts import ArtifactIOManager
@@ -9,6 +11,15 @@ from pipelines.stale_runs import holding_run_lock
 from pipelines.trainer import TrainerResource
 
 _store = StoreResource()
+
+
+def _executor() -> dg.ExecutorDefinition:
+    """One process per run; with FLOWMODEL_EXECUTOR=kubernetes, a pod per step, so that training alone asks for a GPU."""
+    if os.environ.get("FLOWMODEL_EXECUTOR") == "kubernetes":
+        from dagster_k8s import k8s_job_executor
+
+        return k8s_job_executor
+    return dg.in_process_executor
 
 
 @dg.definitions
@@ -23,5 +34,5 @@ def resources() -> dg.Definitions:
         loggers={"console": console_logger},
         # One process per run. With one per step, each step would import torch and the code location again, which takes longer
         # than most steps. A crash loses at most a few hundred steps of an unfinished training.
-        executor=holding_run_lock(dg.in_process_executor),
+        executor=holding_run_lock(_executor()),
     )

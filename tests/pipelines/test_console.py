@@ -1,5 +1,7 @@
 """The lines of a run in a terminal."""
 
+import json
+
 import dagster as dg
 
 from flowmodel.errors import FlowmodelError
@@ -30,6 +32,17 @@ def test_messages_and_materializations_and_nothing_else(capsys):
         return dg.MaterializeResult(metadata={"dagster/row_count": 3, "megabytes": 0.5, "seconds": 1.25})
 
     assert _run(capsys, icons) == ["icons/noto                reading", "icons/noto                done: 3 rows, 0.5 MB, 1.2 s"]
+
+
+def test_a_switch_makes_a_json_object_of_each_line(capsys, monkeypatch):
+    @dg.asset
+    def icons(context: dg.AssetExecutionContext) -> None:
+        context.log.warning("café\nis missing")
+
+    monkeypatch.setenv("FLOWMODEL_LOG", "json")
+    first, *_ = (json.loads(line) for line in _run(capsys, icons))
+    assert first.keys() == {"time", "level", "run_id", "step", "message"} and len(first["run_id"]) == 36
+    assert (first["level"], first["step"], first["message"]) == ("WARNING", "icons", "café\nis missing")
 
 
 def test_a_readable_failure_gives_one_line(capsys):

@@ -163,7 +163,7 @@ def test_nothing_starts_by_itself():
     assert times == {"retrain": "0 3 * * 0", "ingest": "0 2 * * *"}
     assert {schedule.default_status for schedule in repository.schedule_defs} == {dg.DefaultScheduleStatus.STOPPED}
     names = {sensor.name for sensor in repository.sensor_defs}  # the first evaluates automation conditions
-    watching = {"new_upstream", "run_failed", "new_champion", "nothing_fresh", "notifications"}
+    watching = {"new_upstream", "run_failed", "new_champion", "nothing_fresh", "notifications", "retention"}
     assert names == {"default_automation_condition_sensor"} | watching
     assert {sensor.default_status for sensor in repository.sensor_defs} == {dg.DefaultSensorStatus.STOPPED}
 

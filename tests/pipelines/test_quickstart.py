@@ -4,9 +4,12 @@ import base64
 import io
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +19,8 @@ from PIL import Image
 
 from flowmodel import files
 from flowmodel.evaluation.report import EvaluationReport
+from flowmodel.files import write_bytes
+from flowmodel.locks import StoreInUse, run_lock
 from flowmodel.model.checkpoint import FINISHED
 from flowmodel.recipes.split import Split
 from flowmodel.registry.versions import registered_versions
@@ -25,6 +30,8 @@ from pipelines.definitions import defs
 from pipelines.outbox import Outbox
 from pipelines.reporting import MAX_INLINE, pictures
 from pipelines.resources import StoreResource
+from pipelines.retention import expired, remove_expired
+from pipelines.settings import Retention, load_settings
 from tests.pipelines.conftest import ICONS, address, metadata
 
 ASSETS = {
@@ -94,6 +101,22 @@ def test_every_asset_says_where_it_lies_and_how_large_it_is(first):
         assert list(metadata(first, asset))[-4:] == ["seconds", "megabytes", "path", "digest"], asset
 
 
+def test_dagster_gets_numbers_under_the_same_names_in_every_run(first, again):
+    def numbers(result, asset: str) -> set[str]:
+        return {name for name, value in metadata(result, asset).items() if type(value) in (int, float)}
+
+    plotted = {
+        "icons/mine": {"dagster/row_count", "quarantined"},
+        "caption_embeddings": {"dagster/row_count", "encoded", "reused"},
+        "icon_dataset": {"icons"},
+        "evaluation": {"train kid", "train retrieval_top1_all"},
+        "registered_model": {"version"},
+    }
+    for asset in ASSETS:
+        expected = plotted.get(asset, set()) | {"seconds", "megabytes"}
+        assert expected <= numbers(first, asset) & numbers(again, asset), asset
+
+
 def test_images_scores_and_links_come_before_tables_and_files(first):
     shown = metadata(first, "evaluation")
     labels = list(shown)
@@ -128,7 +151,7 @@ def test_the_event_log_keeps_no_image_larger_than_a_thumbnail(first, shared_proj
 def test_a_large_image_is_shown_smaller_and_all_of_it_lies_in_a_file(tmp_path):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8))
     shown = pictures("noise", noise, tmp_path / "noise.png")
-    assert 10_000 < len(shown["noise"].value) <= MAX_INLINE
+    assert 5_000 < len(shown["noise"].value) <= MAX_INLINE
     with Image.open(shown["noise file"].value) as whole:
         assert np.array_equal(np.asarray(whole), np.asarray(noise))
 
@@ -156,6 +179,40 @@ def test_a_second_run_encodes_and_trains_nothing(first, again):
     assert metadata(again, "flow_checkpoint")["trained_now"] is False
     assert metadata(first, "finisher")["trained_now"] is True and metadata(first, "finisher")["steps"] == 6
     assert metadata(again, "finisher")["trained_now"] is False
+
+
+def test_a_year_of_daily_runs_adds_less_than_200_megabytes_to_the_history(again, shared_project):
+    """A run's own file and its rows in the common one; both go when the run is as old as the settings say."""
+    history = Path(shared_project.instance.root_directory) / "history" / "runs"
+    own = (history / f"{again.run_id}.db").stat().st_size
+    with closing(sqlite3.connect(history / "index.db")) as index:
+        [(common,)] = index.execute("SELECT sum(length(event) + 400) FROM event_logs WHERE run_id = ?", (again.run_id,))
+    assert own + common < 650_000
+    assert (own + common) * min(365, load_settings().retention.runs_days) < 200e6
+
+
+def test_old_runs_go_but_for_those_of_the_latest_results_and_of_versions(again, first, shared_project):
+    instance, store = shared_project.instance, shared_project.store
+    older, newer = shared_project.run("ingest"), shared_project.run("ingest")
+    after = time.time() + 400 * 86400
+    runs = Retention(checkpoints_days=None, downloads_days=None, versions=None)
+    assert expired(instance, store, runs, time.time()) == []
+    # The latest result of `icons/mine` is that of the newer run, of all else that of the second; the first trained version 1.
+    assert [each.words for each in expired(instance, store, runs, after)] == [f"run {older.run_id}"]
+    assert instance.has_run(older.run_id)
+    with run_lock(store, "0a1b"), pytest.raises(StoreInUse, match="run 0a1b is at work"):
+        remove_expired(instance, store, runs, after)
+    assert len(remove_expired(instance, store, runs, after)) == 1 and not instance.has_run(older.run_id)
+    assert all(instance.has_run(run.run_id) for run in (first, again, newer))
+
+    # Results of kept runs are referred to, and stay as long as the runs; a download that was not used again goes.
+    old = write_bytes(store.downloads / "old.json", b"{}")
+    everything = Retention(versions=1)
+    assert {each.words for each in expired(instance, store, everything, after)} == {
+        f"artifacts/runs/{older.run_id}",
+        "downloads/old.json",
+    }
+    assert old.exists() and len(registered_versions(store)) == 1
 
 
 def test_a_second_run_registers_nothing_new(first, again):

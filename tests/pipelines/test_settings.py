@@ -29,6 +29,7 @@ def test_one_file_sets_schedules_sensors_and_freshness(write):
         "schedules: {time_zone: Europe/Berlin, retrain: {cron: '30 4 1 * *', enabled: true}, ingest: {cron: '@hourly'}}\n"
         "sensors: {enabled: true, every_seconds: 5, upstream_every_seconds: 60}\n"
         "freshness: {sources_days: 0.5, champion_days: null}\n"
+        "retention: {enabled: true, every_hours: 2}\n"
     )
     location = defs()
     repository, graph = location.get_repository_def(), location.resolve_asset_graph()
@@ -38,6 +39,8 @@ def test_one_file_sets_schedules_sensors_and_freshness(write):
     assert (ingest.cron_schedule, ingest.default_status) == ("@hourly", dg.DefaultScheduleStatus.STOPPED)
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
     assert sensors.pop("default_automation_condition_sensor").default_status is dg.DefaultSensorStatus.STOPPED
+    retention = sensors.pop("retention")
+    assert (retention.default_status, retention.minimum_interval_seconds) == (dg.DefaultSensorStatus.RUNNING, 7200)
     assert {sensor.default_status for sensor in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
     assert sensors.pop("new_upstream").minimum_interval_seconds == 60
     assert {sensor.minimum_interval_seconds for sensor in sensors.values()} == {5}
@@ -53,6 +56,7 @@ def test_one_file_sets_schedules_sensors_and_freshness(write):
         ("schedules: {time_zone: Mars/Base}", "schedules.time_zone: unknown IANA time zone"),
         ("schedules: {ingest: {cron: every day}}", "schedules.ingest.cron: must be a cron string of five fields"),
         ("sensors: {every_seconds: 0}", "sensors.every_seconds: Input should be greater than or equal to 1, got 0"),
+        ("retention: {versions: 0}", "retention.versions: Input should be greater than or equal to 1, got 0"),
         ("freshness: {sources_days: soon}", "freshness.sources_days: Input should be a valid number"),
         ("notify: {kind: pigeon}", "notify.kind: must be file, webhook, slack or email"),
         ("notify: {kind: email, host: mail.example.org}", "notify.email.sender: Field required"),

@@ -16,6 +16,9 @@ from pipelines.resources import RecipeResource, StoreResource
 from pipelines.trainer import TrainerResource
 from pipelines.work import Outcome, Task
 
+# What a step's pod asks for on Kubernetes; elsewhere nothing reads it.
+ON_GPU = {"dagster-k8s/config": {"container_config": {"resources": {"limits": {"nvidia.com/gpu": "1"}}}}}
+
 
 class TrainingOptions(dg.Config):
     fresh: bool = Field(False, description="Discard an existing training, finished or not, and start at step 0.")
@@ -25,6 +28,7 @@ class TrainingOptions(dg.Config):
     group_name="3_train",
     kinds={"pytorch", "mlflow"},
     pool="accelerator",
+    op_tags=ON_GPU,
     automation_condition=on_changed_data,
 )
 @readable_failures()
@@ -51,6 +55,7 @@ def flow_checkpoint(
     group_name="3_train",
     kinds={"pytorch", "mlflow"},
     pool="accelerator",
+    op_tags=ON_GPU,
     automation_condition=on_changed_data,
 )
 @readable_failures()

@@ -5,7 +5,6 @@ sends them. No message is lost when a mail server is down or a daemon is killed.
 """
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -16,16 +15,14 @@ from pipelines.outbox import Outbox
 from pipelines.resources import StoreResource
 from pipelines.settings import Settings, load_settings
 from pipelines.sources import icon_sources, icons_key
-from pipelines.watching import asset_link, failure_reason, grid_of_run, metadata_of, run_link
-
-_PAGE = 20
+from pipelines.watching import asset_link, crownings, failure_reason, grid_of_run, is_champion, metadata_of, run_link
 
 
 @dg.definitions
 def watch() -> dg.Definitions:
     settings = load_settings()
     sensors = [_run_failed(settings), _new_champion(settings), _nothing_fresh(settings), _notifications(settings)]
-    return dg.Definitions(sensors=[*sensors, _changed_data(settings)])
+    return dg.Definitions(sensors=[*sensors, _retention(settings), _changed_data(settings)])
 
 
 def _status(enabled: bool) -> dg.DefaultSensorStatus:
@@ -64,7 +61,7 @@ def _new_champion(settings: Settings) -> dg.SensorDefinition:
         if context.cursor is None:
             # Champions from before the sensor's first tick are not reported.
             newest = context.instance.fetch_materializations(CHAMPION, limit=1).records
-            last = next(_crownings(context.instance), None)
+            last = next(crownings(context.instance), None)
             start = {
                 "after": newest[0].storage_id if newest else 0,
                 "champion": str(metadata_of(last).get("version", "")) if last else "",
@@ -75,7 +72,7 @@ def _new_champion(settings: Settings) -> dg.SensorDefinition:
         for record in context.instance.fetch_materializations(records, limit=100, ascending=True).records:
             seen["after"] = record.storage_id
             shown = metadata_of(record)
-            if not _is_champion(record) or str(shown["version"]) == seen["champion"]:
+            if not is_champion(record) or str(shown["version"]) == seen["champion"]:
                 continue
             seen["champion"] = str(shown["version"])
             Outbox.of(store.open()).put(
@@ -108,9 +105,7 @@ def _nothing_fresh(settings: Settings) -> dg.SensorDefinition:
                 read = instance.fetch_materializations(key, limit=1).records
                 last.append((key, f"The source {source.name} was last read", fresh.sources_days, next(iter(read), None)))
         if fresh.champion_days is not None:
-            last.append(
-                (CHAMPION, "A champion was last made or confirmed", fresh.champion_days, next(_crownings(instance), None))
-            )
+            last.append((CHAMPION, "A champion was last made or confirmed", fresh.champion_days, next(crownings(instance), None)))
         now, late = _now(), 0
         for key, words, days, record in last:
             if record is None or now - record.timestamp <= days * 86400:
@@ -145,6 +140,27 @@ def _notifications(settings: Settings) -> dg.SensorDefinition:
     return notifications
 
 
+def _retention(settings: Settings) -> dg.SensorDefinition:
+    @dg.sensor(
+        minimum_interval_seconds=max(1, round(settings.retention.every_hours * 3600)),
+        default_status=_status(settings.retention.enabled),
+        description="Removes runs, versions, trainings and downloads that are older than the settings keep, while nothing runs.",
+    )
+    def retention(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SkipReason:
+        from flowmodel.locks import StoreInUse
+        from pipelines.retention import remove_expired
+
+        try:
+            removed = remove_expired(context.instance, store.open(), settings.retention, _now())
+        except StoreInUse as error:
+            return dg.SkipReason(str(error))
+        for each in removed:
+            context.log.info(f"removed: {each.words}")
+        return dg.SkipReason(f"Removed {len(removed)}.")
+
+    return retention
+
+
 def _changed_data(settings: Settings) -> dg.SensorDefinition:
     return dg.AutomationConditionSensorDefinition(
         "default_automation_condition_sensor",  # Dagster's name for it if none is defined
@@ -156,18 +172,3 @@ def _changed_data(settings: Settings) -> dg.SensorDefinition:
 
 def _now() -> float:
     return datetime.now(UTC).timestamp()
-
-
-def _crownings(instance: dg.DagsterInstance) -> Iterator[dg.EventLogRecord]:
-    """The times at which a run made or confirmed a champion, latest first."""
-    cursor = None
-    while True:
-        page = instance.fetch_materializations(CHAMPION, limit=_PAGE, cursor=cursor)
-        yield from filter(_is_champion, page.records)
-        if not page.has_more:
-            return
-        cursor = page.cursor
-
-
-def _is_champion(record: dg.EventLogRecord) -> bool:
-    return "champion" in str(metadata_of(record).get("aliases", "")).split(", ")
