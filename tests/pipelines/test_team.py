@@ -130,7 +130,8 @@ def _ask(port: str, query: str) -> dict:
 
 
 def _found_in(content: bytes) -> list[str]:
-    passwords = {name: value for name, value in SECRETS.items() if name != "MLFLOW_TRACKING_USERNAME"}
+    # The name of the user and of the key are no secrets: MLflow records who logged a run, and a storage who signed a request.
+    passwords = {name: value for name, value in SECRETS.items() if name not in ("MLFLOW_TRACKING_USERNAME", "AWS_ACCESS_KEY_ID")}
     pair = f"{SECRETS['MLFLOW_TRACKING_USERNAME']}:{SECRETS['MLFLOW_TRACKING_PASSWORD']}"
     looked_for = {*passwords.values(), SECRETS["POSTGRES_PASSWORD"].replace("%", "%25"), base64.b64encode(pair.encode()).decode()}
     return [secret for secret in looked_for if secret.encode() in content]
