@@ -40,7 +40,7 @@ RECIPE = {
     "evaluation": {"max_icons": 8},
 }
 ICONS, SIDE = 14, 24
-# Caches, pictures, and those parts of a registered model that are the same in every store.
+# Caches, images, and those parts of a registered model that are the same in every store.
 LEFT_OUT = {"exports", "features", "caption_vectors", "onnx", "code", "ema", "trajectory.png", "report.html", "downloads"}
 
 
