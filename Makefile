@@ -34,7 +34,7 @@ ui: $(INSTALLED) ## Dagster, MLflow and the studio on 127.0.0.1; Ctrl-C stops th
 studio: $(INSTALLED) ## Sample in the browser, with any registered version
 	@$(BIN)/flowmodel studio
 
-PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: lint ## Style, types and all tests, on as many processes as there are cores
 	@$(PYTEST)

@@ -56,6 +56,22 @@ TINY = (
 # A test that uses one of these waits for a data set of 1,911 icons, or for a whole run of the pipeline.
 _EXPENSIVE_FIXTURES = {"prepared", "project", "shared_project"}
 _EXPENSIVE_MARKS = ("slow", "browser", "network")
+# Files that take minutes come first, so that no test process is left alone with one of them at the end.
+_LONGEST = (
+    "pipelines/test_circumstances.py",
+    "pipelines/test_gate.py",
+    "pipelines/test_daemon.py",
+    "pipelines/test_team.py",
+    "pipelines/test_faults.py",
+    "release/test_gate_end_to_end.py",
+    "pipelines/test_quickstart.py",
+    "registry/test_champion.py",
+    "pipelines/test_run.py",
+    "pipelines/test_worker.py",
+    "pipelines/test_first_hour.py",
+    "install/test_wheel.py",
+    "benchmarks/test_gpu_drill.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,6 +80,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    order = {Path(__file__).parent / file: number for number, file in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
     if not config.getoption("--fast"):
         return
 

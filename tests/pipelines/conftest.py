@@ -33,7 +33,7 @@ RECIPE = {
     },
     "training": {"steps": 20, "batch_size": 8, "warmup_steps": 5, "log_every": 5, "sample_every": 20, "checkpoint_every": 5},
     "sampling": {"steps": 2},
-    "evaluation": {"max_icons": 16},
+    "evaluation": {"max_icons": 16, "seeds": [1234, 1235], "sweep_icons": 0, "traced_icons": 2},
 }
 
 

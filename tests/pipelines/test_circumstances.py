@@ -93,8 +93,7 @@ def test_two_runs_at_once_without_a_home_and_then_a_clock_that_is_set_back(hatch
         for _ in range(2):
             hatched.start(store, environment)
         codes = [hatched.wait() for _ in range(2)]
-        code, said = hatched.run(store, environment)
-        assert code == 0 and 0 in codes and set(codes) <= {0, 1}, said
+        assert 0 in codes and set(codes) <= {0, 1}
         require_whole(store, undisturbed := digests(store))
         _set_the_clock_back(store, 3600)
         code, said = hatched.run(store, environment)

@@ -44,6 +44,8 @@ SETTINGS = (
     "sampling.steps=4",
     "evaluation.max_icons=64",
     "evaluation.seeds=[1]",
+    "evaluation.sweep_icons=0",
+    "evaluation.traced_icons=0",
     "evaluation.gate={}",
 )
 

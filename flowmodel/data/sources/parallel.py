@@ -32,5 +32,5 @@ def rows_of(make: Callable[[T], dict[str, Any]], items: Sequence[T], context: So
             rows.append(row)
             if len(rows) % _EVERY == 0 and len(rows) < len(items):
                 context.log(f"read {len(rows):,} of {len(items):,} images")
-    context.log(f"read {len(rows):,} images in {time.monotonic() - started:.0f} s")
+    context.log(f"read {len(rows):,} image{'s' if len(rows) != 1 else ''} in {time.monotonic() - started:.0f} s")
     return rows
