@@ -11,7 +11,9 @@ def test_only_versions_without_an_alias_go_with_their_files(registered, first, s
     for candidate in (first, second):
         registered(candidate)
     client, later = Tracking.of(store).client, time.time() + 60
-    assert old_versions(store, 1, later) == []  # one is champion, the other challenger
+    client.set_registered_model_alias(MODEL_NAME, "champion", "1")
+    client.set_registered_model_alias(MODEL_NAME, "challenger", "2")
+    assert old_versions(store, 1, later) == []
     client.delete_registered_model_alias(MODEL_NAME, "challenger")
     client.set_registered_model_alias(MODEL_NAME, "champion", "2")
     assert old_versions(store, 1, 0) == [] and old_versions(store, 2, later) == []
