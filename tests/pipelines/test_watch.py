@@ -46,7 +46,7 @@ def test_a_failed_run_is_reported_once_with_its_reason_even_if_the_daemon_dies(p
     (run,) = project.instance.get_runs()
     (event,) = _waiting(project)
     assert event.kind == "run_failed" and event.link == f"http://127.0.0.1:3000/runs/{run.run_id}" and not event.grid
-    assert event.title == f"Run {run.run_id[:8]} of the job ingest has failed"
+    assert event.title == f"Run {run.run_id[:8]} of the job ingest failed"
     assert event.reason.startswith("icons__mine: ") and str(project.icons) in event.reason
 
 
