@@ -76,7 +76,7 @@ class TrainerResource(dg.ConfigurableResource):
 @contextmanager
 def _process(command: list[str], environment: dict[str, str], run_id: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start the process in its own session, which is killed afterwards. The process also holds the run's lock."""
-    path = [str(PROJECT_ROOT)] * IS_CHECKOUT + [os.environ["PYTHONPATH"]] * ("PYTHONPATH" in os.environ)
+    path = filter(None, [str(PROJECT_ROOT) if IS_CHECKOUT else "", os.environ.get("PYTHONPATH")])
     try:
         process = subprocess.Popen(
             command,
