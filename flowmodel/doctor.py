@@ -58,7 +58,7 @@ def _guarded(check: Callable[[Store], Iterator[Finding]], store: Store) -> Itera
     """A check that fails is a finding itself."""
     try:
         yield from check(store)
-    except FlowmodelError as error:
+    except (FlowmodelError, OSError) as error:
         yield Finding(check.__name__.strip("_"), "problem", str(error))
 
 

@@ -26,11 +26,14 @@ def test_a_new_store_has_no_problem_and_says_what_comes_first(tmp_path, monkeypa
     assert "make quickstart" in found["registered model"].remedy and not (tmp_path / "store").exists()
 
 
-def test_a_store_that_is_not_writable_is_a_problem(tmp_path, as_another_user):
+def test_a_store_that_is_not_writable_is_a_problem(tmp_path, monkeypatch, as_another_user):
     (tmp_path / "store").mkdir(mode=0o555)
+    (closed := tmp_path / "closed").mkdir(mode=0o700)
+    monkeypatch.setenv("DAGSTER_HOME", str(closed / "dagster"))
     with as_another_user():
         found = _by_name(Store(tmp_path / "store"))
     assert found["store"].status == "problem" and "FLOWMODEL_STORE" in found["store"].remedy
+    assert found["daemon"].status == "problem" and str(closed) in found["daemon"].found
 
 
 def test_a_file_that_is_not_a_database_is_a_problem_and_the_exit_code_says_so(tmp_path, monkeypatch):

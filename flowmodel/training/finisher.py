@@ -74,7 +74,7 @@ def train_finisher(
     drawn, real = tuple(pairs.drawn_SN4HW.shape[-2:]), tuple(pairs.real_N4HW.shape[-2:])
     if real != tuple(edge * config.scale for edge in drawn):
         raise FlowmodelError(
-            f"finisher.scale: {config.scale}, but the samples are {drawn[0]} x {drawn[1]} and the real images {real[0]} x  "
+            f"finisher.scale: {config.scale}, but the samples are {drawn[0]} x {drawn[1]} and the real images {real[0]} x "
             f"{real[1]} pixels; make pairs for this scale"
         )
     run = _Run(config, pairs, policy, folder / STATE_FILE, seed, initial, log)

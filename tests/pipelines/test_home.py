@@ -14,7 +14,8 @@ OURS = (PROJECT_ROOT / SETTINGS).read_text()
 
 @pytest.fixture(autouse=True)
 def _no_home(monkeypatch):
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("DAGSTER_HOME", "")  # so that the one that prepare_home sets is taken back
+    monkeypatch.delenv("DAGSTER_HOME")
 
 
 @pytest.fixture
