@@ -120,13 +120,13 @@ def unreferenced(
     return [entry for entry in unused if entry.written < unchanged_since]
 
 
-def clean(store: Store, registered: Iterable[Registered], runs: Iterable[str] = (), unchanged_since: float = inf) -> list[Entry]:
+def clean(store: Store, registered: Iterable[Registered]) -> list[Entry]:
     """Remove what :func:`unreferenced` finds, and return it.
 
     Raises FlowmodelError when a process uses `store`, or as :func:`inventory` does.
     """
     with alone(store):
-        unused = unreferenced(store, registered, runs, unchanged_since)
+        unused = unreferenced(store, registered)
         for entry in unused:
             entry.remove()
         for memory, table in _memories(store):
