@@ -4,6 +4,7 @@ import json
 import socket
 import sqlite3
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -17,10 +18,21 @@ def _by_name(store: Store) -> dict:
     return {finding.name: finding for finding in examine(store)}
 
 
+def _with_free_bytes(free: int):
+    return lambda path: SimpleNamespace(total=10**12, used=10**12 - free, free=free)
+
+
+def test_a_full_disk_is_a_problem(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", _with_free_bytes(10**9))
+    found = _by_name(Store(tmp_path / "store"))["disk"]
+    assert (found.status, found.found) == ("problem", "1.0 GB free") and "flowmodel store clean" in found.remedy
+
+
 def test_a_new_store_has_no_problem_and_says_what_comes_first(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr("shutil.disk_usage", _with_free_bytes(3 * 10**9))
     found = _by_name(Store(tmp_path / "store"))
-    assert {finding.status for finding in found.values()} <= {"ok", "note"}, found
+    assert not [finding for finding in found.values() if finding.status == "problem"]
     assert found["shipped weights"].status == found["caption encoder"].status == "ok"
     assert all(name in found["installation"].found for name in ("PyTorch 2", "Dagster 1", "MLflow 3", "ONNX Runtime 1"))
     assert "make quickstart" in found["registered model"].remedy and not (tmp_path / "store").exists()

@@ -36,9 +36,7 @@ def deliver(run: TrainingRun, folder: Path) -> int:
             _send(run, entry)
             entry.unlink()
             sent += 1
-        if box.is_dir() and not any(box.iterdir()):
-            box.rmdir()
-    return sent
+    return sent  # the empty folder stays: removing it would break a write that has just begun
 
 
 def waiting(folder: Path) -> int:

@@ -16,7 +16,7 @@ from flowmodel.registry import observer as observer_module
 from flowmodel.registry.dead_runs import close_dead_runs
 from flowmodel.registry.names import RUN_FILE
 from flowmodel.registry.observer import MlflowObserver, run_of_checkpoint
-from flowmodel.registry.outbox import OUTBOX, waiting
+from flowmodel.registry.outbox import OUTBOX, Outbox, deliver, waiting
 from flowmodel.registry.runs import TrainingRun
 from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
@@ -57,7 +57,7 @@ def _everything_is_there(run: TrainingRun, folder: Path) -> None:
     images = [file.path for file in client.list_artifacts(run_id, "images") if file.path.endswith(".png")]
     assert len(images) == 3
     assert client.get_run(run_id).info.status == "FINISHED"
-    assert not (folder / OUTBOX).exists()
+    assert waiting(folder) == 0
 
 
 @pytest.fixture
@@ -130,6 +130,30 @@ def test_a_training_continues_while_a_backup_locks_the_database(store, tiny_reci
         ending.join()
     assert outage.seconds < GOES_ON_SECONDS
     _everything_is_there(observer.run, tmp_path / "training")
+
+
+def test_entries_are_written_while_the_box_is_emptied(store, tmp_path):
+    folder = tmp_path / "training"
+    run = TrainingRun.open(Tracking.of(store), folder, "tiny")
+    writing = threading.Event()
+    writing.set()
+
+    def empty() -> None:
+        while writing.is_set():
+            deliver(run, folder)
+
+    emptying = threading.Thread(target=empty)
+    emptying.start()
+    outbox = Outbox(run, folder, log=print)
+    try:
+        for step in range(100):
+            outbox.metrics({"training/loss": 1.0}, step)
+            time.sleep(0.02)  # so that the box is empty most of the time
+    finally:
+        writing.clear()
+        emptying.join()
+        outbox.close(60)
+    assert waiting(folder) == 0 and len(run.history("training/loss")) == 100
 
 
 def test_the_run_of_a_dead_training_is_closed_and_that_of_a_living_one_is_not(store, tmp_path):
