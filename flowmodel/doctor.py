@@ -129,10 +129,14 @@ def _features(_: Store) -> Iterator[Finding]:
 
 
 def _weights(_: Store) -> Iterator[Finding]:
-    from flowmodel.model.pretrained import pretrained_weights
+    from flowmodel.flow.nfe import evaluations
+    from flowmodel.model.pretrained import SHIPPED, pretrained_weights
 
-    checkpoint = pretrained_weights()
-    yield Finding("shipped weights", "ok", f"{checkpoint.digest[:12]}, {checkpoint.recipe.data.size} pixels")
+    for name, folder in SHIPPED.items():
+        checkpoint = pretrained_weights(folder)
+        recipe = checkpoint.recipe
+        found = f"{checkpoint.digest[:12]}, {recipe.data.size} pixels, {evaluations(recipe.sampling)} network evaluations"
+        yield Finding(f"weights {name}", "ok", found)
 
 
 def _model(store: Store) -> Iterator[Finding]:

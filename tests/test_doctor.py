@@ -33,7 +33,9 @@ def test_a_new_store_has_no_problem_and_says_what_comes_first(tmp_path, monkeypa
     monkeypatch.setattr("shutil.disk_usage", _with_free_bytes(3 * 10**9))
     found = _by_name(Store(tmp_path / "store"))
     assert not [finding for finding in found.values() if finding.status == "problem"]
-    assert found["shipped weights"].status == found["caption encoder"].status == "ok"
+    assert found["caption encoder"].status == "ok"
+    assert "64 pixels, 20 network evaluations" in found["weights pretrained"].found
+    assert "64 pixels, 4 network evaluations" in found["weights pretrained-fast"].found
     assert all(name in found["installation"].found for name in ("PyTorch 2", "Dagster 1", "MLflow 3", "ONNX Runtime 1"))
     assert "make quickstart" in found["registered model"].remedy and not (tmp_path / "store").exists()
 

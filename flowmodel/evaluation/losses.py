@@ -30,11 +30,14 @@ class Losses:
 
 
 def losses(generator: Generator, dataset: IconDataset) -> Losses:
-    """Measure the losses. They are empty if the model could not be trained on the data set, which can happen for a champion.
+    """Measure the losses. They are empty for a distilled model, whose loss is another one, and if the model could not be
+    trained on the data set, which can happen for a champion.
 
     Raises FlowmodelError when the data set is damaged.
     """
     recipe, header = generator.recipe, generator.header
+    if recipe.training.distillation.trajectories:
+        return Losses(why_not="a distilled model learns the jumps of its teacher's sampling, not the velocity at every time")
     if why_not := _misfit(generator, dataset):
         return Losses(why_not=why_not)
     trained = [icon_id for icon_id in header.trained_ids if icon_id in dataset.row_of]

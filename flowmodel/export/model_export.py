@@ -15,6 +15,7 @@ from flowmodel.files import Artifact, atomic_path, fsync_folder, share, write_by
 from flowmodel.images.tensors import CHANNELS
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.generator import Generator
+from flowmodel.model.pretrained import FOLDER, SHIPPED
 from flowmodel.nets import count_parameters
 from flowmodel.runtime.model_folder import (
     CARD,
@@ -128,11 +129,11 @@ def _description(generator: Generator, encoder: MiniLm) -> Description:
 
 
 def _styles(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """The style words of the training icons' captions, from `sources.yaml` next to the checkpoint. A source that is not in that
-    file is a style of its own.
+    """The style words of the training icons' captions, from `sources.yaml` next to the checkpoint; all shipped weights share one.
+    A source that is not in that file is a style of its own.
     """
     sources = {icon_id.partition("/")[0] for icon_id in checkpoint.header.trained_ids}
-    listed = checkpoint.path.with_name("sources.yaml")
+    listed = (FOLDER if checkpoint.path.parent in SHIPPED.values() else checkpoint.path.parent) / "sources.yaml"
     entries = load_yaml(listed.read_text(encoding="utf-8"))["sources"] if listed.is_file() else []
     named = {entry["name"]: entry.get("style") or entry["name"] for entry in entries}
     return tuple(sorted({named.get(source, source) for source in sources}))

@@ -52,6 +52,11 @@ def test_a_data_set_without_held_out_icons_has_no_loss_and_says_so(tiny_training
     assert lost.prediction_error.keys() == {"train"}  # that needs none
 
 
+def test_a_distilled_model_has_no_loss_because_it_learned_something_else(tiny_training):
+    lost = losses(Generator.from_pretrained("pretrained-fast", "cpu"), tiny_training.dataset)
+    assert lost.of_split == lost.prediction_error == {} and lost.why_not.startswith("a distilled model learns the jumps")
+
+
 def test_a_damaged_data_set_is_an_error_and_not_a_missing_loss(tiny_training, generator, tmp_path):
     with pytest.raises(FlowmodelError, match="changed since the data set was prepared"):
         losses(generator, _without_validation(tiny_training.dataset, tmp_path / "d"))

@@ -70,13 +70,20 @@ def test_a_registered_model_draws_the_same_where_pytorch_cannot_be_imported(regi
     script = (
         "import sys; sys.modules['torch'] = None\n"
         "import mlflow; model = mlflow.pyfunc.load_model('models:/flowmodel@champion')\n"
-        "for png in model.predict(['red heart', 'pizza'], params={'seed': 3}): print(png.hex())"
+        "for png in model.predict(['red heart', 'pizza'], params={'seed': 3}): print(png.hex())\n"
+        "same = model.predict(['兔子']) == model.predict(['rabbit'])\n"
+        "try: model.predict(['ព្រះ'])\n"
+        "except mlflow.exceptions.MlflowException as error: print(same, error, file=sys.stderr)"
     )
     environment = os.environ | {"MLFLOW_TRACKING_URI": store.mlflow_uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment, cwd=store.root, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-2:] == [
+        "'兔子' is drawn as 'rabbit'",
+        "True prompt 'ព្រះ': the caption encoder knows no part of it; say it in English",
+    ]
     pictures = [
         [np.asarray(Image.open(io.BytesIO(png))).astype(int) for png in each]
         for each in (by_torch, map(bytes.fromhex, done.stdout.split()))
