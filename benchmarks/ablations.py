@@ -99,12 +99,12 @@ CHOICES = (*VARIANTS, *DRAWN_ANEW, *AVERAGED_ANEW)
 
 
 def variant_recipe(
-    variant: str, seed: int, pictures: int, selection: Path | str | None = None, settings: Sequence[str] = ()
+    variant: str, seed: int, images: int, selection: Path | str | None = None, settings: Sequence[str] = ()
 ) -> Recipe:
     """The recipe of a variant; its icons are those of `selection`, or all. `settings` hold for every variant."""
     values = load_recipe("laptop", [*_SETTINGS, *settings, *VARIANTS[variant]]).model_dump(mode="json")
     values["data"]["selection"] = selection and str(selection)
-    values["training"] |= {"seed": seed, "steps": pictures // values["training"]["batch_size"]}
+    values["training"] |= {"seed": seed, "steps": images // values["training"]["batch_size"]}
     return parse_recipe(values, where=variant)
 
 
@@ -158,7 +158,7 @@ def run(
     result = train(recipe, dataset, folder, [loss])
     seconds = time.process_time() - started
     generator = Generator.load(result.checkpoint.path)
-    of_all = {"variant": variant, "seed": recipe.training.seed, "pictures": recipe.training.steps * recipe.training.batch_size}
+    of_all = {"variant": variant, "seed": recipe.training.seed, "images": recipe.training.steps * recipe.training.batch_size}
     yield of_all | {"cpu_seconds": seconds} | dict(loss.last) | scorer.score(generator)
     if not recipe.objective.cond_dropout:  # guidance needs a network that was trained with dropped conditions
         yield of_all | {"variant": f"{variant}, guidance 1"} | scorer.score(generator, SAMPLINGS[WITHOUT_GUIDANCE])
@@ -210,7 +210,7 @@ def main() -> int:
         "--out", type=Path, required=True, metavar="FOLDER", help="of the trainings and rows.jsonl of these settings"
     )
     parser.add_argument("--quick", action="store_true", help="a few steps each, to test that it runs")
-    parser.add_argument("--pictures", type=int, default=16_000, help="that every variant sees")
+    parser.add_argument("--images", type=int, default=16_000, help="that every variant sees")
     parser.add_argument("--share", type=int, default=16, help="one in so many concepts")
     parser.add_argument(
         "--variants", nargs="+", default=list(CHOICES), choices=CHOICES, metavar="ROW", help="beside the base; default: all"
@@ -224,11 +224,11 @@ def main() -> int:
     parser.add_argument("--only", nargs=4, metavar=("VARIANT", "SEED", "DATASET", "SCORED"), help=argparse.SUPPRESS)  # a worker
     options = parser.parse_args()
     options.out = options.out.resolve()
-    pictures = BATCH * 8 if options.quick else options.pictures
+    images = BATCH * 8 if options.quick else options.images
     store, selection, results = Store.from_environment(), options.out / "selection.txt", options.out / "rows.jsonl"
     if options.only:
         variant, seed, dataset, scored = options.only
-        recipe = variant_recipe(variant, int(seed), pictures, selection, options.set)
+        recipe = variant_recipe(variant, int(seed), images, selection, options.set)
         scorer = Scorer(IconDataset.open(Path(scored)), store.root / "features")
         folder = options.out / f"{variant.replace(' ', '-').replace(':', '').replace(',', '')}-{seed}"
         print(json.dumps(list(run(variant, recipe, IconDataset.open(Path(dataset)), scorer, folder, options.variants))))
@@ -236,14 +236,14 @@ def main() -> int:
     datasets: dict[str, IconDataset] = {}
     variants = [BASE, *(name for name in options.variants if name in VARIANTS and name != BASE)]
     for variant in variants:
-        recipe = variant_recipe(variant, 0, pictures, settings=options.set)
+        recipe = variant_recipe(variant, 0, images, settings=options.set)
         same = (other for other in datasets.values() if other.data == recipe.data)
         datasets[variant] = next(same, None) or prepare(recipe, store, options.sources, log=print)
     select(datasets[BASE], options.share, selection)
     done = read_rows(results)
     finished = {(row["variant"], row["seed"]) for row in done}
     jobs = [(variant, seed) for seed in options.seeds for variant in variants if (variant, seed) not in finished]
-    command = [sys.executable, "-m", "benchmarks.ablations", "--out", str(options.out), "--pictures", str(pictures)]
+    command = [sys.executable, "-m", "benchmarks.ablations", "--out", str(options.out), "--images", str(images)]
     command += ["--variants", *options.variants] + (["--set", *options.set] if options.set else [])
 
     def worker(variant: str, seed: int) -> list[str]:

@@ -27,7 +27,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.features import FeatureExtractor, cached_features, load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.files import sha256_json
-from flowmodel.images.grid import picture_grid
+from flowmodel.images.grid import image_grid
 from flowmodel.images.recolor import CHROMATIC, OPAQUE, PROTOTYPES, angle, color_statistics, lightness_chroma_hue, recolored
 from flowmodel.images.rgba import to_image
 from flowmodel.images.save import save_image
@@ -122,7 +122,7 @@ def _in_gray(rgba_N4HW: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Images:
     """`rgba_N4HW[n]`, premultiplied uint8, stands for `pairs[n]`."""
 
     rgba_N4HW: Tensor
@@ -133,12 +133,12 @@ class Pictures:
         return [color for color, _ in self.pairs]
 
 
-def scores(pictures: Pictures, things: Things) -> dict[str, Any]:
+def scores(images: Images, things: Things) -> dict[str, Any]:
     """Scores of the images of held-out pairs: shares from 0 to 1."""
-    is_right_N = mean_hues_are_right(pictures.rgba_N4HW, pictures.colors).numpy()
-    ranks_N = things.ranks(pictures.rgba_N4HW, pictures.pairs)
+    is_right_N = mean_hues_are_right(images.rgba_N4HW, images.colors).numpy()
+    ranks_N = things.ranks(images.rgba_N4HW, images.pairs)
     return {
-        "pictures": len(pictures.pairs),
+        "images": len(images.pairs),
         "color": float(is_right_N.mean()),
         "thing, top 1": float((ranks_N < 1).mean()),
         "thing, top 5": float((ranks_N < 5).mean()),
@@ -152,10 +152,10 @@ def by_color(is_right_N: Tensor, colors: Sequence[str]) -> dict[str, float]:
     return {name: float(part_N.float().mean()) for name, part_N in ({"all": is_right_N} | of_each).items()}
 
 
-def draw(generator: Generator, pairs: Sequence[Pair], style: str, seeds: int, says_color: bool = True) -> Pictures:
+def draw(generator: Generator, pairs: Sequence[Pair], style: str, seeds: int, says_color: bool = True) -> Images:
     """Every pair from `seeds` seeds."""
     prompts = [f"{color} {thing}, {style} style" if says_color else f"{thing}, {style} style" for color, thing in pairs]
-    return Pictures(torch.cat([generator.sample(prompts, seed=seed) for seed in range(seeds)]), [*pairs] * seeds)
+    return Images(torch.cat([generator.sample(prompts, seed=seed) for seed in range(seeds)]), [*pairs] * seeds)
 
 
 def measure(generator: Generator, things: Things, style: str, source: str, seeds: int) -> list[list[dict[str, Any]]]:
@@ -166,13 +166,13 @@ def measure(generator: Generator, things: Things, style: str, source: str, seeds
     kinds = {
         "drawn": drawn,
         "drawn without the word of color": draw(generator, HELD_OUT, style, seeds, says_color=False),
-        "real icons, turned": Pictures(turned_N4HW, HELD_OUT),
-        "real icons as they are": Pictures(real_N4HW, HELD_OUT),
+        "real icons, turned": Images(turned_N4HW, HELD_OUT),
+        "real icons as they are": Images(real_N4HW, HELD_OUT),
     }
     of_held_out = by_color(mean_hues_are_right(drawn.rgba_N4HW, drawn.colors), drawn.colors)
     of_everyday = by_color(most_pixels_are_right(everyday.rgba_N4HW, everyday.colors), everyday.colors)
     return [
-        [{"held-out pairs": kind} | scores(pictures, things) for kind, pictures in kinds.items()],
+        [{"held-out pairs": kind} | scores(images, things) for kind, images in kinds.items()],
         [{"held-out pairs": "mean hue is right"} | of_held_out],
         [{"everyday things": "most pixels are right"} | of_everyday],
     ]
@@ -185,7 +185,7 @@ def main() -> int:
     parser.add_argument("--source", default="noto", help="of the real icons that stand beside")
     parser.add_argument("--seeds", type=int, default=3, help="drawings of each pair")
     parser.add_argument("--sources", type=Path, default=SOURCES, help="the icons among which things are looked for")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="also draw the held-out pairs there, from one seed")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="also draw the held-out pairs there, from one seed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     options = parser.parse_args()
     store = Store.from_environment()
@@ -198,10 +198,10 @@ def main() -> int:
     tables = measure(generator, things, options.style, options.source, options.seeds)
     for rows in tables:
         print_rows(rows, width=140)
-    if options.picture:
+    if options.image:
         drawn = draw(generator, HELD_OUT, options.style, seeds=1)
         images, labels = [to_image(rgba_4HW) for rgba_4HW in drawn.rgba_N4HW], [" ".join(pair) for pair in drawn.pairs]
-        save_image(picture_grid(images, columns=10, labels=labels), options.picture)
+        save_image(image_grid(images, columns=10, labels=labels), options.image)
     write_json(options.json, tables)
     return 0
 

@@ -50,8 +50,8 @@ class _Pngs(Dataset[torch.Tensor]):
         return len(self._pngs)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        picture = Image.open(io.BytesIO(self._pngs[index])).convert("RGBA").convert("RGBa")
-        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+        image = Image.open(io.BytesIO(self._pngs[index])).convert("RGBA").convert("RGBa")
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def load_an_epoch(folder: Path, repeats: int) -> Comparison:

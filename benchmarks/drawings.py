@@ -39,7 +39,7 @@ _COLUMNS = 10
 _LATE = 1000  # seconds, after the end of every finite animation
 _FLAGS = "--headless --disable-gpu --no-sandbox --hide-scrollbars --default-background-color=00000000 --force-color-profile=srgb"
 
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 Renderer = Callable[[bytes], bytes]  # SVG to PNG
 
 
@@ -69,7 +69,7 @@ def _some(name: str, version: str, count: int) -> list[bytes]:
 
 
 def _compared(name: str, drawings: list[bytes], browser: str, others: Collection[Renderer]) -> str:
-    ours: list[Picture] = []
+    ours: list[Pixels] = []
     kept, late, refused = [], False, 0
     for drawing in drawings:
         try:
@@ -89,7 +89,7 @@ def _compared(name: str, drawings: list[bytes], browser: str, others: Collection
     return f"| {name} | {len(kept)} | {refused} | {own} | {np.median(distances or [0]):.4f} | {' | '.join(map(str, differ))} |"
 
 
-def _differs(draw: Renderer, drawing: bytes, shown_HW4: Picture) -> bool:
+def _differs(draw: Renderer, drawing: bytes, shown_HW4: Pixels) -> bool:
     try:
         return _distance(_opened(draw(drawing)), shown_HW4) > DIFFERENT
     except Exception:  # each of them has its own
@@ -110,12 +110,12 @@ def _librsvg(drawing: bytes) -> bytes:
 def _skia(drawing: bytes) -> bytes:
     import skia
 
-    picture = skia.SVGDOM.MakeFromStream(skia.MemoryStream(drawing))
-    size = picture.containerSize()
+    drawn = skia.SVGDOM.MakeFromStream(skia.MemoryStream(drawing))
+    size = drawn.containerSize()
     surface = skia.Surface(EDGE, EDGE)
     with surface as canvas:
         canvas.scale(EDGE / size.width(), EDGE / size.height())
-        picture.render(canvas)
+        drawn.render(canvas)
     return bytes(surface.makeImageSnapshot().encodeToData())
 
 
@@ -129,18 +129,18 @@ def _cairo(drawing: bytes) -> bytes:
 OTHERS: dict[str, Renderer] = {"librsvg": _librsvg, "skia": _skia, "cairo": _cairo}
 
 
-def _opened(png: bytes) -> Picture:
+def _opened(png: bytes) -> Pixels:
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
 
 
-def _distance(a_HW4: Picture, b_HW4: Picture) -> float:
+def _distance(a_HW4: Pixels, b_HW4: Pixels) -> float:
     difference_HW4 = (premultiply(a_HW4).astype(float) - premultiply(b_HW4)) / 255
     return float(np.sqrt((difference_HW4**2).mean()))
 
 
-def _shown(drawings: list[bytes], browser: str, late: bool) -> list[Picture]:
+def _shown(drawings: list[bytes], browser: str, late: bool) -> list[Pixels]:
     """The browser's rendering on a transparent page, in a grid; `late`: after their animations."""
-    shown: list[Picture] = []
+    shown: list[Pixels] = []
     for start in range(0, len(drawings), _COLUMNS**2):
         part = drawings[start : start + _COLUMNS**2]
         cells = [
@@ -150,12 +150,12 @@ def _shown(drawings: list[bytes], browser: str, late: bool) -> list[Picture]:
         style = f"body{{margin:0}}body>div{{position:absolute}}body>div,body>div>svg{{width:{EDGE}px;height:{EDGE}px}}"
         script = f"for (const svg of document.querySelectorAll('div>svg')) {{svg.pauseAnimations(); svg.setCurrentTime({_LATE})}}"
         with tempfile.TemporaryDirectory() as folder:
-            page, picture = Path(folder) / "page.html", Path(folder) / "page.png"
+            page, drawn = Path(folder) / "page.html", Path(folder) / "page.png"
             page.write_text(f"<!doctype html><style>{style}</style>{''.join(cells)}<script>{script if late else ''}</script>")
             edge = _COLUMNS * EDGE
-            files = (f"--user-data-dir={folder}/profile", f"--screenshot={picture}", f"--window-size={edge},{edge}")
+            files = (f"--user-data-dir={folder}/profile", f"--screenshot={drawn}", f"--window-size={edge},{edge}")
             subprocess.run([browser, *_FLAGS.split(), *files, page.as_uri()], check=True, capture_output=True, timeout=300)
-            whole_HW4 = _opened(picture.read_bytes())
+            whole_HW4 = _opened(drawn.read_bytes())
         for index in range(len(part)):
             top, left = index // _COLUMNS * EDGE, index % _COLUMNS * EDGE
             shown.append(whole_HW4[top : top + EDGE, left : left + EDGE])

@@ -235,8 +235,8 @@ def _texts(drill: Drill) -> Iterator[tuple[str, list[str]]]:
     yield "prompts", list(drill.prompts)
 
 
-def _write_samples(out: Path, name: str, pictures: dict[str, torch.Tensor]) -> None:
-    for group, rgba_N4HW in pictures.items():
+def _write_samples(out: Path, name: str, images: dict[str, torch.Tensor]) -> None:
+    for group, rgba_N4HW in images.items():
         write_bytes(out / "samples" / f"{group}-{name}.webp", strip(rgba_N4HW.numpy()))
 
 

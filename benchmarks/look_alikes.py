@@ -73,7 +73,7 @@ def _measured(table: Path, out: Path) -> dict[str, float]:
 def _write(alone: Path, count: int, size: int, out: Path) -> Path:
     """The table as normalize_icons writes it, in one row group, of which only a batch is in memory as pixels."""
     bundled = NORMALIZED_ICONS.read(alone)
-    seeds = [to_image(picture) for picture in pixels(read_parquet(alone, ["rgba"])["rgba"], size)]
+    seeds = [to_image(image) for image in pixels(read_parquet(alone, ["rgba"])["rgba"], size)]
     generator = np.random.default_rng(0)
     schema = NORMALIZED_ICONS.arrow.with_metadata({"size": str(size), "sources": json.dumps(["noto", "synthetic"])})
     with pq.ParquetWriter(out, schema, compression="zstd", compression_level=3) as writer:
@@ -86,8 +86,8 @@ def _write(alone: Path, count: int, size: int, out: Path) -> Path:
     return out
 
 
-def _row(like: dict[str, object], number: int, picture: Image.Image) -> dict[str, object]:
-    rgba = premultiply(np.asarray(picture)).transpose(2, 0, 1).tobytes()
+def _row(like: dict[str, object], number: int, image: Image.Image) -> dict[str, object]:
+    rgba = premultiply(np.asarray(image)).transpose(2, 0, 1).tobytes()
     key = f"{number:07d}"
     own = {
         "id": f"synthetic/{key}",
@@ -107,16 +107,16 @@ def _made(seeds: list[Image.Image], number: int, generator: np.random.Generator)
         noisy_HW4 = np.asarray(seeds[11]).astype(int)
         noisy_HW4[..., :3] += generator.integers(-3, 4, noisy_HW4[..., :3].shape)
         return Image.fromarray(noisy_HW4.clip(0, 255).astype(np.uint8))
-    picture, badge = (seeds[i] for i in generator.integers(len(seeds), size=2))
-    picture = picture.rotate(6 * int(generator.integers(60)), Image.Resampling.BILINEAR)
+    image, badge = (seeds[i] for i in generator.integers(len(seeds), size=2))
+    image = image.rotate(6 * int(generator.integers(60)), Image.Resampling.BILINEAR)
     if generator.random() < 0.5:
-        picture = ImageOps.mirror(picture)
+        image = ImageOps.mirror(image)
     if generator.random() < 0.5:
-        picture = picture.copy()
-        edge = int(picture.width * generator.uniform(0.3, 0.6))
-        left, top = (int(at) for at in generator.integers(picture.width - edge, size=2))
-        picture.alpha_composite(badge.resize((edge, edge), Image.Resampling.BOX), (left, top))
-    bands = picture.split()
+        image = image.copy()
+        edge = int(image.width * generator.uniform(0.3, 0.6))
+        left, top = (int(at) for at in generator.integers(image.width - edge, size=2))
+        image.alpha_composite(badge.resize((edge, edge), Image.Resampling.BOX), (left, top))
+    bands = image.split()
     return Image.merge("RGBA", [*(bands[i] for i in _CHANNELS[generator.integers(6)]), bands[3]])
 
 

@@ -35,7 +35,7 @@ from flowmodel.text.minilm import MAX_TOKENS, MiniLm, load_minilm
 from flowmodel.text.torchvision_shim import let_torchvision_import
 from flowmodel.text.vectors import CaptionVectors
 
-STRIP = 127  # pictures: WebP's edges end at 16,383 pixels, and icons at 128
+STRIP = 127  # images: WebP's edges end at 16,383 pixels, and icons at 128
 _DROPPED_BITS = 2  # of the ten mantissa bits of float16; with three some vectors are off by 1.2 percent
 _BATCH = 512
 
@@ -112,9 +112,9 @@ def pack(dataset: IconDataset, out: Path, texts: Sequence[str] = ()) -> None:
 def strip(rgba_S4HW: NDArray[np.uint8]) -> bytes:
     """At most STRIP premultiplied images, stacked as lossless WebP."""
     size = rgba_S4HW.shape[-1]
-    picture = Image.fromarray(np.ascontiguousarray(rgba_S4HW.transpose(0, 2, 3, 1)).reshape(-1, size, 4))
+    image = Image.fromarray(np.ascontiguousarray(rgba_S4HW.transpose(0, 2, 3, 1)).reshape(-1, size, 4))
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", lossless=True, exact=True, quality=70, method=4)
+    image.save(buffer, "WEBP", lossless=True, exact=True, quality=70, method=4)
     return buffer.getvalue()
 
 

@@ -129,8 +129,8 @@ class Speed:
         if recipe.finisher:
             share, seconds = _FINISHER_SHARE * seconds, (1 - _FINISHER_SHARE) * seconds
             icons = len(dataset.ids_of_split(Split.TRAIN, recipe.data))
-            pictures = icons * recipe.finisher.drawings * evaluations(recipe.sampling)
-            left = share - pictures * self.step / 3 / recipe.training.batch_size
+            images = icons * recipe.finisher.drawings * evaluations(recipe.sampling)
+            left = share - images * self.step / 3 / recipe.training.batch_size
             if left <= self.finisher_step:
                 raise FlowmodelError(
                     f"drawing {icons} icons for the finisher takes longer than {share:.0f} s; give more --minutes"

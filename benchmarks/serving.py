@@ -41,7 +41,7 @@ class Load:
     Attributes:
         asked: requests in turn, as arguments of `images.generate`.
         latencies: seconds of each response with images.
-        pictures: number of received images.
+        images: number of received images.
         refused: number of responses with status 429, after which a client waits as requested.
         errors: counts of all other errors.
         end: time of the last request on the monotonic clock; it may be set to an earlier time.
@@ -52,7 +52,7 @@ class Load:
     seconds: float
     asked: Sequence[dict[str, Any]] = MIXTURES["png"]
     latencies: list[float] = field(default_factory=list)
-    pictures: int = 0
+    images: int = 0
     refused: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     end: float = 0.0
@@ -93,7 +93,7 @@ class Load:
                     self.errors[f"{type(error).__name__}: {error}"] += 1
                 else:
                     self.latencies.append(time.monotonic() - began)
-                    self.pictures += len(answer.data or [])
+                    self.images += len(answer.data or [])
                     turn += 1
 
 
@@ -131,12 +131,10 @@ def main() -> None:
                 load = Load(f"{match[1]}/v1", options.clients, options.seconds, asked).run()
                 wall, cpu = time.monotonic() - began, _metric(match[1], "process_cpu_seconds_total") - cpu
                 memory = _metric(match[1], "process_resident_memory_bytes") / 1e6
-                print(
-                    f"{name}: {load.answered} answers, {load.pictures} images, {load.refused} refused because the queue was full"
-                )
+                print(f"{name}: {load.answered} answers, {load.images} images, {load.refused} refused because the queue was full")
                 print("  seconds to an answer: " + ", ".join(f"p{each} {found:.1f}" for each, found in load.percentiles.items()))
-                each = cpu / max(1, load.pictures)
-                print(f"  {load.pictures / wall:.1f} pictures/s, {each:.2f} CPU seconds an image, {memory:.0f} MB", flush=True)
+                each = cpu / max(1, load.images)
+                print(f"  {load.images / wall:.1f} images/s, {each:.2f} CPU seconds an image, {memory:.0f} MB", flush=True)
                 failed = failed or bool(load.errors) or not load.answered
                 for error, times in load.errors.items():
                     print(f"  ERROR, {times} times: {error}")

@@ -20,7 +20,7 @@ from flowmodel.evaluation.caption_probe import load_caption_probe
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.metric_names import metric
 from flowmodel.evaluation.real_icons import RealIcons, Rows
-from flowmodel.evaluation.scoring import Pictures, Scorer, Values
+from flowmodel.evaluation.scoring import Images, Scorer, Values
 from flowmodel.recipes import load_recipe
 from flowmodel.recipes.split import Split
 from flowmodel.store import Store
@@ -29,10 +29,10 @@ _SEED = 0
 _OF_COPIES = ("near_copy_rate", "copy_rate", "copy_rate_pixels", "authentic_rate")  # a degraded icon is less of a copy
 
 
-def ranked(scorer: Scorer, real: RealIcons, rows: Rows, variants: Sequence[Pictures]) -> list[list[Values]]:
+def ranked(scorer: Scorer, real: RealIcons, rows: Rows, variants: Sequence[Images]) -> list[list[Values]]:
     """Scores of the variants of the icons at `rows`: of all, and of each half."""
     parts = [np.arange(len(rows)), *np.array_split(np.arange(len(rows)), 2)]
-    return [[scorer.scores(pictures[part], rows[part])[0] for pictures in variants] for part in parts]
+    return [[scorer.scores(images[part], rows[part])[0] for images in variants] for part in parts]
 
 
 def verdict(key: str, orders: Sequence[Sequence[float]]) -> dict[str, object]:
@@ -59,10 +59,10 @@ def main() -> int:
         own = trained[np.array(real.sources)[trained] == source]
         rows = np.random.default_rng(_SEED).permutation(own)[: options.icons]
         icons = real.rgba_M4HW[torch.from_numpy(rows)]
-        plain = Pictures(icons, real.features[rows])
+        plain = Images(icons, real.features[rows])
         for strengths in DEGRADATIONS.values():
             degraded = [degrade(icons) for degrade in strengths]
-            variants = [plain, *(Pictures(rgba, extractor(rgba)) for rgba in degraded)]
+            variants = [plain, *(Images(rgba, extractor(rgba)) for rgba in degraded)]
             for of_part in ranked(scorer, real, rows, variants):
                 for key in of_part[0].keys() & of_part[2].keys():
                     orders.setdefault(key, []).append([values[key] for values in of_part])

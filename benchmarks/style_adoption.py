@@ -146,7 +146,7 @@ def measure(
     return rows, images
 
 
-def picture(real_N4HW: Tensor, images: dict[str, Tensor], names: Sequence[str], title: str, columns: int = 12) -> Image.Image:
+def image(real_N4HW: Tensor, images: dict[str, Tensor], names: Sequence[str], title: str, columns: int = 12) -> Image.Image:
     """Some real icons above samples of the same names."""
     numbers = np.linspace(0, len(names) - 1, min(columns, len(names))).astype(int)
     rows = [(what, (), [to_image(rgba_N4HW[n]) for n in numbers]) for what, rgba_N4HW in ({"real": real_N4HW} | images).items()]
@@ -183,7 +183,7 @@ def main() -> int:
         if options.out:
             asked = judge.choice.asked
             title = f"{source.name}: {len(judge.choice.trained)} icons trained on"
-            save_image(picture(real.rgba_M4HW[asked], images, [names[row] for row in asked], title), folder / "names.png")
+            save_image(image(real.rgba_M4HW[asked], images, [names[row] for row in asked], title), folder / "names.png")
     print(f"fine-tuning took {seconds:.0f} CPU seconds")
     print_rows(rows, width=160)
     write_json(options.json, {"seconds": seconds, "rows": rows})

@@ -54,16 +54,16 @@ def coarse(rgba_N4HW: Tensor, share: float) -> Tensor:
 
 def compressed(rgba_N4HW: Tensor, quality: int) -> Tensor:
     """As JPEG, color and alpha separately, because JPEG has no transparency."""
-    pictures = []
+    images = []
     for rgba_HW4 in rgba_N4HW.permute(0, 2, 3, 1).numpy():
         rgb, alpha = Image.fromarray(rgba_HW4[..., :3].copy()), Image.fromarray(rgba_HW4[..., 3].copy())
-        pictures.append(np.dstack([_jpeg(rgb, quality), _jpeg(alpha, quality)]))
-    return _premultiplied(torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float())
+        images.append(np.dstack([_jpeg(rgb, quality), _jpeg(alpha, quality)]))
+    return _premultiplied(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float())
 
 
-def _jpeg(picture: Image.Image, quality: int) -> np.ndarray:
+def _jpeg(image: Image.Image, quality: int) -> np.ndarray:
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality)
+    image.save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer))
 
 

@@ -1,5 +1,5 @@
 """Compares what networks have learned after equal times: `python -m benchmarks.time_to_quality [--quick] [--json FILE]
-[--picture FILE]`.
+[--image FILE]`.
 
 All use the same icons, captions, objective, optimizer and random numbers. Each trains for `--minutes`, in turns of some
 seconds, so that a machine that slows down affects all of them. The results are the loss on held-out icons over time, and how
@@ -32,7 +32,7 @@ from flowmodel.data.prepare import prepare
 from flowmodel.evaluation.features import FeatureExtractor, load_extractor
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.flow.sampler import sample, seeded_noise
-from flowmodel.images.grid import picture_grid
+from flowmodel.images.grid import image_grid
 from flowmodel.images.rgba import to_image
 from flowmodel.images.save import save_image
 from flowmodel.images.tensors import CHANNELS, from_unit
@@ -46,7 +46,7 @@ OURS, OURS_GRAY, CNN = "ours", "ours, gray", "grayscale CNN"
 TURN_SECONDS = 10.0
 TRIALS = 3  # turns that measure the speed first
 POINTS = 6  # points of the loss over time
-PICTURED = ("red heart", "pizza", "cat face", "sun", "basketball", "house", "red apple", "key")
+SHOWN = ("red heart", "pizza", "cat face", "sun", "basketball", "house", "red apple", "key")
 
 
 @dataclass
@@ -90,7 +90,7 @@ class Contestant:
 
     def real(self) -> Tensor:
         """The training icons in this color mode, as perfect samples."""
-        return from_unit(self.state.data.pictures(torch.arange(len(self.state.data)))).cpu()
+        return from_unit(self.state.data.images(torch.arange(len(self.state.data)))).cpu()
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=6.0, help="training time of each network")
     parser.add_argument("--size", type=int, default=32, choices=[16, 32, 64], help="edge of the images")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="also draw some icons by each network into this PNG")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="also draw some icons by each network into this PNG")
     options = parser.parse_args()
     seconds = 30.0 if options.quick else options.minutes * 60
     console = Console(width=150)
@@ -240,22 +240,22 @@ def main() -> int:
         extractor = load_extractor()
         results = [score(contestant, extractor, samples=100 if options.quick else 1_000)[0] for contestant in contestants]
         console.print(_table(results, options.size, contestants[0].state.policy.device))
-        if options.picture:
-            _picture(contestants, dataset, options.picture)
+        if options.image:
+            _image(contestants, dataset, options.image)
     write_json(options.json, [asdict(result) for result in results])
     return 0 if options.quick or _ours_wins(results) else 1
 
 
-def _picture(contestants: list[Contestant], dataset: IconDataset, out: Path) -> None:
+def _image(contestants: list[Contestant], dataset: IconDataset, out: Path) -> None:
     """A row per network, below the real icons."""
     id_of = dict(zip(dataset.icons["name"], dataset.ids, strict=True))
     position = {icon_id: index for index, icon_id in enumerate(contestants[0].state.data.ids)}
-    names = [name for name in PICTURED if id_of.get(name) in position]
+    names = [name for name in SHOWN if id_of.get(name) in position]
     icons_N = torch.tensor([position[id_of[name]] for name in names])
     rows = [("real", contestants[0].real()[icons_N]), *((c.name, c.draw(icons_N)) for c in contestants)]
     images = [to_image(rgba_4HW) for _, rgba_N4HW in rows for rgba_4HW in rgba_N4HW]
     labels = [label if column == 0 else "" for label, _ in rows for column in range(len(names))]
-    save_image(picture_grid(images, columns=len(names), labels=labels), out)
+    save_image(image_grid(images, columns=len(names), labels=labels), out)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Quality and number of shapes of traced icons: `python -m benchmarks.vector [--model M] [--icons N] [--picture FILE]`.
+"""Quality and number of shapes of traced icons: `python -m benchmarks.vector [--model M] [--icons N] [--image FILE]`.
 
 Real icons of each set of the model, and samples of training icons with and without the finisher, are traced and rendered at
 their own size. Scores of a model are always those of its pixels, next to those of the traced images. Fails if fewer than 95 of
@@ -23,7 +23,7 @@ from benchmarks.measure import print_rows, write_json
 from flowmodel.data.prepare import prepare
 from flowmodel.evaluation.features import FeatureExtractor, load_extractor
 from flowmodel.evaluation.real_icons import RealIcons, Rows
-from flowmodel.evaluation.scoring import Pictures
+from flowmodel.evaluation.scoring import Images
 from flowmodel.evaluation.traced import extracted, scores_of, trace_all
 from flowmodel.images.grid import labeled_rows
 from flowmodel.images.rgba import to_image
@@ -44,9 +44,9 @@ def score(real: RealIcons, rows_N: Rows, rgba_N4HW: Tensor, extractor: FeatureEx
     traced = trace_all(rgba_N4HW)
     seconds = (time.perf_counter() - began) / len(traced)
     values: dict[str, Any] = {"icons": len(rows_N)}
-    pixels, shapes = Pictures(rgba_N4HW, extractor(rgba_N4HW)), extracted(traced, rgba_N4HW.shape[-1], extractor)
-    for name, pictures in (("", pixels), (" traced", shapes)):
-        scores = scores_of(real, rows_N, pictures)
+    pixels, shapes = Images(rgba_N4HW, extractor(rgba_N4HW)), extracted(traced, rgba_N4HW.shape[-1], extractor)
+    for name, images in (("", pixels), (" traced", shapes)):
+        scores = scores_of(real, rows_N, images)
         values |= {f"top-1{name}": scores.retrieval_top1_all, f"KID{name}": scores.kid}
     for name in ("paths", "colors", "gradients"):
         values[name] = float(np.median([getattr(one, name) for one in traced]))
@@ -54,7 +54,7 @@ def score(real: RealIcons, rows_N: Rows, rgba_N4HW: Tensor, extractor: FeatureEx
 
 
 def keeps_its_promise(table: Sequence[dict[str, Any]], source: str) -> bool:
-    of = {row["pictures"]: row for row in table if row["set"] == source}
+    of = {row["images"]: row for row in table if row["set"] == source}
     return bool(of["real"]["top-1 traced"] >= 0.95 and of["drawn"]["paths"] <= 2 * of["real"]["paths"])
 
 
@@ -92,12 +92,12 @@ def measure(
         rows_N = np.sort(np.random.default_rng(_CHOICE_SEED).permutation(rows)[:icons])
         real_N4HW = real.rgba_M4HW[torch.from_numpy(rows_N)]
         drawn_N4HW = generator.sample([real.prompts[row] for row in rows_N], seed=0, finish=False)
-        pictures = {"real": real_N4HW, "drawn": generator.finish(drawn_N4HW)}
+        images = {"real": real_N4HW, "drawn": generator.finish(drawn_N4HW)}
         if generator.finisher:
-            pictures["unfinished"] = drawn_N4HW
-        for name, rgba_N4HW in pictures.items():
+            images["unfinished"] = drawn_N4HW
+        for name, rgba_N4HW in images.items():
             values, traced = score(real, rows_N, rgba_N4HW, extractor)
-            table.append({"set": source, "pictures": name} | values)
+            table.append({"set": source, "images": name} | values)
             if name != "unfinished":
                 shown.append((source, rows_N, name, rgba_N4HW, traced))
     return table, shown
@@ -110,7 +110,7 @@ def main() -> int:
     parser.add_argument("--sources", type=Path, default=sources, help="the model's own sources")
     parser.add_argument("--icons", type=int, default=100, help="most icons per set; a fixed random choice of training icons")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="also write real, drawn and traced icons side by side there")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="also write real, drawn and traced icons side by side there")
     options = parser.parse_args()
     store, extractor = Store.from_environment(), load_extractor()
     generator = Generator.load(resolve_model(store, options.model))
@@ -119,8 +119,8 @@ def main() -> int:
     table, shown = measure(generator, real, options.icons, extractor)
     print_rows(table, width=160)
     write_json(options.json, table)
-    if options.picture:
-        save_image(side_by_side(real, shown), options.picture)
+    if options.image:
+        save_image(side_by_side(real, shown), options.image)
     return 0 if all(keeps_its_promise(table, source) for source in {row["set"] for row in table}) else 1
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from pipelines.reporting import pictures, table
+from pipelines.reporting import image_metadata, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ def _contact_sheet(path: Path) -> dict[str, dg.MetadataValue]:
             images.append(shown[icon_id])
     if not images:
         return {"preview": dg.MetadataValue.md("no usable icon")}
-    return pictures("preview", contact_sheet(images, columns=8, cell=48), path.with_suffix(".png"))
+    return image_metadata("preview", contact_sheet(images, columns=8, cell=48), path.with_suffix(".png"))
 
 
 class _Shown:
@@ -113,7 +113,7 @@ def _pairs(name: str, pairs: "pd.DataFrame", normalized: Path, path: Path) -> di
         images.append((shown[a], shown[b]))
         labels.append(f"{distance:.3f} {shown.name(a)}")
     sheet = comparison_grid(images, columns=6, labels=labels, cell=64)
-    return pictures(name, sheet, path.with_suffix(f".{name}.png"))
+    return image_metadata(name, sheet, path.with_suffix(f".{name}.png"))
 
 
 def splits_summary(path: Path, normalized: Path) -> dict[str, Any]:

@@ -59,10 +59,10 @@ def thumbnail(image: "Image.Image") -> dg.MetadataValue:
 def _inline(image: "Image.Image") -> str:
     buffer = io.BytesIO()
     image.save(buffer, format="WEBP", quality=60)
-    return f"![picture](data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    return f"![image](data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()})"
 
 
-def pictures(name: str, image: "Image.Image", file: Path) -> dict[str, dg.MetadataValue]:
+def image_metadata(name: str, image: "Image.Image", file: Path) -> dict[str, dg.MetadataValue]:
     """Metadata of an image that is written to `file`: a thumbnail as `name`, and the path of the full image."""
     from flowmodel.images.save import save_image
 

@@ -1,4 +1,4 @@
-"""From a finished training to what lies in this folder, and to the pictures of it in docs/images.
+"""From a finished training to what lies in this folder, and to the images of it in docs/images.
 
     python data/pretrained/build.py data/store/pretrained-run/final.safetensors
 
@@ -14,7 +14,7 @@ import yaml
 
 from flowmodel.files import write_bytes
 from flowmodel.images.animation import write_animation
-from flowmodel.images.grid import picture_grid
+from flowmodel.images.grid import image_grid
 from flowmodel.images.rgba import to_image
 from flowmodel.images.save import save_image
 from flowmodel.model.checkpoint import Checkpoint
@@ -56,7 +56,7 @@ def draw_gallery(generator: Generator) -> None:
         rows = [(style, [f"{prompt}, {style} style" for prompt in prompts]) for style in STYLES]
         images = [to_image(rgba_4HW) for _, texts in rows for rgba_4HW in generator.sample(texts, seed=0)]
         labels = [prompt if row == 0 else style for row, (style, _) in enumerate(rows) for prompt in prompts]
-        save_image(picture_grid(images, columns=len(prompts), labels=labels), IMAGES / f"{name}.png")
+        save_image(image_grid(images, columns=len(prompts), labels=labels), IMAGES / f"{name}.png")
     states_SN4HW = generator.trajectory([f"{prompt}, noto style" for prompt in SEEN]).states_SBCHW.numpy()
     write_animation(states_SN4HW, IMAGES / "gallery-animation.png")
 

@@ -43,11 +43,11 @@ def exported(model: str | None, device: str) -> "OnnxGenerator | None":
     return OnnxGenerator.load(model)
 
 
-def quicker(store: "Store", checkpoint: "Checkpoint", device: str, pictures: int) -> "OnnxGenerator | None":
+def quicker(store: "Store", checkpoint: "Checkpoint", device: str, images: int) -> "OnnxGenerator | None":
     """The generator of `checkpoint` without PyTorch, whose import takes longer than sampling a few images. None if the store has
     no export of it, or if `device` or the number of images requires PyTorch.
     """
-    if device not in ("auto", "cpu") or pictures > _FEW:
+    if device not in ("auto", "cpu") or images > _FEW:
         return None
     from flowmodel.export.in_store import already_exported
 

@@ -53,7 +53,7 @@ def sample(
     """Sample transparent icons for prompts, and write a grid of them on a checkerboard."""
     import numpy as np
 
-    from flowmodel.images.grid import picture_grid
+    from flowmodel.images.grid import image_grid
     from flowmodel.images.save import file_stem, save_image
     from flowmodel.store import Store
     from flowmodel.vector import artwork, files
@@ -96,14 +96,14 @@ def sample(
     shown = [
         icon.at(size or files.default_size(format) or (2 * icon.size if format == "svg" else None)) for icon in drawn.values()
     ]
-    save_image(picture_grid(shown, columns=count if count > 1 else 8, labels=labels), out)
+    save_image(image_grid(shown, columns=count if count > 1 else 8, labels=labels), out)
     nfe = f"{generator.nfe(steps, guidance)} network evaluations per image"
-    pictures = f"{len(drawn)} image{'s' if len(drawn) > 1 else ''}"
+    images = f"{len(drawn)} image{'s' if len(drawn) > 1 else ''}"
     finished = ", finished" if finish and generator.finisher else ""
     # Not wrapped, so that paths can be copied.
     for path in animations:
         console.print(f"noise turning into icons: {path}", soft_wrap=True, markup=False)
-    console.print(f"{pictures} in {folder}/, grid in {out} (model {named}, {nfe}{finished}, seed {seed})", soft_wrap=True)
+    console.print(f"{images} in {folder}/, grid in {out} (model {named}, {nfe}{finished}, seed {seed})", soft_wrap=True)
 
 
 def _generator(checkpoint: "Checkpoint", device: str) -> "Generator":

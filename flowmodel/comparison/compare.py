@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from flowmodel.comparison.figure import comparison_figure
 from flowmodel.comparison.journal import ComparisonJournal
-from flowmodel.comparison.picture import comparison_picture
 from flowmodel.comparison.row import Row
 from flowmodel.comparison.variants import Variant, variants
 from flowmodel.data.dataset import IconDataset
@@ -31,12 +31,12 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """`table` is the JSON file with `rows` and `settings`, `picture` the PNG."""
+    """`table` is the JSON file with `rows` and `settings`, `figure` the PNG."""
 
     rows: tuple[Row, ...]
     settings: Mapping[str, Any]
     table: Artifact
-    picture: Path
+    figure: Path
     run_url: str
 
 
@@ -73,12 +73,12 @@ def compare_architectures(
             table = write_json(
                 folder / "comparison.json", {"rows": [asdict(row) for row in rows], "settings": settings, "note": NOTE}
             )
-            picture = save_image(comparison_picture(rows, samples, settings, dataset), folder / "comparison.png")
-            url = journal.finish(settings, [table, picture], _markdown(rows))
+            figure = save_image(comparison_figure(rows, samples, settings, dataset), folder / "comparison.png")
+            url = journal.finish(settings, [table, figure], _markdown(rows))
         except BaseException as error:
             journal.fail(error)
             raise
-    return Comparison(tuple(rows), settings, Artifact.of(table), picture, url)
+    return Comparison(tuple(rows), settings, Artifact.of(table), figure, url)
 
 
 def _train_and_score(

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flowmodel.data.groups import groups
-from flowmodel.data.look_alikes import links, perceptual_hash, reduce_pictures
+from flowmodel.data.look_alikes import links, perceptual_hash, reduce_images
 from flowmodel.data.normalize import source_order
 from flowmodel.files import Artifact, read_parquet
 from flowmodel.images.rgba import pixels
@@ -40,7 +40,7 @@ def find_duplicates(normalized: Path, out: Path) -> Artifact:
     for icon, _, digest in usable:
         if icon != first[digest]:
             rows.append((min(first[digest], icon), max(first[digest], icon), True, 0, 0.0))
-    shown, reduced_NSS4, hashes_NW = _pictures(normalized, set(first.values()))
+    shown, reduced_NSS4, hashes_NW = _images(normalized, set(first.values()))
     number = {icon_id: row for row, icon_id in enumerate(shown)}
     order_N = np.array([number[icon_id] for icon_id in first.values()], np.int64)
     for link in links(reduced_NSS4, hashes_NW, order_N):
@@ -78,7 +78,7 @@ def _usable(normalized: Path) -> list[tuple[str, str, str]]:
     return [(icon_id, source, digest) for icon_id, source, digest, status in zip(*columns, strict=True) if status == "ok"]
 
 
-def _pictures(normalized: Path, wanted: set[str]) -> tuple[list[str], NDArray[np.uint8], NDArray[np.uint64]]:
+def _images(normalized: Path, wanted: set[str]) -> tuple[list[str], NDArray[np.uint8], NDArray[np.uint64]]:
     """Ids, reduced images and hashes of the `wanted` icons. Only one batch of images is in memory at full size at a time."""
     ids: list[str] = []
     reduced_NSS4, hashes_NW = np.zeros((0, 1, 1, 4), np.uint8), np.zeros((len(wanted), 3), np.uint64)
@@ -89,7 +89,7 @@ def _pictures(normalized: Path, wanted: set[str]) -> tuple[list[str], NDArray[np
             table = table.filter(pa.array([icon_id in wanted for icon_id in table["id"].to_pylist()], pa.bool_()))
             if not len(table):
                 continue
-            small_NSS4 = reduce_pictures(pixels(table["rgba"], table["width"][0].as_py()))
+            small_NSS4 = reduce_images(pixels(table["rgba"], table["width"][0].as_py()))
             if not ids:
                 reduced_NSS4 = np.empty((len(wanted), *small_NSS4.shape[1:]), np.uint8)
             rows = slice(len(ids), len(ids) + len(table))

@@ -67,7 +67,7 @@ class Findings:
         """Whether there is nothing to fix. Icons that look alike, are small or were changed may be intended."""
         return bool(self.usable) and not self.set_aside and not self.same_name and not self.readability.lost
 
-    def picture(self, icon_id: str) -> Image.Image:
+    def image(self, icon_id: str) -> Image.Image:
         """The original image of a usable icon, straight RGBA."""
         png: bytes = self.icons["png"][icon_id]
         return open_png(png)

@@ -44,7 +44,7 @@ def write_findings(findings: Findings, title: str, folder: Path) -> dict[str, Pa
     written = {REPORT: write_bytes(folder / REPORT, _page(findings, title).encode())}
     if usable := findings.usable:
         shown = usable[:: -(-len(usable) // _ON_SHEET)]
-        images = [findings.picture(icon) for icon in shown]
+        images = [findings.image(icon) for icon in shown]
         labels = [str(findings.icons.at[icon, "name"]) for icon in shown]
         written[SHEET] = save_image(contact_sheet(images, _COLUMNS, labels, cell=_TILE), folder / SHEET)
     if findings.files:
@@ -98,7 +98,7 @@ def _shown(findings: Findings, ids: Iterable[str]) -> Iterable[_Shown]:
         row = findings.icons.loc[icon]
         uri = ""
         if row["status"] == "ok":
-            small = findings.picture(icon).convert("RGBa")
+            small = findings.image(icon).convert("RGBa")
             small.thumbnail((_TILE, _TILE), Image.Resampling.BOX)
             uri = "data:image/png;base64," + base64.b64encode(png_bytes(small.convert("RGBA"))).decode()
         yield _Shown(findings.files.get(icon, icon), str(row["name"]), uri)

@@ -42,10 +42,10 @@ class Link:
     pixel_distance: float
 
 
-def reduce_pictures(rgba_N4HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def reduce_images(rgba_N4HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Premultiplied RGBA, averaged to at most EDGE x EDGE and scaled to full opacity, (N, S, S, 4)."""
-    pictures = [Image.frombytes("RGBa", p.shape[1::-1], p.tobytes()) for p in rgba_N4HW.transpose(0, 2, 3, 1)]
-    small = [np.asarray(p.reduce(max(1, p.width // EDGE))) for p in pictures]
+    images = [Image.frombytes("RGBa", p.shape[1::-1], p.tobytes()) for p in rgba_N4HW.transpose(0, 2, 3, 1)]
+    small = [np.asarray(p.reduce(max(1, p.width // EDGE))) for p in images]
     if not small:
         return np.zeros((0, 1, 1, 4), np.uint8)
     reduced_NSS4 = np.stack(small)

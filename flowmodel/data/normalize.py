@@ -31,7 +31,7 @@ _Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 @dataclass(frozen=True)
-class NormalizedPicture:
+class NormalizedImage:
     """An image of the target size.
 
     Attributes:
@@ -43,7 +43,7 @@ class NormalizedPicture:
     notes: str = ""
 
 
-def normalize_picture(png: bytes, size: int, trim: bool = False) -> NormalizedPicture:
+def normalize_image(png: bytes, size: int, trim: bool = False) -> NormalizedImage:
     """Fit the image, or with `trim` its visible part, into a square of `size` pixels; it is centered, and the rest is
     transparent.
 
@@ -56,50 +56,50 @@ def normalize_picture(png: bytes, size: int, trim: bool = False) -> NormalizedPi
     if box is None:
         raise ValueError("shows nothing: every pixel is transparent")
     faint = "nearly transparent" if np.asarray(straight.getchannel("A")).max() < _FAINT else ""
-    picture = straight.convert("RGBa")  # Pillow's name for premultiplied
+    image = straight.convert("RGBa")  # Pillow's name for premultiplied
     if trim:
         edge = max(1, round(size * OPTICAL_SIZE))
-        if picture.size == (size, size) and abs(_longer(box) - edge) <= _SOFT:
-            return NormalizedPicture(np.asarray(picture), faint)
-        picture, fitted = _trimmed(picture, edge)
-    elif picture.size == (size, size):
-        return NormalizedPicture(np.asarray(picture), faint)
+        if image.size == (size, size) and abs(_longer(box) - edge) <= _SOFT:
+            return NormalizedImage(np.asarray(image), faint)
+        image, fitted = _trimmed(image, edge)
+    elif image.size == (size, size):
+        return NormalizedImage(np.asarray(image), faint)
     else:
-        fitted = _fitted(picture, size)
-    notes = f"enlarged from {picture.width} x {picture.height}" if max(fitted.size) > max(picture.size) else ""
+        fitted = _fitted(image, size)
+    notes = f"enlarged from {image.width} x {image.height}" if max(fitted.size) > max(image.size) else ""
     canvas_NN4 = np.zeros((size, size, 4), np.uint8)
     top, left = (size - fitted.height) // 2, (size - fitted.width) // 2
     canvas_NN4[top : top + fitted.height, left : left + fitted.width] = np.asarray(fitted)
     if not canvas_NN4[..., 3].any():
         raise ValueError("shows nothing: every pixel is transparent")
-    return NormalizedPicture(canvas_NN4, join_notes((faint, notes)))
+    return NormalizedImage(canvas_NN4, join_notes((faint, notes)))
 
 
-def _fitted(picture: Image.Image, edge: int) -> Image.Image:
+def _fitted(image: Image.Image, edge: int) -> Image.Image:
     """Scale the image so that its longer edge is `edge`."""
-    scale = edge / max(picture.size)
-    width, height = (max(1, round(length * scale)) for length in picture.size)
-    if (width, height) == picture.size:
-        return picture
-    return picture.resize((width, height), Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR)
+    scale = edge / max(image.size)
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    if (width, height) == image.size:
+        return image
+    return image.resize((width, height), Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR)
 
 
-def _trimmed(picture: Image.Image, edge: int) -> tuple[Image.Image, Image.Image]:
-    """The visible part of `picture`, original and scaled to `edge`.
+def _trimmed(image: Image.Image, edge: int) -> tuple[Image.Image, Image.Image]:
+    """The visible part of `image`, original and scaled to `edge`.
 
     Specks that vanish when averaged don't count, because they would make the rest smaller than other icons.
     """
     while True:
-        picture = picture.crop(picture.getchannel("a").getbbox())
-        fitted = _fitted(picture, edge)
+        image = image.crop(image.getchannel("a").getbbox())
+        fitted = _fitted(image, edge)
         seen = fitted.getchannel("a").getbbox()
         if seen is None or _longer(seen) >= edge - _SOFT:
-            return picture, fitted
-        across, down = picture.width / fitted.width, picture.height / fitted.height
+            return image, fitted
+        across, down = image.width / fitted.width, image.height / fitted.height
         smaller = (int(seen[0] * across), int(seen[1] * down), math.ceil(seen[2] * across), math.ceil(seen[3] * down))
-        if smaller == (0, 0, *picture.size):
-            return picture, fitted
-        picture = picture.crop(smaller)
+        if smaller == (0, 0, *image.size):
+            return image, fitted
+        image = image.crop(smaller)
 
 
 def _longer(box: _Box) -> int:
@@ -144,7 +144,7 @@ def _normalize_row(
     """New values for the columns in _CHANGED."""
     if status == "ok":
         try:
-            normal = normalize_picture(png, size, source in trim)
+            normal = normalize_image(png, size, source in trim)
         except ValueError as error:
             status, reason = "quarantined", str(error)
         else:

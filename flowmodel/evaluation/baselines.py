@@ -22,7 +22,7 @@ from flowmodel.evaluation.features import FeatureExtractor, cached_features
 from flowmodel.evaluation.metrics.coverage import vendi_score
 from flowmodel.evaluation.real_icons import RealIcons, Rows
 from flowmodel.evaluation.report import BaselineScores, BySplit, SplitScores
-from flowmodel.evaluation.scoring import Pictures, Scorer, fidelity, means
+from flowmodel.evaluation.scoring import Images, Scorer, fidelity, means
 from flowmodel.files import sha256_bytes
 from flowmodel.flow.sampler import seeded_noise
 from flowmodel.images.tensors import CHANNELS, from_unit
@@ -56,16 +56,16 @@ class Baselines:
         for split, rows in splits:
             drawn, redraws = self._real.redrawn(rows)
             if len(drawn):
-                other_vendor[split] = self._scored(self._real_pictures(redraws, are_themselves=True), drawn)
+                other_vendor[split] = self._scored(self._real_images(redraws, are_themselves=True), drawn)
         return BaselineScores(
             real={split: self._real_icons(split) for split in self._rows_of},
             noise={split: self._scored(self._noise(len(rows)), rows) for split, rows in splits},
-            copies={split: self._scored(self._real_pictures(self._nearest_caption(rows)), rows) for split, rows in splits},
+            copies={split: self._scored(self._real_images(self._nearest_caption(rows)), rows) for split, rows in splits},
             other_vendor=other_vendor or None,
         )
 
-    def _scored(self, pictures: Pictures, rows: Rows) -> SplitScores:
-        return SplitScores(count=len(rows), **self._scorer.scores(pictures, rows)[0])
+    def _scored(self, images: Images, rows: Rows) -> SplitScores:
+        return SplitScores(count=len(rows), **self._scorer.scores(images, rows)[0])
 
     def _real_icons(self, split: Split) -> SplitScores:
         """Distances compare one half of the training icons with the other, and held-out icons with training icons. Alignment
@@ -85,7 +85,7 @@ class Baselines:
             | {"vendi": vendi_score(features.semantic_ND[rows])}
             | self._scorer.texture(self._real.rgba_M4HW[rows])
             | means(self._scorer.alignment(self._extracted(coarse), rows))
-            | means(self._scorer.memorization(self._real_pictures(unseen)))
+            | means(self._scorer.memorization(self._real_images(unseen)))
         )
         return SplitScores(count=len(rows), **scores)
 
@@ -93,19 +93,19 @@ class Baselines:
         held_out = [rows for split, rows in self._rows_of.items() if split != Split.TRAIN]
         return np.concatenate(held_out) if held_out else np.zeros(0, dtype=int)
 
-    def _real_pictures(self, rows: Rows, are_themselves: bool = False) -> Pictures:
+    def _real_images(self, rows: Rows, are_themselves: bool = False) -> Images:
         real = self._real
-        return Pictures(real.rgba_M4HW[rows], real.features[rows], rows if are_themselves else None)
+        return Images(real.rgba_M4HW[rows], real.features[rows], rows if are_themselves else None)
 
-    def _noise(self, count: int) -> Pictures:
+    def _noise(self, count: int) -> Images:
         size = self._real.rgba_M4HW.shape[-1]
         most = max(len(rows) for rows in self._rows_of.values())
-        pictures = self._extracted(from_unit(seeded_noise(most, size, _SEED, channels=CHANNELS[self._real.color])))
-        return Pictures(pictures.rgba_N4HW[:count], pictures.features[:count])
+        images = self._extracted(from_unit(seeded_noise(most, size, _SEED, channels=CHANNELS[self._real.color])))
+        return Images(images.rgba_N4HW[:count], images.features[:count])
 
-    def _extracted(self, rgba_N4HW: Tensor) -> Pictures:
+    def _extracted(self, rgba_N4HW: Tensor) -> Images:
         content = sha256_bytes(rgba_N4HW.contiguous().numpy().tobytes())
-        return Pictures(rgba_N4HW, cached_features(content, rgba_N4HW, self._extractor, self._cache))
+        return Images(rgba_N4HW, cached_features(content, rgba_N4HW, self._extractor, self._cache))
 
     def _nearest_caption(self, rows: Rows) -> Rows:
         """For each icon, the training icon with the most similar prompt; a training icon is its own match."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -188,14 +189,14 @@ class ProbeQuality(_Part):
 
 
 class NearCopy(_Part):
-    """Distance ratio below which an image is a near copy, calibrated on `pictures` real images, of which the fraction `rate` is
+    """Distance ratio below which an image is a near copy, calibrated on `images` real images, of which the fraction `rate` is
     below.
     """
 
     features: float
     pixels: float
     rate: float
-    pictures: int
+    images: int = Field(validation_alias=AliasChoices("images", "pictures"))  # the second is the name in reports written before
 
 
 class Thresholds(_Sparse):

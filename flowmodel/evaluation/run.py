@@ -34,7 +34,7 @@ from flowmodel.evaluation.report import (
     Thresholds,
 )
 from flowmodel.evaluation.samples import Samples, save_samples
-from flowmodel.evaluation.scoring import Pictures, Scorer
+from flowmodel.evaluation.scoring import Images, Scorer
 from flowmodel.evaluation.sweeps import sweeps
 from flowmodel.evaluation.traced import traced_scores
 from flowmodel.files import Artifact, sha256_json
@@ -116,12 +116,12 @@ def evaluate(
         left_out["clip_similarity"] = why_not
         log(f"without clip_similarity: {why_not}")
     scorer = Scorer(real, train_rows, caption_probe, clip)
-    seeds = [_score(scorer, Pictures(rgba_N4HW, extractor(rgba_N4HW)), samples, rows_of) for rgba_N4HW in samples.rgba_SN4HW]
+    seeds = [_score(scorer, Images(rgba_N4HW, extractor(rgba_N4HW)), samples, rows_of) for rgba_N4HW in samples.rgba_SN4HW]
     metrics, std = over_seeds(seeds)
     unfinished = None
     if generator.finisher:
         log("scoring the samples before the finisher")
-        before = [_score(scorer, Pictures(x, extractor(x)), samples, rows_of, with_clip=False) for x in unfinished_SN4HW]
+        before = [_score(scorer, Images(x, extractor(x)), samples, rows_of, with_clip=False) for x in unfinished_SN4HW]
         scores_of = over_seeds(before)[0]
         unfinished = {split: SplitScores(count=len(rows_of[split]), **scores) for split, scores in scores_of.items()}
     lost = losses(generator, dataset)
@@ -130,7 +130,7 @@ def evaluate(
         log(f"without loss: {lost.why_not}")
     traced = None
     if config.traced_icons:
-        of_train = Pictures(samples.rgba_SN4HW[0], seeds[0].features)[np.array(samples.of_split(Split.TRAIN))]
+        of_train = Images(samples.rgba_SN4HW[0], seeds[0].features)[np.array(samples.of_split(Split.TRAIN))]
         traced = traced_scores(real, rows_of[Split.TRAIN], of_train, extractor, config.traced_icons, log)
     baselines = Baselines(scorer, rows_of, train_rows, extractor, cache).scores()
     if baselines.other_vendor is None:
@@ -188,9 +188,7 @@ def _draw(
     return samples, torch.stack(drawn)
 
 
-def _score(
-    scorer: Scorer, drawn: Pictures, samples: Samples, rows_of: Mapping[Split, Rows], with_clip: bool = True
-) -> SeedScores:
+def _score(scorer: Scorer, drawn: Images, samples: Samples, rows_of: Mapping[Split, Rows], with_clip: bool = True) -> SeedScores:
     numbers_of = {split: np.array(samples.of_split(split)) for split in rows_of}
     scored = {split: scorer.scores(drawn[numbers], rows_of[split], with_clip) for split, numbers in numbers_of.items()}
     return SeedScores(

@@ -30,7 +30,7 @@ PerIcon = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Images:
     """Premultiplied uint8 images of the real icons' size, with their features.
 
     `own_rows` are the rows of these images if they are real icons, so that retrieval excludes the icon itself.
@@ -43,9 +43,9 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.features)
 
-    def __getitem__(self, numbers: Rows) -> "Pictures":
+    def __getitem__(self, numbers: Rows) -> "Images":
         own_rows = None if self.own_rows is None else self.own_rows[numbers]
-        return Pictures(self.rgba_N4HW[numbers], self.features[numbers], own_rows)
+        return Images(self.rgba_N4HW[numbers], self.features[numbers], own_rows)
 
 
 class Scorer:
@@ -64,42 +64,42 @@ class Scorer:
         self._train = real.distinct(train_rows)
         self._train_pixels = _pixels(real.rgba_M4HW[self._train])
         held_out = np.setdiff1d(real.rows(real.of_split(Split.VALIDATION)), train_rows)
-        near = self._neighbors(Pictures(real.rgba_M4HW[held_out], real.features[held_out])) if len(held_out) else None
+        near = self._neighbors(Images(real.rgba_M4HW[held_out], real.features[held_out])) if len(held_out) else None
         self.threshold = calibrate(*near) if near else None
 
-    def scores(self, pictures: Pictures, rows_N: Rows, with_clip: bool = True) -> tuple[Values, PerIcon]:
+    def scores(self, images: Images, rows_N: Rows, with_clip: bool = True) -> tuple[Values, PerIcon]:
         """Scores of images for the real icons at `rows_N`, and scores of each image.
 
         If `with_clip` is False, CLIP similarity, which is by far the slowest, is omitted.
         """
-        each = self.alignment(pictures, rows_N, with_clip) | self.memorization(pictures)
-        of_set = fidelity(self.real.features[rows_N], pictures.features) | self.texture(pictures.rgba_N4HW)
+        each = self.alignment(images, rows_N, with_clip) | self.memorization(images)
+        of_set = fidelity(self.real.features[rows_N], images.features) | self.texture(images.rgba_N4HW)
         return of_set | means(each), each
 
-    def alignment(self, pictures: Pictures, rows_N: Rows, with_clip: bool = True) -> PerIcon:
+    def alignment(self, images: Images, rows_N: Rows, with_clip: bool = True) -> PerIcon:
         """Alignment with the prompt: retrieval of the icon among those sampled, those of its source and all; the probe's rank
         of the prompt; CLIP similarity; and the overlap of silhouettes, if the model has transparency.
         """
         real = self.real
-        layout_ND, layout_MD, labels_N = pictures.features.layout_ND, real.features.layout_ND, real.labels_M[rows_N]
-        probed_ND = self.probe.images(pictures.features)
+        layout_ND, layout_MD, labels_N = images.features.layout_ND, real.features.layout_ND, real.labels_M[rows_N]
+        probed_ND = self.probe.images(images.features)
         sources_M = np.array(real.sources)
         of_source_NM = sources_M[rows_N][:, None] == sources_M
         of_own_N = ranks(layout_ND, layout_MD[rows_N], labels_N, labels_N)
-        of_source_N = ranks(layout_ND, layout_MD, real.labels_M, labels_N, pictures.own_rows, of_source_NM)
-        of_all_N = ranks(layout_ND, layout_MD, real.labels_M, labels_N, pictures.own_rows)
+        of_source_N = ranks(layout_ND, layout_MD, real.labels_M, labels_N, images.own_rows, of_source_NM)
+        of_all_N = ranks(layout_ND, layout_MD, real.labels_M, labels_N, images.own_rows)
         probed_N = ranks(probed_ND, self._captions_MD, real.labels_M, labels_N)
         hits = {"retrieval_top1_split": of_own_N < 1, "retrieval_top1_source": of_source_N < 1}
         for k in (1, 5):
             hits |= {f"retrieval_top{k}_all": of_all_N < k, f"caption_probe_top{k}": probed_N < k}
         scores = {name: hit_N.astype(float) for name, hit_N in hits.items()}
         if self.clip and with_clip:
-            scores["clip_similarity"] = self.clip.similarity(pictures.rgba_N4HW, [real.prompts[row] for row in rows_N])
+            scores["clip_similarity"] = self.clip.similarity(images.rgba_N4HW, [real.prompts[row] for row in rows_N])
         if real.color != "rgba":
             return scores
         return scores | {
-            "alpha_iou": alpha_iou(pictures.rgba_N4HW, real.rgba_M4HW[rows_N]),
-            "alpha_error": alpha_error(pictures.rgba_N4HW, real.rgba_M4HW[rows_N]),
+            "alpha_iou": alpha_iou(images.rgba_N4HW, real.rgba_M4HW[rows_N]),
+            "alpha_error": alpha_error(images.rgba_N4HW, real.rgba_M4HW[rows_N]),
         }
 
     def texture(self, rgba_N4HW: Tensor) -> Values:
@@ -109,9 +109,9 @@ class Scorer:
             scores.pop("half_transparent", None)
         return scores
 
-    def memorization(self, pictures: Pictures) -> PerIcon:
+    def memorization(self, images: Images) -> PerIcon:
         """The images that are copies of a training icon; empty if there are too few training icons."""
-        near = self._neighbors(pictures)
+        near = self._neighbors(images)
         if near is None:
             return {}
         in_features, in_pixels = near
@@ -130,21 +130,21 @@ class Scorer:
         layout_MD = self.real.features.layout_ND[self._train]
         return neighbors(layout_MD, layout_MD, np.arange(len(layout_MD)))
 
-    def _neighbors(self, pictures: Pictures) -> tuple[Neighbors, Neighbors] | None:
+    def _neighbors(self, images: Images) -> tuple[Neighbors, Neighbors] | None:
         """The nearest training icons by features and by pixels; None if there are too few, or no images."""
-        if len(self._train) < _FEWEST or not len(pictures):
+        if len(self._train) < _FEWEST or not len(images):
             return None
-        layout_MD, itself = self.real.features.layout_ND[self._train], self._itself(pictures)
-        in_features = neighbors(pictures.features.layout_ND, layout_MD, itself)
-        return in_features, neighbors(_pixels(pictures.rgba_N4HW), self._train_pixels, itself)
+        layout_MD, itself = self.real.features.layout_ND[self._train], self._itself(images)
+        in_features = neighbors(images.features.layout_ND, layout_MD, itself)
+        return in_features, neighbors(_pixels(images.rgba_N4HW), self._train_pixels, itself)
 
-    def _itself(self, pictures: Pictures) -> Rows | None:
+    def _itself(self, images: Images) -> Rows | None:
         """The training icon that each image is itself, or -1."""
-        if pictures.own_rows is None:
+        if images.own_rows is None:
             return None
         place = np.full(len(self.real.ids), -1)
         place[self._train] = np.arange(len(self._train))
-        return place[pictures.own_rows]
+        return place[images.own_rows]
 
 
 def _pixels(rgba_N4HW: Tensor) -> NDArray[np.float32]:

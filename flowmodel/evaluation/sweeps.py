@@ -13,7 +13,7 @@ from torch import Tensor
 from flowmodel.evaluation.features import FeatureExtractor
 from flowmodel.evaluation.real_icons import Rows
 from flowmodel.evaluation.report import ALL, AllSplits, GuidanceRow, Scores, StepsRow, Sweeps
-from flowmodel.evaluation.scoring import Pictures, Scorer
+from flowmodel.evaluation.scoring import Images, Scorer
 from flowmodel.images.tensors import at_size
 from flowmodel.model.generator import Generator
 from flowmodel.recipes.split import Split
@@ -54,22 +54,22 @@ def sweeps(
         return at_size(generator.sample(prompts, seed, steps, guidance, solver), scorer.real.rgba_M4HW.shape[-1])
 
     def scored(rgba_N4HW: Tensor) -> dict[Split | AllSplits, Scores]:
-        pictures = Pictures(rgba_N4HW, extractor(rgba_N4HW))
-        parts: dict[Split | AllSplits, tuple[Pictures, Rows]] = {ALL: (pictures, rows_N)}
-        parts |= {split: (pictures[np.flatnonzero(splits_N == split)], rows) for split, rows in chosen.items()}
+        images = Images(rgba_N4HW, extractor(rgba_N4HW))
+        parts: dict[Split | AllSplits, tuple[Images, Rows]] = {ALL: (images, rows_N)}
+        parts |= {split: (images[np.flatnonzero(splits_N == split)], rows) for split, rows in chosen.items()}
         return {split: Scores(**scorer.scores(*part, with_clip=False)[0]) for split, part in parts.items()}
 
     answer = drawn(ANSWER_STEPS, own.guidance, ANSWER_SOLVER)
     nfe: list[StepsRow] = []
     for steps in _with(STEPS, own.steps):
-        pictures = drawn(steps, own.guidance)
+        images = drawn(steps, own.guidance)
         nfe.append(
             StepsRow(
                 steps=steps,
                 network_evaluations=generator.nfe(steps, own.guidance),
                 is_own=steps == own.steps,
-                distance=distance(pictures, answer),
-                scores=scored(pictures),
+                distance=distance(images, answer),
+                scores=scored(images),
             )
         )
     guidance: list[GuidanceRow] = []

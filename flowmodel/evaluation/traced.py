@@ -14,14 +14,14 @@ from flowmodel.evaluation.features import FeatureExtractor
 from flowmodel.evaluation.metrics.retrieval import ranks
 from flowmodel.evaluation.real_icons import RealIcons, Rows
 from flowmodel.evaluation.report import Scores, TracedScores
-from flowmodel.evaluation.scoring import Pictures, fidelity
+from flowmodel.evaluation.scoring import Images, fidelity
 from flowmodel.images.rgba import premultiply
 from flowmodel.vector.artwork import render
 from flowmodel.vector.trace import Traced, trace
 
 
 def traced_scores(
-    real: RealIcons, rows_N: Rows, drawn: Pictures, extractor: FeatureExtractor, most: int, log: Callable[[str], None]
+    real: RealIcons, rows_N: Rows, drawn: Images, extractor: FeatureExtractor, most: int, log: Callable[[str], None]
 ) -> TracedScores | None:
     """Trace samples of the real icons `rows_N`, and these icons themselves; at most `most` of each, evenly chosen.
 
@@ -49,19 +49,19 @@ def trace_all(rgba_N4HW: Tensor) -> list[Traced]:
     return [trace(rgba_4HW) for rgba_4HW in rgba_N4HW.numpy()]
 
 
-def extracted(traced: Sequence[Traced], size: int, extractor: FeatureExtractor) -> Pictures:
+def extracted(traced: Sequence[Traced], size: int, extractor: FeatureExtractor) -> Images:
     """Render traced icons with `size` pixels to an edge again."""
-    pictures = [premultiply(np.asarray(render(one.svg(), size))).transpose(2, 0, 1) for one in traced]
-    rgba_N4HW = torch.from_numpy(np.stack(pictures))
-    return Pictures(rgba_N4HW, extractor(rgba_N4HW))
+    images = [premultiply(np.asarray(render(one.svg(), size))).transpose(2, 0, 1) for one in traced]
+    rgba_N4HW = torch.from_numpy(np.stack(images))
+    return Images(rgba_N4HW, extractor(rgba_N4HW))
 
 
 def median_paths(traced: Sequence[Traced]) -> float:
     return float(np.median([one.paths for one in traced]))
 
 
-def scores_of(real: RealIcons, rows_N: Rows, pictures: Pictures) -> Scores:
+def scores_of(real: RealIcons, rows_N: Rows, images: Images) -> Scores:
     """Score images of the real icons `rows_N`: KID with its interval, and retrieval among all icons."""
-    found_N = ranks(pictures.features.layout_ND, real.features.layout_ND, real.labels_M, real.labels_M[rows_N]) < 1
-    of_set = fidelity(real.features[rows_N], pictures.features)
+    found_N = ranks(images.features.layout_ND, real.features.layout_ND, real.labels_M, real.labels_M[rows_N]) < 1
+    of_set = fidelity(real.features[rows_N], images.features)
     return Scores(retrieval_top1_all=float(found_N.mean()), **{key: of_set[key] for key in ("kid", "kid_low", "kid_high")})

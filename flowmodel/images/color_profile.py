@@ -23,46 +23,46 @@ _SRGB_LIKE = (1, 6, 13, 14, 15)  # transfer functions of cICP that are displayed
 _MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 
-def to_srgb(picture: Image.Image, chunks: Mapping[bytes, bytes]) -> tuple[Image.Image, str]:
-    """Convert `picture` to sRGB; also returns a note, which is empty if nothing changed.
+def to_srgb(image: Image.Image, chunks: Mapping[bytes, bytes]) -> tuple[Image.Image, str]:
+    """Convert `image` to sRGB; also returns a note, which is empty if nothing changed.
 
     `chunks` are the extra chunks of a PNG: cICP has precedence over an ICC profile, that over sRGB, and gAMA and cHRM come
     last. A profile that is damaged or for other channels than the image's is ignored, as in browsers, and the note says so.
     """
     if (cicp := chunks.get(b"cICP")) is not None and len(cicp) >= 4:
-        return _by_cicp(picture, cicp)
-    if profile := picture.info.get("icc_profile"):
-        return _by_profile(picture, profile)
+        return _by_cicp(image, cicp)
+    if profile := image.info.get("icc_profile"):
+        return _by_profile(image, profile)
     if b"sRGB" in chunks or b"gAMA" not in chunks or len(chunks[b"gAMA"]) != 4:
-        return picture, ""
+        return image, ""
     gamma = struct.unpack(">I", chunks[b"gAMA"])[0] / 100_000
     chromaticities = chunks.get(b"cHRM", b"")
     points = tuple(value / 100_000 for value in struct.unpack(">8I", chromaticities)) if len(chromaticities) == 32 else _SRGB
-    return _by_gamma(picture, gamma, points)
+    return _by_gamma(image, gamma, points)
 
 
-def _by_cicp(picture: Image.Image, cicp: bytes) -> tuple[Image.Image, str]:
+def _by_cicp(image: Image.Image, cicp: bytes) -> tuple[Image.Image, str]:
     primaries, transfer = cicp[0], cicp[1]
     if primaries not in _PRIMARIES or transfer not in _SRGB_LIKE:
-        return picture, "its colors are of a space that is not known here (cICP) and were taken for sRGB"
+        return image, "its colors are of a space that is not known here (cICP) and were taken for sRGB"
     if primaries == 1:
-        return picture, ""
-    return _matrixed(picture, None, _PRIMARIES[primaries])
+        return image, ""
+    return _matrixed(image, None, _PRIMARIES[primaries])
 
 
-def _by_profile(picture: Image.Image, profile: bytes) -> tuple[Image.Image, str]:
+def _by_profile(image: Image.Image, profile: bytes) -> tuple[Image.Image, str]:
     space = profile[16:20].decode("ascii", "replace")
     mode = _MODES.get(space)
-    base = {"P": "RGB", "RGBA": "RGB", "RGBX": "RGB", "LA": "L", "1": "L"}.get(picture.mode, picture.mode)
+    base = {"P": "RGB", "RGBA": "RGB", "RGBX": "RGB", "LA": "L", "1": "L"}.get(image.mode, image.mode)
     if mode != base and (mode, base) != ("RGB", "L"):
-        return picture, "its color profile is of another kind than its colors and was ignored"
+        return image, "its color profile is of another kind than its colors and was ignored"
     transform = _transform(profile, mode)
     if transform is None:
-        return picture, "its color profile is damaged and was ignored"
+        return image, "its color profile is damaged and was ignored"
     if not transform:
-        return picture, ""
-    rgba = picture.convert("RGBA")
-    plain = rgba.convert("RGB") if mode == "RGB" else picture.convert(mode)
+        return image, ""
+    rgba = image.convert("RGBA")
+    plain = rgba.convert("RGB") if mode == "RGB" else image.convert(mode)
     converted = ImageCms.applyTransform(plain, transform[0])
     assert converted is not None
     return _with_alpha(converted, rgba), "its color profile was applied"
@@ -100,25 +100,25 @@ def _samples(mode: str) -> Image.Image:
     return Image.fromarray(np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3))
 
 
-def _by_gamma(picture: Image.Image, gamma: float, points: tuple[float, ...]) -> tuple[Image.Image, str]:
+def _by_gamma(image: Image.Image, gamma: float, points: tuple[float, ...]) -> tuple[Image.Image, str]:
     if not 0.01 <= gamma <= 10 or min(points[1::2]) <= 0:
-        return picture, ""
+        return image, ""
     srgb = np.abs(np.subtract(points, _SRGB)).max() < 0.002
     if srgb and abs(gamma / _GAMMA - 1) < 0.05:  # libpng's tolerance
-        return picture, ""
-    return _matrixed(picture, gamma, points)
+        return image, ""
+    return _matrixed(image, gamma, points)
 
 
-def _matrixed(picture: Image.Image, gamma: float | None, points: tuple[float, ...]) -> tuple[Image.Image, str]:
+def _matrixed(image: Image.Image, gamma: float | None, points: tuple[float, ...]) -> tuple[Image.Image, str]:
     """Convert from a space with these primaries; `gamma` None means sRGB's transfer curve."""
-    rgba = picture.convert("RGBA")
+    rgba = image.convert("RGBA")
     colors_N3, inverse_N = np.unique(np.asarray(rgba)[..., :3].reshape(-1, 3), axis=0, return_inverse=True)
     scaled_N3 = colors_N3 / 255
     linear_N3 = _linear(scaled_N3) if gamma is None else scaled_N3 ** (1 / gamma)
     try:
         converted_N3 = linear_N3 @ (np.linalg.inv(_to_xyz(_SRGB)) @ _to_xyz(points)).T
     except np.linalg.LinAlgError:
-        return picture, ""
+        return image, ""
     bytes_N3 = (_encoded(np.clip(converted_N3, 0, 1)) * 255).round().astype(np.uint8)
     out = Image.fromarray(bytes_N3[inverse_N.reshape(-1)].reshape(rgba.height, rgba.width, 3))
     return _with_alpha(out, rgba), "its colors were converted to sRGB"

@@ -52,7 +52,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True)
-class OpenedPicture:
+class OpenedImage:
     """A decoded or rendered image.
 
     Attributes:
@@ -67,7 +67,7 @@ class OpenedPicture:
     notes: str
 
 
-def open_picture(content: bytes, file: str, svg_pixels: int = 256) -> OpenedPicture:
+def open_image(content: bytes, file: str, svg_pixels: int = 256) -> OpenedImage:
     """Decode `content`, whose format must match the extension of `file`.
 
     Applies the EXIF orientation, takes the first non-empty frame of an animation and the high byte of 16-bit samples, and
@@ -87,13 +87,13 @@ def open_picture(content: bytes, file: str, svg_pixels: int = 256) -> OpenedPict
             raise ValueError(reason)
         png, notes = render_svg(content, svg_pixels)
         width, height = Image.open(io.BytesIO(png), formats=("PNG",)).size
-        return OpenedPicture(png, width, height, notes)
-    picture, notes, own = _decode(content, _FORMATS[suffix])
-    return OpenedPicture(own or encode_png(np.asarray(picture)), picture.width, picture.height, notes)
+        return OpenedImage(png, width, height, notes)
+    image, notes, own = _decode(content, _FORMATS[suffix])
+    return OpenedImage(own or encode_png(np.asarray(image)), image.width, image.height, notes)
 
 
 def open_png(png: bytes) -> Image.Image:
-    """Open a PNG of the icons table as a Pillow image in mode RGBA; raises ValueError as :func:`open_picture` does."""
+    """Open a PNG of the icons table as a Pillow image in mode RGBA; raises ValueError as :func:`open_image` does."""
     if not png:
         raise ValueError("empty file")
     return _decode(png, "PNG")[0]
@@ -109,7 +109,7 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bytes | No
     chunks = read_chunks(content)
     content = chunks.content
     try:
-        picture: Image.Image = Image.open(io.BytesIO(content), formats=_RASTER)
+        image: Image.Image = Image.open(io.BytesIO(content), formats=_RASTER)
     except Image.DecompressionBombError:
         raise ValueError(f"larger than {MAX_EDGE} x {MAX_EDGE} pixels") from None
     except UnidentifiedImageError:
@@ -117,46 +117,46 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bytes | No
     except Exception as error:  # malformed bytes make Pillow raise many exception types
         raise ValueError(f"corrupt {expected} ({_first_line(error)})") from None
     # Pillow reports a camera's JPEG with an embedded preview as MPO.
-    if picture.format != expected and (picture.format, expected) != ("MPO", "JPEG"):
-        raise ValueError(f"is a {picture.format} image, not the {expected} that its name says")
-    if max(picture.size) > MAX_EDGE:
-        raise ValueError(f"larger than {MAX_EDGE} x {MAX_EDGE} pixels: {picture.width} x {picture.height}")
+    if image.format != expected and (image.format, expected) != ("MPO", "JPEG"):
+        raise ValueError(f"is a {image.format} image, not the {expected} that its name says")
+    if max(image.size) > MAX_EDGE:
+        raise ValueError(f"larger than {MAX_EDGE} x {MAX_EDGE} pixels: {image.width} x {image.height}")
     notes = chunks.dropped
     try:
-        frames = getattr(picture, "n_frames", 1) if expected != "JPEG" else 1
+        frames = getattr(image, "n_frames", 1) if expected != "JPEG" else 1
         if frames > 1:
-            shown = _first_shown(picture, frames)
+            shown = _first_shown(image, frames)
             notes.append(
                 f"frame {shown + 1} of {frames}, the first that shows something" if shown else f"first of {frames} frames"
             )
         if (alpha := transparent_16(chunks)) is not None:
-            picture = picture.convert("RGBA")
-            picture.putalpha(alpha)
-        turned = picture.getexif().get(_ORIENTATION, 1) != 1
+            image = image.convert("RGBA")
+            image.putalpha(alpha)
+        turned = image.getexif().get(_ORIENTATION, 1) != 1
         if turned:
             notes.append("turned upright as its EXIF data says")
-            picture = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith("I"):
-            picture = _high_byte(picture)
-        picture.load()
-        if (value := transparent_value(chunks, picture)) is not None:
-            picture.info["transparency"] = value
-        picture, of_colors = to_srgb(picture, chunks.extras)
+            image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I"):
+            image = _high_byte(image)
+        image.load()
+        if (value := transparent_value(chunks, image)) is not None:
+            image.info["transparency"] = value
+        image, of_colors = to_srgb(image, chunks.extras)
         notes += [of_colors] if of_colors else []
-        rgba = picture if picture.mode == "RGBA" else picture.convert("RGBA")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
         is_plain = expected == "PNG" and frames == 1 and not turned and value is None and alpha is None and not of_colors
         return rgba, join_notes(notes), content if is_plain else None
     except Exception as error:
         raise ValueError(f"corrupt {expected} ({_first_line(error)})") from None
 
 
-def _first_shown(picture: Image.Image, frames: int) -> int:
-    """Seek `picture` to its first non-empty frame and return its index; 0 if all are empty."""
+def _first_shown(image: Image.Image, frames: int) -> int:
+    """Seek `image` to its first non-empty frame and return its index; 0 if all are empty."""
     for number in range(min(frames, _LOOKED_AT)):
-        picture.seek(number)
-        if picture.convert("RGBA").getchannel("A").getbbox():
+        image.seek(number)
+        if image.convert("RGBA").getchannel("A").getbbox():
             return number
-    picture.seek(0)
+    image.seek(0)
     return 0
 
 
@@ -184,13 +184,13 @@ def _unpacked(content: bytes) -> bytes:
     return unpacked
 
 
-def _high_byte(picture: Image.Image) -> Image.Image:
+def _high_byte(image: Image.Image) -> Image.Image:
     """Convert 16-bit gray to 8 bits, as Pillow does for color. Pillow's own conversion clips and loses the transparent gray."""
-    gray_HW = np.asarray(picture)
-    alpha_HW = np.where(gray_HW == picture.info.get("transparency", -1), 0, 255).astype(np.uint8)
+    gray_HW = np.asarray(image)
+    alpha_HW = np.where(gray_HW == image.info.get("transparency", -1), 0, 255).astype(np.uint8)
     high_HW = (gray_HW >> 8).astype(np.uint8)
     merged = Image.merge("LA", (Image.fromarray(high_HW), Image.fromarray(alpha_HW)))
-    merged.info = picture.info
+    merged.info = image.info
     return merged
 
 

@@ -19,7 +19,7 @@ _LIGATURES = {"œ": "oe", "Œ": "Oe", "æ": "ae", "Æ": "Ae", "ß": "ss", "ø": 
 _TITLE_SIZE, _HEADING_SIZE, _LINE_HEIGHT = 20, 16, 17  # of rows with headings
 
 
-def picture_grid(images: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None, cell: int = 96) -> Image.Image:
+def image_grid(images: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None, cell: int = 96) -> Image.Image:
     """An RGB grid of `images` (straight RGBA) with `columns` columns of `cell` pixels and labels under the images.
 
     A label has as many lines as it needs, up to 90 letters. Letters that the font lacks lose their accents, or are left out; a
@@ -32,14 +32,14 @@ def picture_grid(images: Sequence[Image.Image], columns: int, labels: Sequence[s
 def contact_sheet(
     images: Sequence[Image.Image], columns: int, labels: Sequence[str] | None = None, cell: int = 96
 ) -> Image.Image:
-    """Like :func:`picture_grid`, with each image on a light and on a dark background, which white icons need."""
+    """Like :func:`image_grid`, with each image on a light and on a dark background, which white icons need."""
     return _lay_out([[image, image] for image in images], columns, labels, cell, (_SQUARES, _DARK_SQUARES))
 
 
 def comparison_grid(
     pairs: Sequence[tuple[Image.Image, Image.Image]], columns: int, labels: Sequence[str] | None = None, cell: int = 96
 ) -> Image.Image:
-    """Like :func:`picture_grid`, with two images per cell: the real one on the left, the sample on the right."""
+    """Like :func:`image_grid`, with two images per cell: the real one on the left, the sample on the right."""
     return _lay_out([list(pair) for pair in pairs], columns, labels, cell)
 
 
@@ -54,7 +54,7 @@ def labeled_rows(
 
     Raises ValueError when the number of images in a row differs from the number of captions.
     """
-    if not captions or any(len(pictures) != len(captions) for _, _, pictures in rows):
+    if not captions or any(len(images) != len(captions) for _, _, images in rows):
         raise ValueError("every row needs an image for each caption")
     fonts = {size: ImageFont.load_default(size) for size in (_TITLE_SIZE, _HEADING_SIZE, _FONT_SIZE + 1)}
     small, heading_font = fonts[_FONT_SIZE + 1], fonts[_HEADING_SIZE]
@@ -72,13 +72,13 @@ def labeled_rows(
         for number, line in enumerate(words):
             place = (side + column * (cell + _GAP) + cell / 2, above - deepest * _LINE_HEIGHT - 4 + number * _LINE_HEIGHT)
             draw.text(place, line, font=small, fill=_INK, anchor="ma")
-    for number, (heading, lines, pictures) in enumerate(rows):
+    for number, (heading, lines, images) in enumerate(rows):
         y = above + number * (cell + _GAP)
         text_y = y + (cell - _HEADING_SIZE - 8 - len(lines) * _LINE_HEIGHT) / 2
         draw.text((_GAP, text_y), heading, font=heading_font, fill=_INK)
         for below, line in enumerate(lines):
             draw.text((_GAP, text_y + _HEADING_SIZE + 8 + below * _LINE_HEIGHT), line, font=small, fill=_TEXT)
-        for column, image in enumerate(pictures):
+        for column, image in enumerate(images):
             x = side + column * (cell + _GAP)
             page.paste(_on_checkerboard(image, cell), (x, y))
             draw.rectangle((x - 1, y - 1, x + cell, y + cell), outline=_BORDER)

@@ -76,14 +76,14 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes, bool]]:
         position += 12 + length
 
 
-def transparent_value(png: PngChunks, picture: Image.Image) -> int | tuple[int, int, int] | None:
-    """The color of `picture` (mode L or RGB) that tRNS makes transparent, in 8 bits; None if there is none.
+def transparent_value(png: PngChunks, image: Image.Image) -> int | tuple[int, int, int] | None:
+    """The color of `image` (mode L or RGB) that tRNS makes transparent, in 8 bits; None if there is none.
 
     Pillow does not scale a transparent gray of 2 or 4 bits. In 8 bits, 16-bit colors can't be compared exactly; see
     :func:`transparent_16`.
     """
     value = png.extras.get(b"tRNS", b"")
-    if picture.mode == "L" and png.depth in (2, 4) and len(value) >= 2:
+    if image.mode == "L" and png.depth in (2, 4) and len(value) >= 2:
         return int.from_bytes(value[:2], "big") * (255 // (2**png.depth - 1))
     return None
 
@@ -101,6 +101,6 @@ def transparent_16(png: PngChunks) -> Image.Image | None:
 
 def _bytes_of(content: bytes, order: str) -> np.ndarray:
     """The high (B) or low (L) bytes of 16-bit colors. Pillow drops the second byte and accepts either byte order."""
-    picture = Image.open(io.BytesIO(content), formats=("PNG",))
-    picture.tile = [tile._replace(args=f"RGB;16{order}") for tile in picture.tile]
-    return np.asarray(picture)
+    image = Image.open(io.BytesIO(content), formats=("PNG",))
+    image.tile = [tile._replace(args=f"RGB;16{order}") for tile in image.tile]
+    return np.asarray(image)

@@ -44,8 +44,8 @@ def _look_up(table: NDArray[np.uint8], rgba_HW4: NDArray[np.uint8]) -> NDArray[n
 
 def pixels(rgba: "pa.ChunkedArray", size: int) -> NDArray[np.uint8]:
     """The column `rgba` of usable normalized icons as one array, uint8 (N, 4, size, size)."""
-    pictures = [np.frombuffer(value.as_buffer(), np.uint8) for value in rgba]
-    return np.stack(pictures).reshape(-1, 4, size, size) if pictures else np.zeros((0, 4, size, size), np.uint8)
+    images = [np.frombuffer(value.as_buffer(), np.uint8) for value in rgba]
+    return np.stack(images).reshape(-1, 4, size, size) if images else np.zeros((0, 4, size, size), np.uint8)
 
 
 def encode_png(rgba_HW4: NDArray[np.uint8], compress_level: int = 6) -> bytes:

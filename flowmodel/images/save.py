@@ -40,7 +40,7 @@ def file_stem(prompt: str) -> str:
     if stem and is_told_by_words and not _ENDS_LIKE_A_DIGEST.search(stem):
         return stem
     digest = sha256_bytes(prompt.encode(errors="surrogatepass"))[:_DIGEST_LENGTH]
-    return f"{stem.strip('-_') or 'picture'}-{digest}"
+    return f"{stem.strip('-_') or 'image'}-{digest}"
 
 
 def _words(text: str) -> str:

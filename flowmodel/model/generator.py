@@ -179,12 +179,12 @@ class Generator:
         Raises FlowmodelError for a bad option or a missing caption encoder.
         """
         config = self.sampling(steps, guidance, solver)
-        pictures = [
+        images = [
             self.draw(self.encode(prompts[first : first + batch_size]), config, seed, first, finish)
             for first in range(0, len(prompts), batch_size)
         ]
         size = self.size if finish else self.recipe.data.size
-        return torch.cat(pictures) if pictures else torch.empty(0, CHANNELS["rgba"], size, size, dtype=torch.uint8)
+        return torch.cat(images) if images else torch.empty(0, CHANNELS["rgba"], size, size, dtype=torch.uint8)
 
     def images(
         self,

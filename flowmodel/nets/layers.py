@@ -110,12 +110,12 @@ class TextAttention(nn.Module):
         def positions(h_BCHW: Tensor) -> Tensor:
             return h_BCHW.flatten(2).mT  # B S C
 
-        def picture(h_BSC: Tensor) -> Tensor:
+        def image(h_BSC: Tensor) -> Tensor:
             return h_BSC.mT.unflatten(2, size)
 
         q_BSC, k_BSC, v_BSC = self.qkv_self(positions(self.norm_self(x_BCHW))).chunk(3, dim=-1)
-        x_BCHW = x_BCHW + picture(self.out_self(attend(q_BSC, k_BSC, v_BSC, self.head_dim)))
+        x_BCHW = x_BCHW + image(self.out_self(attend(q_BSC, k_BSC, v_BSC, self.head_dim)))
 
         q_BSC = self.q_cross(positions(self.norm_cross(x_BCHW)))
         k_BLC, v_BLC = self.kv_cross(context_BLE).chunk(2, dim=-1)
-        return x_BCHW + picture(self.out_cross(attend(q_BSC, k_BLC, v_BLC, self.head_dim, mask_BL)))
+        return x_BCHW + image(self.out_cross(attend(q_BSC, k_BLC, v_BLC, self.head_dim, mask_BL)))

@@ -296,7 +296,7 @@ class Recipe(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
 
     @model_validator(mode="after")
-    def _finisher_fits_the_pictures(self) -> "Recipe":
+    def _finisher_fits_the_images(self) -> "Recipe":
         if self.finisher and self.data.color != "rgba":
             raise ValueError(
                 f"finisher: works on rgba images only, and data.color is {self.data.color}; leave one of the two out"
@@ -335,7 +335,7 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _network_fits_the_pictures(self) -> "Recipe":
+    def _network_fits_the_images(self) -> "Recipe":
         if self.data.size % self.network.size_divisor:
             raise ValueError(
                 f"data.size {self.data.size} can't be divided by {self.network.size_divisor}, as the network needs: "

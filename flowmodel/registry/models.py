@@ -95,8 +95,8 @@ def record_evaluation(
     run.log_tags({CHECKPOINT_DIGEST: checkpoint.digest, "dataset_digest": settings.dataset_digest})
     run.log_values(values, f"{EVALUATION}/{METRICS_FILE}")
     run.log_values(checkpoint.header.recipe, "recipe.yaml")
-    run.log_picture(grid, f"{EVALUATION}/{GRID_FILE}")
-    run.log_picture(grid, f"{EVALUATION}/{GRID_PREVIEW}", _PREVIEW_WIDTH)
+    run.log_image(grid, f"{EVALUATION}/{GRID_FILE}")
+    run.log_image(grid, f"{EVALUATION}/{GRID_PREVIEW}", _PREVIEW_WIDTH)
     if page is not None:
         run.log_file(page, EVALUATION)
     found = {name: f"{report.required(Split.TRAIN, name):.4g}" for name in ("kid", "retrieval_top1_all")}

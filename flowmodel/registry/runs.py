@@ -181,10 +181,10 @@ class TrainingRun:
         with self.tracking.errors():
             self.client.log_dict(self.run_id, dict(values), name)
 
-    def log_picture(self, path: Path, name: str, width: int | None = None) -> None:
+    def log_image(self, path: Path, name: str, width: int | None = None) -> None:
         """Log an image as an artifact, scaled to `width` pixels if given; unlike grids it has no step."""
-        with self.tracking.errors(), Image.open(path) as picture:
-            shown = picture.resize((width, round(picture.height * width / picture.width))) if width else picture
+        with self.tracking.errors(), Image.open(path) as image:
+            shown = image.resize((width, round(image.height * width / image.width))) if width else image
             self.client.log_image(self.run_id, shown, artifact_file=name)
 
     def log_dataset(self, dataset: IconDataset, trained_ids: tuple[str, ...], terms: tuple[Terms, ...] = ()) -> None:

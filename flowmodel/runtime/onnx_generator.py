@@ -138,12 +138,12 @@ class OnnxGenerator:
         Raises FlowmodelError for a bad option, or a file of the model that is missing or was changed.
         """
         settings = self.sampling(steps, guidance, solver)
-        pictures = [
+        images = [
             self.draw(self.encode(prompts[first : first + batch_size]), settings, seed, first, finish)
             for first in range(0, len(prompts), batch_size)
         ]
         size = self.size if finish else self.folder.description.size
-        return np.concatenate(pictures) if pictures else np.zeros((0, 4, size, size), np.uint8)
+        return np.concatenate(images) if images else np.zeros((0, 4, size, size), np.uint8)
 
     def encode(self, prompts: Sequence[str]) -> Captions:
         """Encode the captions for the network."""

@@ -34,22 +34,22 @@ class Admission:
         self._seconds_each = 0.0  # added delay per image in the queue; 0 if unknown
 
     @contextmanager
-    def admitted(self, pictures: int) -> Iterator[None]:
+    def admitted(self, images: int) -> Iterator[None]:
         """Raises Busy if there is no room for that many."""
-        if self.pending + pictures > self._queue or (self.pending and self._expected(pictures) > self._seconds):
+        if self.pending + images > self._queue or (self.pending and self._expected(images) > self._seconds):
             # By then half of the queue is done. A later retry could leave the server idle, and an earlier one would be refused
             # again.
             raise Busy(min(_LONGEST_RETRY, max(1, math.ceil(self.pending * self._seconds_each / 2))))
-        self.pending += pictures
+        self.pending += images
         ahead, began = self.pending, time.monotonic()
         try:
             yield
         except BaseException:  # a failure says nothing about the time per image
-            self.pending -= pictures
+            self.pending -= images
             raise
-        self.pending -= pictures
+        self.pending -= images
         found = (time.monotonic() - began) / ahead
         self._seconds_each = found if not self._seconds_each else 0.9 * self._seconds_each + 0.1 * found
 
-    def _expected(self, pictures: int) -> float:
-        return (self.pending + pictures) * self._seconds_each
+    def _expected(self, images: int) -> float:
+        return (self.pending + images) * self._seconds_each

@@ -16,11 +16,11 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from flowmodel.serving.admission import Admission, Busy
-from flowmodel.serving.engine import Engine, Picture
+from flowmodel.serving.encoding import content
+from flowmodel.serving.engine import Engine, ImageRequest
 from flowmodel.serving.limits import Limits
 from flowmodel.serving.metrics import Metrics
 from flowmodel.serving.middleware import CountsAnswers, LimitsBody
-from flowmodel.serving.pictures import content
 from flowmodel.serving.requests import GenerationRequest, Order, Refused
 
 MODEL_ID = "flowmodel"
@@ -77,7 +77,7 @@ def create_app(engine: Engine, limits: Limits, metrics: Metrics, token: str | No
     async def generations(asked: GenerationRequest, request: Request) -> JSONResponse:
         order = Order.of(asked, limits, MODEL_ID)
         began = time.monotonic()
-        with admission.admitted(order.pictures):
+        with admission.admitted(order.images):
             answer = await _in_time(_generated(engine, renders, order), request, limits.seconds)
         metrics.seconds.observe(time.monotonic() - began)
         return JSONResponse(answer)
@@ -88,7 +88,7 @@ def create_app(engine: Engine, limits: Limits, metrics: Metrics, token: str | No
 async def _generated(engine: Engine, renders: ThreadPoolExecutor, order: Order) -> dict[str, Any]:
     """The body of a response. One model samples all of its images, even if the engine switches models meanwhile."""
     generator, loop = engine.generator, asyncio.get_running_loop()
-    asked = [Picture(order.prompt, order.seed, number, order.steps, order.guidance) for number in range(order.pictures)]
+    asked = [ImageRequest(order.prompt, order.seed, number, order.steps, order.guidance) for number in range(order.images)]
     drawn = await asyncio.gather(*(asyncio.wrap_future(engine.submit(each, generator)) for each in asked))
     files = await asyncio.gather(*(loop.run_in_executor(renders, content, rgba_4HW, order) for rgba_4HW in drawn))
     edge = order.size or generator.size

@@ -19,7 +19,7 @@ Drawn = NDArray[np.uint8]  # (4, H, W), premultiplied
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageRequest:
     """A requested image, with noise number `number` of `seed`. None stands for the model's own setting."""
 
     prompt: str
@@ -31,14 +31,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class _Waiting:
-    picture: Picture
+    request: ImageRequest
     generator: OnnxGenerator
     drawn: "Future[Drawn]" = field(default_factory=Future)
 
     @property
     def kind(self) -> tuple[int, int | None, float | None]:
         """The key of a batch: only images with the same key are sampled together."""
-        return id(self.generator), self.picture.steps, self.picture.guidance
+        return id(self.generator), self.request.steps, self.request.guidance
 
 
 class Engine:
@@ -49,7 +49,7 @@ class Engine:
     """
 
     def __init__(
-        self, generator: OnnxGenerator, workers: int, batch: int, observe: Callable[[int], None] = lambda pictures: None
+        self, generator: OnnxGenerator, workers: int, batch: int, observe: Callable[[int], None] = lambda images: None
     ) -> None:
         """`batch` is the maximum batch size; `observe` is called with the size of each batch."""
         self.generator = generator
@@ -61,12 +61,12 @@ class Engine:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, picture: Picture, generator: OnnxGenerator | None = None) -> "Future[Drawn]":
-        """Queue `picture` for the current model, or for `generator`, a model that was current before.
+    def submit(self, request: ImageRequest, generator: OnnxGenerator | None = None) -> "Future[Drawn]":
+        """Queue `request` for the current model, or for `generator`, a model that was current before.
 
         The future raises the errors of sampling; a waiting image can be canceled.
         """
-        asked = _Waiting(picture, generator or self.generator)
+        asked = _Waiting(request, generator or self.generator)
         with self._changed:
             if self._closed:
                 raise RuntimeError("the engine is closed")
@@ -127,9 +127,9 @@ class Engine:
 
 
 def _draw(batch: list[_Waiting]) -> NDArray[np.uint8]:
-    generator, first = batch[0].generator, batch[0].picture
+    generator, first = batch[0].generator, batch[0].request
     of = generator.folder.description
-    asked = [each.picture for each in batch]
+    asked = [each.request for each in batch]
     noise_BCHW = np.concatenate([seeded_noise(1, of.size, each.seed, each.number, of.channels) for each in asked])
     captions = generator.encode([each.prompt for each in asked])
     return generator.draw_from(noise_BCHW, captions, generator.sampling(first.steps, first.guidance))

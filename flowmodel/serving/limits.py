@@ -11,7 +11,7 @@ class Limits:
 
     Attributes:
         queue: accepted images without a response so far, over all clients.
-        pictures: images per request.
+        images: images per request.
         size: image size in pixels.
         steps: solver steps.
         prompt: characters of a prompt.
@@ -19,7 +19,7 @@ class Limits:
     """
 
     queue: int = 64
-    pictures: int = 10
+    images: int = 10
     size: int = 1024
     steps: int = 100
     prompt: int = 1000
@@ -30,7 +30,7 @@ class Limits:
         for field in fields(self):
             if getattr(self, field.name) <= 0:
                 raise FlowmodelError(f"limit '{field.name}': is {getattr(self, field.name)}; give a number above 0")
-        if self.queue < self.pictures:
+        if self.queue < self.images:
             raise FlowmodelError(
-                f"limit 'queue': {self.queue} images are fewer than the {self.pictures} of one request; give a longer queue"
+                f"limit 'queue': {self.queue} images are fewer than the {self.images} of one request; give a longer queue"
             )

@@ -26,15 +26,15 @@ class Metrics:
         self.seconds = Histogram(
             "flowmodel_generation_seconds", "Time from a request for images to its response.", registry=own, buckets=buckets
         )
-        self.pictures = Counter("flowmodel_pictures", "Images that were sampled.", registry=own)
-        self.batches = Histogram("flowmodel_batch_pictures", "Images per batch.", registry=own, buckets=(1, 2, 4, 8, 16, 32))
-        self.pending = Gauge("flowmodel_pending_pictures", "Accepted images without a response so far.", registry=own)
+        self.images = Counter("flowmodel_images", "Images that were sampled.", registry=own)
+        self.batches = Histogram("flowmodel_batch_images", "Images per batch.", registry=own, buckets=(1, 2, 4, 8, 16, 32))
+        self.pending = Gauge("flowmodel_pending_images", "Accepted images without a response so far.", registry=own)
         self.model = Gauge("flowmodel_model", "1 for the model that is served.", ["name", "digest"], registry=own)
         self.reloads = Counter("flowmodel_reloads", "Successful and failed changes of the model.", ["result"], registry=own)
 
-    def drawn(self, pictures: int) -> None:
-        self.pictures.inc(pictures)
-        self.batches.observe(pictures)
+    def drawn(self, images: int) -> None:
+        self.images.inc(images)
+        self.batches.observe(images)
 
     def serves(self, folder: ModelFolder) -> None:
         self.model.clear()

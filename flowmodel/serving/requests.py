@@ -66,7 +66,7 @@ class Order:
     """
 
     prompt: str
-    pictures: int
+    images: int
     size: int | None
     background: str | None
     format: OutputFormat
@@ -83,10 +83,10 @@ class Order:
         if not request.prompt.strip():
             raise Refused("prompt", "The prompt is empty; describe an icon.")
         _at_most("prompt", len(request.prompt), limits.prompt, "characters")
-        pictures = 1 if request.n is None else request.n
-        if pictures < 1:
-            raise Refused("n", f"n is {pictures}; ask for at least one image.")
-        _at_most("n", pictures, limits.pictures, "images")
+        images = 1 if request.n is None else request.n
+        if images < 1:
+            raise Refused("n", f"n is {images}; ask for at least one image.")
+        _at_most("n", images, limits.images, "images")
         if request.steps is not None:
             _at_most("steps", request.steps, limits.steps, "steps")
         if request.response_format == "url":
@@ -96,7 +96,7 @@ class Order:
         format = request.output_format or "png"
         return cls(
             prompt=request.prompt,
-            pictures=pictures,
+            images=images,
             size=_edge(request.size, limits.size),
             background=_ground(request.background, format),
             format=format,

@@ -45,7 +45,7 @@ class IconSet:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def pictures(self, icons_B: Tensor) -> Tensor:
+    def images(self, icons_B: Tensor) -> Tensor:
         """The icons number `icons_B`, float32 (B, C, H, W) in [-1, 1]."""
         rgba_N4HW = self.rgba_N4HW
         x_BCHW = to_unit(rgba_N4HW[icons_B.to(rgba_N4HW.device)], self.color)
@@ -59,7 +59,7 @@ class IconSet:
         """Images and, for each, a random caption, drawn with `generator` on the CPU."""
         share_B = torch.rand(len(icons_B), generator=generator)
         chosen_B = (share_B * self.captions_N[icons_B]).long()
-        return self.pictures(icons_B), self.text[self.first_caption_N[icons_B] + chosen_B]
+        return self.images(icons_B), self.text[self.first_caption_N[icons_B] + chosen_B]
 
 
 def _memory_format(x_NCHW: Tensor) -> torch.memory_format:

@@ -18,7 +18,7 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError, Resumable
 from flowmodel.files import sha256_json, write_json
 from flowmodel.flow.sampler import sample, seeded_noise
-from flowmodel.images.grid import picture_grid
+from flowmodel.images.grid import image_grid
 from flowmodel.images.rgba import to_image
 from flowmodel.images.tensors import CHANNELS
 from flowmodel.locks import working_in
@@ -360,4 +360,4 @@ def _grid(state: TrainingState) -> Image.Image:
     noise_NCHW = seeded_noise(len(icons_N), recipe.data.size, seed=0, channels=CHANNELS[recipe.data.color]).to(device)
     with state.averaged_weights(state.averages[0]) as model, state.policy.autocast_context():
         rgba_NCHW = sample(model, data.first_captions(icons_N), noise_NCHW, recipe.sampling)
-    return picture_grid([to_image(rgba_CHW) for rgba_CHW in rgba_NCHW], columns=8)
+    return image_grid([to_image(rgba_CHW) for rgba_CHW in rgba_NCHW], columns=8)

@@ -58,7 +58,7 @@ class PredictionError:
 
     def _chosen(self, icon_set: IconSet, ids: Sequence[str], first: int) -> _Icons:
         rows_N = torch.tensor([icon_set.ids.index(icon_id) for icon_id in ids])
-        data_NCHW = icon_set.pictures(rows_N)
+        data_NCHW = icon_set.images(rows_N)
         noise_NCHW = seeded_noise(len(ids), data_NCHW.shape[-1], _SEED, first, CHANNELS[icon_set.color])
         return _Icons(data_NCHW, noise_NCHW.to(self._policy.device), icon_set.first_captions(rows_N))
 

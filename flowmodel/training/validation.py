@@ -60,7 +60,7 @@ class Validation:
     def _grid(self, icon_set: IconSet, ids: Sequence[str], first_noise: int) -> _Grid:
         position = {icon_id: index for index, icon_id in enumerate(icon_set.ids)}
         icons_N = torch.tensor([position[icon_id] for icon_id in ids])
-        return _Grid(icon_set.pictures(icons_N), icon_set.first_captions(icons_N), first_noise)
+        return _Grid(icon_set.images(icons_N), icon_set.first_captions(icons_N), first_noise)
 
     @torch.no_grad()
     def measure(self, model: VelocityModel) -> dict[str, float]:

@@ -52,18 +52,18 @@ class Artwork:
         """Straight RGBA with a longer edge of `size` pixels; its own pixels if `size` is its own size or None."""
         pixels = to_image(self.rgba_4HW)
         if size is None or size == self.size:
-            picture = pixels
+            image = pixels
         elif self.traces:
-            picture = render(self.traced.svg(), size)
+            image = render(self.traced.svg(), size)
         else:
             scale = size / self.size
             edges = (max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale)))
             # Scaled with premultiplied alpha, because dark colors of transparent pixels would fringe the edges.
-            picture = pixels.convert("RGBa").resize(edges, Image.Resampling.BICUBIC).convert("RGBA")
+            image = pixels.convert("RGBa").resize(edges, Image.Resampling.BICUBIC).convert("RGBA")
         if self.background is None:
-            return picture
-        ground = Image.new("RGBA", picture.size, self.background)
-        ground.alpha_composite(picture)
+            return image
+        ground = Image.new("RGBA", image.size, self.background)
+        ground.alpha_composite(image)
         return ground
 
 

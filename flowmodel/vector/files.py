@@ -59,35 +59,35 @@ def _content(artwork: Artwork, format: Format, size: int | None) -> bytes:
         case "ico":
             return ico(artwork)
         case "icns":
-            pictures = [artwork.at(edge) for edge in ICNS_SIZES]
-            return _saved(pictures[-1], format, append_images=pictures[:-1])
+            images = [artwork.at(edge) for edge in ICNS_SIZES]
+            return _saved(images[-1], format, append_images=images[:-1])
         case _:
             return png_bytes(artwork.at(size))
 
 
 def ico(artwork: Artwork, sizes: Sequence[int] = ICO_SIZES) -> bytes:
     """Each size is rendered separately and stored as a PNG."""
-    pictures = [artwork.at(edge) for edge in sizes]
-    return _saved(pictures[-1], "ico", sizes=[(edge, edge) for edge in sizes], append_images=pictures[:-1])
+    images = [artwork.at(edge) for edge in sizes]
+    return _saved(images[-1], "ico", sizes=[(edge, edge) for edge in sizes], append_images=images[:-1])
 
 
-def _saved(picture: Image.Image, format: str, **options: object) -> bytes:
+def _saved(drawn: Image.Image, format: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, format, **options)
+    drawn.save(buffer, format, **options)
     return buffer.getvalue()
 
 
-def write_sheet(pictures: Mapping[str, Image.Image], folder: Path) -> list[Path]:
+def write_sheet(images: Mapping[str, Image.Image], folder: Path) -> list[Path]:
     """Write all images into `sheet.png`, and their positions into `sheet.json` in TexturePacker's JSON hash format."""
-    width, height = (max(edges) for edges in zip(*(picture.size for picture in pictures.values()), strict=True))
-    columns = next(n for n in range(1, len(pictures) + 1) if n * n >= len(pictures))
-    rows = -(-len(pictures) // columns)
+    width, height = (max(edges) for edges in zip(*(drawn.size for drawn in images.values()), strict=True))
+    columns = next(n for n in range(1, len(images) + 1) if n * n >= len(images))
+    rows = -(-len(images) // columns)
     sheet = Image.new("RGBA", (columns * (width + _GAP) - _GAP, rows * (height + _GAP) - _GAP))
     frames = {}
-    for number, (stem, picture) in enumerate(pictures.items()):
+    for number, (stem, drawn) in enumerate(images.items()):
         x, y = number % columns * (width + _GAP), number // columns * (height + _GAP)
-        sheet.paste(picture, (x, y))
-        edges = {"w": picture.width, "h": picture.height}
+        sheet.paste(drawn, (x, y))
+        edges = {"w": drawn.width, "h": drawn.height}
         place = {"frame": {"x": x, "y": y} | edges, "spriteSourceSize": {"x": 0, "y": 0} | edges, "sourceSize": edges}
         frames[f"{stem}.png"] = place | {"rotated": False, "trimmed": False}
     size = {"w": sheet.width, "h": sheet.height}

@@ -43,7 +43,7 @@ def test_the_base_is_scored_with_every_way_of_sampling_and_every_average(tiny_re
     for row in rows:
         scores = {f"{split}_{score}" for split in SPLITS for score in ("kid", "top1", "top5")}
         assert scores <= row.keys() and all(math.isfinite(row[name]) for name in scores)
-    assert rows[0]["validation_loss"] > 0 and rows[0]["pictures"] == 240
+    assert rows[0]["validation_loss"] > 0 and rows[0]["images"] == 240
     assert len({row["validation_kid"] for row in rows}) == len(rows)  # each of them draws something else
 
 

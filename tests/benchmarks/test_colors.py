@@ -16,7 +16,7 @@ from tests.data.helpers import with_icons
 RED, BLUE, GRAY, BLACK = (220, 40, 30), (40, 90, 220), (120, 120, 120), (0, 0, 0)
 
 
-def picture(inside: tuple[int, int, int], outline: tuple[int, int, int] | None = None) -> Tensor:
+def image(inside: tuple[int, int, int], outline: tuple[int, int, int] | None = None) -> Tensor:
     """(1, 4, 12, 12): a square with an outline of one pixel on transparent ground."""
     rgba_14HW = torch.zeros(1, 4, 12, 12, dtype=torch.uint8)
     rgba_14HW[0, :, 2:10, 2:10] = torch.tensor([*(outline or inside), 255], dtype=torch.uint8)[:, None, None]
@@ -41,11 +41,11 @@ def test_the_pairs_are_held_out_of_forty_different_things():
     ],
 )
 def test_the_mean_hue_is_that_of_the_inside(inside, outline, color, expected):
-    assert mean_hues_are_right(picture(inside, outline), [color]).tolist() == [expected]
+    assert mean_hues_are_right(image(inside, outline), [color]).tolist() == [expected]
 
 
 def test_hues_on_both_sides_of_the_color_have_it_as_their_mean():
-    purplish_and_orange = picture((230, 60, 0))
+    purplish_and_orange = image((230, 60, 0))
     purplish_and_orange[0, :3, 3:9, 3:6] = torch.tensor((220, 20, 90), dtype=torch.uint8)[:, None, None]
     assert mean_hues_are_right(purplish_and_orange, ["red"]).all()
 
@@ -56,7 +56,7 @@ def test_an_empty_image_has_no_color():
 
 
 def test_most_pixels_are_more_than_half_of_those_that_have_a_color():
-    mixed_14HW = picture(GRAY)
+    mixed_14HW = image(GRAY)
     mixed_14HW[0, :3, 3] = torch.tensor(BLUE, dtype=torch.uint8)[:, None] * (mixed_14HW[0, 3:, 3] > 0)
     assert most_pixels_are_right(mixed_14HW, ["blue"]).all(), "gray pixels have no say"
     mixed_14HW[0, :3, 4:6] = torch.tensor(RED, dtype=torch.uint8)[:, None, None] * (mixed_14HW[0, 3:, 4:6] > 0)
@@ -82,7 +82,7 @@ def test_real_icons_are_found_in_any_color_and_have_the_color_after_recoloring(t
     real, turned, drawn = rows["real icons as they are"], rows["real icons, turned"], rows["drawn"]
     assert real["thing, top 1"] == 1 and real["color"] < 0.1, "no real icon has the color that is asked for"
     assert turned["thing, top 5"] > 0.9 and turned["color"] > 0.9
-    assert drawn["pictures"] == 40 and drawn["thing, top 1"] < 0.5, "thirty steps learn nothing"
+    assert drawn["images"] == 40 and drawn["thing, top 1"] < 0.5, "thirty steps learn nothing"
     assert drawn["color and thing, top 5"] <= min(drawn["color"], drawn["thing, top 5"])
 
 

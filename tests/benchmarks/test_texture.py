@@ -15,8 +15,8 @@ from flowmodel.store import PROJECT_ROOT
 @pytest.fixture(scope="module")
 def calibrations() -> list[Calibration]:
     icons = pd.read_parquet(PROJECT_ROOT / "data" / "bundled" / "noto.parquet", columns=["png"]).sample(96, random_state=0)
-    pictures = [np.asarray(Image.open(io.BytesIO(png)).convert("RGBA").convert("RGBa")) for png in icons["png"]]
-    return calibrate("noto", torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2))
+    images = [np.asarray(Image.open(io.BytesIO(png)).convert("RGBA").convert("RGBa")) for png in icons["png"]]
+    return calibrate("noto", torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2))
 
 
 def test_every_statistic_orders_real_and_degraded_icons(calibrations):

@@ -18,7 +18,7 @@ def real(tiny_finished):
 def test_real_and_drawn_icons_are_measured_as_pixels_and_as_shapes(tiny_finished, real):
     generator = Generator.load(tiny_finished.checkpoint, "cpu")
     table, shown = measure(generator, real, ICONS, load_extractor())
-    rows = {row["pictures"]: row for row in table}
+    rows = {row["images"]: row for row in table}
     assert list(rows) == ["real", "drawn", "unfinished"] and all(row["icons"] == ICONS for row in table)
     assert rows["real"]["top-1"] == 1 and rows["real"]["top-1 traced"] > 0.5  # of icons of 16 pixels
     assert rows["real"]["KID"] < rows["real"]["KID traced"] < rows["drawn"]["KID"]
@@ -29,6 +29,6 @@ def test_real_and_drawn_icons_are_measured_as_pixels_and_as_shapes(tiny_finished
 
 @pytest.mark.parametrize(("found", "paths", "kept"), [(0.95, 20, True), (0.94, 20, False), (1.0, 21, False)])
 def test_the_promise_is_about_real_icons_found_and_drawn_ones_paths(found, paths, kept):
-    table = [{"set": "mine", "pictures": "real", "top-1 traced": found, "paths": 10}]
-    table.append({"set": "mine", "pictures": "drawn", "top-1 traced": 0.1, "paths": paths})
+    table = [{"set": "mine", "images": "real", "top-1 traced": found, "paths": 10}]
+    table.append({"set": "mine", "images": "drawn", "top-1 traced": 0.1, "paths": paths})
     assert keeps_its_promise(table, "mine") == kept

@@ -59,8 +59,8 @@ def test_sample_draws_transparent_images_and_a_grid(tiny_training, tmp_path):
     names = sorted(path.name for path in first.with_suffix("").iterdir())
     assert names == ["pizza-0.png", "pizza-1.png", "red-heart-0.png", "red-heart-1.png"]
     for name in names:
-        with Image.open(first.with_suffix("") / name) as picture:
-            assert picture.mode == "RGBA" and picture.size == (16, 16)
+        with Image.open(first.with_suffix("") / name) as image:
+            assert image.mode == "RGBA" and image.size == (16, 16)
         assert (first.with_suffix("") / name).read_bytes() == (again.with_suffix("") / name).read_bytes()
     assert first.read_bytes() == again.read_bytes() != other.read_bytes()
     assert np.asarray(Image.open(first)).shape[2] == 3
@@ -94,10 +94,10 @@ def test_every_image_is_a_file_of_its_own_and_is_counted(tiny_training, tmp_path
     out, options = tmp_path / "grid.png", ("--model", tiny_training.checkpoint, "--animate")
     result = _flowmodel("sample", *prompts, "--out", out, *options, store=tmp_path)
     assert result.returncode == 0, result.stderr
-    pictures = [path.name for path in (tmp_path / "grid").iterdir() if not path.name.endswith("-animated.png")]
-    assert result.stdout.splitlines()[-1].startswith(f"{len(pictures)} images in ") and len(pictures) == len(prompts)
-    assert len({name.casefold() for name in pictures}) == len(prompts)
-    assert {"赤いハート-0.png", "ピザ-0.png", "犬-0.png", "pizza-0.png", "pizza-1.png"} <= set(pictures)
+    images = [path.name for path in (tmp_path / "grid").iterdir() if not path.name.endswith("-animated.png")]
+    assert result.stdout.splitlines()[-1].startswith(f"{len(images)} images in ") and len(images) == len(prompts)
+    assert len({name.casefold() for name in images}) == len(prompts)
+    assert {"赤いハート-0.png", "ピザ-0.png", "犬-0.png", "pizza-0.png", "pizza-1.png"} <= set(images)
     assert len(list((tmp_path / "grid").iterdir())) == len(prompts) + len(set(prompts))
 
     alone = _flowmodel("sample", "pizza", "--out", out, "--model", tiny_training.checkpoint, store=tmp_path)
@@ -151,8 +151,8 @@ def test_sample_writes_the_format_that_is_requested(tiny_training, tmp_path):
         assert result.returncode == 0, result.stderr
         assert sorted(path.name for path in (tmp_path / format / "grid").iterdir()) == names
     assert 'width="512" height="512" viewBox="0 0 16 16"' in (tmp_path / "svg" / "grid" / "pizza-0.svg").read_text()
-    with Image.open(tmp_path / "png" / "grid" / "pizza-0.png") as picture:
-        assert picture.size == (48, 48)
+    with Image.open(tmp_path / "png" / "grid" / "pizza-0.png") as image:
+        assert image.size == (48, 48)
 
 
 def test_evaluate_leaves_a_page_and_its_numbers(tiny_training, tmp_path):

@@ -32,8 +32,8 @@ assert "torch" not in sys.modules
 def test_a_few_images_are_sampled_without_pytorch_if_the_store_has_an_export(tiny_training, tiny_export, tmp_path):
     store, checkpoint = tiny_training.store, tiny_training.checkpoint
     assert quicker(store, checkpoint, "cpu", 16).folder.path.samefile(tiny_export)
-    for device, pictures in (("cuda", 1), ("auto", 17)):
-        assert quicker(store, checkpoint, device, pictures) is None
+    for device, images in (("cuda", 1), ("auto", 17)):
+        assert quicker(store, checkpoint, device, images) is None
     assert quicker(Store(tmp_path), checkpoint, "auto", 1) is None
     damaged = Store(tmp_path / "damaged")
     copy = shutil.copytree(tiny_export, damaged.exports / tiny_export.name)

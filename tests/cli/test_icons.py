@@ -25,13 +25,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FLOWMODEL_STORE", str(tmp_path / "store"))
     half = plain(RED, 80, 80)
     half[:, 40:] = 0
-    pictures = {"kite.png": plain(RED, 80, 80), "twin.png": plain(RED, 80, 80), "drum.png": plain(BLUE, 80, 80)}
-    pictures |= {"drum2.png": plain(GREEN, 80, 80), "horn.png": half, "small.png": plain((9, 200, 200, 255), 20, 20)}
+    images = {"kite.png": plain(RED, 80, 80), "twin.png": plain(RED, 80, 80), "drum.png": plain(BLUE, 80, 80)}
+    images |= {"drum2.png": plain(GREEN, 80, 80), "horn.png": half, "small.png": plain((9, 200, 200, 255), 20, 20)}
     lines = (
         "kite.png,kite\ntwin.png,kite too\ndrum.png,drum\ndrum2.png,Drum\nhorn.png,ดาว\nsmall.png,ปลา\ngone.png,x\nbad.png,y\n"
     )
     return write_folder(
-        tmp_path / "My Icons", "file,name\n" + lines, {name: encode_png(p) for name, p in pictures.items()} | {"bad.png": b"no"}
+        tmp_path / "My Icons", "file,name\n" + lines, {name: encode_png(p) for name, p in images.items()} | {"bad.png": b"no"}
     )
 
 

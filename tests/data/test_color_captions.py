@@ -77,7 +77,7 @@ def test_only_images_of_mostly_one_color_are_turned(tmp_path: Path) -> None:
     half[4:] = GREEN
     gray = plain((120, 120, 120, 255))
     gray[:2] = RED
-    rows = [icon_row(key, png=encode_png(picture)) for key, picture in (("half", half), ("gray", gray))]
+    rows = [icon_row(key, png=encode_png(image)) for key, image in (("half", half), ("gray", gray))]
     assert not colored(tmp_path, *rows)
     assert colored(tmp_path, of("whole", RED))
 

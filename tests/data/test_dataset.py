@@ -98,10 +98,10 @@ def test_neither_another_way_to_write_parquet_nor_vectors_last_bits_rename_it(
 
 
 def test_a_pixel_or_a_setting_renames_it(dataset: IconDataset, tmp_path: Path) -> None:
-    picture = plain((*RED[:3], 100), 40, 40)
-    picture[:8, :8, 0] += 8
+    image = plain((*RED[:3], 100), 40, 40)
+    image[:8, :8, 0] += 8
     others = [
-        _prepare(tmp_path / "1", a=encode_png(picture)),
+        _prepare(tmp_path / "1", a=encode_png(image)),
         _prepare(tmp_path / "2", DATA.model_copy(update={"color": "rgb"})),
         _prepare(tmp_path / "3", DATA.model_copy(update={"captions": ("name",)})),
     ]

@@ -14,7 +14,7 @@ from flowmodel.data.look_alikes import (
     hash_distances,
     perceptual_hash,
     pixel_distances,
-    reduce_pictures,
+    reduce_images,
 )
 from flowmodel.data.normalize import normalize_icons
 from flowmodel.files import read_parquet
@@ -35,8 +35,8 @@ def face(skin: tuple[int, int, int] = (250, 200, 50), mouth: int = 0, size: int 
     return np.array(large.resize((size, size), Image.Resampling.BOX))
 
 
-def found(tmp_path: Path, pictures: dict[str, NDArray[np.uint8]], size: int = 64) -> pd.DataFrame:
-    rows = [icon_row(key, png=encode_png(picture)) for key, picture in pictures.items()]
+def found(tmp_path: Path, images: dict[str, NDArray[np.uint8]], size: int = 64) -> pd.DataFrame:
+    rows = [icon_row(key, png=encode_png(image)) for key, image in images.items()]
     return read_parquet(find_duplicates(normalized(tmp_path, rows, size), tmp_path / "d.parquet").path).to_pandas()
 
 
@@ -56,9 +56,9 @@ def test_copies_are_identical_and_redrawn_ones_similar(tmp_path: Path) -> None:
 
 
 def test_other_skin_other_expression_and_other_plain_colors_are_not_alike(tmp_path: Path) -> None:
-    pictures = {"a": face(), "b": face(skin=(120, 80, 50)), "c": face(mouth=4)}
-    pictures |= {"red": plain(), "blue": plain((20, 20, 220, 255)), "gray": plain((128, 128, 128, 255))}
-    assert found(tmp_path, pictures).empty
+    images = {"a": face(), "b": face(skin=(120, 80, 50)), "c": face(mouth=4)}
+    images |= {"red": plain(), "blue": plain((20, 20, 220, 255)), "gray": plain((128, 128, 128, 255))}
+    assert found(tmp_path, images).empty
 
 
 def test_small_images_and_an_empty_table_work_too(tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_what_is_alike_does_not_depend_on_color_and_opacity(tmp_path: Path, colo
 
 
 def test_a_faint_icon_is_like_its_opaque_self_and_not_like_every_faint_one(tmp_path: Path) -> None:
-    pictures = {"a": ring((0, 0, 0)), "b": ring((0, 0, 0), alpha=50), "c": face(), "d": face(mouth=4)}
-    pictures |= {key + "-faint": (pictures[key] * np.array([1, 1, 1, 0.1])).astype(np.uint8) for key in "cd"}
-    pairs = found(tmp_path, pictures)
+    images = {"a": ring((0, 0, 0)), "b": ring((0, 0, 0), alpha=50), "c": face(), "d": face(mouth=4)}
+    images |= {key + "-faint": (images[key] * np.array([1, 1, 1, 0.1])).astype(np.uint8) for key in "cd"}
+    pairs = found(tmp_path, images)
     assert sorted(zip(pairs["icon_a"], pairs["icon_b"], strict=True)) == [
         ("test/a", "test/b"),
         ("test/c", "test/c-faint"),
@@ -106,12 +106,12 @@ def test_a_faint_icon_is_like_its_opaque_self_and_not_like_every_faint_one(tmp_p
 def test_thousands_of_copies_are_one_cluster_with_few_links(tmp_path: Path) -> None:
     base = face().astype(int)
     generator = np.random.default_rng(0)
-    pictures = {f"same-{number}": face() for number in range(300)}
+    images = {f"same-{number}": face() for number in range(300)}
     for number in range(300):
         noisy = base + generator.integers(-3, 4, base.shape) * (base[..., 3:] == 255)
-        pictures[f"like-{number}"] = np.clip(noisy, 0, 255).astype(np.uint8)
-    pictures["other"] = face(mouth=4)
-    rows = [icon_row(key, png=encode_png(picture)) for key, picture in pictures.items()]
+        images[f"like-{number}"] = np.clip(noisy, 0, 255).astype(np.uint8)
+    images["other"] = face(mouth=4)
+    rows = [icon_row(key, png=encode_png(image)) for key, image in images.items()]
     path = find_duplicates(normalized(tmp_path, rows), tmp_path / "d.parquet").path
     assert len(load_links(path)) == 599
     (members,) = members_of(load_clusters(path)).values()
@@ -134,7 +134,7 @@ def test_the_links_among_the_first_sources_do_not_depend_on_later_ones(tmp_path:
 def test_the_clusters_of_the_bundled_set_are_those_of_comparing_each_with_each(tmp_path: Path) -> None:
     normal = normalize_icons({"noto": shipped("bundled/noto.parquet")}, 64, tmp_path / "n.parquet").path
     table = read_parquet(normal, ["id", "rgba"])
-    ids, reduced_NSS4 = table["id"].to_pylist(), reduce_pictures(pixels(table["rgba"], 64))
+    ids, reduced_NSS4 = table["id"].to_pylist(), reduce_images(pixels(table["rgba"], 64))
     hashes_NW = perceptual_hash(reduced_NSS4)
     pairs = []
     for a in range(len(ids)):

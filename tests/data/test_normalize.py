@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flowmodel.data.normalize import OPTICAL_SIZE, normalize_icons, normalize_picture, source_order
+from flowmodel.data.normalize import OPTICAL_SIZE, normalize_icons, normalize_image, source_order
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import parquet_metadata, read_parquet
 from flowmodel.images.rgba import encode_png, pixels, premultiply, unpremultiply
@@ -16,25 +16,25 @@ from tests.data.helpers import RED, icon_row, plain, write_icons
 
 
 def straight(png: bytes, size: int, trim: bool = False) -> np.ndarray:
-    return unpremultiply(normalize_picture(png, size, trim).premultiplied_NN4)
+    return unpremultiply(normalize_image(png, size, trim).premultiplied_NN4)
 
 
-PICTURES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(4)))
+IMAGES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 24), st.just(4)))
 SIZES = st.sampled_from([4, 8, 16])
 
 
-@given(PICTURES, SIZES, st.integers(0, 2**32 - 1))
+@given(IMAGES, SIZES, st.integers(0, 2**32 - 1))
 def test_color_under_transparent_pixels_does_not_matter(rgba_HW4: np.ndarray, size: int, seed: int) -> None:
     rgba_HW4[::2, :, 3] = 0
     rgba_HW4[-1, -1, 3] = 255
     other_HW4 = rgba_HW4.copy()
     hidden = other_HW4[..., 3] == 0
     other_HW4[hidden, :3] = np.random.default_rng(seed).integers(0, 256, (hidden.sum(), 3))
-    one, other = (straight(encode_png(picture), size) for picture in (rgba_HW4, other_HW4))
+    one, other = (straight(encode_png(image), size) for image in (rgba_HW4, other_HW4))
     assert np.array_equal(one, other)
 
 
-@given(PICTURES, SIZES)
+@given(IMAGES, SIZES)
 def test_the_result_is_square_valid_and_stays_the_same_when_normalized_again(rgba_HW4: np.ndarray, size: int) -> None:
     rgba_HW4[..., 3] |= 128
     normalized = straight(encode_png(rgba_HW4), size)
@@ -65,9 +65,9 @@ def test_a_sliver_keeps_at_least_one_pixel() -> None:
 
 
 def test_enlarging_does_not_bleed_or_overshoot() -> None:
-    picture = plain((0, 255, 0, 0))
-    picture[2:6, 2:6] = RED
-    normalized = straight(encode_png(picture), 32)
+    image = plain((0, 255, 0, 0))
+    image[2:6, 2:6] = RED
+    normalized = straight(encode_png(image), 32)
     visible = normalized[..., 3] > 32
     assert (np.abs(normalized[visible][:, :3].astype(int) - RED[:3]) <= 4).all()
 
@@ -130,11 +130,11 @@ def test_specks_that_fade_away_do_not_make_normalizing_twice_another_thing(rgba_
 
 
 def test_a_speck_in_the_corner_does_not_make_the_icon_small() -> None:
-    picture = np.zeros((512, 512, 4), np.uint8)
-    picture[200:300, 200:300] = RED
-    picture[0, 0] = (0, 0, 0, 1)
-    assert (straight(encode_png(picture), 64, trim=True)[..., 3] > 0).sum() >= 55 * 55
-    assert (straight(encode_png(picture), 64)[..., 3] > 0).sum() < 15 * 15
+    image = np.zeros((512, 512, 4), np.uint8)
+    image[200:300, 200:300] = RED
+    image[0, 0] = (0, 0, 0, 1)
+    assert (straight(encode_png(image), 64, trim=True)[..., 3] > 0).sum() >= 55 * 55
+    assert (straight(encode_png(image), 64)[..., 3] > 0).sum() < 15 * 15
 
 
 def test_the_margin_does_not_matter_when_trimming() -> None:
@@ -172,5 +172,5 @@ def test_the_same_pixels_have_the_same_digest_whatever_the_encoder(tmp_path: Pat
 @pytest.mark.parametrize("height", [16, 8, 40])
 @pytest.mark.parametrize("trim", [False, True])
 def test_an_icon_that_is_hardly_seen_is_noted(height: int, trim: bool) -> None:
-    faint, seen = (normalize_picture(encode_png(plain((0, 0, 0, alpha), height, height)), 16, trim).notes for alpha in (20, 30))
+    faint, seen = (normalize_image(encode_png(plain((0, 0, 0, alpha), height, height)), 16, trim).notes for alpha in (20, 30))
     assert "nearly transparent" in faint and "nearly transparent" not in seen

@@ -37,13 +37,13 @@ def test_opaque_images_score_what_open_clip_says_of_them(name, model):
     clip, why_not = load_clip(name, "minilm")
     assert why_not == "" and (clip.name, clip.digest) == (name, sha256_file(Path(name.removeprefix("local-dir:")) / WEIGHTS_FILE))
     preprocess = open_clip.image_transform(32, is_train=False)
-    pictures = _opaque()
-    images = torch.stack([preprocess(Image.fromarray(p[:3].permute(1, 2, 0).numpy())) for p in pictures])
+    opaque_N4HW = _opaque()
+    images = torch.stack([preprocess(Image.fromarray(p[:3].permute(1, 2, 0).numpy())) for p in opaque_N4HW])
     with torch.inference_mode():
         captions = open_clip.get_tokenizer(name)(PROMPTS)
         expected = torch.nn.functional.cosine_similarity(model.encode_image(images), model.encode_text(captions)).numpy()
     assert (expected > 0).any()
-    np.testing.assert_allclose(clip.similarity(pictures, PROMPTS), np.maximum(expected, 0), atol=1e-5)
+    np.testing.assert_allclose(clip.similarity(opaque_N4HW, PROMPTS), np.maximum(expected, 0), atol=1e-5)
 
 
 def test_what_is_transparent_is_seen_on_white_black_and_gray(name):

@@ -39,9 +39,9 @@ def axe(tmp_path_factory) -> str:
 
 
 def _png(content: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(content)) as picture:
-        assert picture.format == "PNG" and picture.mode == "RGBA" and picture.size == (512, 512)
-        return np.asarray(picture)
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.format == "PNG" and image.mode == "RGBA" and image.size == (512, 512)
+        return np.asarray(image)
 
 
 def _assert_heart(pixels) -> None:

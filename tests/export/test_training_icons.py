@@ -20,9 +20,9 @@ def icons(prepared) -> TrainingIcons:
 
 
 def test_distances_between_codes_are_those_of_the_averaged_images(icons):
-    pictures = icons.rgba_N4HW[:200].repeat(4, axis=-1).repeat(4, axis=-2)  # averaging restores them
+    images = icons.rgba_N4HW[:200].repeat(4, axis=-1).repeat(4, axis=-2)  # averaging restores them
     flat_ND = icons.rgba_N4HW[:200].reshape(200, -1) / 255
-    found = np.linalg.norm(codes(pictures)[:100] - codes(pictures)[100:], axis=1) / np.sqrt(WIDTH * 4 * GRID * GRID)
+    found = np.linalg.norm(codes(images)[:100] - codes(images)[100:], axis=1) / np.sqrt(WIDTH * 4 * GRID * GRID)
     expected = np.sqrt(np.square(flat_ND[:100] - flat_ND[100:]).mean(axis=1))
     assert np.abs(found / expected - 1).mean() < 0.1
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flowmodel.images.decode import decode_png, open_picture
+from flowmodel.images.decode import decode_png, open_image
 from flowmodel.images.rgba import premultiply
 from tests.evaluation.browser import CHROMIUM, browser_page
 from tests.images.profiles import chunk, of_color, png
 from tests.images.svg.drawing import svg_of
-from tests.images.test_color_profile import PICTURES
+from tests.images.test_color_profile import IMAGES
 
 pytestmark = [
     pytest.mark.browser,
@@ -70,10 +70,10 @@ def shown(folder: Path, contents: list[bytes], edge: int, whole: bool = False) -
     return found
 
 
-def differences(folder: Path, pictures: list[tuple[str, bytes]], edge: int) -> list[tuple[str, list[int], list[int]]]:
+def differences(folder: Path, images: list[tuple[str, bytes]], edge: int) -> list[tuple[str, list[int], list[int]]]:
     wrong = []
-    for (name, content), there in zip(pictures, shown(folder, [content for _, content in pictures], edge), strict=True):
-        here = decode_png(open_picture(content, name.rpartition("/")[2], edge).png)[edge // 2, edge // 2].tolist()
+    for (name, content), there in zip(images, shown(folder, [content for _, content in images], edge), strict=True):
+        here = decode_png(open_image(content, name.rpartition("/")[2], edge).png)[edge // 2, edge // 2].tolist()
         # The canvas keeps colors multiplied by alpha.
         if abs(here[3] - there[3]) > 2 or (here[3] > 8 and max(abs(a - b) for a, b in zip(here, there, strict=True)) > 4):
             wrong.append((name, here, there))
@@ -81,18 +81,18 @@ def differences(folder: Path, pictures: list[tuple[str, bytes]], edge: int) -> l
 
 
 def test_pixels_have_the_colors_that_the_browser_shows(tmp_path: Path) -> None:
-    pictures = [(f"{name}/{file}", content) for name, (file, content, _, _) in PICTURES.items()]
+    images = [(f"{name}/{file}", content) for name, (file, content, _, _) in IMAGES.items()]
     grey = [png(depth, 0, row, chunk(b"tRNS", b"\0\2")) for depth, row in ((2, b"\xaa\xaa"), (4, b"\x22" * 4), (4, b"\xaa" * 4))]
-    pictures += [(f"grey {number}/x.png", content) for number, content in enumerate(grey)]
-    pictures.append(("16 bits/x.png", png(16, 2, b"\x12\x34\x56\x78\x9a\xbc" * 8, chunk(b"tRNS", b"\x12\x34\x56\x78\x9a\xbd"))))
-    pictures.append(("comment/x.png", of_color(9, 8, 7, extras=(chunk(b"tEXt", b"a\0" + b"x" * 2_000_000),))))
-    assert differences(tmp_path, pictures, 8) == []
+    images += [(f"grey {number}/x.png", content) for number, content in enumerate(grey)]
+    images.append(("16 bits/x.png", png(16, 2, b"\x12\x34\x56\x78\x9a\xbc" * 8, chunk(b"tRNS", b"\x12\x34\x56\x78\x9a\xbd"))))
+    images.append(("comment/x.png", of_color(9, 8, 7, extras=(chunk(b"tEXt", b"a\0" + b"x" * 2_000_000),))))
+    assert differences(tmp_path, images, 8) == []
 
 
 def test_style_sheets_give_what_the_browser_shows(tmp_path: Path) -> None:
     bodies = [f"<style>{rule}</style>{RECT}" for rule in RULES.strip().splitlines()] + list(SHAPES)
-    pictures = [(f"{body}/x.svg", svg_of(body, 'viewBox="0 0 16 16" width="16" height="16"')) for body in bodies]
-    assert differences(tmp_path, pictures, 16) == []
+    images = [(f"{body}/x.svg", svg_of(body, 'viewBox="0 0 16 16" width="16" height="16"')) for body in bodies]
+    assert differences(tmp_path, images, 16) == []
 
 
 CONIC = """
@@ -114,7 +114,7 @@ def test_angular_gradients_are_pixel_by_pixel_those_of_the_browser(tmp_path: Pat
         body = f'<clipPath id="c"><circle cx="8" cy="8" r="7"/></clipPath>{placed}'
         drawings[stops] = svg_of(body, 'viewBox="0 0 16 16" width="16" height="16"')
     for (stops, drawing), there in zip(drawings.items(), shown(tmp_path, [*drawings.values()], edge, whole=True), strict=True):
-        here_HW4 = decode_png(open_picture(drawing, "x.svg", edge).png)
+        here_HW4 = decode_png(open_image(drawing, "x.svg", edge).png)
         there_HW4 = np.array(there, np.uint8).reshape(edge, edge, 4)
         difference_HW4 = (premultiply(here_HW4).astype(float) - premultiply(there_HW4)) / 255
         if (distance := float(np.sqrt((difference_HW4**2).mean()))) > 0.02:

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from flowmodel.images.decode import decode_png, open_picture
+from flowmodel.images.decode import decode_png, open_image
 from tests.images.profiles import P3, chunk, embedded, gamma, of_color, png, primaries, profile
 
 RGB = (200, 60, 90)
@@ -26,7 +26,7 @@ def webp(icc: bytes) -> bytes:
 
 # File, its content, the color that a browser shows, and the note.
 APPLIED, CONVERTED = "its color profile was applied", "its colors were converted to sRGB"
-PICTURES: dict[str, tuple[str, bytes, tuple[int, ...], str]] = {
+IMAGES: dict[str, tuple[str, bytes, tuple[int, ...], str]] = {
     "plain": ("x.png", of_color(*RGB), (200, 60, 90), ""),
     "linear": ("x.png", of_color(*RGB, extras=(gamma(1.0),)), (229, 133, 160), CONVERTED),
     "gamma 1.8": ("x.png", of_color(*RGB, extras=(gamma(0.55556),)), (210, 77, 109), CONVERTED),
@@ -58,20 +58,20 @@ PICTURES: dict[str, tuple[str, bytes, tuple[int, ...], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", PICTURES)
+@pytest.mark.parametrize("case", IMAGES)
 def test_an_image_has_the_colors_that_a_browser_shows(case: str) -> None:
-    file, content, expected, note = PICTURES[case]
-    opened = open_picture(content, file)
+    file, content, expected, note = IMAGES[case]
+    opened = open_image(content, file)
     shown = decode_png(opened.png)[4, 4]
     assert max(abs(int(value) - want) for value, want in zip(shown, expected, strict=False)) <= 2
     assert opened.notes == note
 
 
 def test_what_was_converted_is_not_converted_again() -> None:
-    once = open_picture(PICTURES["profile"][1], "x.png")
-    twice = open_picture(once.png, "x.png")
+    once = open_image(IMAGES["profile"][1], "x.png")
+    twice = open_image(once.png, "x.png")
     assert (twice.png, twice.notes) == (once.png, "")
 
 
 def test_alpha_is_kept_beside_a_profile() -> None:
-    assert decode_png(open_picture(PICTURES["WebP"][1], "x.webp").png)[4, 4, 3] == 128
+    assert decode_png(open_image(IMAGES["WebP"][1], "x.webp").png)[4, 4, 3] == 128

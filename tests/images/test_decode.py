@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from flowmodel.data.normalize import normalize_picture
-from flowmodel.images.decode import MAX_BYTES, decode_png, open_picture
+from flowmodel.data.normalize import normalize_image
+from flowmodel.images.decode import MAX_BYTES, decode_png, open_image
 from flowmodel.images.rgba import encode_png
 from tests.data.helpers import RED, plain
 
@@ -65,10 +65,10 @@ def test_16_bit_gray_keeps_its_transparent_gray() -> None:
     header, row = struct.pack(">IIBBBBB", 3, 1, 16, 0, 0, 0, 0), b"\0" + struct.pack(">3H", 0, 0xFFFE, 0xFFFF)
     parts = ((b"IHDR", header), (b"tRNS", struct.pack(">H", 0xFFFF)), (b"IDAT", zlib.compress(row)), (b"IEND", b""))
     png = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
-    assert decode_png(open_picture(png, "x.png").png)[0].tolist() == [[0, 0, 0, 255], [255, 255, 255, 255], [255, 255, 255, 0]]
+    assert decode_png(open_image(png, "x.png").png)[0].tolist() == [[0, 0, 0, 255], [255, 255, 255, 255], [255, 255, 255, 0]]
 
 
-def bad_pictures() -> dict[str, tuple[bytes, str]]:
+def bad_images() -> dict[str, tuple[bytes, str]]:
     good = encode_png(np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8))
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 6, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
@@ -86,9 +86,9 @@ def bad_pictures() -> dict[str, tuple[bytes, str]]:
     }
 
 
-@pytest.mark.parametrize("case", bad_pictures())
+@pytest.mark.parametrize("case", bad_images())
 def test_bad_bytes_are_a_value_error_with_a_short_reason(case: str) -> None:
-    png, reason = bad_pictures()[case]
+    png, reason = bad_images()[case]
     with pytest.raises(ValueError, match=reason) as caught:
         decode_png(png)
     assert "\n" not in str(caught.value)
@@ -115,21 +115,21 @@ def test_any_decodable_image_becomes_square_premultiplied_rgba(
     ending, mode = case
     image = Image.fromarray(rgba_HW4)
     image = Image.fromarray(rgba_HW4[..., 0].astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
-    opened = open_picture(saved(image, ending), f"picture{ending}")
+    opened = open_image(saved(image, ending), f"image{ending}")
     assert decode_png(opened.png).shape == rgba_HW4.shape == (opened.height, opened.width, 4)
     with contextlib.suppress(ValueError):  # nothing but transparent pixels
-        normal = normalize_picture(opened.png, size, trim).premultiplied_NN4
+        normal = normalize_image(opened.png, size, trim).premultiplied_NN4
         assert normal.shape == (size, size, 4) and normal.dtype == np.uint8
         assert (normal[..., :3] <= normal[..., 3:]).all()
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".webp"])
 def test_exif_rotation_is_applied_and_noted(ending: str) -> None:
-    picture = Image.new("RGB", (32, 16), "blue")
-    picture.paste("red", (0, 0, 16, 16))
+    image = Image.new("RGB", (32, 16), "blue")
+    image.paste("red", (0, 0, 16, 16))
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
-    opened = open_picture(saved(picture, ending, exif=exif), f"x{ending}")
+    opened = open_image(saved(image, ending, exif=exif), f"x{ending}")
     assert (opened.width, opened.height) == (16, 32)
     assert decode_png(opened.png)[4, 8, 0] > 200 and decode_png(opened.png)[28, 8, 2] > 200
     assert opened.notes == "turned upright as its EXIF data says"
@@ -138,23 +138,23 @@ def test_exif_rotation_is_applied_and_noted(ending: str) -> None:
 @pytest.mark.parametrize("ending", [".gif", ".webp", ".png"])
 def test_an_animation_gives_its_first_frame_and_says_so(ending: str) -> None:
     frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue", "green")]
-    opened = open_picture(saved(frames[0], ending, save_all=True, append_images=frames[1:]), f"x{ending}")
+    opened = open_image(saved(frames[0], ending, save_all=True, append_images=frames[1:]), f"x{ending}")
     assert decode_png(opened.png)[4, 4, 0] > 240 and decode_png(opened.png)[4, 4, 2] < 16
     assert opened.notes == "first of 3 frames"
 
 
 def test_a_plain_png_is_kept_byte_for_byte() -> None:
     png = encode_png(plain(), 1)
-    assert open_picture(png, "x.png").png == png
+    assert open_image(png, "x.png").png == png
 
 
 def test_cmyk_and_16_bit_color_keep_their_colors() -> None:
-    cmyk = open_picture(saved(Image.new("RGB", (8, 8), RED[:3]).convert("CMYK"), ".jpg", quality=95), "x.jpg")
+    cmyk = open_image(saved(Image.new("RGB", (8, 8), RED[:3]).convert("CMYK"), ".jpg", quality=95), "x.jpg")
     assert np.abs(decode_png(cmyk.png)[4, 4].astype(int) - RED).max() <= 4
     row = b"\0" + struct.pack(">4H", 0xDC12, 0x1434, 0x1456, 0x8078) * 2
     header = struct.pack(">IIBBBBB", 2, 1, 16, 6, 0, 0, 0)  # 16 bits a channel, RGBA
     png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
-    assert decode_png(open_picture(png, "x.png").png)[0, 0].tolist() == [0xDC, 0x14, 0x14, 0x80]
+    assert decode_png(open_image(png, "x.png").png)[0, 0].tolist() == [0xDC, 0x14, 0x14, 0x80]
 
 
 @pytest.mark.parametrize(
@@ -180,14 +180,14 @@ def test_cmyk_and_16_bit_color_keep_their_colors() -> None:
 )
 def test_what_is_not_what_its_name_says_is_a_value_error(file: str, content: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        open_picture(content, file)
+        open_image(content, file)
 
 
 @pytest.mark.parametrize("start", ["\n", "\n<!-- <html> -->", "<?xml version='1.0'?><!DOCTYPE svg>", "<!-- RIFF -->\n\n"])
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_drawing_is_one_whatever_stands_before_it(start: str, encoding: str) -> None:
     drawing = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'><path d='M0 0h9v9z'/></svg>"
-    assert open_picture((start + drawing).encode(encoding), "x.svg", 16).width == 16
+    assert open_image((start + drawing).encode(encoding), "x.svg", 16).width == 16
 
 
 @pytest.mark.parametrize(
@@ -205,26 +205,26 @@ def test_a_drawing_is_one_whatever_stands_before_it(start: str, encoding: str) -
 def test_more_of_pillows_formats_are_read(ending: str, name: str) -> None:
     buffer = io.BytesIO()
     Image.fromarray(plain((20, 160, 60, 255), 32, 32)).convert("RGB" if name in ("BMP", "JPEG") else "RGBA").save(buffer, name)
-    opened = open_picture(buffer.getvalue(), f"leaf{ending}")
+    opened = open_image(buffer.getvalue(), f"leaf{ending}")
     assert np.abs(decode_png(opened.png)[16, 16].astype(int) - (20, 160, 60, 255)).max() <= 8
     with pytest.raises(ValueError, match=f"is a {name} image, not the GIF that its name says"):
-        open_picture(buffer.getvalue(), "leaf.gif")
+        open_image(buffer.getvalue(), "leaf.gif")
 
 
 def test_packed_svg_is_unpacked_within_limits() -> None:
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><rect width="1" height="1" fill="#14a03c"/></svg>'
     for name in ("leaf.svgz", "leaf.svg"):
-        assert decode_png(open_picture(gzip.compress(svg), name, 8).png)[4, 4].tolist() == [20, 160, 60, 255]
+        assert decode_png(open_image(gzip.compress(svg), name, 8).png)[4, 4].tolist() == [20, 160, 60, 255]
     with pytest.raises(ValueError, match="larger than 16 MiB when unpacked"):
-        open_picture(gzip.compress(bytes(MAX_BYTES + 1)), "bomb.svgz")
+        open_image(gzip.compress(bytes(MAX_BYTES + 1)), "bomb.svgz")
     with pytest.raises(ValueError, match="corrupt gzip"):
-        open_picture(b"\x1f\x8bnothing", "leaf.svgz")
+        open_image(b"\x1f\x8bnothing", "leaf.svgz")
 
 
 def test_an_animation_that_begins_empty_is_its_first_frame_that_shows_something() -> None:
     empty, leaf, other = (Image.fromarray(plain(color)) for color in ((0, 0, 0, 0), (20, 160, 60, 255), (200, 0, 0, 255)))
     buffer = io.BytesIO()
     empty.save(buffer, "GIF", save_all=True, append_images=[leaf, other], disposal=2)
-    opened = open_picture(buffer.getvalue(), "leaf.gif")
+    opened = open_image(buffer.getvalue(), "leaf.gif")
     assert decode_png(opened.png)[4, 4].tolist() == [20, 160, 60, 255]
     assert opened.notes == "frame 2 of 3, the first that shows something"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowmodel.images.decode import decode_png, open_picture
+from flowmodel.images.decode import decode_png, open_image
 from tests.images.mutations import lines, mutated, rewritten
 from tests.images.profiles import P3, chunk, embedded, gamma, of_color, png, primaries, profile
 from tests.images.svg.drawing import svg_of
@@ -53,7 +53,7 @@ def rasters() -> list[tuple[str, bytes]]:
 def outcome(content: bytes, file: str) -> str:
     """`ok`, or the reason; fails for anything else."""
     try:
-        opened = open_picture(content, file, 32)
+        opened = open_image(content, file, 32)
     except ValueError as error:
         reason = str(error)
         assert reason and "\n" not in reason and len(reason) < 300

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowmodel.images.grid import comparison_grid, picture_grid
+from flowmodel.images.grid import comparison_grid, image_grid
 from tests.data.helpers import plain
 
 RED = Image.fromarray(plain((255, 0, 0, 255)))
@@ -12,7 +12,7 @@ CLEAR = Image.fromarray(plain((255, 0, 0, 0)))
 
 
 def test_images_are_placed_row_by_row_on_a_light_ground() -> None:
-    grid = picture_grid([RED, CLEAR, RED], columns=2, cell=40)
+    grid = image_grid([RED, CLEAR, RED], columns=2, cell=40)
     assert grid.mode == "RGB"
     pixels = np.asarray(grid)
     height, width = pixels.shape[:2]
@@ -23,23 +23,23 @@ def test_images_are_placed_row_by_row_on_a_light_ground() -> None:
 
 
 def test_a_wide_image_keeps_its_shape() -> None:
-    grid = picture_grid([Image.new("RGBA", (60, 20), (255, 0, 0, 255))], 1, cell=48)
+    grid = image_grid([Image.new("RGBA", (60, 20), (255, 0, 0, 255))], 1, cell=48)
     pixels = np.asarray(grid).reshape(-1, 3)
     assert (pixels == (255, 0, 0)).all(axis=1).sum() == 48 * 16
 
 
 def test_fewer_images_than_columns_leave_no_empty_columns() -> None:
-    assert picture_grid([RED], columns=8, cell=40).width < 80
+    assert image_grid([RED], columns=8, cell=40).width < 80
 
 
 def test_labels_take_room_and_long_ones_stay_inside() -> None:
     plain_grid, labeled = (
-        picture_grid([RED], 1, cell=60),
-        picture_grid([RED], 1, ["a very long caption indeed, with keywords"], cell=60),
+        image_grid([RED], 1, cell=60),
+        image_grid([RED], 1, ["a very long caption indeed, with keywords"], cell=60),
     )
     assert labeled.height > plain_grid.height
     assert labeled.width == plain_grid.width
-    assert labeled.height > picture_grid([RED], 1, ["a short one"], cell=60).height, "it has several lines"
+    assert labeled.height > image_grid([RED], 1, ["a short one"], cell=60).height, "it has several lines"
     below = np.asarray(labeled)[72:]
     assert below.min() < 200
     assert below[:, :8].min() == 255
@@ -48,22 +48,22 @@ def test_labels_take_room_and_long_ones_stay_inside() -> None:
 
 def test_a_label_of_thousands_of_words_takes_no_longer_than_another() -> None:
     began = time.process_time()
-    picture_grid([RED], 1, ["word " * 5000], cell=60)
+    image_grid([RED], 1, ["word " * 5000], cell=60)
     assert time.process_time() - began < 5  # minutes, when it was cut letter by letter
 
 
 def test_letters_that_the_font_lacks_are_written_plainly_or_left_out() -> None:
     def labeled(text: str) -> bytes:
-        return picture_grid([RED], 1, [text], cell=120).tobytes()
+        return image_grid([RED], 1, [text], cell=120).tobytes()
 
     assert labeled("cœur") == labeled("coeur") and labeled("naïve café") == labeled("naive cafe")
     assert labeled("兔子 rabbit") == labeled("rabbit") and labeled("兔子") == labeled("no. 1")
 
 
 def test_a_long_label_has_the_lines_that_it_needs_and_a_row_is_as_high_as_its_longest_label() -> None:
-    one, two = (picture_grid([RED], 1, [label], cell=96).height for label in ("red heart", "red heart, fluent flat style"))
+    one, two = (image_grid([RED], 1, [label], cell=96).height for label in ("red heart", "red heart, fluent flat style"))
     assert two > one
-    both = picture_grid([RED, RED], 1, ["red heart", "red heart, fluent flat style"], cell=96).height
+    both = image_grid([RED, RED], 1, ["red heart", "red heart, fluent flat style"], cell=96).height
     assert both == one + two - 10, "the margin above is there once"
 
 
@@ -77,4 +77,4 @@ def test_a_comparison_shows_the_real_one_left_and_the_sample_right() -> None:
 @pytest.mark.parametrize(("images", "columns", "labels"), [([], 1, None), ([RED], 0, None), ([RED], 1, ["a", "b"])])
 def test_wrong_calls_are_refused(images: list[Image.Image], columns: int, labels: list[str] | None) -> None:
     with pytest.raises(ValueError, match="image"):
-        picture_grid(images, columns, labels)
+        image_grid(images, columns, labels)

@@ -3,7 +3,7 @@ import zlib
 
 import pytest
 
-from flowmodel.images.decode import decode_png, open_picture
+from flowmodel.images.decode import decode_png, open_image
 from tests.images.profiles import chunk, damaged, of_color, png
 
 COLOR = [200, 60, 90, 255]
@@ -11,7 +11,7 @@ COLOR = [200, 60, 90, 255]
 
 def pixel(content: bytes) -> list[int]:
     """The color in the middle, after the icons table."""
-    return decode_png(open_picture(content, "x.png").png)[4, 4].tolist()
+    return decode_png(open_image(content, "x.png").png)[4, 4].tolist()
 
 
 @pytest.mark.parametrize(
@@ -27,10 +27,10 @@ def test_the_transparent_gray_is_transparent_at_every_depth(depth: int, row: byt
 
 def test_the_transparent_color_of_16_bits_is_compared_with_all_of_them() -> None:
     row = struct.pack(">6H", 0x1234, 0x5678, 0x9ABC, 0x1234, 0x5678, 0x9ABD) * 4
-    picture = png(16, 2, row, chunk(b"tRNS", struct.pack(">3H", 0x1234, 0x5678, 0x9ABC)))
-    alpha = decode_png(open_picture(picture, "x.png").png)[0, :, 3]
+    image = png(16, 2, row, chunk(b"tRNS", struct.pack(">3H", 0x1234, 0x5678, 0x9ABC)))
+    alpha = decode_png(open_image(image, "x.png").png)[0, :, 3]
     assert alpha.tolist() == [0, 255] * 4
-    assert pixel(picture)[:3] == [0x12, 0x56, 0x9A]
+    assert pixel(image)[:3] == [0x12, 0x56, 0x9A]
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,14 @@ def test_the_transparent_color_of_16_bits_is_compared_with_all_of_them() -> None
     ids=["long", "bomb", "long, international", "damaged", "damaged time", "unknown"],
 )
 def test_no_comment_costs_the_image(comment: bytes) -> None:
-    opened = open_picture(of_color(*COLOR[:3], extras=(comment,)), "x.png")
+    opened = open_image(of_color(*COLOR[:3], extras=(comment,)), "x.png")
     assert decode_png(opened.png)[4, 4].tolist() == COLOR
     assert opened.notes == ""
     assert len(opened.png) < 100_000
 
 
 def test_a_damaged_part_that_colors_depend_on_is_ignored_and_noted() -> None:
-    opened = open_picture(of_color(*COLOR[:3], extras=(damaged(chunk(b"gAMA", struct.pack(">I", 100_000))),)), "x.png")
+    opened = open_image(of_color(*COLOR[:3], extras=(damaged(chunk(b"gAMA", struct.pack(">I", 100_000))),)), "x.png")
     assert decode_png(opened.png)[4, 4].tolist() == COLOR
     assert opened.notes == "a damaged part of it (gAMA) was ignored"
 
@@ -62,4 +62,4 @@ def test_a_damaged_image_is_still_a_reason() -> None:
     good = of_color(*COLOR[:3])
     start = good.index(b"IDAT") + 6
     with pytest.raises(ValueError, match="corrupt PNG"):
-        open_picture(good[:start] + bytes([good[start] ^ 0xFF]) + good[start + 1 :], "x.png")
+        open_image(good[:start] + bytes([good[start] ^ 0xFF]) + good[start + 1 :], "x.png")

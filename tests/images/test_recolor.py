@@ -31,7 +31,7 @@ BLUE, RED, GREEN, GRAY, BLACK, WHITE = (
 EDGE = 8
 
 
-def picture(*rows: tuple[tuple[int, int, int], int], alpha: int = 255) -> Tensor:
+def image(*rows: tuple[tuple[int, int, int], int], alpha: int = 255) -> Tensor:
     """(1, 4, EDGE, EDGE), premultiplied: rows of each straight color from the top, transparent below."""
     rgba_14HW = torch.zeros(1, 4, EDGE, EDGE, dtype=torch.uint8)
     first = 0
@@ -62,19 +62,19 @@ def test_every_color_comes_back_from_oklab(rgb):
 
 
 def test_statistics_tell_the_dominant_color_and_how_much_of_the_image_it_is():
-    statistics = color_statistics(picture((BLUE, 3), (RED, 1), (GRAY, 2)))
-    of_blue = color_statistics(picture((BLUE, 1)))
+    statistics = color_statistics(image((BLUE, 3), (RED, 1), (GRAY, 2)))
+    of_blue = color_statistics(image((BLUE, 1)))
     torch.testing.assert_close(statistics.hue_N, of_blue.hue_N)
     torch.testing.assert_close(statistics.lightness_N, of_blue.lightness_N)
     assert statistics.chromatic_N.item() == pytest.approx(4 / 6), "what is transparent doesn't count"
-    chroma_of = {color: lightness_chroma_hue(picture((color, 1)))[1][0, 0, 0].item() for color in (BLUE, RED)}
+    chroma_of = {color: lightness_chroma_hue(image((color, 1)))[1][0, 0, 0].item() for color in (BLUE, RED)}
     share = 3 * chroma_of[BLUE] / (3 * chroma_of[BLUE] + chroma_of[RED])
     assert statistics.concentration_N.item() == pytest.approx(share, rel=1e-4)
     assert nearest_colors(statistics) == ["blue"]
 
 
 def test_an_image_without_any_color_or_any_pixel_has_statistics_too():
-    statistics = color_statistics(torch.cat([picture((GRAY, 8)), picture()]))
+    statistics = color_statistics(torch.cat([image((GRAY, 8)), image()]))
     assert statistics.chromatic_N.tolist() == statistics.concentration_N.tolist() == [0, 0]
     assert statistics.hue_N.isfinite().all() and statistics.lightness_N.isfinite().all()
 
@@ -82,14 +82,14 @@ def test_an_image_without_any_color_or_any_pixel_has_statistics_too():
 @pytest.mark.parametrize("color", PROTOTYPES)
 @pytest.mark.parametrize("own", [BLUE, RED, GREEN])
 def test_the_color_gets_the_hue_of_the_word(own, color):
-    blue_14HW = picture((own, 6), (GRAY, 1))
+    blue_14HW = image((own, 6), (GRAY, 1))
     turned_14HW = recolored(blue_14HW, color_statistics(blue_14HW), [color])
     off = math.degrees(angle(torch.tensor(math.radians(hue_of(turned_14HW) - PROTOTYPES[color].hue))).item())
     assert abs(off) < 20, "sRGB does not have every hue at every lightness"
 
 
 def test_a_prototype_is_called_by_its_own_name():
-    statistics = color_statistics(torch.cat([picture((BLUE, 1)), picture((RED, 1)), picture((GREEN, 1))]))
+    statistics = color_statistics(torch.cat([image((BLUE, 1)), image((RED, 1)), image((GREEN, 1))]))
     assert nearest_colors(statistics) == ["blue", "red", "green"]
     for color, prototype in PROTOTYPES.items():
         hue_N, lightness_N = torch.tensor([math.radians(prototype.hue)]), torch.tensor([prototype.lightness])
@@ -97,7 +97,7 @@ def test_a_prototype_is_called_by_its_own_name():
 
 
 def test_blue_becomes_red_and_the_images_of_a_batch_do_not_touch_each_other():
-    both_24HW = torch.cat([picture((BLUE, 5)), picture((GREEN, 5), (RED, 1))])
+    both_24HW = torch.cat([image((BLUE, 5)), image((GREEN, 5), (RED, 1))])
     red_14HW, green_as_purple_14HW = recolored(both_24HW, color_statistics(both_24HW), ["red", "purple"]).split(1)
     red, green, blue, alpha = red_14HW[0, :, 0, 0].tolist()
     assert red > 150 and red > 2 * max(green, blue) and alpha == 255
@@ -107,7 +107,7 @@ def test_blue_becomes_red_and_the_images_of_a_batch_do_not_touch_each_other():
 
 
 def test_transparent_gray_black_and_white_pixels_and_alpha_stay():
-    blue_14HW = picture((BLUE, 3), (GRAY, 1), (BLACK, 1), (WHITE, 1))
+    blue_14HW = image((BLUE, 3), (GRAY, 1), (BLACK, 1), (WHITE, 1))
     turned_14HW = recolored(blue_14HW, color_statistics(blue_14HW), ["yellow"])
     assert torch.equal(turned_14HW[:, 3], blue_14HW[:, 3])
     assert not turned_14HW[0, :, 6:].any(), "transparent"
@@ -125,6 +125,6 @@ def test_no_color_is_above_its_alpha_whatever_the_pixels(seed, color):
 
 
 def test_half_transparent_pixels_turn_as_opaque_ones_do():
-    opaque_14HW, half_14HW = picture((BLUE, 8)), picture((BLUE, 8), alpha=128)
+    opaque_14HW, half_14HW = image((BLUE, 8)), image((BLUE, 8), alpha=128)
     turned = [recolored(x_14HW, color_statistics(x_14HW), ["green"])[0, :3, 0, 0].float() for x_14HW in (opaque_14HW, half_14HW)]
     torch.testing.assert_close(turned[0] * 128 / 255, turned[1], atol=2, rtol=0)

@@ -10,7 +10,7 @@ from flowmodel.images.rgba import encode_png, premultiply, to_image, unpremultip
 from flowmodel.images.tensors import at_size, from_unit, to_unit
 from tests.data.helpers import plain
 
-PICTURES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6), st.just(4)))
+IMAGES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6), st.just(4)))
 
 
 def every_valid_pixel() -> np.ndarray:
@@ -43,7 +43,7 @@ def test_pillow_truncates_where_we_round() -> None:
     assert not np.array_equal(premultiply(pillow), premultiplied)
 
 
-@given(PICTURES)
+@given(IMAGES)
 def test_png_round_trip_keeps_every_byte_also_invisible_ones(rgba_HW4: np.ndarray) -> None:
     assert np.array_equal(decode_png(encode_png(rgba_HW4)), rgba_HW4)
     assert encode_png(rgba_HW4) == encode_png(rgba_HW4.copy())
@@ -66,8 +66,8 @@ def test_from_unit_always_gives_a_valid_premultiplied_image(x: np.ndarray) -> No
 
 def test_to_image_has_straight_alpha() -> None:
     half_red_4HW = torch.tensor([64, 0, 0, 128], dtype=torch.uint8).reshape(4, 1, 1)
-    for picture in (half_red_4HW, half_red_4HW.numpy()):
-        image = to_image(picture)
+    for rgba_4HW in (half_red_4HW, half_red_4HW.numpy()):
+        image = to_image(rgba_4HW)
         assert image.mode == "RGBA"
         assert image.getpixel((0, 0)) == (128, 0, 0, 128)
 

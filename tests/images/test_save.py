@@ -26,7 +26,7 @@ def test_a_name_has_the_words_of_its_prompt_in_any_script(prompt, stem):
 
 @pytest.mark.parametrize(
     ("prompt", "words"),
-    [("Red heart!", "red-heart"), ("🍕", "picture"), ("❤\ufe0f", "picture"), ("Straße", "straße"), ("", "picture")],
+    [("Red heart!", "red-heart"), ("🍕", "image"), ("❤\ufe0f", "image"), ("Straße", "straße"), ("", "image")],
 )
 def test_what_words_do_not_tell_is_reported_by_a_digest(prompt, words):
     stem, _, digest = file_stem(prompt).rpartition("-")

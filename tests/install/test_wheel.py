@@ -33,8 +33,8 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel):
 def test_it_draws_with_the_weights_that_come_with_it(installed):
     told = installed.run("-m", "flowmodel", "sample", "pizza", "🍕")
     assert "no model is registered yet" in told and str(installed.folder) in told.replace("\n", "")
-    with Image.open(installed.work / "samples" / "pizza-0.png") as picture:
-        assert picture.mode == "RGBA" and picture.getextrema()[3] == (0, 255)
+    with Image.open(installed.work / "samples" / "pizza-0.png") as image:
+        assert image.mode == "RGBA" and image.getextrema()[3] == (0, 255)
     assert not (installed.work / "data").exists()  # sampling writes nothing else
 
 
@@ -100,8 +100,8 @@ def test_the_champion_is_served(quickstart, bare):
         done = subprocess.run(
             [*curl, f"http://127.0.0.1:{port}/invocations"], capture_output=True, text=True, check=True, timeout=120
         )
-        pictures = [base64.b64decode(each) for each in json.loads(done.stdout)["predictions"]]
-        assert len(pictures) == 2 and all(each.startswith(b"\x89PNG") for each in pictures)
+        images = [base64.b64decode(each) for each in json.loads(done.stdout)["predictions"]]
+        assert len(images) == 2 and all(each.startswith(b"\x89PNG") for each in images)
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)

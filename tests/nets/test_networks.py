@@ -60,11 +60,11 @@ def test_gradients_are_those_of_finite_differences(kind):
     x_BCHW = noisy(kind, 1, size=8).double().requires_grad_()
     checked = [x_BCHW, *list(network.parameters())]
 
-    def picture(x_BCHW: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
+    def image(x_BCHW: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
         return network(x_BCHW, t_B, text)
 
     # Along random directions of all parameters at once; one number after the other would take minutes.
-    assert torch.autograd.gradcheck(picture, checked, fast_mode=True, atol=1e-5, rtol=1e-3)
+    assert torch.autograd.gradcheck(image, checked, fast_mode=True, atol=1e-5, rtol=1e-3)
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

@@ -55,7 +55,7 @@ def test_an_image_is_decoded_at_most_twice_between_its_source_s_table_and_the_te
     monkeypatch.setattr(decode, "_decode", counted)
     assert project.run(assets=["icons/mine"]).success
     reading = 1
-    on_the_way = Counter({picture: count - reading for picture, count in decoded.items()})
+    on_the_way = Counter({image: count - reading for image, count in decoded.items()})
     decoded.clear()
     assert project.run(assets=PREPARED).success
     assert set(decoded.values()) == {1}, "normalizing decodes each image once, and no check does"

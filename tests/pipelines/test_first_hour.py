@@ -141,7 +141,7 @@ def _link(words: str) -> str:
     return f"[...document.querySelectorAll('a')].find(a => a.innerText.trim() == {words!r})?.href"
 
 
-PICTURE = "[...document.images].find(i => i.src.includes('sample_grid') && i.complete && i.naturalWidth > 100)?.src"
+IMAGE = "[...document.images].find(i => i.src.includes('sample_grid') && i.complete && i.naturalWidth > 100)?.src"
 
 
 def test_the_first_page_has_the_run_of_the_terminal(ui, page):
@@ -164,9 +164,9 @@ def test_the_sidebar_has_the_groups_in_the_order_of_the_pipeline(ui, page, shot)
 
 def test_an_asset_shows_the_samples_and_its_links_lead_to_the_mlflow_that_runs(ui, page, shot):
     page.visit(ui.dagster + "/evaluation")
-    picture = page.wait_for(PICTURE)
+    image = page.wait_for(IMAGE)
     run, address = page.wait_for(_link("the run in MLflow")), ui.mlflow.partition("/#")[0]
-    assert run.startswith(f"{address}/#/experiments/") and picture.startswith(f"{address}/get-artifact?")
+    assert run.startswith(f"{address}/#/experiments/") and image.startswith(f"{address}/get-artifact?")
     assert page.evaluate(_link("the report")).startswith(run.partition("?")[0] + "/artifacts/evaluation/report.html")
     # Nothing is cut off at 1,440 pixels: no table is wider than its container.
     wide = "[...document.querySelectorAll('table')].filter(t => t.scrollWidth > t.parentElement.clientWidth + 1).length"
@@ -174,7 +174,7 @@ def test_an_asset_shows_the_samples_and_its_links_lead_to_the_mlflow_that_runs(u
 
     page.visit(run)
     page.wait_for(_shows("Recognition within the source"))
-    page.wait_for(PICTURE)
+    page.wait_for(IMAGE)
     assert page.evaluate(_shows("Model registry")), "the pages for training, not those for language models"
     for name in ("Close", "Expand description"):  # MLflow's assistant, for the screenshot
         page.evaluate(f"document.querySelector('button[aria-label={json.dumps(name)}]')?.click()")

@@ -68,7 +68,7 @@ def test_the_ui_gets_groups_licenses_quarantine_and_a_contact_sheet(three_source
     assert (license["license"], license["redistributable"], license["icons"]) == ("CC0-1.0", "yes", ICONS)
     (set_aside,) = [record.data for record in shown["quarantine"].records]
     assert set_aside == {"id": f"mine/{broken.stem}", "reason": f"{broken.name}: empty file"}
-    assert shown["preview"].startswith("![picture](data:image/webp;base64,") and Path(shown["preview file"]).exists()
+    assert shown["preview"].startswith("![image](data:image/webp;base64,") and Path(shown["preview file"]).exists()
 
 
 def test_splits_and_look_alikes_are_shown_over_all_sources(three_sources):

@@ -161,9 +161,9 @@ def test_a_mail_goes_encrypted_with_a_password_and_the_samples_attached(tmp_path
     (message,) = mailbox.received
     assert message["Subject"] == "[flowmodel] Run 1 has failed" and message["Message-ID"] == "<run-failed-1@flowmodel>"
     assert message["To"] == "to@example.org, and@example.org"
-    text, picture = message.get_payload()
+    text, image = message.get_payload()
     assert EVENT.reason in text.get_payload() and EVENT.link in text.get_payload()
-    assert picture.get_filename() == "grid.png" and picture.get_payload(decode=True) == grid.read_bytes()
+    assert image.get_filename() == "grid.png" and image.get_payload(decode=True) == grid.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from flowmodel.store import PROJECT_ROOT, Store
 from pipelines.artifacts import load_artifact
 from pipelines.definitions import defs
 from pipelines.outbox import Outbox
-from pipelines.reporting import MAX_INLINE, pictures
+from pipelines.reporting import MAX_INLINE, image_metadata
 from pipelines.resources import StoreResource
 from pipelines.retention import expired, remove_expired
 from pipelines.settings import Retention, load_settings
@@ -136,8 +136,8 @@ def test_the_ui_gets_counts_and_images(first):
         shown = metadata(first, asset)
         with Image.open(io.BytesIO(base64.b64decode(shown[label].partition("base64,")[2].removesuffix(")")))) as thumbnail:
             assert thumbnail.width > 100, asset
-        with Image.open(shown.get(f"{label} file") or shown["path"]) as picture:
-            assert picture.size >= thumbnail.size, asset
+        with Image.open(shown.get(f"{label} file") or shown["path"]) as image:
+            assert image.size >= thumbnail.size, asset
 
 
 def test_the_event_log_keeps_no_image_larger_than_a_thumbnail(first, shared_project):
@@ -150,7 +150,7 @@ def test_the_event_log_keeps_no_image_larger_than_a_thumbnail(first, shared_proj
 
 def test_a_large_image_is_shown_smaller_and_all_of_it_lies_in_a_file(tmp_path):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8))
-    shown = pictures("noise", noise, tmp_path / "noise.png")
+    shown = image_metadata("noise", noise, tmp_path / "noise.png")
     assert 5_000 < len(shown["noise"].value) <= MAX_INLINE
     with Image.open(shown["noise file"].value) as whole:
         assert np.array_equal(np.asarray(whole), np.asarray(noise))

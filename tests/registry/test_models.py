@@ -39,8 +39,8 @@ def test_the_first_model_is_champion_and_draws_pngs_in_a_fresh_process(registere
     )
     environment = os.environ | {"MLFLOW_TRACKING_URI": store.mlflow_uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
     drawn = subprocess.run([sys.executable, "-c", script], env=environment, cwd=store.root, capture_output=True, check=True)
-    with Image.open(io.BytesIO(drawn.stdout)) as picture:
-        assert picture.format == "PNG" and picture.mode == "RGBA" and picture.size == (16, 16)
+    with Image.open(io.BytesIO(drawn.stdout)) as image:
+        assert image.format == "PNG" and image.mode == "RGBA" and image.size == (16, 16)
     assert b"WARNING" not in drawn.stderr
 
 
@@ -84,11 +84,11 @@ def test_a_registered_model_draws_the_same_where_pytorch_cannot_be_imported(regi
         "'兔子' is drawn as 'rabbit'",
         "True prompt 'ព្រះ': the caption encoder knows no part of it; say it in English",
     ]
-    pictures = [
+    images = [
         [np.asarray(Image.open(io.BytesIO(png))).astype(int) for png in each]
         for each in (by_torch, map(bytes.fromhex, done.stdout.split()))
     ]
-    assert np.abs(np.array(pictures[0]) - np.array(pictures[1])).mean() < 1
+    assert np.abs(np.array(images[0]) - np.array(images[1])).mean() < 1
     [requirements] = store.mlflow_artifacts.rglob("requirements.txt")
     names = {line.partition("==")[0] for line in requirements.read_text().split()}
     assert names == {"mlflow-skinny", "numpy", "onnxruntime", "pandas", "pillow", "tokenizers"}

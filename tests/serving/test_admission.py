@@ -41,7 +41,7 @@ def test_a_request_that_would_time_out_is_refused_unless_the_queue_is_empty():
         raise AssertionError
 
 
-@pytest.mark.parametrize(("given", "named"), [({"steps": 0}, "steps"), ({"queue": 4, "pictures": 5}, "queue")])
+@pytest.mark.parametrize(("given", "named"), [({"steps": 0}, "steps"), ({"queue": 4, "images": 5}, "queue")])
 def test_limits_that_accept_nothing_are_refused(given, named):
     with pytest.raises(FlowmodelError, match=f"limit '{named}'"):
         Limits(**given)

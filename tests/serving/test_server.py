@@ -48,9 +48,9 @@ def test_the_client_gets_the_images_that_the_model_draws(server, tiny_generator)
     answer = server.client().images.generate(prompt="red heart", n=3, extra_body={"seed": 7})
     expected = tiny_generator.images(["red heart"] * 3, seed=7)
     for image, own in zip(answer.data, expected, strict=True):
-        picture = _opened(image)
-        assert picture.format == "PNG" and picture.mode == "RGBA" and picture.size == (16, 16)
-        assert np.abs(np.asarray(picture).astype(int) - np.asarray(own)).mean() < 1
+        opened = _opened(image)
+        assert opened.format == "PNG" and opened.mode == "RGBA" and opened.size == (16, 16)
+        assert np.abs(np.asarray(opened).astype(int) - np.asarray(own)).mean() < 1
     assert (answer.background, answer.output_format, answer.size) == ("transparent", "png", "16x16")
     assert answer.seed == 7 and answer.checkpoint == tiny_generator.folder.description.checkpoint and answer.notes == []
 
@@ -64,9 +64,9 @@ def test_without_a_seed_each_response_has_one_that_reproduces_it(server):
 @pytest.mark.parametrize("format", ["png", "webp", "jpeg"])
 def test_an_image_has_the_size_format_and_background_that_were_requested(server, format):
     answer = server.client().images.generate(prompt="sun", size="128x128", output_format=format, background="opaque")
-    picture = _opened(answer.data[0])
-    assert picture.format == format.upper() and picture.size == (128, 128)
-    assert picture.convert("RGBA").getextrema()[3] == (255, 255)
+    opened = _opened(answer.data[0])
+    assert opened.format == format.upper() and opened.size == (128, 128)
+    assert opened.convert("RGBA").getextrema()[3] == (255, 255)
     assert (answer.background, answer.size) == ("opaque", "128x128")
 
 
@@ -158,7 +158,7 @@ def test_health_and_metrics_show_the_served_model(server, tiny_generator):
     assert after[drawn] == before.get(drawn, 0) + 1
     text = _get(server, "/metrics")
     assert f'flowmodel_model{{digest="{checkpoint[:12]}",name="tiny"}} 1.0' in text
-    assert "flowmodel_pending_pictures 0.0" in text and "flowmodel_batch_pictures_bucket" in text
+    assert "flowmodel_pending_images 0.0" in text and "flowmodel_batch_images_bucket" in text
 
 
 def test_a_token_is_required_if_set(tiny_export, tmp_path):
@@ -205,7 +205,7 @@ def test_sigterm_stops_it_after_all_accepted_requests(tiny_export, tmp_path):
         while True:  # until all six are accepted, of which a busy machine may answer some before it sends the last
             metrics = _get(server, "/metrics")
             answered = _counted(metrics).get(("/v1/images/generations", "200"), 0)
-            pending = re.search(r"^flowmodel_pending_pictures (\S+)", metrics, re.MULTILINE)
+            pending = re.search(r"^flowmodel_pending_images (\S+)", metrics, re.MULTILINE)
             if float(pending[1]) + answered == 6:
                 break
             time.sleep(0.02)
@@ -232,10 +232,10 @@ def test_a_disconnected_client_leaves_nothing_waiting(tiny_export, tmp_path):
         with pytest.raises(openai.APITimeoutError):
             server.client().with_options(timeout=0.5).images.generate(prompt="sun", n=10, extra_body={"steps": 2000})
         for _ in range(300):
-            if "flowmodel_pending_pictures 0.0" in _get(server, "/metrics"):
+            if "flowmodel_pending_images 0.0" in _get(server, "/metrics"):
                 break
             time.sleep(0.1)
-        assert 'status="499"' in _get(server, "/metrics") and "flowmodel_pending_pictures 0.0" in _get(server, "/metrics")
+        assert 'status="499"' in _get(server, "/metrics") and "flowmodel_pending_images 0.0" in _get(server, "/metrics")
 
 
 def test_a_response_that_takes_too_long_times_out(tiny_export, tmp_path):

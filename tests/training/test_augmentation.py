@@ -17,7 +17,7 @@ def _text(batch: int) -> TextCondition:
     return TextCondition.from_features(torch.zeros(batch, 5), [torch.zeros(2, 5)] * batch)
 
 
-def _pictures(batch: int, channels: int = 4) -> torch.Tensor:
+def _images(batch: int, channels: int = 4) -> torch.Tensor:
     return torch.rand(batch, channels, 16, 16, generator=torch.Generator().manual_seed(7)) * 2 - 1
 
 
@@ -27,7 +27,7 @@ def _augmented(x_BCHW: torch.Tensor, config: AugmentationConfig, color="rgba", s
 
 
 def test_a_label_of_zeros_means_an_untouched_image_and_any_other_a_moved_one():
-    x_BCHW = _pictures(400)
+    x_BCHW = _images(400)
     moved_BCHW, label_BA = _augmented(x_BCHW, AugmentationConfig(probability=0.3))
     is_zero_B = (label_BA == 0).all(dim=1)
     assert torch.equal(moved_BCHW[is_zero_B], x_BCHW[is_zero_B])
@@ -37,20 +37,20 @@ def test_a_label_of_zeros_means_an_untouched_image_and_any_other_a_moved_one():
 
 def test_labels_are_as_wide_as_the_recipe_says():
     config = AugmentationConfig(probability=1.0, scale=0.4, aspect=0.2, translation=0.1)
-    _, label_BA = _augmented(_pictures(4000, channels=1), config, "grayscale")
+    _, label_BA = _augmented(_images(4000, channels=1), config, "grayscale")
     assert torch.allclose(label_BA.std(dim=0), torch.tensor([0.4, 0.2, 0.1, 0.1]), rtol=0.05)
     assert label_BA.mean(dim=0).abs().max() < 0.02
 
 
 def test_switched_off_it_leaves_everything_as_it_is():
-    x_BCHW = _pictures(8)
+    x_BCHW = _images(8)
     moved_BCHW, label_BA = _augmented(x_BCHW, AugmentationConfig(probability=0.0))
     assert torch.equal(moved_BCHW, x_BCHW) and torch.equal(label_BA, torch.zeros(8, 4))
 
 
 def test_what_is_moved_depends_on_the_generator_alone():
     config = AugmentationConfig(probability=0.5)
-    first, again, other = (_augmented(_pictures(16), config, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (_augmented(_images(16), config, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
     assert not torch.equal(first[1], other[1])
 
@@ -72,7 +72,7 @@ def test_what_comes_into_the_image_is_ground(color):
 @settings(max_examples=30, deadline=None)
 def test_a_shift_of_whole_pixels_moves_every_pixel_by_them(right, down):
     x_BCHW = torch.full((1, 4, 16, 16), -1.0)
-    x_BCHW[..., 5:11, 5:11] = _pictures(1)[..., 5:11, 5:11]
+    x_BCHW[..., 5:11, 5:11] = _images(1)[..., 5:11, 5:11]
     moved_BCHW = _move(x_BCHW, torch.tensor([[0.0, 0.0, right / 16, down / 16]]), ground=-1.0)
     assert torch.allclose(moved_BCHW, x_BCHW.roll((down, right), dims=(2, 3)), atol=1e-5)
 

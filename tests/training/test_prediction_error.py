@@ -21,12 +21,12 @@ def measured_on(tiny_recipe, prepared) -> PredictionError:
     return PredictionError(prepared.dataset, tiny_recipe.data, policy, training_set, most_icons=40)
 
 
-def _noisy_picture_as_it_is(x_BCHW, t_B, text):
+def _noisy_image_as_it_is(x_BCHW, t_B, text):
     return x_BCHW / t_B[:, None, None, None]
 
 
 def test_the_noisy_image_taken_for_the_real_one_errs_as_the_formula_says(measured_on):
-    errors = measured_on.measure(VelocityModel(_noisy_picture_as_it_is, "data", 0.05))
+    errors = measured_on.measure(VelocityModel(_noisy_image_as_it_is, "data", 0.05))
     assert errors.keys() == {Split.TRAIN, Split.VALIDATION}
     for by_time in errors.values():
         assert tuple(by_time) == TIMES

@@ -78,8 +78,8 @@ def test_a_line_thinner_than_a_pixel_is_still_there(ground, line, width):
     bare = drawn(ground)
     again = _again(trace(icon)).transpose(2, 0, 1) * 255
 
-    def ink(picture):
-        return np.abs(picture.astype(float) - bare).sum()
+    def ink(image):
+        return np.abs(image.astype(float) - bare).sum()
 
     assert 0.7 < ink(again) / ink(icon) < 1.3
 
@@ -107,8 +107,8 @@ def test_images_of_any_shape_can_be_traced(shape):
     rgba_4HW[:, 4:-4, 4:-4] = np.array([40, 80, 160, 255], dtype=np.uint8)[:, None, None]
     traced = trace(rgba_4HW)
     assert traced.paths == 1
-    picture = render(traced.svg(), 256)
-    assert picture.size == ((256, 256) if shape[0] == shape[1] else (160, 256))
+    image = render(traced.svg(), 256)
+    assert image.size == ((256, 256) if shape[0] == shape[1] else (160, 256))
 
 
 def test_noise_becomes_shapes_too_but_not_without_end():

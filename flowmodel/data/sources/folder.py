@@ -12,7 +12,7 @@ from flowmodel.data.keys import code_point_stems, distinct_keys, parse_hexcode
 from flowmodel.data.sources.config import FolderSource, locate
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
 from flowmodel.data.sources.folder_files import FolderFiles
-from flowmodel.data.sources.folder_listing import ListedPicture, Listing, list_pictures
+from flowmodel.data.sources.folder_listing import ListedImage, Listing, list_images
 from flowmodel.data.sources.parallel import rows_of
 from flowmodel.data.sources.rows import icon_row
 from flowmodel.files import sha256_bytes
@@ -25,24 +25,24 @@ def read(config: FolderSource, context: SourceContext) -> Reading:
     Raises FlowmodelError when the folder or its captions file is missing or unreadable.
     """
     files = _files(config, context)
-    listing = list_pictures(config, files)
+    listing = list_images(config, files)
     keys = _keys(config, listing)
     if numbers := [file for file, (_, char) in keys.items() if not char and parse_hexcode(_stem(file))]:
         context.log(
             f"{listing.where}: numbers such as {PurePosixPath(numbers[0]).name} are not treated as code points; if they are, "
             "set code_points: true"
         )
-    if unlisted := sorted(set(files.pictures()) - {picture.file for picture in listing.pictures} - set(listing.other_formats)):
+    if unlisted := sorted(set(files.images()) - {image.file for image in listing.images} - set(listing.other_formats)):
         named = ", ".join(unlisted[:3]) + (", ..." if len(unlisted) > 3 else "")
         context.log(f"{listing.where}: images that are not listed are omitted: {len(unlisted):,} ({named})")
     for remark in listing.remarks:
         context.log(remark)
-    return Reading(rows_of(lambda picture: _row(config, files, picture, *keys[picture.file]), listing.pictures, context))
+    return Reading(rows_of(lambda image: _row(config, files, image, *keys[image.file]), listing.images, context))
 
 
 def files_by_id(config: FolderSource, context: SourceContext) -> dict[str, str]:
     """The file of each icon by its id, including unusable ones; raises FlowmodelError as :func:`read` does."""
-    listing = list_pictures(config, _files(config, context))
+    listing = list_images(config, _files(config, context))
     return {f"{config.name}/{key}": file for file, (key, _) in _keys(config, listing).items()}
 
 
@@ -51,10 +51,10 @@ def observe(config: FolderSource, context: SourceContext) -> Observation:
     :func:`read` does.
     """
     files = _files(config, context)
-    pictures = list_pictures(config, files).pictures
-    newest = max((_changed(files.folder / picture.file) for picture in pictures), default=0)
-    told = [[repr(picture.entry), str(picture.missing or ""), _content(files, picture)] for picture in pictures]
-    version = f"{len(pictures)} files, newest of {datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}"
+    images = list_images(config, files).images
+    newest = max((_changed(files.folder / image.file) for image in images), default=0)
+    told = [[repr(image.entry), str(image.missing or ""), _content(files, image)] for image in images]
+    version = f"{len(images)} files, newest of {datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}"
     return Observation(fingerprint=told, version=version)
 
 
@@ -64,7 +64,7 @@ def _files(config: FolderSource, context: SourceContext) -> FolderFiles:
 
 def _keys(config: FolderSource, listing: Listing) -> dict[str, tuple[str, str]]:
     """Key and character of each file; keys are unique."""
-    files = [picture.file for picture in listing.pictures]
+    files = [image.file for image in listing.images]
     stems = {_stem(file) for file in files}
     as_code_points = code_point_stems(stems) if config.code_points is None else stems if config.code_points else set()
     wanted = {file: parsed for file in files if _stem(file) in as_code_points and (parsed := parse_hexcode(_stem(file)))}
@@ -75,11 +75,11 @@ def _keys(config: FolderSource, listing: Listing) -> dict[str, tuple[str, str]]:
     return keys | {file: (name, wanted[file][1] if file in wanted else "") for file, name in zip(others, names, strict=True)}
 
 
-def _row(config: FolderSource, files: FolderFiles, picture: ListedPicture, key: str, char: str) -> dict[str, Any]:
-    entry = picture.entry
+def _row(config: FolderSource, files: FolderFiles, image: ListedImage, key: str, char: str) -> dict[str, Any]:
+    entry = image.entry
     emoji = unicode_emoji().get(parse_hexcode(_stem(entry.file))[0]) if char else None  # type: ignore[index]
     # Without a name, the first caption is the name.
-    name = (emoji.name if emoji and picture.named_by_file else entry.name) or (entry.captions[0] if entry.captions else "")
+    name = (emoji.name if emoji and image.named_by_file else entry.name) or (entry.captions[0] if entry.captions else "")
     return icon_row(
         config,
         key=key,
@@ -90,16 +90,16 @@ def _row(config: FolderSource, files: FolderFiles, picture: ListedPicture, key: 
         group=entry.group or (emoji.group if emoji else ""),
         subgroup=emoji.subgroup if emoji else "",
         file=entry.file.encode(errors="replace").decode(),
-        content=picture.missing or files.read(entry.file),
+        content=image.missing or files.read(entry.file),
         license=entry.license,
         origin=config.path,
         svg_pixels=config.svg_pixels,
-        notes=picture.notes,
+        notes=image.notes,
     )
 
 
-def _content(files: FolderFiles, picture: ListedPicture) -> str:
-    content = files.read(picture.file)
+def _content(files: FolderFiles, image: ListedImage) -> str:
+    content = files.read(image.file)
     return str(content) if isinstance(content, ValueError) else sha256_bytes(content)
 
 

@@ -31,7 +31,7 @@ class FolderFiles:
         self.folder, self.follow_links = folder, follow_links
         self._inside = folder.resolve()
 
-    def pictures(self) -> list[str]:
+    def images(self) -> list[str]:
         """Sorted relative paths, with `/`, of all files with the name of an image."""
         return [file for file in self._files if file.lower().endswith(ENDINGS)]
 
@@ -120,7 +120,7 @@ class FolderFiles:
     def _by_stem(self) -> dict[str, list[str]]:
         """The best available format of each icon, by path without ending."""
         found = defaultdict(list)
-        for file in self.pictures():
+        for file in self.images():
             found[_folded(posixpath.splitext(file)[0])].append(file)
         return {
             stem: [best_format(files)] if len(set(map(_without_ending, files))) == 1 else files for stem, files in found.items()
@@ -128,7 +128,7 @@ class FolderFiles:
 
     def _near(self, path: str) -> str:
         """A file in any folder whose name is similar to the last part of `path`, or an empty string."""
-        names = {_folded(posixpath.basename(file)): file for file in reversed(self.pictures())}
+        names = {_folded(posixpath.basename(file)): file for file in reversed(self.images())}
         wanted = _folded(posixpath.basename(path))
         if wanted in names:
             return names[wanted]

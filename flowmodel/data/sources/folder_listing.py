@@ -20,7 +20,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class ListedPicture:
+class ListedImage:
     """An icon: its file, as a path in the folder, or as listed if there is no such file, and its texts."""
 
     entry: Entry
@@ -41,12 +41,12 @@ class Listing:
     """
 
     where: Path
-    pictures: list[ListedPicture]
+    images: list[ListedImage]
     other_formats: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
 
-def list_pictures(config: FolderSource, files: FolderFiles) -> Listing:
+def list_images(config: FolderSource, files: FolderFiles) -> Listing:
     """All icons of the folder: those of its captions file, or without one all images, captioned by their text files or names.
 
     Lines about the same file become one icon with several captions, and so do lines with the same texts about one icon in
@@ -58,8 +58,8 @@ def list_pictures(config: FolderSource, files: FolderFiles) -> Listing:
         )
     if tables := _captions_files(config, files):
         listing = _from_tables(tables, config, files)
-    elif pictures := files.pictures():
-        listing = _without_table(pictures, files)
+    elif images := files.images():
+        listing = _without_table(images, files)
     else:
         raise FlowmodelError(
             f"{files.folder}: no captions file ({', '.join(CAPTION_FILES)}) and no image; "
@@ -93,33 +93,33 @@ def _captions_files(config: FolderSource, files: FolderFiles) -> list[str]:
 def _from_tables(names: Sequence[str], config: FolderSource, files: FolderFiles) -> Listing:
     tables = [read_caption_table(files.folder / name, config.encoding) for name in names]
     listing = Listing(files.folder / names[0] if len(names) == 1 else files.folder, [])
-    by_file: dict[str, ListedPicture] = {}
+    by_file: dict[str, ListedImage] = {}
     for name, table in zip(names, tables, strict=True):
         listing.remarks += table.remarks
-        for picture in _resolved(table, posixpath.dirname(name), files):
-            known = by_file.get(picture.file)
-            by_file[picture.file] = _joined(known, picture) if known else picture
+        for image in _resolved(table, posixpath.dirname(name), files):
+            known = by_file.get(image.file)
+            by_file[image.file] = _joined(known, image) if known else image
     if len(names) > 1:
         listing.remarks.append(
             f"{files.folder}: read the captions files {_some(names)}; the recipe's own splits say which icons are trained on"
         )
-    listing.pictures, listing.other_formats = _one_format(list(by_file.values()))
+    listing.images, listing.other_formats = _one_format(list(by_file.values()))
     return listing
 
 
-def _resolved(table: CaptionTable, folder: str, files: FolderFiles) -> Iterator[ListedPicture]:
+def _resolved(table: CaptionTable, folder: str, files: FolderFiles) -> Iterator[ListedImage]:
     for entry in table.entries:
         found = files.find(entry.file, folder)
         where = replace(entry, line=f"{table.path}: {entry.line}")
         split = folder.rpartition("/")[2]
         notes = f"of the folder '{split}'" if split in ("train", "test", "validation", "valid", "val") else ""
         if isinstance(found, ValueError):
-            yield ListedPicture(where, found, notes)
+            yield ListedImage(where, found, notes)
         else:
-            yield ListedPicture(replace(where, file=found), None, notes)
+            yield ListedImage(replace(where, file=found), None, notes)
 
 
-def _joined(one: ListedPicture, other: ListedPicture) -> ListedPicture:
+def _joined(one: ListedImage, other: ListedImage) -> ListedImage:
     """Merge two entries of a file. Raises FlowmodelError if they contradict each other."""
     a, b = one.entry, other.entry
     for column in ("group", "license"):
@@ -137,24 +137,24 @@ def _joined(one: ListedPicture, other: ListedPicture) -> ListedPicture:
     return replace(one, entry=entry)
 
 
-def _one_format(pictures: list[ListedPicture]) -> tuple[list[ListedPicture], list[str]]:
+def _one_format(images: list[ListedImage]) -> tuple[list[ListedImage], list[str]]:
     """The icons without those that repeat one in a worse format with the same texts, and the files of those."""
     by_icon: dict[tuple[object, ...], list[str]] = {}
-    for picture in pictures:
-        if picture.missing is None:
-            by_icon.setdefault(_texts_of(picture), []).append(picture.file)
+    for image in images:
+        if image.missing is None:
+            by_icon.setdefault(_texts_of(image), []).append(image.file)
     left_out = {file for of_icon in by_icon.values() for file in of_icon if file != best_format(of_icon)}
-    return [picture for picture in pictures if picture.file not in left_out], sorted(left_out)
+    return [image for image in images if image.file not in left_out], sorted(left_out)
 
 
-def _texts_of(picture: ListedPicture) -> tuple[object, ...]:
-    entry = picture.entry
+def _texts_of(image: ListedImage) -> tuple[object, ...]:
+    entry = image.entry
     return posixpath.splitext(entry.file)[0], entry.name, entry.captions, entry.keywords
 
 
-def _without_table(pictures: list[str], files: FolderFiles) -> Listing:
+def _without_table(images: list[str], files: FolderFiles) -> Listing:
     of_stem: dict[str, list[str]] = {}
-    for file in pictures:
+    for file in images:
         of_stem.setdefault(posixpath.splitext(file)[0], []).append(file)
     listing = Listing(files.folder, [])
     described = 0
@@ -163,19 +163,19 @@ def _without_table(pictures: list[str], files: FolderFiles) -> Listing:
         captions = _beside(stem, files, of_stem)
         described += bool(captions)
         name = "" if captions else name_of_file(file)
-        listing.pictures.append(
-            ListedPicture(Entry(file, name, captions=captions, line=str(files.folder / file)), named_by_file=not captions)
+        listing.images.append(
+            ListedImage(Entry(file, name, captions=captions, line=str(files.folder / file)), named_by_file=not captions)
         )
-    named = len(listing.pictures) - described
+    named = len(listing.images) - described
     if described:
         listing.remarks.append(f"{files.folder}: images with captions from text files: {described:,}")
     if named:
-        examples = [f"{p.file} is '{p.entry.name}'" for p in listing.pictures if p.entry.name]
+        examples = [f"{p.file} is '{p.entry.name}'" for p in listing.images if p.entry.name]
         listing.remarks.append(
             f"{files.folder}: images without captions, which are named after their files: {named:,} ({_some(examples)}); "
             "captions.csv with the columns file, name, keywords gives better names"
         )
-    listing.other_formats = sorted(set(pictures) - {picture.file for picture in listing.pictures})
+    listing.other_formats = sorted(set(images) - {image.file for image in listing.images})
     return listing
 
 

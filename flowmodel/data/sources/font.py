@@ -87,7 +87,7 @@ def _glyphs(font: ColorFont, wanted: dict[str, Emoji]) -> Iterator[tuple[str, st
         # Fonts differ in whether they expect the selector inside a sequence.
         for text in (emoji.char, emoji.char.replace(_VARIATION_SELECTOR, "")):
             glyphs = _shape(shaper, font.glyph_names, text)
-            if len(glyphs) == 1 and glyphs not in others and font.has_picture(glyphs[0]):
+            if len(glyphs) == 1 and glyphs not in others and font.has_image(glyphs[0]):
                 yield key, glyphs[0]
                 break
 
@@ -110,7 +110,7 @@ def _shape(shaper: hb.Font, names: tuple[str, ...], text: str) -> list[str]:
 def _row(config: FontSource, font: ColorFont, key: str, emoji: Emoji, glyph: str) -> dict[str, Any]:
     content: bytes | ValueError
     try:
-        content, ending = font.picture(glyph)
+        content, ending = font.image(glyph)
     except ValueError as error:
         content, ending = error, ".png"
     apple = "apple" in f"{font.family} {font.manufacturer} {font.copyright}".lower()

@@ -15,10 +15,10 @@ import numpy as np
 from fontTools.ttLib import TTCollection, TTFont
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.images.decode import decode_png, open_picture
+from flowmodel.images.decode import decode_png, open_image
 from flowmodel.images.rgba import encode_png
 
-_PICTURES = {"png ": ".png", "jpg ": ".jpg"}  # sbix graphic types that are files
+_IMAGES = {"png ": ".png", "jpg ": ".jpg"}  # sbix graphic types that are files
 # References to another glyph's image. `flip` came with the emoji that face right, and is in no published specification;
 # fontTools reads it as a reference too.
 _DUPLICATE, _MIRRORED = "dupe", "flip"
@@ -50,19 +50,19 @@ class ColorFont:
     _strike: Any  # glyph name -> fontTools' glyph
     _is_sbix: bool
 
-    def has_picture(self, glyph: str) -> bool:
+    def has_image(self, glyph: str) -> bool:
         """Whether the glyph has a bitmap, readable or not."""
         return glyph in self._strike and (not self._is_sbix or self._strike[glyph].graphicType is not None)
 
-    def picture(self, glyph: str) -> tuple[bytes, str]:
+    def image(self, glyph: str) -> tuple[bytes, str]:
         """The file and its ending (".png"); raises ValueError with a short reason if it can't be drawn."""
         try:
             if not self._is_sbix:
                 return self._strike[glyph].imageData, ".png"
             bitmap, mirrored = self._follow(glyph)
-            if bitmap.graphicType not in _PICTURES:
+            if bitmap.graphicType not in _IMAGES:
                 raise ValueError(f"bitmap of type '{bitmap.graphicType.strip()}', which can't be drawn here")
-            ending = _PICTURES[bitmap.graphicType]
+            ending = _IMAGES[bitmap.graphicType]
             return (_mirror(bitmap.imageData, ending), ".png") if mirrored else (bitmap.imageData, ending)
         except ValueError:
             raise
@@ -84,7 +84,7 @@ class ColorFont:
 
 
 def _mirror(content: bytes, ending: str) -> bytes:
-    rgba_hwc = decode_png(open_picture(content, f"mirrored{ending}").png)
+    rgba_hwc = decode_png(open_image(content, f"mirrored{ending}").png)
     return encode_png(np.ascontiguousarray(rgba_hwc[:, ::-1]))
 
 

@@ -42,7 +42,7 @@ _STANDS_FOR = 3  # captions of a single image that make it a placeholder
 
 
 @dataclass
-class _Pictures:
+class _Images:
     """Fetches images by address or data URI; `complete` becomes False if one should be retried later."""
 
     client: WebClient
@@ -56,11 +56,11 @@ class _Pictures:
             if src[:5].lower() == "data:":
                 extension, content = _read_data_uri(src)
             else:
-                picture = self.client.picture(src, MAX_BYTES)
+                image = self.client.image(src, MAX_BYTES)
                 self._fetched += 1
                 if self._fetched % _LOG_EVERY == 0:
                     self.context.log(f"fetched {self._fetched:,} images")
-                extension, content = _extension(picture), picture.content
+                extension, content = _extension(image), image.content
             return key + extension, content
         except ValueError as error:
             if isinstance(error, FetchError) and error.temporary:
@@ -75,14 +75,14 @@ def read(config: HtmlChartSource, context: SourceContext, clock: Clock | None = 
     Raises FlowmodelError when the page can't be fetched, has another layout or shows no image.
     """
     with _open_client(config, context, clock) as client:
-        pictures = _Pictures(client, context)
+        images = _Images(client, context)
         if config.layout == "unicode_chart":
-            drafts = _chart_drafts(config, context, pictures)
+            drafts = _chart_drafts(config, context, images)
         else:
-            drafts = _image_drafts(config, context, pictures)
-        if pictures.complete:
+            drafts = _image_drafts(config, context, images)
+        if images.complete:
             client.finish()
-    return Reading(icon_rows(config, drafts, context), complete=pictures.complete)
+    return Reading(icon_rows(config, drafts, context), complete=images.complete)
 
 
 def observe(config: HtmlChartSource, context: SourceContext, clock: Clock | None = None) -> Observation:
@@ -134,8 +134,8 @@ def _turn(url: str, folder: Path, log: Callable[[str], None]) -> Iterator[None]:
         lock.release()
 
 
-def _chart_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pictures) -> list[dict[str, Any]]:
-    page = _first_page(config, pictures.client)
+def _chart_drafts(config: HtmlChartSource, context: SourceContext, images: _Images) -> list[dict[str, Any]]:
+    page = _first_page(config, images.client)
     try:
         chart = parse_chart(page.content, page.charset, page.url, config.vendor)
     except ValueError as error:
@@ -146,7 +146,7 @@ def _chart_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pi
         raise FlowmodelError(f"source '{config.name}': {config.url}: the column {chart.vendor} is empty; choose another vendor")
     drafts = []
     for entry in _at_most(config, context, shown):
-        file, content = pictures.get(entry.key, entry.src)
+        file, content = images.get(entry.key, entry.src)
         known = unicode_emoji().get(entry.key)
         drafts.append(
             _rights(chart.vendor)
@@ -171,9 +171,9 @@ def _rights(vendor: str) -> dict[str, Any]:
     return {"license": license, "redistributable": False}
 
 
-def _image_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pictures) -> list[dict[str, Any]]:
+def _image_drafts(config: HtmlChartSource, context: SourceContext, images: _Images) -> list[dict[str, Any]]:
     captions: dict[str, list[str]] = {}  # captions by image; an image that is shown twice has two
-    for page in _pages(config, context, pictures):
+    for page in _pages(config, context, images):
         for image in page.images:
             told = captions.setdefault(image.src, [])
             if (caption := image.caption[:_LONGEST_CAPTION]) and caption not in told:
@@ -200,7 +200,7 @@ def _image_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pi
         if key in taken:
             key, char = f"{key}-{sha256_bytes(src.encode())[:8]}", ""
         taken.add(key)
-        file, content = pictures.get(key, src)
+        file, content = images.get(key, src)
         known = unicode_emoji().get(key)
         texts = [text for text in told if not _emoji_key(text)]
         drafts.append(
@@ -222,9 +222,9 @@ def _image_drafts(config: HtmlChartSource, context: SourceContext, pictures: _Pi
     return drafts
 
 
-def _pages(config: HtmlChartSource, context: SourceContext, pictures: _Pictures) -> Iterator[ImagePage]:
+def _pages(config: HtmlChartSource, context: SourceContext, images: _Images) -> Iterator[ImagePage]:
     """The page and the following pages, until there is nothing new."""
-    page, seen = _first_page(config, pictures.client), set[str]()
+    page, seen = _first_page(config, images.client), set[str]()
     shown: set[ListedImage] = set()
     hosts = {urlsplit(config.url).hostname, urlsplit(page.url).hostname}  # example.org may lead to www.example.org
     while True:
@@ -243,9 +243,9 @@ def _pages(config: HtmlChartSource, context: SourceContext, pictures: _Pictures)
             return
         seen.add(next_url)
         try:
-            page = pictures.client.page(next_url)
+            page = images.client.page(next_url)
         except FetchError as error:
-            pictures.complete &= not error.temporary
+            images.complete &= not error.temporary
             context.log(f"{error}; the following pages are omitted")
             return
 
@@ -291,14 +291,14 @@ def _emoji_key(text: str) -> str:
     return key if key in unicode_emoji() else ""
 
 
-def _extension(picture: Fetched) -> str:
+def _extension(image: Fetched) -> str:
     """The ending of the format in the server's header, else in the address; raises ValueError if it is not an image."""
-    if picture.mime in _EXTENSIONS:
-        return _EXTENSIONS[picture.mime]
-    suffix = PurePosixPath(urlsplit(picture.url).path).suffix.lower()
-    if picture.mime in _UNSAID and suffix in (".jpeg", *_EXTENSIONS.values()):
+    if image.mime in _EXTENSIONS:
+        return _EXTENSIONS[image.mime]
+    suffix = PurePosixPath(urlsplit(image.url).path).suffix.lower()
+    if image.mime in _UNSAID and suffix in (".jpeg", *_EXTENSIONS.values()):
         return suffix
-    raise ValueError(f"{picture.url}: is '{picture.mime or 'of no stated type'}', no image of a known format")
+    raise ValueError(f"{image.url}: is '{image.mime or 'of no stated type'}', no image of a known format")
 
 
 def _read_data_uri(uri: str) -> tuple[str, bytes]:

@@ -136,25 +136,25 @@ def parse_images(content: bytes, charset: str, url: str, item: str, caption: str
     """
     tree = _parse(content, charset)
     base = _base(tree, url)
-    pictures = []
+    elements = []
     for node in _select(tree, item, "item"):
-        picture = node if node.tag == "img" else node.css_first("img")
-        if picture is not None and _source(picture, base):
-            pictures.append(picture)
-    inside = Counter(above.mem_id for picture in pictures for above in _ancestors(picture))
+        element = node if node.tag == "img" else node.css_first("img")
+        if element is not None and _source(element, base):
+            elements.append(element)
+    inside = Counter(above.mem_id for element in elements for above in _ancestors(element))
     _select(tree, caption or "figcaption", "caption")  # raises once for an invalid selector
-    images = [ListedImage(_source(picture, base), _caption(picture, caption, inside)) for picture in pictures]
+    images = [ListedImage(_source(element, base), _caption(element, caption, inside)) for element in elements]
     next_url = ""
     for link in _select(tree, next_page, "next_page") if next_page else []:
         next_url = next_url or _join(base, link.attributes.get("href") or "")
     return ImagePage(images, next_url)
 
 
-def _caption(picture: LexborNode, selector: str, inside: Counter[int]) -> str:
-    attributes = picture.attributes
+def _caption(element: LexborNode, selector: str, inside: Counter[int]) -> str:
+    attributes = element.attributes
     if not selector and (own := _plain(attributes.get("alt") or "") or _plain(attributes.get("title") or "")):
         return own
-    for above in _ancestors(picture):
+    for above in _ancestors(element):
         if inside[above.mem_id] > 1:
             return ""
         if (node := above.css_first(selector or "figcaption")) is not None and (text := _text(node)):
@@ -206,14 +206,14 @@ def _span(cell: LexborNode) -> int:
     return min(max(int(span), 1), 1000) if span.isascii() and span.isdigit() else 1
 
 
-def _source(picture: LexborNode | None, base: str) -> str:
+def _source(element: LexborNode | None, base: str) -> str:
     """The address of an image that a browser would load after scrolling to it, or an empty string."""
-    if picture is None:
+    if element is None:
         return ""
-    given = {name: (value or "").strip() for name, value in picture.attributes.items()}
+    given = {name: (value or "").strip() for name, value in element.attributes.items()}
     later = [given[name] for name in _LAZY if given.get(name)]
     sets = [given[name] for name in _LAZY_SETS if given.get(name)]
-    parent = picture.parent
+    parent = element.parent
     if parent is not None and parent.tag == "picture":
         for source in parent.css("source"):
             sets += [value for name in _LAZY_SETS if (value := (source.attributes.get(name) or "").strip())]

@@ -7,7 +7,7 @@ from flowmodel.data.keys import base_key, skin_tone
 from flowmodel.data.sources.config import BaseSource
 from flowmodel.errors import Unavailable
 from flowmodel.files import sha256_bytes
-from flowmodel.images.decode import open_picture
+from flowmodel.images.decode import open_image
 from flowmodel.images.notes import join_notes
 
 
@@ -40,7 +40,7 @@ def icon_row(
     try:
         if isinstance(content, ValueError):
             raise content
-        opened = open_picture(content, file, svg_pixels)
+        opened = open_image(content, file, svg_pixels)
         png, width, height = opened.png, opened.width, opened.height
         notes = join_notes((notes, opened.notes))
     except ValueError as error:

@@ -135,7 +135,7 @@ class WebClient:
         """
         return self._document(url, self._max_bytes, fresh=True)
 
-    def picture(self, url: str, max_bytes: int) -> Fetched:
+    def image(self, url: str, max_bytes: int) -> Fetched:
         """Like :meth:`page`, but not requested again if the previous, interrupted run fetched it."""
         fetched = self._document(url, min(max_bytes, self._max_bytes), fresh=False)
         if url not in self._done:

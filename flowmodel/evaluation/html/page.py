@@ -9,7 +9,6 @@ from PIL import Image
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.evaluation.html import words
-from flowmodel.evaluation.html.pictures import Tiles, data_uri
 from flowmodel.evaluation.html.report_charts import Curves, curve_charts, error_charts, group_charts, guidance_charts, nfe_charts
 from flowmodel.evaluation.html.score_tables import (
     finisher_rows,
@@ -22,6 +21,7 @@ from flowmodel.evaluation.html.score_tables import (
     texture_rows,
     title_of,
 )
+from flowmodel.evaluation.html.tiles import Tiles, data_uri
 from flowmodel.evaluation.metric_names import ROWS, shown
 from flowmodel.evaluation.report import EvaluationReport
 from flowmodel.evaluation.rules import recipe_rules

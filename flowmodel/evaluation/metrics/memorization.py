@@ -65,13 +65,13 @@ class NearThreshold:
             features or in
             pixels. The first detects blurred copies, the second those with rough texture.
         rate: share of the calibration images that are flagged.
-        pictures: number of calibration images.
+        images: number of calibration images.
     """
 
     features: float
     pixels: float
     rate: float
-    pictures: int
+    images: int
 
     def flags(self, in_features: Neighbors, in_pixels: Neighbors) -> NDArray[np.bool_]:
         return (in_features.ratio_N < self.features) | (in_pixels.ratio_N < self.pixels)

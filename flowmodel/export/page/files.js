@@ -5,7 +5,7 @@ import { canvasOf, fitted, imageData, svgImage } from "./pixels.js";
 const EDGE = 512;
 
 export function stem(prompt) {
-  return prompt.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60) || "picture";
+  return prompt.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60) || "image";
 }
 
 // A PNG of 512 pixels an edge: of the shapes `svg` if given, else of the pixels.

@@ -71,19 +71,19 @@ def _answer(content: bytes, pixels: int, warnings: IO[bytes]) -> dict[str, Any]:
     from flowmodel.images.svg.resolve import resolve, why_empty
     from flowmodel.images.svg.warnings import notes_of
 
-    picture = resolve(content)
-    if picture.lost:
-        raise ValueError(f"loses its paint: {'; '.join(dict.fromkeys(picture.lost))}")
+    image = resolve(content)
+    if image.lost:
+        raise ValueError(f"loses its paint: {'; '.join(dict.fromkeys(image.lost))}")
     warnings.seek(0)
     warnings.truncate()
-    texts = picture.texts()
+    texts = image.texts()
     # Small images of several moments show which one has the most visible content.
     drawn = [_draw(text, pixels if len(texts) == 1 else min(pixels, _SMALL)) for text in texts]
     warnings.seek(0)
-    notes = [*picture.notes, *notes_of(warnings.read().decode(errors="replace"))]
+    notes = [*image.notes, *notes_of(warnings.read().decode(errors="replace"))]
     seen = [visible for _, visible in drawn]
     if not max(seen):
-        why = "; ".join(filter(None, [why_empty(picture.root), *notes]))
+        why = "; ".join(filter(None, [why_empty(image.root), *notes]))
         raise ValueError(f"shows nothing when it is drawn{f' ({why})' if why else ''}")
     best = next(number for number, visible in enumerate(seen) if visible >= _MUCH * max(seen))
     png = drawn[0][0] if len(texts) == 1 else _draw(texts[best], pixels)[0]
@@ -105,8 +105,8 @@ def _draw(text: str, pixels: int) -> tuple[bytes, float]:
         )
     except ValueError as error:
         raise ValueError(f"corrupt SVG ({(str(error).splitlines() or ['no message'])[0][:120]})") from None
-    with Image.open(io.BytesIO(png)) as picture:
-        return png, float(ImageStat.Stat(picture.convert("RGBA").getchannel("A")).sum[0])
+    with Image.open(io.BytesIO(png)) as image:
+        return png, float(ImageStat.Stat(image.convert("RGBA").getchannel("A")).sum[0])
 
 
 if __name__ == "__main__":

@@ -63,11 +63,11 @@ def compare_networks(
         observers=[ProgressLog(context.log)],
         log=context.log.info,
     )
-    with Image.open(result.picture) as image:
+    with Image.open(result.figure) as image:
         metadata: dict[str, Any] = {
             "networks": table([row.cells for row in result.rows]),
             "drawn": thumbnail(image),
-            "drawn file": dg.MetadataValue.path(result.picture),
+            "drawn file": dg.MetadataValue.path(result.figure),
             "note": NOTE,
             "steps": config.steps,
             "path": dg.MetadataValue.path(result.table.path),

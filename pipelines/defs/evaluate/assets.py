@@ -83,7 +83,7 @@ def evaluation(
     run = record_evaluation(tracking, checkpoint, result.report, grid.path, icon_dataset, page=page).run
 
     # Loaded from MLflow and visible without a click, unlike a thumbnail in the event log, which exceeds Dagster's limit.
-    picture = dg.MetadataValue.md(f"![samples next to the real icons]({run.artifact_address(f'{EVALUATION}/{GRID_PREVIEW}')})")
+    preview = dg.MetadataValue.md(f"![samples next to the real icons]({run.artifact_address(f'{EVALUATION}/{GRID_PREVIEW}')})")
     links = {
         "report": link("the report", run.artifact_url(f"{EVALUATION}/{REPORT_FILE}")),
         "mlflow_run": link("the run in MLflow", run.url),
@@ -94,6 +94,6 @@ def evaluation(
     metrics = {"metrics": metrics_table(result.report)}
     scores = headline_scores(result.report)
     return (
-        materialized(result.metrics, started, "evaluation", grid=picture, **scores, **links, **metrics, **files_of_both),
-        materialized(grid, evaluated, "sample_grid", grid=picture, **links, **small, **files_of_both),
+        materialized(result.metrics, started, "evaluation", grid=preview, **scores, **links, **metrics, **files_of_both),
+        materialized(grid, evaluated, "sample_grid", grid=preview, **links, **small, **files_of_both),
     )

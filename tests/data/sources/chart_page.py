@@ -10,11 +10,11 @@ VENDORS = ("Appl", "Goog", "FB")
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the chart: `pictures` has one for each vendor, PNG or an `src`; None if the vendor has none."""
+    """A row of the chart: `images` has one for each vendor, PNG or an `src`; None if the vendor has none."""
 
     code: str
     name: str
-    pictures: Sequence[bytes | str | None]
+    images: Sequence[bytes | str | None]
 
 
 def data_uri(content: bytes, mime: str = "image/png") -> str:
@@ -40,13 +40,13 @@ def chart_page(rows: Iterable[Row], group: str = "Smileys & Emotion", subgroup: 
         char = "".join(f"&#x{point};" for point in points)
         parts.append(f"<tr><td class='rchars'>{number}</td>\n<td class='code'><a href='#{row.code}'>{code}</a></td>\n")
         parts.append(
-            f"<td class='chars'>{char}</td>\n{''.join(map(_cell, row.pictures))}<td class='name'>{escape(row.name)}</td>\n</tr>"
+            f"<td class='chars'>{char}</td>\n{''.join(map(_cell, row.images))}<td class='name'>{escape(row.name)}</td>\n</tr>"
         )
     return "".join([*parts, "</table></body></html>"]).encode()
 
 
-def _cell(picture: bytes | str | None) -> str:
-    if picture is None:
+def _cell(image: bytes | str | None) -> str:
+    if image is None:
         return "<td class='andr miss'>—</td>\n"
-    src = picture if isinstance(picture, str) else data_uri(picture)
+    src = image if isinstance(image, str) else data_uri(image)
     return f"<td class='andr'><img alt='' class='imga' src='{escape(src)}'></td>\n"

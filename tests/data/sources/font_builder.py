@@ -39,7 +39,7 @@ def color_of(glyph: str) -> tuple[int, int, int]:
     return 40 + 9 * number, 255 - 9 * number, 90
 
 
-def picture(glyph: str, edge: int) -> bytes:
+def glyph_image(glyph: str, edge: int) -> bytes:
     buffer = io.BytesIO()
     image = Image.new("RGB", (edge, edge), color_of(glyph))
     if glyph == "runner":
@@ -78,7 +78,7 @@ def write_sbix_collection(path: Path, family: str = "Apple Color Emoji") -> Path
         for glyph in GLYPHS:
             strike.glyphs[glyph] = Glyph(glyphName=glyph)
         for glyph in DRAWN:
-            strike.glyphs[glyph] = Glyph(glyphName=glyph, graphicType="png ", imageData=picture(glyph, ppem))
+            strike.glyphs[glyph] = Glyph(glyphName=glyph, graphicType="png ", imageData=glyph_image(glyph, ppem))
         strike.glyphs["cat"] = Glyph(glyphName="cat", graphicType="dupe", referenceGlyphName="face")
         strike.glyphs["runner_right"] = Glyph(glyphName="runner_right", graphicType="flip", referenceGlyphName="runner")
         strike.glyphs["dog"] = Glyph(glyphName="dog", graphicType="emjc", imageData=b"emj1 and then some")
@@ -90,19 +90,19 @@ def write_sbix_collection(path: Path, family: str = "Apple Color Emoji") -> Path
     return path
 
 
-def write_whole_collection(path: Path, pictures: Mapping[str, bytes], ppem: int) -> Path:
+def write_whole_collection(path: Path, images: Mapping[str, bytes], ppem: int) -> Path:
     """A face without bitmaps and one with a PNG for each character or sequence, formed by ligatures."""
-    parts = {text: [f"u{ord(char):x}" for char in text] for text in pictures}
+    parts = {text: [f"u{ord(char):x}" for char in text] for text in images}
     names = {text: chars[0] if len(chars) == 1 else "_".join(chars) for text, chars in parts.items()}
-    cmap = {ord(char): f"u{ord(char):x}" for text in pictures for char in text}
+    cmap = {ord(char): f"u{ord(char):x}" for text in images for char in text}
     glyphs = list(dict.fromkeys([".notdef", *cmap.values(), *names.values()]))
     # Longest first: a family must not end as a couple with a child beside it.
-    sequences = sorted((text for text in pictures if len(text) > 1), key=len, reverse=True)
+    sequences = sorted((text for text in images if len(text) > 1), key=len, reverse=True)
     rules = "".join(f"sub {' '.join(parts[text])} by {names[text]};" for text in sequences)
     color = built_font("Apple Color Emoji", glyphs, cmap, rules, manufacturer="Apple Inc.").font
     strike = SbixStrike(ppem=ppem, resolution=72)
     strike.glyphs = {glyph: Glyph(glyphName=glyph) for glyph in glyphs}
-    for text, content in pictures.items():
+    for text, content in images.items():
         strike.glyphs[names[text]] = Glyph(glyphName=names[text], graphicType="png ", imageData=content)
     table = color["sbix"] = newTable("sbix")
     table.version, table.flags, table.strikes = 1, 1, {ppem: strike}
@@ -120,7 +120,7 @@ def write_cbdt(path: Path, edge: int = 24, license: str = "SIL Open Font License
         bitmap.metrics = SmallGlyphMetrics()
         bitmap.metrics.height = bitmap.metrics.width = bitmap.metrics.Advance = edge
         bitmap.metrics.BearingX, bitmap.metrics.BearingY = 0, edge
-        bitmap.imageData = picture(glyph, edge)
+        bitmap.imageData = glyph_image(glyph, edge)
         data[glyph] = bitmap
     font["CBDT"] = newTable("CBDT")
     font["CBDT"].version, font["CBDT"].strikeData = 3.0, [data]

@@ -65,10 +65,10 @@ def test_unusable_json_lines_give_one_clear_line(tmp_path: Path, lines: str, com
 
 
 def test_every_format_becomes_a_png_and_a_wrong_ending_is_quarantined(tmp_path: Path) -> None:
-    picture = Image.fromarray(plain(height=12, width=12))
+    image = Image.fromarray(plain(height=12, width=12))
     files = {name: io.BytesIO() for name in ("a.webp", "b.jpg", "c.gif", "e.png")}
     for name, buffer in files.items():
-        picture.convert("RGB").save(buffer, {"a.webp": "WEBP", "c.gif": "GIF"}.get(name, "JPEG"))
+        image.convert("RGB").save(buffer, {"a.webp": "WEBP", "c.gif": "GIF"}.get(name, "JPEG"))
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1"><rect width="2" height="1" fill="#dc1414"/></svg>'
     content = {name: buffer.getvalue() for name, buffer in files.items()} | {"d.svg": svg, "f.txt": b"hello"}
     captions = "file,name,keywords\n" + "".join(f"{name},thing {name[0]},\n" for name in content)
@@ -188,8 +188,8 @@ def test_files_of_one_name_in_several_folders_or_formats_are_different_icons(tmp
     names = ["thin/bell.png", "bold/bell.png", "bell.svgx.png", "sun.png", "sun.webp", "c+.png", "c-.png"]
     for name in names:
         (tmp_path / "icons" / name).parent.mkdir(parents=True, exist_ok=True)
-        picture = Image.fromarray(plain())
-        picture.save(tmp_path / "icons" / name)
+        image = Image.fromarray(plain())
+        image.save(tmp_path / "icons" / name)
     lines = "".join(f"{name},icon {number}\n" for number, name in enumerate(names))
     (tmp_path / "icons" / "captions.csv").write_text("file,name\n" + lines)
     icons = read_folder(tmp_path)
@@ -349,8 +349,8 @@ def test_changes_to_a_drawing_are_noted_and_one_that_lost_its_paint_is_set_aside
 def test_a_text_file_is_found_in_another_unicode_form_and_case(tmp_path: Path) -> None:
     folder = tmp_path / "icons"
     folder.mkdir()
-    for picture in ("Café.png", "Drum.png", "drum.png", "Kite.PNG"):
-        (folder / picture).write_bytes(PNG)
+    for image in ("Café.png", "Drum.png", "drum.png", "Kite.PNG"):
+        (folder / image).write_bytes(PNG)
     for text in ("Cafe\u0301.txt", "drum.txt", "kite.TXT"):
         (folder / text).write_text(f"what is in {text[:4].lower()}\n")
     icons, log = tell(tmp_path)

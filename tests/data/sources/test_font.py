@@ -187,8 +187,8 @@ def test_debians_noto_has_flags_families_and_skin_tones(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_an_sbix_collection_of_the_whole_bundled_set_gives_every_icon_back(tmp_path: Path) -> None:
     bundled = read_ok_icons(PROJECT_ROOT / "data" / "bundled" / "noto.parquet", ["key", "char", "png"])
-    pictures = dict(zip(bundled["char"], bundled["png"], strict=True))
-    icons = read(write_whole_collection(tmp_path / "emoji.ttc", pictures, ppem=64))
+    images = dict(zip(bundled["char"], bundled["png"], strict=True))
+    icons = read(write_whole_collection(tmp_path / "emoji.ttc", images, ppem=64))
     assert set(icons.index) == set(bundled["key"]) and set(icons["status"]) == {"ok"}
     assert icons.loc[bundled["key"], "png"].tolist() == bundled["png"].tolist()
 

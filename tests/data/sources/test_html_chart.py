@@ -36,7 +36,7 @@ def page(body: bytes | str, **options: Any) -> Answer:
     return Answer(body if isinstance(body, bytes) else body.encode(), mime="text/html; charset=utf-8", **options)
 
 
-def picture(name: str, **options: Any) -> Answer:
+def square(name: str, **options: Any) -> Answer:
     return Answer(SQUARES[name], mime="image/png", **options)
 
 
@@ -206,9 +206,9 @@ GALLERY = """<base href="/art/"><figure><img src="red.png" alt="a red thing"></f
 
 
 def gallery(server: FaultyServer) -> None:
-    server.answers |= {"/": page(GALLERY), "/art/red.png": picture("red"), "/art/green.png": picture("green")}
-    server.answers |= {"/art/1f680.png": picture("blue"), "/more": page("<img src=/art/late.png alt=late>")}
-    server.answers["/art/late.png"] = picture("red")
+    server.answers |= {"/": page(GALLERY), "/art/red.png": square("red"), "/art/green.png": square("green")}
+    server.answers |= {"/art/1f680.png": square("blue"), "/more": page("<img src=/art/late.png alt=late>")}
+    server.answers["/art/late.png"] = square("red")
 
 
 def test_any_page_gives_its_images_with_their_captions(server: FaultyServer, read: Read) -> None:
@@ -266,7 +266,7 @@ def test_an_image_that_fails_is_quarantined_and_only_it_is_fetched_the_next_time
     assert not first.complete and list(icons["status"]) == ["ok", "unavailable", "ok"]
     assert "the server answers 500" in icons.loc["green", "reason"]
 
-    server.answers["/art/green.png"] = picture("green")
+    server.answers["/art/green.png"] = square("green")
     server.forget()
     second = read(layout="images")
     assert second.complete and set(table(second)["status"]) == {"ok"}
@@ -341,7 +341,7 @@ def test_a_table_that_lacks_an_image_says_so_and_the_next_run_completes_it(serve
     assert (
         not first.complete and "the server answers 429" in missing["green"] and "asked for a pause of 3600 s" in missing["1f680"]
     )
-    server.answers["/art/green.png"] = picture("green")
+    server.answers["/art/green.png"] = square("green")
     second = ingest_icons(config, context, tmp_path / "page.parquet")
     assert second.complete and not second.unchanged and set(ICONS.read(second.artifact.path)["status"]) == {"ok"}
     assert ingest_icons(config, context, tmp_path / "page.parquet").unchanged
@@ -385,7 +385,7 @@ PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAA
 )
 def test_images_that_are_loaded_later_are_the_real_ones(server: FaultyServer, read: Read, image: str) -> None:
     server.answers["/"] = page("".join(image % (name, name) for name in SQUARES))
-    server.answers |= {f"/art/{name}.png": picture(name) for name in SQUARES}
+    server.answers |= {f"/art/{name}.png": square(name) for name in SQUARES}
     icons = table(read(layout="images"))
     assert icons["name"].to_dict() == {name: f"a {name} kite" for name in sorted(SQUARES)}
     assert [decode_png(icons.loc[name, "png"])[0, 0].tolist() for name in ("red", "green", "blue")] == [
@@ -397,7 +397,7 @@ def test_images_that_are_loaded_later_are_the_real_ones(server: FaultyServer, re
 
 def test_one_image_with_many_captions_is_omitted_and_logged(server: FaultyServer, read: Read, log: list[str]) -> None:
     waiting = "".join(f'<img src="/wait.png" alt="thing {number}">' for number in range(4))
-    server.answers |= {"/": page(waiting + "<img src=/art/red.png alt=red>"), "/art/red.png": picture("red")}
+    server.answers |= {"/": page(waiting + "<img src=/art/red.png alt=red>"), "/art/red.png": square("red")}
     assert list(table(read(layout="images")).index) == ["red"]
     assert any("/wait.png: omitted, because it is a placeholder for other images" in line for line in log)
     server.answers["/"] = page(waiting)
@@ -407,5 +407,5 @@ def test_one_image_with_many_captions_is_omitted_and_logged(server: FaultyServer
 
 def test_numbers_on_a_page_are_not_code_points(server: FaultyServer, read: Read) -> None:
     server.answers["/"] = page("<img src=/2708.png alt=lamp><img src=/2615.png alt=table>")
-    server.answers |= {"/2708.png": picture("red"), "/2615.png": picture("blue")}
+    server.answers |= {"/2708.png": square("red"), "/2615.png": square("blue")}
     assert table(read(layout="images"))["name"].to_dict() == {"icon-2615": "table", "icon-2708": "lamp"}

@@ -129,7 +129,7 @@ def test_a_server_that_fails_repeatedly_is_skipped(server: FaultyServer, open_cl
 def test_a_failure_is_not_kept_in_the_cache(server: FaultyServer, open_client: Open) -> None:
     server.answers["/a"] = [Answer(status=500, headers={"Cache-Control": "max-age=9999"}), Answer(b"ok")]
     with open_client() as client:
-        assert client.picture(f"{server.url}/a", LIMIT).content == b"ok"
+        assert client.image(f"{server.url}/a", LIMIT).content == b"ok"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_failure_is_not_kept_in_the_cache(server: FaultyServer, open_client: O
 def test_a_body_that_breaks_off_is_fetched_again_and_never_kept(server: FaultyServer, open_client: Open, broken: Answer) -> None:
     server.answers["/a"] = [broken, Answer(b"whole", etag='"1"')]
     with open_client() as client:
-        assert client.picture(f"{server.url}/a", LIMIT).content == b"whole"
+        assert client.image(f"{server.url}/a", LIMIT).content == b"whole"
         assert client.page(f"{server.url}/a").content == b"whole"
     assert server.paths(200 if not broken.reset else None)[:2] == ["/a", "/a"]
 
@@ -157,7 +157,7 @@ def test_a_gzip_body_that_lacks_its_end_counts_as_broken_off(server: FaultyServe
         Answer(whole, headers={"Content-Encoding": "gzip"}),
     ]
     with open_client() as client:
-        assert client.picture(f"{server.url}/a", LIMIT).content == b"0123456789" * 1000
+        assert client.image(f"{server.url}/a", LIMIT).content == b"0123456789" * 1000
 
 
 def test_a_gzip_body_of_several_members_is_whole(server: FaultyServer, open_client: Open) -> None:
@@ -524,7 +524,7 @@ def test_a_page_is_always_revalidated_and_an_image_is_not(server: FaultyServer, 
     for _ in range(2):
         with open_client() as client:
             client.page(f"{server.url}/page")
-            client.picture(f"{server.url}/picture", LIMIT)
+            client.image(f"{server.url}/picture", LIMIT)
             client.finish()
     assert server.paths() == ["/page", "/picture", "/page"]
 
@@ -533,15 +533,15 @@ def test_an_interrupted_run_requests_only_the_missing_images(server: FaultyServe
     server.answers |= {f"/{i}": Answer(bytes([i]), headers={"Connection": "close"}) for i in range(6)}  # no ETag, no date
     with open_client() as client:
         for i in range(3):
-            client.picture(f"{server.url}/{i}", LIMIT)
+            client.image(f"{server.url}/{i}", LIMIT)
     server.forget()
     with open_client() as client:
-        assert [client.picture(f"{server.url}/{i}", LIMIT).content for i in range(6)] == [bytes([i]) for i in range(6)]
+        assert [client.image(f"{server.url}/{i}", LIMIT).content for i in range(6)] == [bytes([i]) for i in range(6)]
         client.finish()
     assert server.paths() == ["/3", "/4", "/5"]
     server.forget()
     with open_client() as client:
-        client.picture(f"{server.url}/0", LIMIT)
+        client.image(f"{server.url}/0", LIMIT)
     assert server.paths() == ["/0"]  # a new run asks again
 
 

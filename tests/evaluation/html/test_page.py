@@ -184,10 +184,10 @@ def test_a_browser_shows_it_whole_at_every_width_and_in_the_dark(tiny_report, tm
         assert page.evaluate("window.innerWidth") == width, "the phone has zoomed out"
         assert page.evaluate(_TABLES_THAT_HIDE_COLUMNS_UNTOLD) == []
         if mobile:
-            picture, verdict = (
+            image, verdict = (
                 page.evaluate(f"document.querySelector('{e}').getBoundingClientRect().top") for e in (".becoming", "h1")
             )
-            assert picture < verdict < 800, "first the image, then the verdict, both without scrolling"
+            assert image < verdict < 800, "first the image, then the verdict, both without scrolling"
         assert page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length") == 0
         cut = page.evaluate(
             "[...document.querySelectorAll('h1,h2,h3,h4,p,dd,dt,figcaption,nav a')].filter(e => {"

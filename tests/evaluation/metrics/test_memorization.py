@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from flowmodel.evaluation.caption_probe import load_caption_probe
 from flowmodel.evaluation.features import load_extractor
 from flowmodel.evaluation.metrics.memorization import FLAG_RATE, Neighbors, calibrate, is_authentic, is_copy, neighbors
-from flowmodel.evaluation.scoring import Pictures, Scorer, means
+from flowmodel.evaluation.scoring import Images, Scorer, means
 
 
 def _cloud(count: int, seed: int = 0, width: int = 16) -> np.ndarray:
@@ -65,7 +65,7 @@ def test_a_threshold_flags_few_of_what_it_was_calibrated_on(count, seed):
     found = neighbors(held_out, train), neighbors(held_out[:, ::2], train[:, ::2])
     threshold = calibrate(*found)
     assert threshold.rate == threshold.flags(*found).mean() <= FLAG_RATE
-    assert threshold.pictures == count
+    assert threshold.images == count
 
 
 def test_too_few_images_calibrate_nothing():
@@ -80,7 +80,7 @@ def scorer(real, prepared):
 
 
 def _shares(scorer, rgba_N4HW) -> dict[str, float]:
-    return means(scorer.memorization(Pictures(rgba_N4HW, load_extractor()(rgba_N4HW))))
+    return means(scorer.memorization(Images(rgba_N4HW, load_extractor()(rgba_N4HW))))
 
 
 # Rough texture changes copies of 16 pixels so much that AuthPct counts many as new; the calibrated rate does not.

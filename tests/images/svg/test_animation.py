@@ -120,9 +120,9 @@ def test_animations_that_start_each_other_forever_end_here() -> None:
 
 
 def test_the_tree_is_as_it_was_after_every_moment() -> None:
-    picture = resolve(svg_of(rect('<animate attributeName="x" values="0;9" dur="1s" repeatCount="indefinite"/>')))
-    assert picture.texts() == picture.texts()
-    assert picture.root[0].get("x") is None
+    image = resolve(svg_of(rect('<animate attributeName="x" values="0;9" dur="1s" repeatCount="indefinite"/>')))
+    assert image.texts() == image.texts()
+    assert image.root[0].get("x") is None
 
 
 @pytest.mark.parametrize(

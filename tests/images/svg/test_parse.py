@@ -4,7 +4,7 @@ from flowmodel.images.svg.parse import parse_svg
 from tests.images.svg.drawing import NS, RED, pixel, svg_of
 
 BODY = '<rect width="16" height="16" fill="red"/>'
-PICTURE = f'<svg {NS} viewBox="0 0 16 16">{BODY}</svg>'
+IMAGE = f'<svg {NS} viewBox="0 0 16 16">{BODY}</svg>'
 # In the style of a well-known drawing program.
 ENTITIES = """<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd" [
   <!ENTITY ns_extend "http://ns.adobe.com/Extensibility/1.0/"><!ENTITY ns_svg "http://www.w3.org/2000/svg">
@@ -19,16 +19,16 @@ ENTITIES = """<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/
             f'{ENTITIES}<svg xmlns="&ns_svg;" xmlns:x="&ns_extend;" viewBox="0 0 16 16"><x:meta/>'
             '<rect width="16" height="16" style="&wash;"/></svg>'
         ).encode(),
-        f'<?xml version="1.0" encoding="UTF-16"?>{PICTURE}'.encode("utf-16"),
-        f'<?xml version="1.0" encoding="UTF-16"?>{PICTURE}'.encode("utf-16-be"),
-        f'<?xml version="1.0" encoding="utf-16"?>{PICTURE}'.encode(),
-        f'<?xml version="1.0" encoding="ISO-8859-1"?>{PICTURE}<!-- Säge -->'.encode("latin-1"),
-        f'<?xml version="1.0" encoding="windows-1252"?><!-- “Säge” -->{PICTURE}'.encode("cp1252"),
+        f'<?xml version="1.0" encoding="UTF-16"?>{IMAGE}'.encode("utf-16"),
+        f'<?xml version="1.0" encoding="UTF-16"?>{IMAGE}'.encode("utf-16-be"),
+        f'<?xml version="1.0" encoding="utf-16"?>{IMAGE}'.encode(),
+        f'<?xml version="1.0" encoding="ISO-8859-1"?>{IMAGE}<!-- Säge -->'.encode("latin-1"),
+        f'<?xml version="1.0" encoding="windows-1252"?><!-- “Säge” -->{IMAGE}'.encode("cp1252"),
         f'<svg viewBox="0 0 16 16"><desc>cut out of a page</desc>{BODY}</svg>'.encode(),
         b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><defs><path id="a" d="M0 0h16v16H0z" fill="red"/></defs>'
         b'<use xlink:href="#a"/></svg>',
         b'<s:svg xmlns:s="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><s:rect width="16" height="16" fill="red"/></s:svg>',
-        f'<?xml-stylesheet href="outside.css"?>{PICTURE}'.encode(),
+        f'<?xml-stylesheet href="outside.css"?>{IMAGE}'.encode(),
         svg_of(f"<script>alert('&lt;')</script>{BODY}"),
     ],
     ids=[
@@ -83,7 +83,7 @@ def test_entities_that_lie_outside_are_refused(declared: str, used: str) -> None
 
 
 def test_a_document_type_that_lies_outside_is_not_fetched() -> None:
-    assert pixel(f'<!DOCTYPE svg SYSTEM "file:///etc/passwd">{PICTURE}'.encode()) == RED
+    assert pixel(f'<!DOCTYPE svg SYSTEM "file:///etc/passwd">{IMAGE}'.encode()) == RED
 
 
 @pytest.mark.parametrize(

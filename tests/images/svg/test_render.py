@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from flowmodel.errors import Unavailable
-from flowmodel.images.decode import decode_png, open_picture
+from flowmodel.images.decode import decode_png, open_image
 from flowmodel.images.svg import render
 from flowmodel.images.svg.render import render_svg
 from flowmodel.store import PROJECT_ROOT
@@ -247,9 +247,9 @@ def test_an_image_that_ends_the_renderer_each_time_is_at_fault_itself() -> None:
 
 def test_threads_draw_side_by_side_and_each_gets_its_own_image() -> None:
     colors = [f"#{i:02x}{255 - i:02x}40" for i in range(0, 256, 4)]
-    pictures = [svg_of(f'<rect width="2" height="2" fill="{color}"/>') for color in colors]
+    images = [svg_of(f'<rect width="2" height="2" fill="{color}"/>') for color in colors]
     with ThreadPoolExecutor(4) as executor:
-        drawn = list(executor.map(lambda content: decode_png(render_svg(content, 8)[0])[4, 4], pictures))
+        drawn = list(executor.map(lambda content: decode_png(render_svg(content, 8)[0])[4, 4], images))
     assert ["#{:02x}{:02x}{:02x}".format(*pixel[:3]) for pixel in drawn] == colors
 
 
@@ -305,6 +305,6 @@ def test_a_process_that_is_killed_leaves_no_worker_behind() -> None:
 def test_damaged_files_are_an_image_or_a_reason(noise: bytes, start: int) -> None:
     content = SQUARE.encode()[:start] + noise + SQUARE.encode()[start + len(noise) :]
     try:
-        assert open_picture(content, "a.svg", 16).width == 16
+        assert open_image(content, "a.svg", 16).width == 16
     except ValueError as error:
         assert "\n" not in str(error)

@@ -14,10 +14,10 @@ def content(rgba_4HW: NDArray[np.uint8], order: Order) -> bytes:
     artwork = Artwork(rgba_4HW, background=order.background)
     if order.format == "svg":
         return artwork.svg(order.size).encode()
-    picture = artwork.at(order.size)
+    image = artwork.at(order.size)
     if order.format == "jpeg":
-        picture = picture.convert("RGB")
+        image = image.convert("RGB")
     options = {"lossless": order.quality == 100} if order.format == "webp" else {}
     buffer = io.BytesIO()
-    picture.save(buffer, order.format, quality=order.quality, **options)
+    image.save(buffer, order.format, quality=order.quality, **options)
     return buffer.getvalue()

@@ -22,7 +22,7 @@ from flowmodel.vector.trace import trace
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageTag:
     """`uri` is the source of an `img`, `alt` its alternative text."""
 
     uri: str
@@ -33,7 +33,7 @@ class Picture:
 class Tile:
     """Images side by side with their prompt and a remark, such as the distance ratio of a near copy."""
 
-    pictures: tuple[Picture, ...]
+    images: tuple[ImageTag, ...]
     prompt: str
     remark: str = ""
     is_near: bool = False
@@ -64,8 +64,8 @@ class Tiles:
             prompt, drawn_4HW = self._samples.prompts[n], self._samples.rgba_SN4HW[0, n]
             drawn, real = trace(drawn_4HW.numpy()), trace(self._real.rgba_M4HW[self._rows[n]].numpy())
             shapes = (
-                Picture(svg_uri(drawn.svg()), f"traced: {prompt}"),
-                Picture(svg_uri(real.svg()), f"traced real icon: {prompt}"),
+                ImageTag(svg_uri(drawn.svg()), f"traced: {prompt}"),
+                ImageTag(svg_uri(real.svg()), f"traced real icon: {prompt}"),
             )
             tiles.append(Tile((self._drawn(n), *shapes), prompt, f"{drawn.paths}, {real.paths}"))
         return tiles
@@ -83,18 +83,18 @@ class Tiles:
         return [self._with_nearest(n, f"{self._ratio_N[n]:.2f}") for n in worst]
 
     def _with_nearest(self, n: int, remark: str = "") -> Tile:
-        pictures = [self._real_one(n), self._drawn(n)]
+        images = [self._real_one(n), self._drawn(n)]
         if self._nearest_N is not None:
             row = self._nearest_N[n]
-            pictures.append(picture(self._real.rgba_M4HW[row], f"nearest training icon: {self._real.prompts[row]}"))
+            images.append(image_tag(self._real.rgba_M4HW[row], f"nearest training icon: {self._real.prompts[row]}"))
         is_near = self._nearest_N is not None and bool(self._is_near_N[n])
-        return Tile(tuple(pictures), self._samples.prompts[n], remark, is_near)
+        return Tile(tuple(images), self._samples.prompts[n], remark, is_near)
 
-    def _real_one(self, n: int) -> Picture:
-        return picture(self._real.rgba_M4HW[self._rows[n]], f"real icon: {self._samples.prompts[n]}")
+    def _real_one(self, n: int) -> ImageTag:
+        return image_tag(self._real.rgba_M4HW[self._rows[n]], f"real icon: {self._samples.prompts[n]}")
 
-    def _drawn(self, n: int) -> Picture:
-        return picture(self._samples.rgba_SN4HW[0, n], f"drawn: {self._samples.prompts[n]}")
+    def _drawn(self, n: int) -> ImageTag:
+        return image_tag(self._samples.rgba_SN4HW[0, n], f"drawn: {self._samples.prompts[n]}")
 
     def _spread(self, split: str, count: int) -> list[int]:
         """Indices of samples, taken from the groups in turn, so that every group is included."""
@@ -120,8 +120,8 @@ def _evenly(length: int, count: int) -> list[int]:
     return np.unique(np.linspace(0, length - 1, min(length, count)).round().astype(int)).tolist()
 
 
-def picture(rgba_4HW: Tensor, alt: str) -> Picture:
-    return Picture(data_uri(png_bytes(to_image(rgba_4HW))), alt)
+def image_tag(rgba_4HW: Tensor, alt: str) -> ImageTag:
+    return ImageTag(data_uri(png_bytes(to_image(rgba_4HW))), alt)
 
 
 def svg_uri(svg: str) -> str:

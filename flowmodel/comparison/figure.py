@@ -17,7 +17,7 @@ from flowmodel.recipes.split import Split
 SHOWN = 9
 
 
-def comparison_picture(
+def comparison_figure(
     rows: Sequence[Row], samples: Mapping[str, Path], settings: Mapping[str, Any], dataset: IconDataset
 ) -> Image.Image:
     """Draw the comparison for captions of training icons from all groups, with the first seed.
@@ -34,8 +34,8 @@ def comparison_picture(
     for row in rows:
         own = drawn[row.slug]
         number_of = {icon_id: number for number, icon_id in enumerate(own.ids)}
-        pictures = [to_image(own.rgba_SN4HW[0, number_of[icon]]) for icon in ids]
-        lines.append((row.network, _facts(row), pictures))
+        images = [to_image(own.rgba_SN4HW[0, number_of[icon]]) for icon in ids]
+        lines.append((row.network, _facts(row), images))
     title = f"What five networks draw after {settings['steps']} steps of {settings['batch_size']} icons"
     subtitle = (
         f"recipe {settings['recipe']}, {settings['size']} x {settings['size']} pixels, captions of trained icons, seed "

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from flowmodel.evaluation.html.pictures import picture, spread
+from flowmodel.evaluation.html.tiles import image_tag, spread
 
 
 @given(st.lists(st.sampled_from("abcd"), max_size=40), st.integers(0, 50))
@@ -29,7 +29,7 @@ def test_within_a_group_the_choice_is_even():
 def test_an_image_is_a_png_with_its_transparency():
     rgba_4HW = torch.zeros(4, 2, 2, dtype=torch.uint8)
     rgba_4HW[:, 0] = torch.tensor([100, 0, 0, 200], dtype=torch.uint8)[:, None]
-    shown = picture(rgba_4HW, "a <thing>")
+    shown = image_tag(rgba_4HW, "a <thing>")
     kind, _, data = shown.uri.partition(",")
     assert kind == "data:image/png;base64" and shown.alt == "a <thing>"
     with Image.open(io.BytesIO(base64.b64decode(data))) as image:
