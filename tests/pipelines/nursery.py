@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -10,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from flowmodel.store import PROJECT_ROOT, Store
 
@@ -72,8 +73,7 @@ class Nursery:
         child = self.start(store, environment)
         if kill_after is not None:
             time.sleep(kill_after)
-            with suppress(ProcessLookupError):
-                os.killpg(child, signal.SIGKILL)
+            _kill(child)
         return self.wait(), log_of(store).read_text()[begin:]
 
     def _tell(self, line: str) -> None:
@@ -84,6 +84,21 @@ class Nursery:
     def _line(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
+
+
+def _kill(run: int) -> None:
+    """Kill the process of a run and all below it. A training is in a session of its own, so it's not in the run's group."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(run)
+        process.suspend()  # so that it starts no other one meanwhile
+        below = process.children(recursive=True)
+        for each in (process, *below):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        for each in below:
+            with suppress(psutil.NoSuchProcess):
+                while each.is_running() and each.status() != psutil.STATUS_ZOMBIE:
+                    time.sleep(0.01)
 
 
 def log_of(store: Store) -> Path:
