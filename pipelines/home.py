@@ -54,7 +54,8 @@ def prepare_home(store: Store) -> Path:
         instance.all_asset_keys()
         instance.all_instigator_state()
         store_default_limit(instance, ACCELERATOR)
-        say_stale_runs(instance, store)
+        for run_id in end_stale_runs(instance, store):
+            print(f"run {run_id[:8]} belongs to a killed process and has been ended", flush=True)
     for run_id in close_dead_runs(store):
         print(f"MLflow run {run_id[:8]} belongs to a training that was killed, and is marked as killed")
     return home
@@ -74,12 +75,6 @@ def _migrate(instance: dg.DagsterInstance, home: Path) -> None:
         problem = "a later release of dagster made its tables, which this one can't read; update flowmodel, or unset DAGSTER_HOME"
         raise FlowmodelError(f"{home}: {problem}") from None
     print(f"{home}: tables of an earlier release of Dagster were migrated", flush=True)
-
-
-def say_stale_runs(instance: dg.DagsterInstance, store: Store) -> None:
-    """End the runs whose process no longer exists, and print a line for each."""
-    for run_id in end_stale_runs(instance, store):
-        print(f"run {run_id[:8]} belongs to a killed process and is marked as canceled", flush=True)
 
 
 def lacking_settings(file: Path) -> list[str]:

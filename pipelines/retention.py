@@ -41,10 +41,10 @@ def expired(instance: dg.DagsterInstance, store: Store, settings: Retention, now
 
     oldest = now - (settings.runs_days or 0) * _DAY
     versions = old_versions(store, settings.versions, oldest) if settings.versions is not None else []
-    runs: list[str] = []
-    if settings.runs_days is not None:
+    runs = _finished_runs(instance, oldest) if settings.runs_days is not None else []
+    if runs:  # what follows imports MLflow
         needed = _needed_runs(instance) | dagster_runs_of_versions(store, versions)
-        runs = [run_id for run_id in _finished_runs(instance, oldest) if run_id not in needed]
+        runs = [run_id for run_id in runs if run_id not in needed]
     going: list[Expired] = [
         Expired(f"version {version.version} of the model", lambda version=version: remove_version(store, version))  # type: ignore[misc]
         for version in versions

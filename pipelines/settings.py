@@ -66,12 +66,12 @@ class Freshness(_Section):
 
 
 class Retention(_Section):
-    enabled: bool = Field(False, description="Whether the sensor runs without having been switched on in the UI.")
+    enabled: bool = Field(True, description="Whether the sensor runs without having been switched on in the UI.")
     every_hours: float = Field(24, ge=1 / 3600, description="Least number of hours between two removals.")
     runs_days: _Days = Field(180, description="Age at which a finished run leaves Dagster's history; empty: never.")
-    checkpoints_days: _Days = Field(30, description="Age at which unreferenced trainings, data sets and tables go; empty: never.")
-    versions: int | None = Field(20, ge=1, description="Registered versions kept beside those that have an alias; empty: all.")
-    downloads_days: _Days = Field(365, description="Age at which a download that was not used again goes; empty: never.")
+    checkpoints_days: _Days = Field(None, description="Age at which unreferenced trainings, data sets, tables go; empty: never.")
+    versions: int | None = Field(None, ge=1, description="Registered versions kept beside those that have an alias; empty: all.")
+    downloads_days: _Days = Field(None, description="Age at which a download that was not used again goes; empty: never.")
 
 
 class FileNotifier(_Section):

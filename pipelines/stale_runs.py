@@ -2,7 +2,7 @@
 
 Dagster would show them as running forever, and other runs that need the accelerator would wait for them. A live run holds a lock
 that the system releases when the process ends, however it ends. The lock belongs to the process that executes the run and not to
-processes of single steps. `make quickstart` and `make ui` call this module first.
+processes of single steps. `make quickstart` and `make ui` call this module first, and the sensor `dead_runs` keeps calling it.
 """
 
 from collections.abc import Generator, Iterator
@@ -83,10 +83,16 @@ def _is_canceled(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 
 def end_stale_runs(instance: dg.DagsterInstance, store: Store) -> list[str]:
-    """Report dead runs as canceled; returns their ids."""
+    """Report dead runs as canceled if they were started in a terminal or were being canceled, else as failed; returns their ids.
+
+    Dagster's daemon restarts a run that has failed in this way (`run_retries` in dagster.yaml).
+    """
     dead = [run for run in instance.get_runs(dg.RunsFilter(statuses=_ALIVE)) if has_ended(store, run.run_id)]
     for run in dead:
-        instance.report_run_canceled(run, "The run's process no longer exists. Start the run again; a training resumes.")
+        if TERMINAL.items() <= run.tags.items() or run.status is dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, "The run's process no longer exists. Start the run again; a training resumes.")
+        else:
+            instance.report_run_failed(run, "The run's process no longer exists. A restarted run resumes its training.")
         forget(store, run.run_id)
     for lock in (store.root / "runs").glob("*.lock"):
         left = instance.get_run_by_id(lock.stem)

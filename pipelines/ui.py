@@ -14,21 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 
-import dagster as dg
-
 from flowmodel.errors import FlowmodelError, machine_refusal
 from flowmodel.extras import MODULES
 from flowmodel.registry.runs_view import runs_page
 from flowmodel.registry.sqlite import correct_addresses
 from flowmodel.shipped import program
 from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
-from pipelines.home import prepare_home, say_stale_runs
+from pipelines.home import prepare_home
 from pipelines.links import lead_to
 
 HOST = "127.0.0.1"
 POLITE_SECONDS = 20
 KILLING_SECONDS = 10
-_MEANWHILE_SECONDS = 10
 
 
 class Server:
@@ -129,10 +126,8 @@ def start_studio(port: int) -> Server:
     return Server("Studio", port, command, page="/  (draw here)", quiet=True)
 
 
-def supervise(starts: Sequence[Callable[[], Server]], meanwhile: Callable[[], None] = lambda: None) -> int:
+def supervise(starts: Sequence[Callable[[], Server]]) -> int:
     """Start servers, print their addresses in this order once they answer, and stop all on a signal or when one of them ends.
-
-    `meanwhile` is called every ten seconds.
 
     Returns 0 after a signal, else 1. When it returns or raises, no server process is left.
     """
@@ -144,17 +139,13 @@ def supervise(starts: Sequence[Callable[[], Server]], meanwhile: Callable[[], No
         for start in starts:
             servers.append(start())
         say("Starting; this takes a few seconds. Ctrl-C stops everything.")
-        waiting, next_time = list(servers), time.monotonic() + _MEANWHILE_SECONDS
+        waiting = list(servers)
         while not stopping and not (ended := [server.name for server in servers if server.has_ended()]):
             while waiting and answers(waiting[0].port):
                 server = waiting.pop(0)
                 say(f"  {server.name:<8} http://{HOST}:{server.port}{server.page}")
                 if not waiting:
                     say(f"To draw, in another terminal: {program()} sample 'red heart'")
-            if time.monotonic() > next_time:
-                with suppress(Exception):  # the next round tries again
-                    meanwhile()
-                next_time = time.monotonic() + _MEANWHILE_SECONDS
             time.sleep(0.3)
         say("Stopping …" if stopping else f"{' and '.join(ended)} ended unexpectedly; see above. Stopping …")
     finally:
@@ -176,9 +167,7 @@ def main() -> int:
         starts.append(lambda: start_mlflow(port, store))
     if all(find_spec(module) for module in MODULES["export"]):
         starts.append(lambda: start_studio(free_port(int(os.environ.get("STUDIO_PORT", 8484)))))
-    with dg.DagsterInstance.get() as instance:
-        # A run that was killed in its terminal would otherwise keep its slot in the pool while the UI runs.
-        return supervise(starts, lambda: say_stale_runs(instance, store))
+    return supervise(starts)
 
 
 if __name__ == "__main__":

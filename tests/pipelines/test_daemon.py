@@ -15,9 +15,11 @@ import pytest
 import yaml
 from dagster._core.scheduler.instigation import ScheduleInstigatorData
 
+from flowmodel.locks import leave_lock, run_lock
 from flowmodel.store import PROJECT_ROOT
 from pipelines.definitions import defs
 from pipelines.home import prepare_home
+from pipelines.stale_runs import TERMINAL
 from tests.pipelines.test_notify import Receiver
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="sessions and signals are POSIX")]
@@ -47,8 +49,8 @@ class Daemon:
 
 @pytest.mark.timeout(900)
 def test_a_daemon_that_is_killed_and_started_again_loses_nothing_and_does_nothing_twice(project, monkeypatch):
-    """A changed source is read. Changed data start a run, which waits for the accelerator and then fails without a recipe. The
-    schedule makes up for what it has missed. People are told once.
+    """A changed source is read. Changed data start a run, which waits for the accelerator until the run that has it is found
+    dead, and then fails without a recipe. The schedule makes up for what it has missed. People are told once.
     """
     log, home = project.root / "daemon.log", project.store.root / "dagster"
     in_twelve_hours = datetime.now(UTC) + timedelta(hours=12)
@@ -84,7 +86,7 @@ def test_a_daemon_that_is_killed_and_started_again_loses_nothing_and_does_nothin
             return sum(len(instance.get_ticks(s.instigator_origin_id, s.selector_id)) for s in states)
 
         training = instance.create_run_for_job(
-            defs().resolve_job_def("compare_architectures"), status=dg.DagsterRunStatus.STARTED
+            defs().resolve_job_def("compare_architectures"), status=dg.DagsterRunStatus.STARTED, tags=TERMINAL
         )
         by_sensor, by_condition = {"sensor_name": "new_upstream"}, {"from_automation_condition": "true"}
         daemons = [first := Daemon(log)]
@@ -98,7 +100,8 @@ def test_a_daemon_that_is_killed_and_started_again_loses_nothing_and_does_nothin
             until(lambda: runs(dg.DagsterRunStatus.SUCCESS, schedule_name="daily_ingest"))
             # The one training has the accelerator all the while.
             assert runs(dg.DagsterRunStatus.QUEUED, **by_condition)
-            instance.report_run_canceled(training)
+            with run_lock(project.store, training.run_id):
+                leave_lock(project.store, training.run_id)  # as `kill -9` does
             until(lambda: told() == ["new_upstream", "run_failed"])
             before = ticks()
             until(lambda: ticks() >= before + 2)
@@ -106,6 +109,7 @@ def test_a_daemon_that_is_killed_and_started_again_loses_nothing_and_does_nothin
             for daemon in daemons:
                 daemon.end()
         assert told() == ["new_upstream", "run_failed"]
+        assert instance.get_run_by_id(training.run_id).status is dg.DagsterRunStatus.CANCELED
         made = Counter((run.job_name, run.status.value) for run in instance.get_runs() if run.run_id != training.run_id)
         (failed,) = runs(**by_condition)
         assert made == Counter({("ingest", "SUCCESS"): 2, (failed.job_name, "FAILURE"): 1})

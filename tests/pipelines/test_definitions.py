@@ -157,15 +157,17 @@ def test_the_gate_comes_before_the_registry(graph):
     assert graph.get(check).blocking and check.asset_key in graph.get(dg.AssetKey("registered_model")).parent_keys
 
 
-def test_nothing_starts_by_itself():
+def test_no_job_starts_by_itself():
     repository = defs().get_repository_def()
     times = {schedule.job_name: schedule.cron_schedule for schedule in repository.schedule_defs}
     assert times == {"retrain": "0 3 * * 0", "ingest": "0 2 * * *"}
     assert {schedule.default_status for schedule in repository.schedule_defs} == {dg.DefaultScheduleStatus.STOPPED}
     names = {sensor.name for sensor in repository.sensor_defs}  # the first evaluates automation conditions
-    watching = {"new_upstream", "run_failed", "new_champion", "nothing_fresh", "notifications", "retention"}
-    assert names == {"default_automation_condition_sensor"} | watching
-    assert {sensor.default_status for sensor in repository.sensor_defs} == {dg.DefaultSensorStatus.STOPPED}
+    watching = {"new_upstream", "run_failed", "new_champion", "nothing_fresh", "notifications"}
+    housekeeping = {"dead_runs", "retention"}
+    assert names == {"default_automation_condition_sensor"} | watching | housekeeping
+    running = {sensor.name for sensor in repository.sensor_defs if sensor.default_status is dg.DefaultSensorStatus.RUNNING}
+    assert running == housekeeping
 
 
 def test_the_ingest_job_reads_every_source_and_nothing_else(graph):

@@ -8,6 +8,7 @@ import pytest
 from flowmodel.locks import leave_lock, run_lock
 from flowmodel.store import Store
 from pipelines.pools import take_place
+from pipelines.stale_runs import TERMINAL
 
 
 @dg.op(pool="accelerator")
@@ -63,7 +64,7 @@ def test_a_training_waits_for_the_one_that_has_the_accelerator_and_other_jobs_do
 
 def test_a_training_whose_process_has_died_gives_its_place_to_the_one_that_waits(instance, tmp_path):
     store = Store(tmp_path)
-    dead = instance.create_run_for_job(training, status=dg.DagsterRunStatus.STARTED)
+    dead = instance.create_run_for_job(training, status=dg.DagsterRunStatus.STARTED, tags=TERMINAL)
     with run_lock(store, dead.run_id):
         leave_lock(store, dead.run_id)
     thread, run, said = _take_place(instance, store, training)

@@ -9,10 +9,12 @@ from collections.abc import Callable
 
 import dagster as dg
 import pytest
+import yaml
+from dagster._daemon.auto_run_reexecution.auto_run_reexecution import should_retry
 
 from flowmodel.locks import has_ended, leave_lock, run_lock
 from flowmodel.store import PROJECT_ROOT, Store
-from pipelines.stale_runs import end_stale_runs
+from pipelines.stale_runs import TERMINAL, end_stale_runs
 
 HOLD_LOCK = """
 import sys, time
@@ -23,6 +25,8 @@ with run_lock(Store(Path(sys.argv[1])), sys.argv[2]):
     print("locked", flush=True)
     time.sleep(60)
 """
+
+SETTINGS = PROJECT_ROOT / "dagster.yaml"
 
 # Two steps in separate processes, which report their progress and wait.
 JOB = """
@@ -58,13 +62,13 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="file locks are relea
 
 @pytest.fixture
 def instance():
-    with dg.instance_for_test() as instance:
+    with dg.instance_for_test({"run_retries": yaml.safe_load(SETTINGS.read_text())["run_retries"]}) as instance:
         yield instance
 
 
-def _started_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
+def _started_run(instance: dg.DagsterInstance, tags: dict[str, str] = TERMINAL) -> dg.DagsterRun:
     job = dg.GraphDefinition(name="job").to_job()
-    return instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    return instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
 
 
 def test_a_killed_run_is_canceled_and_a_living_one_is_not(instance, tmp_path):
@@ -112,13 +116,16 @@ def test_the_process_that_executes_a_run_locks_it_once(tmp_path):
 
 def test_a_run_whose_end_could_not_be_recorded_counts_as_dead(instance, tmp_path):
     store = Store(tmp_path)
-    unrecorded, recorded = _started_run(instance), _started_run(instance)
-    for run in (unrecorded, recorded):
+    unrecorded, recorded, nobodys = _started_run(instance), _started_run(instance), _started_run(instance, {})
+    for run in (unrecorded, recorded, nobodys):
         with run_lock(store, run.run_id):
             leave_lock(store, run.run_id)
     instance.report_run_failed(recorded)
-    assert end_stale_runs(instance, store) == [unrecorded.run_id]
+    assert set(end_stale_runs(instance, store)) == {unrecorded.run_id, nobodys.run_id}
     assert instance.get_run_by_id(recorded.run_id).status is dg.DagsterRunStatus.FAILURE
+    assert instance.get_run_by_id(unrecorded.run_id).status is dg.DagsterRunStatus.CANCELED
+    # Dagster restarts what failed in this way, as there is nobody at a terminal who would.
+    assert should_retry(instance.get_run_by_id(nobodys.run_id), instance)
     assert not list((tmp_path / "runs").iterdir())
 
 

@@ -1,4 +1,4 @@
-"""Notifications of failed runs, new champions, and overdue sources or champions.
+"""Notifications of failed runs, new champions, and overdue sources or champions; the end of dead runs; retention.
 
 Each sensor puts its events into the outbox, under an id that stays the same when an event is found again, and `notifications`
 sends them. No message is lost when a mail server is down or a daemon is killed.
@@ -15,6 +15,7 @@ from pipelines.outbox import Outbox
 from pipelines.resources import StoreResource
 from pipelines.settings import Settings, load_settings
 from pipelines.sources import icon_sources, icons_key
+from pipelines.stale_runs import end_stale_runs
 from pipelines.watching import asset_link, crownings, failure_reason, grid_of_run, is_champion, metadata_of, run_link
 
 
@@ -22,7 +23,7 @@ from pipelines.watching import asset_link, crownings, failure_reason, grid_of_ru
 def watch() -> dg.Definitions:
     settings = load_settings()
     sensors = [_run_failed(settings), _new_champion(settings), _nothing_fresh(settings), _notifications(settings)]
-    return dg.Definitions(sensors=[*sensors, _retention(settings), _changed_data(settings)])
+    return dg.Definitions(sensors=[*sensors, _dead_runs(settings), _retention(settings), _changed_data(settings)])
 
 
 def _status(enabled: bool) -> dg.DefaultSensorStatus:
@@ -138,6 +139,24 @@ def _notifications(settings: Settings) -> dg.SensorDefinition:
         return dg.SkipReason(f"Told of {len(told)} events.")
 
     return notifications
+
+
+def _dead_runs(settings: Settings) -> dg.SensorDefinition:
+    @dg.sensor(
+        minimum_interval_seconds=settings.sensors.every_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Ends runs whose process no longer exists, in Dagster and in MLflow.",
+    )
+    def dead_runs(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SkipReason:
+        from flowmodel.registry.dead_runs import close_dead_runs
+
+        place = store.open()
+        # Dagster's own monitoring can't: its default run launcher does not tell whether a run's process exists.
+        if ended := end_stale_runs(context.instance, place):
+            close_dead_runs(place)
+        return dg.SkipReason(f"Ended {len(ended)} runs.")
+
+    return dead_runs
 
 
 def _retention(settings: Settings) -> dg.SensorDefinition:
