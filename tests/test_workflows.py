@@ -1,9 +1,11 @@
 """The project's own checks, and the example workflow for a repository of icons."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from flowmodel.model.pretrained import pretrained_weights
@@ -45,7 +47,19 @@ def test_the_example_recipe_fits_the_shipped_weights():
     assert load_initial_weights(network, recipe.training.init_from, own) == header
 
 
-@pytest.mark.parametrize("hook", ["ruff check", "ruff format", "mypy"])
-def test_a_commit_is_checked_by_the_tools_of_the_virtual_environment(hook):
-    hooks = yaml.safe_load((PROJECT_ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
-    assert any(each["entry"].startswith(f".venv/bin/{hook}") for each in hooks)
+def test_the_workflows_keep_the_schema_of_github():
+    workflows = [str(PROJECT_ROOT / ".github" / "workflows" / "ci.yml"), str(EXAMPLES / "retrain.yml")]
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows]
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_each_hook_of_a_commit_runs_an_installed_tool_with_arguments_that_it_has():
+    (local,) = yaml.safe_load((PROJECT_ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    entries = {hook["id"]: hook["entry"].split() for hook in local["hooks"]}
+    assert {"ruff-check", "ruff-format", "mypy"} <= entries.keys()
+    for program, *arguments in entries.values():
+        assert program.startswith(".venv/bin/")
+        tool = Path(sys.executable).with_name(Path(program).name)
+        done = subprocess.run([tool, *arguments, "--help"], cwd=PROJECT_ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
