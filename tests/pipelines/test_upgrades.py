@@ -100,6 +100,34 @@ def _record(store: Store, key: dg.AssetKey) -> Path:
     return (store.root / "artifacts").joinpath(*key.path).with_suffix(".json")
 
 
+def test_the_history_of_an_earlier_dagster_is_migrated_once_and_then_has_the_tables_of_this_one(tmp_path, monkeypatch, capsys):
+    """It was written by Dagster 1.5.14 (December 2023), whose tables lack columns that this one needs to list runs."""
+    old, new = Store(tmp_path / "old"), Store(tmp_path / "new")
+    with tarfile.open(PROJECT_ROOT / "tests" / "data" / "histories" / "dagster-1.5.14.tar.xz") as tar:
+        tar.extractall(old.root, filter="data")
+    for store in (new, old, old):
+        monkeypatch.setenv("DAGSTER_HOME", str(store.root / "dagster"))
+        prepare_home(store)
+    assert capsys.readouterr().out.count("tables of an earlier release of Dagster were migrated") == 1
+    for database in ("history/runs.db", "history/runs/index.db", "schedules/schedules.db"):
+        before, now = (_columns(store.root / "dagster" / database) for store in (old, new))
+        assert {table: before.get(table) for table in now} == now
+    with dg.DagsterInstance.get() as instance:
+        [ran] = instance.get_runs()
+        assert ran.is_success and len(instance.all_logs(ran.run_id)) > 5
+        [made] = instance.fetch_materializations(CHAMPION, limit=1).records
+        assert metadata_of(made)["version"] == 3
+        instance.create_run_for_job(dg.GraphDefinition(name="job").to_job())  # which needs the new columns
+        assert len(instance.get_runs()) == 2
+
+
+def _columns(database: Path) -> dict[str, set[str]]:
+    """The columns of each table."""
+    with closing(sqlite3.connect(database)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {table: {column[1] for column in connection.execute(f"PRAGMA table_info({table})")} for table in tables}
+
+
 def test_databases_and_checkpoints_of_a_later_release_are_refused_in_one_line(tmp_path, monkeypatch):
     store = _unpacked(ARCHIVES[-1], tmp_path, monkeypatch)
     resolved = resolve_model(store, None).path
