@@ -1,32 +1,42 @@
-"""Logs a training's progress in Dagster."""
+"""Shows a training's progress in Dagster."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
 
 SECONDS_BETWEEN_LINES = 10
+REPORTS = 10  # per training, since Dagster keeps each for as long as the run
 
 
 class ProgressLog(TrainingObserver):
     """Logs step, loss, images per second and time left about every ten seconds, after a first line with the link to the curves.
 
-    `link` returns the address of the MLflow run after the training has begun, or None if there is none.
+    `link` returns the address of the MLflow run after the training has begun, or None if there is none. `report` gets the step
+    and the values of `newest` ten times, after every tenth of the steps.
 
     Attributes:
         newest: the newest loss, images per second and, if it is measured, validation loss.
     """
 
-    def __init__(self, log: logging.Logger, link: Callable[[], str | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        log: logging.Logger,
+        link: Callable[[], str | None] = lambda: None,
+        report: Callable[[Mapping[str, float]], None] = lambda values: None,
+    ) -> None:
         self._log = log
         self._link = link
+        self._report = report
+        self._reported = 0  # tenths
         self._steps = 0
         self._next_line = 0.0
         self.newest: dict[str, float] = {}
 
     def on_start(self, start: TrainingStart) -> None:
         self._steps = start.recipe.training.steps
+        self._reported = start.first_step * REPORTS // self._steps
         begin = f"resumes at step {start.first_step} of" if start.resumed else "trains"
         self._log.info(
             f"recipe {start.recipe.name} {begin} {self._steps} steps: {len(start.trained_ids)} icons of "
@@ -37,6 +47,9 @@ class ProgressLog(TrainingObserver):
 
     def on_log(self, step: int, values: dict[str, float]) -> None:
         self.newest |= {name: float(f"{values[name]:.4g}") for name in ("loss", "images_per_second")}
+        if (tenths := step * REPORTS // self._steps) > self._reported:
+            self._reported = tenths
+            self._report({"step": step, **self.newest})
         now = time.monotonic()
         if now < self._next_line and step < self._steps:
             return

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
@@ -18,7 +18,7 @@ from flowmodel.locks import held_descriptors
 from flowmodel.store import IS_CHECKOUT, PROJECT_ROOT, Store
 from flowmodel.training.interruption import Interruption
 from pipelines.work import Outcome, Task, carry_out, is_done, origin
-from pipelines.worker import ENDING_SECONDS
+from pipelines.worker import ENDING_SECONDS, PROGRESS
 
 IN_PROCESS = "none"
 _RESTARTS = 2
@@ -43,15 +43,17 @@ class TrainerResource(dg.ConfigurableResource):
         Raises Resumable and FlowmodelError as that does.
         """
         if self.command == IN_PROCESS or is_done(task, store):
-            return carry_out(task, store, context.log, origin(context.run.run_id, task.asset, context.run.job_name))
+            tags = origin(context.run.run_id, task.asset, context.run.job_name)
+            return carry_out(task, store, context.log, tags, lambda values: _observe(context, values))
         command = shlex.split(self.command) or [sys.executable, "-m", "pipelines.worker"]
         injector, reader = dg.PipesTempFileContextInjector(), dg.PipesTempFileMessageReader()
         with Interruption() as interruption, dg.open_pipes_session(context, injector, reader, extras=asdict(task)) as session:
             environment = {**session.get_bootstrap_env_vars(), "FLOWMODEL_STORE": str(store.root)}
             with _process(command, environment, context.run.run_id) as process:
-                _wait(process, interruption)
-        if messages := session.get_custom_messages():
-            outcome: Outcome = messages[0]
+                for progress in _progress_until_end(process, interruption, session):
+                    _observe(context, progress)
+        if outcomes := [message for message in session.get_custom_messages() if PROGRESS not in message]:
+            outcome: Outcome = outcomes[0]
             if "refused" not in outcome:
                 return outcome
             if "where" in outcome:
@@ -96,10 +98,23 @@ def _process(command: list[str], environment: dict[str, str], run_id: str) -> It
         process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], interruption: Interruption) -> None:
-    """Wait until it ends. On a signal in `interruption`, ask it to end, and wait for a limited time."""
-    deadline = None
+def _observe(context: dg.AssetExecutionContext, progress: Mapping[str, float]) -> None:
+    """Record the progress with the asset, where Dagster plots it while the training runs."""
+    context.log_event(dg.AssetObservation(context.asset_key, metadata=progress))
+
+
+def _progress_until_end(
+    process: subprocess.Popen[bytes], interruption: Interruption, session: dg.PipesSession
+) -> Iterator[Mapping[str, float]]:
+    """Wait until the process ends, and return the progress that it reports meanwhile.
+
+    On a signal in `interruption`, ask it to end, and wait for a limited time.
+    """
+    deadline, seen = None, 0
     while deadline is None or time.monotonic() < deadline:
+        messages = session.get_custom_messages()
+        yield from (message[PROGRESS] for message in messages[seen:] if PROGRESS in message)
+        seen = len(messages)
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.2)
             return

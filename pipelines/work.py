@@ -3,7 +3,7 @@ JSON, and an outcome that can be sent back.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowmodel.recipes import Recipe
 
 Outcome = dict[str, Any]
+Report = Callable[[Mapping[str, float]], None]  # of a training's progress
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ def is_done(task: Task, store: Store) -> bool:
     return already_finished(recipe, Checkpoint.open(store.locate(task.checkpoint), task.digest), dataset, targets) is not None
 
 
-def carry_out(task: Task, store: Store, log: logging.Logger, origin: Mapping[str, str]) -> Outcome:
+def carry_out(task: Task, store: Store, log: logging.Logger, origin: Mapping[str, str], report: Report) -> Outcome:
     """Carry out the training of `task`, unless it is already finished. `origin` has tags of the MLflow run about its origin.
+
+    `report` gets the progress of `flow_checkpoint` as :class:`pipelines.progress.ProgressLog` does.
 
     Under `accelerate launch` every process calls this, and the outcome of all but the main one is empty.
 
@@ -70,13 +73,14 @@ def carry_out(task: Task, store: Store, log: logging.Logger, origin: Mapping[str
     from flowmodel.data.dataset import IconDataset
     from flowmodel.recipes import parse_recipe
 
-    do = {"flow_checkpoint": _train, "finisher": _finish}[task.asset]
-    recipe = parse_recipe(task.recipe, where="the recipe")
-    return do(task, recipe, IconDataset.open(store.locate(task.dataset)), store, log, origin)
+    recipe, dataset = parse_recipe(task.recipe, where="the recipe"), IconDataset.open(store.locate(task.dataset))
+    if task.asset == "flow_checkpoint":
+        return _train(recipe, dataset, store, log, origin, report)
+    return _finish(task, recipe, dataset, store, log, origin)
 
 
 def _train(
-    task: Task, recipe: "Recipe", dataset: "IconDataset", store: Store, log: logging.Logger, origin: Mapping[str, str]
+    recipe: "Recipe", dataset: "IconDataset", store: Store, log: logging.Logger, origin: Mapping[str, str], report: Report
 ) -> Outcome:
     from flowmodel.registry.observer import MlflowObserver
     from flowmodel.registry.tracking import Tracking
@@ -90,7 +94,7 @@ def _train(
         return {}
     mlflow = MlflowObserver(Tracking.of(store), dataset, origin, log.warning)
     # MLflow comes first, so that the log shows the link before the training begins.
-    progress = ProgressLog(log, lambda: mlflow.run.url if mlflow.run else None)
+    progress = ProgressLog(log, lambda: mlflow.run.url if mlflow.run else None, report)
     result = train(recipe, dataset, folder, [mlflow, progress])
     assert mlflow.run is not None, "a training begins its run"
     return {

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -25,6 +25,7 @@ from dagster_pipes import (
     open_dagster_pipes,
 )
 
+PROGRESS = "progress"  # a message that has this is not the outcome
 ENDING_SECONDS = 40.0  # less than a terminal's run and Dagster's monitoring wait
 
 
@@ -58,7 +59,7 @@ def _outcome(pipes: PipesContext) -> dict[str, Any]:
     try:
         with in_use(store):
             tags = origin(pipes.run_id, pipes.asset_key, pipes.job_name)
-            return carry_out(Task(**pipes.extras), store, pipes.log, tags)
+            return carry_out(Task(**pipes.extras), store, pipes.log, tags, lambda values: _report(pipes, values))
     except Resumable as error:
         return {"refused": str(error), "signal": error.signal, "where": error.where}
     except KeyboardInterrupt:  # before the first step or after the last one
@@ -67,6 +68,10 @@ def _outcome(pipes: PipesContext) -> dict[str, Any]:
         if (line := refusal(error)) is None:
             raise
         return {"refused": line}
+
+
+def _report(pipes: PipesContext, values: Mapping[str, float]) -> None:
+    pipes.report_custom_message({PROGRESS: dict(values)})
 
 
 def _end_with_standard_input() -> None:

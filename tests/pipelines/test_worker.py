@@ -112,5 +112,14 @@ def _re_execute(project, instance: dg.DagsterInstance, run_id: str, step: int) -
         ]
         shown = {label: value.value for label, value in made.materialization.metadata.items()}
         assert shown["resumed_from"] == step and shown["steps"] == STEPS and shown["trained_now"] is True
+        # Its progress could be seen meanwhile, in few events.
+        records = instance.fetch_observations(dg.AssetKey("flow_checkpoint"), limit=100).records
+        observed = [record for record in records if record.run_id == result.run_id]
+        values = [record.asset_observation.metadata for record in reversed(observed)]
+        seen = [value["step"].value for value in values]
+        assert 0 < len(seen) <= 10 and seen == sorted(set(seen)) and step < seen[0] and seen[-1] <= STEPS
+        assert all(value["loss"].value > 0 and value["images_per_second"].value > 0 for value in values)
+        [trained] = instance.fetch_materializations(dg.AssetKey("flow_checkpoint"), limit=1).records
+        assert observed[-1].timestamp < trained.timestamp - 0.5
         steps = {event.step_key for event in result.get_step_success_events()}
         assert "icon_dataset" not in steps and "registered_model" in steps
