@@ -13,9 +13,13 @@ from pipelines.trainer import TrainerResource
 _store = StoreResource()
 
 
+def on_kubernetes() -> bool:
+    return os.environ.get("FLOWMODEL_EXECUTOR") == "kubernetes"
+
+
 def _executor() -> dg.ExecutorDefinition:
     """One process per run; with FLOWMODEL_EXECUTOR=kubernetes, a pod per step, so that training alone asks for a GPU."""
-    if os.environ.get("FLOWMODEL_EXECUTOR") == "kubernetes":
+    if on_kubernetes():
         from dagster_k8s import k8s_job_executor
 
         return k8s_job_executor

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
 
@@ -52,7 +53,7 @@ def test_the_compose_file_keeps_the_schema_and_pins_its_images():
     )
     assert done.returncode == 0, done.stdout
     images = {service["image"] for service in COMPOSE["services"].values()}
-    assert all(re.fullmatch(r"[\w/]+:\S*\d\S*", image) for image in images), images
+    assert all(re.fullmatch(r"[\w./]+:\S*\d\S*", image) for image in images), images
     named = set(re.findall(r"\$\{(\w+):\?", (DEPLOY / "compose.yaml").read_text(encoding="utf-8")))
     assert named == SECRETS.keys() == set(re.findall(r"^(\w+)=$", (DEPLOY / "example.env").read_text(encoding="utf-8"), re.M))
 
@@ -72,8 +73,10 @@ def test_on_kubernetes_each_step_has_a_pod_and_training_alone_asks_for_a_gpu(mon
     own = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text(encoding="utf-8"))["concurrency"]["pools"]
     pools = values["concurrency"]["pools"]
     assert values["concurrency"]["enabled"] and list(own.values()) == [pools["defaultLimit"], pools["granularity"]]
+    assert values["retention"]["enabled"] and values["retention"]["sensor"]["purgeAfterDays"]["skipped"] == 1
 
     monkeypatch.setenv("FLOWMODEL_EXECUTOR", environment["FLOWMODEL_EXECUTOR"])
+    assert defs().get_repository_def().get_sensor_def("dead_runs").default_status is dg.DefaultSensorStatus.STOPPED
     job = defs().resolve_job_def("retrain")
     assert job.executor_def.name == "k8s"
     asked = {node.name: node.tags["dagster-k8s/config"] for node in job.graph.node_defs if "dagster-k8s/config" in node.tags}

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from pipelines.defs.execution import on_kubernetes
 from pipelines.freshness import CHAMPION
 from pipelines.notify import Event, send
 from pipelines.outbox import Outbox
@@ -144,14 +145,14 @@ def _notifications(settings: Settings) -> dg.SensorDefinition:
 def _dead_runs(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         minimum_interval_seconds=settings.sensors.every_seconds,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=_status(not on_kubernetes()),  # where Dagster asks the cluster about its runs
         description="Ends runs whose process no longer exists, in Dagster and in MLflow.",
     )
     def dead_runs(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SkipReason:
         from flowmodel.registry.dead_runs import close_dead_runs
 
         place = store.open()
-        # Dagster's own monitoring can't: its default run launcher does not tell whether a run's process exists.
+        # Dagster's own monitoring can't elsewhere: the default run launcher does not tell whether a run's process exists.
         if ended := end_stale_runs(context.instance, place):
             close_dead_runs(place)
         return dg.SkipReason(f"Ended {len(ended)} runs.")
