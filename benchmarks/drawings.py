@@ -77,9 +77,9 @@ def _compared(name: str, drawings: list[bytes], browser: str, others: Collection
         except ValueError:
             refused += 1
             continue
-        if "a moment of its animation" in split_notes(notes):
+        if "one moment of an endless animation" in split_notes(notes):
             continue
-        late = late or "the end of its animation" in split_notes(notes)
+        late = late or "the final state of its animation" in split_notes(notes)
         kept.append(drawing)
         ours.append(_opened(png))
     theirs = _shown(kept, browser, late)

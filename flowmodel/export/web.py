@@ -106,7 +106,7 @@ def write_page(folder: Path, downloads: Path, log: Callable[[str], None]) -> Non
         fetched = fetch_package(package.name, package.version, package.integrity, context)
         members = read_members(fetched.tgz, package.members.values())
         if missing := [path for path in package.members.values() if path not in members]:
-            raise FlowmodelError(f"{fetched.tgz}: lacks {', '.join(missing)}; remove it, and it is fetched again")
+            raise FlowmodelError(f"{fetched.tgz}: lacks {', '.join(missing)}; delete it, and it will be downloaded again")
         for name, path in package.members.items():
             write_bytes(folder / _VENDOR / name, members[path])
     told = [f"{each.name} {each.version}: {each.license}\n" for each in _PACKAGES]

@@ -44,7 +44,7 @@ def to_srgb(image: Image.Image, chunks: Mapping[bytes, bytes]) -> tuple[Image.Im
 def _by_cicp(image: Image.Image, cicp: bytes) -> tuple[Image.Image, str]:
     primaries, transfer = cicp[0], cicp[1]
     if primaries not in _PRIMARIES or transfer not in _SRGB_LIKE:
-        return image, "its colors are of a space that is not known here (cICP) and were taken for sRGB"
+        return image, "its color space (cICP) is not supported and was treated as sRGB"
     if primaries == 1:
         return image, ""
     return _matrixed(image, None, _PRIMARIES[primaries])
@@ -55,7 +55,7 @@ def _by_profile(image: Image.Image, profile: bytes) -> tuple[Image.Image, str]:
     mode = _MODES.get(space)
     base = {"P": "RGB", "RGBA": "RGB", "RGBX": "RGB", "LA": "L", "1": "L"}.get(image.mode, image.mode)
     if mode != base and (mode, base) != ("RGB", "L"):
-        return image, "its color profile is of another kind than its colors and was ignored"
+        return image, "its color profile does not match its color mode and was ignored"
     transform = _transform(profile, mode)
     if transform is None:
         return image, "its color profile is damaged and was ignored"

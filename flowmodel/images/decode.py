@@ -76,7 +76,7 @@ def open_image(content: bytes, file: str, svg_pixels: int = 256) -> OpenedImage:
     """
     suffix = PurePosixPath(file.replace("\\", "/")).suffix.lower()
     if suffix not in _FORMATS:
-        raise ValueError(f"not an image by its name; the ending must be one of {', '.join(ENDINGS)}")
+        raise ValueError(f"not an image by its file extension, which must be one of {', '.join(ENDINGS)}")
     if not content:
         raise ValueError("empty file")
     if len(content) > MAX_BYTES:
@@ -118,7 +118,7 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bytes | No
         raise ValueError(f"corrupt {expected} ({_first_line(error)})") from None
     # Pillow reports a camera's JPEG with an embedded preview as MPO.
     if image.format != expected and (image.format, expected) != ("MPO", "JPEG"):
-        raise ValueError(f"is a {image.format} image, not the {expected} that its name says")
+        raise ValueError(f"is a {image.format} image, although its name says {expected}")
     if max(image.size) > MAX_EDGE:
         raise ValueError(f"larger than {MAX_EDGE} x {MAX_EDGE} pixels: {image.width} x {image.height}")
     notes = chunks.dropped
@@ -126,15 +126,13 @@ def _decode(content: bytes, expected: str) -> tuple[Image.Image, str, bytes | No
         frames = getattr(image, "n_frames", 1) if expected != "JPEG" else 1
         if frames > 1:
             shown = _first_shown(image, frames)
-            notes.append(
-                f"frame {shown + 1} of {frames}, the first that shows something" if shown else f"first of {frames} frames"
-            )
+            notes.append(f"frame {shown + 1} of {frames}, the first that is not empty" if shown else f"first of {frames} frames")
         if (alpha := transparent_16(chunks)) is not None:
             image = image.convert("RGBA")
             image.putalpha(alpha)
         turned = image.getexif().get(_ORIENTATION, 1) != 1
         if turned:
-            notes.append("turned upright as its EXIF data says")
+            notes.append("rotated by its EXIF orientation")
             image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):
             image = _high_byte(image)
@@ -164,14 +162,14 @@ def _what_it_is(content: bytes, expected: str) -> str:
     """A reason for what people often have in place of an image of the `expected` format; empty for anything else."""
     start = content[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"version https://git-lfs"):
-        return "is a pointer of Git LFS and not the image; run 'git lfs pull'"
+        return "is a Git LFS pointer, not the image; run 'git lfs pull'"
     if start.startswith((b"<!doctype html", b"<html")):
-        return "is a web page and not the image; fetch the image again"
+        return "is a web page, not an image; download the image again"
     if expected != "SVG" and (start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start)):
-        return "is an SVG image; let its name end in .svg"
+        return "is an SVG image; rename it to end in .svg"
     # Of other formats Pillow tells which it is.
     kind = next((kind for mark, kind in _MARKS.items() if expected == "SVG" and content.startswith(mark)), "")
-    return f"is a {kind} image; let its name end in .{kind.lower()}" if kind else ""
+    return f"is a {kind} image; rename it to end in .{kind.lower()}" if kind else ""
 
 
 def _unpacked(content: bytes) -> bytes:

@@ -56,7 +56,7 @@ def read_chunks(content: bytes) -> PngChunks:
             kept.append(whole)
         else:
             damaged = True
-            found.dropped.append(f"a damaged part of it ({kind.decode()}) was ignored")
+            found.dropped.append(f"its damaged {kind.decode()} chunk was ignored")
     if damaged or comments > _HARMLESS:
         found.content = b"".join(kept)
     return found

@@ -53,7 +53,7 @@ IMAGES: dict[str, tuple[str, bytes, tuple[int, ...], str]] = {
         "x.png",
         of_color(*RGB, extras=(embedded(profile(1.0, b"GRAY")),)),
         (200, 60, 90),
-        "its color profile is of another kind than its colors and was ignored",
+        "its color profile does not match its color mode and was ignored",
     ),
 }
 

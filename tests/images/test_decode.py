@@ -77,7 +77,7 @@ def bad_images() -> dict[str, tuple[bytes, str]]:
     return {
         "empty": (b"", "empty file"),
         "text": (b"not an image at all", "not a PNG image"),
-        "another format": (jpeg.getvalue(), "is a JPEG image, not the PNG that its name says"),
+        "another format": (jpeg.getvalue(), "is a JPEG image, although its name says PNG"),
         "truncated": (good[: len(good) // 2], "corrupt PNG"),
         "only the signature": (good[:8], "PNG"),
         "flipped": (good[:60] + bytes(byte ^ 0xFF for byte in good[60:120]) + good[120:], "corrupt PNG"),
@@ -132,7 +132,7 @@ def test_exif_rotation_is_applied_and_noted(ending: str) -> None:
     opened = open_image(saved(image, ending, exif=exif), f"x{ending}")
     assert (opened.width, opened.height) == (16, 32)
     assert decode_png(opened.png)[4, 8, 0] > 200 and decode_png(opened.png)[28, 8, 2] > 200
-    assert opened.notes == "turned upright as its EXIF data says"
+    assert opened.notes == "rotated by its EXIF orientation"
 
 
 @pytest.mark.parametrize("ending", [".gif", ".webp", ".png"])
@@ -160,21 +160,21 @@ def test_cmyk_and_16_bit_color_keep_their_colors() -> None:
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
-        ("x.psd", b"8BPS", "not an image by its name; the ending must be one of .png, .webp"),
-        ("x", b"", "not an image by its name"),
+        ("x.psd", b"8BPS", "not an image by its file extension, which must be one of .png, .webp"),
+        ("x", b"", "not an image by its file extension"),
         ("x.png", b"", "empty file"),
-        ("x.webp", encode_png(plain()), "is a PNG image, not the WEBP that its name says"),
+        ("x.webp", encode_png(plain()), "is a PNG image, although its name says WEBP"),
         ("x.jpg", b"\xff\xd8\xff\xe0" + bytes(50), "JPEG"),
         ("x.gif", b"no image", "not a GIF image"),
         (
             "x.gif",
             b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>",
-            "is an SVG image; let its name end in .svg",
+            "is an SVG image; rename it to end in .svg",
         ),
-        ("x.svg", encode_png(plain()), "is a PNG image; let its name end in .png"),
-        ("x.png", b"\n<!DOCTYPE html><html>404</html>", "is a web page and not the image"),
-        ("x.svg", b"<html><body><svg xmlns='http://www.w3.org/2000/svg'/></body></html>", "is a web page and not the image"),
-        ("x.webp", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n", "is a pointer of Git LFS"),
+        ("x.svg", encode_png(plain()), "is a PNG image; rename it to end in .png"),
+        ("x.png", b"\n<!DOCTYPE html><html>404</html>", "is a web page"),
+        ("x.svg", b"<html><body><svg xmlns='http://www.w3.org/2000/svg'/></body></html>", "is a web page"),
+        ("x.webp", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n", "is a Git LFS pointer"),
         ("x.png", bytes(MAX_BYTES + 1), "larger than 16 MiB"),
     ],
 )
@@ -207,7 +207,7 @@ def test_more_of_pillows_formats_are_read(ending: str, name: str) -> None:
     Image.fromarray(plain((20, 160, 60, 255), 32, 32)).convert("RGB" if name in ("BMP", "JPEG") else "RGBA").save(buffer, name)
     opened = open_image(buffer.getvalue(), f"leaf{ending}")
     assert np.abs(decode_png(opened.png)[16, 16].astype(int) - (20, 160, 60, 255)).max() <= 8
-    with pytest.raises(ValueError, match=f"is a {name} image, not the GIF that its name says"):
+    with pytest.raises(ValueError, match=f"is a {name} image, although its name says GIF"):
         open_image(buffer.getvalue(), "leaf.gif")
 
 
@@ -227,4 +227,4 @@ def test_an_animation_that_begins_empty_is_its_first_frame_that_shows_something(
     empty.save(buffer, "GIF", save_all=True, append_images=[leaf, other], disposal=2)
     opened = open_image(buffer.getvalue(), "leaf.gif")
     assert decode_png(opened.png)[4, 4].tolist() == [20, 160, 60, 255]
-    assert opened.notes == "frame 2 of 3, the first that shows something"
+    assert opened.notes == "frame 2 of 3, the first that is not empty"

@@ -130,6 +130,6 @@ def test_paths_in_a_list_start_at_the_list_s_own_folder(tmp_path, monkeypatch, e
         monkeypatch.chdir(tmp_path)
         assert project.run("ingest").success
         assert prepare(_recipe(project), project.store).icons["origin"].unique().tolist() == ["../project/icons"]
-    with pytest.raises(FlowmodelError, match=r"correct its path in sources.yaml \(it starts at that file's folder\)"):
+    with pytest.raises(FlowmodelError, match=r"correct its path in sources.yaml \(relative to that file's folder\)"):
         write_bytes(tmp_path / "sources.yaml", yaml.safe_dump(sources).encode())
         prepare(_recipe(project), project.store, tmp_path / "sources.yaml")

@@ -35,5 +35,5 @@ def observe(config: BundledSource, context: SourceContext) -> Observation:
 def _existing(config: BundledSource, context: SourceContext) -> Path:
     path = locate(config.path, context.root) if config.path else shipped("bundled/noto.parquet")
     if not path.is_file():
-        raise FlowmodelError(f"{path}: no such file; correct its path in sources.yaml (it starts at that file's folder)")
+        raise FlowmodelError(f"{path}: no such file; correct its path in sources.yaml (relative to that file's folder)")
     return path

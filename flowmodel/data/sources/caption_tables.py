@@ -101,7 +101,7 @@ def parse_caption_table(content: bytes, path: Path, encoding: str = "") -> Capti
         more = f" (and {len(problems) - 1:,} more lines have problems)" if len(problems) > 1 else ""
         raise FlowmodelError(f"{path}: {problems[0]}{more}")
     if not table.entries:
-        raise FlowmodelError(f"{path}: lists no images; write one line for each file")
+        raise FlowmodelError(f"{path}: lists no images; write one line per file")
     return table
 
 
@@ -111,7 +111,7 @@ def _decode(content: bytes, table: CaptionTable, encoding: str) -> str:
     try:
         return content.decode(guess).removeprefix("\ufeff")
     except LookupError:
-        raise FlowmodelError(f"{table.path}: encoding '{encoding}' is not known; correct it in sources.yaml") from None
+        raise FlowmodelError(f"{table.path}: unknown encoding '{encoding}'; correct it in sources.yaml") from None
     except UnicodeDecodeError as error:
         problem = f"not in {guess.upper().removesuffix('-SIG')} ({error.reason} at byte {error.start})"
         if not encoding and not bom:
@@ -299,7 +299,7 @@ def _entry(row: dict[str, Any], line: str) -> Entry:
         for value in (text for column in _COLUMNS for text in _texts(row.get(column))):
             value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{line}: contains half of a character (a lone surrogate); correct the text") from None
+        raise ValueError(f"{line}: contains a lone surrogate, which is not a character; correct the text") from None
     file = str(row["file"]).strip()
     if not file:
         raise ValueError(f"{line}: column 'file' is empty")

@@ -125,7 +125,7 @@ class HtmlChartSource(_Drawn):
     pause_seconds: float = Field(1.0, ge=0, le=60, description="Pause between two requests; robots.txt may ask for a longer one.")
     timeout_seconds: float = Field(120.0, gt=0, le=600, description="Timeout of a request, including its body.")
     max_megabytes: float = Field(128.0, gt=0, le=1024, description="Maximum size of a decompressed response, in MiB.")
-    max_icons: int = Field(20_000, ge=1, description="Limit of the images taken.")
+    max_icons: int = Field(20_000, ge=1, description="Maximum number of images.")
 
 
 SourceConfig = Annotated[

@@ -67,7 +67,7 @@ class FolderFiles:
         for path in wanted:
             if found := self._by_folded.get(_folded(path), []) or self._by_stem.get(_folded(path), []):
                 if len(found) > 1:
-                    return ValueError(f"may be {' or '.join(found[:3])}; write the name exactly")
+                    return ValueError(f"matches {' and '.join(found[:3])}; write the exact name")
                 return found[0]
         near = self._near(wanted[0])
         return ValueError(f"no such file; did you mean '{near}'?" if near else "no such file")
@@ -84,7 +84,7 @@ class FolderFiles:
                     return ValueError("is outside the source's folder")
                 return ValueError("is a link that leads out of the source's folder; set follow_links: true if that is intended")
             if not place.is_file():
-                return ValueError("is a link to nothing" if place.is_symlink() else "no such file")
+                return ValueError("is a broken link" if place.is_symlink() else "no such file")
             if place.stat().st_size > MAX_BYTES:
                 return ValueError(f"larger than {MAX_BYTES // 2**20} MiB")
             return place.read_bytes()

@@ -53,9 +53,7 @@ def list_images(config: FolderSource, files: FolderFiles) -> Listing:
     several formats. Raises FlowmodelError when there is no such folder, no image, or a table that can't be read.
     """
     if not files.folder.is_dir():
-        raise FlowmodelError(
-            f"{files.folder}: no such folder; correct its path in sources.yaml (it starts at that file's folder)"
-        )
+        raise FlowmodelError(f"{files.folder}: no such folder; correct its path in sources.yaml (relative to that file's folder)")
     if tables := _captions_files(config, files):
         listing = _from_tables(tables, config, files)
     elif images := files.images():
@@ -70,7 +68,7 @@ def list_images(config: FolderSource, files: FolderFiles) -> Listing:
         listing.remarks.append(f"{listing.where}: files in unsupported formats are omitted: {len(unreadable):,} ({endings})")
     if listing.other_formats:
         without = _some(listing.other_formats)
-        listing.remarks.append(f"{listing.where}: of icons in several formats the best one is used, without {without}")
+        listing.remarks.append(f"{listing.where}: of icons in several formats, only the best one is read; omitted: {without}")
     return listing
 
 
@@ -101,7 +99,7 @@ def _from_tables(names: Sequence[str], config: FolderSource, files: FolderFiles)
             by_file[image.file] = _joined(known, image) if known else image
     if len(names) > 1:
         listing.remarks.append(
-            f"{files.folder}: read the captions files {_some(names)}; the recipe's own splits say which icons are trained on"
+            f"{files.folder}: read the captions files {_some(names)}; the recipe's splits determine which icons are trained on"
         )
     listing.images, listing.other_formats = _one_format(list(by_file.values()))
     return listing
@@ -112,7 +110,7 @@ def _resolved(table: CaptionTable, folder: str, files: FolderFiles) -> Iterator[
         found = files.find(entry.file, folder)
         where = replace(entry, line=f"{table.path}: {entry.line}")
         split = folder.rpartition("/")[2]
-        notes = f"of the folder '{split}'" if split in ("train", "test", "validation", "valid", "val") else ""
+        notes = f"from the folder '{split}'" if split in ("train", "test", "validation", "valid", "val") else ""
         if isinstance(found, ValueError):
             yield ListedImage(where, found, notes)
         else:
@@ -172,7 +170,7 @@ def _without_table(images: list[str], files: FolderFiles) -> Listing:
     if named:
         examples = [f"{p.file} is '{p.entry.name}'" for p in listing.images if p.entry.name]
         listing.remarks.append(
-            f"{files.folder}: images without captions, which are named after their files: {named:,} ({_some(examples)}); "
+            f"{files.folder}: images without captions, named after their files: {named:,} ({_some(examples)}); "
             "captions.csv with the columns file, name, keywords gives better names"
         )
     listing.other_formats = sorted(set(images) - {image.file for image in listing.images})

@@ -50,7 +50,7 @@ def read(config: FontSource, context: SourceContext) -> Reading:
         font, it is damaged, or it has no color bitmaps.
     """
     font = open_color_font(_locate(config, context))
-    context.log(f"{font.family}, {font.version or 'no version'}: strike of {font.ppem} pixels an em")
+    context.log(f"{font.family}, {font.version or 'no version'}: strike of {font.ppem} pixels per em")
     wanted = {key: emoji for key, emoji in unicode_emoji().items() if config.skin_tones or not skin_tone(key)}
     with damage_told(font.path):
         rows = [_row(config, font, key, wanted[key], glyph) for key, glyph in _glyphs(font, wanted)]

@@ -61,7 +61,7 @@ class ColorFont:
                 return self._strike[glyph].imageData, ".png"
             bitmap, mirrored = self._follow(glyph)
             if bitmap.graphicType not in _IMAGES:
-                raise ValueError(f"bitmap of type '{bitmap.graphicType.strip()}', which can't be drawn here")
+                raise ValueError(f"unsupported bitmap type '{bitmap.graphicType.strip()}'")
             ending = _IMAGES[bitmap.graphicType]
             return (_mirror(bitmap.imageData, ending), ".png") if mirrored else (bitmap.imageData, ending)
         except ValueError:
@@ -80,7 +80,7 @@ class ColorFont:
                 return bitmap, mirrored
             mirrored ^= bitmap.graphicType == _MIRRORED
             glyph = bitmap.referenceGlyphName
-        raise ValueError("is a duplicate of itself")
+        raise ValueError("is a circular duplicate")
 
 
 def _mirror(content: bytes, ending: str) -> bytes:
@@ -106,7 +106,7 @@ def open_color_font(path: Path) -> ColorFont:
     found = sorted({table for font in fonts for table in ("COLR", "SVG ", "CFF ", "glyf") if table in font})
     raise FlowmodelError(
         f"{path}: has no color bitmaps (sbix or CBDT), only {', '.join(t.strip() for t in found) or 'other tables'}; "
-        "take a bitmap font, or the same icons as SVG with kind iconify or folder"
+        "use a bitmap font, or the same icons as SVG with kind iconify or folder"
     )
 
 
@@ -124,7 +124,7 @@ def damage_told(path: Path) -> Iterator[None]:
     except FlowmodelError:
         raise
     except Exception as error:
-        raise FlowmodelError(f"{path}: damaged font ({type(error).__name__}: {_line(error)}); install it again") from None
+        raise FlowmodelError(f"{path}: damaged font ({type(error).__name__}: {_line(error)}); reinstall it") from None
 
 
 def unpacked(font: ColorFont) -> bytes | None:
@@ -148,7 +148,7 @@ def _fonts(path: Path) -> list[TTFont]:
     try:
         signature = _signature(path)
         if signature == _WOFF2 and not (find_spec("brotli") or find_spec("brotlicffi")):
-            raise FlowmodelError(f"{path}: a WOFF2 font, which package 'brotli' unpacks; run: pip install brotli")
+            raise FlowmodelError(f"{path}: WOFF2 fonts need the package 'brotli'; run: pip install brotli")
         if signature == b"ttcf":
             return list(TTCollection(path, lazy=True).fonts)
         return [TTFont(path, lazy=True)]

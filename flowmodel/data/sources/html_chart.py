@@ -189,8 +189,8 @@ def _image_drafts(config: HtmlChartSource, context: SourceContext, images: _Imag
         context.log(f"{src[:80]}: omitted, because it is a placeholder for other images ({few}, ...)")
     if not captions:
         raise FlowmodelError(
-            f"source '{config.name}': {config.url}: shows one image for all captions; the page loads its images by a script "
-            "that is not understood"
+            f"source '{config.name}': {config.url}: shows the same image for all captions; a page whose images "
+            "are loaded by a script can't be read"
         )
     shown = _at_most(config, context, list(captions.items()))
     code_points = code_point_stems({_stem(src) for src, _ in shown})
@@ -239,7 +239,7 @@ def _pages(config: HtmlChartSource, context: SourceContext, images: _Images) -> 
             return
         shown.update(parsed.images)
         if urlsplit(next_url).hostname not in hosts:
-            context.log(f"{next_url}: not followed, as it is not on the host of {config.url}")
+            context.log(f"{next_url}: not followed, because it is not on the host of {config.url}")
             return
         seen.add(next_url)
         try:
@@ -265,7 +265,7 @@ def _unfetched(config: HtmlChartSource, error: FetchError) -> FlowmodelError:
 
 def _at_most(config: HtmlChartSource, context: SourceContext, items: list[Any]) -> list[Any]:
     if len(items) > config.max_icons:
-        context.log(f"{config.url}: taking the first {config.max_icons:,} images and no more (max_icons)")
+        context.log(f"{config.url}: only the first {config.max_icons:,} images are read (max_icons)")
     return items[: config.max_icons]
 
 
@@ -298,7 +298,7 @@ def _extension(image: Fetched) -> str:
     suffix = PurePosixPath(urlsplit(image.url).path).suffix.lower()
     if image.mime in _UNSAID and suffix in (".jpeg", *_EXTENSIONS.values()):
         return suffix
-    raise ValueError(f"{image.url}: is '{image.mime or 'of no stated type'}', no image of a known format")
+    raise ValueError(f"{image.url}: not an image in a supported format (its type is {image.mime or 'not stated'})")
 
 
 def _read_data_uri(uri: str) -> tuple[str, bytes]:
@@ -308,7 +308,7 @@ def _read_data_uri(uri: str) -> tuple[str, bytes]:
     if not comma:
         raise ValueError("broken data URI (no comma)")
     if mime not in _EXTENSIONS:
-        raise ValueError(f"data URI of '{mime[:40]}', no image of a known format")
+        raise ValueError(f"data URI of the unsupported type '{mime[:40]}'")
     content = unquote_to_bytes(payload)
     if "base64" in parameters:
         try:

@@ -91,7 +91,7 @@ def parse_chart(content: bytes, charset: str, url: str, vendor: str) -> Chart:
         raise ValueError(_other_layout(tree, len(entries)))
     if not found:
         problem = f"'{vendor}' is not the heading of one column" if vendor else "no vendor is given"
-        raise ValueError(f"{problem}; set vendor to one of those that the chart has: {', '.join(vendors)}")
+        raise ValueError(f"{problem}; set vendor to one of the chart's: {', '.join(vendors)}")
     return Chart(list(entries.values()), found)
 
 
@@ -173,7 +173,7 @@ def _select(tree: LexborHTMLParser, selector: str, field: str) -> Sequence[Lexbo
     try:
         return tree.css(selector)
     except SelectolaxError:
-        raise ValueError(f"{field}: '{selector}' is not a CSS selector that is understood; correct it in sources.yaml") from None
+        raise ValueError(f"{field}: '{selector}' is not a supported CSS selector; correct it in sources.yaml") from None
 
 
 def _is_vendor(column: str) -> bool:

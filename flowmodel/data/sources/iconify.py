@@ -81,7 +81,7 @@ def _load(package: Package) -> dict[str, dict[str, Any]]:
             raise FlowmodelError(f"{package.tgz}: {file} is not a JSON object; try another version")
         loaded[file] = value
     if not isinstance(loaded["icons.json"].get("icons"), dict) or not loaded["icons.json"]["icons"]:
-        raise FlowmodelError(f"{package.tgz}: icons.json holds no icons; is the package an Iconify set?")
+        raise FlowmodelError(f"{package.tgz}: icons.json contains no icons; is the package an Iconify set?")
     return loaded
 
 

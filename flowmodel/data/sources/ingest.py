@@ -43,7 +43,7 @@ def read_icons(config: SourceConfig, context: SourceContext) -> Reading:
     """
     reading: Reading = _module(config).read(config, context)
     if not reading.rows:
-        raise FlowmodelError(f"source '{config.name}': holds no icons; see its entry in sources.yaml")
+        raise FlowmodelError(f"source '{config.name}': has no icons; check its entry in sources.yaml")
     seen: set[str] = set()
     for row in reading.rows:
         if row["id"] in seen:
@@ -82,7 +82,7 @@ def observe_sources(
         thread.join(max(0.0, deadline - time.monotonic()))
     in_time = dict(found)
     return {
-        config.name: in_time.get(config.name, FlowmodelError(f"source '{config.name}': not observed within {seconds:g} s"))
+        config.name: in_time.get(config.name, FlowmodelError(f"source '{config.name}': not checked within {seconds:g} s"))
         for config in configs
     }
 

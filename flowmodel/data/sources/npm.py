@@ -74,12 +74,12 @@ def _list(
         items = list(_openmoji(entries, folder) if package.name == _OPENMOJI else _emoji_datasource(entries, folder, vendor))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FlowmodelError(
-            f"{package.tgz}: {index} is missing or not of the known form ({type(error).__name__}: {error}); try another version"
+            f"{package.tgz}: {index} is missing or malformed ({type(error).__name__}: {error}); try another version"
         ) from None
     first = {item.key: item for item in reversed(items)}
     for item in items:
         if item.member != first[item.key].member:
-            log(f"{package.name}: left out {item.member}, since {first[item.key].member} has the same key '{item.key}'")
+            log(f"{package.name}: omitted {item.member}, because {first[item.key].member} has the same key '{item.key}'")
     if not first:
         raise FlowmodelError(f"{package.tgz}: {index} lists no images; try another version")
     return list(dict.fromkeys(first[item.key] for item in items))

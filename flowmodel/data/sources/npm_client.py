@@ -60,7 +60,7 @@ def fetch_package(package: str, version: str, integrity: str, context: SourceCon
         known = integrity or _recorded_integrity(record)
         if known and _integrity_of(tgz) == known:
             return Package(package, version, known, tgz)
-        context.log(f"{tgz}: its digest is not the expected one; fetching it again")
+        context.log(f"{tgz}: unexpected digest; downloading it again")
         tgz.unlink()
     expected = _expected_integrity(package, version, integrity)
     context.log(f"fetching {package}@{version} with npm")
@@ -72,7 +72,7 @@ def fetch_package(package: str, version: str, integrity: str, context: SourceCon
         if actual != expected:
             raise FlowmodelError(
                 f"{package}@{version}: the archive's integrity is {actual}, not {expected} as "
-                f"{'sources.yaml says' if integrity else 'the registry states'}; it was removed unread"
+                f"{'sources.yaml says' if integrity else 'the registry states'}; it was deleted without being read"
             )
         size = fetched.stat().st_size
         with atomic_path(tgz) as path:
@@ -111,7 +111,7 @@ def read_members(tgz: Path, wanted: Callable[[str], bool] | Collection[str], lim
                     continue
                 total += member.size
                 if member.size > limits.file or total > limits.wanted:
-                    raise _TooLarge(f"{name} is larger than allowed, unpacked")
+                    raise _TooLarge(f"{name} exceeds the size limit when unpacked")
                 if file := archive.extractfile(member):
                     found[name] = file.read()
                 if found.keys() == names:
@@ -120,7 +120,9 @@ def read_members(tgz: Path, wanted: Callable[[str], bool] | Collection[str], lim
         raise FlowmodelError(f"{tgz}: no such file") from None
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise FlowmodelError(f"{tgz}: not a usable package archive ({reason}); remove it, and it is fetched again") from None
+        raise FlowmodelError(
+            f"{tgz}: not a usable package archive ({reason}); delete it, and it will be downloaded again"
+        ) from None
     return found
 
 
@@ -138,7 +140,7 @@ class _Limited(io.RawIOBase):
         content: bytes = self._stream.read(size)
         self._left -= len(content)
         if self._left < 0:
-            raise _TooLarge("it is larger than allowed, unpacked")
+            raise _TooLarge("it exceeds the size limit when unpacked")
         return content
 
 
@@ -157,7 +159,7 @@ def _expected_integrity(package: str, version: str, configured: str) -> str:
             f"{package}@{version}: integrity is {configured} in sources.yaml, but the registry states {stated}; correct one"
         )
     if not configured and not stated:
-        raise FlowmodelError(f"{package}@{version}: the registry states no sha512 for it; give 'integrity' in sources.yaml")
+        raise FlowmodelError(f"{package}@{version}: the registry states no sha512 for it; set 'integrity' in sources.yaml")
     return configured or stated
 
 
@@ -187,7 +189,7 @@ def _npm_json(arguments: list[str], seconds: float) -> Any:
                 timeout=seconds,
             )
         except subprocess.TimeoutExpired:
-            raise FlowmodelError(f"{what}: not done after {seconds:.0f} s; look at the network and try again") from None
+            raise FlowmodelError(f"{what}: not done after {seconds:.0f} s; check the network and try again") from None
         except OSError as error:
             raise FlowmodelError(f"{what}: can't be started ({error.strerror})") from None
     if done.returncode:

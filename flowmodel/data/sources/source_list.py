@@ -19,10 +19,10 @@ MODELS = {model.model_fields["kind"].annotation.__args__[0]: model for model in 
 
 # Descriptions of fields with a pattern, for error messages.
 _WANTED = {
-    "name": "of lower-case letters, digits, - and _, such as my-icons",
+    "name": "lower-case letters, digits, - and _, such as my-icons",
     "version": "one exact version, such as 16.0.0",
-    "integrity": "what the registry shows: sha512- and 88 characters",
-    "package": "openmoji or emoji-datasource-google, -twitter, -facebook or -apple (for other icons there is kind iconify)",
+    "integrity": "the registry's value, sha512- and 88 characters",
+    "package": "openmoji or emoji-datasource-google, -twitter, -facebook or -apple (other icon sets need kind: iconify)",
     "set": "the prefix of an Iconify set in lower-case letters, such as fluent-emoji-flat",
     "color": "# and six hexadecimal digits, such as #1a73e8",
     "url": "an address that begins with http:// or https:// and has no spaces",
@@ -51,7 +51,7 @@ def load_sources(path: Path) -> list[SourceConfig]:
         raise FlowmodelError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
     entries = content.get("sources") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries or set(content) != {"sources"}:
-        raise FlowmodelError(f"{path}: must hold one list called 'sources' with at least one entry, and nothing else")
+        raise FlowmodelError(f"{path}: must contain one list called 'sources' with at least one entry, and nothing else")
     configs = [_parse_entry(entry, where=f"{path}: sources[{i}]") for i, entry in enumerate(entries)]
     names = [config.name.replace("-", "_") for config in configs]  # equal in Dagster, where names have no hyphens
     for i, name in enumerate(names):
@@ -74,7 +74,7 @@ def _parse_entry(entry: Any, where: str) -> SourceConfig:
         raise FlowmodelError(f"{where}: kind: missing; choose one of {', '.join(MODELS)}")
     kind = entry["kind"]
     if not isinstance(kind, str) or kind not in MODELS:
-        raise FlowmodelError(f"{where}: kind: '{kind}' is unknown; there are {', '.join(MODELS)}")
+        raise FlowmodelError(f"{where}: kind: '{kind}' is unknown; choose one of {', '.join(MODELS)}")
     for old in entry:
         if new := MODELS[kind].renamed.get(old):
             warn_renamed(f"{where}: {old}", new)
@@ -90,7 +90,7 @@ def _problem(item: Any, kind: str) -> str:
     if item["type"] == "extra_forbidden":
         return f"{field}: unknown field of kind {kind} (known: {', '.join(MODELS[kind].model_fields)})"
     if item["type"] == "missing":
-        return f"{field}: missing, kind {kind} needs it"
+        return f"{field}: missing; kind {kind} requires it"
     if item["type"] in ("string_pattern_mismatch", "string_type", "literal_error") and field in _WANTED:
         return f"{field}: must be {_WANTED[field]}, got {item['input']!r}"
     return f"{field}: {item['msg']}, got {item['input']!r}"

@@ -182,7 +182,7 @@ class WebClient:
     def _patiently(self, url: httpx.URL, ask: _Ask) -> httpx.Response:
         """Send the request, with growing pauses between retries if a failure looks temporary."""
         if reason := self._given_up.get(url.host):
-            raise FetchError(url, f"not asked for, because {reason}", temporary=True)
+            raise FetchError(url, f"not requested, because {reason}", temporary=True)
         pauses = list(_PAUSES)
         while True:
             try:
@@ -227,7 +227,9 @@ class WebClient:
             self._robots[origin] = self._fetch_robots(origin, url.host)
         rules = self._robots[origin]
         if isinstance(rules, FetchError):
-            raise FetchError(url, f"not fetched, because its host's robots.txt can't be ({rules})", temporary=rules.temporary)
+            raise FetchError(
+                url, f"not fetched, because its host's robots.txt can't be fetched ({rules})", temporary=rules.temporary
+            )
         if rules is not None and not rules.can_fetch(str(url), _AGENT):
             raise FetchError(url, f"{origin}/robots.txt forbids fetching it")
 
@@ -249,9 +251,9 @@ def _checked(url: str) -> httpx.URL:
     except (httpx.InvalidURL, ValueError):
         raise FetchError(url, "not a valid address") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise FetchError(url, "only http and https are fetched")
+        raise FetchError(url, "only http and https are supported")
     if parsed.userinfo:
-        raise FetchError(parsed.copy_with(userinfo=b""), "an address with a user name or password is not fetched")
+        raise FetchError(parsed.copy_with(userinfo=b""), "addresses with a user name or password are not supported")
     return parsed.copy_with(fragment=None)
 
 
@@ -259,7 +261,7 @@ def _next_hop(url: httpx.URL, location: str) -> httpx.URL:
     try:
         return _checked(str(url.join(location)))
     except (httpx.InvalidURL, ValueError) as error:
-        raise FetchError(url, f"redirects to a wrong address ({error})") from None
+        raise FetchError(url, f"redirects to an invalid address ({error})") from None
 
 
 def _sound(database: Path, log: Callable[[str], None]) -> Path:

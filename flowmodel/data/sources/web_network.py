@@ -132,7 +132,7 @@ class _CheckedBackend(httpcore.NetworkBackend):
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
-            raise httpcore.ConnectError("host is not known by that name") from None
+            raise httpcore.ConnectError("unknown host") from None
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         if _plain_host(host) not in self._allowed:
             for address in addresses:
@@ -186,7 +186,7 @@ class GuardedTransport(httpx.BaseTransport):
             raise FetchError(url, answered(status), temporary=True, status=status, retry_after=wait)
         packing = headers.pop("content-encoding", "identity").strip().lower()
         if packing not in ("gzip", "x-gzip", "identity", ""):
-            raise FetchError(url, f"comes packed as '{packing}', which was not requested")
+            raise FetchError(url, f"has the encoding '{packing}', which was not requested")
         if request.method != "GET" or status != HTTPStatus.OK or not request.extensions["read"]:
             return httpx.Response(status, headers=headers)
         if int(_digits(headers.pop("content-length", "0"))) > limit:
@@ -211,9 +211,9 @@ class GuardedTransport(httpx.BaseTransport):
 
 
 def answered(status: int) -> str:
-    """`the server answers 404 Not Found`"""
+    """`the server responded with 404 Not Found`"""
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
-    return f"the server answers {status} {phrase}".rstrip()
+    return f"the server responded with {status} {phrase}".rstrip()
 
 
 def too_large(url: object, limit: int) -> FetchError:
@@ -237,12 +237,12 @@ def _fetch_errors(url: str) -> Iterator[None]:
         reason = f"its host has the private address {error}; if that is intended, name the host in allow_hosts"
         raise FetchError(url, reason) from None
     except httpcore.TimeoutException:
-        raise FetchError(url, "not done within the time limit (timeout_seconds)", temporary=True) from None
+        raise FetchError(url, "not finished within the time limit (timeout_seconds)", temporary=True) from None
     except httpcore.UnsupportedProtocol:
-        raise FetchError(url, "only http and https are fetched") from None
+        raise FetchError(url, "only http and https are supported") from None
     except (httpcore.NetworkError, httpcore.ProtocolError, zlib.error, EOFError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise FetchError(url, f"broke off ({reason})", temporary=True) from None
+        raise FetchError(url, f"the connection was lost ({reason})", temporary=True) from None
 
 
 def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -262,7 +262,7 @@ def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
             if not chunk and len(piece) < _PIECE:
                 break
     if started:
-        raise EOFError("the packed body ends early")
+        raise EOFError("the compressed body is truncated")
 
 
 def _digits(text: str) -> str:

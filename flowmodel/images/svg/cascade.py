@@ -178,7 +178,7 @@ class _Element:
         if name in PAINTS | COLORS:
             self._result.lost.append(f"{name} is {lost}")
         else:
-            self._result.notes.add(f"not drawn: {name} as {lost.what.partition('(')[0]}()")
+            self._result.notes.add(f"ignored: {name} with {lost.what.partition('(')[0]}()")
 
     def _apply_transforms(self) -> None:
         own = [name for name in _TRANSFORMS if name in self._by_name]
@@ -190,7 +190,7 @@ class _Element:
             if name in own:
                 value, lost = self._winner(name, self._context)
                 if lost and value is None:
-                    self._result.notes.add("not drawn: a transform that depends on the layout")
+                    self._result.notes.add("ignored: a transform that depends on layout")
                 parts.append(value or "")
             elif name == "transform":
                 parts.append(self._element.get("transform") or "")
@@ -208,7 +208,7 @@ class _Element:
         nodes = [node for node in items[0].nodes if node.type not in ("whitespace", "comment")] if items else []
         across, down = _shares(nodes, fills)
         if box is None:
-            self._result.notes.add("not drawn: a transform around a box that is not known")
+            self._result.notes.add("ignored: a transform relative to an unknown box")
             return transform
         x = box.left + (across[0] * box.width if across[1] == "%" else across[0])
         y = box.top + (down[0] * box.height if down[1] == "%" else down[0])
@@ -229,7 +229,7 @@ class _Element:
             try:
                 value = resolve_value(name, nodes, self._context)
             except Unsupported:
-                self._result.notes.add("not drawn: a keyframe that depends on the layout")
+                self._result.notes.add("ignored: a keyframe that depends on layout")
                 return None
             return self._around_origin(value) if value and name in _TRANSFORMS else value
 

@@ -18,7 +18,7 @@ _PERCENT = 100.0
 class Unsupported(ValueError):
     """A value that browsers may support and that can't be resolved here. `what` describes it, and why."""
 
-    def __init__(self, what: str, why: str = "which is not known here") -> None:
+    def __init__(self, what: str, why: str = "which is not supported") -> None:
         super().__init__(f"{what}, {why}")
         self.what = what
 

@@ -48,7 +48,7 @@ def draw_html(root: Element) -> list[str]:
         for shape in shapes or ():
             element.addprevious(shape)
         if shapes is None and not replaced:
-            lost.append("HTML in it is not drawn")
+            lost.append("its HTML is not drawn")
         parent.remove(element)
     return lost
 

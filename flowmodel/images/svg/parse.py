@@ -28,7 +28,7 @@ def parse_svg(content: bytes) -> Element:
     """
     root = _tree(_trimmed(content))
     if local(root) != "svg":
-        raise ValueError(f"not an SVG image: its outermost element is <{local(root)[:40]}>")
+        raise ValueError(f"not an SVG image: its root element is <{local(root)[:40]}>")
     _normalize(root)
     return root
 
@@ -82,7 +82,7 @@ def _tree(content: bytes) -> Element:
     internal = root.getroottree().docinfo.internalDTD
     for entity in internal.iterentities() if internal is not None else ():
         if entity.system_url:
-            raise ValueError(f"declares an entity that lies outside of it ({str(entity.system_url)[:60]}); save it as plain SVG")
+            raise ValueError(f"declares an external entity ({str(entity.system_url)[:60]}); save it as plain SVG")
     return root
 
 
@@ -96,7 +96,7 @@ def _without_namespaces(content: bytes, parser: etree.XMLParser, error: etree.XM
     entities = [problem for problem in problems if "ntity" in problem.message]
     if entities and b"<!ENTITY" in content:
         why = _short(entities[0].message)
-        raise ValueError(f"declares XML entities that lie outside of it or grow without bound ({why}); save it as plain SVG")
+        raise ValueError(f"declares XML entities that are external or expand without bound ({why}); save it as plain SVG")
     raise ValueError(f"corrupt SVG ({_short(error)})")
 
 
@@ -135,7 +135,7 @@ def _normalize_attributes(element: Element) -> None:
 def _check_reference(element: Element) -> None:
     target = (element.get("href") or "").strip()
     if target and not target.startswith(("#", "data:")):
-        raise ValueError(f"shows another file ({target[:60]}); embed it")
+        raise ValueError(f"refers to another file ({target[:60]}); embed it")
 
 
 def _remove(element: Element) -> None:

@@ -78,12 +78,12 @@ class _Worker:
             self._process.wait(5)
         self.end()
         if by_timer:
-            return Unavailable(f"not drawn within {DRAW_SECONDS * BUSY} s; the machine is too busy")
+            return Unavailable(f"not rendered within {DRAW_SECONDS * BUSY} s; the machine is too busy")
         if os.name == "posix" and self._process.returncode == -signal.SIGXCPU:
-            return ValueError(f"takes longer than {DRAW_SECONDS} s to draw")
+            return ValueError(f"takes longer than {DRAW_SECONDS} s to render")
         if os.name == "posix" and self._process.returncode == -signal.SIGKILL:
-            return Unavailable("the process that drew it was ended from outside; the machine may be short of memory")
-        return ValueError("makes the renderer crash; it is nested too deep or far too large")
+            return Unavailable("its rendering process was killed; the machine may be short of memory")
+        return ValueError("crashes the renderer; it is nested too deeply or far too large")
 
     def end(self) -> None:
         with suppress(OSError), self._process:  # something may still be in its buffer

@@ -60,9 +60,9 @@ def resolve(content: bytes, nesting: int = 0) -> Resolved:
     root = parse_svg(content)
     notes: list[str] = []
     if any(local(element) == "text" and "".join(element.itertext()).strip() for element in root.iter() if is_svg(element)):
-        notes.append("text in it is not drawn")
+        notes.append("its text is not drawn")
     if _OUTER_SHEET.search(content):  # an instruction, which the tree doesn't have
-        notes.append("a style sheet outside of it is not read")
+        notes.append("its external style sheet is ignored")
     lost, inner_notes = _resolve_embedded(root, nesting)
     notes += inner_notes
     lost += draw_html(root)
@@ -70,9 +70,9 @@ def resolve(content: bytes, nesting: int = 0) -> Resolved:
     _inherit_transforms(root)
     effects = [*styles.effects, *take_smil(root)]
     if any(effect.begins for effect in effects):
-        notes.append("a moment of its animation" if len(moments(effects)) > 1 else "the end of its animation")
+        notes.append("one moment of an endless animation" if len(moments(effects)) > 1 else "the final state of its animation")
     if _refers_nowhere(root):
-        notes.append("refers to a part that is not in it")
+        notes.append("refers to an element that it does not contain")
     return Resolved(root, effects, [*lost, *styles.lost], list(dict.fromkeys([*notes, *sorted(styles.notes)])))
 
 
@@ -80,12 +80,12 @@ def why_empty(root: Element) -> str:
     """A short explanation of why a rendering of `root` may be empty; empty if unknown."""
     shapes = [element for element in root.iter() if is_svg(element) and local(element) in _SHAPES]
     if not shapes:
-        return "it holds no shapes"
+        return "it has no shapes"
     if all(local(shape) == "text" for shape in shapes):
-        return "it is text, which is not drawn"
+        return "it consists of text, which is not drawn"
     used = {(element.get("href") or "")[1:] for element in root.iter() if local(element) == "use"}
     if all(any(local(above) == "symbol" and above.get("id") not in used for above in shape.iterancestors()) for shape in shapes):
-        return "it is a sprite: symbols that nothing uses; save each as a file of its own"
+        return "it is a sprite, whose symbols are not used; save each symbol as its own file"
     return ""
 
 
@@ -131,11 +131,11 @@ def _resolve_embedded(root: Element, nesting: int) -> tuple[list[str], list[str]
         if content.startswith(_DRAWN) or content[8:12] == b"WEBP":
             continue
         if content.startswith(_KNOWN) or content[4:8] == b"ftyp":
-            lost.append("an image in it is no PNG, JPEG, GIF, WebP or SVG")
+            lost.append("an embedded image is not a PNG, JPEG, GIF, WebP or SVG")
         elif b"<" not in content[:100]:
-            notes.append("an image in it can't be read")
+            notes.append("an embedded image can't be read")
         elif nesting >= _MAX_NESTING:
-            raise ValueError("shows images in images in images")
+            raise ValueError("embeds SVG images too deeply")
         else:
             inner = resolve(content, nesting + 1)
             lost += inner.lost

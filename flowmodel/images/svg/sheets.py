@@ -69,7 +69,7 @@ def _declared(declaration: Declaration, origin: tuple[int, bool], order: tuple[i
 def _read(sheets: Sheets, rules: Iterable[Node], parent: list[Node] | None, width: float, layered: bool, depth: int) -> None:
     """Add `rules`; `parent` is the selector of the enclosing rule."""
     if depth > _MAX_DEPTH:
-        sheets.notes.add("style sheet nested too deep, not all of it is applied")
+        sheets.notes.add("its style sheet is nested too deeply and only partly applied")
         return
     own: list[Declaration] = []
     for rule in rules:
@@ -87,7 +87,7 @@ def _read(sheets: Sheets, rules: Iterable[Node], parent: list[Node] | None, widt
 def _read_at_rule(sheets: Sheets, rule: AtRule, parent: list[Node] | None, width: float, layered: bool, depth: int) -> None:
     keyword = rule.lower_at_keyword.removeprefix("-webkit-")
     if keyword == "import":
-        sheets.notes.add("a style sheet outside of it is not read")
+        sheets.notes.add("its external style sheet is ignored")
     if rule.content is None:
         return
     applies = {

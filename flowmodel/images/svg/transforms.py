@@ -63,7 +63,7 @@ def _function(name: str, values: list[_Value]) -> str | None:
         return f"{ {'rotatez': 'rotate', 'skewx': 'skewX', 'skewy': 'skewY'}.get(name, name) }({angles[0]:.10g})"
     if name in ("translate", "translatex", "translatey", "translate3d"):
         if any(unit not in _PIXELS for value, unit in values if value):
-            raise Unsupported("translate()", "with a percentage of a box that is not known")
+            raise Unsupported("translate()", "with a percentage of an unknown box")
         lengths = [value * _PIXELS.get(unit, 1.0) for value, unit in values]
         x, y = (0.0, lengths[0]) if name == "translatey" else (lengths[0], lengths[1] if len(lengths) > 1 else 0.0)
         return f"translate({x:.10g} {0.0 if name == 'translatex' else y:.10g})"

@@ -150,7 +150,7 @@ def substitute(nodes: list[Node], custom: Mapping[str, list[Node]], depth: int =
         else:
             out.append(type(node)(node.source_line, node.source_column, substitute(node.content, custom, depth + 1)))
         if len(out) > _MAX_NODES:
-            raise Unsupported("var()", "whose variables grow without bound")
+            raise Unsupported("var()", "whose variables expand without bound")
     return out
 
 
@@ -164,7 +164,7 @@ def _variable(node: FunctionBlock, custom: Mapping[str, list[Node]], depth: int)
             if len(parts) == 1:
                 raise
     if len(parts) == 1:
-        raise Unsupported(f"var({name})", f"which it does not define; write a fallback, as var({name}, black)")
+        raise Unsupported(f"var({name})", f"which is not defined; write a fallback, such as var({name}, black)")
     first = next(index for index, inner in enumerate(node.arguments) if inner == ",")
     return substitute(node.arguments[first + 1 :], custom, depth + 1)
 

@@ -16,6 +16,6 @@ def notes_of(log: str) -> list[str]:
         if _EXPECTED.search(warning):
             continue
         unread = _UNREAD.search(warning)
-        what = f"not understood: {unread[1]}" if unread else f"the renderer says: {_PARTICULAR.sub('…', warning)[:80]}"
+        what = f"ignored: an invalid {unread[1]}" if unread else f"renderer warning: {_PARTICULAR.sub('…', warning)[:80]}"
         notes.append(what)
     return list(dict.fromkeys(notes))

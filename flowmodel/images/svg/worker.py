@@ -73,7 +73,7 @@ def _answer(content: bytes, pixels: int, warnings: IO[bytes]) -> dict[str, Any]:
 
     image = resolve(content)
     if image.lost:
-        raise ValueError(f"loses its paint: {'; '.join(dict.fromkeys(image.lost))}")
+        raise ValueError(f"can't be drawn as in a browser: {'; '.join(dict.fromkeys(image.lost))}")
     warnings.seek(0)
     warnings.truncate()
     texts = image.texts()
@@ -84,7 +84,7 @@ def _answer(content: bytes, pixels: int, warnings: IO[bytes]) -> dict[str, Any]:
     seen = [visible for _, visible in drawn]
     if not max(seen):
         why = "; ".join(filter(None, [why_empty(image.root), *notes]))
-        raise ValueError(f"shows nothing when it is drawn{f' ({why})' if why else ''}")
+        raise ValueError(f"renders as an empty image{f' ({why})' if why else ''}")
     best = next(number for number, visible in enumerate(seen) if visible >= _MUCH * max(seen))
     png = drawn[0][0] if len(texts) == 1 else _draw(texts[best], pixels)[0]
     return {"png": base64.b64encode(png).decode(), "notes": join_notes(notes)}

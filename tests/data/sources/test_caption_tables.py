@@ -39,7 +39,7 @@ def test_other_encodings_are_refused_and_read_where_they_are_named(text: str, en
     with pytest.raises(FlowmodelError, match=r"captions\.csv: not in UTF-8 .*give its encoding in sources\.yaml"):
         parse(content)
     assert names(parse(content, encoding=encoding)) == {"a.png": text}
-    with pytest.raises(FlowmodelError, match="encoding 'klingon' is not known"):
+    with pytest.raises(FlowmodelError, match="unknown encoding 'klingon'"):
         parse(content, encoding="klingon")
 
 

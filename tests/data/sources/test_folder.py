@@ -78,8 +78,8 @@ def test_every_format_becomes_a_png_and_a_wrong_ending_is_quarantined(tmp_path: 
         rgba = decode_png(icons.loc[key, "png"])
         assert np.abs(rgba[rgba.shape[0] // 2, rgba.shape[1] // 2].astype(int) - RED).max() <= 6, key
     assert (icons.loc["d", "width"], icons.loc["d", "height"]) == (256, 128)
-    assert icons.loc["e", "reason"] == "e.png: is a JPEG image, not the PNG that its name says"
-    assert icons.loc["f", "reason"].startswith("f.txt: not an image by its name; the ending must be one of .png")
+    assert icons.loc["e", "reason"] == "e.png: is a JPEG image, although its name says PNG"
+    assert icons.loc["f", "reason"].startswith("f.txt: not an image by its file extension, which must be one of .png")
 
 
 def test_the_captions_file_can_be_named(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_file_is_found_by_variants_of_its_name(tmp_path: Path, written: str, t
         ("kites.png", "no such file; did you mean 'set/kite.png'?"),
         ("kite.png", "no such file; did you mean 'set/kite.png'?"),
         ("set/kite.gif", "no such file; did you mean 'set/kite.png'?"),
-        ("DRUM.png", "may be Drum.png or drum.png; write the name exactly"),
+        ("DRUM.png", "matches Drum.png and drum.png; write the exact name"),
         ("../set/kite.png", "is outside the source's folder"),
         ("xyz.png", "no such file"),
     ],
@@ -264,7 +264,7 @@ def test_links_out_of_the_folder_are_followed_if_the_entry_allows_it(tmp_path: P
     assert "set follow_links: true" in read_folder(tmp_path).loc["kite", "reason"]
     icons = read_folder(tmp_path, CONFIG.model_copy(update={"follow_links": True}))
     assert icons["status"].tolist() == ["ok", "quarantined", "quarantined"]
-    assert icons["reason"].tolist()[1:] == ["gone.png: is a link to nothing", "../blobs/3f2a: is outside the source's folder"]
+    assert icons["reason"].tolist()[1:] == ["gone.png: is a broken link", "../blobs/3f2a: is outside the source's folder"]
 
 
 def test_a_number_is_a_code_point_only_if_unambiguous(tmp_path: Path) -> None:
@@ -301,8 +301,8 @@ def test_without_captions_icons_are_named_after_their_files_and_that_is_logged(t
     (folder / "shopping-cart@2x.webp").write_bytes(b"worse")
     icons, log = tell(tmp_path)
     assert sorted(icons["name"]) == ["Müll eimer", "arrow left", "shopping cart", "snail"]
-    assert "images without captions, which are named after their files: 4 (" in log
-    assert "without shopping-cart@2x.webp" in log
+    assert "images without captions, named after their files: 4 (" in log
+    assert "omitted: shopping-cart@2x.webp" in log
 
 
 def test_a_captions_file_in_a_folder_names_files_of_that_folder(tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_a_captions_file_in_a_folder_names_files_of_that_folder(tmp_path: Path) 
         (tmp_path / "icons" / part / "kite.png").write_bytes(PNG)
     icons, log = tell(tmp_path)
     assert icons["name"].to_dict() == {"test-kite": "green kite", "train-kite": "red kite"}
-    assert icons["notes"].tolist() == ["of the folder 'test'", "of the folder 'train'"]
+    assert icons["notes"].tolist() == ["from the folder 'test'", "from the folder 'train'"]
     assert "test/metadata.csv, train/metadata.csv" in log
     one = CONFIG.model_copy(update={"captions": "train/metadata.csv"})
     assert read_folder(tmp_path, one)["name"].to_dict() == {"train-kite": "red kite"}
@@ -339,9 +339,9 @@ def test_changes_to_a_drawing_are_noted_and_one_that_lost_its_paint_is_set_aside
         "wide.svg": svg('<path d="M0 0h16v16H0" style="fill:#dc1414;fill:color(display-p3 0.8 0.2 0.1)"/>'),
     }
     icons = read(tmp_path, "file,name\n" + "".join(f"{name},{name[:-4]}\n" for name in files), files)
-    assert split_notes(icons.loc["fading", "notes"]) == ["text in it is not drawn", "the end of its animation"]
-    assert icons.loc["themed", "reason"].startswith("themed.svg: loses its paint: fill is var(--of-the-page)")
-    assert icons.loc["sprite", "reason"].startswith("sprite.svg: shows nothing when it is drawn (it is a sprite")
+    assert split_notes(icons.loc["fading", "notes"]) == ["its text is not drawn", "the final state of its animation"]
+    assert icons.loc["themed", "reason"].startswith("themed.svg: can't be drawn as in a browser: fill is var(--of-the-page)")
+    assert icons.loc["sprite", "reason"].startswith("sprite.svg: renders as an empty image (it is a sprite")
     assert decode_png(icons.loc["wide", "png"])[128, 128].tolist() == list(RED)
     assert icons["status"].value_counts().to_dict() == {"ok": 2, "quarantined": 2}
 
@@ -359,7 +359,7 @@ def test_a_text_file_is_found_in_another_unicode_form_and_case(tmp_path: Path) -
     ]
     drums = icons.loc[[key for key in icons.index if "drum" in key], "captions"]
     assert sorted(map(list, drums)) == [[], ["what is in drum"]], "the text of one is not that of the other"
-    assert "images without captions, which are named after their files: 1 (" in log
+    assert "images without captions, named after their files: 1 (" in log
 
 
 def test_files_of_formats_that_are_not_read_are_reported(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_temporary_fault_of_the_server_costs_no_icon(server: FaultyServer, rea
 def test_a_page_that_drips_is_abandoned_with_the_limit_s_name(server: FaultyServer, read: Read) -> None:
     server.answers["/"] = page(CHART, drip=0.05)
     with pytest.raises(
-        FlowmodelError, match=r"source 'page': http\S+: not done within the time limit \(timeout_seconds\); try again"
+        FlowmodelError, match=r"source 'page': http\S+: not finished within the time limit \(timeout_seconds\); try again"
     ):
         read(timeout_seconds=0.3)
 
@@ -151,9 +151,9 @@ def test_a_private_address_is_refused_unless_it_is_named(server: FaultyServer, r
         (data_uri(SQUARES["red"][:40]), r"1f600\.png: "),
         (data_uri(b""), "empty file"),
         (data_uri(b"GIF89a"), "not a PNG image"),
-        (data_uri(b"<p>", "text/html"), "data URI of 'text/html', no image"),
-        ("http://user:secret@example.org/a.png", "user name or password is not fetched"),
-        ("file:///etc/passwd", "only http and https are fetched"),
+        (data_uri(b"<p>", "text/html"), "data URI of the unsupported type 'text/html'"),
+        ("http://user:secret@example.org/a.png", "user name or password are not supported"),
+        ("file:///etc/passwd", "only http and https are supported"),
     ],
 )
 def test_a_broken_image_is_quarantined_and_the_others_are_read(server: FaultyServer, read: Read, src: str, reason: str) -> None:
@@ -170,7 +170,7 @@ def test_a_broken_image_is_quarantined_and_the_others_are_read(server: FaultySer
 @pytest.mark.parametrize(
     ("vendor", "message"),
     [
-        ("", "no vendor is given; set vendor to one of those that the chart has: Appl, Goog, FB"),
+        ("", "no vendor is given; set vendor to one of the chart's: Appl, Goog, FB"),
         ("Wind", "'Wind' is not the heading of one column"),
         ("FB", "the column FB is empty; choose another vendor"),
     ],
@@ -195,7 +195,7 @@ def test_a_page_that_is_not_a_chart_is_reported(server: FaultyServer, read: Read
     with pytest.raises(FlowmodelError, match=r"not an emoji chart in Unicode's layout .*'Sign in', 0 tables.*; .*layout: images"):
         read()
     server.answers["/"] = Answer(status=404)
-    with pytest.raises(FlowmodelError, match=r"the server answers 404 Not Found; correct its entry in sources\.yaml"):
+    with pytest.raises(FlowmodelError, match=r"the server responded with 404 Not Found; correct its entry in sources\.yaml"):
         read()
 
 
@@ -233,7 +233,7 @@ def test_selectors_choose_images_captions_and_the_next_page(server: FaultyServer
 @pytest.mark.parametrize("field", ["item", "caption", "next_page"])
 def test_a_wrong_selector_is_named(server: FaultyServer, read: Read, field: str) -> None:
     gallery(server)
-    with pytest.raises(FlowmodelError, match=rf"{field}: '\[\[' is not a CSS selector"):
+    with pytest.raises(FlowmodelError, match=rf"{field}: '\[\[' is not a supported CSS selector"):
         read(layout="images", **{field: "[["})
 
 
@@ -264,7 +264,7 @@ def test_an_image_that_fails_is_quarantined_and_only_it_is_fetched_the_next_time
     first = read(layout="images")
     icons = table(first)
     assert not first.complete and list(icons["status"]) == ["ok", "unavailable", "ok"]
-    assert "the server answers 500" in icons.loc["green", "reason"]
+    assert "the server responded with 500" in icons.loc["green", "reason"]
 
     server.answers["/art/green.png"] = square("green")
     server.forget()
@@ -278,7 +278,9 @@ def test_what_is_not_an_image_is_quarantined_for_good(server: FaultyServer, read
     server.answers |= {"/art/green.png": page("<p>gone</p>"), "/art/red.png": Answer(status=404)}
     reading = read(layout="images")
     reasons = table(reading)["reason"]
-    assert reading.complete and "'text/html', no image" in reasons["green"] and "404 Not Found" in reasons["red"]
+    assert (
+        reading.complete and "supported format (its type is text/html)" in reasons["green"] and "404 Not Found" in reasons["red"]
+    )
 
 
 def test_the_upstream_s_change_is_seen_without_its_page(server: FaultyServer, tmp_path: Path) -> None:
@@ -339,7 +341,9 @@ def test_a_table_that_lacks_an_image_says_so_and_the_next_run_completes_it(serve
     first = ingest_icons(config, context, tmp_path / "page.parquet")
     missing = ICONS.read(first.artifact.path).set_index("key")["reason"].loc[lambda reason: reason != ""]
     assert (
-        not first.complete and "the server answers 429" in missing["green"] and "asked for a pause of 3600 s" in missing["1f680"]
+        not first.complete
+        and "the server responded with 429" in missing["green"]
+        and "asked for a pause of 3600 s" in missing["1f680"]
     )
     server.answers["/art/green.png"] = square("green")
     second = ingest_icons(config, context, tmp_path / "page.parquet")
@@ -401,7 +405,7 @@ def test_one_image_with_many_captions_is_omitted_and_logged(server: FaultyServer
     assert list(table(read(layout="images")).index) == ["red"]
     assert any("/wait.png: omitted, because it is a placeholder for other images" in line for line in log)
     server.answers["/"] = page(waiting)
-    with pytest.raises(FlowmodelError, match="shows one image for all captions"):
+    with pytest.raises(FlowmodelError, match="shows the same image for all captions"):
         read(layout="images")
 
 

@@ -202,7 +202,7 @@ def test_an_icon_that_cannot_be_drawn_is_quarantined_and_the_rest_is_read(contex
     assert reasons["wordy"] == "wordy.svg: its width is not a number: 'wide'"
     assert reasons["endless"] == "endless.svg: its width is not a number: 'inf'"
     assert reasons["tilted"] == "tilted.svg: its rotate is not an integer: '0.5'"
-    assert reasons["outside"] == "outside.svg: shows another file (/etc/passwd); embed it"
+    assert reasons["outside"] == "outside.svg: refers to another file (/etc/passwd); embed it"
     assert reasons["orphan"] == "orphan.svg: is an alias of 'nobody', which is not in the set"
     assert reasons["ouroboros"] == "ouroboros.svg: is a circular alias"
     assert {"list", "broken"} <= set(icons.index)
@@ -213,8 +213,8 @@ def test_an_icon_that_cannot_be_drawn_is_quarantined_and_the_rest_is_read(contex
     [
         (b"{", "icons.json is not valid JSON"),
         ([], "icons.json is not a JSON object"),
-        ({"prefix": "x"}, "icons.json holds no icons"),
-        ({"icons": []}, "icons.json holds no icons"),
+        ({"prefix": "x"}, "icons.json contains no icons"),
+        ({"icons": []}, "icons.json contains no icons"),
     ],
 )
 def test_a_package_that_is_not_a_set_gives_one_clear_line(icons: Any, complaint: str, context: SourceContext) -> None:

@@ -126,7 +126,7 @@ def test_many_sources_are_observed_at_once_and_none_waits_for_one_that_hangs(
     released.set()
     assert time.monotonic() - started < 10
     assert found["mine"] == observe_source(BUNDLED, context)
-    assert str(found["slow"]) == "source 'slow': not observed within 0.5 s"
+    assert str(found["slow"]) == "source 'slow': not checked within 0.5 s"
     assert isinstance(found["absent"], FlowmodelError) and "absent.parquet: no such file" in str(found["absent"])
 
 
@@ -153,7 +153,7 @@ def test_repaired_links_and_permissions_are_noticed(context: SourceContext, as_a
         with as_another_user():
             return ICONS.read(ingest_icons(FOLDER, context, out).artifact.path)["reason"].tolist()
 
-    assert reasons() == ["a.png: is a link to nothing", "b.png: can't be read (Permission denied)"]
+    assert reasons() == ["a.png: is a broken link", "b.png: can't be read (Permission denied)"]
     with as_another_user():
         again = ingest_icons(FOLDER, context, out)
     assert ICONS.read(again.artifact.path)["status"].tolist() == ["quarantined", "unavailable"]
@@ -173,7 +173,7 @@ def test_a_drawing_that_always_crashes_is_retried_with_another_renderer_only(
     write_folder(context.root / "icons", "file,name\na.svg,a\nb.png,b\n", {"a.svg": crashing(), "b.png": encode_png(plain())})
     first = ingest_icons(FOLDER, context, out)
     icons = ICONS.read(first.artifact.path)
-    assert icons["status"].tolist() == ["quarantined", "ok"] and "makes the renderer crash" in icons["reason"][0]
+    assert icons["status"].tolist() == ["quarantined", "ok"] and "crashes the renderer" in icons["reason"][0]
     assert first.complete and ingest_icons(FOLDER, context, out).unchanged
     monkeypatch.setattr(ingest, "version", lambda package: f"after {version(package)}")
     assert not ingest_icons(FOLDER, context, out).unchanged

@@ -87,7 +87,7 @@ def test_a_second_image_with_the_key_of_another_is_omitted_and_named(context: So
     told: list[str] = []
     icons = read(dataclasses.replace(context, log=told.append), files)
     assert icons["status"].to_dict() == {"1f600": "ok"}
-    assert any("left out" in line and "grin.png" in line and "1f600.png" in line for line in told)
+    assert any("omitted" in line and "grin.png" in line and "1f600.png" in line for line in told)
 
 
 def test_an_emoji_that_unicode_does_not_know_takes_the_texts_of_the_package(context: SourceContext) -> None:

@@ -51,12 +51,12 @@ def test_there_is_a_model_for_each_kind() -> None:
             "sources: [{name: x, path: p}]",
             r"\('x'\): kind: missing; choose one of bundled, folder, npm",
         ),
-        (f"sources: [{NOTO}, {{name: x, kind: folder}}]", r"sources\[1\] \('x'\): path: missing, kind folder needs it"),
-        ("sources: [{name: x, kind: zip, path: p}]", r"\('x'\): kind: 'zip' is unknown; there are bundled, folder"),
+        (f"sources: [{NOTO}, {{name: x, kind: folder}}]", r"sources\[1\] \('x'\): path: missing; kind folder requires it"),
+        ("sources: [{name: x, kind: zip, path: p}]", r"\('x'\): kind: 'zip' is unknown; choose one of bundled, folder"),
         ("sources: [{name: x, kind: [npm]}]", r"\('x'\): kind: '\['npm'\]' is unknown"),
         (
             "sources: [{name: Big X, kind: folder, path: p}]",
-            r"name: must be of lower-case letters, .* such as my-icons, got 'Big X'$",
+            r"name: must be lower-case letters, .* such as my-icons, got 'Big X'$",
         ),
         ("sources: [{name: 5, kind: folder, path: p}]", r"sources\[0\]: name: .*got 5"),
         (
@@ -66,7 +66,7 @@ def test_there_is_a_model_for_each_kind() -> None:
         ("sources: [{name: x, kind: npm, package: left-pad, version: 1.0.0}]", r"package: .*got 'left-pad'"),
         ("sources: [{name: x, kind: npm, package: openmoji, version: ^17}]", r"version: .*got '\^17'"),
         ("sources: [{name: x, kind: npm, package: openmoji, version: 17.0.0, integrity: md5}]", "integrity: .*got 'md5'"),
-        ("sources: [{name: x, kind: iconify, version: 1.0.0}]", "set: missing, kind iconify needs it"),
+        ("sources: [{name: x, kind: iconify, version: 1.0.0}]", "set: missing; kind iconify requires it"),
         ("sources: [{name: x, kind: html_chart, url: 'file:///etc/passwd'}]", "url: .*got 'file:///etc/passwd'"),
         (
             "sources: [{name: a-b, kind: folder, path: p}, {name: a_b, kind: folder, path: q}]",

@@ -9,7 +9,7 @@ from flowmodel.images.svg.render import render_svg
 from flowmodel.images.svg.resolve import resolve
 from tests.images.svg.drawing import BLUE, NOTHING, RED, notes, pixel, svg_of
 
-END, MOMENT = "the end of its animation", "a moment of its animation"
+END, MOMENT = "the final state of its animation", "one moment of an endless animation"
 
 
 def rect(animation: str, attributes: str = 'fill="red"') -> str:

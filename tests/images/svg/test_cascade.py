@@ -131,7 +131,7 @@ def test_an_element_that_css_hides_is_hidden() -> None:
 @pytest.mark.parametrize(
     ("body", "lost"),
     [
-        ('<rect width="9" height="9" fill="var(--nowhere)"/>', r"fill is var\(--nowhere\), which it does not define"),
+        ('<rect width="9" height="9" fill="var(--nowhere)"/>', r"fill is var\(--nowhere\), which is not defined"),
         (
             '<rect width="9" height="9" style="fill:var(--a);--a:var(--a)"/>',
             r"fill is var\(\), whose variables refer to each other",
@@ -142,7 +142,7 @@ def test_an_element_that_css_hides_is_hidden() -> None:
     ],
 )
 def test_a_paint_that_can_not_be_resolved_is_a_reason_and_never_black(body: str, lost: str) -> None:
-    with pytest.raises(ValueError, match=f"loses its paint: {lost}") as caught:
+    with pytest.raises(ValueError, match=f"can't be drawn as in a browser: {lost}") as caught:
         render_svg(svg_of(body), 16)
     assert "\n" not in str(caught.value)
 
@@ -150,16 +150,19 @@ def test_a_paint_that_can_not_be_resolved_is_a_reason_and_never_black(body: str,
 @pytest.mark.parametrize(
     ("body", "note"),
     [
-        ('<rect width="9" height="9" style="clip-path:circle(40%)"/>', "not drawn: clip-path as circle()"),
-        ('<rect width="9" height="9" style="transform:translate(50%)"/>', "not drawn: a transform that depends on the layout"),
-        ('<style>@import "x.css";</style><rect width="9" height="9"/>', "a style sheet outside of it is not read"),
-        ('<rect width="9" height="9"/><use href="#gone"/>', "refers to a part that is not in it"),
-        ('<rect width="9" height="9"/><rect width="9" height="9" fill="url(#gone)"/>', "refers to a part that is not in it"),
+        ('<rect width="9" height="9" style="clip-path:circle(40%)"/>', "ignored: clip-path with circle()"),
+        ('<rect width="9" height="9" style="transform:translate(50%)"/>', "ignored: a transform that depends on layout"),
+        ('<style>@import "x.css";</style><rect width="9" height="9"/>', "its external style sheet is ignored"),
+        ('<rect width="9" height="9"/><use href="#gone"/>', "refers to an element that it does not contain"),
+        (
+            '<rect width="9" height="9"/><rect width="9" height="9" fill="url(#gone)"/>',
+            "refers to an element that it does not contain",
+        ),
         (
             '<rect width="9" height="9"/><image width="9" height="9" href="data:image/png;base64,AAAA"/>',
-            "an image in it can't be read",
+            "an embedded image can't be read",
         ),
-        ('<rect width="9" height="9"/><rect width="9" height="x"/>', "not understood: height"),
+        ('<rect width="9" height="9"/><rect width="9" height="x"/>', "ignored: an invalid height"),
         ('<rect width="9" height="9"/>', ""),
     ],
 )
@@ -186,5 +189,5 @@ def test_variables_that_grow_without_bound_end_soon(depth: int) -> None:
 
 def test_a_style_sheet_that_is_a_file_of_its_own_is_noted() -> None:
     drawing = svg_of('<rect class="a" width="9" height="9"/>')
-    for sheet, note in ((b'href="icon.css"', "a style sheet outside of it is not read"), (b"href='#own'", "")):
+    for sheet, note in ((b'href="icon.css"', "its external style sheet is ignored"), (b"href='#own'", "")):
         assert render_svg(b'<?xml-stylesheet type="text/css" %b?>' % sheet + drawing, 16)[1] == note
