@@ -3,19 +3,21 @@
 The Arrow schemas of the files, the pandera schemas of the values and the pipeline's checks are all derived from it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pandera.pandas as pandera
 import pyarrow as pa
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, read_parquet, write_parquet
 from flowmodel.recipes.split import EXCLUDED, Split
+
+if TYPE_CHECKING:
+    import pandera.pandas as pandera
 
 # `excluded`: looks like icons of different splits, and is in none.
 SPLITS = (*(str(split) for split in Split), EXCLUDED)
@@ -25,20 +27,38 @@ STATUSES = ("ok", "quarantined", "unavailable")
 Row = Mapping[str, Any] | tuple[Any, ...]  # by column name, or in column order
 
 TEXT, TEXTS = pa.string(), pa.list_(pa.string())
-_NOT_EMPTY = pandera.Check.str_length(min_value=1)
-_SHA256 = pandera.Check.str_matches(r"^[0-9a-f]{64}$")
-# `source/hexcode`, or `source/slug` if there is no code point: letters and digits of any script.
-_ICON_ID = pandera.Check.str_matches(r"^[a-z0-9_-]+/[^\s/\\#@%-][^\s/\\#@%]*$")
+# Pandera takes a quarter of a second to import, so it is imported only where values are checked.
+Condition = Callable[["type[pandera.Check]"], "pandera.Check"]
+
+
+def _not_empty(check: "type[pandera.Check]") -> "pandera.Check":
+    return check.str_length(min_value=1)
+
+
+def _sha256(check: "type[pandera.Check]") -> "pandera.Check":
+    return check.str_matches(r"^[0-9a-f]{64}$")
+
+
+def _icon_id(check: "type[pandera.Check]") -> "pandera.Check":
+    """`source/hexcode`, or `source/slug` if there is no code point: letters and digits of any script."""
+    return check.str_matches(r"^[a-z0-9_-]+/[^\s/\\#@%-][^\s/\\#@%]*$")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column without missing values. `check` constrains its values, for columns that are not lists."""
+    """A column without missing values. `condition` constrains its values, for columns that are not lists."""
 
     type: pa.DataType
     description: str
-    check: pandera.Check | None = None
+    condition: Condition | None = None
     unique: bool = False
+
+    @cached_property
+    def check(self) -> "pandera.Check | None":
+        """The condition as a check of pandera."""
+        import pandera.pandas as pandera
+
+        return self.condition(pandera.Check) if self.condition else None
 
 
 @dataclass(frozen=True)
@@ -54,9 +74,11 @@ class Table:
         return pa.schema([(name, column.type) for name, column in self.columns.items()])
 
     @cached_property
-    def values(self) -> pandera.DataFrameSchema:
+    def values(self) -> "pandera.DataFrameSchema":
         """The pandera schema of columns with a check or unique values. Arrow checks the types."""
-        checked = {name: column for name, column in self.columns.items() if column.check or column.unique}
+        import pandera.pandas as pandera
+
+        checked = {name: column for name, column in self.columns.items() if column.condition or column.unique}
         return pandera.DataFrameSchema(
             {name: pandera.Column(checks=column.check, unique=column.unique) for name, column in checked.items()}, name=self.name
         )
@@ -79,9 +101,11 @@ class Table:
                 self._fail(where, field.name, f"is {field.type}, not {self.columns[field.name].type}")
             if column.null_count:
                 self._fail(where, field.name, f"{column.null_count} values are missing")
+        from pandera.errors import SchemaError
+
         try:
             self.values.validate(table.select(list(self.values.columns)).to_pandas())
-        except pandera.errors.SchemaError as error:
+        except SchemaError as error:
             first = str(error.failure_cases["failure_case"].iloc[0])[:80]
             what = getattr(error.check, "error", None) or error.check
             self._fail(where, error.schema.name, f"{what}, first offending value: {first!r}")
@@ -119,11 +143,11 @@ class Table:
 ICONS = Table(
     "icons",
     {
-        "id": Column(TEXT, "source/key", _ICON_ID, unique=True),
+        "id": Column(TEXT, "source/key", _icon_id, unique=True),
         "source": Column(TEXT, "its entry's name in sources.yaml"),
         "key": Column(TEXT, "hexcode or slug"),
         "char": Column(TEXT, "the emoji itself; empty where there is no code point"),
-        "name": Column(TEXT, "what it shows", _NOT_EMPTY),
+        "name": Column(TEXT, "what it shows", _not_empty),
         "keywords": Column(TEXTS, "more words for what it shows"),
         "captions": Column(TEXTS, "texts that the source itself gives, used as they are"),
         "group": Column(TEXT, "Unicode's group; empty where there is none"),
@@ -131,13 +155,15 @@ ICONS = Table(
         "base_key": Column(TEXT, "key without skin tone: the concept"),
         "skin_tone": Column(TEXT, "light … dark; empty for none"),
         "png": Column(pa.binary(), "the image; empty when quarantined"),
-        "width": Column(pa.int64(), "pixels", pandera.Check.ge(0)),
-        "height": Column(pa.int64(), "pixels", pandera.Check.ge(0)),
-        "sha256": Column(TEXT, "of png", _SHA256),
+        "width": Column(pa.int64(), "pixels", lambda check: check.ge(0)),
+        "height": Column(pa.int64(), "pixels", lambda check: check.ge(0)),
+        "sha256": Column(TEXT, "of png", _sha256),
         "license": Column(TEXT, "of the image, as an SPDX identifier where there is one"),
         "redistributable": Column(pa.bool_(), "whether the image may be passed on"),
         "origin": Column(TEXT, "where the image comes from"),
-        "status": Column(TEXT, "ok, quarantined, or unavailable: quarantined until the next time", pandera.Check.isin(STATUSES)),
+        "status": Column(
+            TEXT, "ok, quarantined, or unavailable: quarantined until the next time", lambda check: check.isin(STATUSES)
+        ),
         "reason": Column(TEXT, "why quarantined; empty when ok"),
         "notes": Column(TEXT, "what was done to the image that a person may want to know"),
     },
@@ -149,7 +175,7 @@ NORMALIZED_ICONS = Table(
     {
         **{name: column for name, column in ICONS.columns.items() if name not in ("png", "sha256")},
         "rgba": Column(pa.large_binary(), "premultiplied pixels, uint8, 4 x height x width; empty when quarantined"),
-        "sha256": Column(TEXT, "of rgba", _SHA256),
+        "sha256": Column(TEXT, "of rgba", _sha256),
     },
 )
 
@@ -157,10 +183,10 @@ CAPTIONS = Table(
     "captions",
     {
         "caption_id": Column(TEXT, "icon_id#template, and @language where it is not English, or the color", unique=True),
-        "icon_id": Column(TEXT, "the icon that it describes", _ICON_ID),
-        "text": Column(TEXT, "the caption", _NOT_EMPTY),
+        "icon_id": Column(TEXT, "the icon that it describes", _icon_id),
+        "text": Column(TEXT, "the caption", _not_empty),
         "template": Column(TEXT, "name, name_keywords, name_group, name_tone, name_style, own or color"),
-        "language": Column(TEXT, "en, de, …; und for own texts", pandera.Check.str_matches(r"^[a-z]{2,3}(-[a-z]+)?$")),
+        "language": Column(TEXT, "en, de, …; und for own texts", lambda check: check.str_matches(r"^[a-z]{2,3}(-[a-z]+)?$")),
     },
 )
 
@@ -168,20 +194,20 @@ CAPTIONS = Table(
 DUPLICATES = Table(
     "duplicates",
     {
-        "icon_a": Column(TEXT, "the smaller of the two ids", _ICON_ID),
-        "icon_b": Column(TEXT, "the greater of the two ids", _ICON_ID),
-        "cluster": Column(TEXT, "smallest id of all that are linked, directly or through others", _ICON_ID),
+        "icon_a": Column(TEXT, "the smaller of the two ids", _icon_id),
+        "icon_b": Column(TEXT, "the greater of the two ids", _icon_id),
+        "cluster": Column(TEXT, "smallest id of all that are linked, directly or through others", _icon_id),
         "identical": Column(pa.bool_(), "the same pixels"),
-        "hash_distance": Column(pa.int64(), "bits that differ between the perceptual hashes", pandera.Check.ge(0)),
-        "pixel_distance": Column(pa.float64(), "root mean square of shapes and colors", pandera.Check.in_range(0, 1)),
+        "hash_distance": Column(pa.int64(), "bits that differ between the perceptual hashes", lambda check: check.ge(0)),
+        "pixel_distance": Column(pa.float64(), "root mean square of shapes and colors", lambda check: check.in_range(0, 1)),
     },
 )
 
 SPLIT_TABLE = Table(
     "splits",
     {
-        "icon_id": Column(TEXT, "an icon that is not quarantined", _ICON_ID, unique=True),
-        "split": Column(TEXT, "what it is used for", pandera.Check.isin(SPLITS)),
+        "icon_id": Column(TEXT, "an icon that is not quarantined", _icon_id, unique=True),
+        "split": Column(TEXT, "what it is used for", lambda check: check.isin(SPLITS)),
     },
 )
 
@@ -190,8 +216,8 @@ EMOJI_TEXTS = Table(
     {
         "language": Column(TEXT, "en, de, …"),
         "key": Column(TEXT, "hexcode"),
-        "char": Column(TEXT, "the emoji itself", _NOT_EMPTY),
-        "name": Column(TEXT, "CLDR's short name", _NOT_EMPTY),
+        "char": Column(TEXT, "the emoji itself", _not_empty),
+        "name": Column(TEXT, "CLDR's short name", _not_empty),
         "keywords": Column(TEXTS, "CLDR's keywords"),
         "group": Column(TEXT, "Unicode's group"),
         "subgroup": Column(TEXT, "Unicode's subgroup"),
@@ -204,7 +230,7 @@ CAPTION_EMBEDDINGS = Table(
     "caption_embeddings",
     {
         "text": Column(TEXT, "of one or more captions", unique=True),
-        "part": Column(TEXT, "file of caption_vectors, without its ending, that holds the text's vectors", _NOT_EMPTY),
+        "part": Column(TEXT, "file of caption_vectors, without its ending, that holds the text's vectors", _not_empty),
     },
 )
 
