@@ -69,7 +69,9 @@ class FolderSource(_Drawn):
     """A folder of images with a file of captions."""
 
     kind: Literal["folder"]
-    path: str = Field(min_length=1, description="The folder; relative paths start at the folder of sources.yaml.")
+    path: str = Field(
+        min_length=1, description="The folder; relative paths start at the folder of sources.yaml. Or s3://BUCKET/FOLDER."
+    )
     captions: str = Field("", description="Name of the captions file in it; by default the first usual name that exists.")
     encoding: str = Field("", description="Encoding of the captions file, a Python name; by default it is detected.")
     code_points: bool | None = Field(

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flowmodel.data.keys import code_point_stems, distinct_keys, parse_hexcode
+from flowmodel.data.sources.bucket import is_bucket, mirror, stored_objects
 from flowmodel.data.sources.config import FolderSource, locate
 from flowmodel.data.sources.context import Observation, Reading, SourceContext
 from flowmodel.data.sources.folder_files import FolderFiles
@@ -47,19 +48,28 @@ def files_by_id(config: FolderSource, context: SourceContext) -> dict[str, str]:
 
 
 def observe(config: FolderSource, context: SourceContext) -> Observation:
-    """The captions and the content of each listed file, or the reason why it can't be read; raises FlowmodelError as
-    :func:`read` does.
+    """The captions and the content of each listed file, or the reason why it can't be read; of a folder in S3-compatible storage,
+    the name, size and time of each object. Raises FlowmodelError as :func:`read` does.
     """
+    if is_bucket(config.path):
+        objects = stored_objects(config.path)
+        version = _version(len(objects), max((each.changed / 1e9 for each in objects), default=0))
+        return Observation(fingerprint=[[each.file, each.size, each.changed] for each in objects], version=version)
     files = _files(config, context)
     images = list_images(config, files).images
     newest = max((_changed(files.folder / image.file) for image in images), default=0)
     told = [[repr(image.entry), str(image.missing or ""), _content(files, image)] for image in images]
-    version = f"{len(images)} files, newest of {datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}"
-    return Observation(fingerprint=told, version=version)
+    return Observation(fingerprint=told, version=_version(len(images), newest))
 
 
 def _files(config: FolderSource, context: SourceContext) -> FolderFiles:
+    if is_bucket(config.path):
+        return FolderFiles(mirror(config.path, context.downloads, context.log))
     return FolderFiles(locate(config.path, context.root), config.follow_links)
+
+
+def _version(files: int, newest: float) -> str:
+    return f"{files} files, newest of {datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}"
 
 
 def _keys(config: FolderSource, listing: Listing) -> dict[str, tuple[str, str]]:
