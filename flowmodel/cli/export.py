@@ -33,12 +33,11 @@ def export(
         raise FlowmodelError("--sources: only used with --web; add that, or leave it out")
     require("onnx", "onnxruntime", "onnxscript")
     from flowmodel.export.model_export import export_model, zip_folder
-    from flowmodel.runtime.model_folder import TOWERS
 
     store = Store.from_environment()
     checkpoint = resolve(store, model)
     with TemporaryDirectory(prefix="flowmodel-") as work:
-        folder = export_model(checkpoint, out or Path(work, "model"), TOWERS if out else ("int8",))
+        folder = export_model(checkpoint, out or Path(work, "model"), ("float32", "int8") if out else ())
         if out:
             _tell(out, f"model {folder.description.name}, digest {folder.digest[:12]}")
         if out and zip:

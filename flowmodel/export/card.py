@@ -19,7 +19,7 @@ steps shifted by {shift:g}.
   `tokens` (B, L, D) and `mask` (B, L) to `velocity`.
 - `{finisher}`, if the model has a finisher: `drawn` to `finished`, images in [-1, 1].
 - `{tower}` and `{tower8}`: the caption tower ({encoder}), in float32 and in a smaller form, from `ids` (B, L) to
-  `pooled` and `tokens`. All texts of a batch have the same length.
+  `pooled` and `tokens`. All texts of a batch have the same length. The page has `{packed}` instead, which zlib has compressed.
 - `{tokenizer}`: text to `ids`, at most {max_tokens}.
 - `{emoji}`: names that replace emoji in a prompt.
 - `{english}`: English translations of the names of emoji in other languages, as JSON that zlib has compressed.
@@ -71,6 +71,7 @@ def model_card(description: Description) -> str:
         finisher=FINISHER,
         tower=TOWERS["float32"],
         tower8=TOWERS["int8"],
+        packed=TOWERS["packed"],
         encoder=description.encoder,
         tokenizer=TOKENIZER,
         max_tokens=description.max_tokens,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -44,16 +45,16 @@ def export_finisher(finisher: Finisher, channels: int, size: int, path: Path) ->
     return _write(finisher, {"drawn": torch.zeros(3, channels, size, size)}, {"drawn": {0: _BATCH}}, ["finished"], path)
 
 
-def export_tower(tower: nn.Module, path: Path) -> Path:
+def export_tower(tower: nn.Module, path: Path, step: float | None = None) -> Path:
     """Export the caption tower: ids (B, L) to pooled (B, D) and tokens (B, L, D). All texts of a batch have the same length,
-    without padding.
+    without padding. Matrices of multiples of `step` are stored as two tables of bytes.
     """
     given = {"ids": torch.zeros(3, 5, dtype=torch.int64)}
     free = {"ids": {0: _BATCH, 1: Dim("length", max=MAX_TOKENS)}}
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # the fast path has a fused kernel that ONNX lacks
     try:
-        return _write(_Encoding(tower), given, free, ["pooled", "tokens"], path)
+        return _write(_Encoding(tower), given, free, ["pooled", "tokens"], path, step)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
 
@@ -80,7 +81,22 @@ class _Encoding(nn.Module):
         return nn.functional.normalize(tokens_BLD.mean(1), dim=-1), tokens_BLD.to(torch.float16).float()
 
 
-def _write(module: nn.Module, given: Mapping[str, Tensor], free: Mapping[str, Any], outputs: list[str], path: Path) -> Path:
+def two_bytes(steps: NDArray[np.int32]) -> NDArray[np.int8]:
+    """The higher and the lower byte of integers in 16 bits, shape (2, …): steps = 256 higher + lower."""
+    higher = (steps + 128) >> 8
+    bytes_2 = np.stack([higher, steps - 256 * higher])
+    assert np.abs(bytes_2).max(initial=0) <= 128, "the step is too small for these weights"
+    return bytes_2.astype(np.int8)
+
+
+def _write(
+    module: nn.Module,
+    given: Mapping[str, Tensor],
+    free: Mapping[str, Any],
+    outputs: list[str],
+    path: Path,
+    step: float | None = None,
+) -> Path:
     import onnx
 
     with warnings.catch_warnings(), torch.no_grad():
@@ -97,7 +113,10 @@ def _write(module: nn.Module, given: Mapping[str, Tensor], free: Mapping[str, An
     assert program is not None
     graph = program.model_proto
     _forget_origin(graph)
-    _halve(graph)
+    if step is None:
+        _halve(graph)
+    else:
+        _split(graph, step)
     for declared in graph.graph.input:
         dims = declared.type.tensor_type.shape.dim
         assert all(dims[at].dim_param for at in free[declared.name]), f"{declared.name} was given a fixed shape"
@@ -133,6 +152,32 @@ def _halve(graph: Any) -> None:
             name = tensor.name
             tensor.CopyFrom(numpy_helper.from_array(halves, f"{name}_float16"))
             casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.graph.node]
+    _put_first(graph, casts)
+
+
+def _split(graph: Any, step: float) -> None:
+    """Store matrices of multiples of `step` as the tables of :func:`two_bytes`; they are float32 once loaded."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes = []
+    for tensor in list(graph.graph.initializer):
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.ndim != 2:
+            continue
+        steps = np.rint(values / np.float32(step))
+        assert (steps * np.float32(step) == values).all(), f"{tensor.name} was not rounded"
+        name, stored, whole, scaled = (tensor.name, *(f"{tensor.name}_{part}" for part in ("bytes", "float", "scaled")))
+        tensor.CopyFrom(numpy_helper.from_array(two_bytes(steps.astype(np.int32)), stored))
+        nodes.append(helper.make_node("Cast", [stored], [whole], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Mul", [whole, "of_bytes"], [scaled]))
+        nodes.append(helper.make_node("ReduceSum", [scaled, "first_axis"], [name], keepdims=0))
+    scales = np.array([256 * step, step], np.float32).reshape(2, 1, 1)
+    graph.graph.initializer.append(numpy_helper.from_array(scales, "of_bytes"))
+    graph.graph.initializer.append(numpy_helper.from_array(np.array([0]), "first_axis"))
+    _put_first(graph, nodes)
+
+
+def _put_first(graph: Any, nodes: list[Any]) -> None:
+    nodes = [*nodes, *graph.graph.node]
     graph.graph.ClearField("node")
     graph.graph.node.extend(nodes)

@@ -8,12 +8,12 @@ from typing import Any, Literal
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import read_json, sha256_file, sha256_json
 
-Precision = Literal["float32", "int8"]  # of the caption tower
+Precision = Literal["float32", "int8", "packed"]  # of the caption tower; only the page has the last one
 
 FORMAT = 1
 DESCRIPTION, CARD = "model.json", "README.md"
 NETWORK, FINISHER = "network.onnx", "finisher.onnx"
-TOWERS: Mapping[Precision, str] = {"float32": "tower.onnx", "int8": "tower.int8.onnx"}
+TOWERS: Mapping[Precision, str] = {"float32": "tower.onnx", "int8": "tower.int8.onnx", "packed": "tower.packed.zlib"}
 TOKENIZER, EMOJI, ENGLISH = "tokenizer.json", "emoji.json", "english.zlib"
 
 _AGAIN = "export the model again"

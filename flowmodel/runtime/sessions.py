@@ -1,5 +1,6 @@
 """Creates ONNX Runtime sessions with the same settings."""
 
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def open_session(path: Path, threads: int | None = None) -> "onnxruntime.InferenceSession":
-    """A session for the graph at `path` on the CPU; `threads` None is one per core.
+    """A session for the graph at `path` on the CPU, which zlib has compressed if the name ends in .zlib; `threads` None is one
+    per core.
 
     Raises FlowmodelError when this ONNX Runtime can't run it, or ONNX Runtime is not installed.
     """
@@ -25,7 +27,8 @@ def open_session(path: Path, threads: int | None = None) -> "onnxruntime.Inferen
     # Spinning threads starve other processes on the same cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        graph = zlib.decompress(path.read_bytes()) if path.suffix == ".zlib" else str(path)
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the types are in a private module
         reason = " ".join(str(error).split())[:160]
         raise FlowmodelError(f"{path}: ONNX Runtime can't run it ({reason}); export the model again") from None

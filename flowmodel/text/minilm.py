@@ -115,11 +115,14 @@ class Tower(nn.Module):
 
     def forward(self, ids_BL: Tensor, lengths_B: Tensor) -> Tensor:
         """One vector per token, (B, L, D); vectors of padding are meaningless."""
-        places_L = torch.arange(ids_BL.shape[1])
-        x_BLD = self.norm(self.words(ids_BL) + self.positions.weight[: ids_BL.shape[1]] + self.segments.weight[0])
-        padding_BL = places_L >= lengths_B[:, None]
-        found_BLD: Tensor = self.encoder(x_BLD, src_key_padding_mask=padding_BL)
+        padding_BL = torch.arange(ids_BL.shape[1]) >= lengths_B[:, None]
+        found_BLD: Tensor = self.encoder(self.embed(ids_BL), src_key_padding_mask=padding_BL)
         return found_BLD
+
+    def embed(self, ids_BL: Tensor) -> Tensor:
+        """The input of the first layer, (B, L, D)."""
+        embedded_BLD: Tensor = self.norm(self.words(ids_BL) + self.positions.weight[: ids_BL.shape[1]] + self.segments.weight[0])
+        return embedded_BLD
 
     def load(self, path: Path) -> None:
         """Load BERT's weights from `path`. Raises FlowmodelError when one is missing or has another shape."""

@@ -1,5 +1,7 @@
 """Completing an icon set: a short fine-tuning, drawings of the missing names, and marks on near copies."""
 
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -8,13 +10,14 @@ from PIL import Image
 from flowmodel.completion.complete import RECORD, SHEET, complete_set
 from flowmodel.completion.names import read_names
 from flowmodel.completion.near_copies import copied_icons
-from flowmodel.errors import FlowmodelError
+from flowmodel.errors import FlowmodelError, Resumable
 from flowmodel.files import read_json
 from flowmodel.images.rgba import premultiply
 from flowmodel.recipes import load_recipe
 from flowmodel.registry.full_release import evaluate_and_register
 from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
+from flowmodel.training.observers import TrainingObserver
 from tests.conftest import TINY
 from tests.pipelines.conftest import write_icons
 
@@ -68,6 +71,28 @@ def test_more_names_need_no_training_and_keep_earlier_drawings(completed, workpl
     assert completed.trained_now and not again.trained_now and again.checkpoint.digest == completed.checkpoint.digest
     assert (workplace / "out" / "png" / "paper-plane-1.png").read_bytes() == before
     assert (workplace / "out" / "png" / "lantern-0.png").exists()
+
+
+def test_ctrl_c_in_the_training_and_before_the_drawings_changes_no_file(completed, workplace, recipe, tmp_path):
+    class StopsAtTheFifthStep(TrainingObserver):
+        def on_log(self, step, values):
+            signal.raise_signal(signal.SIGINT)
+
+    def stops_before_drawing(line):
+        if line.startswith("drawing"):
+            signal.raise_signal(signal.SIGINT)
+
+    given = (workplace / "My Icons", NAMES, tmp_path / "out", Store(tmp_path / "store"), recipe)
+    with pytest.raises(Resumable, match="SIGINT after step 5"):
+        complete_set(*given, count=2, observers=[StopsAtTheFifthStep()])
+    with pytest.raises(KeyboardInterrupt):
+        complete_set(*given, count=2, log=stops_before_drawing)
+    assert not (tmp_path / "out").exists()
+    resumed = complete_set(*given, count=2)
+    assert not resumed.trained_now and resumed.checkpoint.digest == completed.checkpoint.digest
+    assert resumed.drawings == completed.drawings
+    for file in [f"{kind}/{drawing.stem}.{kind}" for drawing in completed.drawings for kind in ("png", "svg")]:
+        assert (tmp_path / "out" / file).read_bytes() == (workplace / "out" / file).read_bytes(), file
 
 
 def test_the_model_is_registered_with_its_evaluation_if_asked(completed, workplace):

@@ -69,7 +69,7 @@ def page_folder(export) -> Path:
 @pytest.fixture(scope="session")
 def small(page_folder) -> OnnxGenerator:
     """The page's own model."""
-    return OnnxGenerator.load(page_folder / "model", tower="int8")
+    return OnnxGenerator.load(page_folder / "model", tower="packed")
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):

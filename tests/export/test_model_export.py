@@ -81,7 +81,7 @@ def test_what_the_tower_cannot_take_in_is_reported_as_with_pytorch(exported, gen
     assert OnnxGenerator(exported).readability(prompts) == generator.readability(prompts)
 
 
-@pytest.mark.parametrize("tower", TOWERS)
+@pytest.mark.parametrize("tower", ["float32", "int8"])
 def test_it_draws_without_pytorch_in_little_memory(exported, tower, tmp_path):
     command = [sys.executable, "-c", _ALONE, str(exported.path), tower, str(tmp_path / "heart.png")]
     done = subprocess.run(

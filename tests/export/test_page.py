@@ -18,6 +18,7 @@ from flowmodel.flow.seeds import mixed_seed
 from flowmodel.images.rgba import premultiply, to_image
 from flowmodel.images.tensors import to_unit
 from flowmodel.model.generator import Generator
+from flowmodel.runtime.caption_tower import OnnxTower
 from flowmodel.runtime.model_folder import ModelFolder
 from flowmodel.runtime.noise import standard_normal
 from flowmodel.shipped import shipped
@@ -58,6 +59,15 @@ def test_the_same_seed_gives_the_same_image_as_the_command_line(opened, generato
         assert _difference(drawn_4HW, generator.sample([prompt], seed=3)[0].numpy()) < 2
     asked = "flowmodel.studio.ask('draw', {prompt: 'pizza', options: {}}).then((found) => found.evaluations)"
     assert opened.run(asked) == generator.nfe() == 20
+
+
+def test_the_packed_tower_gives_nearly_the_same_vectors_as_the_whole_one(exported, page_folder):
+    prompts = ["red heart, noto style", "espresso machine", "lighthouse at night, twemoji style", "old radio"]
+    whole = OnnxTower(exported, "float32").encode(prompts)
+    packed = OnnxTower(ModelFolder.open(page_folder / "model"), "packed").encode(prompts)
+    assert np.linalg.norm(packed.pooled_BD - whole.pooled_BD, axis=1).max() < 0.005
+    for one_LD, other_LD in zip(packed.tokens, whole.tokens, strict=True):
+        assert np.linalg.norm(one_LD.astype(float) - other_LD) < 0.005 * np.linalg.norm(other_LD.astype(float))
 
 
 def test_an_image_to_start_from_is_drawn_on_as_by_the_library(opened, generator):
@@ -167,10 +177,11 @@ def test_a_changed_model_is_refused(opened, page_folder):
         path.write_bytes(content)
 
 
-def test_a_browser_without_webassembly_is_reported(opened):
-    added = opened.page.call("Page.addScriptToEvaluateOnNewDocument", source="delete globalThis.WebAssembly")
+@pytest.mark.parametrize("needed", ["WebAssembly", "DecompressionStream"])
+def test_a_browser_that_is_too_old_is_reported(opened, needed):
+    added = opened.page.call("Page.addScriptToEvaluateOnNewDocument", source=f"delete globalThis.{needed}")
     opened.page.call("Page.reload")
-    assert opened.status_with("no WebAssembly")
+    assert opened.status_with(f"no {needed}")
     assert opened.run("document.querySelector('[role=alert]').offsetHeight > 0 && document.getElementById('draw').disabled")
     opened.page.call("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
 
@@ -181,7 +192,7 @@ def test_the_command_writes_all_that_the_page_needs_and_another_folder_is_left_a
     assert read_json(page_folder / "page.json")["models"] == [
         {"name": "pretrained", "path": "model/", "training": "icons/", "hint": None}
     ]
-    assert sum(path.stat().st_size for path in page_folder.rglob("*") if path.is_file()) < 70e6
+    assert sum(path.stat().st_size for path in page_folder.rglob("*") if path.is_file()) < 50e6
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(FlowmodelError, match="not such a page"):
         export_page(exported, tmp_path, tmp_path, print)

@@ -15,6 +15,18 @@ export async function fetchListed(base, name, files) {
   return bytes;
 }
 
+// What zlib has compressed.
+export function unpacked(bytes) {
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
+}
+
+// The bytes of a file of the page that zlib has compressed.
+export async function fetchPacked(address) {
+  const answer = await fetch(address, ASKED);
+  if (!answer.ok) throw new Error(`${address.pathname} can't be loaded (${answer.status})`);
+  return unpacked(await answer.arrayBuffer());
+}
+
 // The content of a JSON file. A server that refuses may give the reason in a line of text.
 export async function fetchJson(address) {
   const answer = await fetch(address, ASKED);

@@ -1,13 +1,12 @@
 // A model that samples in the browser: the same steps as flowmodel/runtime/onnx_generator.py, which is the reference.
 import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
 import { Reader, Tokenizer } from "./captions.js";
-import { fetchJson, fetchListed } from "./fetching.js";
+import { fetchJson, fetchListed, fetchPacked, unpacked } from "./fetching.js";
 import { mixedSeed, standardNormal } from "./noise.js";
 
 ort.env.wasm.numThreads = 1; // more threads need special headers of the server
-ort.env.wasm.wasmPaths = { wasm: new URL("./vendor/ort-wasm-simd-threaded.wasm", import.meta.url).href };
 
-const TOWERS = ["tower.int8.onnx", "tower.onnx"]; // the first one in the export
+const TOWERS = ["tower.packed.zlib", "tower.int8.onnx", "tower.onnx"]; // the first one in the export
 const NEEDED = ["tokenizer.json", "emoji.json", "english.zlib", "network.onnx", "finisher.onnx"];
 
 function times(steps, shift, start) {
@@ -37,12 +36,6 @@ function toUnit(bytes, channels) {
   return x;
 }
 
-// JSON that zlib has compressed; undefined in a browser that is too old for it.
-async function unpacked(bytes) {
-  if (typeof DecompressionStream === "undefined") return undefined;
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
-}
-
 function mixed(one, other, share) {
   const found = new Float32Array(one.length);
   for (let i = 0; i < found.length; i++) found[i] = (1 - share) * one[i] + share * other[i];
@@ -56,14 +49,16 @@ export class Generator {
     const tower = TOWERS.find((name) => of.files[name]), names = [tower, ...NEEDED].filter((name) => of.files[name]);
     const all = names.reduce((sum, name) => sum + of.files[name].bytes, 0), files = {};
     let loaded = 0;
+    ort.env.wasm.wasmBinary ??= await fetchPacked(new URL("./vendor/ort-wasm-simd-threaded.wasm.zlib", import.meta.url));
     for (const name of names) {
-      files[name] = await fetchListed(base, name, of.files);
+      const bytes = await fetchListed(base, name, of.files);
+      files[name] = name.endsWith(".zlib") ? await unpacked(bytes) : bytes;
       told((loaded += of.files[name].bytes) / all);
     }
     const json = (name) => JSON.parse(new TextDecoder().decode(files[name]));
     self.reader = new Reader({
       tokenizer: new Tokenizer(json("tokenizer.json"), of.max_tokens), names: json("emoji.json"),
-      table: files["english.zlib"] && await unpacked(files["english.zlib"]), languages: of.languages,
+      table: files["english.zlib"] && json("english.zlib"), languages: of.languages,
     });
     const session = (name) => files[name] && ort.InferenceSession.create(new Uint8Array(files[name]));
     self.network = await session("network.onnx");

@@ -10,7 +10,7 @@ import { Studio } from "./studio.js";
 
 const EXAMPLES = ["red heart", "blue apple", "rocket", "fox", "pizza", "house with garden", "👍🏽", "purple umbrella"];
 const VARIATION = 0.45; // rotation of a variation's noise
-const NO_WEBASSEMBLY = "This browser has no WebAssembly, which this page draws with. A current Firefox, Chrome, Edge or Safari has it.";
+const NEEDED = ["WebAssembly", "DecompressionStream"];
 
 const app = { studio: undefined, description: undefined, running: undefined, waiting: undefined };
 const pad = new SketchPad();
@@ -304,7 +304,8 @@ function refuse(words) {
 
 async function start() {
   wire();
-  if (typeof WebAssembly !== "object") return refuse(NO_WEBASSEMBLY);
+  const missing = NEEDED.find((name) => !(name in globalThis));
+  if (missing) return refuse(`This browser has no ${missing}, which this page needs. A current Firefox, Chrome, Edge or Safari has it.`);
   app.studio = new Studio();
   const attempt = async (model) => {
     element("refusal").hidden = true;
