@@ -20,7 +20,7 @@ from flowmodel.data.dataset import IconDataset
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.report import METRICS_FILE, EvaluationReport
 from flowmodel.export.in_store import EXPORTABLE, exported
-from flowmodel.files import sha256_json, share
+from flowmodel.files import sha256_json
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.recipes.split import Split
 from flowmodel.registry.headlines import description, headline_metrics
@@ -201,7 +201,7 @@ def _log_model(run: TrainingRun, checkpoint: Checkpoint, tags: Mapping[str, str]
                 package = Path(folder, "model")
                 save_package(package, checkpoint, MODEL_NAME, logged.model_id, run.run_id)
                 client.log_model_artifacts(logged.model_id, str(package))
-            _share(run.tracking, logged, checkpoint.path.name, checkpoint.path)
+            run.tracking.share(logged.artifact_location, f"artifacts/{checkpoint.path.name}", checkpoint.path)
         except BaseException:
             with suppress(MlflowException, OSError):  # perhaps for the same reason
                 client.finalize_logged_model(logged.model_id, "FAILED")
@@ -229,11 +229,4 @@ def _add_onnx(recorded: RecordedModel) -> None:
         # The MLmodel file comes last, so that readers who find the export in it find all other files.
         client.log_model_artifact(model_id, str(described))
     for path in export.path.iterdir():
-        _share(tracking, logged, f"{ONNX}/{path.name}", path)
-
-
-def _share(tracking: Tracking, logged: LoggedModel, artifact: str, original: Path) -> None:
-    """Make an artifact of the logged model and its original one file, if both are in the store."""
-    folder, root = tracking.local_path(logged.artifact_location), tracking.store.root.resolve()
-    if folder is not None and folder.resolve().is_relative_to(root) and original.resolve().is_relative_to(root):
-        share(folder / "artifacts" / artifact, original)
+        tracking.share(logged.artifact_location, f"artifacts/{ONNX}/{path.name}", path)

@@ -175,6 +175,8 @@ class TrainingRun:
     def log_file(self, path: Path, folder: str) -> None:
         with self.tracking.errors():
             self.client.log_artifact(self.run_id, str(path), folder)
+            location = str(self.client.get_run(self.run_id).info.artifact_uri)
+        self.tracking.share(location, f"{folder}/{path.name}", path)
 
     def log_values(self, values: Mapping[str, Any], name: str) -> None:
         """Log values as a JSON or YAML artifact, by the suffix of `name`."""

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import atomic_path
+from flowmodel.files import atomic_path, share
 from flowmodel.registry import sqlite
 from flowmodel.registry.runs_view import EXPERIMENT, view_tag
 from flowmodel.store import Store, shown_uri, unfit_for_addresses
@@ -161,6 +161,12 @@ class Tracking:
             return sqlite.current_path(address, self.artifacts)
         path = sqlite.local_path(address)
         return path if path and (path.exists() or not self.is_server) else None
+
+    def share(self, address: str, name: str, original: Path) -> None:
+        """Make the file `name` of the artifacts at MLflow's `address` and its `original` one file, if both are in the store."""
+        folder, root = self.local_path(address), self.store.root.resolve()
+        if folder is not None and folder.resolve().is_relative_to(root) and original.resolve().is_relative_to(root):
+            share(folder / name, original)
 
     def fetch(self, address: str, name: str, folder: Path) -> Path:
         """The file `name` of the artifacts at MLflow's `address`: the file itself, or a copy in `folder` if it is not on this

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import sha256_file
+from flowmodel.files import sha256_file, write_bytes
 from flowmodel.model.pretrained import pretrained_weights
 from flowmodel.recipes.split import Split
 from flowmodel.registry.models import recorded_model
@@ -104,6 +104,18 @@ def test_the_run_has_scores_report_recipe_and_grid_also_without_registering(reco
     assert sum(name.startswith("evaluation/") for name in metrics) <= 23
     assert logged_values(run.tracking, run.run_id, "evaluation/metrics.json") == first.report.as_json()
     assert not run.client.search_registered_models()
+
+
+def test_a_file_of_the_store_lies_once_in_it_and_can_be_logged_again(recorded, first, store):
+    run, page = recorded(first).run, store.file("evaluation", "page.html")
+    for content in (b"one", b"one", b"two"):
+        write_bytes(page, content)
+        run.log_file(page, "evaluation")
+        run.log_file(page, "evaluation")
+        [logged] = store.mlflow_artifacts.rglob("page.html")
+        assert logged.samefile(page) and logged.read_bytes() == content
+        write_bytes(page, b"made again")
+        assert logged.read_bytes() == content
 
 
 def test_the_description_of_a_run_has_its_headlines_its_samples_and_a_link_to_the_report(recorded, first):
