@@ -101,7 +101,7 @@ def _store(store: Store) -> Iterator[Finding]:
         remedy = "make it writable, or name another folder in FLOWMODEL_STORE"
         yield Finding("store", "problem", f"{store.root}: {error.strerror}", remedy)
         return
-    yield Finding("store", "ok", f"{store.root}{'' if there == store.root else ' (made by the first run)'}")
+    yield Finding("store", "ok", f"{store.root}{'' if there == store.root else ' (created by the first run)'}")
 
 
 def _disk(store: Store) -> Iterator[Finding]:
@@ -146,7 +146,7 @@ def _model(store: Store) -> Iterator[Finding]:
 
     address = shown_uri(store.mlflow_uri)
     if find_spec("mlflow") is None and store.mlflow_uri.startswith("http"):
-        yield Finding("MLflow", "note", f"{address}: not asked", "pip install 'flowmodel[pipeline]'")
+        yield Finding("MLflow", "note", f"{address}: not checked", "pip install 'flowmodel[pipeline]'")
         return
     if has_model(store, MODEL_NAME) is False:
         remedy = "make quickstart registers one; until then the shipped weights are used"
@@ -186,6 +186,8 @@ def _ports(store: Store) -> Iterator[Finding]:
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
-                yield Finding(f"port of {name}", "note", f"{port} is in use", "`make ui` takes another one if it is not its own")
+                yield Finding(
+                    f"port of {name}", "note", f"{port} is in use", "`make ui` uses another port if this one is not its own"
+                )
                 continue
         yield Finding(f"port of {name}", "ok", f"{port} is free")

@@ -180,7 +180,7 @@ def _why_kept(training: Path, registered: list[Registered]) -> str:
     from flowmodel.model.checkpoint import FINAL, FINISHED
 
     if not (training / FINAL).exists():
-        return "not finished, the same run continues it"
+        return "unfinished; the same run continues it"
     digests = {sha256_file(path) for path in (training / FINAL, training / FINISHED) if path.exists()}
     return next((f"version {each.version} of the model" for each in registered if each.checkpoint_digest in digests), "")
 

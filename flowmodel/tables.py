@@ -159,13 +159,13 @@ ICONS = Table(
         "height": Column(pa.int64(), "pixels", lambda check: check.ge(0)),
         "sha256": Column(TEXT, "of png", _sha256),
         "license": Column(TEXT, "of the image, as an SPDX identifier where there is one"),
-        "redistributable": Column(pa.bool_(), "whether the image may be passed on"),
+        "redistributable": Column(pa.bool_(), "whether the image may be redistributed"),
         "origin": Column(TEXT, "where the image comes from"),
         "status": Column(
             TEXT, "ok, quarantined, or unavailable: quarantined until the next time", lambda check: check.isin(STATUSES)
         ),
         "reason": Column(TEXT, "why quarantined; empty when ok"),
-        "notes": Column(TEXT, "what was done to the image that a person may want to know"),
+        "notes": Column(TEXT, "how the image was changed, for people"),
     },
 )
 

@@ -72,9 +72,9 @@ def _migrate(instance: dg.DagsterInstance, home: Path) -> None:
     try:
         instance.upgrade(print_fn=None)
     except CommandError:
-        problem = "a later release of dagster made its tables, which this one can't read; update flowmodel, or unset DAGSTER_HOME"
+        problem = "its tables were written by a later release of Dagster; update flowmodel, or unset DAGSTER_HOME"
         raise FlowmodelError(f"{home}: {problem}") from None
-    print(f"{home}: tables of an earlier release of Dagster were migrated", flush=True)
+    print(f"{home}: tables of an earlier Dagster release were migrated", flush=True)
 
 
 def lacking_settings(file: Path) -> list[str]:

@@ -136,8 +136,8 @@ def unread_counts(readability: "Readability") -> dict[str, int]:
     return {
         "unknown to the encoder": len(readability.unknown),
         "partly unknown to the encoder": len(readability.partly),
-        "cut by the encoder": len(readability.cut),
-        "not told apart by the encoder": sum(map(len, readability.alike)),
+        "truncated by the encoder": len(readability.cut),
+        "not distinguished by the encoder": sum(map(len, readability.alike)),
     }
 
 

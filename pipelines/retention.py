@@ -95,7 +95,9 @@ def _old_downloads(store: Store, before: float) -> Iterator[Expired]:
 
 def main() -> int:
     """List what the settings let go, or remove it; returns 2 where that can't be done."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.retention", description="List what the settings let go.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.retention", description="List what the settings allow to be removed."
+    )
     parser.add_argument("--yes", action="store_true", help="remove it; without this it is only listed")
     options = parser.parse_args()
     from pipelines.home import prepare_home

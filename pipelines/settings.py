@@ -67,11 +67,13 @@ class Freshness(_Section):
 
 class Retention(_Section):
     enabled: bool = Field(True, description="Whether the sensor runs without having been switched on in the UI.")
-    every_hours: float = Field(24, ge=1 / 3600, description="Least number of hours between two removals.")
+    every_hours: float = Field(24, ge=1 / 3600, description="Minimum number of hours between two removals.")
     runs_days: _Days = Field(180, description="Age at which a finished run leaves Dagster's history; empty: never.")
-    checkpoints_days: _Days = Field(None, description="Age at which unreferenced trainings, data sets, tables go; empty: never.")
+    checkpoints_days: _Days = Field(
+        None, description="Age at which unreferenced trainings, data sets and tables are removed; empty: never."
+    )
     versions: int | None = Field(None, ge=1, description="Registered versions kept beside those that have an alias; empty: all.")
-    downloads_days: _Days = Field(None, description="Age at which a download that was not used again goes; empty: never.")
+    downloads_days: _Days = Field(None, description="Age at which a download that was not used again is removed; empty: never.")
 
 
 class FileNotifier(_Section):

@@ -63,7 +63,7 @@ def _outcome(pipes: PipesContext) -> dict[str, Any]:
     except Resumable as error:
         return {"refused": str(error), "signal": error.signal, "where": error.where}
     except KeyboardInterrupt:  # before the first step or after the last one
-        return {"refused": "stopped outside of a step", "signal": signal.SIGINT, "where": ""}
+        return {"refused": "stopped outside a step", "signal": signal.SIGINT, "where": ""}
     except Exception as error:
         if (line := refusal(error)) is None:
             raise

@@ -63,8 +63,8 @@ def set_(version: Annotated[str, typer.Argument(help="Number from `flowmodel cha
 
     before = set_champion(Store.from_environment(), version)
     if before == version:
-        console.print(f"version {version} is the champion already")
+        console.print(f"version {version} is already the champion")
     elif before is None:
-        console.print(f"version {version} is the champion now; there was none before")
+        console.print(f"version {version} is now the champion; there was none before")
     else:
-        console.print(f"version {version} is the champion now; `flowmodel champion set {before}` undoes that", soft_wrap=True)
+        console.print(f"version {version} is now the champion; `flowmodel champion set {before}` undoes that", soft_wrap=True)

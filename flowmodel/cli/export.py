@@ -41,7 +41,7 @@ def export(
         if out:
             _tell(out, f"model {folder.description.name}, digest {folder.digest[:12]}")
         if out and zip:
-            _tell(zip_folder(folder, out.with_name(f"{out.name}.zip")).path, "all of it")
+            _tell(zip_folder(folder, out.with_name(f"{out.name}.zip")).path, "all files of the folder")
         if web:
             from flowmodel.export.training_icons import TrainingIcons
             from flowmodel.export.web import export_page

@@ -94,7 +94,7 @@ class IconDataset:
             raise FlowmodelError(f"{folder}: not a prepared data set ({DESCRIPTION} is missing); prepare it again")
         if missing := [file for file in FILES.values() if not (path.parent / file).is_file()]:
             file = path.parent / missing[0]
-            raise FlowmodelError(f"{file}: gone from a prepared data set; remove {folder} and prepare it again")
+            raise FlowmodelError(f"{file}: missing from a prepared data set; remove {folder} and prepare it again")
         values = read_json(path)
         try:
             if values.pop("format") != _FORMAT:

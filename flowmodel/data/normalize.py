@@ -54,7 +54,7 @@ def normalize_image(png: bytes, size: int, trim: bool = False) -> NormalizedImag
     straight = open_png(png)
     box = straight.getbbox()  # of non-transparent pixels
     if box is None:
-        raise ValueError("shows nothing: every pixel is transparent")
+        raise ValueError("is empty: every pixel is transparent")
     faint = "nearly transparent" if np.asarray(straight.getchannel("A")).max() < _FAINT else ""
     image = straight.convert("RGBa")  # Pillow's name for premultiplied
     if trim:
@@ -71,7 +71,7 @@ def normalize_image(png: bytes, size: int, trim: bool = False) -> NormalizedImag
     top, left = (size - fitted.height) // 2, (size - fitted.width) // 2
     canvas_NN4[top : top + fitted.height, left : left + fitted.width] = np.asarray(fitted)
     if not canvas_NN4[..., 3].any():
-        raise ValueError("shows nothing: every pixel is transparent")
+        raise ValueError("is empty: every pixel is transparent")
     return NormalizedImage(canvas_NN4, join_notes((faint, notes)))
 
 

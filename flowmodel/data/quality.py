@@ -91,7 +91,7 @@ def usable_lines(path: Path) -> list[str]:
     found = inspect_icons(path)
     lines = [f"{found.ok:,} of {found.ok + len(found.quarantined):,} icons are usable"]
     if found.quarantined:
-        lines[0] += f", {len(found.quarantined):,} are set aside:"
+        lines[0] += f", {len(found.quarantined):,} are quarantined:"
     for reason, ids in grouped_reasons(found.quarantined.items()).items():
         lines.append(f"  {len(ids):,} x {reason} ({', '.join(ids[:_SHOWN])}{', ...' if len(ids) > _SHOWN else ''})")
     return lines
@@ -102,4 +102,4 @@ def split_line(splits: Mapping[str, str]) -> str:
     counts = Counter(splits.values())
     trained = counts.pop(str(Split.TRAIN), 0)
     held_out = ", ".join(f"{count:,} {split}" for split, count in sorted(counts.items()))
-    return f"{trained:,} of {len(splits):,} icons are to train on" + (f"; held out: {held_out}" if held_out else "")
+    return f"{trained:,} of {len(splits):,} icons are used for training" + (f"; held out: {held_out}" if held_out else "")

@@ -31,7 +31,6 @@ from flowmodel.files import Artifact, atomic_path, require_readable, sha256_json
 from flowmodel.flow.seeds import mixed_seed
 from flowmodel.recipes.schema import Color
 from flowmodel.recipes.split import Split
-from flowmodel.text.torchvision_shim import let_torchvision_import
 
 
 @dataclass(frozen=True)
@@ -156,10 +155,14 @@ def _seen(features: Features) -> Tensor:
     return torch.from_numpy(np.concatenate([features.semantic_ND, features.layout_ND], axis=1))
 
 
-def _train(real: RealIcons, recipe: ProbeRecipe) -> _Pair:
-    let_torchvision_import()
-    from open_clip import ClipLoss
+def _contrastive_loss(images_BD: Tensor, captions_BD: Tensor, scale: Tensor) -> Tensor:
+    """The mean of both directions' cross-entropies, image to caption and caption to image."""
+    own_B = torch.arange(len(images_BD))
+    to_captions_BB, to_images_BB = scale * images_BD @ captions_BD.T, scale * captions_BD @ images_BD.T
+    return (F.cross_entropy(to_captions_BB, own_B) + F.cross_entropy(to_images_BB, own_B)) / 2
 
+
+def _train(real: RealIcons, recipe: ProbeRecipe) -> _Pair:
     rows = np.array([row for row, split in enumerate(real.splits) if split == Split.TRAIN], dtype=int)
     if len(rows) < 2:
         raise FlowmodelError("caption probe: fewer than two icons are in the split 'train'; nothing to learn from")
@@ -174,13 +177,12 @@ def _train(real: RealIcons, recipe: ProbeRecipe) -> _Pair:
         pair.std_F.copy_(features_MF.std(dim=0).clamp(min=1e-3))
         optimizer = torch.optim.AdamW(pair.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.steps)
-        contrast = ClipLoss()
         for _ in range(recipe.steps):
             batch = random.choice(len(rows), min(recipe.batch_size, len(rows)), replace=False)
             chosen = [random.choice(captions_of[number]) for number in batch]
             images_BD = pair.images(features_MF[batch], recipe.dropout)
             captions_BD = pair.captions(pooled_TD[chosen], recipe.dropout)
-            loss = contrast(images_BD, captions_BD, pair.scale.clamp(max=np.log(100.0)).exp())
+            loss = _contrastive_loss(images_BD, captions_BD, pair.scale.clamp(max=np.log(100.0)).exp())
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

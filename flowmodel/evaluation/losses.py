@@ -58,7 +58,7 @@ def losses(generator: Generator, dataset: IconDataset) -> Losses:
 def _misfit(generator: Generator, dataset: IconDataset) -> str:
     size, header = generator.recipe.data.size, generator.header
     if dataset.data.size != size:
-        return f"the model draws with {size} pixels an edge, and the data set's images have {dataset.data.size}"
+        return f"the model samples images of {size} pixels, and the data set's images have {dataset.data.size}"
     if dataset.encoder_digest != header.encoder_digest:
         return f"the data set's captions are encoded by '{dataset.encoder}', and not as for the model by '{header.encoder}'"
     return ""

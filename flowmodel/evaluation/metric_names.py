@@ -69,7 +69,7 @@ TEXTURE = (
         "Half-transparent pixels",
         "neither",
         True,
-        "share of pixels neither opaque nor transparent; higher where outlines are soft or the ground isn't clean",
+        "share of pixels neither opaque nor transparent; higher where outlines are soft or the background isn't clean",
     ),
     Metric(
         "color_count",

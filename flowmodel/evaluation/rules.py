@@ -75,7 +75,7 @@ def recipe_rule(report: EvaluationReport, rule: GateRule) -> Rule:
     if rule.waived is not None:
         return result(None, f"{bound}{', but ' if bound else ''}the recipe waives that rule, because {rule.waived}")
     if rule.metric in ("alpha_iou", "alpha_error") and report.settings.color != "rgba":
-        return result(None, f"{bound}; not judged, because the model draws no transparency ({report.settings.color})")
+        return result(None, f"{bound}; not applied, because the model has no transparency ({report.settings.color})")
     kept = value is not None and rule.limit is not None and (value <= rule.limit if rule.min is None else value >= rule.limit)
     return result(kept, f"{bound}: {'yes' if kept else 'NO'}")
 

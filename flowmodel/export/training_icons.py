@@ -78,7 +78,7 @@ class TrainingIcons:
             if sources is None:
                 return None
             raise FlowmodelError(
-                f"{sources}: lists none of the icons that {checkpoint} was trained on; name the list it was made with"
+                f"{sources}: lists none of the icons that {checkpoint} was trained on; name the list of its training"
             )
         return cls.of_table(table, checkpoint.recipe.data.size, len(ids))
 

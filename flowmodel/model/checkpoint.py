@@ -153,7 +153,7 @@ def read_header(path: Path) -> CheckpointHeader:
         with safe_open(path, framework="np") as file:
             values = dict(json.loads(file.metadata()["flowmodel"]))
         if later := values.keys() - {field.name for field in fields(CheckpointHeader)}:
-            known = f"its header has {', '.join(sorted(later))}, which this release does not know"
+            known = f"its header has {', '.join(sorted(later))}, which this release can't read"
             raise FlowmodelError(f"{path}: {known}; a later release wrote it: update flowmodel")
         best = BestSoFar(**values["best"]) if values.get("best") else None
         ids = {"trained_ids": tuple(values["trained_ids"]), "initial_ids": tuple(values.get("initial_ids", ()))}
@@ -173,15 +173,15 @@ def read_tensors(path: Path, prefix: str = "") -> "dict[str, Tensor]":
 
 def require_like(path: Path, found: "Mapping[str, Tensor]", expected: "Mapping[str, Tensor]") -> None:
     """Raise FlowmodelError when the tensors of the checkpoint `path` differ from `expected` in name, shape or dtype."""
-    advice = "remove the file, and the same command continues from the checkpoint before it or begins anew"
+    advice = "remove the file, and the same command continues from the checkpoint before it or starts over"
     for name in [*expected, *found]:
         if name not in found or name not in expected:
-            what = "is missing" if name in expected else "is none that this training saves"
+            what = "is missing" if name in expected else "is not one that this training saves"
         elif _kind(found[name]) != _kind(expected[name]):
             what = f"is {_kind(found[name])} instead of {_kind(expected[name])}"
         else:
             continue
-        raise FlowmodelError(f"{path}: tensor '{name}' {what}, so that it can't be continued; {advice}")
+        raise FlowmodelError(f"{path}: tensor '{name}' {what}, so the training can't be continued; {advice}")
 
 
 def _kind(tensor: "Tensor") -> str:

@@ -61,9 +61,9 @@ class GateRule(_Section):
     @model_validator(mode="after")
     def _has_one_limit(self) -> "GateRule":
         if self.min is not None and self.max is not None:
-            raise ValueError("min: there is max too; write two rules")
+            raise ValueError("min: max is also given; write two rules")
         if self.limit is None and self.waived is None:
-            raise ValueError("min: missing; give min or max, or waived with the reason")
+            raise ValueError("min: missing; give min or max, or waived with a reason")
         return self
 
 
@@ -75,7 +75,7 @@ class GateConfig(_Section):
     )
     tolerance: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         0.1,
-        description="How much worse than the champion a model may be in the worst case that the 95 % interval allows: of "
+        description="How much worse than the champion a model may be in the worst case that the 95% interval allows: of "
         "retrieval scores (0 to 1), and as a share of the champion's KID.",
     )
     on_worse: Literal["register", "fail"] = Field(
@@ -90,7 +90,7 @@ class GateConfig(_Section):
             return values
         if "rules" in values or "tolerance" in values:
             name = min(former)
-            raise ValueError(f"{name}: of a former release; {_new_form(name, values[name])}")
+            raise ValueError(f"{name}: from an earlier release; {_new_form(name, values[name])}")
         waived = values.get("waived") or {}
         rules = []
         for name, (metric, split, bound) in _FORMER.items():

@@ -66,7 +66,7 @@ def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
             elif item["type"] == "extra_forbidden":
                 problems.append(f"{field}: unknown field{_siblings(path[:-1], kind)}")
             elif item["type"] == "missing":
-                problems.append(f"{field}: missing, it must be given")
+                problems.append(f"{field}: missing; it is required")
             elif item["type"] == "string_pattern_mismatch":  # only a recipe's name has a pattern
                 problems.append(f"{field}: must consist of lowercase letters, digits, - and _, got {item['input']!r}")
             else:
@@ -166,5 +166,5 @@ def load_selection(name: str) -> list[str]:
         ) from None
     keys = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
     if not keys:
-        raise FlowmodelError(f"{path}: the list is empty; write one icon key a line")
+        raise FlowmodelError(f"{path}: the list is empty; write one icon key per line")
     return keys

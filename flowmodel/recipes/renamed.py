@@ -39,7 +39,7 @@ def with_current_names(
     for given, value in values.items():
         name = names.get(given, given)
         if name != given and name in values:
-            raise ValueError(f"{given}: is now called {name}, which is given too; remove {given}")
+            raise ValueError(f"{given}: is now called {name}, which is also given; remove {given}")
         if isinstance(value, str):
             value = values_of.get(name, {}).get(value, value)
         current[name] = value

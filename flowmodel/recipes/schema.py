@@ -57,7 +57,7 @@ class DataConfig(Section):
     languages: tuple[str, ...] = Field(
         ("en",), min_length=1, description="Languages of the captions, by emojibase's names: en, de, fr, ja."
     )
-    force_languages: bool = Field(False, description="Take also languages that the encoder turns into unknown tokens.")
+    force_languages: bool = Field(False, description="Also accept languages that the encoder turns into unknown tokens.")
     encoder: str = Field("minilm", description="Caption encoder: minilm, ARCHITECTURE/TAG of open_clip's hub, or local-dir:PATH.")
     recolored: Fraction = Field(
         0.0, description="Share of each batch that consists of recolored copies of suitable icons, with the color in the caption."
@@ -123,7 +123,9 @@ class ValidationConfig(Section):
     """Loss of the averaged weights on a fixed grid of held-out icons, noises and times."""
 
     every: int = Field(0, ge=0, description="Steps between two measurements; 0 is off.")
-    icons: Count = Field(128, description="Icons, at most; as many training icons are measured beside them.")
+    icons: Count = Field(
+        128, description="Maximum number of held-out icons; the same number of training icons is measured for comparison."
+    )
     times: Count = Field(8, description="Times per icon: the midpoints of equal shares of the training's time distribution.")
     patience: int = Field(0, ge=0, description="Measurements without improvement after which the training stops; 0: never.")
 

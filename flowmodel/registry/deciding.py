@@ -94,7 +94,7 @@ class _Subject:
         if champion is not None and known is not None and str(known.version) == champion:
             if earlier and earlier.outcome == "champion":
                 return earlier
-            return alone.instead("champion", f"version {champion} is the champion already")
+            return alone.instead("champion", f"version {champion} is already the champion")
         if refusal := standing.refusal(known):
             return alone.instead("challenger", refusal, champion=champion or "")
         if champion is None:

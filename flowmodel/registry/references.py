@@ -186,7 +186,7 @@ def _kept(fetched: Path, digest: str | None, folder: Path) -> Checkpoint:
     found = sha256_file(fetched)
     if digest not in (None, found):
         raise FlowmodelError(
-            f"{fetched.name}: MLflow gave a file with SHA-256 {found[:12]}…, but {str(digest)[:12]}… was registered; its "
+            f"{fetched.name}: MLflow returned a file with SHA-256 {found[:12]}…, but {str(digest)[:12]}… was registered; its "
             "artifacts were changed, so choose another version"
         )
     copy = folder / f"{found}.safetensors"

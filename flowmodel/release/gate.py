@@ -57,7 +57,7 @@ def decide(
     if broken := _broken(rules):
         return decision("refused", f"not good enough to be registered: {broken}")
     if champion is None:
-        return decision("champion", "there is no champion, the recipe's rules alone decide")
+        return decision("champion", "there is no champion yet, so only the recipe's rules apply")
     if champion.comparison is None:
         opponent = f"the champion, version {against}" if against else "the champion"
         return decision("challenger", f"can't be compared with {opponent}: {champion.why_not}; {BY_HAND}", conclusive=False)
@@ -65,7 +65,7 @@ def decide(
     rules += compared
     if broken := _broken(compared):
         return decision("challenger", f"not shown to be as good as the champion, version {against}: {broken}")
-    return decision("champion", f"nothing is worse than the champion's, version {against}")
+    return decision("champion", f"no score is worse than the champion's (version {against})")
 
 
 def comparison_rules(comparison: Comparison, gate: GateConfig) -> tuple[Rule, ...]:
@@ -84,8 +84,8 @@ def _comparison_rule(difference: Difference, icons: int, tolerance: float) -> Ru
         limit = -tolerance
         kept, side = difference.low >= limit, "below"
     words = (
-        f"{difference.label} of {icons} held-out icons that neither has seen: {number(difference.challenger)}, the champion's "
-        f"{number(difference.champion)}; the difference of {number(difference.value)} has the 95 % interval "
+        f"{difference.label} of {icons} held-out icons that neither was trained on: {number(difference.challenger)}, the "
+        f"champion's {number(difference.champion)}; the difference of {number(difference.value)} has the 95% interval "
         f"{number(difference.low)} to {number(difference.high)}, which must not reach {side} {number(limit)}: "
         f"{'not worse' if kept else 'NOT SHOWN'}"
     )

@@ -67,16 +67,18 @@ def compare(
     """
     new, old = challenger.recipe.data, champion.recipe.data
     if new.color != old.color:
-        raise FlowmodelError(f"it draws {new.color}, the champion {old.color}, and scores of different colors say nothing")
+        raise FlowmodelError(f"its images are {new.color} and the champion's {old.color}, so that their scores can't be compared")
     if new.size != old.size:
-        raise FlowmodelError(f"it draws {new.size} pixels, the champion {old.size}, and scores of different sizes say nothing")
+        raise FlowmodelError(
+            f"its images have {new.size} pixels and the champion's {old.size}, so that their scores can't be compared"
+        )
     extractor = load_extractor()
     real = RealIcons.load(dataset, extractor, cache, new.color)
     rows_N = unseen_by(real, {*challenger.header.seen_ids, *champion.header.seen_ids}, config.max_icons)
     if len(rows_N) < FEWEST:
-        raise FlowmodelError(f"only {len(rows_N)} held-out icons are left that neither has seen, and {FEWEST} are needed")
+        raise FlowmodelError(f"only {len(rows_N)} held-out icons are new to both models, and {FEWEST} are needed")
     probe = load_caption_probe(dataset, real, extractor, cache, log=log)
-    log(f"challenger and champion draw {len(rows_N)} icons that neither has seen, {len(config.seeds)} times each")
+    log(f"challenger and champion sample {len(rows_N)} icons that neither was trained on, {len(config.seeds)} times each")
     first, second = (_drawn(model, real, rows_N, probe, extractor, config.seeds) for model in (challenger, champion))
     terms_NN = first.terms_NN - second.terms_NN
     kid_bounds = interval(len(rows_N), lambda weights_RN: mean_of_pairs(terms_NN, weights_RN))

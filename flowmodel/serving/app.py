@@ -113,8 +113,8 @@ async def _in_time(work: Any, request: Request, seconds: float) -> dict[str, Any
             answer: dict[str, Any] = working.result()
             return answer
         if gone.done():
-            raise HTTPException(_GONE, "The client has gone.")
-        raise HTTPException(504, f"The images were not ready within {seconds:g} s; ask for fewer, or later.")
+            raise HTTPException(_GONE, "The client has disconnected.")
+        raise HTTPException(504, f"The images were not ready within {seconds:g} s; ask for fewer images, or try again later.")
     finally:
         working.cancel()
         gone.cancel()

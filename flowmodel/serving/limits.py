@@ -32,5 +32,5 @@ class Limits:
                 raise FlowmodelError(f"limit '{field.name}': is {getattr(self, field.name)}; give a number above 0")
         if self.queue < self.images:
             raise FlowmodelError(
-                f"limit 'queue': {self.queue} images are fewer than the {self.images} of one request; give a longer queue"
+                f"limit 'queue': {self.queue} images are fewer than the {self.images} of one request; set a longer queue"
             )

@@ -95,7 +95,7 @@ class ClipTower:
     def _tokenizer(self) -> Any:
         import open_clip
 
-        with _hub(network=not self.name.startswith(LOCAL)), _readable(self.name, "its tokenizer can't be had"):
+        with _hub(network=not self.name.startswith(LOCAL)), _readable(self.name, "its tokenizer can't be loaded"):
             return open_clip.get_tokenizer(self._architecture)
 
     @cached_property
@@ -155,7 +155,7 @@ def _check_local_config(name: str) -> None:
     except OSError as error:
         raise FlowmodelError(f"encoder '{name}': {path} can't be read ({error.strerror}); {_OFFLINE}") from None
     except (ValueError, KeyError, TypeError, AssertionError):
-        raise FlowmodelError(f"encoder '{name}': {path} is no model configuration of open_clip; {_OFFLINE}") from None
+        raise FlowmodelError(f"encoder '{name}': {path} is not a model configuration of open_clip; {_OFFLINE}") from None
 
 
 def _local_weights(name: str) -> Path:
@@ -195,7 +195,7 @@ def _lengths(tower: Any, ids_BL: Tensor) -> list[int]:
 
 @contextmanager
 def _downloading(name: str) -> Iterator[None]:
-    with _hub() as place, _readable(name, f"its weights can't be had; looked in {place}"):
+    with _hub() as place, _readable(name, f"its weights can't be loaded; looked in {place}"):
         yield
 
 
@@ -208,11 +208,11 @@ def _hub(network: bool = True) -> Iterator[str]:
 
     was_offline = constants.HF_HUB_OFFLINE
     if was_offline:
-        place = "nowhere else, as HF_HUB_OFFLINE is set"
+        place = "nowhere else, because HF_HUB_OFFLINE is set"
     elif network and _reachable(constants.ENDPOINT):
         place = f"on {constants.ENDPOINT}"
     else:
-        place = f"nowhere else, as {constants.ENDPOINT} is not reachable"
+        place = f"nowhere else, because {constants.ENDPOINT} is not reachable"
         constants.HF_HUB_OFFLINE = True
     try:
         yield f"{constants.HF_HUB_CACHE} and {place}"

@@ -133,7 +133,7 @@ class Tower(nn.Module):
             self.load_state_dict({name: _found(file, name) for name in self.state_dict()}, assign=True)
         except (KeyError, RuntimeError) as error:
             reason = " ".join(str(error).split())
-            raise FlowmodelError(f"{path}: holds no whole MiniLM ({reason}); install its package again") from None
+            raise FlowmodelError(f"{path}: not a complete MiniLM ({reason}); reinstall its package") from None
 
 
 _NAMES = {

@@ -9,7 +9,7 @@ from flowmodel.text.encoded import CaptionEncoder
 from flowmodel.text.readability import shortened
 from flowmodel.text.translation import ENGLISH
 
-_MEANINGLESS = "{}: the caption encoder knows no part of it; say it in English"
+_MEANINGLESS = "{}: the caption encoder knows none of its words; write it in English"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Prompts:
         """Raise FlowmodelError if a prompt is empty or has no known token."""
         for prompt in self.meaningless:
             if not prompt.strip():
-                raise FlowmodelError("prompt '': it is empty; say what is to be drawn, such as 'red heart'")
+                raise FlowmodelError("prompt '': it is empty; describe an icon, such as 'red heart'")
             raise FlowmodelError(f"prompt {_MEANINGLESS.format(shortened(prompt))}")
 
 
@@ -59,13 +59,13 @@ def read_prompts(
         if tokens.unknown >= tokens.words:
             meaningless.append(prompt)
         elif not set(languages) - set(ENGLISH) and not _is_latin(text):
-            notes.append(f"{shown} is hardly understood, because the caption encoder was trained on English; say it in English")
+            notes.append(f"{shown} is hardly understood, because the caption encoder was trained on English; write it in English")
         elif tokens.unknown:
-            notes.append(f"{shown} has something that the caption encoder does not know, and it is left out")
+            notes.append(f"{shown} has words that the caption encoder does not know; they are ignored")
         if text != name_emoji(prompt):
             notes.append(f"{shown} is drawn as {shortened(text)}")
         if tokens.cut:
-            notes.append(f"{shown} is longer than what the caption encoder reads; only its first {tokens.words} tokens count")
+            notes.append(f"{shown} exceeds the limit of the caption encoder; only its first {tokens.words} tokens are used")
     return Prompts(tuple(texts), tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(meaningless)))
 
 

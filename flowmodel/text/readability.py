@@ -41,12 +41,12 @@ class Readability:
     def lines(self) -> list[str]:
         """One line per problem, with examples; empty if there is none."""
         told = [
-            (len(self.unknown), "consist of nothing that the encoder knows, and are all the same to it", self.unknown),
-            (len(self.partly), "hold something that the encoder doesn't know", self.partly),
-            (len(self.cut), "are longer than what the encoder takes in, and are cut", self.cut),
+            (len(self.unknown), "consist of unknown tokens only, so that the encoder can't distinguish them", self.unknown),
+            (len(self.partly), "contain unknown tokens", self.partly),
+            (len(self.cut), "exceed the length limit of the encoder and are truncated", self.cut),
             (
                 sum(map(len, self.alike)),
-                "can't be told apart by the encoder from another icon's text",
+                "are the same to the encoder as another icon's text",
                 [" = ".join(group[:_SHOWN]) for group in self.alike],
             ),
         ]

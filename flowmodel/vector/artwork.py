@@ -85,5 +85,5 @@ def background(color: str) -> str | None:
     try:
         red, green, blue = ImageColor.getrgb(color)[:3]
     except ValueError:
-        raise FlowmodelError(f"background '{color}': write transparent, or a color as #fff or #ffcc00") from None
+        raise FlowmodelError(f"background '{color}': use transparent, or a color such as #fff or #ffcc00") from None
     return f"#{red:02x}{green:02x}{blue:02x}"

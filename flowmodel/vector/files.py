@@ -29,9 +29,9 @@ def default_size(format: Format) -> int | None:
 def check(format: Format, size: int | None, traces: bool) -> None:
     """Raise FlowmodelError when the options are inconsistent, or need a package that is not installed."""
     if size and format in ("ico", "icns", "favicon"):
-        raise FlowmodelError(f"--size {size}: a file of format {format} holds all its sizes; leave --size out")
+        raise FlowmodelError(f"--size {size}: a file of format {format} contains all its sizes; leave out --size")
     if format == "svg" and not traces:
-        raise FlowmodelError("--no-trace: an SVG is made of traced shapes; leave --no-trace out, or ask for --format png")
+        raise FlowmodelError("--no-trace: an SVG consists of traced shapes; leave out --no-trace, or ask for --format png")
     if traces and (format == "svg" or size or default_size(format)):
         require("vtracer", "resvg_py", "scipy")
 

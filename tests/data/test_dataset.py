@@ -202,7 +202,9 @@ def test_what_is_not_a_data_set_gives_one_clear_line(dataset: IconDataset, tmp_p
     with pytest.raises(FlowmodelError, match="not a data set of this release; remove the folder and prepare it again"):
         IconDataset.open(tmp_path / "copy")
     (tmp_path / "copy" / FILES["splits"]).unlink()
-    with pytest.raises(FlowmodelError, match=r"splits\.parquet: gone from a prepared data set; remove .* and prepare it again"):
+    with pytest.raises(
+        FlowmodelError, match=r"splits\.parquet: missing from a prepared data set; remove .* and prepare it again"
+    ):
         IconDataset.open(tmp_path / "copy")
 
 

@@ -29,11 +29,11 @@ def test_what_is_set_aside_and_held_out_is_reported(tmp_path: Path) -> None:
     log: list[str] = []
     listed = sources(tmp_path, "a.png,kite\nb.png,drum\nc.png,ดาว\nbroken.png,x\ngone.png,y\nlost.png,z\n")
     dataset = prepare(recipe("data.split.unseen_concept=0"), Store(tmp_path / "store"), listed, log.append)
-    start = log.index("3 of 6 icons are usable, 3 are set aside:")
+    start = log.index("3 of 6 icons are usable, 3 are quarantined:")
     assert log[start + 1 : start + 3] == ["  2 x no such file (mine/gone, mine/lost)", "  1 x not a PNG image (mine/broken)"]
-    assert any("consist of nothing that the encoder knows" in line and "ดาว" in line for line in log)
+    assert any("consist of unknown tokens" in line and "ดาว" in line for line in log)
     trained = len(dataset.ids_of_split("train"))
-    assert any(line.startswith(f"{trained} of 3 icons are to train on") for line in log)
+    assert any(line.startswith(f"{trained} of 3 icons are used for training") for line in log)
 
 
 def test_without_a_usable_icon_the_reasons_are_named(tmp_path: Path) -> None:

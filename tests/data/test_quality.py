@@ -71,18 +71,21 @@ def test_reasons_are_grouped_without_what_differs_from_file_to_file(tmp_path):
         "m/e": "e.svg: corrupt SVG (mismatched tag: line 2, column 4)",
         "m/f": "f.png: no such file; did you mean 'F1.png'?",
         "m/g": "g.png: no such file; did you mean 'G2.png'?",
-        "m/h": "shows nothing: every pixel is transparent",
+        "m/h": "is empty: every pixel is transparent",
     }
     groups = grouped_reasons(reasons.items())
     assert [len(ids) for ids in groups.values()] == [3, 2, 2, 1]
     assert groups["no such file"] == ["m/a", "m/b"]
     assert grouped_reasons([*reasons.items()][2:3]) == {"corrupt SVG (mismatched tag: line 3, column 9)": ["m/c"]}
-    assert "shows nothing: every pixel is transparent" in groups
+    assert "is empty: every pixel is transparent" in groups
     rows = [icon_row(key[2:], source="m", status="quarantined", reason=reason) for key, reason in reasons.items()]
     lines = usable_lines(write_icons(tmp_path / "i.parquet", [*rows, icon_row("z", source="m")]))
-    assert lines[0] == "1 of 9 icons are usable, 8 are set aside:"
+    assert lines[0] == "1 of 9 icons are usable, 8 are quarantined:"
     assert lines[1].startswith("  3 x corrupt SVG (") and lines[1].endswith("(m/c, m/d, m/e)")
 
 
 def test_a_split_is_reported_in_one_line():
-    assert split_line({"a": "train", "b": "train", "c": "validation"}) == "2 of 3 icons are to train on; held out: 1 validation"
+    assert (
+        split_line({"a": "train", "b": "train", "c": "validation"})
+        == "2 of 3 icons are used for training; held out: 1 validation"
+    )

@@ -23,7 +23,7 @@ def test_a_waived_limit_is_reported_and_not_requested():
 
 def test_a_model_without_transparency_needs_no_silhouettes():
     rule = _judged(_report(color="rgb"), metric="alpha_iou", split="train", min=0.5)
-    assert rule.kept is None and "draws no transparency (rgb)" in rule.words
+    assert rule.kept is None and "has no transparency (rgb)" in rule.words
     assert _judged(_report(), metric="alpha_iou", split="train", min=0.5).kept is False
 
 

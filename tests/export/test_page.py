@@ -194,5 +194,5 @@ def test_the_command_writes_all_that_the_page_needs_and_another_folder_is_left_a
     ]
     assert sum(path.stat().st_size for path in page_folder.rglob("*") if path.is_file()) < 50e6
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(FlowmodelError, match="not such a page"):
+    with pytest.raises(FlowmodelError, match="not a page"):
         export_page(exported, tmp_path, tmp_path, print)

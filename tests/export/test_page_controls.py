@@ -108,7 +108,7 @@ def test_a_prompt_that_the_model_cannot_read_is_translated_or_told_or_refused(op
     _draw(opened, prompt="word " * 5000, style="", count=1, steps=1)
     assert opened.run(notes) == small.readability(["word " * 4999 + "word"]).lines() != []
     sets = opened.run("document.querySelectorAll('.set').length")
-    for prompt, told in (("  ", "it is empty; say what is to be drawn"), ("ព្រះ", "knows no part of it; say it in English")):
+    for prompt, told in (("  ", "it is empty; describe an icon"), ("ព្រះ", "knows none of its words; write it in English")):
         opened.fill(prompt=prompt)
         opened.run("document.getElementById('form').requestSubmit()")
         opened.status_with(told)

@@ -81,7 +81,7 @@ def test_a_tensor_of_another_type_or_shape_is_named(folder, tiny_recipe, prepare
 
 def test_a_tensor_too_many_is_named(folder, tiny_recipe, prepared):
     _edit(folder, lambda tensors: tensors.update({"model.surplus": torch.zeros(1)}))
-    with pytest.raises(FlowmodelError, match=r"tensor 'model\.surplus' is none that this training saves"):
+    with pytest.raises(FlowmodelError, match=r"tensor 'model\.surplus' is not one that this training saves"):
         train(tiny_recipe, prepared.dataset, folder)
 
 

@@ -108,7 +108,7 @@ def test_the_history_of_an_earlier_dagster_is_migrated_once_and_then_has_the_tab
     for store in (new, old, old):
         monkeypatch.setenv("DAGSTER_HOME", str(store.root / "dagster"))
         prepare_home(store)
-    assert capsys.readouterr().out.count("tables of an earlier release of Dagster were migrated") == 1
+    assert capsys.readouterr().out.count("tables of an earlier Dagster release were migrated") == 1
     for database in ("history/runs.db", "history/runs/index.db", "schedules/schedules.db"):
         before, now = (_columns(store.root / "dagster" / database) for store in (old, new))
         assert {table: before.get(table) for table in now} == now

@@ -39,8 +39,8 @@ def test_rules_may_be_about_held_out_icons():
     [
         ("{metric: kidd, split: train, max: 1}", "rules.0.metric: Input should be 'kid', 'kid_low', "),
         ("{metric: kid, split: trained, max: 1}", "rules.0.split: Input should be 'train', 'validation', "),
-        ("{metric: kid, split: train}", "rules.0.min: missing; give min or max, or waived with the reason"),
-        ("{metric: kid, split: train, min: 0, max: 1}", "rules.0.min: there is max too; write two rules"),
+        ("{metric: kid, split: train}", "rules.0.min: missing; give min or max, or waived with a reason"),
+        ("{metric: kid, split: train, min: 0, max: 1}", "rules.0.min: max is also given; write two rules"),
         ("{metric: kid, split: train, most: 1}", "rules.0.most: unknown field (known: metric, split, min, max, waived)"),
         ("{metric: kid, split: train, max: .nan}", "rules.0.max"),
         ("{metric: kid, split: train, waived: ''}", "rules.0.waived"),
@@ -71,9 +71,12 @@ def test_the_shipped_weights_header_is_read_as_the_recipe_that_trained_them():
 @pytest.mark.parametrize(
     ("former", "words"),
     [
-        ("min_top1=0.9", "min_top1: of a former release; write rules: [{metric: retrieval_top1_all, split: train, min: 0.9}]"),
-        ("waived={max_kid: none}", "waived: of a former release; write the reason as waived into the rule"),
-        ("compared=[train]", "compared: of a former release; remove it"),
+        (
+            "min_top1=0.9",
+            "min_top1: from an earlier release; write rules: [{metric: retrieval_top1_all, split: train, min: 0.9}]",
+        ),
+        ("waived={max_kid: none}", "waived: from an earlier release; write the reason as waived into the rule"),
+        ("compared=[train]", "compared: from an earlier release; remove it"),
     ],
 )
 def test_former_names_beside_rules_are_refused_with_the_new_form(former, words):

@@ -118,7 +118,7 @@ def test_rolling_back_is_one_command_and_the_pipeline_respects_it(registered, de
     registered(first)
     done = _flowmodel("set", "1", store=store)
     assert done.returncode == 0
-    assert done.stdout == "version 1 is the champion now; `flowmodel champion set 2` undoes that\n"
+    assert done.stdout == "version 1 is now the champion; `flowmodel champion set 2` undoes that\n"
     assert _aliases(store)["champion"] == "1"
     # The scheduled run finds the training of version 2 again.
     again = registered(first)
@@ -127,7 +127,7 @@ def test_rolling_back_is_one_command_and_the_pipeline_respects_it(registered, de
     assert set_champion(store, "2") == "1"
     assert _aliases(store) == {"champion": "2"}
     assert ROLLED_BACK not in Tracking.of(store).reader.get_model_version("flowmodel", "2").tags
-    assert decided(first).reason == "version 2 is the champion already" and registered(first).aliases == ("champion",)
+    assert decided(first).reason == "version 2 is already the champion" and registered(first).aliases == ("champion",)
 
 
 def test_a_challenger_alias_that_a_person_removed_is_not_given_again(registered, first, second, store):
@@ -146,7 +146,7 @@ def test_show_and_list_say_what_the_gate_decided(registered, first, second, stor
     assert shown.returncode == 0, shown.stderr
     lines = shown.stdout.splitlines()
     assert lines[0].startswith("version 1, champion, registered 20") and lines[0].endswith("recipe tiny")
-    assert lines[1] == "the gate's decision: champion: there is no champion, the recipe's rules alone decide"
+    assert lines[1] == "the gate's decision: champion: there is no champion yet, so only the recipe's rules apply"
     assert any("the recipe waives that rule, because thirty steps learn nothing" in line for line in lines)
     other = _flowmodel("show", "2", store=store)
     assert "the gate's decision: challenger: not shown" in other.stdout and "NOT SHOWN" in other.stdout

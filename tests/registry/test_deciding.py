@@ -63,7 +63,7 @@ def test_a_worse_model_is_challenger_and_a_better_one_champion(decided, register
     registered(second)
     decision = decided(first)
     assert decision.outcome == "champion" and decision.champion == "1"
-    assert decision.reason == "nothing is worse than the champion's, version 1"
+    assert decision.reason == "no score is worse than the champion's (version 1)"
     registered(first)
     again = decided(replace(second, report_digest="another evaluation"))
     assert again.outcome == "challenger" and again.champion == "2"
@@ -75,11 +75,11 @@ def test_a_decided_comparison_is_not_sampled_again(decided, registered, first, s
     decision = decided(second, log=lines.append)
     assert decision.outcome == "challenger"
     assert decision.reason.startswith("not shown to be as good as the champion, version 1: KID of 24 held-out icons")
-    assert any("challenger and champion draw" in line for line in lines)
+    assert any("challenger and champion sample" in line for line in lines)
     lines.clear()
     assert decided(second, log=lines.append) == decision and lines == []
     decided(replace(second, report_digest="another evaluation"), log=lines.append)
-    assert any("challenger and champion draw" in line for line in lines)
+    assert any("challenger and champion sample" in line for line in lines)
 
 
 def test_the_champion_keeps_the_decision_that_made_it_champion(decided, registered, first):
@@ -129,7 +129,7 @@ def test_other_colors_are_no_reason_to_replace_the_champion(
     recipe = parse_recipe(values, "test")
     opaque = train(recipe, prepare(recipe, prepared.store), tmp_path / "opaque").checkpoint
     registered(candidate_of(opaque, first.report, first.grid))
-    _stays_challenger(decided(second), "it draws rgba, the champion rgb, and scores of different colors say nothing")
+    _stays_challenger(decided(second), "images are rgba and the champion's rgb")
     assert registered(second).aliases == ("challenger",) and _aliases(store)["champion"] == "1"
 
 
@@ -137,7 +137,7 @@ def test_only_a_definite_answer_lets_the_rules_alone_decide(decided, registered,
     registered(first)
     Tracking.of(store).client.delete_model_version(MODEL_NAME, "1")
     decision = decided(second)
-    assert decision.outcome == "champion" and decision.reason == "there is no champion, the recipe's rules alone decide"
+    assert decision.outcome == "champion" and decision.reason == "there is no champion yet, so only the recipe's rules apply"
 
 
 def _free_port() -> int:

@@ -88,7 +88,7 @@ def test_a_waiver_is_in_the_decision_with_its_reason():
 def test_a_model_that_is_shown_to_be_worse_in_nothing_replaces_the_champion():
     decision = _decide(_report(), GateConfig(), _champion())
     assert (decision.outcome, decision.champion) == ("champion", "7")
-    assert decision.reason == "nothing is worse than the champion's, version 7"
+    assert decision.reason == "no score is worse than the champion's (version 7)"
     assert [(rule.metric, rule.against, rule.kept) for rule in decision.rules] == [
         (metric, "champion", True) for metric in ("kid", "retrieval", "caption_probe")
     ]
@@ -174,6 +174,6 @@ def test_the_gate_of_a_decision_survives_its_file(tmp_path):
 def test_comparison_rules_name_icons_and_numbers():
     rules = comparison_rules(_champion(kid=(0.4, 0.5, -0.2, 0.01)).comparison, GateConfig())
     assert rules[0].words == (
-        "kid of 40 held-out icons that neither has seen: 0.400, the champion's 0.500; the difference of \N{MINUS SIGN}0.100 has "
-        "the 95 % interval \N{MINUS SIGN}0.200 to 0.0100, which must not reach above 0.0500: not worse"
+        "kid of 40 held-out icons that neither was trained on: 0.400, the champion's 0.500; the difference "
+        "of \N{MINUS SIGN}0.100 has the 95% interval \N{MINUS SIGN}0.200 to 0.0100, which must not reach above 0.0500: not worse"
     )

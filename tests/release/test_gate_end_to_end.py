@@ -172,7 +172,7 @@ def test_a_model_that_memorized_a_few_icons_does_not_replace_one_that_draws_thou
 def test_a_model_that_draws_thousands_replaces_one_that_memorized_a_few_icons(trained, released, tmp_path):
     assert released(trained(FEW, STEPS)).aliases == ("champion",)
     made = released(trained(ALL, STEPS))
-    assert made.aliases == ("champion",) and made.decision.reason == "nothing is worse than the champion's, version 1"
+    assert made.aliases == ("champion",) and made.decision.reason == "no score is worse than the champion's (version 1)"
     kid = next(rule for rule in made.decision.rules if rule.metric == "kid")
     assert kid.high < 0  # better, not merely no worse
     assert standing_of(Tracking.of(Store(tmp_path / "store"))).aliases == {"champion": "2"}

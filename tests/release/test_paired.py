@@ -102,15 +102,15 @@ def test_noise_is_worse_and_vice_versa_better(compared, changed, tiny_training):
 def test_with_too_few_icons_left_nothing_is_compared(compared, changed, real, tiny_training):
     rows = unseen_by(real, (), 10_000)
     champion = changed(initial_ids=tuple(sorted(_ids(real, rows[FEWEST - 1 :]))))
-    with pytest.raises(FlowmodelError, match=f"only {FEWEST - 1} held-out icons are left that neither has seen"):
+    with pytest.raises(FlowmodelError, match=f"only {FEWEST - 1} held-out icons are new to both models"):
         compared(tiny_training.checkpoint, champion)
 
 
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        ({"color": "rgb"}, "draws rgba, the champion rgb"),
-        ({"size": 32}, "draws 16 pixels, the champion 32"),
+        ({"color": "rgb"}, "images are rgba and the champion's rgb"),
+        ({"size": 32}, "images have 16 pixels and the champion's 32"),
     ],
 )
 def test_other_colors_and_other_sizes_are_not_compared(compared, changed, tiny_training, data, says):

@@ -82,7 +82,7 @@ def test_an_svg_shows_the_same_image(server, tiny_generator):
 def test_a_background_is_any_color_and_what_the_model_cannot_read_is_noted(server):
     answer = server.client().images.generate(prompt="ቡና", background="#ff0000", size="32x32")
     assert _opened(answer.data[0]).getpixel((0, 0))[3] == 255
-    assert len(answer.notes) == 1 and "knows no part of it" in answer.notes[0]
+    assert len(answer.notes) == 1 and "knows none of its words" in answer.notes[0]
 
 
 @pytest.mark.parametrize(

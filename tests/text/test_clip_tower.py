@@ -116,8 +116,8 @@ def test_weights_of_another_name_are_found_and_are_those_that_are_loaded(folder:
         (lambda folder: (folder / WEIGHTS_FILE).unlink(), r"no weights in .*looked for open_clip_model"),
         (_with_two_other_files_of_weights, r"several files of weights in .*looked for open_clip_model"),
         (lambda folder: (folder / "open_clip_config.json").unlink(), r"open_clip_config\.json can't be read \(No such file"),
-        (lambda folder: (folder / "open_clip_config.json").write_text("{"), "is no model configuration of open_clip"),
-        (lambda folder: (folder / "open_clip_config.json").write_text('{"model_cfg": {}}'), "is no model configuration"),
+        (lambda folder: (folder / "open_clip_config.json").write_text("{"), "is not a model configuration of open_clip"),
+        (lambda folder: (folder / "open_clip_config.json").write_text('{"model_cfg": {}}'), "is not a model configuration"),
     ],
 )
 def test_an_incomplete_folder_gives_one_clear_line(folder: Path, spoil, complaint: str) -> None:
@@ -134,7 +134,7 @@ def test_weights_that_cannot_be_had_say_where_they_were_looked_for(name: str, mo
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     started = time.monotonic()
     with pytest.raises(
-        FlowmodelError, match=r"can't be had; looked in .*hub and nowhere else, as HF_HUB_OFFLINE is set"
+        FlowmodelError, match=r"can't be loaded; looked in .*hub and nowhere else, because HF_HUB_OFFLINE is set"
     ) as caught:
         load_encoder(name)
     assert "\n" not in str(caught.value) and "'minilm' works offline" in str(caught.value)

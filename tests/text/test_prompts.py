@@ -47,18 +47,18 @@ def test_a_language_that_the_model_was_trained_on_is_left_alone():
 
 
 def test_arabic_and_chinese_without_a_translation_are_drawn_with_a_line_that_says_how_little_is_understood():
-    why = "hardly understood, because the caption encoder was trained on English; say it in English"
+    why = "hardly understood, because the caption encoder was trained on English; write it in English"
     prompts = ("سيارة حمراء", "红色的汽车在山上")
     assert _read(*prompts).notes == tuple(f"'{prompt}' is {why}" for prompt in prompts)
 
 
 def test_five_thousand_words_are_cut_with_one_short_line():
     (note,) = _read("word " * 5000).notes
-    assert "only its first 254 tokens count" in note and len(note) < 160
+    assert "only its first 254 tokens are used" in note and len(note) < 160
 
 
 @pytest.mark.parametrize(
-    ("prompt", "words"), [("", "prompt '': it is empty"), (" \n", "it is empty"), ("ព្រះ", "knows no part of it")]
+    ("prompt", "words"), [("", "prompt '': it is empty"), (" \n", "it is empty"), ("ព្រះ", "knows none of its words")]
 )
 def test_what_says_nothing_is_refused(prompt, words):
     read = _read("red heart", prompt)

@@ -128,7 +128,7 @@ def test_enlarged_pixels_have_no_dark_fringe():
 
 @pytest.mark.parametrize("color", ["#12", "nonsense", ""])
 def test_a_color_that_is_none_is_named(color):
-    with pytest.raises(FlowmodelError, match=f"background '{color}': write transparent, or a color as #fff"):
+    with pytest.raises(FlowmodelError, match=f"background '{color}': use transparent, or a color such as #fff"):
         background(color)
 
 
@@ -139,9 +139,9 @@ def test_a_color_is_taken_as_people_write_it():
 @pytest.mark.parametrize(
     ("format", "size", "traces", "words"),
     [
-        ("ico", 64, True, "ico holds all its sizes"),
-        ("favicon", 64, True, "leave --size out"),
-        ("svg", None, False, "made of traced shapes"),
+        ("ico", 64, True, "ico contains all its sizes"),
+        ("favicon", 64, True, "leave out --size"),
+        ("svg", None, False, "consists of traced shapes"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(format, size, traces, words):

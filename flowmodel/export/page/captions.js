@@ -72,15 +72,15 @@ export class Reader {
     const notes = new Set();
     for (const prompt of prompts) {
       const text = this.text(prompt), shown = shortened(prompt), { unknown, words, isCut } = this.tokenizer.take(text);
-      if (!prompt.trim()) return { refusal: "prompt '': it is empty; say what is to be drawn, such as 'red heart'" };
-      if (unknown >= words) return { refusal: `prompt ${shown}: the caption encoder knows no part of it; say it in English` };
+      if (!prompt.trim()) return { refusal: "prompt '': it is empty; describe an icon, such as 'red heart'" };
+      if (unknown >= words) return { refusal: `prompt ${shown}: the caption encoder knows none of its words; write it in English` };
       if (this.isEnglish && !isLatin(text)) {
-        notes.add(`${shown} is hardly understood, because the caption encoder was trained on English; say it in English`);
+        notes.add(`${shown} is hardly understood, because the caption encoder was trained on English; write it in English`);
       } else if (unknown) {
-        notes.add(`${shown} has something that the caption encoder does not know, and it is left out`);
+        notes.add(`${shown} has words that the caption encoder does not know; they are ignored`);
       }
       if (text !== this.named(prompt)) notes.add(`${shown} is drawn as ${shortened(text)}`);
-      if (isCut) notes.add(`${shown} is longer than what the caption encoder reads; only its first ${words} tokens count`);
+      if (isCut) notes.add(`${shown} exceeds the limit of the caption encoder; only its first ${words} tokens are used`);
     }
     return { notes: [...notes] };
   }

@@ -20,7 +20,7 @@ architecture_comparison = dg.AssetSpec(
     "architecture_comparison",
     group_name="6_compare",
     kinds={"pytorch", "mlflow"},
-    description="Grayscale CNN, RGB and RGBA U-Net, U-Net without attention and DiT under the same budget: a table and a "
+    description="Grayscale CNN, RGB and RGBA U-Net, U-Net without attention and DiT under the same budget: a table and an "
     "image. Made by the job compare_architectures.",
 )
 
