@@ -1,5 +1,8 @@
 """Exports a model's parts as ONNX graphs, in float32 and with any batch size.
 
+PyTorch's exporter takes ten seconds and hundreds of megabytes. If the model of an earlier export differs only in its weights, its
+graph is therefore used again.
+
 Shape suffixes: B batch, C channels, H/W height and width, L caption tokens, D width of the caption tower.
 """
 
@@ -22,27 +25,37 @@ from flowmodel.text.minilm import MAX_TOKENS
 
 _OPSET = 20
 _BATCH, _LENGTH = Dim("batch"), Dim("length")
+_LARGEST_ERROR = 1e-3  # of a graph's results
 
 
-def export_network(model: VelocityModel, channels: int, size: int, text_width: int, path: Path) -> Path:
-    """Export an evaluation of the network for images (`channels`, `size`, `size`): x, t, pooled, tokens, mask to velocity."""
+class DifferentGraph(Exception):
+    """The graph of an earlier export does not compute what the model computes."""
+
+
+def export_network(model: VelocityModel, channels: int, size: int, text_width: int, path: Path, like: Path | None = None) -> Path:
+    """Export an evaluation of the network for images (`channels`, `size`, `size`): x, t, pooled, tokens, mask to velocity.
+
+    `like` is an earlier export. Its graph gets the weights of `model`; raises DifferentGraph if it is not the graph of `model`.
+    """
     batch, length = 3, 5  # not 1, which the exporter would treat as a constant
+    generator = torch.Generator().manual_seed(0)
     given = {
-        "x": torch.zeros(batch, channels, size, size),
-        "t": torch.zeros(batch),
-        "pooled": torch.zeros(batch, text_width),
-        "tokens": torch.zeros(batch, length, text_width),
-        "mask": torch.ones(batch, length, dtype=torch.bool),
+        "x": torch.randn(batch, channels, size, size, generator=generator),
+        "t": torch.tensor([0.1, 0.6, 0.95]),
+        "pooled": torch.randn(batch, text_width, generator=generator),
+        "tokens": torch.randn(batch, length, text_width, generator=generator),
+        "mask": torch.arange(length) < torch.tensor([[5], [3], [1]]),
     }
     free = {"x": {0: _BATCH}, "t": {0: _BATCH}, "pooled": {0: _BATCH}} | {
         name: {0: _BATCH, 1: _LENGTH} for name in ("tokens", "mask")
     }
-    return _write(_Evaluation(model), given, free, ["velocity"], path)
+    return _write(_Evaluation(model), given, free, ["velocity"], path, like)
 
 
-def export_finisher(finisher: Finisher, channels: int, size: int, path: Path) -> Path:
-    """Export the finisher: drawn to finished, both in [-1, 1]."""
-    return _write(finisher, {"drawn": torch.zeros(3, channels, size, size)}, {"drawn": {0: _BATCH}}, ["finished"], path)
+def export_finisher(finisher: Finisher, channels: int, size: int, path: Path, like: Path | None = None) -> Path:
+    """Export the finisher: drawn to finished, both in [-1, 1]. `like` is used as by :func:`export_network`."""
+    drawn_BCHW = torch.rand(3, channels, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return _write(finisher, {"drawn": drawn_BCHW}, {"drawn": {0: _BATCH}}, ["finished"], path, like)
 
 
 def export_tower(tower: nn.Module, path: Path, step: float | None = None) -> Path:
@@ -54,7 +67,7 @@ def export_tower(tower: nn.Module, path: Path, step: float | None = None) -> Pat
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # the fast path has a fused kernel that ONNX lacks
     try:
-        return _write(_Encoding(tower), given, free, ["pooled", "tokens"], path, step)
+        return _write(_Encoding(tower), given, free, ["pooled", "tokens"], path, step=step)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
 
@@ -95,35 +108,65 @@ def _write(
     free: Mapping[str, Any],
     outputs: list[str],
     path: Path,
+    like: Path | None = None,
     step: float | None = None,
 ) -> Path:
     import onnx
 
+    module.eval()
+    graph = _with_weights(onnx.load(like), module, given) if like else _traced(module, given, free, outputs)
+    if step is None:
+        _halve(graph)
+    else:
+        _split(graph, step)
+    onnx.checker.check_model(graph)
+    with atomic_path(path) as temporary:
+        onnx.save(graph, temporary)
+    return path
+
+
+def _traced(module: nn.Module, given: Mapping[str, Tensor], free: Mapping[str, Any], outputs: list[str]) -> Any:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # deprecations inside the exporter
         program = torch.onnx.export(
-            module.eval(),
+            module,
             tuple(given.values()),
             input_names=list(given),
             output_names=outputs,
             dynamic_shapes=tuple(free[name] for name in given),
             opset_version=_OPSET,
             verbose=False,
+            optimize=False,  # onnxruntime does the same when it loads the graph, and initializers keep the names of weights
         )
     assert program is not None
     graph = program.model_proto
     _forget_origin(graph)
-    if step is None:
-        _halve(graph)
-    else:
-        _split(graph, step)
     for declared in graph.graph.input:
         dims = declared.type.tensor_type.shape.dim
         assert all(dims[at].dim_param for at in free[declared.name]), f"{declared.name} was given a fixed shape"
-    onnx.checker.check_model(graph)
-    with atomic_path(path) as temporary:
-        onnx.save(graph, temporary)
-    return path
+    return graph
+
+
+def _with_weights(graph: Any, module: nn.Module, given: Mapping[str, Tensor]) -> Any:
+    """Replace the weights of an earlier export, and require that the results are those of `module`."""
+    from onnx import numpy_helper
+    from onnxruntime import InferenceSession
+
+    _undo_halving(graph)
+    weights = dict(module.named_parameters()) | dict(module.named_buffers())
+    for tensor in graph.graph.initializer:
+        weight = weights.get(tensor.name)
+        if weight is not None and list(weight.shape) == list(tensor.dims):
+            tensor.CopyFrom(numpy_helper.from_array(weight.detach().numpy(), tensor.name))
+        elif "." in tensor.name:  # a weight of another network
+            raise DifferentGraph(tensor.name)
+    session = InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    [found] = session.run(None, {name: value.numpy() for name, value in given.items()})
+    with torch.no_grad():
+        expected = module(*given.values()).numpy()
+    if not np.allclose(found, expected, rtol=_LARGEST_ERROR, atol=_LARGEST_ERROR):
+        raise DifferentGraph("other results")
+    return graph
 
 
 def _forget_origin(graph: Any) -> None:
@@ -135,6 +178,21 @@ def _forget_origin(graph: Any) -> None:
     for each in (graph, graph.graph, *graph.graph.initializer, *graph.graph.input, *graph.graph.output):
         each.ClearField("metadata_props")
         each.ClearField("doc_string")
+
+
+def _undo_halving(graph: Any) -> None:
+    from onnx import numpy_helper
+
+    halves = {tensor.name: tensor for tensor in graph.graph.initializer}
+    nodes = []
+    for node in graph.graph.node:
+        if node.op_type == "Cast" and (half := halves.get(node.input[0])) is not None:
+            values = numpy_helper.to_array(half).astype(np.float32)
+            half.CopyFrom(numpy_helper.from_array(values, node.output[0]))
+        else:
+            nodes.append(node)
+    graph.graph.ClearField("node")
+    graph.graph.node.extend(nodes)
 
 
 def _halve(graph: Any) -> None:

@@ -10,14 +10,15 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from uuid import uuid4
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.model.checkpoint import Checkpoint
-from flowmodel.runtime.model_folder import DESCRIPTION, TOWERS, ModelFolder, Precision
+from flowmodel.runtime.model_folder import DESCRIPTION, ModelFolder, Precision
 from flowmodel.store import Store
 
 EXPORTABLE = ("minilm",)  # caption encoders whose tower can be exported
@@ -33,7 +34,14 @@ def exported(store: Store, checkpoint: Checkpoint) -> ModelFolder:
     """
 
     def make(folder: Path) -> None:
-        _export_elsewhere(checkpoint, folder, _with_the_tower_of(store, checkpoint))
+        from flowmodel.export.graphs import DifferentGraph
+        from flowmodel.export.model_export import export_model
+
+        earlier = _earlier(store)
+        try:
+            export_model(checkpoint, folder, [_TOWER], earlier, trace=False)
+        except DifferentGraph:
+            _export_elsewhere(checkpoint, folder, earlier)
 
     if found := already_exported(store, checkpoint):
         return found
@@ -97,24 +105,23 @@ def _kept(store: Store, name: str, make: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _with_the_tower_of(store: Store, checkpoint: Checkpoint) -> Path | None:
-    """An earlier export with the same caption tower, which takes a third of the time to export."""
-    for path in sorted(store.exports.glob(f"[!.]*/{DESCRIPTION}")):
-        try:
-            other = ModelFolder.open(path.parent)
-            other.file(TOWERS[_TOWER])
-        except FlowmodelError:
-            continue
-        if other.description.encoder_digest == checkpoint.header.encoder_digest:
-            return path.parent
-    return None
+def _earlier(store: Store) -> list[ModelFolder]:
+    """The exports of the store, newest first."""
+    descriptions = store.exports.glob(f"[!.]*/{DESCRIPTION}")
+    found = []
+    for path in sorted(descriptions, key=lambda path: path.stat().st_mtime, reverse=True):
+        with suppress(FlowmodelError):  # it is damaged, or of another release
+            found.append(ModelFolder.open(path.parent))
+    return found
 
 
-def _export_elsewhere(checkpoint: Checkpoint, folder: Path, like: Path | None) -> None:
+def _export_elsewhere(checkpoint: Checkpoint, folder: Path, earlier: Sequence[ModelFolder]) -> None:
     """Export in a process of its own, because PyTorch's exporter needs hundreds of megabytes and does not return them."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_export, args=(checkpoint.path, folder, like, sender), daemon=True)
+    process = context.Process(
+        target=_export, args=(checkpoint.path, folder, [each.path for each in earlier], sender), daemon=True
+    )
     process.start()
     sender.close()
     try:
@@ -127,12 +134,12 @@ def _export_elsewhere(checkpoint: Checkpoint, folder: Path, like: Path | None) -
         raise FlowmodelError(message)
 
 
-def _export(checkpoint: Path, folder: Path, like: Path | None, sender: Connection) -> None:
+def _export(checkpoint: Path, folder: Path, earlier: Sequence[Path], sender: Connection) -> None:
     """Runs in the other process. Sends the message of a FlowmodelError, or an empty string."""
     from flowmodel.export.model_export import export_model
 
     try:
-        export_model(Checkpoint.open(checkpoint), folder, [_TOWER], ModelFolder.open(like) if like else None)
+        export_model(Checkpoint.open(checkpoint), folder, [_TOWER], [ModelFolder.open(each) for each in earlier])
     except FlowmodelError as error:
         sender.send(str(error))
     else:

@@ -2,15 +2,17 @@
 
 import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.export.card import model_card
 from flowmodel.export.eight_bits import in_eight_bits
-from flowmodel.export.graphs import export_finisher, export_network, export_tower
+from flowmodel.export.graphs import DifferentGraph, export_finisher, export_network, export_tower
 from flowmodel.files import Artifact, atomic_path, fsync_folder, share, write_bytes, write_json
 from flowmodel.images.tensors import CHANNELS
 from flowmodel.model.checkpoint import Checkpoint
@@ -43,14 +45,16 @@ def export_model(
     checkpoint: Checkpoint,
     folder: Path,
     towers: Iterable[Precision] = ("float32", "int8"),
-    same_tower: ModelFolder | None = None,
+    earlier: Sequence[ModelFolder] = (),
+    trace: bool = True,
 ) -> ModelFolder:
     """Write `checkpoint` to `folder` atomically; an earlier export there is replaced.
 
-    `towers` are the precisions of the caption tower to write. `same_tower` is an export with these towers of the same encoder,
-    whose files are shared.
+    `towers` are the precisions of the caption tower to write. The files of the same tower in an `earlier` export are shared, and
+    its graphs are used again if they differ only in their weights. PyTorch's exporter traces the others.
 
-    Raises FlowmodelError when the model's caption encoder can't be exported, or `folder` has other contents.
+    Raises DifferentGraph when no earlier export has a graph and `trace` is False, and FlowmodelError when the model's caption
+    encoder can't be exported, or `folder` has other contents.
     """
     if checkpoint.header.encoder != "minilm":
         raise FlowmodelError(
@@ -61,7 +65,7 @@ def export_model(
         raise FlowmodelError(f"{folder}: not an exported model; give a new folder")
     temporary = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
     try:
-        _write(checkpoint, temporary, towers, same_tower)
+        _write(checkpoint, temporary, towers, earlier, trace)
         if folder.exists():
             shutil.rmtree(folder)
         temporary.rename(folder)
@@ -83,30 +87,57 @@ def zip_folder(folder: ModelFolder, path: Path) -> Artifact:
     return Artifact.of(path)
 
 
-def _write(checkpoint: Checkpoint, folder: Path, towers: Iterable[Precision], same_tower: ModelFolder | None) -> None:
+def _write(
+    checkpoint: Checkpoint, folder: Path, towers: Iterable[Precision], earlier: Sequence[ModelFolder], trace: bool
+) -> None:
     generator, encoder = Generator.load(checkpoint, "cpu"), load_minilm()
     description = _description(generator, encoder)
     channels, size = description.channels, description.size
     network, finisher = generator.model, generator.finisher
+    similar = [each for each in earlier if _shape(each.description) == _shape(description)]
+
+    def graph(name: str, write: Callable[[Path, Path | None], Path]) -> Path:
+        for each in similar:
+            with suppress(DifferentGraph, FlowmodelError):  # a FlowmodelError if it is damaged
+                return write(folder / name, each.file(name))
+        if not trace:
+            raise DifferentGraph(name)
+        return write(folder / name, None)
+
     written = {
-        NETWORK: export_network(network, channels, size, checkpoint.header.text_width, folder / NETWORK),
+        NETWORK: graph(NETWORK, partial(export_network, network, channels, size, checkpoint.header.text_width)),
         TOKENIZER: write_bytes(folder / TOKENIZER, encoder.tokenizer.to_str().encode()),
         EMOJI: write_json(folder / EMOJI, emoji_replacer().names),
         ENGLISH: write_bytes(folder / ENGLISH, packed(without(read_table(PATH), description.languages))),
         CARD: write_bytes(folder / CARD, model_card(description).encode()),
     }
-    for precision in towers:
-        path = folder / TOWERS[precision]
-        if same_tower:
-            original = same_tower.file(TOWERS[precision])
-            written[path.name] = Path(shutil.copyfile(original, path))
-            share(path, original)
-            continue
-        tower = encoder.tower if precision == "float32" else in_eight_bits(encoder.tower)
-        written[path.name] = export_tower(tower, path)
     if finisher:
-        written[FINISHER] = export_finisher(finisher, channels, size, folder / FINISHER)
+        written[FINISHER] = graph(FINISHER, partial(export_finisher, finisher, channels, size))
+    for precision in towers:
+        name = TOWERS[precision]
+        if original := _same_tower(name, description, earlier):
+            written[name] = Path(shutil.copyfile(original, folder / name))
+            share(folder / name, original)
+        elif trace:
+            tower = encoder.tower if precision == "float32" else in_eight_bits(encoder.tower)
+            written[name] = export_tower(tower, folder / name)
+        else:
+            raise DifferentGraph(name)
     write_json(folder / DESCRIPTION, description.to_json(written))
+
+
+def _shape(description: Description) -> tuple[object, ...]:
+    """What is equal in models that differ only in their weights."""
+    same = description
+    return same.size, same.finished_size, same.channels, same.parameters, same.encoder_digest
+
+
+def _same_tower(name: str, description: Description, earlier: Iterable[ModelFolder]) -> Path | None:
+    for each in earlier:
+        if each.description.encoder_digest == description.encoder_digest and name in each:
+            with suppress(FlowmodelError):  # it is damaged
+                return each.file(name)
+    return None
 
 
 def _description(generator: Generator, encoder: MiniLm) -> Description:

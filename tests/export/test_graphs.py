@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from flowmodel.export.graphs import export_network
+from flowmodel.export.graphs import DifferentGraph, export_network
 from flowmodel.flow.guidance import GuidedVelocity
 from flowmodel.flow.sampler import seeded_noise
 from flowmodel.flow.solvers import integrate
@@ -19,12 +19,24 @@ SIZE = 16
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the exporter takes its time
 
 
+def _model(kind: str) -> VelocityModel:
+    return VelocityModel(perturbed(kind), "velocity" if kind == "dit" else "data", 0.05)
+
+
 @pytest.fixture(scope="module", params=NETWORKS)
-def pair(request, tmp_path_factory):
-    """A network of each kind, its graph and its number of channels."""
+def graph(request, tmp_path_factory):
+    """A network of each kind, its number of channels, and its graph, which has the weights of another one before."""
     kind, channels = request.param, channels_of(request.param)
-    model = VelocityModel(perturbed(kind), "velocity" if kind == "dit" else "data", 0.05)
-    path = export_network(model, channels, SIZE, TEXT_WIDTH, tmp_path_factory.mktemp("graphs") / "network.onnx")
+    folder, model, other = tmp_path_factory.mktemp("graphs"), _model(kind), _model(kind)
+    for parameter in other.net.parameters():  # so many bits that they are stored in float16
+        parameter.data = (parameter.data * 1.25).half().float()
+    earlier = export_network(other, channels, SIZE, TEXT_WIDTH, folder / "earlier.onnx")
+    return model, channels, export_network(model, channels, SIZE, TEXT_WIDTH, folder / "network.onnx", earlier)
+
+
+@pytest.fixture(scope="module")
+def pair(graph):
+    model, channels, path = graph
     return model, open_session(path, threads=1), channels
 
 
@@ -65,6 +77,18 @@ def test_a_caption_without_tokens_is_not_a_caption(pair):
     other = Captions(none.pooled_BD, captions.tokens_BLD + 1, none.mask_BL)
     velocity = [guided(session, each, settings)(x_BCHW, 0.5) for each in (none, other, captions)]
     assert np.array_equal(velocity[0], velocity[1]) and not np.array_equal(velocity[0], velocity[2])
+
+
+def test_a_graph_of_another_model_is_not_used_again(graph, tmp_path):
+    model, channels, path = graph
+    prediction = "data" if model.prediction == "velocity" else "velocity"
+    other = VelocityModel(model.net, prediction, 0.05)
+    with pytest.raises(DifferentGraph):
+        export_network(other, channels, SIZE, TEXT_WIDTH, tmp_path / "network.onnx", path)
+    wider = VelocityModel(perturbed("grayscale_cnn" if channels > 1 else "unet"), "data", 0.05)
+    with pytest.raises(DifferentGraph):
+        export_network(wider, channels, SIZE, TEXT_WIDTH, tmp_path / "network.onnx", path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_weights_of_half_precision_stay_so_in_the_file(tmp_path):
