@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pytest
 import torch
 from filelock import FileLock
 from hypothesis import settings
+from sqlalchemy import Engine, event
 
 from flowmodel.data.dataset import IconDataset
 from flowmodel.data.prepare import prepare
@@ -94,6 +96,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
 
 
+@event.listens_for(Engine, "connect")
+def _write_without_waiting_for_the_disk(connection: object, _: object) -> None:
+    """No test turns the power off."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous=OFF")
+
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There is a test process per core; more threads would only wait for each other.
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -156,7 +165,7 @@ class Prepared:
 
 @pytest.fixture(scope="session")
 def prepared(tiny_recipe: Recipe, made_once: Callable[[str, Make], Path]) -> Prepared:
-    """The bundled icons at 16 x 16 pixels with their captions embedded."""
+    """The bundled icons at 16 x 16 pixels with their captions embedded, once for all test processes."""
     store = Store(made_once("store", lambda folder: prepare(tiny_recipe, Store(folder))))
     [dataset] = store.datasets.iterdir()
     return Prepared(store, IconDataset.open(dataset))
@@ -195,23 +204,28 @@ def tiny_finished(tiny_training: TinyTraining, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="session")
-def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of exported models for every store of this session, since exporting takes seconds: link it as their `exports`."""
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of a store for every store of this session, since their files take seconds to make: see :func:`use_caches`."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-exports"
-    folder.mkdir(exist_ok=True)
-    return folder
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-caches"
+
+
+def use_caches(store: Store, caches: Path) -> None:
+    """Link exports, features and caption vectors, whose names say what they are made of, to those of all stores."""
+    store.root.mkdir(parents=True, exist_ok=True)
+    for name in ("exports", "features", "caption_vectors"):
+        (caches / name).mkdir(parents=True, exist_ok=True)
+        if not (store.root / name).exists():
+            (store.root / name).symlink_to(caches / name)
 
 
 @pytest.fixture(scope="session")
-def tiny_export(tiny_training: TinyTraining, exports: Path) -> Path:
+def tiny_export(tiny_training: TinyTraining, caches: Path) -> Path:
     """The tiny training as ONNX graphs; treat its files as read-only."""
     from flowmodel.export.in_store import exported
 
-    store = Store(tiny_training.store.root)
-    if not store.exports.exists():
-        store.exports.symlink_to(exports)
-    return exported(store, tiny_training.checkpoint).path
+    use_caches(tiny_training.store, caches)
+    return exported(tiny_training.store, tiny_training.checkpoint).path
 
 
 @dataclass(frozen=True)
@@ -223,15 +237,15 @@ class TinyEvaluation:
 
 
 @pytest.fixture(scope="session")
-def tiny_evaluation(tiny_training: TinyTraining, made_once: Callable[[str, Make], Path]) -> TinyEvaluation:
+def tiny_evaluation(tiny_training: TinyTraining, made_once: Callable[[str, Make], Path], caches: Path) -> TinyEvaluation:
     """The report, samples and sample grid of the tiny training; treat its files as read-only."""
     from flowmodel.evaluation.run import SAMPLES_FILE, evaluate
     from flowmodel.evaluation.sample_grid import sample_grid
 
     store, dataset, checkpoint = tiny_training.store, tiny_training.dataset, tiny_training.checkpoint
-    made = made_once("evaluated", lambda folder: evaluate(checkpoint, dataset, folder / "tiny", folder / "features"))
-    shutil.copytree(made / "features", store.root / "features", dirs_exist_ok=True)
-    folder = shutil.copytree(made / "tiny", store.file("evaluation", "tiny"))
+    use_caches(store, caches)
+    made = made_once("evaluated", lambda folder: evaluate(checkpoint, dataset, folder, store.root / "features"))
+    folder = shutil.copytree(made, store.file("evaluation", "tiny"))
     metrics, samples = folder / METRICS_FILE, folder / SAMPLES_FILE
     grid = sample_grid(samples, dataset, store.file("sample_grid", "tiny.png"))
     return TinyEvaluation(EvaluationReport.read(metrics), metrics, samples, grid.path)

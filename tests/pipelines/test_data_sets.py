@@ -121,9 +121,9 @@ def test_leftovers_of_the_former_layout_do_no_harm(project):
     assert all((project.store.root / file).read_bytes() == f"{asset} as it was".encode() for file, asset in old.items())
 
 
-def test_paths_in_a_list_start_at_the_list_s_own_folder(tmp_path, monkeypatch, exports):
+def test_paths_in_a_list_start_at_the_list_s_own_folder(tmp_path, monkeypatch, prepare_store):
     with dg.instance_for_test() as instance:
-        project = make_project(tmp_path / "project", monkeypatch, instance, exports)
+        project = make_project(tmp_path / "project", monkeypatch, instance, prepare_store)
         sources = {"sources": [{"name": "mine", "kind": "folder", "path": "../project/icons"}]}
         write_bytes(tmp_path / "lists" / "sources.yaml", yaml.safe_dump(sources).encode())
         monkeypatch.setenv("FLOWMODEL_SOURCES", str(tmp_path / "lists" / "sources.yaml"))

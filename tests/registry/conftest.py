@@ -18,7 +18,7 @@ from flowmodel.registry.releasing import Registered, register
 from flowmodel.registry.tracking import Tracking
 from flowmodel.release.decision import Decision
 from flowmodel.store import Store
-from tests.conftest import TinyEvaluation
+from tests.conftest import TinyEvaluation, use_caches
 from tests.reports import changed
 
 
@@ -52,14 +52,13 @@ def with_header(candidate: Candidate, folder: Path, gate: dict[str, Any] | None 
 
 
 @pytest.fixture
-def store(tmp_path, empty_database, tiny_training, exports) -> Store:
-    """A store with an empty MLflow and the features of the real icons."""
+def store(tmp_path, empty_database, caches) -> Store:
+    """A store with an empty MLflow and the caches of this session, which hold the features of the real icons."""
     store = Store(tmp_path / "store")
     database = Tracking.of(store).database
     database.parent.mkdir(parents=True)
     shutil.copy(empty_database, database)
-    shutil.copytree(tiny_training.store.root / "features", store.root / "features")
-    store.exports.symlink_to(exports)
+    use_caches(store, caches)
     return store
 
 

@@ -52,17 +52,17 @@ def _get(address: str, **headers: str) -> tuple[int, str, bytes]:
         return error.code, error.headers["Content-Type"], error.read()
 
 
-def test_the_champion_is_first_and_a_version_is_exported_once(served, two_versions, first, exports):
+def test_the_champion_is_first_and_a_version_is_exported_once(served, two_versions, first, store):
     status, _, content = _get(f"{served.address}page.json")
     models = json.loads(content)["models"]
     names = ["version 1, champion", "version 2, challenger", "shipped weights", "shipped weights, fast"]
     assert status == 200 and [each["name"] for each in models] == names
-    folder = exports / f"{first.checkpoint.digest[:16]}-icons"  # no other test has it made
+    folder = store.exports / f"{first.checkpoint.digest[:16]}-icons"  # no other test has it made
     assert not folder.exists()
 
     status, kind, content = _get(f"{served.address}{models[0]['path']}model.json")
     assert (status, kind) == (200, "application/json") and json.loads(content)["checkpoint"] == first.checkpoint.digest
-    [model] = exports.glob(f"{first.checkpoint.digest[:16]}-model-*")  # which registering, `flowmodel serve` and this share
+    [model] = store.exports.glob(f"{first.checkpoint.digest[:16]}-model-*")  # which registering, `flowmodel serve` and this share
     exported = ModelFolder.open(model)
     exported.verify()
     assert content == (model / "model.json").read_bytes()
