@@ -211,9 +211,9 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def use_caches(store: Store, caches: Path) -> None:
-    """Link exports, features and caption vectors, whose names say what they are made of, to those of all stores."""
+    """Link exports and features, whose names say what they are made of, to those of all stores."""
     store.root.mkdir(parents=True, exist_ok=True)
-    for name in ("exports", "features", "caption_vectors"):
+    for name in ("exports", "features"):
         (caches / name).mkdir(parents=True, exist_ok=True)
         if not (store.root / name).exists():
             (store.root / name).symlink_to(caches / name)

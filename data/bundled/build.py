@@ -124,7 +124,7 @@ def english(texts: Path) -> Table:
 def build_icons(context: SourceContext, out: Path) -> Artifact:
     """Noto's base emoji as published; raises FlowmodelError when the package can't be had or is another one."""
     rows = sorted(npm.read(NOTO, context).rows, key=itemgetter("id"))
-    return ICONS.write(out, rows, {"images": f"{NOTO.package}@{NOTO.version}", "texts": "{}@{}".format(*EMOJIBASE)})
+    return ICONS.write(out, rows, {"pictures": f"{NOTO.package}@{NOTO.version}", "texts": "{}@{}".format(*EMOJIBASE)})
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -86,7 +86,6 @@ def test_the_gate_keeps_a_bad_model_out_of_the_registry_but_shows_what_it_draws(
 @pytest.mark.slow
 def test_a_broken_mlflow_store_gives_one_line_before_the_training_begins(project):
     database = project.store.root / "mlflow" / "mlflow.db"
-    database.parent.mkdir(parents=True)
     database.write_text("this is not a database, it only pretends to be one" * 20)
     result = project.run()
     assert not result.success

@@ -145,6 +145,7 @@ def _found_in(content: bytes) -> list[str]:
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not (_BINARIES / "initdb").exists(), reason="needs PostgreSQL")
 def test_the_job_runs_on_a_team_s_server_and_no_secret_is_kept_or_logged(project, tmp_path):
+    shutil.rmtree(project.store.root / "mlflow")  # the team has a server
     ports = {name: _free_port() for name in ("postgres", "s3", "mlflow", "code", "webserver-read-only")}
     home = tmp_path / "home"
     home.mkdir()

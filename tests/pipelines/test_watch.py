@@ -127,7 +127,7 @@ def test_the_sending_sensor_writes_waiting_events_to_the_store(project):
     watching.tick()
     project.run("ingest")
     watching.tick()
-    assert sending.tick().skip_message == "Told of 1 events."
-    assert sending.tick().skip_message == "Told of 0 events."
+    assert sending.tick().skip_message == "Notifications sent: 1."
+    assert sending.tick().skip_message == "Notifications sent: 0."
     (line,) = Outbox.of(project.store).file.read_text().splitlines()
     assert "run_failed" in line

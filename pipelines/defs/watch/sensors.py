@@ -137,7 +137,7 @@ def _notifications(settings: Settings) -> dg.SensorDefinition:
     def notifications(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SkipReason:
         outbox = Outbox.of(store.open())
         told = outbox.deliver(lambda event: send(event, settings.notify, outbox.file))
-        return dg.SkipReason(f"Sent notifications of {len(told)} events.")
+        return dg.SkipReason(f"Notifications sent: {len(told)}.")
 
     return notifications
 
