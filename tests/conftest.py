@@ -73,6 +73,7 @@ _LONGEST = (
     "pipelines/test_first_hour.py",
     "install/test_wheel.py",
     "benchmarks/test_gpu_drill.py",
+    "export/test_page.py",  # long before test_model_export, which would wait for the same exports
 )
 
 
