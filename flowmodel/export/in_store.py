@@ -37,11 +37,11 @@ def exported(store: Store, checkpoint: Checkpoint) -> ModelFolder:
         from flowmodel.export.graphs import DifferentGraph
         from flowmodel.export.model_export import export_model
 
-        earlier = _earlier(store)
-        try:
-            export_model(checkpoint, folder, [_TOWER], earlier, trace=False)
-        except DifferentGraph:
-            _export_elsewhere(checkpoint, folder, earlier)
+        if earlier := _earlier(store):
+            with suppress(DifferentGraph):
+                export_model(checkpoint, folder, [_TOWER], earlier, trace=False)
+                return
+        _export_elsewhere(checkpoint, folder, earlier)
 
     if found := already_exported(store, checkpoint):
         return found
