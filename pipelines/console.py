@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import dagster as dg
 from dagster import AssetCheckEvaluation
@@ -96,10 +96,31 @@ def _reason(failure: Any) -> str:
     return failure.error_display_string
 
 
+class _TerminalHandler(logging.StreamHandler[TextIO]):
+    """Writes to the standard output that the process has now.
+
+    While steps run, Dagster redirects the standard output to a file, which a `tail` copies to the terminal. Dagster kills this
+    `tail` as soon as the steps have ended, so that the last lines, such as the reason for a failure, may never be shown.
+    """
+
+    def __init__(self) -> None:
+        self._own: TextIO | None = None
+        try:
+            self._own = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+        except OSError:  # a stream without a file, as in a notebook
+            super().__init__(sys.stdout)
+        else:
+            super().__init__(self._own)
+
+    def __del__(self) -> None:
+        if self._own is not None:
+            self._own.close()
+
+
 @dg.logger(config_schema={"log_level": dg.Field(str, default_value="INFO", description="The lowest level of messages shown.")})
 def console_logger(context: dg.InitLoggerContext) -> logging.Logger:
     """Short lines on standard output, or a JSON object per line if FLOWMODEL_LOG is `json`."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = _TerminalHandler()
     handler.setFormatter(_JsonFormatter() if os.environ.get("FLOWMODEL_LOG") == "json" else _ShortFormatter())
     handler.addFilter(_Relevant(logging.getLevelNamesMapping()[context.logger_config["log_level"]]))
     logger = logging.Logger("flowmodel.console", logging.DEBUG)

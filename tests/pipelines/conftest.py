@@ -1,6 +1,7 @@
 """A separate project for each group of tests: thirty icons in a folder source, a recipe that trains in a second, a store."""
 
 import csv
+import os
 import re
 import shutil
 import sqlite3
@@ -114,6 +115,16 @@ def write_icons(folder: Path, count: int = ICONS) -> None:
         for icon in icons.iloc[:: len(icons) // count].head(count).itertuples():
             (folder / f"{icon.key}.png").write_bytes(icon.png)
             writer.writerow([f"{icon.key}.png", icon.name, ";".join(icon.keywords)])
+
+
+@pytest.fixture
+def late_tail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The `tail` that copies what Dagster captures is so slow that Dagster kills it before it has copied anything."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "tail").write_text("#!/bin/sh\nexec sleep 60\n")
+    (folder / "tail").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
 
 Prepare = Callable[[Store], None]

@@ -24,6 +24,18 @@ def _run(capsys, *assets, checks=()) -> list[str]:
     return [line.partition("  ")[2] or line for line in capsys.readouterr().out.splitlines()]  # without the time
 
 
+def test_the_reason_of_a_failure_is_shown_even_if_what_dagster_captures_is_not(late_tail, capfd):
+    @dg.asset
+    @readable_failures()
+    def broken() -> None:
+        print("captured")
+        raise FlowmodelError("captions.csv: column 'name' is missing")
+
+    lines = _run(capfd, broken)
+    assert lines[0] == "broken                    ERROR: captions.csv: column 'name' is missing"
+    assert "captured" not in lines
+
+
 def test_messages_and_materializations_and_nothing_else(capsys):
     @dg.asset(key=["icons", "noto"])
     def icons(context: dg.AssetExecutionContext):

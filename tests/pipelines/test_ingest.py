@@ -116,7 +116,7 @@ def test_the_sensor_asks_for_what_has_changed_and_survives_a_source_that_is_gone
 
 
 @pytest.mark.slow
-def test_sources_are_read_in_processes_of_their_own(three_sources):
+def test_sources_are_read_in_processes_of_their_own_and_each_shows_its_lines(three_sources, late_tail):
     home = three_sources.root / "home"
     home.mkdir()
     (home / "dagster.yaml").write_bytes((PROJECT_ROOT / "dagster.yaml").read_bytes())
@@ -124,7 +124,8 @@ def test_sources_are_read_in_processes_of_their_own(three_sources):
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
     done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode != 0
-    assert "absent.parquet: no such file" in done.stdout, done.stdout + done.stderr
+    for line in ("absent.parquet: no such file", f"read {ICONS} images", "icons/other               done: 10 rows"):
+        assert line in done.stdout, done.stdout + done.stderr
     assert all(list(three_sources.store.icons(name).glob("*.parquet")) for name in ("mine", "other"))
 
 
