@@ -3,13 +3,14 @@
     python -m benchmarks.gpu_drill pack build/drill/pack.zip      # here: icons, captions and encoder in one file
     benchmarks/gpu_drill.sh build/drill/pack.zip OUT              # there; --rehearse: on any CPU, a thousandth of the steps
 
-The shell script runs the stages train, finish and speed, each a process with its own time limit. Results are written to OUT as
-soon as they exist, so that a deadline loses only later ones:
+The shell script runs the stages train, finish and speed, or those in DRILL_STAGES, each a process with its own time limit.
+Results are written to OUT as soon as they exist, so that a deadline loses only later ones:
 
     plan.json    speed of the first steps, and the number of steps derived from it
     generator/   the averaged weights, in half precision, at every checkpoint; finished/: with the finisher
-    curve.jsonl  loss and speed, and the error of the predicted image by t; grid.png: samples of the newest average
+    curve-generator.jsonl  loss and speed, and the error of the predicted image by t; grid-generator.png: samples of the average
     samples/     samples of training and held-out captions and of PROMPTS, before and after the finisher
+    fast/        with the stage distill: the student that samples with four network evaluations; fast-finished/: with its finisher
     speed.json   compiled bfloat16 compared with float32, and training steps compared with peers
     log          what was printed
 
@@ -46,10 +47,12 @@ from flowmodel.nets import build_network
 from flowmodel.recipes import Recipe, load_recipe, parse_recipe
 from flowmodel.recipes.split import Split
 from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.text.encoders import replaced_encoder
 from flowmodel.training.finishing import finish
 from flowmodel.training.loop import train, training_folder
 from flowmodel.training.observers import TrainingObserver, TrainingResult, TrainingStart
 from flowmodel.training.prediction_error import ByTime, by_name
+from flowmodel.training.trajectories import teacher_prompts
 
 SOURCES = PROJECT_ROOT / "data" / "pretrained" / "sources.yaml"
 WORK = PROJECT_ROOT / "build" / "gpu-drill"
@@ -72,11 +75,24 @@ SETTINGS = (
     "finisher.steps=3000",
     "finisher.batch_size=64",
 )
+_OF_STUDENT = (
+    "training.distillation.trajectories=16384",
+    "training.batch_size=512",
+    "training.learning_rate=1e-3",
+    "training.warmup_steps=100",
+    "training.precision=auto",
+    "training.compile=off",  # every step continues a different number of the student's own states
+    "training.validation.every=0",
+    "training.log_every=20",
+    "finisher.steps=1500",
+    "finisher.batch_size=64",
+)
 NOUNS = ("apple", "car", "heart", "umbrella", "house", "fish", "flower", "hat", "star", "key")
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple")
 PROMPTS = tuple(f"{color} {noun}, noto style" for noun in NOUNS for color in COLORS)
 _SPLITS = (Split.TRAIN, Split.VALIDATION, Split.UNSEEN_CONCEPT, Split.UNSEEN_STYLE)
 _TRIAL_STEPS, _TRIAL_LOGS = 80, 4  # the first logged ones include compilation
+_SHAPE = ("channels", "blocks", "scale")  # of a finisher
 _CHECKPOINTS = 8
 _RESERVE = 30.0  # seconds of the stage train for checkpoints and grids; compiled code of the trial is reused
 _REHEARSED_STEPS = 6  # a thousandth of the steps of an H200 in six minutes
@@ -90,11 +106,13 @@ class Drill:
 
     Attributes:
         recipe: without the number of steps.
+        distilled: the recipe of its student, likewise.
         prompts: prompts to sample besides captions of the data set.
         out: folder of the results; `work` is the folder of temporary files.
     """
 
     recipe: Recipe
+    distilled: Recipe
     prompts: tuple[str, ...]
     dataset: IconDataset
     encoder: PackedEncoder
@@ -122,21 +140,31 @@ class Drill:
             values["training"] |= {"batch_size": 8, "log_every": 2}
             values["finisher"] |= {"steps": 4, "batch_size": 4, "drawings": 1}
             prompts = prompts[:_FEW]
-        return cls(parse_recipe(values, where=str(packed)), prompts, dataset, encoder, out, work, rehearse)
+        student = settings["distilled"]
+        teacher = str(out / "finished" / WEIGHTS_FILE)
+        student["data"] = values["data"]
+        student["training"] |= {"init_from": teacher}
+        student["finisher"] |= {field: values["finisher"][field] for field in _SHAPE} | {"init_from": teacher}
+        if rehearse:
+            student["training"] |= {"batch_size": 8, "log_every": 2, "distillation": {"trajectories": 2 * _FEW}}
+            student["finisher"] |= {"steps": 4, "batch_size": 4}
+        recipe, distilled = (parse_recipe(each, where=str(packed)) for each in (values, student))
+        return cls(recipe, distilled, prompts, dataset, encoder, out, work, rehearse)
 
-    def with_steps(self, steps: int, **training: Any) -> Recipe:
-        """The recipe, with its checkpoints and grids."""
-        every = max(1, steps // _CHECKPOINTS)
-        given = {"steps": steps, "sample_every": every, "checkpoint_every": every} | training
-        values = self.recipe.model_dump(mode="json")
-        return parse_recipe(values | {"training": values["training"] | given}, where="drill")
+
+def with_steps(recipe: Recipe, steps: int, **training: Any) -> Recipe:
+    """`recipe` with the checkpoints and grids of so many steps."""
+    every = max(1, steps // _CHECKPOINTS)
+    given = {"steps": steps, "sample_every": every, "checkpoint_every": every} | training
+    values = recipe.model_dump(mode="json")
+    return parse_recipe(values | {"training": values["training"] | given}, where="drill")
 
 
 class Recorder(TrainingObserver):
-    """Writes intermediate results to `out`."""
+    """Writes intermediate results to `out`, and the weights to its folder `name`."""
 
-    def __init__(self, out: Path) -> None:
-        self.out = out
+    def __init__(self, out: Path, name: str) -> None:
+        self.out, self.name = out, name
 
     def on_start(self, start: TrainingStart) -> None:
         say(f"training {len(start.trained_ids):,} icons, {start.cost}, on {start.policy}, from step {start.first_step}")
@@ -149,7 +177,7 @@ class Recorder(TrainingObserver):
         self._append({"step": step} | by_name(errors))
 
     def on_grid(self, step: int, grid: Image.Image) -> None:
-        save_image(grid, self.out / "grid.png")
+        save_image(grid, self.out / f"grid-{self.name}.png")
 
     def on_checkpoint(self, step: int, path: Path) -> None:
         """The current average as a model for sampling."""
@@ -157,14 +185,14 @@ class Recorder(TrainingObserver):
         average = {f"ema.{name}": tensor for name, tensor in read_tensors(path, "ema0.").items()}
         width = header.recipe["training"]["ema_widths"][0]
         saved = save_checkpoint(path.with_name("average.safetensors"), average, replace(header, ema=width))
-        export_weights(saved, self.out / "generator")
+        export_weights(saved, self.out / self.name)
 
     def on_end(self, result: TrainingResult) -> None:
-        export_weights(result.checkpoint, self.out / "generator")
+        export_weights(result.checkpoint, self.out / self.name)
         say(f"trained {result.steps} steps, of which this call took {result.seconds:.0f} s")
 
     def _append(self, row: dict[str, float]) -> None:
-        with (self.out / "curve.jsonl").open("a", encoding="utf-8") as file:
+        with (self.out / f"curve-{self.name}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
 
@@ -178,50 +206,68 @@ class _Speeds(TrainingObserver):
 
 def train_stage(drill: Drill, seconds: float) -> None:
     """Train as many steps as fit into the remaining `seconds`; the learning rate decays over them."""
-    plan = drill.out / "plan.json"
+    _train(drill, drill.recipe, "plan.json", seconds, Recorder(drill.out, "generator"))
+
+
+def distill_stage(drill: Drill, seconds: float) -> None:
+    """Distill the finished generator to a few network evaluations within `seconds`, and train the student's finisher."""
+    _train(drill, drill.distilled, "plan-distill.json", seconds, Recorder(drill.out, "fast"))
+    _finish(drill, drill.distilled, "fast", "fast-finished")
+
+
+def _train(drill: Drill, recipe: Recipe, plan_name: str, seconds: float, recorder: TrainingObserver) -> None:
+    plan = drill.out / plan_name
     if not plan.exists():
-        speed = _measured_speed(drill)
+        speed = _measured_speed(drill, recipe)
         left = seconds - time.monotonic() + BEGAN - _RESERVE
-        steps = _REHEARSED_STEPS if drill.rehearse else max(1, round(left * speed / drill.recipe.training.batch_size))
+        steps = _REHEARSED_STEPS if drill.rehearse else max(1, round(left * speed / recipe.training.batch_size))
         write_json(plan, {"images_per_second": speed, "seconds": left, "steps": steps})
         say(f"{speed:,.0f} images/s: {steps:,} steps in {left:.0f} s")
-    recipe = drill.with_steps(read_json(plan)["steps"])
-    folder = training_folder(Store(drill.work), recipe, drill.dataset)
+    timed = with_steps(recipe, read_json(plan)["steps"])
+    folder = training_folder(Store(drill.work), timed, drill.dataset)
     try:
-        train(recipe, drill.dataset, folder, [Recorder(drill.out)])
+        train(timed, drill.dataset, folder, [recorder])
     except Resumable as cut:
         say(f"{cut}; what is trained until then is exported")
 
 
-def _measured_speed(drill: Drill) -> float:
+def _measured_speed(drill: Drill, recipe: Recipe) -> float:
     """Images per second, from a discarded training of a few steps."""
     steps = 4 if drill.rehearse else _TRIAL_STEPS
-    recipe, speeds = drill.with_steps(steps, log_every=steps // _TRIAL_LOGS), _Speeds()
+    if recipe.training.distillation.trajectories:  # some suffice here, because drawing them is not measured
+        few = recipe.training.distillation.model_copy(update={"trajectories": recipe.training.batch_size})
+        recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"distillation": few})})
+    timed, speeds = with_steps(recipe, steps, log_every=steps // _TRIAL_LOGS), _Speeds()
     folder = drill.work / "trial"
     shutil.rmtree(folder, ignore_errors=True)
-    train(recipe, drill.dataset, folder, [speeds])
+    train(timed, drill.dataset, folder, [speeds])
     shutil.rmtree(folder)
     return median(speeds.images_per_second[1:])
 
 
 def finish_stage(drill: Drill) -> None:
     """Make samples, train the finisher, and finish the samples."""
-    generator = Generator.load(drill.out / "generator" / WEIGHTS_FILE, drill.recipe.training.device, drill.encoder)
+    generator = Generator.load(drill.out / "generator" / WEIGHTS_FILE, drill.recipe.training.device)
     texts = dict(_texts(drill))
     write_json(drill.out / "samples" / "texts.json", texts)
     drawn = {group: generator.sample(own, batch_size=512, finish=False) for group, own in texts.items()}
     _write_samples(drill.out, "drawn", drawn)
     say("drew the samples")
-    # Compiling a finisher takes as long as training it.
-    recipe = drill.recipe.model_copy(update={"training": drill.recipe.training.model_copy(update={"compile": "off"})})
-    folder = drill.work / "finishing"
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = Checkpoint.open(Path(shutil.copy(generator.checkpoint.path, folder / FINAL)))
-    finished = finish(recipe, checkpoint, drill.dataset, log=say)
-    exported = export_weights(finished.checkpoint, drill.out / "finished")
-    finisher = Generator.load(exported, drill.recipe.training.device, drill.encoder)
+    finisher = Generator.load(_finish(drill, drill.recipe, "generator", "finished"), drill.recipe.training.device)
     _write_samples(drill.out, "finished", {group: finisher.finish(drawn_N4HW) for group, drawn_N4HW in drawn.items()})
     say("finished the samples")
+
+
+def _finish(drill: Drill, recipe: Recipe, name: str, finished_name: str) -> Path:
+    """Train the finisher of the weights in the folder `name`; returns the file with both."""
+    # Compiling a finisher takes as long as training it.
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"compile": "off"})})
+    folder = drill.work / finished_name
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = Checkpoint.open(Path(shutil.copy(drill.out / name / WEIGHTS_FILE, folder / FINAL)))
+    finished = finish(recipe, checkpoint, drill.dataset, log=say)
+    export_weights(finished.checkpoint, drill.out / finished_name)
+    return drill.out / finished_name / WEIGHTS_FILE
 
 
 def _texts(drill: Drill) -> Iterator[tuple[str, list[str]]]:
@@ -313,10 +359,13 @@ def pack_drill(out: Path, sources: Path, settings: Sequence[str]) -> None:
 
     recipe = load_recipe("pretrained", [*SETTINGS, *settings])
     dataset = prepare(recipe, Store.from_environment(), sources, log=say)
+    student = load_recipe("few_steps", _OF_STUDENT)
+    student = student.model_copy(update={"data": recipe.data, "network": recipe.network})
     out.parent.mkdir(parents=True, exist_ok=True)
-    pack(dataset, out, PROMPTS)
+    pack(dataset, out, [*PROMPTS, *teacher_prompts(student, dataset)])
+    recipes = {"recipe": recipe.model_dump(mode="json"), "distilled": student.model_dump(mode="json")}
     with zipfile.ZipFile(out, "a") as file:
-        file.writestr("drill.json", json.dumps({"recipe": recipe.model_dump(mode="json"), "prompts": PROMPTS}))
+        file.writestr("drill.json", json.dumps({**recipes, "prompts": PROMPTS}))
     size = out.stat().st_size
     say(f"{out}: {len(dataset.ids):,} icons in {size / 2**20:.1f} MiB")
     if size > LARGEST_PACK:
@@ -337,13 +386,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     packing.add_argument("pack", type=Path, metavar="FILE")
     packing.add_argument("--sources", type=Path, default=SOURCES)
     packing.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="in place of the recipe's")
-    for name in ("train", "finish", "speed"):
+    for name in ("train", "finish", "distill", "speed"):
         stage = commands.add_parser(name, help="a stage, as benchmarks/gpu_drill.sh runs it")
         stage.add_argument("pack", type=Path)
         stage.add_argument("out", type=Path)
         stage.add_argument("--work", type=Path, default=WORK)
         stage.add_argument("--rehearse", action="store_true")
-        stage.add_argument("--seconds", type=float, default=330.0, help="of the stage train")
+        stage.add_argument("--seconds", type=float, default=330.0, help="of the stages train and distill")
     options = parser.parse_args(arguments)
     try:
         if options.command == "pack":
@@ -353,10 +402,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             options.out.mkdir(parents=True, exist_ok=True)
             drill = Drill.open(options.pack, options.out, options.work, options.rehearse)
-            if options.command == "train":
-                train_stage(drill, options.seconds)
-            else:
-                finish_stage(drill)
+            with replaced_encoder(drill.encoder):
+                if options.command == "train":
+                    train_stage(drill, options.seconds)
+                elif options.command == "distill":
+                    distill_stage(drill, options.seconds)
+                else:
+                    finish_stage(drill)
     except FlowmodelError as error:
         say(str(error))
         return 1

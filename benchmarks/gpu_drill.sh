@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The stages of benchmarks/gpu_drill.py, within nine minutes: benchmarks/gpu_drill.sh PACK OUT [--rehearse]
+# DRILL_STAGES="distill speed" runs other stages, DRILL_TRAIN and DRILL_ALL set the seconds of the training and of everything.
 # Needs torch, transformers, safetensors, pandas and pyarrow. Other packages: as wheels beside PACK. No network is asked.
 set -uo pipefail
 shopt -s nullglob
-[[ $# -ge 2 ]] || { sed -n 2,3p "$0"; exit 2; }
+[[ $# -ge 2 ]] || { sed -n 2,4p "$0"; exit 2; }
 pack=$(realpath "$1"); mkdir -p "$2"; out=$(realpath "$2"); shift 2
 work=${DRILL_WORK:-build/gpu-drill}
 cd "$(dirname "$0")/.." && mkdir -p "$work" && work=$(realpath "$work")
@@ -15,7 +16,7 @@ if (( ${#wheels[@]} )); then
 fi
 export PYTHONPATH=$PWD:$work/packages${PYTHONPATH:+:$PYTHONPATH}
 
-train=330 speed=90 all=530
+train=${DRILL_TRAIN:-330} speed=90 all=${DRILL_ALL:-530} stages=${DRILL_STAGES:-train finish speed}
 [[ " $* " == *" --rehearse "* ]] && train=1800 speed=600 all=3600  # a CPU encodes captions slowly
 
 stage() { # LIMIT NAME OPTION...: it is asked to end after LIMIT seconds, and made to 15 s later
@@ -26,11 +27,17 @@ stage() { # LIMIT NAME OPTION...: it is asked to end after LIMIT seconds, and ma
 }
 
 {
-  stage $((train + 15)) train --seconds "$train" "$@"
-  if [[ -e $out/generator ]]; then
-    stage $((all - speed - SECONDS)) finish "$@"
-    stage $((all - SECONDS)) speed "$@"
-  fi
+  left=$((all - speed))
+  [[ " $stages " == *" speed "* ]] || left=$all
+  for name in $stages; do
+    [[ $name == train || -e $out/generator ]] || break
+    case $name in
+      train) stage $((train + 15)) train --seconds "$train" "$@" ;;
+      distill) stage $((left - SECONDS)) distill --seconds $((left - SECONDS - 30)) "$@" ;;  # 30 for its finisher
+      finish) stage $((left - SECONDS)) finish "$@" ;;
+      speed) stage $((all - SECONDS)) speed "$@" ;;
+    esac
+  done
   echo "the whole took $SECONDS s"
 } 2>&1 | tee -a "$out/log"
 [[ -e $out/generator ]]

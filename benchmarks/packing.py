@@ -114,7 +114,7 @@ def strip(rgba_S4HW: NDArray[np.uint8]) -> bytes:
     size = rgba_S4HW.shape[-1]
     image = Image.fromarray(np.ascontiguousarray(rgba_S4HW.transpose(0, 2, 3, 1)).reshape(-1, size, 4))
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=True, exact=True, quality=70, method=4)
+    image.save(buffer, "WEBP", lossless=True, exact=True, quality=90, method=5)
     return buffer.getvalue()
 
 

@@ -185,7 +185,7 @@ CAPTIONS = Table(
         "caption_id": Column(TEXT, "icon_id#template, and @language where it is not English, or the color", unique=True),
         "icon_id": Column(TEXT, "the icon that it describes", _icon_id),
         "text": Column(TEXT, "the caption", _not_empty),
-        "template": Column(TEXT, "name, name_keywords, name_group, name_tone, name_style, own or color"),
+        "template": Column(TEXT, "name, name_keywords, name_group, name_tone, name_style, mixed, own or color"),
         "language": Column(TEXT, "en, de, …; und for own texts", lambda check: check.str_matches(r"^[a-z]{2,3}(-[a-z]+)?$")),
     },
 )

@@ -1,5 +1,6 @@
 """Builds several captions per icon, because a single caption encourages memorization."""
 
+import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,11 +13,13 @@ from flowmodel.text.emoji_names import name_emoji
 from flowmodel.text.emoji_texts import emoji_labels
 
 TEMPLATES = ("name", "name_keywords", "name_group", "name_tone", "name_style", "own")
+MIXED = "mixed"  # not a default, because it gives every icon two captions of its own to encode
 ENGLISH = "en"
 UNDETERMINED = "und"  # ISO 639: the language of the source's own texts is unknown
 
 _TRANSLATED = ("name", "name_keywords")  # the templates that emojibase has data for in every language
 _MAX_KEYWORDS = 5
+_MOST_MIXED, _GROUP_SHARE = 3, 0.3
 _TONE = re.compile(r"(?:[,:] )?(?:medium-)?(?:light|medium|dark) skin tone")
 
 
@@ -41,6 +44,23 @@ def caption_texts(name: str, keywords: Iterable[str], group: str, tone: str, sty
         "name_tone": _with_tone(name, tone),
         "name_style": f"{name}, {style} style",
     }
+
+
+def mixed_texts(key: str, icon_id: str, name: str, keywords: Sequence[str], group: str, style: str) -> list[str]:
+    """Two captions of the name and random others of its words in random order: the first without the style, the second with it.
+
+    They have one to three keywords, and in three of ten cases the group. The choice is seeded by the key for the first, which
+    all sources then share, and by the id for the second: "fruit, apple, red", "apple, food and drink, fruit, noto style".
+    """
+    texts = []
+    for seed, ending in ((key, []), (icon_id, [f"{style} style"])):
+        chance = random.Random(seed)
+        parts = [name, *chance.sample(list(keywords), min(len(keywords), chance.randint(1, _MOST_MIXED)))]
+        if group and chance.random() < _GROUP_SHARE:
+            parts.append(group.replace("-", " and "))
+        chance.shuffle(parts)
+        texts.append(", ".join(parts + ending))
+    return texts
 
 
 def build_captions(
@@ -68,6 +88,8 @@ def build_captions(
         rows += _english(icon, style, templates if ENGLISH in languages else ["name"])
         if "own" in templates:
             rows += _own(icon)
+        if MIXED in templates and ENGLISH in languages:
+            rows += _mixed(icon, style)
         for language, names in labels.items():
             if icon["key"] in names:
                 rows += _translated(icon, *names[icon["key"]], language, templates)
@@ -81,6 +103,12 @@ def _english(icon: Mapping[Any, Any], style: str, templates: Sequence[str]) -> I
     for template, text in texts.items():
         if template == "name" or template in templates:
             yield f"{icon['id']}#{template}", icon["id"], text, template, ENGLISH
+
+
+def _mixed(icon: Mapping[Any, Any], style: str) -> Iterator[tuple[str, ...]]:
+    texts = mixed_texts(icon["key"], icon["id"], icon["name"], icon["keywords"], icon["group"], style)
+    for number, text in enumerate(texts):
+        yield f"{icon['id']}#{MIXED}-{number}", icon["id"], text, MIXED, ENGLISH
 
 
 def _own(icon: Mapping[Any, Any]) -> Iterator[tuple[str, ...]]:

@@ -5,6 +5,7 @@ not move icons of the others. Within a source, splits follow from a hash of the 
 """
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,27 +13,47 @@ from pathlib import Path
 
 from flowmodel.data.duplicates import load_links
 from flowmodel.data.groups import T, groups
+from flowmodel.data.keys import parse_hexcode
 from flowmodel.data.normalize import source_order
 from flowmodel.files import Artifact, read_parquet
 from flowmodel.recipes.schema import SplitConfig
 from flowmodel.recipes.split import EXCLUDED, Split
 from flowmodel.tables import SPLIT_TABLE, read_ok_icons
 
+_FILLERS = ("a", "an", "and", "face", "flag", "for", "in", "of", "on", "or", "sign", "symbol", "the", "with")
+
 
 @dataclass(frozen=True)
 class Icon:
-    """The properties that determine a split. `concept` is the key without skin tone; `tone` is empty for none."""
+    """The properties that determine a split.
+
+    Attributes:
+        concept: the key without skin tone: code points, or a slug.
+        tone: empty for none.
+        name: the name in words.
+    """
 
     id: str
     source: str
     concept: str
     tone: str = ""
     style: str = ""
+    name: str = ""
 
     @property
     def drawing(self) -> tuple[str, str]:
         """A concept in one style."""
         return self.concept, self.style or self.source
+
+    @property
+    def is_emoji(self) -> bool:
+        return parse_hexcode(self.concept) is not None
+
+    @property
+    def words(self) -> frozenset[str]:
+        """The words of the name that say what it shows, in the singular."""
+        words = (word.removesuffix("s") for word in re.findall(r"[^\W\d_]+", self.name.lower()))
+        return frozenset(word for word in words if word not in _FILLERS)
 
 
 def assign_splits(
@@ -44,8 +65,8 @@ def assign_splits(
 
     Raises FlowmodelError when a table is missing or unreadable.
     """
-    table = read_ok_icons(normalized, ["id", "source", "base_key", "skin_tone"])
-    table["style"] = table["source"].map(lambda source: (styles or {}).get(source, source))
+    table = read_ok_icons(normalized, ["id", "source", "base_key", "skin_tone", "name"])
+    table.insert(4, "style", table["source"].map(lambda source: (styles or {}).get(source, source)))
     icons = [Icon(*values) for values in zip(*(table[column] for column in table), strict=True)]
     order = source_order(normalized) or sorted(set(table["source"]))
     split_of = split_icons(icons, order, load_links(duplicates), config)
@@ -88,7 +109,8 @@ def split_icons(
     Concepts that share look-alikes form a group, which belongs to `train`, `validation` or `unseen_concept` as a whole, over all
     sources and skin tones. Within `train`, `unseen_style` holds out (concept, style) if an earlier source shows the concept in
     another style, and `unseen_tone` holds out (concept, tone) if the concept has another tone. An icon that looks like one of
-    another split is `excluded`.
+    another split is `excluded`. So is an icon without a code point whose name has all words of a held-out emoji of an earlier
+    source: an icon "enter key 2" would show what "key" is.
 
     Args:
         icons: the icons, in any order.
@@ -118,6 +140,7 @@ class _Decided:
     styles: dict[tuple[str, str], str] = field(default_factory=dict)  # train or unseen_style by (concept, style)
     tones: dict[tuple[str, str], str] = field(default_factory=dict)  # train or unseen_tone by (concept, tone)
     shown: set[str] = field(default_factory=set)  # training concepts
+    held_out_names: set[frozenset[str]] = field(default_factory=set)  # words of the held-out emoji of earlier sources
     cluster_of: Mapping[str, str] = field(default_factory=dict)  # of every icon up to the current source
     sides: dict[str, set[str]] = field(default_factory=dict)  # splits of the icons in a cluster, without excluded ones
 
@@ -137,9 +160,12 @@ class _Decided:
         wanted |= dict.fromkeys(self._unseen_tones(remaining), Split.UNSEEN_TONE)
         for icon in icons:
             sides = self.sides[self.cluster_of[icon.id]]
-            self.split_of[icon.id] = wanted[icon.id] if sides <= {wanted[icon.id]} else EXCLUDED
-            if not sides:
+            agrees = sides <= {wanted[icon.id]} and not (wanted[icon.id] == Split.TRAIN and self._is_named_as_held_out(icon))
+            self.split_of[icon.id] = wanted[icon.id] if agrees else EXCLUDED
+            if agrees and not sides:
                 sides.add(wanted[icon.id])
+        held_out = (icon for icon in icons if icon.is_emoji and self.concepts[icon.concept] != Split.TRAIN)
+        self.held_out_names |= {icon.words for icon in held_out if icon.words}
         self.shown |= {icon.concept for icon in trained if self.split_of[icon.id] == Split.TRAIN}
 
     def _decide_concepts(self, icons: Sequence[Icon]) -> None:
@@ -155,6 +181,10 @@ class _Decided:
             own = self._place(group)
             # If a group looks like several splits, no choice is right, and the icons in question will be excluded.
             self.concepts.setdefault(concept, own if len(neighbors[group]) != 1 else next(iter(neighbors[group])))
+
+    def _is_named_as_held_out(self, icon: Icon) -> bool:
+        """Whether the icon has the name of a held-out emoji."""
+        return not icon.is_emoji and any(words <= icon.words for words in self.held_out_names)
 
     def _place(self, group: str) -> str:
         position = self._position(group)

@@ -23,7 +23,7 @@ LANGUAGES = (
 # fmt: on
 LARGEST = 128  # edge of an image, in pixels
 
-CaptionTemplate = Literal["name", "name_keywords", "name_group", "name_tone", "name_style", "own"]
+CaptionTemplate = Literal["name", "name_keywords", "name_group", "name_tone", "name_style", "mixed", "own"]
 
 
 class SplitConfig(Section):

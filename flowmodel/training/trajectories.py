@@ -30,7 +30,7 @@ from flowmodel.training.interruption import Interruption
 
 Log = Callable[[str], None]
 
-CHUNK = 64  # trajectories that are computed at once, and kept as a file
+CHUNK, CHUNK_ON_GPU = 64, 512  # trajectories that are computed at once, and kept as a file
 _PROMPTS, _NOISE = range(2)  # random streams
 
 
@@ -98,10 +98,11 @@ def draw_trajectories(
     times = tuple(time_grid(recipe.sampling.steps, recipe.sampling.time_shift))
     prompts, states = teacher_prompts(recipe, dataset), []
     pooled, tokens = [], []
+    chunk = CHUNK if policy.device == "cpu" else CHUNK_ON_GPU
     origin = [teacher.checkpoint.digest, teacher.sampling().model_dump(mode="json"), times, seed]
     with Interruption() as interruption:
-        for first in range(0, len(prompts), CHUNK):
-            own = prompts[first : first + CHUNK]
+        for first in range(0, len(prompts), chunk):
+            own = prompts[first : first + chunk]
             text = teacher.encode(own)
             pooled.append(text.pooled_BD)
             tokens += [

@@ -66,6 +66,7 @@ def rehearsed(packed, tmp_path_factory):
     for package in LACKING:
         (lacking / f"{package}.py").write_text("raise ImportError(f'{__name__} is not there')")
     work = {"DRILL_WORK": str(folder / "work"), "CUDA_VISIBLE_DEVICES": "", "FLOWMODEL_STORE": str(folder / "none")}
+    work["DRILL_STAGES"] = "train finish distill speed"
     work["PYTHONPATH"] = os.pathsep.join([str(lacking), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
     work["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     command = [PROJECT_ROOT / "benchmarks" / "gpu_drill.sh", packed, folder / "out", "--rehearse"]
@@ -87,7 +88,7 @@ def test_the_results_have_weights_that_started_from_the_shipped_ones_and_a_finis
 
 def test_the_results_have_the_curve_samples_speed_and_log(rehearsed):
     out = rehearsed / "out"
-    rows = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (out / "curve-generator.jsonl").read_text().splitlines()]
     steps = json.loads((out / "plan.json").read_text())["steps"]
     assert (
         [row["step"] for row in rows if "loss" in row][-1] == [row["step"] for row in rows if "train/t0.95" in row][-1] == steps
@@ -102,6 +103,16 @@ def test_the_results_have_the_curve_samples_speed_and_log(rehearsed):
     assert 0 < speed.pop("bfloat16 against float32, relative") < 0.1
     assert len(speed) >= 2 and all(float(images) > 0 for images in speed.values())
     assert "finished the samples" in (out / "log").read_text()
+
+
+def test_the_student_continues_from_the_finished_weights_and_samples_with_four_evaluations(rehearsed):
+    out = rehearsed / "out"
+    teacher, student = (Checkpoint.open(out / name / "flowmodel.safetensors") for name in ("finished", "fast-finished"))
+    assert student.recipe.training.init_from.endswith("finished/flowmodel.safetensors")
+    assert student.recipe.sampling.steps == 4 and student.recipe.sampling.guidance == 1
+    assert student.header.finisher.config["channels"] == teacher.header.finisher.config["channels"] == 8
+    assert student.digest != teacher.digest
+    assert Generator.load(student, "cpu").sample(["grinning face"]).shape == (1, 4, 64, 64)
 
 
 def test_the_same_call_again_finds_everything_done(packed, rehearsed, capsys):

@@ -97,6 +97,7 @@ class IconifySource(_Drawn):
     set: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", description="Prefix of the set: fluent-emoji-flat, for example.")
     version: Version
     integrity: Integrity = ""
+    variant: str = Field("", description="Title of one of the set's variants (Fill or 32, for example); all where empty.")
     names: Literal["set", "unicode"] = Field("set", description="unicode: names of Unicode where an icon has a code point.")
     skin_tones: bool = Field(True, description="Whether variants with a skin tone are included.")
     color: str = Field("", pattern=r"^(#[0-9a-fA-F]{6})?$", description="Color of one-color sets (currentColor), #rrggbb.")

@@ -25,11 +25,15 @@ _BLACK = "#000000"
 def read(config: IconifySource, context: SourceContext) -> Reading:
     """All icons of the set; icons that can't be drawn are quarantined.
 
-    Raises FlowmodelError when the package can't be fetched or its files are not in Iconify's format.
+    Raises FlowmodelError when the package can't be fetched, its files are not in Iconify's format, or the set has no
+    `config.variant`.
     """
     package = fetch_package(_package(config), config.version, config.integrity, context)
     files = _load(package)
     resolved = resolve_icons(files["icons.json"])
+    suffix = _suffix(config.variant, files["metadata.json"]) if config.variant else ""
+    if config.variant:
+        resolved = _of_variant(suffix, files["metadata.json"], resolved)
     keys = _keys(resolved, files["chars.json"], is_emoji=files["info.json"].get("category") == "Emoji")
     groups = {icon: slug(title.replace("&", " ")) for title, icons in reversed(_categories(files)) for icon in icons}
     drafts = []
@@ -42,7 +46,7 @@ def read(config: IconifySource, context: SourceContext) -> Reading:
         drafts.append(
             {
                 "key": key,
-                "file": f"{name}.svg",
+                "file": f"{name}-{suffix}.svg" if suffix else f"{name}.svg",
                 "content": icon if isinstance(icon, ValueError) else _svg(icon, config.color or _BLACK),
                 "name": known.name if known and config.names == "unicode" else own_name,
                 "char": known.char if known else char,
@@ -67,6 +71,29 @@ def observe(config: IconifySource, context: SourceContext) -> Observation:
 
 def _package(config: IconifySource) -> str:
     return f"@iconify-json/{config.set}"
+
+
+def _suffixes(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """The title of each suffix that the names of a variant's icons have; an empty one stands for names without a suffix."""
+    suffixes = metadata.get("suffixes")
+    return {str(suffix): str(title) for suffix, title in suffixes.items()} if isinstance(suffixes, dict) else {}
+
+
+def _suffix(variant: str, metadata: Mapping[str, Any]) -> str:
+    titles = _suffixes(metadata)
+    for suffix, title in titles.items():
+        if title.lower() == variant.lower():
+            return suffix
+    offered = ", ".join(titles.values()) or "none"
+    raise FlowmodelError(f"variant: {variant}: the set has no such variant; it has {offered}")
+
+
+def _of_variant(suffix: str, metadata: Mapping[str, Any], icons: Mapping[str, Icon | ValueError]) -> dict[str, Icon | ValueError]:
+    """The icons of one variant, by their names without the suffix."""
+    others = tuple(f"-{other}" for other in _suffixes(metadata) if other)
+    if not suffix:
+        return {name: icon for name, icon in icons.items() if not name.endswith(others)}
+    return {name.removesuffix(f"-{suffix}"): icon for name, icon in icons.items() if name.endswith(f"-{suffix}")}
 
 
 def _load(package: Package) -> dict[str, dict[str, Any]]:
