@@ -165,9 +165,10 @@ class Prepared:
 
 
 @pytest.fixture(scope="session")
-def prepared(tiny_recipe: Recipe, made_once: Callable[[str, Make], Path]) -> Prepared:
+def prepared(tiny_recipe: Recipe, made_once: Callable[[str, Make], Path], caches: Path) -> Prepared:
     """The bundled icons at 16 x 16 pixels with their captions embedded, once for all test processes."""
     store = Store(made_once("store", lambda folder: prepare(tiny_recipe, Store(folder))))
+    use_caches(store, caches)
     [dataset] = store.datasets.iterdir()
     return Prepared(store, IconDataset.open(dataset))
 
@@ -221,11 +222,10 @@ def use_caches(store: Store, caches: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_export(tiny_training: TinyTraining, caches: Path) -> Path:
+def tiny_export(tiny_training: TinyTraining) -> Path:
     """The tiny training as ONNX graphs; treat its files as read-only."""
     from flowmodel.export.in_store import exported
 
-    use_caches(tiny_training.store, caches)
     return exported(tiny_training.store, tiny_training.checkpoint).path
 
 
@@ -238,13 +238,12 @@ class TinyEvaluation:
 
 
 @pytest.fixture(scope="session")
-def tiny_evaluation(tiny_training: TinyTraining, made_once: Callable[[str, Make], Path], caches: Path) -> TinyEvaluation:
+def tiny_evaluation(tiny_training: TinyTraining, made_once: Callable[[str, Make], Path]) -> TinyEvaluation:
     """The report, samples and sample grid of the tiny training; treat its files as read-only."""
     from flowmodel.evaluation.run import SAMPLES_FILE, evaluate
     from flowmodel.evaluation.sample_grid import sample_grid
 
     store, dataset, checkpoint = tiny_training.store, tiny_training.dataset, tiny_training.checkpoint
-    use_caches(store, caches)
     made = made_once("evaluated", lambda folder: evaluate(checkpoint, dataset, folder, store.root / "features"))
     folder = shutil.copytree(made, store.file("evaluation", "tiny"))
     metrics, samples = folder / METRICS_FILE, folder / SAMPLES_FILE

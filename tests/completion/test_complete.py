@@ -1,6 +1,8 @@
 """Completing an icon set: a short fine-tuning, drawings of the missing names, and marks on near copies."""
 
+import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from flowmodel.registry.full_release import evaluate_and_register
 from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
 from flowmodel.training.observers import TrainingObserver
-from tests.conftest import TINY
+from tests.conftest import TINY, use_caches
 from tests.pipelines.conftest import write_icons
 
 NAMES = ["paper plane", "Teapot & cup"]
@@ -31,8 +33,9 @@ def recipe(tiny_training):
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
+def workplace(tmp_path_factory, caches):
     root = tmp_path_factory.mktemp("set")
+    use_caches(Store(root / "store"), caches)
     write_icons(root / "My Icons", 12)
     return root
 
@@ -63,14 +66,13 @@ def test_no_icon_of_the_set_is_held_out_and_the_style_is_the_folders_name(comple
     assert set(completed.checkpoint.header.trained_ids) == set(completed.dataset.ids)
 
 
-def test_more_names_need_no_training_and_keep_earlier_drawings(completed, workplace, recipe):
-    before = (workplace / "out" / "png" / "paper-plane-1.png").read_bytes()
-    again = complete_set(
-        workplace / "My Icons", ["lantern", *NAMES], workplace / "out", Store(workplace / "store"), recipe, count=2
-    )
+def test_more_names_need_no_training_and_keep_earlier_drawings(completed, workplace, recipe, tmp_path):
+    store, out = (Path(shutil.copytree(workplace / name, tmp_path / name, symlinks=True)) for name in ("store", "out"))
+    before = (out / "png" / "paper-plane-1.png").read_bytes()
+    again = complete_set(workplace / "My Icons", ["lantern", *NAMES], out, Store(store), recipe, count=2)
     assert completed.trained_now and not again.trained_now and again.checkpoint.digest == completed.checkpoint.digest
-    assert (workplace / "out" / "png" / "paper-plane-1.png").read_bytes() == before
-    assert (workplace / "out" / "png" / "lantern-0.png").exists()
+    assert (out / "png" / "paper-plane-1.png").read_bytes() == before
+    assert (out / "png" / "lantern-0.png").exists()
 
 
 def test_ctrl_c_in_the_training_and_before_the_drawings_changes_no_file(completed, workplace, recipe, tmp_path):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from flowmodel.store import Store
+from tests.conftest import use_caches
 from tests.pipelines.conftest import digests, require_whole
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -41,10 +42,10 @@ def _one_line(said: str, words: str) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="mounts a file system")
-def test_a_full_disk_and_a_read_only_one_give_one_line_and_the_next_run_finishes(hatched, project):
+def test_a_full_disk_and_a_read_only_one_give_one_line_and_the_next_run_finishes(hatched, project, caches):
     place = project.root / "disk"
     with disk(place, "size=2500k") as change:
-        store = Store(place / "store")
+        use_caches(store := Store(place / "store"), caches)
         code, said = hatched.run(store)
         assert code in (1, 2)
         _one_line(said, "free some (`flowmodel store clean` shows what can go), and run this again")
@@ -85,8 +86,8 @@ def _set_the_clock_back(store: Store, seconds: int) -> None:
         connection.commit()
 
 
-def test_two_runs_at_once_without_a_home_and_then_a_clock_that_is_set_back(hatched, project):
-    store = Store(project.root / "a place #1" / "store")
+def test_two_runs_at_once_without_a_home_and_then_a_clock_that_is_set_back(hatched, project, caches):
+    use_caches(store := Store(project.root / "a place #1" / "store"), caches)
     elsewhere = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=elsewhere if elsewhere.is_dir() else None) as temporary:
         environment = {"HOME": None, "USER": None, "LOGNAME": None, "TMPDIR": temporary}

@@ -14,7 +14,8 @@ from tests.pipelines.conftest import Project, failure_line, metadata
 
 pytestmark = pytest.mark.slow
 
-GOOD, BAD = {"steps": 300, "learning_rate": 3e-3}, {"steps": 1}  # trainings
+RARELY = {"log_every": 100, "sample_every": 300, "checkpoint_every": 300}
+GOOD, BAD = {"steps": 300, "learning_rate": 3e-3} | RARELY, {"steps": 1}  # trainings
 DATA = {"size": 16, "split": {"validation": 0.05, "unseen_concept": 0.7}}  # nothing is compared on fewer than 16 held-out icons
 STRICT = {"rules": [{"metric": "retrieval_top1_all", "split": "train", "min": 1.1}]}  # more than can be
 WAIVED = {"rules": [{"metric": "near_copy_rate", "split": "unseen_concept", "waived": "thirty icons"}]}

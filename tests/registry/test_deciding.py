@@ -1,11 +1,6 @@
 """What the gate decides against the champion of a real MLflow: it fails closed if the comparison fails for any reason."""
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +18,7 @@ from flowmodel.registry.tracking import Tracking
 from flowmodel.release.decision import Decision
 from flowmodel.store import Store
 from flowmodel.training.loop import train
+from tests.mlflow_server import MlflowServer
 from tests.registry.conftest import candidate_of, registered_by, with_header
 
 ON_BY_HAND = "choose by hand with `flowmodel champion set`"
@@ -140,61 +136,23 @@ def test_only_a_definite_answer_lets_the_rules_alone_decide(decided, registered,
     assert decision.outcome == "champion" and decision.reason == "there is no champion yet, so only the recipe's rules apply"
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-class _Server:
-    """A real MLflow server that can be stopped and started again."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self.uri = f"http://127.0.0.1:{port}"
-        where = ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder / "artifacts")]
-        self._command = [sys.executable, "-m", "mlflow", "server", *where, "--host", "127.0.0.1", "--port", str(port)]
-        self._process: subprocess.Popen | None = None
-
-    def start(self) -> None:
-        environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-        command = [*self._command, "--workers", "1"]
-        self._process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 240
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", int(self.uri.rpartition(":")[2])), timeout=1).close()
-                return
-            except OSError:
-                time.sleep(0.5)
-        raise TimeoutError(self.uri)
-
-    def stop(self) -> None:
-        if self._process:
-            self._process.terminate()
-            self._process.wait(timeout=60)
-            self._process = None
-
-
 @pytest.mark.slow
 def test_an_unreachable_server_is_no_reason_to_replace_the_champion(
-    decided, recorded, registered, first, second, store, tmp_path, monkeypatch
+    decided, recorded, registered, first, second, store, empty_database, tmp_path, monkeypatch
 ):
-    server = _Server(tmp_path, _free_port())
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    server.start()
-    try:
+    database = Path(shutil.copy(empty_database, tmp_path / "server.db"))
+    server = MlflowServer(database, tmp_path / "server")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    with server:
         registered(first)
         recorded(second)
-        server.stop()
-        decision = decided(second, record=False)
-        _stays_challenger(
-            decision, f"can't be compared with the champion: MLflow store {server.uri}: the server can't be reached"
-        )
-        server.start()
+    decision = decided(second, record=False)
+    _stays_challenger(
+        decision, f"can't be compared with the champion: MLflow store {server.address}: the server can't be reached"
+    )
+    with server:
         made = registered_by(store, second, decision)
         assert made.aliases == ("challenger",) and _aliases(store) == {"champion": "1", "challenger": "2"}
-    finally:
-        server.stop()
 
 
 def test_an_alias_that_a_person_moved_is_reported_and_kept(decided, registered, first, second, store):

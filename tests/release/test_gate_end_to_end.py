@@ -23,6 +23,7 @@ from flowmodel.registry.tracking import Tracking
 from flowmodel.release.gate import decide
 from flowmodel.store import Store
 from flowmodel.training.loop import train
+from tests.conftest import use_caches
 
 pytestmark = pytest.mark.slow
 
@@ -96,9 +97,10 @@ def trained(prepared, scored, tmp_path_factory) -> Callable[[int, int], Model]:
 
 
 @pytest.fixture
-def released(prepared, tmp_path) -> Callable[[Model], Registered]:
+def released(prepared, tmp_path, caches) -> Callable[[Model], Registered]:
     """Records, decides and registers in a store that is new to each test."""
-    tracking = Tracking.of(Store(tmp_path / "store"))
+    use_caches(store := Store(tmp_path / "store"), caches)
+    tracking = Tracking.of(store)
 
     def run(model: Model) -> Registered:
         record_evaluation(tracking, model.checkpoint, model.report, model.grid, prepared.dataset)
