@@ -67,6 +67,29 @@ def test_every_usable_icon_has_every_template(tmp_path: Path) -> None:
     assert {row["icon_id"] for row in found.values()} == {"test/a", "mine/b"}
 
 
+def test_mixed_captions_have_the_name_and_random_words_the_first_alike_in_every_source(tmp_path: Path) -> None:
+    words = ["red", "fruit", "tree", "health"]
+    rows = [
+        icon_row(f"1f34{i:x}", name=f"apple {i}", keywords=words, group="food-drink", source=source)
+        for i in range(10)
+        for source in ("one", "two")
+    ]
+    found = captions(tmp_path, rows, templates=["mixed"])
+    parts = {key: row["text"].split(", ") for key, row in found.items() if row["template"] == "mixed"}
+    assert len(parts) == 2 * len(rows)
+    allowed = {*words, "food and drink"}
+    for key, own in parts.items():
+        name = found[key.partition("#")[0] + "#name"]["text"]
+        style = [f"{key.partition('/')[0]} style"] if key.endswith("-1") else []
+        rest = own[: len(own) - len(style)]
+        assert own[len(rest) :] == style and rest.count(name) == 1
+        assert {*rest} - {name} <= allowed and 1 <= len({*rest} & {*words}) <= 3
+    assert all(parts[f"one/1f34{i:x}#mixed-0"] == parts[f"two/1f34{i:x}#mixed-0"] for i in range(10))
+    assert any(parts[f"one/1f34{i:x}#mixed-1"][:-1] != parts[f"two/1f34{i:x}#mixed-1"][:-1] for i in range(10))
+    assert any("food and drink" in own for own in parts.values())
+    assert captions(tmp_path, rows, templates=["mixed"]).keys() == found.keys()
+
+
 def test_only_what_is_asked_for_is_made_and_the_name_always(tmp_path: Path) -> None:
     rows = [icon_row("1f600", name="grinning face"), icon_row("mine", name="mine")]
     found = captions(tmp_path, rows, templates=["name_style", "name_keywords"], languages=["de", "ja"])

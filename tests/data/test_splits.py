@@ -140,6 +140,22 @@ def test_no_look_alikes_cross_a_border_and_a_new_source_moves_nobody(sets: tuple
         known = now
 
 
+def test_an_icon_without_a_code_point_that_has_the_name_of_a_held_out_emoji_is_excluded() -> None:
+    icons = icons_of([f"1f4{i:02x}" for i in range(26)])
+    emoji = [replace(icon, name=f"{letter} key") for icon, letter in zip(icons, "abcdefghijklmnopqrstuvwxyz", strict=True)]
+    before = split(emoji)
+    named = [Icon(f"two/{i}", "two", f"icon-{i}", name=f"Enter {icon.name}s 2") for i, icon in enumerate(emoji)]
+    other = [Icon("two/other", "two", "other", name="piano")]
+    after = split(emoji + named + other)
+    assert before.items() <= after.items()
+    for icon, new in zip(emoji, named, strict=True):
+        if before[icon.id] == "train":
+            assert after[new.id] != "excluded"
+        else:
+            assert after[new.id] != "train"
+    assert "excluded" in {after[new.id] for new in named}
+
+
 def test_leaks_are_found() -> None:
     splits = {"a": "train", "b": "validation", "c": "excluded", "d": "train"}
     assert leaks(splits, [("a", "b"), ("a", "c"), ("a", "d"), ("b", "nowhere")]) == [("a", "b")]

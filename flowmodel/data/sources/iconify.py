@@ -31,7 +31,7 @@ def read(config: IconifySource, context: SourceContext) -> Reading:
     package = fetch_package(_package(config), config.version, config.integrity, context)
     files = _load(package)
     resolved = resolve_icons(files["icons.json"])
-    suffix = _suffix(config.variant, files["metadata.json"]) if config.variant else ""
+    suffix = _suffix(config, files["metadata.json"]) if config.variant else ""
     if config.variant:
         resolved = _of_variant(suffix, files["metadata.json"], resolved)
     keys = _keys(resolved, files["chars.json"], is_emoji=files["info.json"].get("category") == "Emoji")
@@ -79,13 +79,13 @@ def _suffixes(metadata: Mapping[str, Any]) -> dict[str, str]:
     return {str(suffix): str(title) for suffix, title in suffixes.items()} if isinstance(suffixes, dict) else {}
 
 
-def _suffix(variant: str, metadata: Mapping[str, Any]) -> str:
+def _suffix(config: IconifySource, metadata: Mapping[str, Any]) -> str:
     titles = _suffixes(metadata)
     for suffix, title in titles.items():
-        if title.lower() == variant.lower():
+        if title.lower() == config.variant.lower():
             return suffix
     offered = ", ".join(titles.values()) or "none"
-    raise FlowmodelError(f"variant: {variant}: the set has no such variant; it has {offered}")
+    raise FlowmodelError(f"variant: {config.variant}: {_package(config)} has no such variant; it has {offered}")
 
 
 def _of_variant(suffix: str, metadata: Mapping[str, Any], icons: Mapping[str, Icon | ValueError]) -> dict[str, Icon | ValueError]:

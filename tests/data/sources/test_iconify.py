@@ -232,6 +232,22 @@ JSON = st.recursive(
 )
 
 
+def test_one_variant_of_a_set_has_the_names_without_its_suffix(context: SourceContext) -> None:
+    icons = {
+        name: {"body": DOT.format(color)} for name, color in (("car", "red"), ("car-flat", "blue"), ("flat-fish-flat", "lime"))
+    }
+    metadata = {"suffixes": {"": "Duo", "flat": "Flat"}}
+    flat = read(context, {"icons": icons}, metadata=metadata, variant="flat")
+    assert list(flat["name"]) == ["car", "flat fish"] and color_of(flat, "car") == [0, 0, 255, 255]
+    duo = read(context, {"icons": icons}, metadata=metadata, variant="Duo")
+    assert list(duo["name"]) == ["car"] and color_of(duo, "car") == [255, 0, 0, 255]
+    assert len(read(context, {"icons": icons}, metadata=metadata)) == 3
+    with pytest.raises(FlowmodelError, match="variant: line: @iconify-json/tiny has no such variant; it has Duo, Flat"):
+        read(context, {"icons": icons}, metadata=metadata, variant="line")
+    with pytest.raises(FlowmodelError, match="it has none"):
+        read(context, {"icons": icons}, variant="line")
+
+
 @settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from("abc"), JSON, min_size=1), JSON)
 def test_icons_of_any_form_never_raise(icons: Any, aliases: Any) -> None:
