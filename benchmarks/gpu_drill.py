@@ -72,7 +72,11 @@ SETTINGS = (
     "training.augmentation.probability=0.12",
     "training.validation.every=0",
     "training.log_every=50",
-    "finisher.steps=3000",
+    "finisher.start=0.5",
+    "finisher.drawings=1",
+    "finisher.init_from=pretrained",
+    "finisher.learning_rate=1e-3",
+    "finisher.steps=1500",
     "finisher.batch_size=64",
 )
 _OF_STUDENT = (
@@ -287,9 +291,10 @@ def _write_samples(out: Path, name: str, images: dict[str, torch.Tensor]) -> Non
 
 
 def speed_stage(out: Path, device: str, rehearse: bool) -> None:
-    """The error of bfloat16 against float32, and training steps of our networks and the peers', plain ones first.
+    """The error of bfloat16 against float32, and training steps of our networks and the peers', all plain ones first.
 
-    Measurements that once crashed a driver come last, because everything after such an error in the same process fails.
+    Compiling takes up to three minutes. Measurements that once crashed a driver come last, because everything after such an
+    error in the same process fails.
     """
     found: dict[str, Any] = {}
 
@@ -311,7 +316,6 @@ def speed_stage(out: Path, device: str, rehearse: bool) -> None:
         network.load_state_dict(weights.tensors("ema."))
         return network
 
-    note("bfloat16 against float32, relative", lambda: _parity(own().eval(), policy, size, batch))
     peers = {
         "diffusers UNet2DConditionModel": ("diffusers", lambda: DiffusersUNet(size)),
         "torchcfm UNetModel": ("torchcfm", lambda: TorchcfmUNet(size)),
@@ -320,6 +324,8 @@ def speed_stage(out: Path, device: str, rehearse: bool) -> None:
     networks: dict[str, Callable[[], torch.nn.Module]] = {"this drill's": own} | installed | {"laptop": laptop_unet}
     for compiled in (False, True) if policy.compile else (False,):
         chosen = replace(policy, compile=compiled)
+        words = f"bfloat16 against float32, relative, {chosen}"
+        note(words, lambda chosen=chosen: _parity(own().eval(), chosen, size, batch))  # type: ignore[misc]
         for name, build in networks.items():
             words = f"images/s, {name}, {chosen}"
             note(words, lambda build=build, chosen=chosen: _images_per_second(build(), chosen, size, batch, seconds))  # type: ignore[misc]

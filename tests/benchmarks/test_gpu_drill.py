@@ -35,7 +35,13 @@ LACKING = (
     "uharfbuzz",
     "fontTools",
 )
-SMALL = ("data.split={validation: 0.2, unseen_concept: 0.2}", "finisher.channels=8", "finisher.blocks=1", "sampling.steps=2")
+SMALL = (
+    "data.split={validation: 0.2, unseen_concept: 0.2}",
+    "finisher.channels=8",
+    "finisher.blocks=1",
+    "finisher.init_from=null",
+    "sampling.steps=2",
+)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +106,8 @@ def test_the_results_have_the_curve_samples_speed_and_log(rehearsed):
         assert drawn.size == finished.size == (64, 64 * len(own))
         assert drawn.tobytes() != finished.tobytes()
     speed = json.loads((out / "speed.json").read_text())
-    assert 0 < speed.pop("bfloat16 against float32, relative") < 0.1
+    [parity] = [name for name in speed if name.startswith("bfloat16")]
+    assert 0 < speed.pop(parity) < 0.1
     assert len(speed) >= 2 and all(float(images) > 0 for images in speed.values())
     assert "finished the samples" in (out / "log").read_text()
 
