@@ -1,6 +1,6 @@
 """Our networks and, behind the same interface, networks of other libraries at the same size (`pip install -e '.[bench]'`).
 
-Widths of the peers are chosen so that their parameters are within 5 % of the recipe `laptop`, with attention at the same two
+Widths of the peers are chosen so that their parameters are within 5% of the recipe `laptop`, with attention at the same two
 resolutions as there. Each gets the conditions that it supports: diffusers' U-Net the caption's tokens and pooled vector,
 torchcfm's U-Net no caption.
 

@@ -1,7 +1,7 @@
 """A training step compared with other libraries: `python -m benchmarks.train_step [--quick] [--json FILE] [--device
 cpu|cuda|mps]`.
 
-Forward, backward, clipping and AdamW, on the same batch, with networks of the same number of parameters (within 5 %), in turn
+Forward, backward, clipping and AdamW, on the same batch, with networks of the same number of parameters (within 5%), in turn
 in one process. A peer runs in both memory formats, and the faster one counts. The same run measures the machine's limits: a
 product of 2048 x 2048 matrices, and a large 3 x 3 convolution, forward and backward.
 """

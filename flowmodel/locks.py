@@ -72,7 +72,7 @@ def held_descriptors(run_id: str) -> tuple[int, ...]:
 def working_in(folder: Path) -> Iterator[None]:
     """Work alone in the folder of a training or a comparison; raises FlowmodelError where another process does.
 
-    A folder that is still empty afterwards is removed: nothing is left of work that was refused.
+    A folder that is still empty afterward is removed: nothing is left of work that was refused.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _opened(folder, os.O_RDONLY) as descriptor:

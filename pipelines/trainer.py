@@ -77,7 +77,7 @@ class TrainerResource(dg.ConfigurableResource):
 
 @contextmanager
 def _process(command: list[str], environment: dict[str, str], run_id: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the process in its own session, which is killed afterwards. The process also holds the run's lock."""
+    """Start the process in its own session, which is killed afterward. The process also holds the run's lock."""
     path = filter(None, [str(PROJECT_ROOT) if IS_CHECKOUT else "", os.environ.get("PYTHONPATH")])
     try:
         process = subprocess.Popen(

@@ -12,18 +12,18 @@ from flowmodel.store import PROJECT_ROOT
 
 LIBRARY = PROJECT_ROOT / "flowmodel"
 # The packages' public modules.
-ROOMS = {path.stem for path in LIBRARY.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()} - {
+PACKAGES = {path.stem for path in LIBRARY.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()} - {
     "__init__",
     "__main__",
 }
 
 
-def _floors() -> dict[str, int]:
+def _layers() -> dict[str, int]:
     """Layer of each package in the diagram, counted from the lowest line."""
     text = (PROJECT_ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    drawing = text.partition("Each layer imports only")[2].partition("### ")[0]
-    lines = [re.findall(r"\b(\w+)(?:/|\.py)(?!\w)", line) for line in drawing.splitlines() if line.startswith("    ")]
-    return {name: height for height, names in enumerate(reversed(lines)) for name in names if name in ROOMS | {"pipelines"}}
+    diagram = text.partition("Each layer imports only")[2].partition("### ")[0]
+    lines = [re.findall(r"\b(\w+)(?:/|\.py)(?!\w)", line) for line in diagram.splitlines() if line.startswith("    ")]
+    return {name: height for height, names in enumerate(reversed(lines)) for name in names if name in PACKAGES | {"pipelines"}}
 
 
 def _imports(folder: Path) -> Iterator[tuple[Path, str, str]]:
@@ -37,26 +37,26 @@ def _imports(folder: Path) -> Iterator[tuple[Path, str, str]]:
                 names = [f"{node.module}.{alias.name}" for alias in node.names]
             for name in names:
                 first, _, rest = name.partition(".")
-                room = rest.partition(".")[0] if first == "flowmodel" else first
-                if room != own and (room in ROOMS or first == "pipelines"):
-                    yield path, own, room
+                package = rest.partition(".")[0] if first == "flowmodel" else first
+                if package != own and (package in PACKAGES or first == "pipelines"):
+                    yield path, own, package
 
 
-def test_every_room_stands_on_one_floor_of_the_drawing():
-    assert _floors().keys() == ROOMS | {"pipelines"}
+def test_every_package_is_in_one_layer_of_the_diagram():
+    assert _layers().keys() == PACKAGES | {"pipelines"}
 
 
-@pytest.mark.parametrize("room", sorted(ROOMS))
-def test_a_room_imports_nothing_from_a_floor_above(room):
-    floors = _floors()
-    upward = {(path.name, other) for path, own, other in _imports(LIBRARY) if own == room and floors[other] > floors[own]}
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_a_package_imports_nothing_from_a_layer_above(package):
+    layers = _layers()
+    upward = {(path.name, other) for path, own, other in _imports(LIBRARY) if own == package and layers[other] > layers[own]}
     assert not upward
 
 
-def test_no_rooms_import_one_another_in_a_circle():
-    imported: dict[str, set[str]] = {room: set() for room in ROOMS}
+def test_no_packages_import_one_another_in_a_circle():
+    imported: dict[str, set[str]] = {package: set() for package in PACKAGES}
     for _, own, other in _imports(LIBRARY):
-        if own in ROOMS:
+        if own in PACKAGES:
             imported[own].add(other)
-    assert sum(map(len, imported.values())) > len(ROOMS)
+    assert sum(map(len, imported.values())) > len(PACKAGES)
     TopologicalSorter(imported).prepare()  # raises CycleError

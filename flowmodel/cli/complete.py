@@ -12,7 +12,7 @@ def complete(
     icons: Annotated[Path, typer.Argument(help="Folder of your icons, or a YAML list of sources.")],
     names: Annotated[Path, typer.Option(help="Text file with the names of the missing icons, one per line.", dir_okay=False)],
     out: Annotated[Path, typer.Option(help="Folder for the PNGs, the SVGs and a contact sheet.", file_okay=False)],
-    count: Annotated[int, typer.Option(min=1, max=16, help="Drawings per name.")] = 4,
+    count: Annotated[int, typer.Option(min=1, max=16, help="Samples per name.")] = 4,
     recipe: Annotated[str, typer.Option(help="Recipe of the fine-tuning: a name, or the path of a YAML file.")] = "finetune",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a field of the recipe, as field.path=value; repeatable.")

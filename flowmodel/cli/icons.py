@@ -53,8 +53,8 @@ def check(
     context = SourceContext(path.parent, Store.from_environment().downloads, log)
     findings = inspect_sources(configs, context, size, encoder)
     log(f"{len(findings.usable):,} of {len(findings.icons):,} icons are usable")
-    for reason, ids in findings.set_aside.items():
-        log(f"  set aside: {len(ids):,} x {reason} ({_some(ids)})")
+    for reason, ids in findings.unusable.items():
+        log(f"  unusable: {len(ids):,} x {reason} ({_some(ids)})")
     for line in findings.readability.lines():
         log(f"  captions: {line}")
     for name, ids in list(findings.same_name.items())[:SHOWN]:

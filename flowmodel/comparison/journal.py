@@ -45,4 +45,4 @@ class ComparisonJournal(ABC):
 
     @abstractmethod
     def fail(self, error: BaseException) -> None:
-        """Record that the comparison failed with `error`. The caller raises it again afterwards."""
+        """Record that the comparison failed with `error`. The caller raises it again afterward."""

@@ -17,7 +17,7 @@ _FEWEST = 4  # icons: each is compared with the others, and a ratio of distances
 def copied_icons(rgba_N4HW: Tensor, icons_M4HW: Tensor) -> list[int | None]:
     """For each sample the row of the icon that it nearly copies, or None.
 
-    The threshold is calibrated on the set itself: each icon is compared with the others, and at most 5 % of them may count as
+    The threshold is calibrated on the set itself: each icon is compared with the others, and at most 5% of them may count as
     near copies. For fewer than 40 icons it is the fixed ratio of :func:`is_copy`; for fewer than four there is no result. Takes
     premultiplied uint8 images; samples that a finisher has enlarged are averaged to the size of the icons.
     """

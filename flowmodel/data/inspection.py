@@ -51,7 +51,7 @@ class Findings:
         return self.icons.index[self.icons["status"] == "ok"].tolist()
 
     @property
-    def set_aside(self) -> dict[str, list[str]]:
+    def unusable(self) -> dict[str, list[str]]:
         """Maps reasons to ids, the most frequent reason first."""
         reasons = self.icons.loc[self.icons["status"] != "ok", "reason"]
         return grouped_reasons((str(icon_id), reason) for icon_id, reason in reasons.items())
@@ -65,7 +65,7 @@ class Findings:
     @property
     def is_fine(self) -> bool:
         """Whether there is nothing to fix. Icons that look alike, are small or were changed may be intended."""
-        return bool(self.usable) and not self.set_aside and not self.same_name and not self.readability.lost
+        return bool(self.usable) and not self.unusable and not self.same_name and not self.readability.lost
 
     def image(self, icon_id: str) -> Image.Image:
         """The original image of a usable icon, straight RGBA."""

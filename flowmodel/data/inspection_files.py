@@ -76,7 +76,7 @@ def _page(findings: Findings, title: str) -> str:
         count=len(findings.icons),
         usable=len(findings.usable),
         is_fine=findings.is_fine,
-        set_aside=[_group(findings, reason, ids) for reason, ids in findings.set_aside.items()],
+        unusable=[_group(findings, reason, ids) for reason, ids in findings.unusable.items()],
         notes=[_group(findings, note, ids) for note, ids in findings.notes.items()],
         look_alikes=[_group(findings, str(names[ids[0]]), ids) for ids in findings.look_alikes[:_LISTED]],
         clusters=len(findings.look_alikes),

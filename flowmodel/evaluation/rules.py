@@ -16,7 +16,7 @@ class Rule(BaseModel):
     Attributes:
         icons: a split, or the icons of the comparison with the champion.
         value: the model's score, or its difference from the champion's; None if it was not measured.
-        low, high: ends of the difference's 95 % interval; None against the recipe.
+        low, high: ends of the difference's 95% interval; None against the recipe.
         limit: limit of the value, or of the worse end of its interval; None if there is none.
         kept: whether the rule is satisfied; None if it is waived or can't be applied.
         words: the rule as a sentence.

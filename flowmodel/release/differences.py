@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Difference:
-    """A score of both models on the same icons, averaged over the seeds. `low` and `high` are the 95 % interval of challenger -
+    """A score of both models on the same icons, averaged over the seeds. `low` and `high` are the 95% interval of challenger -
     champion.
     """
 

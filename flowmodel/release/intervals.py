@@ -21,7 +21,7 @@ Vector = NDArray[np.float64]
 
 
 def interval(count: int, of_weights: Callable[[NDArray[np.float64]], Vector]) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of a statistic over `count` icons.
+    """The 95% percentile bootstrap interval of a statistic over `count` icons.
 
     `of_weights` maps weights (R, N), the counts of each icon in each resample, to the R values of the statistic.
     """
@@ -47,7 +47,7 @@ def interval(count: int, of_weights: Callable[[NDArray[np.float64]], Vector]) ->
 
 
 def mean_interval(difference_N: Vector) -> tuple[float, float]:
-    """The 95 % interval of the mean of paired differences."""
+    """The 95% interval of the mean of paired differences."""
     return interval(len(difference_N), lambda weights_RN: weights_RN @ difference_N / weights_RN.sum(axis=1))
 
 

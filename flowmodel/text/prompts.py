@@ -63,7 +63,7 @@ def read_prompts(
         elif tokens.unknown:
             notes.append(f"{shown} has words that the caption encoder does not know; they are ignored")
         if text != name_emoji(prompt):
-            notes.append(f"{shown} is drawn as {shortened(text)}")
+            notes.append(f"{shown} is read as {shortened(text)}")
         if tokens.cut:
             notes.append(f"{shown} exceeds the limit of the caption encoder; only its first {tokens.words} tokens are used")
     return Prompts(tuple(texts), tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(meaningless)))

@@ -10,7 +10,7 @@ from flowmodel.errors import FlowmodelError
 from flowmodel.text.encoded import CaptionEncoder
 
 # Highest share of a language's texts with an unknown token. For alphabets that an encoder can read the share is zero, and for
-# others it is 40 % and more (docs/sources.md).
+# others it is 40% and more (docs/sources.md).
 MOST_UNKNOWN = 0.1
 _SHOWN = 3
 

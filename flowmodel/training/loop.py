@@ -49,7 +49,7 @@ from flowmodel.training.state import TrainingState
 from flowmodel.training.validation import Validation
 
 GRID_ICONS = 24
-_ERROR_ICONS = 16  # of each split; four measurements take 0.7 % of the quickstart's training time
+_ERROR_ICONS = 16  # of each split; four measurements take 0.7% of the quickstart's training time
 SNAPSHOTS = "ema"
 TRAJECTORIES = "trajectories"  # of the teacher of a distillation
 

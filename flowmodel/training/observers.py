@@ -79,4 +79,4 @@ class TrainingObserver:
         """Called after final.safetensors has been written, and also if it already existed."""
 
     def on_failure(self, error: BaseException) -> None:
-        """The training stops with `error`, which may be a KeyboardInterrupt and is raised again afterwards."""
+        """The training stops with `error`, which may be a KeyboardInterrupt and is raised again afterward."""

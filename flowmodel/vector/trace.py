@@ -20,7 +20,7 @@ from flowmodel.vector.outlines import SCALE, coverage, enlarged_labels, parts
 from flowmodel.vector.regions import Floats, Labels, segment
 
 _OVERLAP = 2  # overlap of a shape below another one, in enlarged pixels; without it, the background shines through
-_CURVE = 10.0  # length below which a curve is not subdivided, in enlarged pixels; vtracer's default of 4 gives 50 % more points
+_CURVE = 10.0  # length below which a curve is not subdivided, in enlarged pixels; vtracer's default of 4 gives 50% more points
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _SVG = "http://www.w3.org/2000/svg"
 

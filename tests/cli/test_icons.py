@@ -39,7 +39,7 @@ def test_all_problems_are_found(folder: Path) -> None:
     config = FolderSource(name="icons", kind="folder", path=str(folder))
     found = inspect_sources([config], SourceContext(folder.parent, folder.parent / "dl"), 64, "minilm")
     assert found.usable == [f"icons/{name}" for name in ("drum", "drum2", "horn", "kite", "small", "twin")]
-    assert found.set_aside == {"no such file": ["icons/gone"], "not a PNG image": ["icons/bad"]}
+    assert found.unusable == {"no such file": ["icons/gone"], "not a PNG image": ["icons/bad"]}
     assert found.look_alikes == [["icons/kite", "icons/twin"]]
     assert found.same_name == {"drum": ["icons/drum", "icons/drum2"]}
     assert found.small == ["icons/small"]

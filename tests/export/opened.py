@@ -53,11 +53,11 @@ class Opened:
         self.wait_for(f"(document.getElementById('status')?.textContent ?? '').includes({json.dumps(words)})")
         return self.status
 
-    def draw(self, prompt: str, options: str = "{}") -> NDArray[np.uint8]:
+    def sample(self, prompt: str, options: str = "{}") -> NDArray[np.uint8]:
         """A sample of the page, premultiplied (4, H, W); `options` are JavaScript."""
-        return self.drawn(f"flowmodel.studio.ask('draw', {{prompt: {json.dumps(prompt)}, options: {options}}})")
+        return self.sampled(f"flowmodel.studio.ask('sample', {{prompt: {json.dumps(prompt)}, options: {options}}})")
 
-    def drawn(self, script: str) -> NDArray[np.uint8]:
+    def sampled(self, script: str) -> NDArray[np.uint8]:
         """The image that `script` returns."""
         told = "[btoa(String.fromCharCode(...found.bytes)), found.size]"
         encoded, size = self.run(f"Promise.resolve({script}).then((found) => {told})")

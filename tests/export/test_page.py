@@ -53,11 +53,11 @@ def generator() -> Generator:
 
 def test_the_same_seed_gives_the_same_image_as_the_command_line(opened, generator, small):
     for prompt in ("red heart, noto style", "👍🏽"):
-        drawn_4HW = opened.draw(prompt, "{seed: 3}")
-        assert drawn_4HW.shape == (4, 64, 64)
-        assert _difference(drawn_4HW, small.sample([prompt], seed=3)[0]) < 0.1
-        assert _difference(drawn_4HW, generator.sample([prompt], seed=3)[0].numpy()) < 2
-    asked = "flowmodel.studio.ask('draw', {prompt: 'pizza', options: {}}).then((found) => found.evaluations)"
+        sample_4HW = opened.sample(prompt, "{seed: 3}")
+        assert sample_4HW.shape == (4, 64, 64)
+        assert _difference(sample_4HW, small.sample([prompt], seed=3)[0]) < 0.1
+        assert _difference(sample_4HW, generator.sample([prompt], seed=3)[0].numpy()) < 2
+    asked = "flowmodel.studio.ask('sample', {prompt: 'pizza', options: {}}).then((found) => found.evaluations)"
     assert opened.run(asked) == generator.nfe() == 20
 
 
@@ -70,21 +70,21 @@ def test_the_packed_tower_gives_nearly_the_same_vectors_as_the_whole_one(exporte
         assert np.linalg.norm(one_LD.astype(float) - other_LD) < 0.005 * np.linalg.norm(other_LD.astype(float))
 
 
-def test_an_image_to_start_from_is_drawn_on_as_by_the_library(opened, generator):
+def test_an_image_to_start_from_is_sampled_from_as_by_the_library(opened, generator):
     start_4HW = generator.sample(["blue apple, noto style"], seed=1, finish=False)[0]
     given = f"Uint8Array.from(atob('{base64.b64encode(start_4HW.numpy().tobytes()).decode()}'), (sign) => sign.charCodeAt(0))"
-    drawn_4HW = opened.draw("red heart, noto style", f"{{seed: 2, number: 1, from: {{bytes: {given}, time: 0.45}}}}")
+    sample_4HW = opened.sample("red heart, noto style", f"{{seed: 2, number: 1, from: {{bytes: {given}, time: 0.45}}}}")
     text, x_BCHW = generator.encode(["red heart, noto style"]), to_unit(start_4HW[None])
     with torch.no_grad():
         expected_4HW = generator.finish(generator.redraw(x_BCHW, text, generator.sampling(), 0.45, seed=2, first=1))[0].numpy()
-    assert _difference(drawn_4HW, expected_4HW) < 2 < _difference(expected_4HW, start_4HW.numpy())
+    assert _difference(sample_4HW, expected_4HW) < 2 < _difference(expected_4HW, start_4HW.numpy())
 
 
 def test_neighboring_noise_leads_from_the_same_image_to_others(opened):
     prompt = "house with garden, noto style"
-    own = opened.draw(prompt, "{seed: 4}")
-    none, near, far = (opened.draw(prompt, f"{{seed: 4, vary: {{amount: {amount}, number: 1}}}}") for amount in (0, 0.2, 1))
-    other = opened.draw(prompt, "{seed: 4, vary: {amount: 0.2, number: 2}}")
+    own = opened.sample(prompt, "{seed: 4}")
+    none, near, far = (opened.sample(prompt, f"{{seed: 4, vary: {{amount: {amount}, number: 1}}}}") for amount in (0, 0.2, 1))
+    other = opened.sample(prompt, "{seed: 4, vary: {amount: 0.2, number: 2}}")
     assert np.array_equal(none, own)
     assert 0.5 < _difference(near, own) < _difference(far, own)
     assert _difference(near, other) > 0.5
@@ -92,29 +92,29 @@ def test_neighboring_noise_leads_from_the_same_image_to_others(opened):
 
 def test_a_blend_begins_with_one_prompt_and_ends_with_the_other(opened):
     one, other = "red heart, noto style", "blue apple, noto style"
-    drawn = [opened.draw(one, f"{{seed: 1, blend: {{prompt: '{other}', share: {share}}}}}") for share in (0, 0.5, 1)]
-    assert np.array_equal(drawn[0], opened.draw(one, "{seed: 1}"))
-    assert np.array_equal(drawn[2], opened.draw(other, "{seed: 1}"))
-    assert min(_difference(drawn[1], drawn[0]), _difference(drawn[1], drawn[2])) > 2
+    samples = [opened.sample(one, f"{{seed: 1, blend: {{prompt: '{other}', share: {share}}}}}") for share in (0, 0.5, 1)]
+    assert np.array_equal(samples[0], opened.sample(one, "{seed: 1}"))
+    assert np.array_equal(samples[2], opened.sample(other, "{seed: 1}"))
+    assert min(_difference(samples[1], samples[0]), _difference(samples[1], samples[2])) > 2
 
 
 def test_a_traced_image_looks_like_its_pixels(opened, small):
     for prompt in ("red heart, noto style", "pizza, twemoji style"):
-        drawn_4HW = small.sample([prompt], seed=3)[0]
-        svg = _traced_by_page(opened, drawn_4HW)
+        sample_4HW = small.sample([prompt], seed=3)[0]
+        svg = _traced_by_page(opened, sample_4HW)
         assert svg.startswith("<svg ") and 1 < svg.count("<path") < 150, svg[:200]
         with Image.open(io.BytesIO(resvg_py.svg_to_bytes(svg_string=svg, width=64, height=64))) as again:
             traced = np.asarray(again.convert("RGBA").convert("RGBa"))
-        assert _difference(traced, np.asarray(to_image(drawn_4HW).convert("RGBa"))) < 8
+        assert _difference(traced, np.asarray(to_image(sample_4HW).convert("RGBa"))) < 8
 
 
-def _traced_by_page(opened, drawn_4HW: np.ndarray) -> str:
-    given = f"Uint8Array.from(atob('{base64.b64encode(drawn_4HW.tobytes()).decode()}'), (sign) => sign.charCodeAt(0))"
-    return opened.run(f"flowmodel.studio.ask('trace', {{picture: {{bytes: {given}, size: 64}}}})")
+def _traced_by_page(opened, sample_4HW: np.ndarray) -> str:
+    given = f"Uint8Array.from(atob('{base64.b64encode(sample_4HW.tobytes()).decode()}'), (sign) => sign.charCodeAt(0))"
+    return opened.run(f"flowmodel.studio.ask('trace', {{image: {{bytes: {given}, size: 64}}}})")
 
 
-def _off(svg: str, drawn_4HW: np.ndarray) -> float:
-    return _difference(np.asarray(render(svg, 64).convert("RGBa")), drawn_4HW.transpose(1, 2, 0))
+def _off(svg: str, sample_4HW: np.ndarray) -> float:
+    return _difference(np.asarray(render(svg, 64).convert("RGBa")), sample_4HW.transpose(1, 2, 0))
 
 
 _DIAGONAL = (
@@ -182,7 +182,7 @@ def test_a_browser_that_is_too_old_is_reported(opened, needed):
     added = opened.page.call("Page.addScriptToEvaluateOnNewDocument", source=f"delete globalThis.{needed}")
     opened.page.call("Page.reload")
     assert opened.status_with(f"no {needed}")
-    assert opened.run("document.querySelector('[role=alert]').offsetHeight > 0 && document.getElementById('draw').disabled")
+    assert opened.run("document.querySelector('[role=alert]').offsetHeight > 0 && document.getElementById('generate').disabled")
     opened.page.call("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
 
 

@@ -49,18 +49,18 @@ def _assert_heart(pixels) -> None:
     assert pixels[256, 256, 0] > 2 * pixels[256, 256, 1]
 
 
-def _draw(opened, **values: str | int) -> None:
+def _sample(opened, **values: str | int) -> None:
     opened.fill(**values)
     opened.run("document.getElementById('status').textContent = '', document.getElementById('form').requestSubmit()")
     opened.status_with(" in ")
 
 
-def _draw_hearts(opened) -> None:
-    _draw(opened, prompt="red heart", style="noto", count=2, seed=5)
+def _sample_hearts(opened) -> None:
+    _sample(opened, prompt="red heart", style="noto", count=2, seed=5)
 
 
-def test_a_person_types_draws_and_downloads(opened):
-    _draw_hearts(opened)
+def test_a_person_types_samples_and_downloads(opened):
+    _sample_hearts(opened)
     opened.run("document.querySelectorAll('.card')[1].click()")
     for view in ("shapes", "pixels"):
         opened.run(f"document.querySelector('input[name=view][value={view}]').click()")
@@ -84,7 +84,7 @@ def test_a_person_types_draws_and_downloads(opened):
 
 
 def test_noise_becomes_the_image_when_it_is_played(opened):
-    _draw_hearts(opened)
+    _sample_hearts(opened)
     opened.run("""
         globalThis.played = [];
         CanvasRenderingContext2D.prototype.putImageData = new Proxy(CanvasRenderingContext2D.prototype.putImageData, {
@@ -95,17 +95,17 @@ def test_noise_becomes_the_image_when_it_is_played(opened):
         });
     """)
     opened.run("document.querySelector('input[name=view][value=shapes]').click()")
-    opened.press("Play how it came out of noise")
+    opened.press("Play its way from noise to icon")
     opened.wait_for("document.querySelector('#inspector canvas').width > 64")  # the shapes, at the end
     assert len(set(opened.run("played"))) > 8
 
 
 def test_a_prompt_that_the_model_cannot_read_is_translated_or_told_or_refused(opened, small):
-    _draw(opened, prompt="cœur rouge", style="noto", count=1, seed=5)
+    _sample(opened, prompt="cœur rouge", style="noto", count=1, seed=5)
     notes = "[...document.querySelector('.set').querySelectorAll('.note')].map((each) => each.textContent)"
-    assert opened.run(notes) == ["'cœur rouge, noto style' is drawn as 'red heart, noto style'"]
-    _assert_heart(np.asarray(to_image(opened.drawn("globalThis.flowmodel.chosen.picture")).resize((512, 512))))
-    _draw(opened, prompt="word " * 5000, style="", count=1, steps=1)
+    assert opened.run(notes) == ["'cœur rouge, noto style' is read as 'red heart, noto style'"]
+    _assert_heart(np.asarray(to_image(opened.sampled("globalThis.flowmodel.chosen.image")).resize((512, 512))))
+    _sample(opened, prompt="word " * 5000, style="", count=1, steps=1)
     assert opened.run(notes) == small.readability(["word " * 4999 + "word"]).lines() != []
     sets = opened.run("document.querySelectorAll('.set').length")
     for prompt, told in (("  ", "it is empty; describe an icon"), ("ព្រះ", "knows none of its words; write it in English")):
@@ -116,32 +116,30 @@ def test_a_prompt_that_the_model_cannot_read_is_translated_or_told_or_refused(op
     opened.run("document.getElementById('steps').value = flowmodel.description.sampling.steps")
 
 
-def test_variations_and_more_are_drawn_from_an_image(opened):
-    _draw_hearts(opened)
-    opened.press("Draw variations of it")
+def test_variations_and_more_are_sampled_from_an_image(opened):
+    _sample_hearts(opened)
+    opened.press("Generate variations of it")
     opened.wait_for("document.querySelector('.set h2').textContent === 'Variations of red heart, noto style'")
     opened.wait_for("document.querySelectorAll('.set')[0].querySelectorAll('.card:enabled').length === 2")
     opened.press("More of Variations of red heart, noto style")
     opened.wait_for("document.querySelectorAll('.set')[0].querySelectorAll('.card:enabled').length === 4")
 
 
-def test_a_blend_is_drawn_between_two_prompts(opened):
+def test_a_blend_is_sampled_between_two_prompts(opened):
     opened.run("document.querySelector('[aria-controls=blend-panel]').click()")
-    _draw(opened, prompt="red heart", blend="blue apple", style="noto", count=3)
+    _sample(opened, prompt="red heart", blend="blue apple", style="noto", count=3)
     captions = "document.querySelector('.set').querySelectorAll('.caption')"
     assert opened.run(f"[...{captions}].map((each) => each.textContent)") == [
-        "0 % blue apple",
-        "50 % blue apple",
-        "100 % blue apple",
+        "0% blue apple",
+        "50% blue apple",
+        "100% blue apple",
     ]
     opened.run("document.querySelector('[aria-controls=blend-panel]').click()")
 
 
-def test_drawing_starts_from_a_sketch_and_from_a_dropped_file(opened):
+def test_sampling_starts_from_a_sketch_and_from_a_dropped_file(opened):
     assert (
-        opened.run(
-            "document.querySelector('[aria-controls=picture-panel]').click(), document.getElementById('sketch').offsetWidth"
-        )
+        opened.run("document.querySelector('[aria-controls=image-panel]').click(), document.getElementById('sketch').offsetWidth")
         > 100
     )
     x, y, edge = opened.run("(({x, y, width}) => [x, y, width])(document.getElementById('sketch').getBoundingClientRect())")
@@ -151,10 +149,10 @@ def test_drawing_starts_from_a_sketch_and_from_a_dropped_file(opened):
         place = {"x": x + share * edge, "y": y + edge / 2}
         opened.page.call("Input.dispatchMouseEvent", type=kind, button="left", buttons=1, clickCount=1, **place)
     opened.run("document.getElementById('keep').value = 90")
-    _draw(opened, prompt="green apple", style="noto", count=1, seed=5)
-    drawn = opened.drawn("globalThis.flowmodel.chosen.picture")
-    assert drawn[3, 32, 32] > 200 and drawn[3, 4, 32] < 128  # the stroke, and hardly anything above it
-    assert drawn[1, 32, 32] > drawn[0, 32, 32]  # green
+    _sample(opened, prompt="green apple", style="noto", count=1, seed=5)
+    sample = opened.sampled("globalThis.flowmodel.chosen.image")
+    assert sample[3, 32, 32] > 200 and sample[3, 4, 32] < 128  # the stroke, and hardly anything above it
+    assert sample[1, 32, 32] > sample[0, 32, 32]  # green
 
     red = io.BytesIO()
     Image.new("RGBA", (40, 20), (220, 30, 30, 255)).save(red, "PNG")
@@ -164,23 +162,23 @@ def test_drawing_starts_from_a_sketch_and_from_a_dropped_file(opened):
         given.items.add(new File([{content}], 'red.png', {{type: 'image/png'}}));
         document.dispatchEvent(new DragEvent('drop', {{dataTransfer: given, bubbles: true, cancelable: true}}));
     """)
-    opened.status_with("Draws start from red.png now")
+    opened.status_with("New samples start from red.png")
     sketch = "document.getElementById('sketch').getContext('2d').getImageData"
     assert opened.run(f"[...{sketch}(128, 128, 1, 1).data, ...{sketch}(128, 20, 1, 1).data]") == [220, 30, 30, 255, 0, 0, 0, 0]
     opened.run("""
         const bad = new DataTransfer();
-        bad.items.add(new File(['no picture'], 'notes.png', {type: 'image/png'}));
+        bad.items.add(new File(['no image'], 'notes.png', {type: 'image/png'}));
         document.dispatchEvent(new DragEvent('drop', {dataTransfer: bad, bubbles: true, cancelable: true}));
     """)
     assert "choose a PNG, JPEG, WebP or SVG" in opened.status_with("notes.png")
-    opened.run("document.getElementById('clear').click(), document.querySelector('[aria-controls=picture-panel]').click()")
+    opened.run("document.getElementById('clear').click(), document.querySelector('[aria-controls=image-panel]').click()")
 
 
 def test_the_nearest_training_icons_stand_beside_an_image(opened):
-    _draw_hearts(opened)
+    _sample_hearts(opened)
     assert opened.run("document.querySelectorAll('#inspector .nearest li').length") == 3
     first = opened.run("document.querySelector('#inspector .nearest li').textContent")
-    assert re.fullmatch(r".+noto, differs by \d+\.\d %", first), first
+    assert re.fullmatch(r".+noto, differs by \d+\.\d%", first), first
     assert opened.run("document.querySelector('#inspector .verdict').textContent").startswith(("No:", "Hardly:", "Yes:"))
     opened.wait_for(
         "document.querySelector('#inspector .nearest canvas').getContext('2d').getImageData(16, 16, 1, 1).data[3] > 0"
@@ -188,15 +186,15 @@ def test_the_nearest_training_icons_stand_beside_an_image(opened):
 
 
 def test_the_keyboard_is_enough(opened):
-    _draw_hearts(opened)
+    _sample_hearts(opened)
     opened.run("document.activeElement.blur()")
     opened.key("/")
     assert opened.run("document.activeElement.id") == "prompt"
     opened.key("Enter")
-    opened.status_with("Drawing")
+    opened.status_with("Generating")
     opened.key("Escape")
     opened.status_with("Stopped")
-    _draw_hearts(opened)
+    _sample_hearts(opened)
     opened.run("document.querySelector('.card').focus()")
     opened.key("ArrowRight")
     assert opened.run("document.activeElement.getAttribute('aria-label')") == "red heart, noto style, image 2"
@@ -211,15 +209,15 @@ def test_the_keyboard_is_enough(opened):
 def test_tab_goes_through_the_page_as_it_is_read(opened):
     opened.page.call("Page.reload")
     opened.status_with("Ready")
-    _draw_hearts(opened)
+    _sample_hearts(opened)
     opened.run("document.body.tabIndex = -1, document.body.focus(), document.body.removeAttribute('tabindex')")
     name = "({id, name, ariaLabel, textContent, hash}) => id || name || hash || ariaLabel || textContent"
     names = []
     for _ in range(22):
         opened.key("Tab")
         names.append(opened.run(f"({name})(document.activeElement)"))
-    order = ["#pictures", "ground", "theme", "prompt", "style", "draw", "Blend", "Settings", "More of red heart, noto style",
-             "red heart, noto style, image 1", "view", "Download as PNG of 512 pixels", "Draw variations of it"]  # fmt: skip
+    order = ["#samples", "ground", "theme", "prompt", "style", "generate", "Blend", "Settings", "More of red heart, noto style",
+             "red heart, noto style, image 1", "view", "Download as PNG of 512 pixels", "Generate variations of it"]  # fmt: skip
     places = [names.index(name) for name in order]
     assert places == sorted(places), names
 
@@ -230,8 +228,8 @@ def test_a_screen_reader_and_weak_eyes_find_what_they_need_on_every_screen(opene
     opened.page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     opened.page.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500)
     if not opened.run("document.querySelector('.card')"):
-        _draw_hearts(opened)
-    for name in ("blend", "picture", "settings"):
+        _sample_hearts(opened)
+    for name in ("blend", "image", "settings"):
         opened.run(f"document.querySelector('[aria-controls={name}-panel][aria-expanded=false]')?.click()")
     assert opened.run("document.documentElement.scrollWidth <= innerWidth")  # nothing is cut off at the side
     opened.run(f"globalThis.axe ?? (() => {{ {axe} }})(), 0")
@@ -240,29 +238,29 @@ def test_a_screen_reader_and_weak_eyes_find_what_they_need_on_every_screen(opene
     assert not told
     live = "document.querySelector('[role=status]').textContent.length > 0"
     assert opened.run(live)
-    for name in ("blend", "picture", "settings"):
+    for name in ("blend", "image", "settings"):
         opened.run(f"document.querySelector('[aria-controls={name}-panel][aria-expanded=true]')?.click()")
     opened.page.call("Emulation.clearDeviceMetricsOverride")
 
 
-def test_nothing_moves_while_it_draws(opened):
+def test_nothing_moves_while_it_samples(opened):
     opened.run("""
         globalThis.moved = 0;
         new PerformanceObserver((list) => {
           for (const entry of list.getEntries()) if (!entry.hadRecentInput) moved += entry.value;
         }).observe({type: 'layout-shift', buffered: false});
     """)
-    _draw_hearts(opened)
+    _sample_hearts(opened)
     time.sleep(0.5)
     assert opened.run("moved") < 0.1  # https://web.dev/articles/cls calls this good
 
 
 def test_an_icon_takes_one_core_for_less_than_a_second_and_a_half(opened):
     # Of 64 x 64 pixels, with 20 evaluations: the rule is about a quarter of that many pixels.
-    opened.draw("fox", "{seed: 1}")
+    opened.sample("fox", "{seed: 1}")
     browser = _browser(opened)
     before = _cpu_seconds(browser)
-    opened.draw("fox", "{seed: 2}")
+    opened.sample("fox", "{seed: 2}")
     assert _cpu_seconds(browser) - before < 1.5
 
 

@@ -76,7 +76,7 @@ _OTHER = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is
 @pytest.mark.skipif(_OTHER is None, reason="no other device than the CPU")
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_losses_and_gradients_of_the_other_device_are_the_cpu_s(kind):
-    """In float32, within 1e-3 of the loss and 1 % of each gradient's norm (TF32 off, sums in another order)."""
+    """In float32, within 1e-3 of the loss and 1% of each gradient's norm (TF32 off, sums in another order)."""
 
     config = ObjectiveConfig()
 

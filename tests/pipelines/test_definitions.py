@@ -95,7 +95,7 @@ def test_tables_images_and_the_gate_are_blocking_checks(graph):
         "captions:schema",
         "caption_embeddings:schema",
         "caption_embeddings:finite_and_complete",
-        "caption_embeddings:told_apart",
+        "caption_embeddings:distinguishable",
         "duplicates:schema",
         "splits:schema",
         "splits:no_leak",
@@ -104,7 +104,7 @@ def test_tables_images_and_the_gate_are_blocking_checks(graph):
     }
     # A model that isn't shown to be as good as the champion is registered as challenger.
     other = {key.name for key in graph.asset_check_keys if not graph.get(key).blocking}
-    assert other == {"not_worse_than_champion", "told_apart"}
+    assert other == {"not_worse_than_champion", "distinguishable"}
 
 
 def test_materialize_all_and_both_jobs_make_a_generator_and_nothing_else(graph):

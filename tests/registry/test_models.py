@@ -81,7 +81,7 @@ def test_a_registered_model_draws_the_same_where_pytorch_cannot_be_imported(regi
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-2:] == [
-        "'兔子' is drawn as 'rabbit'",
+        "'兔子' is read as 'rabbit'",
         "True prompt 'ព្រះ': the caption encoder knows none of its words; write it in English",
     ]
     images = [

@@ -31,7 +31,7 @@ def _read(*prompts: str, languages: tuple[str, ...] = ("en",)) -> Prompts:
 def test_what_the_bundled_names_translate_is_drawn_in_english_and_said(prompt, text):
     read = _read(prompt)
     assert read.texts == (text,) and not read.meaningless
-    assert read.notes == (() if prompt == "🐇" else (f"'{prompt}' is drawn as '{text}'",))
+    assert read.notes == (() if prompt == "🐇" else (f"'{prompt}' is read as '{text}'",))
 
 
 def test_english_stays_as_it_is_also_with_accents():

@@ -7,7 +7,7 @@ from flowmodel.training.ema import PowerEma, exponent_of
 
 
 def test_exponents_of_the_paper():
-    """Karras et al. 2312.02696, section 3.1: 5 % is gamma 16.97, 10 % is 6.94."""
+    """Karras et al. 2312.02696, section 3.1: 5% is gamma 16.97, 10% is 6.94."""
     assert exponent_of(0.05) == pytest.approx(16.97, abs=0.01)
     assert exponent_of(0.10) == pytest.approx(6.94, abs=0.01)
 

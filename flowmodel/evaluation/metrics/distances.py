@@ -78,7 +78,7 @@ class Interval:
 
 
 def kid(products: Products, subsets: int = SUBSETS, seed: int = 0) -> Interval:
-    """Kernel inception distance: :func:`squared_mmd` of all images, with a 95 % confidence interval. Lower is better.
+    """Kernel inception distance: :func:`squared_mmd` of all images, with a 95% confidence interval. Lower is better.
 
     The standard error is estimated by the delete-half jackknife (Shao and Wu, Annals of Statistics 17, 1989), the standard
     deviation over random halves of the images. For sets with fewer than four images, it uses subsets of two or three, and the

@@ -59,7 +59,7 @@ def inner_variation(inner_K: Tensor) -> float:
 
 
 def edge_sharpness(difference_NHW: Tensor) -> float:
-    """Mean of the largest 5 % of all differences, silhouettes included: in [0, 8]."""
+    """Mean of the largest 5% of all differences, silhouettes included: in [0, 8]."""
     count = max(1, round(_EDGE_SHARE * difference_NHW.numel()))
     return float(difference_NHW.flatten().topk(count).values.mean())
 
@@ -71,7 +71,7 @@ def half_transparent(rgba_N4HW: Tensor) -> float:
 
 
 def color_count(rgba_N4HW: Tensor) -> float:
-    """Number of colors, with five bits per channel, that cover 95 % of the visible area of an image; averaged over images."""
+    """Number of colors, with five bits per channel, that cover 95% of the visible area of an image; averaged over images."""
     step_N4HW = (rgba_N4HW.int() >> (8 - _COLOR_BITS)).numpy()
     key_NK = np.ravel_multi_index(tuple(step_N4HW.swapaxes(0, 1)), (1 << _COLOR_BITS,) * 4).reshape(len(rgba_N4HW), -1)
     visible_NK = (rgba_N4HW[:, 3] > 0).flatten(1).numpy()

@@ -79,7 +79,7 @@ export class Reader {
       } else if (unknown) {
         notes.add(`${shown} has words that the caption encoder does not know; they are ignored`);
       }
-      if (text !== this.named(prompt)) notes.add(`${shown} is drawn as ${shortened(text)}`);
+      if (text !== this.named(prompt)) notes.add(`${shown} is read as ${shortened(text)}`);
       if (isCut) notes.add(`${shown} exceeds the limit of the caption encoder; only its first ${words} tokens are used`);
     }
     return { notes: [...notes] };

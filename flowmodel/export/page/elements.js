@@ -19,4 +19,4 @@ export function button(words, pressed, properties = {}) {
   return made;
 }
 
-export const percent = (share) => `${Math.round(100 * share)} %`;
+export const percent = (share) => `${Math.round(100 * share)}%`;

@@ -8,10 +8,10 @@ export function stem(prompt) {
   return prompt.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60) || "image";
 }
 
-// A PNG of 512 pixels an edge: of the shapes `svg` if given, else of the pixels.
-export async function png(picture, svg) {
-  const own = canvasOf(picture.size);
-  own.getContext("2d").putImageData(imageData(picture), 0, 0);
+// A PNG of 512 × 512 pixels: of the shapes `svg` if given, else of the pixels.
+export async function png(image, svg) {
+  const own = canvasOf(image.size);
+  own.getContext("2d").putImageData(imageData(image), 0, 0);
   const large = fitted(svg ? await svgImage(svg) : own, 1, 1, EDGE);
   return new Promise((resolve) => large.toBlob(resolve, "image/png"));
 }

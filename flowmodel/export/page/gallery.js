@@ -1,5 +1,5 @@
-// The sets of pictures, newest first. A set is {title, prompt, seed, notes, pictures}, where notes are lines about its prompts;
-// a picture has {label, prompt, options}, and once it is drawn {picture, frames, nearest}, and once it is traced {svg}.
+// The sets of samples, newest first. A set is {title, prompt, seed, notes, samples}, where notes are lines about its prompts;
+// a sample has {label, prompt, options}, and once it is finished {image, frames, nearest}, and once it is traced {svg}.
 import { button, element, make } from "./elements.js";
 import { fitted, show, svgImage } from "./pixels.js";
 
@@ -24,61 +24,61 @@ export class Gallery {
     Object.assign(set, { list, told, actions });
     list.addEventListener("keydown", (event) => this.#arrow(event, set));
     element("empty").hidden = true;
-    element("pictures").prepend(set.element);
+    element("samples").prepend(set.element);
     this.sets.unshift(set);
     for (const old of this.sets.splice(MOST)) old.element.remove();
   }
 
   // A placeholder for an image that is not sampled yet.
-  addPicture(set, picture) {
-    picture.canvas = make("canvas", { width: 64, height: 64, "aria-hidden": "true" });
-    picture.card = button(picture.canvas, ({ detail }) => this.choose(picture, detail === 0), { className: "card", disabled: true });
-    picture.card.setAttribute("aria-label", picture.label);
-    picture.card.setAttribute("aria-pressed", "false");
-    picture.item = make("li", {}, picture.card);
-    if (picture.caption) picture.item.append(make("span", { className: "caption" }, picture.caption));
-    set.list.append(picture.item);
-    set.pictures.push(picture);
-    picture.set = set;
+  addSample(set, sample) {
+    sample.canvas = make("canvas", { width: 64, height: 64, "aria-hidden": "true" });
+    sample.card = button(sample.canvas, ({ detail }) => this.choose(sample, detail === 0), { className: "card", disabled: true });
+    sample.card.setAttribute("aria-label", sample.label);
+    sample.card.setAttribute("aria-pressed", "false");
+    sample.item = make("li", {}, sample.card);
+    if (sample.caption) sample.item.append(make("span", { className: "caption" }, sample.caption));
+    set.list.append(sample.item);
+    set.samples.push(sample);
+    sample.set = set;
   }
 
-  remove(picture) {
-    picture.item.remove();
-    picture.set.pictures.splice(picture.set.pictures.indexOf(picture), 1);
-    if (picture.set.pictures.length) return;
-    picture.set.element.remove();
-    this.sets.splice(this.sets.indexOf(picture.set), 1);
+  remove(sample) {
+    sample.item.remove();
+    sample.set.samples.splice(sample.set.samples.indexOf(sample), 1);
+    if (sample.set.samples.length) return;
+    sample.set.element.remove();
+    this.sets.splice(this.sets.indexOf(sample.set), 1);
     element("empty").hidden = this.sets.length > 0;
   }
 
-  ready(picture) {
-    picture.card.disabled = false;
-    picture.card.tabIndex = picture.set.pictures[0] === picture ? 0 : -1;
-    show(picture.canvas, picture.picture);
+  ready(sample) {
+    sample.card.disabled = false;
+    sample.card.tabIndex = sample.set.samples[0] === sample ? 0 : -1;
+    show(sample.canvas, sample.image);
   }
 
   // `byKey`: with Enter or the space bar, after which the focus moves to the actions for the image.
-  choose(picture, byKey = false) {
+  choose(sample, byKey = false) {
     for (const each of document.querySelectorAll(".card[aria-pressed=true]")) each.setAttribute("aria-pressed", "false");
-    for (const each of picture.set.pictures) each.card.tabIndex = each === picture ? 0 : -1;
-    picture.card.setAttribute("aria-pressed", "true");
-    this.told.chosen(picture, byKey);
+    for (const each of sample.set.samples) each.card.tabIndex = each === sample ? 0 : -1;
+    sample.card.setAttribute("aria-pressed", "true");
+    this.told.chosen(sample, byKey);
   }
 
-  async paint(picture, canvas = picture.canvas) {
-    if (this.view === "pixels" || !picture.svg) return show(canvas, picture.picture);
-    picture.image ??= await svgImage(picture.svg);
+  async paint(sample, canvas = sample.canvas) {
+    if (this.view === "pixels" || !sample.svg) return show(canvas, sample.image);
+    sample.vectors ??= await svgImage(sample.svg);
     canvas.width = canvas.height = SHARP;
-    canvas.getContext("2d").drawImage(fitted(picture.image, 1, 1, SHARP), 0, 0);
+    canvas.getContext("2d").drawImage(fitted(sample.vectors, 1, 1, SHARP), 0, 0);
   }
 
   async setView(view) {
     this.view = view;
-    for (const set of this.sets) for (const picture of set.pictures) if (picture.picture) await this.paint(picture);
+    for (const set of this.sets) for (const sample of set.samples) if (sample.image) await this.paint(sample);
   }
 
-  #arrow(event, { list, pictures: all }) {
-    const pictures = all.filter(({ picture }) => picture), cards = pictures.map(({ card }) => card);
+  #arrow(event, { list, samples: all }) {
+    const samples = all.filter(({ image }) => image), cards = samples.map(({ card }) => card);
     const now = cards.indexOf(document.activeElement);
     const columns = getComputedStyle(list).gridTemplateColumns.split(" ").length;
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
@@ -86,6 +86,6 @@ export class Gallery {
     if (!cards[next] || now < 0) return;
     event.preventDefault();
     cards[next].focus();
-    this.choose(pictures[next]);
+    this.choose(samples[next]);
   }
 }

@@ -82,7 +82,7 @@ export class Generator {
     return { pooled: pooled.data, tokens: tokens.data, length: tokens.dims[1], width: tokens.dims[2] };
   }
 
-  // The noise of picture `number`. `vary` = {amount, number} rotates it toward other noise: 0 is the same noise, 1 the other noise.
+  // The noise of image `number`. `vary` = {amount, number} rotates it toward other noise: 0 is the same noise, 1 the other noise.
   noise(seed, number, vary) {
     const { size, channels } = this.description, count = 4 * size * size;
     let noise = standardNormal(mixedSeed(seed, number), count);
@@ -98,7 +98,7 @@ export class Generator {
   //   vary: see `noise`
   //   from: {bytes, time}, an image of the network's size and the starting time: near 0 little of it is kept, near 1 most
   // `observe` is called with the current image and the finished fraction.
-  async draw(prompt, { seed = 0, number = 0, steps, guidance, blend, vary, from } = {}, observe = async () => {}) {
+  async sample(prompt, { seed = 0, number = 0, steps, guidance, blend, vary, from } = {}, observe = async () => {}) {
     const { size, channels, sampling, finished_size: finishedSize } = this.description, shape = [channels, size, size];
     const captions = [{ ...(await this.encode(prompt)), share: 1 - (blend?.share ?? 0) }];
     if (blend?.share > 0) captions.push({ ...(await this.encode(blend.prompt)), share: blend.share });
@@ -149,10 +149,10 @@ export class Generator {
       }
       await observe({ bytes: toBytes(x, channels), size }, (i + 1) / (grid.length - 1));
     }
-    const drawn = { bytes: toBytes(x, channels), size, evaluations };
-    if (!this.finisher) return drawn;
+    const image = { bytes: toBytes(x, channels), size, evaluations };
+    if (!this.finisher) return image;
     const { finished } = await this.finisher.run({
-      drawn: new ort.Tensor("float32", Float32Array.from(drawn.bytes, (byte) => byte / 127.5 - 1), [1, 4, size, size]),
+      drawn: new ort.Tensor("float32", Float32Array.from(image.bytes, (byte) => byte / 127.5 - 1), [1, 4, size, size]),
     });
     return { bytes: toBytes(finished.data, channels), size: finishedSize, evaluations };
   }

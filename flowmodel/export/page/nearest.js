@@ -27,8 +27,8 @@ export class NearestIcons {
   }
 
   // The three nearest, with their distances: of pixels in [0, 1], root mean square; and the verdict: copy, close or new.
-  find(picture) {
-    const code = this.code(picture), found = [];
+  find(image) {
+    const code = this.code(image), found = [];
     for (let n = 0; n < this.names.length; n++) {
       let sum = 0;
       for (let k = 0; k < this.width; k++) sum += (this.codes[n * this.width + k] - code[k]) ** 2;

@@ -14,15 +14,15 @@ const NEEDED = ["WebAssembly", "DecompressionStream"];
 
 const app = { studio: undefined, description: undefined, running: undefined, waiting: undefined };
 const pad = new SketchPad();
-const gallery = new Gallery({ chosen: choose, more: drawMore, zip: saveZip });
+const gallery = new Gallery({ chosen: choose, more: sampleMore, zip: saveZip });
 const inspector = new Inspector({
-  png: async (picture) => save(await pngOf(picture), `${nameOf(picture)}.png`),
-  svg: async (picture) => save(new Blob([await shapes(picture)], { type: "image/svg+xml" }), `${nameOf(picture)}.svg`),
-  vary: drawVariations,
+  png: async (sample) => save(await pngOf(sample), `${nameOf(sample)}.png`),
+  svg: async (sample) => save(new Blob([await shapes(sample)], { type: "image/svg+xml" }), `${nameOf(sample)}.svg`),
+  vary: sampleVariations,
   start: startFrom,
   view: setView,
   thumbnail: paintThumbnail,
-}, (picture, canvas) => gallery.paint(picture, canvas));
+}, (sample, canvas) => gallery.paint(sample, canvas));
 
 function say(words) {
   element("status").textContent = words;
@@ -32,9 +32,9 @@ function isOn(name) {
   return !element(`${name}-panel`).hidden;
 }
 
-function choose(picture, byKey) {
-  app.chosen = picture;
-  inspector.show(picture, gallery.view);
+function choose(sample, byKey) {
+  app.chosen = sample;
+  inspector.show(sample, gallery.view);
   if (byKey) inspector.focus();
 }
 
@@ -45,7 +45,7 @@ function asked() {
   const styled = (text) => (style && text ? `${text}, ${style} style` : text);
   const short = (text) => (text.length > 80 ? `${text.slice(0, 79)}…` : text);
   const [count, seed, steps, guidance] = ["count", "seed", "steps", "guidance"].map((id) => element(id).valueAsNumber);
-  const other = isOn("blend") ? element("blend").value.trim() : "", from = isOn("picture") && pad.picture(app.description.size);
+  const other = isOn("blend") ? element("blend").value.trim() : "", from = isOn("image") && pad.image(app.description.size);
   return {
     prompt: styled(words), other: other && styled(other), count,
     titles: { own: styled(short(words)), blend: styled(`${short(words)} → ${short(other)}`), other: short(other) },
@@ -53,14 +53,14 @@ function asked() {
   };
 }
 
-function drawAsked() {
+function sampleAsked() {
   const { prompt, other, count, options, titles } = asked();
   const title = (other ? titles.blend : titles.own) + (options.from ? ", from an image" : "");
-  const set = { title, prompt, seed: options.seed, options, pictures: [], canHaveMore: !other };
-  if (!other) return draw(set, plain(set, 0, count));
+  const set = { title, prompt, seed: options.seed, options, samples: [], canHaveMore: !other };
+  if (!other) return request(set, plain(set, 0, count));
   const all = Math.max(3, count);
   const shares = Array.from({ length: all }, (_, i) => i / (all - 1));
-  return draw(set, shares.map((share, i) => ({
+  return request(set, shares.map((share, i) => ({
     label: `${titles.own}, ${percent(share)} ${titles.other}`, caption: `${percent(share)} ${titles.other}`, prompt, file: i,
     options: { ...options, number: 0, blend: { prompt: other, share } },
   })));
@@ -72,90 +72,90 @@ function plain(set, first, count) {
   }));
 }
 
-function drawMore(set) {
-  const next = Math.max(-1, ...set.pictures.map(({ file }) => file)) + 1;
-  return set.more ? set.more(next) : draw(set, plain(set, next, element("count").valueAsNumber));
+function sampleMore(set) {
+  const next = Math.max(-1, ...set.samples.map(({ file }) => file)) + 1;
+  return set.more ? set.more(next) : request(set, plain(set, next, element("count").valueAsNumber));
 }
 
-function drawVariations({ prompt, options, label, set: { title } }) {
-  const set = { title: `Variations of ${title}`, prompt, seed: options.seed, options, pictures: [], canHaveMore: true };
+function sampleVariations({ prompt, options, label, set: { title } }) {
+  const set = { title: `Variations of ${title}`, prompt, seed: options.seed, options, samples: [], canHaveMore: true };
   const from = (first) => Array.from({ length: element("count").valueAsNumber }, (_, i) => ({
     label: `Variation ${first + i + 1} of ${label}`, caption: `Variation ${first + i + 1}`, prompt, file: first + i,
     options: { ...options, vary: { amount: VARIATION, number: first + i + 1 } },
   }));
-  set.more = (next) => draw(set, from(next));
-  return draw(set, from(0));
+  set.more = (next) => request(set, from(next));
+  return request(set, from(0));
 }
 
 // One request at a time; a new one cancels the previous one.
-function draw(set, pictures) {
-  app.waiting = { set, pictures };
+function request(set, samples) {
+  app.waiting = { set, samples };
   app.studio.stop();
-  app.running ??= drawWaiting().finally(() => { app.running = undefined; });
+  app.running ??= sampleWaiting().finally(() => { app.running = undefined; });
   return app.running;
 }
 
-async function drawWaiting() {
+async function sampleWaiting() {
   while (app.waiting) {
-    const { set, pictures } = app.waiting;
+    const { set, samples } = app.waiting;
     app.waiting = undefined;
-    const prompts = new Set(pictures.flatMap(({ prompt, options: { blend } }) => (blend ? [prompt, blend.prompt] : [prompt])));
+    const prompts = new Set(samples.flatMap(({ prompt, options: { blend } }) => (blend ? [prompt, blend.prompt] : [prompt])));
     const read = await app.studio.ask("read", { prompts: [...prompts] }).catch(({ message }) => ({ refusal: message }));
     if (read.refusal) say(read.refusal);
     if (read.refusal || app.waiting) continue;
     element("stop").hidden = false;
-    element("draw").hidden = true;
-    document.body.classList.add("drawing");
+    element("generate").hidden = true;
+    document.body.classList.add("sampling");
     set.notes = read.notes;
     if (!gallery.sets.includes(set)) gallery.addSet(set);
     const began = performance.now();
-    for (const picture of pictures) gallery.addPicture(set, picture);
+    for (const sample of samples) gallery.addSample(set, sample);
     try {
-      for (const [i, picture] of pictures.entries()) {
-        say(`Drawing image ${i + 1} of ${pictures.length}`);
-        await drawOne(picture, (share) => { element("progress").value = (i + share) / pictures.length; });
+      for (const [i, sample] of samples.entries()) {
+        say(`Generating image ${i + 1} of ${samples.length}`);
+        await sampleOne(sample, (share) => { element("progress").value = (i + share) / samples.length; });
       }
       const seconds = ((performance.now() - began) / 1000).toFixed(1);
-      say(`${pictures.length === 1 ? "1 image" : `${pictures.length} images`} in ${seconds} s`);
+      say(`${samples.length === 1 ? "1 image" : `${samples.length} images`} in ${seconds} s`);
       set.told.textContent = `seed ${set.seed}`;
     } catch (error) {
-      for (const picture of pictures.filter((each) => !each.picture)) gallery.remove(picture);
-      say(error.message === "stopped" ? "Stopped" : `That went wrong: ${error.message}`);
+      for (const sample of samples.filter((each) => !each.image)) gallery.remove(sample);
+      say(error.message === "stopped" ? "Stopped" : `Something went wrong: ${error.message}`);
     }
-    document.body.classList.remove("drawing");
+    document.body.classList.remove("sampling");
     element("stop").hidden = true;
-    element("draw").hidden = false;
-    for (const picture of pictures) {
+    element("generate").hidden = false;
+    for (const sample of samples) {
       if (app.waiting) break;
-      if (picture.picture) await shapes(picture);
+      if (sample.image) await shapes(sample);
     }
   }
 }
 
-async function drawOne(picture, told) {
-  picture.frames = [];
-  const { prompt, options } = picture;
-  const { bytes, size, evaluations, nearest } = await app.studio.ask("draw", { prompt, options }, (frame) => {
-    picture.frames.push({ bytes: frame.bytes, size: frame.size });
-    show(picture.canvas, frame);
+async function sampleOne(sample, told) {
+  sample.frames = [];
+  const { prompt, options } = sample;
+  const { bytes, size, evaluations, nearest } = await app.studio.ask("sample", { prompt, options }, (frame) => {
+    sample.frames.push({ bytes: frame.bytes, size: frame.size });
+    show(sample.canvas, frame);
     told(frame.share);
   });
-  Object.assign(picture, { picture: { bytes, size }, evaluations, nearest });
+  Object.assign(sample, { image: { bytes, size }, evaluations, nearest });
   // The finished image ends the animation too, if it has the size of the others.
-  if (size === picture.frames[0].size) picture.frames.push(picture.picture);
-  gallery.ready(picture);
-  if (!inspector.picture || inspector.picture.set !== picture.set) gallery.choose(picture);
+  if (size === sample.frames[0].size) sample.frames.push(sample.image);
+  gallery.ready(sample);
+  if (!inspector.sample || inspector.sample.set !== sample.set) gallery.choose(sample);
 }
 
 // The image as SVG, traced once.
-function shapes(picture) {
-  picture.tracing ??= app.studio.ask("trace", { picture: picture.picture }).then(async (svg) => {
-    picture.svg = svg;
-    await gallery.paint(picture);
-    if (inspector.picture === picture && !inspector.playing) await gallery.paint(picture, inspector.canvas);
+function shapes(sample) {
+  sample.tracing ??= app.studio.ask("trace", { image: sample.image }).then(async (svg) => {
+    sample.svg = svg;
+    await gallery.paint(sample);
+    if (inspector.sample === sample && !inspector.playing) await gallery.paint(sample, inspector.canvas);
     return svg;
   });
-  return picture.tracing;
+  return sample.tracing;
 }
 
 // ---- actions
@@ -164,28 +164,28 @@ function nameOf({ prompt, options, file }) {
   return `${stem(prompt)}-${options.seed}-${options.vary ? `${options.number}-variation-` : ""}${options.blend ? "blend-" : ""}${file}`;
 }
 
-async function pngOf(picture) {
-  return png(picture.picture, gallery.view === "shapes" ? await shapes(picture) : undefined);
+async function pngOf(sample) {
+  return png(sample.image, gallery.view === "shapes" ? await shapes(sample) : undefined);
 }
 
 async function saveZip(set) {
   const files = {};
-  for (const picture of set.pictures.filter((each) => each.picture)) {
-    files[`${nameOf(picture)}.png`] = await bytesOf(await pngOf(picture));
-    files[`${nameOf(picture)}.svg`] = new TextEncoder().encode(await shapes(picture));
+  for (const sample of set.samples.filter((each) => each.image)) {
+    files[`${nameOf(sample)}.png`] = await bytesOf(await pngOf(sample));
+    files[`${nameOf(sample)}.svg`] = new TextEncoder().encode(await shapes(sample));
   }
   save(zip(files), `${stem(set.title)}-${set.seed}.zip`);
 }
 
 async function setView(view) {
   await gallery.setView(view);
-  if (inspector.picture) await gallery.paint(inspector.picture, inspector.canvas);
+  if (inspector.sample) await gallery.paint(inspector.sample, inspector.canvas);
 }
 
-async function startFrom(picture) {
+async function startFrom(sample) {
   const canvas = document.createElement("canvas");
-  show(canvas, picture.picture);
-  open("picture", true);
+  show(canvas, sample.image);
+  open("image", true);
   pad.put(canvas, canvas.width, canvas.height);
   element("prompt").focus();
   say("New samples start from this image");
@@ -193,9 +193,9 @@ async function startFrom(picture) {
 
 async function startFromFile(file) {
   try {
-    open("picture", true);
+    open("image", true);
     await pad.putFile(file);
-    say(`Draws start from ${file.name} now`);
+    say(`New samples start from ${file.name}`);
   } catch (error) {
     say(error.message);
   }
@@ -223,15 +223,15 @@ function wire() {
   }
   element("form").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (app.description) drawAsked();
-    else app.early = true; // sampled as soon as the model is loaded
+    if (app.description) sampleAsked();
+    else app.early = true; // samples as soon as the model is loaded
   });
   element("form").addEventListener("invalid", ({ target }) => {
     if (target.closest("#settings-panel")) open("settings", true); // so that the error is visible
   }, true);
   element("stop").addEventListener("click", () => app.studio.stop());
   element("dice").addEventListener("click", () => { element("seed").value = Math.floor(Math.random() * 1e6); });
-  element("keep").addEventListener("input", () => { element("keep-value").textContent = `${element("keep").value} %`; });
+  element("keep").addEventListener("input", () => { element("keep-value").textContent = `${element("keep").value}%`; });
   element("file").addEventListener("change", ({ target }) => { if (target.files[0]) startFromFile(target.files[0]); });
   element("ground").addEventListener("change", ({ target }) => { document.body.dataset.ground = target.value; });
   element("theme").addEventListener("click", () => {
@@ -291,14 +291,14 @@ async function load(model) {
   app.description = description;
   element("progress").value = 0;
   say("Ready");
-  if (app.early) drawAsked();
+  if (app.early) sampleAsked();
   app.early = false;
 }
 
 function refuse(words) {
   element("refusal").textContent = words;
   element("refusal").hidden = false;
-  element("draw").disabled = true;
+  element("generate").disabled = true;
   say(words);
 }
 
@@ -309,7 +309,7 @@ async function start() {
   app.studio = new Studio();
   const attempt = async (model) => {
     element("refusal").hidden = true;
-    element("draw").disabled = false;
+    element("generate").disabled = false;
     try {
       await load(model);
     } catch (error) {

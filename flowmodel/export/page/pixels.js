@@ -11,9 +11,9 @@ export function imageData({ bytes, size }) {
   return image;
 }
 
-export function show(canvas, picture) {
-  if (canvas.width !== picture.size) canvas.width = canvas.height = picture.size;
-  canvas.getContext("2d").putImageData(imageData(picture), 0, 0);
+export function show(canvas, image) {
+  if (canvas.width !== image.size) canvas.width = canvas.height = image.size;
+  canvas.getContext("2d").putImageData(imageData(image), 0, 0);
 }
 
 export function canvasOf(size) {

@@ -33,7 +33,7 @@ export class SketchPad {
   }
 
   // The sketch as the model's planes of `size` x `size` pixels; undefined if it is empty.
-  picture(size) {
+  image(size) {
     return this.isEmpty ? undefined : fromCanvas(fitted(this.canvas, 1, 1, size));
   }
 

@@ -11,7 +11,7 @@ export class Studio {
       return error === undefined ? resolve(result) : reject(new Error(error));
     };
     this.worker.onerror = (event) => {
-      for (const { reject } of this.asked.values()) reject(new Error(event.message || "the part that draws can't be started"));
+      for (const { reject } of this.asked.values()) reject(new Error(event.message || "the worker that samples can't be started"));
       this.asked.clear();
     };
   }

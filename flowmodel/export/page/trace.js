@@ -1,9 +1,9 @@
 // An icon of pixels as SVG. The colors are clustered, the image is enlarged and cut into layers of one fill, and vtracer
-// (https://github.com/visioncortex/vtracer, the npm package vectortracer) draws a curve around each. Simpler than flowmodel/vector.
+// (https://github.com/visioncortex/vtracer, the npm package vectortracer) traces a curve around each. Simpler than flowmodel/vector.
 import { fills } from "./gradients.js";
 import * as vtracer from "./vendor/vectortracer_bg.js";
 
-const SCALE = 4; // of the enlarged image, in which curves are drawn
+const SCALE = 4; // of the enlarged image, in which curves are traced
 const MOST_COLORS = 16;
 const ENOUGH = 0.0012; // weighted mean of squared distances with which no more colors are added
 const EDGE = 0.02; // squared distance of neighbors across an edge

@@ -21,19 +21,19 @@ const kinds = {
     if (training) icons = await NearestIcons.load(training);
     return { description: generator.description, icons: icons && { tile: icons.tile, columns: icons.columns } };
   },
-  async draw({ prompt, options }, tell) {
+  async sample({ prompt, options }, tell) {
     stopped = false;
-    const drawn = await generator.draw(prompt, options, async (picture, share) => {
-      tell({ ...picture, share });
+    const image = await generator.sample(prompt, options, async (estimate, share) => {
+      tell({ ...estimate, share });
       await breath();
       if (stopped) throw new Error("stopped");
     });
-    return { ...drawn, nearest: icons?.find(drawn) };
+    return { ...image, nearest: icons?.find(image) };
   },
-  trace: ({ picture }) => trace(picture),
+  trace: ({ image }) => trace(image),
   read: ({ prompts }) => generator.reader.read(prompts),
   tokens: ({ prompt }) => generator.tokens(prompt),
-  find: ({ picture }) => icons?.find(picture),
+  find: ({ image }) => icons?.find(image),
 };
 
 self.onmessage = ({ data: { id, kind, ...given } }) => {

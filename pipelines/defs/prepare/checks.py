@@ -62,7 +62,7 @@ def finite_and_complete(store: StoreResource, caption_embeddings: Artifact, capt
     description="The encoder reads every text and distinguishes texts of different icons.",
 )
 @readable_failures()
-def told_apart(caption_embeddings: Artifact, captions: Artifact) -> dg.AssetCheckResult:
+def distinguishable(caption_embeddings: Artifact, captions: Artifact) -> dg.AssetCheckResult:
     from flowmodel.files import parquet_metadata
     from flowmodel.text.embeddings import inspect_captions
     from flowmodel.text.encoders import load_encoder
