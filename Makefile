@@ -34,9 +34,11 @@ ui: $(INSTALLED) ## Dagster, MLflow and the studio on 127.0.0.1; Ctrl-C stops th
 studio: $(INSTALLED) ## Sample in the browser, with any registered version
 	@$(BIN)/flowmodel studio
 
-PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# One process more than there are cores, because tests often wait for servers; four at most, for the memory.
+PROCESSES := $(shell n=$$(getconf _NPROCESSORS_ONLN) && [ "$$n" -lt 3 ] && echo $$((n + 1)) || echo 4)
+PYTEST := $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
-test: lint ## Style, types and all tests, on as many processes as there are cores
+test: lint ## Style, types and all tests, on one process more than there are cores
 	@$(PYTEST)
 
 test-fast: $(INSTALLED) ## Only the quick tests

@@ -43,7 +43,7 @@ TOO_LONG = {
 # Shorter versions, because real trainings take minutes.
 LESS = {
     "train --recipe finetune": "--set training.steps=2 --set training.batch_size=2 --set training.validation.every=0 "
-    "--set sampling.steps=1 --device cpu",
+    "--set training.rehearsal.samples=4 --set finisher.steps=2 --set sampling.steps=1 --device cpu",
     "evaluate": "--icons 2 --no-sweeps",
 }
 

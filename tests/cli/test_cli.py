@@ -10,16 +10,19 @@ import pytest
 from PIL import Image
 
 from flowmodel.files import read_json
+from tests.cli.forked import run_forked
 from tests.conftest import TINY
+
+_STARTED: set[str] = set()
 
 
 def _flowmodel(*arguments: object, store: Path, columns: int = 200) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from flowmodel.cli import main; main()", *map(str, arguments)],
-        env=os.environ | {"FLOWMODEL_STORE": str(store), "COLUMNS": str(columns)},
-        capture_output=True,
-        text=True,
-    )
+    words, environment = list(map(str, arguments)), os.environ | {"FLOWMODEL_STORE": str(store), "COLUMNS": str(columns)}
+    if words[0] in _STARTED:
+        return run_forked(words, environment)
+    _STARTED.add(words[0])  # the first call of each command is a new process, which prints nothing else while it imports
+    command = [sys.executable, "-c", "from flowmodel.cli import main; main()", *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
 def _assert_one_line(result: subprocess.CompletedProcess[str], *words: str) -> None:

@@ -171,12 +171,17 @@ def shared_project(tmp_path_factory: pytest.TempPathFactory, prepare_store: Prep
         yield make_project(tmp_path_factory.mktemp("project"), patch, instance, prepare_store)
 
 
-@pytest.fixture
-def hatched(project: Project) -> Iterator[Nursery]:
-    """The project with a finisher, and the nursery that runs its job."""
-    project.write_recipe(finisher={"channels": 8, "blocks": 1, "steps": 6, "batch_size": 4})
+@pytest.fixture(scope="session")
+def shared_nursery() -> Iterator[Nursery]:
     with nursery() as started:
         yield started
+
+
+@pytest.fixture
+def hatched(project: Project, shared_nursery: Nursery) -> Nursery:
+    """The project with a finisher, and the nursery that runs its job."""
+    project.write_recipe(finisher={"channels": 8, "blocks": 1, "steps": 6, "batch_size": 4})
+    return shared_nursery
 
 
 def digests(store: Store) -> dict[str, str]:

@@ -1,11 +1,11 @@
-"""Runs the job in processes that need not import everything each time, and that can be killed with all their children."""
+"""Runs jobs in processes that need not import everything each time, and that can be killed with all their children."""
 
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,8 @@ import psutil
 
 from flowmodel.store import PROJECT_ROOT, Store
 
-# Imports everything once. Each line that it reads begins a run of the job in a process group of its own, and is answered with
-# that process; an empty line waits for the oldest run, and is answered with its exit code.
+# Imports everything once. Each line that it reads begins `python -m pipelines.run` in a process group of its own, and is answered
+# with that process; an empty line waits for the oldest run, and is answered with its exit code.
 _NURSERY = """
 import json, os, sys, warnings
 warnings.simplefilter("ignore")
@@ -28,16 +28,16 @@ for line in sys.stdin:
     if not line.strip():
         print(os.waitstatus_to_exitcode(os.waitpid(children.pop(0), 0)[1]), flush=True)
         continue
-    log, environment = json.loads(line)
+    log, environment, arguments = json.loads(line)
     child = os.fork()
     if child == 0:
         os.setsid()
         said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(said, 1)
         os.dup2(said, 2)
-        for name, value in environment.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-        sys.argv = ["python -m pipelines.run"]
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.argv = ["python -m pipelines.run", *arguments]
         status = 99  # of a stack trace
         try:
             status = pipelines.run.main()
@@ -50,14 +50,21 @@ for line in sys.stdin:
     print(child, flush=True)
 """
 
+_QUIET = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+Changes = Mapping[str, str | None]  # of environment variables; None removes one
+
 
 @dataclass(frozen=True)
 class Nursery:
     _process: subprocess.Popen[str]
 
-    def start(self, store: Store, environment: Mapping[str, str | None] | None = None) -> int:
-        """Begin the job in `store`, with changes to the environment; returns the process, the leader of its group."""
-        self._tell(json.dumps([str(log_of(store)), {"FLOWMODEL_STORE": str(store.root)} | dict(environment or {})]))
+    def start(self, store: Store, environment: Changes | None = None, arguments: Sequence[str] = ()) -> int:
+        """Begin `python -m pipelines.run` in `store` in the current environment with some changes; returns the process, the
+        leader of its group.
+        """
+        own = {**os.environ, **_QUIET, "DAGSTER_HOME": None, "FLOWMODEL_STORE": str(store.root)} | dict(environment or {})
+        known = {name: value for name, value in own.items() if value is not None}
+        self._tell(json.dumps([str(log_of(store)), known, list(arguments)]))
         return int(self._line())
 
     def wait(self) -> int:
@@ -66,11 +73,15 @@ class Nursery:
         return int(self._line())
 
     def run(
-        self, store: Store, environment: Mapping[str, str | None] | None = None, kill_after: float | None = None
+        self,
+        store: Store,
+        environment: Changes | None = None,
+        arguments: Sequence[str] = (),
+        kill_after: float | None = None,
     ) -> tuple[int, str]:
-        """The exit code of the job, and its output. It and its children are killed after `seconds`, if given."""
+        """The exit code of the run, and its output. It and its children are killed after so many seconds, if given."""
         begin = len(log_of(store).read_text()) if log_of(store).exists() else 0
-        child = self.start(store, environment)
+        child = self.start(store, environment, arguments)
         if kill_after is not None:
             time.sleep(kill_after)
             _kill(child)
@@ -108,12 +119,10 @@ def log_of(store: Store) -> Path:
 
 @contextmanager
 def nursery() -> Iterator[Nursery]:
-    """With the current environment."""
-    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
     process = subprocess.Popen(
         [sys.executable, "-c", _NURSERY],
         cwd=PROJECT_ROOT,
-        env=environment | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
+        env=os.environ | _QUIET,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

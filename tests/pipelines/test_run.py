@@ -54,18 +54,21 @@ def test_a_run_from_a_terminal_belongs_to_the_code_location_that_the_ui_shows(pr
 
 
 @pytest.mark.timeout(900)
-def test_a_run_takes_a_configuration_and_says_what_is_wrong_in_one_line(project, environment):
+def test_a_run_takes_a_configuration_and_says_what_is_wrong_in_one_line(project, shared_nursery):
     again = project.root / "run.yaml"
     again.write_text(yaml.safe_dump({"ops": {"icons__mine": {"config": {"again": True}}}}))
-    assert _run(environment, "ingest", "--config", str(again)).returncode == 0
+    code, said = shared_nursery.run(project.store, arguments=["ingest", "--config", str(again)])
+    assert code == 0, said
     assert _only_run(project)[0].run_config["ops"] and _only_run(project)[0].run_config["loggers"]
 
     shutil.rmtree(project.icons)
-    failed = _run(environment, "ingest")
-    assert failed.returncode == 1 and "no such folder" in failed.stdout and "Traceback" not in failed.stdout + failed.stderr
+    code, said = shared_nursery.run(project.store, arguments=["ingest"])
+    assert code == 1 and "no such folder" in said and "Traceback" not in said
     for arguments, says in ((["nothing"], "job 'nothing': no such job; there are compare_"), (["-c", "no.yaml"], "no.yaml: ")):
-        wrong = _run(environment, *arguments)
-        assert wrong.returncode == 2 and says in wrong.stderr and len(wrong.stderr.splitlines()) == 1
+        code, said = shared_nursery.run(project.store, arguments=arguments)
+        assert code == 2
+        first, line = said.splitlines()
+        assert first == "loading …" and line.startswith("error: ") and says in line
 
 
 @pytest.mark.timeout(900)

@@ -12,6 +12,7 @@ import pytest
 
 from flowmodel.store import PROJECT_ROOT
 from tests.mlflow_server import MlflowServer
+from tests.pipelines.nursery import log_of
 
 pytestmark = pytest.mark.slow
 
@@ -25,28 +26,27 @@ def _found_in(content: bytes) -> list[str]:
 
 
 @pytest.mark.timeout(900)
-def test_credentials_in_the_address_of_mlflow_and_in_the_environment_are_nowhere(project, empty_database, tmp_path):
+def test_credentials_in_the_address_of_mlflow_and_in_the_environment_are_nowhere(
+    project, shared_nursery, empty_database, tmp_path
+):
     database = Path(shutil.copy(empty_database, tmp_path / "server.db"))
     server = MlflowServer(database, tmp_path / "server")
     host = server.address.removeprefix("http://")
-    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {
+    secrets = {
         "MLFLOW_TRACKING_URI": f"http://{USER}:{quote(PASSWORD, safe='')}@{host}",
         "MLFLOW_TRACKING_TOKEN": TOKEN,
         "AWS_SECRET_ACCESS_KEY": TOKEN,
     }
 
-    def run(module: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, "-m", module, *arguments]
-        done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, check=False)
-        assert _found_in(done.stdout + done.stderr) == []
-        return done
-
     with server:
-        done = run("pipelines.run")
-        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
-        assert server.address.encode() in done.stdout  # the link to the curves
-    assert run("pipelines.run").returncode != 0  # the server is gone
-    assert run("flowmodel", "sample", "pizza", "--out", str(tmp_path / "pizza.png")).returncode == 2
+        code, said = shared_nursery.run(project.store, secrets)
+        assert code == 0 and server.address in said, said  # the link to the curves
+    assert shared_nursery.run(project.store, secrets)[0] != 0  # the server is gone
+    sample = [sys.executable, "-m", "flowmodel", "sample", "pizza", "--out", str(tmp_path / "pizza.png")]
+    done = subprocess.run(sample, cwd=PROJECT_ROOT, env=os.environ | secrets, capture_output=True, check=False)
+    assert done.returncode == 2
+    printed = done.stdout + done.stderr + log_of(project.store).read_bytes()
+    assert _found_in(printed) == [] and server.address.encode() in printed
 
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 50 and {database, project.store.root / "dagster" / "history" / "runs.db"} <= set(files)
