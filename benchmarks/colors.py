@@ -1,4 +1,4 @@
-"""Measures whether a model draws things in the prompted color: `python -m benchmarks.colors [--model PATH|pretrained]`.
+"""Measures whether a model generates things in the prompted color: `python -m benchmarks.colors [--model PATH|pretrained]`.
 
 There are two lists of prompts. HELD_OUT are pairs of thing and color that no training with `data.recolored` uses, of things
 that no set has in that color. For each sample the mean hue is measured, and the thing is retrieved, in gray, among all real
@@ -106,7 +106,7 @@ class Things:
             found = np.flatnonzero((self.names_M == thing) & is_of_source_M)
             if not len(found):
                 raise FlowmodelError(
-                    f"{self.dataset.folder}: '{source}' has no icon of the thing '{thing}'; give another --source"
+                    f"{self.dataset.folder}: '{source}' has no icon of the thing '{thing}'; choose another --source"
                 )
             rows.append(int(found[0]))
         return self.dataset.rgba_N4HW[rows]
@@ -159,7 +159,7 @@ def draw(generator: Generator, pairs: Sequence[Pair], style: str, seeds: int, sa
 
 
 def measure(generator: Generator, things: Things, style: str, source: str, seeds: int) -> list[list[dict[str, Any]]]:
-    """Three tables: held-out pairs, beside `source`'s real icons and drawings without the word of color; both lists by color."""
+    """Three tables: held-out pairs, beside `source`'s real icons and samples without the color word; both lists by color."""
     real_N4HW = things.real(HELD_OUT, source)
     turned_N4HW = recolored(real_N4HW, color_statistics(real_N4HW), [color for color, _ in HELD_OUT])
     drawn, everyday = draw(generator, HELD_OUT, style, seeds), draw(generator, EVERYDAY, style, seeds)
@@ -183,7 +183,7 @@ def main() -> int:
     parser.add_argument("--model", default="pretrained")
     parser.add_argument("--style", default="noto", help="as the prompts call it")
     parser.add_argument("--source", default="noto", help="of the real icons that stand beside")
-    parser.add_argument("--seeds", type=int, default=3, help="drawings of each pair")
+    parser.add_argument("--seeds", type=int, default=3, help="samples of each pair")
     parser.add_argument("--sources", type=Path, default=SOURCES, help="the icons among which things are looked for")
     parser.add_argument("--image", type=Path, metavar="FILE", help="also draw the held-out pairs there, from one seed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")

@@ -52,7 +52,7 @@ def main() -> None:
     if (browser := next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)) is None:
         raise FlowmodelError("no Chromium browser found: install one, or add it to PATH")
     renderers = {"resvg alone": _alone} | {name: OTHERS[name] for name in options.others}
-    columns = ["set", "icons", "set aside", "differ", "median RMS", *renderers]
+    columns = ["set", "icons", "not rendered", "differ", "median RMS", *renderers]
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for wanted in options.sets:
         name, _, version = wanted.partition("@")

@@ -15,7 +15,7 @@ from flowmodel.text.torchvision_shim import let_torchvision_import
 
 
 def compare_embeddings(quick: bool) -> Comparison:
-    """Names, and names with keywords. Raises ImportError where sentence-transformers is not installed."""
+    """Names, and names with keywords. Raises ImportError if sentence-transformers is not installed."""
     let_torchvision_import()
     import sentence_transformers
 

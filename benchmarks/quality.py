@@ -133,7 +133,7 @@ class Speed:
             left = share - images * self.step / 3 / recipe.training.batch_size
             if left <= self.finisher_step:
                 raise FlowmodelError(
-                    f"drawing {icons} icons for the finisher takes longer than {share:.0f} s; give more --minutes"
+                    f"sampling {icons} icons for the finisher takes longer than {share:.0f} s; give more --minutes"
                 )
             values["finisher"] |= {"steps": round(left / self.finisher_step)}
         values["training"] |= {"steps": max(1, round(seconds / self.step))}

@@ -1,4 +1,4 @@
-"""Measures whether a model that was fine-tuned on a few icons draws other names in their style: `python -m
+"""Measures whether a model that was fine-tuned on a few icons generates other names in their style: `python -m
 benchmarks.style_adoption SOURCES`.
 
 SOURCES lists one icon set that the initial weights were not trained on. Random icons of it are used for training. Other names,
@@ -70,7 +70,7 @@ def choose(names: Sequence[str], known: Sequence[str], trained: int, asked: int,
     suited = sorted(set(known) - {names[row] for row in trained_N})
     rows = [row for row, name in enumerate(names) if name in set(suited)]
     if not rows:
-        raise FlowmodelError("the initial weights know none of the set's other names; give a set of things that they know")
+        raise FlowmodelError("the initial weights know none of the set's other names; choose a set of things that they know")
     return Choice(trained_N, np.sort(random.choice(rows, min(asked, len(rows)), replace=False)))
 
 
@@ -167,7 +167,7 @@ def main() -> int:
     options = parser.parse_args()
     recipe = without_held_out_icons(load_recipe(options.recipe, options.set))
     if recipe.training.init_from is None:
-        raise FlowmodelError(f"recipe '{recipe.name}': has no training.init_from; give a recipe that starts from other weights")
+        raise FlowmodelError(f"recipe '{recipe.name}': has no training.init_from; choose a recipe that starts from other weights")
     store, extractor = Store.from_environment(), load_extractor()
     [source] = load_sources(options.sources)
     dataset = prepare(recipe, store, options.sources, print)

@@ -46,7 +46,7 @@ def missing_extra(error: ModuleNotFoundError) -> FlowmodelError | None:
 
 
 def refusal(error: Exception) -> str | None:
-    """One line for what a person can mend (FlowmodelError, what the machine refuses, a missing extra); None for other errors."""
+    """One line for an error that the user can fix (also a full disk or a missing extra); None for other errors."""
     if isinstance(error, FlowmodelError):
         return str(error)
     if isinstance(error, ModuleNotFoundError):

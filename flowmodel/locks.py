@@ -59,7 +59,7 @@ def run_lock(store: Store, run_id: str) -> Iterator[None]:
 
 
 def leave_lock(store: Store, run_id: str) -> None:
-    """Let the file stay when :func:`run_lock` ends, as if the process had died: the run's end could perhaps not be recorded."""
+    """Keep the file when :func:`run_lock` ends, as if the process had died, because the run's end may not be recorded."""
     _held.pop(_path(store, run_id), None)
 
 
@@ -70,7 +70,7 @@ def held_descriptors(run_id: str) -> tuple[int, ...]:
 
 @contextmanager
 def working_in(folder: Path) -> Iterator[None]:
-    """Work alone in the folder of a training or a comparison; raises FlowmodelError where another process does.
+    """Work alone in the folder of a training or a comparison; raises FlowmodelError if another process does.
 
     A folder that is still empty afterward is removed: nothing is left of work that was refused.
     """

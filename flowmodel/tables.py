@@ -230,7 +230,7 @@ CAPTION_EMBEDDINGS = Table(
     "caption_embeddings",
     {
         "text": Column(TEXT, "of one or more captions", unique=True),
-        "part": Column(TEXT, "file of caption_vectors, without its ending, that holds the text's vectors", _not_empty),
+        "part": Column(TEXT, "file of caption_vectors, without its extension, that holds the text's vectors", _not_empty),
     },
 )
 

@@ -32,7 +32,7 @@ def prepare_home(store: Store) -> Path:
     own = store.root / "dagster"
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(own.resolve()))).expanduser()
     if not home.is_absolute():
-        raise FlowmodelError(f"DAGSTER_HOME: '{home}' is not an absolute path; give one, or unset it")
+        raise FlowmodelError(f"DAGSTER_HOME: '{home}' is not an absolute path; use one, or unset it")
     if unfit := unfit_for_addresses(home):
         raise FlowmodelError(f"{home}: {unfit}")
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "true")
@@ -55,7 +55,7 @@ def prepare_home(store: Store) -> Path:
         instance.all_instigator_state()
         store_default_limit(instance, ACCELERATOR)
         for run_id in end_stale_runs(instance, store):
-            print(f"run {run_id[:8]} belongs to a killed process and has been ended", flush=True)
+            print(f"run {run_id[:8]} belongs to a killed process and has been marked as ended", flush=True)
     for run_id in close_dead_runs(store):
         print(f"MLflow run {run_id[:8]} belongs to a training that was killed, and is marked as killed")
     return home

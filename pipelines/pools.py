@@ -1,7 +1,7 @@
-"""A run in a terminal waits for its place in a pool, as the queue lets a run of the UI wait.
+"""A run in a terminal waits for its place in a pool, as a run from the UI waits in Dagster's queue.
 
-The queue counts a run in a terminal as soon as that has begun. Here the same is counted the other way round, by Dagster's own
-rules and limits.
+The queue counts a run in a terminal as soon as it has begun. This module counts the other runs for it, by Dagster's own rules and
+limits.
 """
 
 import time
@@ -30,7 +30,7 @@ def store_default_limit(instance: dg.DagsterInstance, pool: str) -> None:
 
 
 def take_place(instance: dg.DagsterInstance, store: Store, run: dg.DagsterRun, say: Callable[[str], None]) -> dg.DagsterRun:
-    """Wait until the pools of `run` have a place, and mark it as starting, by which it has that.
+    """Wait until the pools of `run` have a place, and take it by marking the run as starting.
 
     Runs whose process is gone are ended meanwhile. A run that is stopped while it waits is canceled.
     """
@@ -56,7 +56,7 @@ def take_place(instance: dg.DagsterInstance, store: Store, run: dg.DagsterRun, s
 
 
 def _in_the_way(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
-    """The ids of the runs that work in the pools of `run`, where these are full."""
+    """The ids of the runs in the pools of `run`, if these are full."""
     pools = set((run.run_op_concurrency and run.run_op_concurrency.all_pools) or ())
     storage = instance.event_log_storage
     for pool in pools:

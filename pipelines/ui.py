@@ -123,7 +123,7 @@ def start_mlflow(port: int, store: Store) -> Server:
 
 def start_studio(port: int) -> Server:
     command = [sys.executable, "-W", "ignore", "-m", "flowmodel", "studio", "--port", str(port), "--no-open"]
-    return Server("Studio", port, command, page="/  (draw here)", quiet=True)
+    return Server("Studio", port, command, page="/  (sample here)", quiet=True)
 
 
 def supervise(starts: Sequence[Callable[[], Server]]) -> int:
@@ -145,7 +145,7 @@ def supervise(starts: Sequence[Callable[[], Server]]) -> int:
                 server = waiting.pop(0)
                 say(f"  {server.name:<8} http://{HOST}:{server.port}{server.page}")
                 if not waiting:
-                    say(f"To draw, in another terminal: {program()} sample 'red heart'")
+                    say(f"To sample in another terminal: {program()} sample 'red heart'")
             time.sleep(0.3)
         say("Stopping …" if stopping else f"{' and '.join(ended)} ended unexpectedly; see above. Stopping …")
     finally:

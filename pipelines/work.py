@@ -68,7 +68,7 @@ def carry_out(task: Task, store: Store, log: logging.Logger, origin: Mapping[str
 
     Raises:
         Resumable: a signal or lack of memory stopped the training; a checkpoint has been written.
-        FlowmodelError: an error that a person can fix.
+        FlowmodelError: an error that the user can fix.
     """
     from flowmodel.data.dataset import IconDataset
     from flowmodel.recipes import parse_recipe

@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _outcome(pipes: PipesContext) -> dict[str, Any]:
-    """The outcome of carry_out, how it was stopped, or in `refused` an error that a person can fix."""
+    """The outcome of carry_out, how it was stopped, or in `refused` an error that the user can fix."""
     from flowmodel.errors import Resumable
     from flowmodel.extras import refusal
     from flowmodel.locks import in_use

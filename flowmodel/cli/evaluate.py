@@ -38,7 +38,7 @@ def evaluate(
 
     for path, suffixes in ((out, (".html", ".htm")), (json, (".json",))):
         if path is not None and path.suffix.lower() not in suffixes:
-            raise FlowmodelError(f"{path}: give a name that ends in {suffixes[0]}")
+            raise FlowmodelError(f"{path}: choose a name that ends in {suffixes[0]}")
     store = Store.from_environment()
     checkpoint = resolve(store, model)
     recipe = checkpoint.recipe

@@ -59,7 +59,7 @@ def sample(
     from flowmodel.vector import artwork, files
 
     if out.suffix.lower() != ".png":
-        raise FlowmodelError(f"--out {out}: the grid is a PNG; give a name that ends in .png")
+        raise FlowmodelError(f"--out {out}: the grid is a PNG; choose a name that ends in .png")
     ground = artwork.background(background)
     files.check(format, size, trace)
     generator: OnnxGenerator | Generator | None = exported(model, device)

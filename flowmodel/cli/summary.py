@@ -61,7 +61,7 @@ def print_summary(store: Store, console: Console) -> None:
     console.print(f"decision          {record['decision']['reason']}", soft_wrap=True)
     for rule in record["rules"]:
         console.print(f"                  {rule['in words']}", soft_wrap=True)
-    console.print(f"draw something    {program()} sample 'red heart' pizza --count 4 --out hearts.png", soft_wrap=True)
+    console.print(f"sample icons      {program()} sample 'red heart' pizza --count 4 --out hearts.png", soft_wrap=True)
     console.print("open both UIs     make ui")
 
 

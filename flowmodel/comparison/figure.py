@@ -36,7 +36,7 @@ def comparison_figure(
         number_of = {icon_id: number for number, icon_id in enumerate(own.ids)}
         images = [to_image(own.rgba_SN4HW[0, number_of[icon]]) for icon in ids]
         lines.append((row.network, _facts(row), images))
-    title = f"What five networks draw after {settings['steps']} steps of {settings['batch_size']} icons"
+    title = f"Samples of five networks after {settings['steps']} steps of {settings['batch_size']} icons"
     subtitle = (
         f"recipe {settings['recipe']}, {settings['size']} x {settings['size']} pixels, captions of trained icons, seed "
         f"{settings['seeds'][0]}, {settings['solver']} with {settings['solver_steps']} steps, guidance {settings['guidance']:g}"

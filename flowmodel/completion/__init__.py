@@ -1,1 +1,1 @@
-"""Completes an icon set: fine-tunes on its icons and draws the missing ones in its style. Start reading at complete.py."""
+"""Completes an icon set: fine-tunes on its icons and samples the missing ones in its style. Start reading at complete.py."""

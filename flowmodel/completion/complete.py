@@ -89,7 +89,7 @@ def complete_set(
     prompts = [caption_texts(name, [], "", "", STYLE).get(template, name) for name in names]
     for line in generator.readability(prompts).lines():
         log(f"note: {line}")
-    log(f"drawing {len(names)} x {count} icons with {generator}")
+    log(f"sampling {len(names)} x {count} icons with {generator}")
     # Prompt by prompt, so that the samples of a name do not depend on the other names.
     rgba_N4HW = torch.cat([generator.sample([prompt] * count, seed) for prompt in prompts])
     copied = copied_icons(rgba_N4HW, torch.from_numpy(np.ascontiguousarray(dataset.rgba_N4HW)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Drawing:
-    """A drawing of a missing icon.
+    """A sample of a missing icon.
 
     Attributes:
         name: name of the missing icon.

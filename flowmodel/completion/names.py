@@ -15,7 +15,7 @@ def read_names(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise FlowmodelError(f"--names {path}: can't be read ({reason}); give a text file with one name per line") from None
+        raise FlowmodelError(f"--names {path}: can't be read ({reason}); write a text file with one name per line") from None
     names = [" ".join(line.split()) for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not names:
         raise FlowmodelError(f"--names {path}: holds no names; write one name per line, such as: paper plane")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLOR = "color"  # the template of these captions
-STYLED = "-style"  # suffix of the id of captions that name the drawing style
+STYLED = "-style"  # suffix of the id of captions that name the style
 
 # One of these words in a name would contradict the new color.
 _COLOR_WORDS = frozenset(

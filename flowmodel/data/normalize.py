@@ -121,9 +121,7 @@ def normalize_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Coll
     """
     icons = pd.concat([ICONS.read(path) for path in tables.values()], ignore_index=True).sort_values("id", ignore_index=True)
     if (repeated := icons["id"].duplicated()).any():
-        raise FlowmodelError(
-            f"icon '{icons.loc[repeated, 'id'].iloc[0]}' comes from more than one source; give them different names"
-        )
+        raise FlowmodelError(f"icon '{icons.loc[repeated, 'id'].iloc[0]}' comes from more than one source; name them differently")
     # Sequential, because Pillow's decoders hold the GIL and threads would only wait for each other.
     columns = (icons[name].tolist() for name in ("source", "png", "status", "reason", "notes"))
     changed = [_normalize_row(*row, size=size, trim=trim) for row in zip(*columns, strict=True)]

@@ -5,7 +5,7 @@
 | real | the icon itself or a held-out one: the best expected score of a model |
 | noise | noise: the score of a model that has learned nothing |
 | copies | the training icon with the caption most similar to the prompt: the score of pure memorization |
-| other_vendor | another source's drawing of the same concept: the score of a human redraw |
+| other_vendor | another source's icon of the same concept: the score of an artist's redraw |
 
 Shape suffixes: N images, M real icons, H/W height and width.
 """
@@ -50,7 +50,7 @@ class Baselines:
         return self._scorer.real
 
     def scores(self) -> BaselineScores:
-        """The row other_vendor is missing if no two sources draw the same concept."""
+        """The row other_vendor is missing if no two sources have icons of the same concept."""
         splits = self._rows_of.items()
         other_vendor: BySplit = {}
         for split, rows in splits:

@@ -37,8 +37,8 @@ class Captions:
     def prompts(self, ids: Sequence[str], several_sources: bool) -> tuple[str, list[str], NDArray[np.float32]]:
         """The prompts of these icons: their template, texts and vectors.
 
-        The prompt is the icon's name, or the name with the style if several sources draw the same concepts and every icon has
-        such a caption.
+        The prompt is the icon's name, or the name with the style if several sources have icons of the same concepts and every
+        icon has such a caption.
         """
         by_template = {
             str(template): dict(zip(of["icon_id"], of.index, strict=True)) for template, of in self.table.groupby("template")

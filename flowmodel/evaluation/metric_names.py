@@ -1,5 +1,5 @@
-"""Labels and meanings of the metrics, whether higher or lower is better, and which of them people are shown. A metric that is not
-listed is shown by its key.
+"""Labels and meanings of the metrics, whether higher or lower is better, and which of them are displayed. A metric that is not
+listed is displayed by its key.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ ROWS = {
     "real": ("Real", "real icons; for retrieval and silhouettes, where these would be perfect, at half their resolution"),
     "noise": ("Noise", "noise: the score of a model that has learned nothing"),
     "copies": ("Nearest caption", "the training icon with the nearest caption: the score of pure memorization"),
-    "other_vendor": ("Other vendor", "another vendor's icon of the same thing: the score of a human redraw"),
+    "other_vendor": ("Other vendor", "another vendor's icon of the same thing: the score of an artist's redraw"),
 }
 
 
@@ -93,7 +93,7 @@ _METRICS = (
         "KID",
         "lower",
         False,
-        "how different samples and real icons are as sets; 0: no difference can be measured. An estimate below 0 is shown as 0",
+        "how different samples and real icons are as sets; at 0 no difference can be measured. An estimate below 0 is shown as 0",
     ),
     Metric("fd", "FD", "lower", False, "Fréchet distance between the two sets; grows as sets get smaller"),
     Metric("fd_infinity", "FD, extrapolated", "lower", False, "Fréchet distance extrapolated to infinitely many images"),
@@ -120,7 +120,7 @@ _METRICS = (
         "Recognition within the source",
         "higher",
         True,
-        "the right real icon is the nearest of its own source's",
+        "the right real icon is the nearest of those of its source",
     ),
     Metric("retrieval_top1_all", "Recognition among all icons", "higher", True, "the right real icon is the nearest of all"),
     Metric(
@@ -164,7 +164,7 @@ _METRICS = (
         "Nearest / second nearest",
         "neither",
         False,
-        "mean distance to the nearest training icon over that to the second nearest, by features; 0 where all are copies",
+        "mean distance to the nearest training icon over that to the second nearest, by features; 0 if all are copies",
     ),
     Metric("neighbor_ratio_pixels", "The same, by pixels", "neither", False, "the same, with distances between pixels"),
     Metric(
@@ -175,14 +175,16 @@ _METRICS = (
         "share of samples farther from their nearest training icon than that icon is from its own nearest one (AuthPct / 100)",
     ),
     Metric("loss", "Loss", "lower", False, "training loss, on the same noise and times for every split"),
-    Metric("loss_gap", "Loss gap", "lower", False, "how much higher the loss is than on trained icons; 0: nothing is memorized"),
+    Metric(
+        "loss_gap", "Loss gap", "lower", False, "how much higher the loss is than on trained icons; 0 if nothing is memorized"
+    ),
 )
 
 METRICS = {metric.key: metric for metric in _METRICS}
 _INTERVALS = ("_low", "_high")
 
 # Only in metrics.json. Density and Vendi prefer degraded icons, precision, recall and coverage hardly ever tell them apart
-# (benchmarks/set_scores.py); of FD real icons have no value to compare with. Of copies people are shown one measure.
+# (benchmarks/set_scores.py); FD has no value of real icons to compare with. Only one measure of copies is shown to people.
 UNSHOWN = frozenset(
     (
         *("fd", "fd_infinity", "precision", "recall", "density", "coverage", "vendi", "retrieval_top1_split"),

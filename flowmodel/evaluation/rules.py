@@ -1,4 +1,4 @@
-"""A report against a recipe's rules. Pure functions, for the gate and for the page, which shows the outcome in advance."""
+"""Applies a recipe's rules to a report. Pure functions, for the gate and for the page, which shows the outcome in advance."""
 
 from typing import Literal
 
@@ -36,16 +36,16 @@ class Rule(BaseModel):
 
 
 def recipe_rules(report: EvaluationReport, gate: GateConfig) -> tuple[Rule, ...]:
-    """The report against the recipe's rules. One that is waived is not judged, and repeats the recipe's reason."""
+    """Apply the recipe's rules to the report. A waived rule is not applied, and repeats the recipe's reason."""
     return tuple(recipe_rule(report, rule) for rule in gate.rules)
 
 
 def share_of_copies(scores: Scores) -> tuple[str, float | None]:
     """The metric of copies among a split's samples, and its value; None if it was not measured.
 
-    It is `near_copy_rate`, whose threshold is calibrated: a model trained on 13 icons until it could draw nothing else had 84 %
-    near copies for unseen captions, but no copies by the fixed ratio of feature distances. If there are too few real icons for
-    the calibration, it is the larger of the two fixed criteria, by features and by pixels.
+    It is `near_copy_rate`, whose threshold is calibrated: a model trained on 13 icons until it could generate nothing else had
+    84% near copies for unseen captions, but no copies by the fixed ratio of feature distances. If there are too few real icons
+    for the calibration, it is the larger of the two fixed criteria, by features and by pixels.
     """
     if scores.near_copy_rate is not None:
         return "near_copy_rate", scores.near_copy_rate

@@ -73,7 +73,7 @@ def evaluate(
     log: Callable[[str], None] = lambda _: None,
     probe: Path | None = None,
 ) -> Evaluation:
-    """Draw a sample per seed for each training and held-out icon from its caption, and score them.
+    """Generate a sample per seed for each training and held-out icon from its caption, and score them.
 
     If the model has a finisher, finished samples are scored and stored, at the size of the real icons. The unfinished samples
     are scored separately.
@@ -134,7 +134,7 @@ def evaluate(
         traced = traced_scores(real, rows_of[Split.TRAIN], of_train, extractor, config.traced_icons, log)
     baselines = Baselines(scorer, rows_of, train_rows, extractor, cache).scores()
     if baselines.other_vendor is None:
-        left_out["other_vendor"] = "no two sources of this data set draw the same concept; add a source for this"
+        left_out["other_vendor"] = "no two sources of this data set have an icon of the same concept; add such a source"
     has_sweeps = with_sweeps and config.sweep_icons > 0
     report = EvaluationReport(
         metrics={

@@ -62,7 +62,7 @@ def export_model(
             "data.encoder=minilm"
         )
     if folder.exists() and not (folder / DESCRIPTION).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FlowmodelError(f"{folder}: not an exported model; give a new folder")
+        raise FlowmodelError(f"{folder}: not an exported model; choose a new folder")
     temporary = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
     try:
         _write(checkpoint, temporary, towers, earlier, trace)

@@ -1,6 +1,6 @@
 """Rounds the matrices of a caption tower to multiples of a step, so that its outputs change least.
 
-The error of a weight is made up for by the weights of the same row that are rounded after it, according to the inputs of the
+The weights of a row that are rounded later compensate for the error of earlier ones, according to the inputs of the
 matrix (GPTQ, Frantar et al. 2210.17323). That more than halves the error of a caption's vectors (docs/log.md).
 
 Shape suffixes: R rows, K columns, B texts, L tokens, D width, H heads of width W, N tokens of all texts.

@@ -91,7 +91,7 @@ def export_page(
     Raises FlowmodelError when a package can't be fetched, the model was changed, or `folder` has other contents.
     """
     if folder.exists() and not (folder / PAGE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FlowmodelError(f"{folder}: not a page that `flowmodel export` wrote; give a new folder")
+        raise FlowmodelError(f"{folder}: not a page that `flowmodel export` wrote; choose a new folder")
     from flowmodel.export.packed_tower import write_packed_tower
 
     write_page(folder, downloads, log)

@@ -20,7 +20,7 @@ _FRAMES = 24  # at least
 
 
 def write_animation(states_SN4HW: NDArray[np.uint8], path: Path, columns: int = 4) -> Artifact:
-    """Write as an animated PNG how N images came to be, side by side; `states_SN4HW` are premultiplied, the images last."""
+    """Write the sampling of N images, side by side, as an animated PNG; `states_SN4HW` are premultiplied, the images last."""
     sheets = [_sheet(states_N4HW, columns) for states_N4HW in between(states_SN4HW)]
     return Artifact.of(write_bytes(path, animated_png(sheets)))
 

@@ -39,7 +39,7 @@ _FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
-ENDINGS = tuple(_FORMATS)
+EXTENSIONS = tuple(_FORMATS)
 _RASTER = tuple(sorted(set(_FORMATS.values()) - {"SVG"}))
 _GZIP = b"\x1f\x8b"
 _MARKS = {b"\x89PNG\r\n": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF", b"RIFF": "WEBP"}
@@ -76,7 +76,7 @@ def open_image(content: bytes, file: str, svg_pixels: int = 256) -> OpenedImage:
     """
     suffix = PurePosixPath(file.replace("\\", "/")).suffix.lower()
     if suffix not in _FORMATS:
-        raise ValueError(f"not an image by its file extension, which must be one of {', '.join(ENDINGS)}")
+        raise ValueError(f"not an image by its file extension, which must be one of {', '.join(EXTENSIONS)}")
     if not content:
         raise ValueError("empty file")
     if len(content) > MAX_BYTES:

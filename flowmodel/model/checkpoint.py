@@ -161,7 +161,7 @@ def read_header(path: Path) -> CheckpointHeader:
         finisher = FinisherHeader.of(values["finisher"]) if values.get("finisher") else None
         return CheckpointHeader(**values | ids | {"best": best, "terms": terms, "finisher": finisher})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        raise FlowmodelError(f"{path}: not a flowmodel checkpoint; give a .safetensors file that a training wrote") from None
+        raise FlowmodelError(f"{path}: not a flowmodel checkpoint; use a .safetensors file that a training wrote") from None
 
 
 def read_tensors(path: Path, prefix: str = "") -> "dict[str, Tensor]":
@@ -211,5 +211,5 @@ def refuse_other_training(path: Path, header: CheckpointHeader, training_digest:
     if header.training_digest != training_digest:
         raise FlowmodelError(
             f"{path}: belongs to another recipe or data set (recipe '{header.recipe['name']}', step {header.step}); "
-            "give another folder, or remove this one to start over"
+            "choose another folder, or remove this one to start over"
         )

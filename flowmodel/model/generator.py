@@ -71,7 +71,7 @@ class Generator:
             network.load_state_dict(checkpoint.tensors("ema."))
         except RuntimeError:
             raise FlowmodelError(
-                f"{checkpoint}: holds no averaged weights of the network that its recipe describes; give final.safetensors of a "
+                f"{checkpoint}: holds no averaged weights of the network that its recipe describes; use final.safetensors of a "
                 "training by this release"
             ) from None
         network = network.to(policy.device, memory_format=policy.memory_format).eval()  # type: ignore[call-overload]
@@ -91,7 +91,7 @@ class Generator:
     def from_pretrained(cls, path: Path | str = PRETRAINED, device: str = "auto") -> "Generator":
         """The generator with the weights that come with flowmodel, or with those in the checkpoint file at `path`.
 
-        "pretrained" draws with 20 network evaluations per image, "pretrained-fast" with 4.
+        "pretrained" samples with 20 network evaluations per image, "pretrained-fast" with 4.
 
         Raises FlowmodelError as :meth:`load` does, or when the shipped weights are damaged.
         """

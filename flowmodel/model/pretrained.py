@@ -47,12 +47,12 @@ def export_weights(checkpoint: Checkpoint, folder: Path, sampling: SamplingConfi
 
     Raises FlowmodelError when `checkpoint` is not a finished training.
     """
-    import torch  # drawing without PyTorch asks for the weights' file alone
+    import torch  # sampling without PyTorch needs only the path of the weights
 
     header, tensors = checkpoint.header, checkpoint.tensors()
     weights = {name: tensor for name, tensor in tensors.items() if name.startswith(("ema.", "finisher."))}
     if not checkpoint.tensors("ema."):
-        raise FlowmodelError(f"{checkpoint}: holds no averaged weights; give final.safetensors of a finished training")
+        raise FlowmodelError(f"{checkpoint}: holds no averaged weights; use final.safetensors of a finished training")
     halves = {name: tensor.to(torch.float16) for name, tensor in weights.items()}
     if header.finisher:
         own = {name.removeprefix("finisher."): tensor for name, tensor in halves.items() if name.startswith("finisher.")}

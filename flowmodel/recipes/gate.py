@@ -37,12 +37,12 @@ class GateRule(_Section):
 
     metric: Metric = Field(description="A score of metrics.json.")
     split: Split = Field(
-        description="The icons that it is measured on: train, validation, unseen_concept, unseen_style or unseen_tone."
+        description="The icons that the score is measured on: train, validation, unseen_concept, unseen_style or unseen_tone."
     )
-    min: float | None = Field(None, description="At least; give this or max.")
-    max: float | None = Field(None, description="At most; give this or min.")
+    min: float | None = Field(None, description="Lower limit; set this or max.")
+    max: float | None = Field(None, description="Upper limit; set this or min.")
     waived: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="Why the rule does not hold here; every decision repeats it. The limit may be left out then."
+        None, description="Reason why the rule does not apply, which every decision repeats; a limit is then optional."
     )
 
     @property
@@ -61,9 +61,9 @@ class GateRule(_Section):
     @model_validator(mode="after")
     def _has_one_limit(self) -> "GateRule":
         if self.min is not None and self.max is not None:
-            raise ValueError("min: max is also given; write two rules")
+            raise ValueError("min: max is set too; write two rules")
         if self.limit is None and self.waived is None:
-            raise ValueError("min: missing; give min or max, or waived with a reason")
+            raise ValueError("min: missing; set min or max, or waived with a reason")
         return self
 
 
@@ -75,7 +75,7 @@ class GateConfig(_Section):
     )
     tolerance: Annotated[float, Field(ge=0.0, le=1.0)] = Field(
         0.1,
-        description="How much worse than the champion a model may be in the worst case that the 95% interval allows: of "
+        description="How much worse than the champion a model may be in the worst case within the 95% interval: for "
         "retrieval scores (0 to 1), and as a share of the champion's KID.",
     )
     on_worse: Literal["register", "fail"] = Field(

@@ -35,7 +35,7 @@ def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
         values = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FlowmodelError(
-            f"recipe '{name}': no such recipe; there are {', '.join(recipe_names())}, or give a .yaml file"
+            f"recipe '{name}': no such recipe; there are {', '.join(recipe_names())}, or name a .yaml file"
         ) from None
     except yaml.YAMLError as error:
         raise FlowmodelError(f"{path}: not valid YAML ({str(error).replace(chr(10), ' ')})") from None
@@ -162,7 +162,7 @@ def load_selection(name: str) -> list[str]:
     except FileNotFoundError:
         known = sorted(p.stem for p in (_HERE / "selections").glob("*.txt"))
         raise FlowmodelError(
-            f"data.selection '{name}': no such list; there are {', '.join(known)}, or give a .txt file"
+            f"data.selection '{name}': no such list; there are {', '.join(known)}, or name a .txt file"
         ) from None
     keys = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
     if not keys:

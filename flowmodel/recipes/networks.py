@@ -22,9 +22,11 @@ class UNetConfig(Section):
 
     kind: Literal["unet"] = "unet"
     patch_size: Literal[1, 2, 4] = Field(2, description="Edge of the patches that become channels before the first layer.")
-    channels: tuple[Count, ...] = Field((64, 96), min_length=1, description="By level, halving the resolution between.")
+    channels: tuple[Count, ...] = Field(
+        (64, 96), min_length=1, description="Channels of each level; the resolution is halved between levels."
+    )
     blocks_per_level: Count = Field(2, description="Residual blocks per level on the way down; one more on the way up.")
-    attention_levels: int = Field(2, ge=0, description="How many of the lowest resolutions attend to themselves and the caption.")
+    attention_levels: int = Field(2, ge=0, description="Number of lowest resolutions with attention to image and caption.")
     head_dim: Count = Field(32, description="Channels of one attention head.")
     embedding_dim: Count = Field(256, description="Width of the time and caption embedding.")
     convolution: ConvolutionKind = Field("plain", description="Kind of convolution in the residual blocks.")
@@ -51,7 +53,7 @@ class GrayscaleCnnConfig(Section):
 
     kind: Literal["grayscale_cnn"] = "grayscale_cnn"
     channels: Count = Field(64, description="Feature maps of each layer.")
-    layers: Count = Field(3, description="3x3 convolutions with ReLU, before the one that gives the image.")
+    layers: Count = Field(3, description="3x3 convolutions with ReLU, before the one that outputs the image.")
 
     @property
     def size_divisor(self) -> int:

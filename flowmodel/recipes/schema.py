@@ -31,9 +31,11 @@ class SplitConfig(Section):
     validation: Fraction = Field(0.05, description="Share of concepts used for the validation loss and to choose settings.")
     unseen_concept: Fraction = Field(0.05, description="Share of concepts that are used only in the final evaluation.")
     unseen_style: Fraction = Field(
-        0.05, description="Share of (concept, style) held out, of concepts that an earlier source shows in another style."
+        0.05, description="Share of (concept, style) pairs held out, among concepts that an earlier source has in another style."
     )
-    unseen_tone: Fraction = Field(0.05, description="Share of (concept, skin tone) held out, of concepts that have other tones.")
+    unseen_tone: Fraction = Field(
+        0.05, description="Share of (concept, tone) pairs held out, among concepts with other skin tones."
+    )
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> "SplitConfig":
@@ -47,15 +49,15 @@ class DataConfig(Section):
     renamed_values = {"color": {"greyscale": "grayscale"}}
 
     size: Literal[16, 32, 64, 128] = Field(64, description="Edge of the square images, in pixels.")
-    color: Color = Field("rgba", description="rgb and grayscale: on white, without transparency.")
+    color: Color = Field("rgba", description="rgb and grayscale have a white background and no transparency.")
     selection: str | None = Field(None, description="Name of a list in recipes/selections, or its path; empty: every icon.")
     captions: tuple[CaptionTemplate, ...] = Field(
         ("name", "name_keywords", "name_style", "own"),
         min_length=1,
-        description="Templates, and own: the source's own texts. Each training step draws one at random.",
+        description="Templates; own means the source's own texts. Each training step picks one at random.",
     )
     languages: tuple[str, ...] = Field(
-        ("en",), min_length=1, description="Languages of the captions, by emojibase's names: en, de, fr, ja."
+        ("en",), min_length=1, description="Languages of the captions, by emojibase's names, such as en, de or ja."
     )
     force_languages: bool = Field(False, description="Also accept languages that the encoder turns into unknown tokens.")
     encoder: str = Field("minilm", description="Caption encoder: minilm, ARCHITECTURE/TAG of open_clip's hub, or local-dir:PATH.")
@@ -69,7 +71,7 @@ class DataConfig(Section):
         if self.recolored and self.color == "grayscale":
             raise ValueError("recolored: grayscale images have no colors to turn; leave one of recolored and color out")
         if self.recolored and "en" not in self.languages:
-            raise ValueError("recolored: the words of color are English; add en to languages, or leave recolored out")
+            raise ValueError("recolored: color words are English; add en to languages, or omit recolored")
         return self
 
     @field_validator("languages")
@@ -104,14 +106,14 @@ class ObjectiveConfig(Section):
         0.0, description="Share of the training's last steps whose times are uniform: the clean end is learned after the shapes."
     )
     gradient_weight: float = Field(
-        0.0, ge=0, description="Weight of the error of differences between neighboring pixels, for t of 0.3 and above; 0: off."
+        0.0, ge=0, description="Weight of the error of differences between neighboring pixels, at t of 0.3 and above; 0: off."
     )
     min_noise: Annotated[float, Field(gt=0, le=0.5)] = Field(0.05, description="Lower bound of 1 - t when v is computed from x.")
     cond_dropout: Fraction = Field(0.1, description="Share of samples trained without caption, for guidance.")
 
 
 class AugmentationConfig(Section):
-    """Small shifts and scalings of an image. The network is conditioned on them, so that it does not draw them."""
+    """Small shifts and scalings of an image. The network is conditioned on them, so that its samples don't have them."""
 
     probability: Fraction = Field(0.0, description="Share of the images that are augmented; 0: off.")
     scale: float = Field(0.15, ge=0, le=1, description="Standard deviation of log2 of the size.")
@@ -134,9 +136,11 @@ class RehearsalConfig(Section):
     """Samples of the initial weights in each batch, so that a training on few icons does not forget all other names."""
 
     share: Fraction = Field(
-        0.0, description="Share of each batch that consists of samples of the initial weights, of names that they know; 0: off."
+        0.0, description="Share of each batch that consists of the initial weights' samples of names that they know; 0: off."
     )
-    samples: Count = Field(256, description="Number of samples, each of another name; fewer if the initial weights know fewer.")
+    samples: Count = Field(
+        256, description="Number of samples, each of a different name; fewer if the initial weights know fewer."
+    )
     styles: tuple[str, ...] = Field(
         (),
         description="Style words of the initial weights. Each sample is prompted with one of them; empty: name alone.",
@@ -176,11 +180,11 @@ class TrainingConfig(Section):
         1, description="Micro-batches that a batch is split into, with accumulated gradients: less memory, same steps."
     )
     optimizer: Literal["adamw", "muon"] = Field("muon", description="muon: Muon for weight matrices, AdamW for everything else.")
-    learning_rate: Positive = Field(1e-3, description="Peak; Muon's updates are scaled to the size of AdamW's.")
-    warmup_steps: int = Field(200, ge=0, description="Linear rise to the peak.")
+    learning_rate: Positive = Field(1e-3, description="Peak rate; Muon's updates are scaled to the size of AdamW's.")
+    warmup_steps: int = Field(200, ge=0, description="Steps of the linear rise to the peak.")
     final_lr_frac: Fraction = Field(0.02, description="End of the cosine decay, as a fraction of learning_rate.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay of all parameters.")
-    grad_clip_norm: Positive = Field(1.0, description="Largest norm of the gradient.")
+    grad_clip_norm: Positive = Field(1.0, description="Maximum norm of the gradient.")
     ema_widths: tuple[EmaWidth, EmaWidth] = Field(
         (0.05, 0.1), description="Relative widths of the two power-function EMAs that are kept (EDM2)."
     )
@@ -195,7 +199,8 @@ class TrainingConfig(Section):
     validation: ValidationConfig = ValidationConfig()
     seed: int = Field(0, ge=0, description="Seed of initial weights, order, noise, times and captions.")
     init_from: str | None = Field(
-        None, description="Checkpoint whose averaged weights are the initial ones, or `pretrained`: the shipped; empty: random."
+        None,
+        description="Checkpoint whose averaged weights are the initial ones, or pretrained (shipped weights); empty: random.",
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: the best one available.")
     precision: Precision = Field("auto", description="auto: bfloat16 on CUDA, float32 elsewhere.")
@@ -203,7 +208,7 @@ class TrainingConfig(Section):
     log_every: Count = Field(20, description="Steps between two log lines.")
     sample_every: Count = Field(1_000, description="Steps between two grids of samples; the first is of the initial weights.")
     checkpoint_every: Count = Field(500, description="Steps between two checkpoints.")
-    keep_checkpoints: Count = Field(2, description="How many of the newest checkpoints are kept.")
+    keep_checkpoints: Count = Field(2, description="Number of the newest checkpoints that are kept.")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "TrainingConfig":
@@ -212,7 +217,7 @@ class TrainingConfig(Section):
         if self.ema_widths[0] >= self.ema_widths[1]:
             raise ValueError("ema_widths: the first must be smaller than the second")
         if self.rehearsal.share and self.init_from is None:
-            raise ValueError("rehearsal.share: there are no initial weights to draw them; set init_from, or leave rehearsal out")
+            raise ValueError("rehearsal.share: there are no initial weights to sample; set init_from, or omit rehearsal")
         if self.distillation.trajectories:
             if self.init_from is None:
                 raise ValueError("distillation.trajectories: there is no teacher; set init_from, or leave distillation out")
@@ -247,22 +252,22 @@ class EvaluationConfig(Section):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (1234, 1235, 1236), min_length=1, description="Seeds of the noise that samples start from; scores are means over them."
     )
-    max_icons: Count = Field(512, description="Most samples per split; a fixed random choice if there are more icons.")
+    max_icons: Count = Field(512, description="Maximum samples per split; a fixed random choice if there are more icons.")
     sweep_icons: int = Field(
         32, ge=0, description="Icons per split for the sweeps over network evaluations and guidance; 0: no sweeps."
     )
     traced_icons: int = Field(
-        64, ge=0, description="Trained icons whose samples are also scored as shapes, in about 0.1 s each; 0: none."
+        64, ge=0, description="Trained icons whose samples are also scored as shapes, which takes about 0.1 s each; 0: none."
     )
     clip: str = Field(
         "auto",
-        description="Model for clip_similarity, named as for data.encoder. auto: that encoder, where it is a CLIP; off: none.",
+        description="Model for clip_similarity, named as for data.encoder. auto: that encoder, if it is a CLIP; off: none.",
     )
     gate: GateConfig = GateConfig()
 
 
 class FinisherConfig(Section):
-    """flowmodel/nets/finisher.py: a small network that makes drawn images sharp, and larger if it is told to."""
+    """flowmodel/nets/finisher.py: a small network that sharpens samples and can enlarge them."""
 
     renamed = {"width": "channels", "init": "init_from"}
 
@@ -274,7 +279,7 @@ class FinisherConfig(Section):
     crop: Annotated[int, Field(ge=8, multiple_of=2)] = Field(
         32, description="Edge of the crops that a step trains on, in pixels; a smaller image is used whole."
     )
-    learning_rate: Positive = Field(2e-3, description="Peak of Muon's; a linear rise, then a cosine down to 0.")
+    learning_rate: Positive = Field(2e-3, description="Muon's peak rate, after a linear rise and before a cosine decay to 0.")
     drawings: Count = Field(2, description="How often each training icon is sampled, with different noise and captions.")
     start: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
@@ -282,7 +287,7 @@ class FinisherConfig(Section):
         "its icons. Pairs of different icons would teach the finisher to blur.",
     )
     init_from: str | None = Field(
-        None, description="Checkpoint whose finisher is the initial one, or `pretrained`: the shipped; empty: the identity."
+        None, description="Checkpoint whose finisher is the initial one, or pretrained (shipped weights); empty: the identity."
     )
 
 
@@ -344,7 +349,7 @@ class Recipe(Section):
                 "choose a smaller network.patch_size, or fewer network.channels"
             )
         if self.network.kind == "grayscale_cnn" and self.data.color != "grayscale":
-            raise ValueError("network grayscale_cnn draws luminance only: set data.color to grayscale")
+            raise ValueError("network grayscale_cnn outputs luminance only: set data.color to grayscale")
         return self
 
 

@@ -50,9 +50,9 @@ def resolve_model(store: Store, reference: str | None) -> Checkpoint:
     if match := _REFERENCE.fullmatch(reference):
         return _from_registry(store, *match.groups())
     if reference.startswith("models:"):
-        raise FlowmodelError(f"model '{reference}': not a model reference; give {_FORMS}")
+        raise FlowmodelError(f"model '{reference}': not a model reference; use {_FORMS}")
     if not Path(reference).is_file():
-        raise FlowmodelError(f"model '{reference}': no such file; give {_FORMS}")
+        raise FlowmodelError(f"model '{reference}': no such file; use {_FORMS}")
     return Checkpoint.open(Path(reference))
 
 
@@ -107,7 +107,7 @@ def find_version(tracking: "Tracking", name: str, *, alias: str | None = None, n
 
 def _nothing(shown: str, name: str) -> NothingRegistered:
     words = "no model is registered yet; run `make quickstart`" if name == MODEL_NAME else f"no model '{name}' is registered"
-    return NothingRegistered(f"MLflow store {shown}: {words}, or give the path of a checkpoint")
+    return NothingRegistered(f"MLflow store {shown}: {words}, or name the path of a checkpoint")
 
 
 def versions_of(tracking: "Tracking", name: str) -> "list[ModelVersion]":

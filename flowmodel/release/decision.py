@@ -71,7 +71,7 @@ class Decision(BaseModel):
         return self.model_copy(update={"outcome": outcome, "reason": reason, **changes})
 
     def write(self, folder: Path) -> Artifact:
-        """As a file in `folder` that its content names: what one run has decided, no other run changes."""
+        """Write a file in `folder` that is named by its content, so that no other run changes it."""
         return Artifact.of(write_json(folder / f"{sha256_json(self.as_json())[:16]}.json", self.as_json()))
 
     @classmethod

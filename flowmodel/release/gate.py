@@ -22,8 +22,8 @@ BY_HAND = "choose by hand with `flowmodel champion set`"
 
 @dataclass(frozen=True)
 class Champion:
-    """The model to beat: its version, empty where not even that is known, and how the model compares with it. `comparison` is
-    None where that can't be found out, and `why_not` says why.
+    """The model to beat: its version, empty if even that is unknown, and how the model compares with it. `comparison` is
+    None if the models could not be compared, and `why_not` gives the reason.
     """
 
     version: str
@@ -36,7 +36,7 @@ def decide(
 ) -> Decision:
     """The recipe's rules first; a model that passes them is compared with the champion, if there is one.
 
-    What can't be compared stays challenger. `champion` is None only where it is certain that there is none.
+    What can't be compared stays challenger. `champion` is None only if it is certain that there is none.
     """
     rules = recipe_rules(report, gate)
     against = champion.version if champion else ""

@@ -105,7 +105,7 @@ class ModelFolder:
         values = read_json(json_path)
         if not isinstance(values, dict) or "format" not in values:
             raise FlowmodelError(
-                f"{json_path}: not the description of an exported model; give a folder that `flowmodel export` wrote"
+                f"{json_path}: not the description of an exported model; use a folder that `flowmodel export` wrote"
             )
         if values["format"] != FORMAT:
             raise FlowmodelError(f"{json_path}: has format {values['format']!r}, and this release reads {FORMAT}; {_AGAIN}")

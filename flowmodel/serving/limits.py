@@ -29,7 +29,7 @@ class Limits:
         """Raises FlowmodelError when nothing could be accepted."""
         for field in fields(self):
             if getattr(self, field.name) <= 0:
-                raise FlowmodelError(f"limit '{field.name}': is {getattr(self, field.name)}; give a number above 0")
+                raise FlowmodelError(f"limit '{field.name}': is {getattr(self, field.name)}; set a number above 0")
         if self.queue < self.images:
             raise FlowmodelError(
                 f"limit 'queue': {self.queue} images are fewer than the {self.images} of one request; set a longer queue"

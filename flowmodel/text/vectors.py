@@ -40,7 +40,7 @@ class CaptionVectors:
     def fill(self, encoder: CaptionEncoder, texts: Collection[str], log: Callable[[str], None] = lambda line: None) -> int:
         """Encode the `texts` that have no vectors yet; returns their number.
 
-        `log` gets a line per part. Raises FlowmodelError when the encoder's weights can't be had, or the folder can't be written.
+        `log` gets a line per part. Raises FlowmodelError when the encoder's weights are missing, or the folder can't be written.
         """
         new = left = self._missing(texts)
         started, encoded = time.monotonic(), 0

@@ -114,7 +114,7 @@ class _Run:
                 self.network.load_state_dict(initial)
             except RuntimeError:
                 raise FlowmodelError(
-                    f"finisher.init_from: {config.init_from} has other channels, blocks or scale; give the recipe the same"
+                    f"finisher.init_from: {config.init_from} has other channels, blocks or scale; set the same in the recipe"
                 ) from None
         self.digest = sha256_json([identity(config, {"init_from"}), seed, pairs.digest, tensors_digest(initial or {})])
         self.network.to(policy.device, memory_format=policy.memory_format)  # type: ignore[call-overload]

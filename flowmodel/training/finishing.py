@@ -79,7 +79,7 @@ def finish(
 def already_finished(
     recipe: Recipe, checkpoint: Checkpoint, dataset: IconDataset, targets: IconDataset | None = None
 ) -> Checkpoint | None:
-    """What :func:`finish` would return without training anything; None where it would train.
+    """What :func:`finish` would return without training anything; None if it would train.
 
     Raises FlowmodelError as that does.
     """
@@ -122,6 +122,6 @@ def _initial(init: str | None) -> dict[str, Tensor] | None:
     weights = checkpoint.tensors("finisher.")
     if not weights:
         raise FlowmodelError(
-            f"finisher.init_from: {checkpoint} has no finisher; give the finished.safetensors of a training with one"
+            f"finisher.init_from: {checkpoint} has no finisher; use the finished.safetensors of a training that has one"
         )
     return {name: tensor.float() for name, tensor in weights.items()}

@@ -75,7 +75,7 @@ def load_icon_set(dataset: IconDataset, data: DataConfig, policy: DevicePolicy, 
     if not ids:
         raise FlowmodelError(_none_left(dataset, data))
     if missing := [icon_id for icon_id in ids if icon_id not in dataset.row_of]:
-        raise FlowmodelError(f"{dataset.folder}: has no icon '{missing[0]}'; prepare the data set that the recipe asks for")
+        raise FlowmodelError(f"{dataset.folder}: has no icon '{missing[0]}'; prepare the data set that the recipe needs")
     captions = dataset.captions.table
     wanted = captions["template"].isin(data.captions) & captions["language"].isin([*data.languages, UNDETERMINED])
     # An icon without such captions is trained on with its English name. Only emoji have a German name, for example.

@@ -1,9 +1,9 @@
 """Initial weights of a training in place of random ones: the averaged weights of a checkpoint (fine-tuning), named by its
 path, or `pretrained` for those that come with the project.
 
-They mean something only to a network of the same make, which reads the same caption vectors and puts out the same thing. A U-Net
-for images of twice the edge may differ in one of two things. With twice the stem it is the same between its stem and its head;
-with one more level outside of the others, as wide as the outermost of them, it is the same in these.
+They fit only a network with the same architecture, caption vectors and kind of output. A U-Net for images of twice the size may
+differ in one of two ways. With twice the stem factor, it is the same between its stem and its head. With one more outermost
+level, as wide as the outermost one of the weights, it is the same in all other levels.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ def initial_checkpoint(init: str) -> Checkpoint:
 
 
 def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -> CheckpointHeader:
-    """Put the averaged weights of the checkpoint into `network`, which is about to be trained as `own` says.
+    """Put the averaged weights of the checkpoint into `network`, whose training `own` describes.
 
     Returns its header. Raises FlowmodelError when it is missing or has no averaged weights, or they are of another network,
     encoder, color or prediction.
@@ -41,7 +41,7 @@ def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -
         if given[field] != value:
             raise FlowmodelError(
                 f"training.init_from: the weights in {checkpoint} were trained with {field} {given[field]}, this recipe has "
-                f"{value}; give the recipe the same, or start from other weights"
+                f"{value}; set the same in the recipe, or start from other weights"
             )
     weights = checkpoint.tensors("ema.")
     try:
@@ -52,7 +52,7 @@ def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -
         network.load_state_dict(weights)
     except RuntimeError:
         raise FlowmodelError(
-            f"training.init_from: {checkpoint} holds no averaged weights of a finished training; give its final.safetensors"
+            f"training.init_from: {checkpoint} holds no averaged weights of a finished training; use its final.safetensors"
         ) from None
     return header
 

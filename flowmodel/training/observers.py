@@ -55,7 +55,7 @@ class TrainingObserver:
     """Base class of observers; override the callbacks of interest. Steps count from 1."""
 
     def on_note(self, line: str) -> None:
-        """Called with the progress of preparations, such as drawing a teacher's trajectories, before :meth:`on_start`."""
+        """Called with the progress of preparations, such as sampling a teacher's trajectories, before :meth:`on_start`."""
 
     def on_start(self, start: TrainingStart) -> None:
         """Called before the first step, but not for a training that has already finished."""

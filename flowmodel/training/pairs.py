@@ -66,7 +66,7 @@ def draw_pairs(
     if (dataset.data.size, targets.data.size) != (size, larger):
         wrong = dataset if dataset.data.size != size else targets
         raise FlowmodelError(
-            f"{wrong.folder}: icons of {wrong.data.size} pixels; the generator draws {size}, and a finisher of scale "
+            f"{wrong.folder}: icons of {wrong.data.size} pixels; the generator samples {size}, and a finisher of scale "
             f"{recipe.finisher.scale} makes {larger}: prepare the icons at that size"
         )
     icons = load_training_set(dataset, recipe.data, generator.policy)

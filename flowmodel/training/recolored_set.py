@@ -23,7 +23,7 @@ _CHUNK = 512  # images recolored at once, because float32 takes much more memory
 def load_recolored_set(dataset: IconDataset, data: DataConfig, policy: DevicePolicy) -> IconSet:
     """Make a copy of each suitable training icon in each color that has a caption. Held-out icons have no copies.
 
-    An icon that already has the color stays as it is, with the color's word. Raises FlowmodelError when there are no copies.
+    An icon that already has the color stays as it is, with the color word. Raises FlowmodelError when there are no copies.
     """
     captions = dataset.color_captions
     trained = set(dataset.ids_of_split(Split.TRAIN, data))
@@ -33,8 +33,8 @@ def load_recolored_set(dataset: IconDataset, data: DataConfig, policy: DevicePol
             rows_of.setdefault((color_of(caption_id), icon_id), []).append(row)
     if not rows_of:
         raise FlowmodelError(
-            f"{dataset.folder}: data.recolored is {data.recolored:g}, but no icon to train on has captions with words of color: "
-            "leave it out where no icon is a thing of one color, else prepare the data set that the recipe asks for"
+            f"{dataset.folder}: data.recolored is {data.recolored:g}, but no training icon has captions with color words: "
+            "omit the field if no icon has a single color, or prepare the data set that the recipe needs"
         )
     copies = sorted(rows_of)
     icon_ids = sorted({icon_id for _, icon_id in copies})

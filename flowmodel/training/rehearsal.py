@@ -1,6 +1,6 @@
 """Samples of the initial weights, which a training on few icons keeps seeing, so that the names they know are not forgotten.
 
-Nothing has to be downloaded: the weights draw what they were trained on. This is DreamBooth's prior preservation (Ruiz et al.
+Nothing has to be downloaded: the weights generate what they were trained on. This is DreamBooth's prior preservation (Ruiz et al.
 2208.12242, section 3.3), here for a style.
 """
 
@@ -31,8 +31,8 @@ def known_names(header: CheckpointHeader) -> list[str]:
 def load_rehearsal_set(recipe: Recipe, policy: DevicePolicy) -> IconSet:
     """Samples of the initial weights for names that they know, each with its prompt as its caption; on the policy's device.
 
-    Names, styles and noise are functions of `recipe.training.seed`. The samples are drawn as the recipe of the initial weights
-    says, and finished if these weights have a finisher.
+    Names, styles and noise are functions of `recipe.training.seed`. The samples are generated as the recipe of the initial
+    weights says, and finished if these weights have a finisher.
 
     Raises FlowmodelError when the initial weights or their caption encoder are missing, they know no name, or their images have
     another size.
@@ -41,7 +41,7 @@ def load_rehearsal_set(recipe: Recipe, policy: DevicePolicy) -> IconSet:
     generator = Generator.load(initial_checkpoint(str(recipe.training.init_from)), policy.device)
     if generator.size != recipe.data.size:
         raise FlowmodelError(
-            f"training.rehearsal: the initial weights draw images of {generator.size} pixels, and data.size is "
+            f"training.rehearsal: the initial weights generate images of {generator.size} pixels, and data.size is "
             f"{recipe.data.size}; set data.size to {generator.size}, or training.rehearsal.share to 0"
         )
     names = known_names(generator.header)

@@ -77,7 +77,7 @@ class TrainingState:
         """`build` replaces the recipe's network; it gets the width of the captions and the number of image channels. A teacher's
         trajectories are kept in the folder `trajectories`.
 
-        Raises Resumable when the drawing of these is interrupted.
+        Raises Resumable when their sampling is interrupted.
         """
         config = recipe.training
         self.recipe, self.config = recipe, config
@@ -184,11 +184,11 @@ class TrainingState:
 
     @torch.no_grad()
     def has_finite_weights(self) -> bool:
-        """Waits for the device."""
+        """Whether all weights are finite; synchronizes with the device."""
         return bool(torch.stack(torch._foreach_norm(list(self.network.parameters()))).isfinite().all())
 
     def forget_gradients(self) -> None:
-        """And their memory."""
+        """Drop the gradients, and release their memory."""
         self.network.zero_grad(set_to_none=True)
 
     def save(self, path: Path, steps_done: int) -> Checkpoint:

@@ -86,7 +86,7 @@ def draw_trajectories(
     """Sample the initial weights of `recipe` as their own recipe says, guidance included, and keep the states at the times of
     `recipe.sampling`.
 
-    Prompts and noise are functions of `recipe.training.seed`. What has been drawn is kept in `folder`, if any, so that an
+    Prompts and noise are functions of `recipe.training.seed`. Finished samples are kept in `folder`, if any, so that an
     interrupted call continues.
 
     Raises:
@@ -120,7 +120,7 @@ def draw_trajectories(
             states.append(torch.cat([noise_BCHW.half()[:, None], drawn_BKCHW], dim=1))
             if interruption.signal:
                 raise Resumable(
-                    f"{folder}: {interruption.signal.name} while drawing the teacher's trajectories; the same command continues",
+                    f"{folder}: {interruption.signal.name} while sampling the teacher's trajectories; the same command continues",
                     interruption.signal,
                     where=f"trajectory {first + len(own)} of {len(prompts)}",
                 )
@@ -129,7 +129,7 @@ def draw_trajectories(
 
 
 def _kept(file: Path | None, digest: str) -> Tensor | None:
-    """What was drawn of the same before; None where there is nothing, or something else."""
+    """Earlier trajectories of the same training; None if there are none, or others."""
     if file is None:
         return None
     try:

@@ -35,10 +35,10 @@ def jobs() -> dg.Definitions:
     everything = partial(dg.define_asset_job, selection=dg.AssetSelection.all(), config=config)
     quickstart = everything(
         "quickstart",
-        description="Everything, from icons to a registered generator; recipe `quickstart`, or the one in FLOWMODEL_RECIPE.",
+        description="Runs everything, from icons to a registered generator, with the recipe `quickstart` or FLOWMODEL_RECIPE.",
     )
     retrain = everything(
         "retrain",
-        description="The same, for the schedule: reads the sources again and trains a generator if something has changed.",
+        description="The same job, for the schedule: reads the sources again and trains a generator if something has changed.",
     )
     return dg.Definitions(jobs=[quickstart, retrain, ingest])

@@ -183,7 +183,7 @@ def test_evaluate_leaves_a_page_and_its_numbers(tiny_training, tmp_path):
         (["sample", "pizza", "--out", "grid.jpeg"], ["--out grid.jpeg", "ends in .png"]),
         (["sample", "pizza", "--background", "sky"], ["background 'sky'", "#fff"]),
         (["sample", "pizza", "--format", "ico", "--size", "64"], ["--size 64", "leave out --size"]),
-        (["evaluate", "--out", "report.pdf"], ["report.pdf: give a name that ends in .html"]),
+        (["evaluate", "--out", "report.pdf"], ["report.pdf: choose a name that ends in .html"]),
         (["summary"], ["nothing is registered in this store yet", "make quickstart"]),
     ],
 )

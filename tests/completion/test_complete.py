@@ -1,4 +1,4 @@
-"""Completing an icon set: a short fine-tuning, drawings of the missing names, and marks on near copies."""
+"""Completing an icon set: a short fine-tuning, samples of the missing names, and marked near copies."""
 
 import shutil
 import signal

@@ -102,7 +102,7 @@ def test_words_of_color_leave_a_name_wherever_they_stand() -> None:
 def test_a_recipe_that_asks_for_what_cannot_be_is_refused_with_its_field() -> None:
     with pytest.raises(ValueError, match="recolored: grayscale images have no colors to turn"):
         DataConfig(recolored=0.1, color="grayscale")
-    with pytest.raises(ValueError, match="recolored: the words of color are English; add en"):
+    with pytest.raises(ValueError, match="recolored: color words are English; add en"):
         DataConfig(recolored=0.1, languages=("de",))
     for share in (0.01, 0.999):
         with pytest.raises(FlowmodelError, match=f"data.recolored: {share:g} of a training.batch_size of 8 is"):

@@ -59,8 +59,8 @@ def test_the_table_has_a_row_a_network_in_dagster_and_on_disk(shown, shared_proj
 
 
 def test_the_image_shows_real_icons_and_a_row_a_network_of_the_same_captions(shown):
-    assert shown["drawn"].startswith("![image](data:image/webp;base64,") and len(shown["drawn"]) <= MAX_INLINE
-    with Image.open(shown["drawn file"]) as image:
+    assert shown["samples"].startswith("![image](data:image/webp;base64,") and len(shown["samples"]) <= MAX_INLINE
+    with Image.open(shown["samples file"]) as image:
         assert image.width > 1000 and image.height > 6 * 100
         pixels = np.asarray(image.convert("RGB")).astype(int)
     colorful = (pixels.max(axis=2) - pixels.min(axis=2) > 60).any(axis=1)

@@ -20,7 +20,7 @@ def test_it_draws_missing_icons_and_a_second_run_trains_nothing(shared_project, 
     first = shared_project.run("complete_icon_set", config=config)
     assert first.success
     shown, png = metadata(first, "completed_icon_set"), out / "png" / "lantern-1.png"
-    assert shown["trained_now"] == 1 and shown["names"] == 1 and "data:image" in shown["drawings"]
+    assert shown["trained_now"] == 1 and shown["names"] == 1 and "data:image" in shown["samples"]
     digest = sha256_file(png)
     again = metadata(shared_project.run("complete_icon_set", config=config), "completed_icon_set")
     assert again["trained_now"] == 0 and sha256_file(png) == digest

@@ -82,7 +82,7 @@ class Ui:
 
     def wait(self) -> None:
         deadline = time.monotonic() + SECONDS
-        while not any("To draw" in line for line in self.lines):
+        while not any("To sample" in line for line in self.lines):
             assert time.monotonic() < deadline and self.process.poll() is None, self.lines
             time.sleep(0.2)
         printed = dict(re.findall(r"(\w+) +(http://127\.0\.0\.1\S+)", "\n".join(self.lines)))

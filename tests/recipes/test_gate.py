@@ -39,8 +39,8 @@ def test_rules_may_be_about_held_out_icons():
     [
         ("{metric: kidd, split: train, max: 1}", "rules.0.metric: Input should be 'kid', 'kid_low', "),
         ("{metric: kid, split: trained, max: 1}", "rules.0.split: Input should be 'train', 'validation', "),
-        ("{metric: kid, split: train}", "rules.0.min: missing; give min or max, or waived with a reason"),
-        ("{metric: kid, split: train, min: 0, max: 1}", "rules.0.min: max is also given; write two rules"),
+        ("{metric: kid, split: train}", "rules.0.min: missing; set min or max, or waived with a reason"),
+        ("{metric: kid, split: train, min: 0, max: 1}", "rules.0.min: max is set too; write two rules"),
         ("{metric: kid, split: train, most: 1}", "rules.0.most: unknown field (known: metric, split, min, max, waived)"),
         ("{metric: kid, split: train, max: .nan}", "rules.0.max"),
         ("{metric: kid, split: train, waived: ''}", "rules.0.waived"),

@@ -184,7 +184,7 @@ def test_what_was_drawn_before_an_interruption_is_not_drawn_again(tiny_training,
 def test_icons_of_another_size_than_the_finisher_makes_are_refused(tiny_training, finishing, tmp_path: Path):
     generator = Generator.load(tiny_training.checkpoint, "cpu")
     larger = finishing.model_copy(update={"finisher": FINISHER.model_copy(update={"scale": 2})})
-    with pytest.raises(FlowmodelError, match="icons of 16 pixels; the generator draws 16, and a finisher of scale 2 makes 32"):
+    with pytest.raises(FlowmodelError, match="icons of 16 pixels; the generator samples 16, and a finisher of scale 2 makes 32"):
         draw_pairs(generator, tiny_training.dataset, larger, tmp_path)
     with pytest.raises(FlowmodelError, match="recipe 'tiny': has no section finisher"):
         draw_pairs(generator, tiny_training.dataset, tiny_training.recipe, tmp_path)

@@ -145,5 +145,5 @@ def test_the_share_names_a_training(recipe: Recipe, dataset: IconDataset, tiny_r
 
 def test_a_data_set_without_copies_is_refused_in_one_line(recipe: Recipe, tiny_recipe: Recipe, tmp_path: Path) -> None:
     without = _prepare(_recipe(tiny_recipe, 0.0), tmp_path)
-    with pytest.raises(FlowmodelError, match=r"data.recolored is 0.25, but no icon to train on has captions with words of color"):
+    with pytest.raises(FlowmodelError, match=r"data.recolored is 0.25, but no training icon has captions with color words"):
         train(recipe, without, tmp_path / "run")

@@ -85,11 +85,11 @@ def test_a_training_with_samples_that_was_interrupted_ends_with_the_same_bits(
 
 def test_samples_of_another_size_or_without_initial_weights_are_refused_in_one_line(recipe: Recipe) -> None:
     larger = changed(recipe, data={"size": 32})
-    with pytest.raises(FlowmodelError, match=r"training.rehearsal: the initial weights draw images of 16 pixels"):
+    with pytest.raises(FlowmodelError, match=r"training.rehearsal: the initial weights generate images of 16 pixels"):
         load_rehearsal_set(larger, CPU)
     values = recipe.model_dump(mode="json")
     values["training"]["init_from"] = None
-    with pytest.raises(FlowmodelError, match=r"rehearsal.share: there are no initial weights to draw them"):
+    with pytest.raises(FlowmodelError, match=r"rehearsal.share: there are no initial weights to sample"):
         parse_recipe(values, "test")
     with pytest.raises(FlowmodelError, match=r"each batch needs at least one sample and one icon"):
         changed(recipe, training={"rehearsal": {"share": 0.99}})

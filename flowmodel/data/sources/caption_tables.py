@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.images.decode import ENDINGS
+from flowmodel.images.decode import EXTENSIONS
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
 
@@ -40,7 +40,7 @@ _BOMS = {  # longer ones first, because UTF-32's begins like UTF-16's
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
-_NEXT_RECORD = re.compile(rf"[^\n]*?({'|'.join(map(re.escape, ENDINGS))})\"?\s*[{_DELIMITERS}]", re.IGNORECASE)
+_NEXT_RECORD = re.compile(rf"[^\n]*?({'|'.join(map(re.escape, EXTENSIONS))})\"?\s*[{_DELIMITERS}]", re.IGNORECASE)
 # Letters of the languages that Windows-1252 was designed for. Text in another encoding, decoded as Windows-1252, has many others.
 _WESTERN = {char for char in map(chr, range(0xC0, 0x100)) if char.isalpha()} | set(
     (
@@ -87,7 +87,7 @@ def read_caption_table(path: Path, encoding: str = "") -> CaptionTable:
 
 
 def parse_caption_table(content: bytes, path: Path, encoding: str = "") -> CaptionTable:
-    """Parse `content` in the format of the ending of `path`; raises as :func:`read_caption_table` does."""
+    """Parse `content` in the format of the extension of `path`; raises as :func:`read_caption_table` does."""
     table = CaptionTable(path)
     text = _decode(content, table, encoding)
     parse = _from_csv if path.suffix.lower() in (".csv", ".tsv") else _from_json
@@ -120,7 +120,7 @@ def _decode(content: bytes, table: CaptionTable, encoding: str) -> str:
                 table.remarks.append(f"{table.path}: not in UTF-8, so read as Windows-1252 ({', '.join(words[:3])})")
                 return text
         raise FlowmodelError(
-            f"{table.path}: {problem}; save it as UTF-8, or give its encoding in sources.yaml (encoding: gb18030)"
+            f"{table.path}: {problem}; save it as UTF-8, or set its encoding in sources.yaml (encoding: gb18030)"
         ) from None
 
 
@@ -155,7 +155,7 @@ def _from_csv(text: str, table: CaptionTable) -> Iterator[_Read]:
     delimiter = delimiter or max(_DELIMITERS, key=lambda sign: len(set(_COLUMNS) & set(_header(header, sign))))
     columns = _header(header, delimiter)
     if problem := _missing_columns(columns):
-        if columns and columns[0].endswith(ENDINGS):
+        if columns and columns[0].endswith(EXTENSIONS):
             problem = "has no line with the names of its columns; put 'file,name,keywords' above the first line"
         raise FlowmodelError(f"{table.path}: {problem}")
     for number, values in _records(lines, first + 1, delimiter, table):

@@ -25,7 +25,7 @@ class BaseSource(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="First half of every icon's id, and the asset's name.")
     kind: str
-    style: str = Field("", description="Name of the drawing style in captions; by default the source's name.")
+    style: str = Field("", description="Name of the style in captions; by default the source's name.")
     license: str = Field("", description="License of the images; by default the source's own information.")
     origin: str = Field("", description="Origin of the images; by default the source's own information.")
     redistributable: bool | None = Field(

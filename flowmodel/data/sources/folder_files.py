@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from flowmodel.errors import Unavailable
-from flowmodel.images.decode import ENDINGS, MAX_BYTES
+from flowmodel.images.decode import EXTENSIONS, MAX_BYTES
 
 # If an icon exists in several formats, the first of these is used: vector before lossless before lossy formats.
-FORMATS = tuple(ending for ending in (".svg", ".svgz", ".png", ".webp", ".avif") if ending in ENDINGS)
+FORMATS = tuple(extension for extension in (".svg", ".svgz", ".png", ".webp", ".avif") if extension in EXTENSIONS)
 _NOT_READ = (
     *(".ai", ".cdr", ".cgm", ".emf", ".eps", ".fig", ".heic", ".heif", ".jp2", ".jxl", ".lottie", ".pdf", ".pict", ".ps", ".psd"),
     *(".sketch", ".tga", ".wmf", ".xcf", ".xd"),
@@ -33,7 +33,7 @@ class FolderFiles:
 
     def images(self) -> list[str]:
         """Sorted relative paths, with `/`, of all files with the name of an image."""
-        return [file for file in self._files if file.lower().endswith(ENDINGS)]
+        return [file for file in self._files if file.lower().endswith(EXTENSIONS)]
 
     def named(self, *names: str) -> list[str]:
         """Sorted paths of the files with one of these names, in any case and folder."""
@@ -51,7 +51,7 @@ class FolderFiles:
     def find(self, name: str, base: str = "") -> str | ValueError:
         """The path, relative to the folder, of the file `name` in a table in the folder `base`; or the reason why there is none.
 
-        An exact match comes first; otherwise Unicode form, case, kind of slash and a missing ending are ignored if the result
+        An exact match comes first; otherwise Unicode form, case, kind of slash and a missing extension are ignored if the result
         is unique.
         """
         plain = name.strip().replace("\\", "/")
@@ -118,12 +118,13 @@ class FolderFiles:
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:
-        """The best available format of each icon, by path without ending."""
+        """The best available format of each icon, by path without extension."""
         found = defaultdict(list)
         for file in self.images():
             found[_folded(posixpath.splitext(file)[0])].append(file)
         return {
-            stem: [best_format(files)] if len(set(map(_without_ending, files))) == 1 else files for stem, files in found.items()
+            stem: [best_format(files)] if len(set(map(_without_extension, files))) == 1 else files
+            for stem, files in found.items()
         }
 
     def _near(self, path: str) -> str:
@@ -141,7 +142,7 @@ class FolderFiles:
 
 def best_format(files: list[str]) -> str:
     """The preferred file of the same icon in several formats."""
-    order: dict[str, int] = {ending: place for place, ending in enumerate(FORMATS)}
+    order: dict[str, int] = {extension: place for place, extension in enumerate(FORMATS)}
     return min(files, key=lambda file: (order.get(PurePosixPath(file).suffix.lower(), len(order)), file))
 
 
@@ -158,7 +159,7 @@ def _walk(folder: Path, follow_links: bool) -> Iterator[str]:
         yield from ((inside / name).as_posix() for name in files if not name.startswith("."))
 
 
-def _without_ending(file: str) -> str:
+def _without_extension(file: str) -> str:
     return posixpath.splitext(file)[0]
 
 

@@ -14,7 +14,7 @@ from flowmodel.errors import FlowmodelError
 
 CAPTION_FILES = ("captions.csv", "captions.jsonl", "metadata.csv", "metadata.jsonl")
 
-_TEXT_ENDINGS = (".txt", ".caption")
+_TEXT_EXTENSIONS = (".txt", ".caption")
 _SIZE = re.compile(r"(@\d+x|[-_ ](\d+x\d+|\d+(px|dp|w)))+$", re.IGNORECASE)
 _SHOWN = 3
 
@@ -64,8 +64,8 @@ def list_images(config: FolderSource, files: FolderFiles) -> Listing:
             "write captions.csv with the columns file, name, keywords"
         )
     if unreadable := files.unreadable():
-        endings = ", ".join(sorted({posixpath.splitext(file)[1].lower() for file in unreadable}))
-        listing.remarks.append(f"{listing.where}: files in unsupported formats are omitted: {len(unreadable):,} ({endings})")
+        extensions = ", ".join(sorted({posixpath.splitext(file)[1].lower() for file in unreadable}))
+        listing.remarks.append(f"{listing.where}: files in unsupported formats are omitted: {len(unreadable):,} ({extensions})")
     if listing.other_formats:
         without = _some(listing.other_formats)
         listing.remarks.append(f"{listing.where}: of icons in several formats, only the best one is read; omitted: {without}")
@@ -179,9 +179,9 @@ def _without_table(images: list[str], files: FolderFiles) -> Listing:
 
 def _beside(stem: str, files: FolderFiles, stems: Collection[str]) -> tuple[str, ...]:
     """The captions in the text file next to an image, one per line; none if there is no such file."""
-    for ending in _TEXT_ENDINGS:
-        file = files.spelled(stem + ending)
-        if file and (file == stem + ending or posixpath.splitext(file)[0] not in stems):  # else it is another image's
+    for extension in _TEXT_EXTENSIONS:
+        file = files.spelled(stem + extension)
+        if file and (file == stem + extension or posixpath.splitext(file)[0] not in stems):  # else it is another image's
             path, content = files.folder / file, files.read(file)
             if isinstance(content, ValueError):
                 raise FlowmodelError(f"{path}: {content}")

@@ -73,7 +73,7 @@ def _locate(config: FontSource, context: SourceContext) -> Path:
             return path
     raise FlowmodelError(
         f"source '{config.name}': no color emoji font in the usual places ({USUAL_PLACES[0]}, {USUAL_PLACES[1]}, ...); "
-        "install one (Debian: apt-get install fonts-noto-color-emoji), or give its path in sources.yaml"
+        "install one (Debian: apt-get install fonts-noto-color-emoji), or set its path in sources.yaml"
     )
 
 
@@ -110,9 +110,9 @@ def _shape(shaper: hb.Font, names: tuple[str, ...], text: str) -> list[str]:
 def _row(config: FontSource, font: ColorFont, key: str, emoji: Emoji, glyph: str) -> dict[str, Any]:
     content: bytes | ValueError
     try:
-        content, ending = font.image(glyph)
+        content, extension = font.image(glyph)
     except ValueError as error:
-        content, ending = error, ".png"
+        content, extension = error, ".png"
     apple = "apple" in f"{font.family} {font.manufacturer} {font.copyright}".lower()
     open_license = "" if apple else next((name for words, name in _OPEN_LICENSES.items() if words in font.license.lower()), "")
     return icon_row(
@@ -123,7 +123,7 @@ def _row(config: FontSource, font: ColorFont, key: str, emoji: Emoji, glyph: str
         keywords=emoji.keywords,
         group=emoji.group,
         subgroup=emoji.subgroup,
-        file=f"{glyph}{ending}",
+        file=f"{glyph}{extension}",
         content=content,
         license=_APPLE if apple else open_license or font.license,
         origin=f"{font.family} {font.version}".strip(),

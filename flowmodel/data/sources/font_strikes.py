@@ -55,15 +55,15 @@ class ColorFont:
         return glyph in self._strike and (not self._is_sbix or self._strike[glyph].graphicType is not None)
 
     def image(self, glyph: str) -> tuple[bytes, str]:
-        """The file and its ending (".png"); raises ValueError with a short reason if it can't be drawn."""
+        """The file and its extension (".png"); raises ValueError with a short reason if it can't be rendered."""
         try:
             if not self._is_sbix:
                 return self._strike[glyph].imageData, ".png"
             bitmap, mirrored = self._follow(glyph)
             if bitmap.graphicType not in _IMAGES:
                 raise ValueError(f"unsupported bitmap type '{bitmap.graphicType.strip()}'")
-            ending = _IMAGES[bitmap.graphicType]
-            return (_mirror(bitmap.imageData, ending), ".png") if mirrored else (bitmap.imageData, ending)
+            extension = _IMAGES[bitmap.graphicType]
+            return (_mirror(bitmap.imageData, extension), ".png") if mirrored else (bitmap.imageData, extension)
         except ValueError:
             raise
         except Exception as error:  # damaged fonts make fontTools raise many types
@@ -83,8 +83,8 @@ class ColorFont:
         raise ValueError("is a circular duplicate")
 
 
-def _mirror(content: bytes, ending: str) -> bytes:
-    rgba_hwc = decode_png(open_image(content, f"mirrored{ending}").png)
+def _mirror(content: bytes, extension: str) -> bytes:
+    rgba_hwc = decode_png(open_image(content, f"mirrored{extension}").png)
     return encode_png(np.ascontiguousarray(rgba_hwc[:, ::-1]))
 
 

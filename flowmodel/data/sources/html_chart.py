@@ -51,7 +51,7 @@ class _Images:
     _fetched: int = field(default=0, init=False)
 
     def get(self, key: str, src: str) -> tuple[str, bytes | ValueError]:
-        """A file name with the image format's ending, and the bytes or the reason why there are none."""
+        """A file name with the image format's extension, and the bytes or the reason why there are none."""
         try:
             if src[:5].lower() == "data:":
                 extension, content = _read_data_uri(src)
@@ -292,7 +292,7 @@ def _emoji_key(text: str) -> str:
 
 
 def _extension(image: Fetched) -> str:
-    """The ending of the format in the server's header, else in the address; raises ValueError if it is not an image."""
+    """The file extension of the format in the server's header, else in the address; raises ValueError if it is not an image."""
     if image.mime in _EXTENSIONS:
         return _EXTENSIONS[image.mime]
     suffix = PurePosixPath(urlsplit(image.url).path).suffix.lower()
@@ -302,7 +302,7 @@ def _extension(image: Fetched) -> str:
 
 
 def _read_data_uri(uri: str) -> tuple[str, bytes]:
-    """Ending and bytes of a data URI (RFC 2397); raises ValueError if it is damaged or not an image."""
+    """Extension and bytes of a data URI (RFC 2397); raises ValueError if it is damaged or not an image."""
     head, comma, payload = uri[5:].partition(",")
     mime, *parameters = (part.strip().lower() for part in head.split(";"))
     if not comma:

@@ -33,7 +33,7 @@ class Icon:
 
 
 def resolve_icons(data: Mapping[str, Any]) -> dict[str, Icon | ValueError]:
-    """The visible icons of an icons.json by name; a ValueError in place of an icon has the reason why it can't be drawn."""
+    """The visible icons of an icons.json by name; a ValueError in place of an icon has the reason why it can't be rendered."""
     own, aliases = data["icons"], data.get("aliases")
     aliases = aliases if isinstance(aliases, dict) else {}
     resolved: dict[str, Icon | ValueError] = {}
@@ -85,7 +85,7 @@ def _chain(name: str, own: Mapping[str, Any], aliases: Mapping[str, Any]) -> lis
             raise ValueError("is a circular alias")
         name = str(entry.get("parent"))
     if not isinstance(own[name], dict) or not isinstance(own[name].get("body"), str):
-        raise ValueError("has no drawing (body)")
+        raise ValueError("has no image (body)")
     return [*chain, (name, own[name])]
 
 

@@ -117,7 +117,7 @@ def ingest_icons(config: SourceConfig, context: SourceContext, folder: Path, aga
 
 
 def _renderer() -> str:
-    """The SVG renderer and its release, because another release may draw more."""
+    """The SVG renderer and its release, because another release may render more."""
     try:
         return version("resvg_py")
     except PackageNotFoundError:

@@ -29,7 +29,7 @@ def icon_row(
     svg_pixels: int = 256,
     notes: str = "",
 ) -> dict[str, Any]:
-    """The row of the image `content`, whose format must match the ending of the name `file`.
+    """The row of the image `content`, whose format must match the extension of the name `file`.
 
     PNG bytes are kept unchanged; other formats that Pillow or resvg read are converted to PNG. An unusable image, or a
     ValueError in place of its bytes, gives a quarantined row with the reason, and Unavailable gives a row that is

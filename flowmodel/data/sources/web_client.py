@@ -240,7 +240,7 @@ class WebClient:
             return None if 400 <= error.status < 500 and not error.temporary else error
         rules = Protego.parse(answer.content.decode("utf-8", "replace"))
         if delay := rules.crawl_delay(_AGENT):
-            self._log(f"{origin}/robots.txt asks for {delay:g} s between requests")
+            self._log(f"{origin}/robots.txt requires {delay:g} s between requests")
             self._network.slow_down(host, delay)
         return rules
 

@@ -191,8 +191,8 @@ def shape_rows(report: EvaluationReport) -> list[ShapeRow]:
     kinds = (traced.pixels, traced.drawn, traced.real)
     rows = []
     for named in (metric("kid"), metric("retrieval_top1_all")):
-        pixels, drawn, real = (named.text(scores.get(named.key)) for scores in kinds)
-        rows.append(ShapeRow(named.label, named.better, (pixels, drawn, real)))
+        pixels, traced_samples, traced_real = (named.text(scores.get(named.key)) for scores in kinds)
+        rows.append(ShapeRow(named.label, named.better, (pixels, traced_samples, traced_real)))
     return [*rows, ShapeRow("Paths per icon, median", "neither", (NOTHING, f"{traced.drawn_paths:g}", f"{traced.real_paths:g}"))]
 
 

@@ -55,19 +55,19 @@ class Tiles:
 
     def beside_real(self, split: str, count: int) -> list[Tile]:
         """The real icon and the sample, across the emoji groups."""
-        return [Tile((self._real_one(n), self._drawn(n)), self._samples.prompts[n]) for n in self._spread(split, count)]
+        return [Tile((self._real_one(n), self._sample(n)), self._samples.prompts[n]) for n in self._spread(split, count)]
 
     def as_shapes(self, split: str, count: int) -> list[Tile]:
         """The sample, the traced sample, and the traced real icon; the remark has the numbers of paths of the traced ones."""
         tiles = []
         for n in self._spread(split, count):
-            prompt, drawn_4HW = self._samples.prompts[n], self._samples.rgba_SN4HW[0, n]
-            drawn, real = trace(drawn_4HW.numpy()), trace(self._real.rgba_M4HW[self._rows[n]].numpy())
+            prompt, sample_4HW = self._samples.prompts[n], self._samples.rgba_SN4HW[0, n]
+            sample, real = trace(sample_4HW.numpy()), trace(self._real.rgba_M4HW[self._rows[n]].numpy())
             shapes = (
-                ImageTag(svg_uri(drawn.svg()), f"traced: {prompt}"),
+                ImageTag(svg_uri(sample.svg()), f"traced: {prompt}"),
                 ImageTag(svg_uri(real.svg()), f"traced real icon: {prompt}"),
             )
-            tiles.append(Tile((self._drawn(n), *shapes), prompt, f"{drawn.paths}, {real.paths}"))
+            tiles.append(Tile((self._sample(n), *shapes), prompt, f"{sample.paths}, {real.paths}"))
         return tiles
 
     def beside_nearest(self, split: str, count: int) -> list[Tile]:
@@ -83,7 +83,7 @@ class Tiles:
         return [self._with_nearest(n, f"{self._ratio_N[n]:.2f}") for n in worst]
 
     def _with_nearest(self, n: int, remark: str = "") -> Tile:
-        images = [self._real_one(n), self._drawn(n)]
+        images = [self._real_one(n), self._sample(n)]
         if self._nearest_N is not None:
             row = self._nearest_N[n]
             images.append(image_tag(self._real.rgba_M4HW[row], f"nearest training icon: {self._real.prompts[row]}"))
@@ -93,8 +93,8 @@ class Tiles:
     def _real_one(self, n: int) -> ImageTag:
         return image_tag(self._real.rgba_M4HW[self._rows[n]], f"real icon: {self._samples.prompts[n]}")
 
-    def _drawn(self, n: int) -> ImageTag:
-        return image_tag(self._samples.rgba_SN4HW[0, n], f"drawn: {self._samples.prompts[n]}")
+    def _sample(self, n: int) -> ImageTag:
+        return image_tag(self._samples.rgba_SN4HW[0, n], f"sample: {self._samples.prompts[n]}")
 
     def _spread(self, split: str, count: int) -> list[int]:
         """Indices of samples, taken from the groups in turn, so that every group is included."""

@@ -40,10 +40,10 @@ def quality(report: EvaluationReport) -> Statement:
         "Real icons are tried at half their resolution."
     )
     verdict = _verdict(parts.get(Split.TRAIN, 0.0), parts.get(Split.UNSEEN_CONCEPT))
-    return Statement(verdict, tuple(s for s in (_drawn(report), recognized, _distance(report)) if s))
+    return Statement(verdict, tuple(s for s in (_sampled(report), recognized, _distance(report)) if s))
 
 
-def _drawn(report: EvaluationReport) -> str:
+def _sampled(report: EvaluationReport) -> str:
     settings = report.settings
     icons, seeds = sum(scores.count for scores in report.metrics.values()), len(settings.seeds)
     before = settings.initial_icons
@@ -51,9 +51,10 @@ def _drawn(report: EvaluationReport) -> str:
     each = " each time from different noise," if seeds > 1 else ""
     beyond = f", from weights trained on {before:,} others" if before else ""
     return (
-        f"The recipe {settings.recipe} gave a model with {settings.parameters / 1e6:.2f} million parameters, trained for "
-        f"{settings.training_steps:,} steps on {settings.training_icons - before:,} icons{beyond}. Here it drew {icons:,} "
-        f"icons by name, {times},{each} with {settings.network_evaluations} network evaluations per image."
+        f"The recipe {settings.recipe} produced a model with {settings.parameters / 1e6:.2f} million parameters, trained for "
+        f"{settings.training_steps:,} steps on {settings.training_icons - before:,} icons{beyond}. For this "
+        f"report it generated {icons:,} icons by name, {times},{each} with {settings.network_evaluations} network evaluations "
+        "per image."
     )
 
 
@@ -74,19 +75,19 @@ def _distance(report: EvaluationReport) -> str:
 def _verdict(trained: float, unseen: float | None) -> str:
     known = _in_words(
         trained,
-        "It redraws its icons nearly as recognizably as real ones",
-        "It redraws most of its icons",
-        "It redraws some of its icons",
-        "It does not yet redraw its icons",
+        "It reproduces its icons nearly as recognizably as real ones",
+        "It reproduces most of its icons",
+        "It reproduces some of its icons",
+        "It does not yet reproduce its icons",
     )
     if unseen is None:
         return f"{known}; there were no unseen concepts to test."
     new = _in_words(
         unseen,
-        "draws new concepts as recognizably as real ones",
-        "draws most new concepts",
-        "draws some new concepts",
-        "does not draw new concepts",
+        "generates new concepts as recognizably as real ones",
+        "generates most new concepts",
+        "generates some new concepts",
+        "does not generate new concepts",
     )
     both_or_none = (trained >= _SOME) == (unseen >= _SOME)
     return f"{known}, {'and' if both_or_none else 'but'} {new}."
@@ -100,7 +101,7 @@ def texture(report: EvaluationReport) -> Statement:
     """The texture, and whether the network still helps near the end."""
     own, real = report.metrics[Split.TRAIN], report.baselines.real[Split.TRAIN]
     if own.flat_share is None or not real.flat_share:
-        return Statement("Too few opaque pixels to say how clean its samples are.", _late_error(report))
+        return Statement("There are too few opaque pixels to tell how clean its samples are.", _late_error(report))
     verdict = _in_words(
         own.flat_share / real.flat_share,
         "Its samples are as clean inside as real icons.",
@@ -140,7 +141,7 @@ def memorization(report: EvaluationReport, recipe: Recipe) -> Statement:
     elif share - chance >= _MORE_THAN_CHANCE:
         verdict = "It memorizes in part: more of its samples are near copies than expected by chance."
     else:
-        verdict = "By this test its samples are not copies."
+        verdict = "By this test, its samples are not copies."
     sentences = [
         _TESTS[key] + f" So do {percent(share)} of its samples of trained icons and {percent(chance)} of new real icons."
     ]
@@ -148,7 +149,7 @@ def memorization(report: EvaluationReport, recipe: Recipe) -> Statement:
         by_chance = share_of_copies(real[Split.UNSEEN_CONCEPT])[1] or 0.0
         more = unseen - by_chance >= _MORE_THAN_CHANCE
         sentences.append(
-            f"For concepts it has never seen, {percent(unseen)} of its samples are as close to a training icon"
+            f"For concepts that it has never seen, {percent(unseen)} of its samples are as close to a training icon"
             + (
                 ": it falls back on icons that it knows."
                 if more
@@ -161,8 +162,8 @@ def memorization(report: EvaluationReport, recipe: Recipe) -> Statement:
 _TESTS = {
     "near_copy_rate": "A sample counts as a near copy if its distance to the nearest training icon, divided by that to the "
     "second nearest, is smaller than for 95% of held-out real icons.",
-    "copy_rate": "There are too few held-out icons to calibrate the test. So a sample counts as a near copy if it is three times "
-    "nearer to one training icon than to any other.",
+    "copy_rate": "There are too few held-out icons to calibrate the test. A sample therefore counts as a near copy if it is "
+    "three times nearer to one training icon than to any other.",
 }
 
 
@@ -176,9 +177,9 @@ def validation_loss(curves: Curves | None) -> str:
         return ""
     return (
         f"The validation loss was lowest at step {best_step:,} ({number(best)}) and has risen to {number(last)} at step "
-        f"{last_step:,}. That is expected of a model that learns its icons by heart: it grows more certain, also where it is "
-        "wrong about icons that it has never seen, while its samples of trained icons keep getting better. Whether new concepts "
-        "have suffered is shown by their images and scores above. If they matter most, train on more icons, or stop near that "
+        f"{last_step:,}. That is expected of a model that memorizes its icons: it becomes more certain, even where it is "
+        "wrong about icons that it has never seen, while its samples of trained icons keep improving. The images and scores "
+        "above show whether new concepts have suffered. If they matter most, train on more icons, or stop near that "
         "step with training.patience."
     )
 
@@ -191,7 +192,7 @@ def _loss_gap(report: EvaluationReport) -> str:
     beside = f"{number(held_out)} on validation icons and {number(trained)} on trained ones"
     if ratio <= _LOSS_GAP:
         return f"Its loss is {beside}: about the same."
-    return f"Its loss is {beside}, {ratio:.1f} times as much: it has memorized part of the icons it was trained on."
+    return f"Its loss is {beside}, {ratio:.1f} times as much on the former: it has memorized some of its training icons."
 
 
 def _copy_rule(report: EvaluationReport, recipe: Recipe) -> str:
@@ -214,6 +215,6 @@ def other_data(report: EvaluationReport, trained_on: str) -> str:
     if report.settings.dataset_digest == trained_on:
         return ""
     return (
-        "The prepared data have changed since this model was trained. Icons that are held out now may have been "
-        "trained on then, so that the scores of held-out captions may be too good."
+        "The prepared data have changed since this model was trained. Icons that are held out now may have been in its "
+        "training data, so the scores of held-out captions may be too high."
     )

@@ -36,7 +36,7 @@ _NEUTRAL = frozenset({"0", "0px", "none", "normal", "static", "relative", "visib
 
 
 def draw_html(root: Element) -> list[str]:
-    """Replace every `foreignObject` by shapes; returns the parts that a browser shows but that could not be drawn."""
+    """Replace every `foreignObject` by shapes; returns the parts that a browser shows but that could not be converted."""
     lost = []
     for element in list(root.iter(f"{{{SVG}}}foreignObject")):
         parent = element.getparent()
@@ -48,14 +48,14 @@ def draw_html(root: Element) -> list[str]:
         for shape in shapes or ():
             element.addprevious(shape)
         if shapes is None and not replaced:
-            lost.append("its HTML is not drawn")
+            lost.append("its HTML is not rendered")
         parent.remove(element)
     return lost
 
 
 @dataclass(frozen=True)
 class _Styled:
-    """An element of HTML and what its own style says."""
+    """An HTML element and the declarations of its style."""
 
     element: Element
     values: dict[str, Declared]
@@ -102,7 +102,7 @@ class _Styled:
 
 
 def _shapes(element: Element) -> list[Element] | None:
-    """Shapes for the HTML of a foreignObject, empty if it paints nothing; None if it can't be drawn."""
+    """Shapes for the HTML of a foreignObject, empty if it paints nothing; None if it can't be rendered."""
     inside = [inner for inner in element.iter() if inner is not element]
     if any(is_svg(e) or local(e) in _PAINTED_TAGS or (e.text or "").strip() or (e.tail or "").strip() for e in inside):
         return None
@@ -132,7 +132,7 @@ def _solid(declared: Declared) -> list[Node]:
 
 
 def _painted(ground: list[Node], element: Element, chain: list[_Styled]) -> list[Element] | None:
-    """The ground of the last of `chain`, each in the one before it and the first in `element`; raises Unsupported."""
+    """The background of the last of `chain`, each of which is in the previous one, the first in `element`; raises Unsupported."""
     left, top, width = (_length(element, name) for name in ("x", "y", "width"))
     height: float | None = _length(element, "height")
     opacity = 1.0

@@ -43,7 +43,7 @@ def render_svg(svg: bytes, pixels: int) -> tuple[bytes, str]:
 
 
 class _Worker:
-    """A running worker.py; drawing is one request at a time."""
+    """A running worker.py; it renders one request at a time."""
 
     def __init__(self) -> None:
         # Or their absence would look like a damaged file.

@@ -1,4 +1,4 @@
-"""Converts a file's bytes to SVG that any renderer draws like a browser, and lists what is lost."""
+"""Converts a file's bytes to SVG that any renderer shows as a browser does, and lists what is lost."""
 
 import base64
 import binascii
@@ -60,7 +60,7 @@ def resolve(content: bytes, nesting: int = 0) -> Resolved:
     root = parse_svg(content)
     notes: list[str] = []
     if any(local(element) == "text" and "".join(element.itertext()).strip() for element in root.iter() if is_svg(element)):
-        notes.append("its text is not drawn")
+        notes.append("its text is not rendered")
     if _OUTER_SHEET.search(content):  # an instruction, which the tree doesn't have
         notes.append("its external style sheet is ignored")
     lost, inner_notes = _resolve_embedded(root, nesting)
@@ -82,7 +82,7 @@ def why_empty(root: Element) -> str:
     if not shapes:
         return "it has no shapes"
     if all(local(shape) == "text" for shape in shapes):
-        return "it consists of text, which is not drawn"
+        return "it consists of text, which is not rendered"
     used = {(element.get("href") or "")[1:] for element in root.iter() if local(element) == "use"}
     if all(any(local(above) == "symbol" and above.get("id") not in used for above in shape.iterancestors()) for shape in shapes):
         return "it is a sprite, whose symbols are not used; save each symbol as its own file"
@@ -118,7 +118,7 @@ def _refers_nowhere(root: Element) -> bool:
 
 
 def _resolve_embedded(root: Element, nesting: int) -> tuple[list[str], list[str]]:
-    """Resolve embedded SVG images too, because the renderer draws them unresolved.
+    """Resolve embedded SVG images too, because the renderer does not resolve them.
 
     Returns what is lost, and notes about formats that the renderer does not support.
     """

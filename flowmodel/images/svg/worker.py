@@ -1,7 +1,7 @@
 """Renders SVG in a separate process: `python worker.py`, with a JSON request per line on stdin and a JSON response per line on
 stdout.
 
-resvg is safe Rust, but an image of ten kilobytes can still overflow its stack, ask for a terabyte or take forever, and it
+resvg is safe Rust, but an image of ten kilobytes can still overflow its stack, request a terabyte or take forever, and it
 holds Python's global lock while it renders; so may a style sheet. Here this only kills a process that can be restarted.
 
 A request has the file in base64, the pixels of its longer edge, and a limit of CPU seconds. A response has
@@ -57,7 +57,7 @@ def _serve(answers: int, warnings: IO[bytes]) -> None:
 
 
 def _limit_time(seconds: int) -> None:
-    """The next `seconds` of this process, not of the clock, are its last: the same on a busy machine."""
+    """Limit this process to `seconds` more of CPU time, which does not depend on other load."""
     if sys.platform != "win32":
         import resource
 
@@ -73,7 +73,7 @@ def _answer(content: bytes, pixels: int, warnings: IO[bytes]) -> dict[str, Any]:
 
     image = resolve(content)
     if image.lost:
-        raise ValueError(f"can't be drawn as in a browser: {'; '.join(dict.fromkeys(image.lost))}")
+        raise ValueError(f"can't be rendered as in a browser: {'; '.join(dict.fromkeys(image.lost))}")
     warnings.seek(0)
     warnings.truncate()
     texts = image.texts()

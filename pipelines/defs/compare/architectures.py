@@ -66,8 +66,8 @@ def compare_networks(
     with Image.open(result.figure) as image:
         metadata: dict[str, Any] = {
             "networks": table([row.cells for row in result.rows]),
-            "drawn": thumbnail(image),
-            "drawn file": dg.MetadataValue.path(result.figure),
+            "samples": thumbnail(image),
+            "samples file": dg.MetadataValue.path(result.figure),
             "note": NOTE,
             "steps": config.steps,
             "path": dg.MetadataValue.path(result.table.path),

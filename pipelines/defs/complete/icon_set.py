@@ -18,7 +18,7 @@ completed_icon_set = dg.AssetSpec(
     "completed_icon_set",
     group_name="7_complete",
     kinds={"pytorch"},
-    description="Samples of missing icons in the style of a set. Made by the job complete_icon_set.",
+    description="Samples of missing icons in the style of a set, made by the job complete_icon_set.",
 )
 
 
@@ -26,7 +26,7 @@ class MissingIcons(dg.Config):
     icons: str = Field(description="Folder of the icons, or a YAML list of sources.")
     names: list[str] = Field(min_length=1, description="Names of the missing icons.")
     out: str = Field(description="Folder for the PNGs, the SVGs and a contact sheet.")
-    count: int = Field(4, ge=1, le=16, description="Drawings per name.")
+    count: int = Field(4, ge=1, le=16, description="Samples per name.")
     register_model: bool = Field(False, description="Whether the model is evaluated and registered in MLflow too.")
 
 
@@ -54,7 +54,7 @@ def draw_missing_icons(
     )
     metadata: dict[str, dg.MetadataValue | int | str] = {}
     with Image.open(completed.sheet) as image:
-        metadata["drawings"] = thumbnail(image)
+        metadata["samples"] = thumbnail(image)
     metadata |= {
         "contact_sheet": dg.MetadataValue.path(completed.sheet),
         "names": len(config.names),
@@ -74,7 +74,7 @@ def draw_missing_icons(
 
 
 @dg.job(
-    description="Fine-tunes on an icon set and samples its missing icons. Recipe `finetune`, or the run configuration's.",
+    description="Fine-tunes on an icon set and samples its missing icons. The recipe is `finetune`, or the run configuration's.",
     # The Launchpad shows an example to edit.
     config={
         "loggers": CONSOLE,

@@ -49,7 +49,7 @@ def build_normalized_icons(sources: Sequence[SourceConfig]) -> dg.AssetsDefiniti
 def captions(
     context: dg.AssetExecutionContext, store: StoreResource, recipe: RecipeResource, normalized_icons: Artifact
 ) -> dg.MaterializeResult[Artifact]:
-    """Several captions per icon: its name alone and with keywords, group, skin tone or drawing style, in the recipe's
+    """Several captions per icon: its name alone and with keywords, group, skin tone or style, in the recipe's
     languages.
     """
     from flowmodel.files import read_parquet
@@ -101,7 +101,7 @@ def splits(
     normalized_icons: Artifact,
     duplicates: Artifact,
 ) -> dg.MaterializeResult[Artifact]:
-    """The split of each icon: training or held out, by concept, look-alikes, drawing style and skin tone."""
+    """The split of each icon: training or held out, by concept, look-alikes, style and skin tone."""
     started = time.perf_counter()
     artifact = preparation(store, recipe, context.log).splits(normalized_icons, duplicates)
     return materialized(artifact, started, **splits_summary(artifact.path, normalized_icons.path))

@@ -36,7 +36,7 @@ def test_a_line_that_names_the_delimiter_is_used() -> None:
 @pytest.mark.parametrize(("text", "encoding"), [("風船", "gb18030"), ("アイコン", "shift_jis"), ("воздушный змей", "cp1251")])
 def test_other_encodings_are_refused_and_read_where_they_are_named(text: str, encoding: str) -> None:
     content = f"file,name\na.png,{text}\n".encode(encoding)
-    with pytest.raises(FlowmodelError, match=r"captions\.csv: not in UTF-8 .*give its encoding in sources\.yaml"):
+    with pytest.raises(FlowmodelError, match=r"captions\.csv: not in UTF-8 .*set its encoding in sources\.yaml"):
         parse(content)
     assert names(parse(content, encoding=encoding)) == {"a.png": text}
     with pytest.raises(FlowmodelError, match="unknown encoding 'klingon'"):

@@ -339,8 +339,8 @@ def test_changes_to_a_drawing_are_noted_and_one_that_lost_its_paint_is_set_aside
         "wide.svg": svg('<path d="M0 0h16v16H0" style="fill:#dc1414;fill:color(display-p3 0.8 0.2 0.1)"/>'),
     }
     icons = read(tmp_path, "file,name\n" + "".join(f"{name},{name[:-4]}\n" for name in files), files)
-    assert split_notes(icons.loc["fading", "notes"]) == ["its text is not drawn", "the final state of its animation"]
-    assert icons.loc["themed", "reason"].startswith("themed.svg: can't be drawn as in a browser: fill is var(--of-the-page)")
+    assert split_notes(icons.loc["fading", "notes"]) == ["its text is not rendered", "the final state of its animation"]
+    assert icons.loc["themed", "reason"].startswith("themed.svg: can't be rendered as in a browser: fill is var(--of-the-page)")
     assert icons.loc["sprite", "reason"].startswith("sprite.svg: renders as an empty image (it is a sprite")
     assert decode_png(icons.loc["wide", "png"])[128, 128].tolist() == list(RED)
     assert icons["status"].value_counts().to_dict() == {"ok": 2, "quarantined": 2}

@@ -197,7 +197,7 @@ def test_an_icon_that_cannot_be_drawn_is_quarantined_and_the_rest_is_read(contex
     assert icons.index[icons["status"] == "ok"].tolist() == ["good"]
     reasons = icons["reason"].to_dict()
     assert reasons["unclosed"].startswith("unclosed.svg: corrupt SVG (Opening and ending tag mismatch")
-    assert reasons["empty"] == "empty.svg: has no drawing (body)"
+    assert reasons["empty"] == "empty.svg: has no image (body)"
     assert reasons["flat"] == "flat.svg: its size is 16 x 0"
     assert reasons["wordy"] == "wordy.svg: its width is not a number: 'wide'"
     assert reasons["endless"] == "endless.svg: its width is not a number: 'inf'"

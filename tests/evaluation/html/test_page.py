@@ -101,7 +101,7 @@ def test_samples_stand_beside_their_shapes_with_scores_of_both(read, tiny_report
     traced = tiny_report.evaluation.report.traced
     kinds = [attributes["alt"].split(":")[0] for attributes in read.all("img")]
     shown = [n for n, kind in enumerate(kinds) if kind == "traced"]
-    assert len(shown) == 8 and all(kinds[n - 1 : n + 2] == ["drawn", "traced", "traced real icon"] for n in shown)
+    assert len(shown) == 8 and all(kinds[n - 1 : n + 2] == ["sample", "traced", "traced real icon"] for n in shown)
     text = " ".join(" ".join(read.text).split())
     assert f"Paths per icon, median {NOTHING} {traced.drawn_paths:g} {traced.real_paths:g}" in text
     top1 = (percent(scores.retrieval_top1_all) for scores in (traced.pixels, traced.drawn, traced.real))
@@ -117,10 +117,10 @@ def test_no_two_elements_share_an_id_and_every_image_says_what_it_is(read):
 def test_each_image_of_a_held_out_caption_stands_beside_the_real_icon_and_its_nearest_training_icon(read):
     alts = [attributes["alt"] for attributes in read.all("img") if not attributes["alt"].startswith("Noise")]
     kinds = [alt.split(":")[0] for alt in alts]
-    drawn = [n for n, kind in enumerate(kinds) if kind == "drawn" and kinds[n + 1] != "traced"]
-    assert len(drawn) == 24 + 12 + 12 + 12  # trained, unseen, validation, closest
-    assert all(alts[n - 1].replace("real icon", "drawn") == alts[n] for n in drawn)
-    assert [kinds[n + 1] for n in drawn[24:]] == ["nearest training icon"] * 36
+    samples = [n for n, kind in enumerate(kinds) if kind == "sample" and kinds[n + 1] != "traced"]
+    assert len(samples) == 24 + 12 + 12 + 12  # trained, unseen, validation, closest
+    assert all(alts[n - 1].replace("real icon", "sample") == alts[n] for n in samples)
+    assert [kinds[n + 1] for n in samples[24:]] == ["nearest training icon"] * 36
 
 
 def test_sweeps_groups_and_curves_are_charts(read, tiny_report):
@@ -136,7 +136,7 @@ def test_sweeps_groups_and_curves_are_charts(read, tiny_report):
     assert len(tiny_report.evaluation.report.sweeps.nfe) >= 5
 
 
-def test_drawn_and_real_texture_stand_side_by_side(read, tiny_report):
+def test_the_texture_of_samples_and_real_icons_stands_side_by_side(read, tiny_report):
     report = tiny_report.evaluation.report
     text = " ".join(" ".join(read.text).split())
     for split in SHOWN_SPLITS:
@@ -152,7 +152,7 @@ def test_settings_and_what_was_left_out_are_written_down(read, tiny_report):
     for value in (settings.checkpoint_digest, settings.extractor_digest, settings.dataset_digest, settings.caption_probe_digest):
         assert value in text
     assert "the caption encoder minilm has no image tower" in text
-    assert "no two sources of this data set draw the same concept" in text
+    assert "no two sources of this data set have an icon of the same concept" in text
 
 
 def test_without_sweeps_and_curves_the_page_says_so(tiny_training, tmp_path):

@@ -142,7 +142,7 @@ def test_an_element_that_css_hides_is_hidden() -> None:
     ],
 )
 def test_a_paint_that_can_not_be_resolved_is_a_reason_and_never_black(body: str, lost: str) -> None:
-    with pytest.raises(ValueError, match=f"can't be drawn as in a browser: {lost}") as caught:
+    with pytest.raises(ValueError, match=f"can't be rendered as in a browser: {lost}") as caught:
         render_svg(svg_of(body), 16)
     assert "\n" not in str(caught.value)
 

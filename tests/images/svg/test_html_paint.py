@@ -91,11 +91,11 @@ def test_html_that_paints_nothing_is_nothing(style: str) -> None:
     ],
 )
 def test_other_html_is_a_reason(style: str, inside: str) -> None:
-    with pytest.raises(ValueError, match="can't be drawn as in a browser: its HTML"):
+    with pytest.raises(ValueError, match="can't be rendered as in a browser: its HTML"):
         render_svg(svg_of('<rect width="3" height="3"/>' + html(style, inside)), 16)
 
 
 def test_html_that_a_style_sheet_may_paint_is_a_reason() -> None:
     body = f'<style>.a{{background:red}}</style><foreignObject width="9" height="9"><div {XHTML} class="a"></div></foreignObject>'
-    with pytest.raises(ValueError, match="can't be drawn as in a browser: its HTML"):
+    with pytest.raises(ValueError, match="can't be rendered as in a browser: its HTML"):
         render_svg(svg_of('<rect width="3" height="3"/>' + body), 16)

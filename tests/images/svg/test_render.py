@@ -138,7 +138,7 @@ def as_data(content: bytes, kind: str) -> bytes:
 def test_an_embedded_drawing_is_resolved_like_any_other() -> None:
     inner = svg_of('<style>:root{--a:#f00} rect{fill:var(--a)}</style><rect width="2" height="2"/>')
     assert decode_png(render_svg(as_data(inner, "svg+xml"), 8)[0])[4, 4].tolist() == [255, 0, 0, 255]
-    with pytest.raises(ValueError, match="can't be drawn as in a browser: fill is var"):
+    with pytest.raises(ValueError, match="can't be rendered as in a browser: fill is var"):
         render_svg(as_data(svg_of('<path d="M0 0h1v1" fill="var(--b)"/>'), "svg+xml"), 8)
     deep = SQUARE.encode()
     for _ in range(6):
@@ -151,13 +151,13 @@ def test_an_embedded_drawing_is_resolved_like_any_other() -> None:
 def test_an_embedded_image_that_is_not_drawn_is_a_reason(name: str) -> None:
     content = io.BytesIO()
     Image.new("RGB", (16, 16), "red").save(content, name)
-    with pytest.raises(ValueError, match="can't be drawn as in a browser: an embedded image is not a PNG"):
+    with pytest.raises(ValueError, match="can't be rendered as in a browser: an embedded image is not a PNG"):
         render_svg(as_data(content.getvalue(), "png"), 8)
 
 
 def test_text_is_not_drawn_and_the_note_says_so() -> None:
-    assert render_svg(svg_of('<path d="M0 0h1v1"/><text y="2" font-size="2">A</text>'), 16)[1] == "its text is not drawn"
-    with pytest.raises(ValueError, match=r"renders as an empty image \(it consists of text, which is not drawn"):
+    assert render_svg(svg_of('<path d="M0 0h1v1"/><text y="2" font-size="2">A</text>'), 16)[1] == "its text is not rendered"
+    with pytest.raises(ValueError, match=r"renders as an empty image \(it consists of text, which is not rendered"):
         render_svg(svg_of('<text y="2" font-size="2">A</text>'), 16)
     assert render_svg(SQUARE.encode(), 16)[1] == ""
 
