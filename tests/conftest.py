@@ -252,12 +252,13 @@ def tiny_evaluation(tiny_training: TinyTraining, made_once: Callable[[str, Make]
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory) -> Path:
+def empty_database(made_once: Callable[[str, Make], Path]) -> Path:
     """A database with MLflow's tables, which take seconds to create."""
-    from flowmodel.registry.tracking import Tracking
 
-    store = Store(tmp_path_factory.mktemp("empty"))
-    tracking = Tracking.of(store)
-    _ = tracking.experiment_id
-    assert tracking.database is not None
-    return tracking.database
+    def make(folder: Path) -> None:
+        from flowmodel.registry.tracking import Tracking
+
+        _ = Tracking.of(Store(folder)).experiment_id
+
+    [database] = made_once("empty", make).glob("mlflow/*.db")
+    return database

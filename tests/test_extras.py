@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -49,9 +50,14 @@ def _required(extra: str) -> set[str]:
     return found
 
 
+@pytest.fixture(scope="module")
+def distributions() -> Mapping[str, list[str]]:
+    """The names of the distributions that bring a package."""
+    return packages_distributions()
+
+
 @pytest.mark.parametrize("extra", MODULES)
-def test_an_extra_brings_the_packages_of_its_modules(extra):
-    distributions = packages_distributions()
+def test_an_extra_brings_the_packages_of_its_modules(extra, distributions):
     for module in MODULES[extra]:
         if module not in ("huggingface_hub", "markupsafe"):  # come with transformers and with jinja2
             assert _names(distributions[module]) & _required(extra), module

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -26,8 +27,13 @@ def _layers() -> dict[str, int]:
     return {name: height for height, names in enumerate(reversed(lines)) for name in names if name in PACKAGES | {"pipelines"}}
 
 
-def _imports(folder: Path) -> Iterator[tuple[Path, str, str]]:
+@cache
+def _imports(folder: Path) -> tuple[tuple[Path, str, str], ...]:
     """File, its package and the package of each import of the library, including those inside functions."""
+    return tuple(_found_imports(folder))
+
+
+def _found_imports(folder: Path) -> Iterator[tuple[Path, str, str]]:
     for path in folder.rglob("*.py"):
         relative = path.relative_to(PROJECT_ROOT).with_suffix("").parts
         own = relative[0] if relative[0] == "pipelines" else relative[1]

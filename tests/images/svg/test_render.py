@@ -186,19 +186,19 @@ def huge_embedded() -> bytes:
 @pytest.mark.parametrize(
     "content",
     [
-        nested(500),
-        nested(1000),
-        nested(20_000),
-        chain_of_uses(200, 1),
-        chain_of_uses(5000, 1),
-        chain_of_uses(30, 10),
-        pytest.param(huge_embedded(), marks=pytest.mark.slow),
+        lambda: nested(500),
+        lambda: nested(1000),
+        lambda: nested(20_000),
+        lambda: chain_of_uses(200, 1),
+        lambda: chain_of_uses(5000, 1),
+        lambda: chain_of_uses(30, 10),
+        pytest.param(huge_embedded, marks=pytest.mark.slow),
     ],
     ids=["nested", "nested deep", "nested too deep", "chain", "long chain", "a billion uses", "huge embedded image"],
 )
-def test_an_image_made_to_exhaust_stack_or_memory_gives_an_image_or_a_reason_and_the_next_is_drawn(content: bytes) -> None:
+def test_an_image_made_to_exhaust_stack_or_memory_gives_an_image_or_a_reason_and_the_next_is_drawn(content) -> None:
     try:
-        assert len(render_svg(content, 16)[0]) > 0
+        assert len(render_svg(content(), 16)[0]) > 0
     except ValueError as error:
         assert "\n" not in str(error)
     assert render_svg(SQUARE.encode(), 16)[1] == ""
