@@ -8,7 +8,6 @@ import torch
 from flowmodel.data.prepare import prepare
 from flowmodel.errors import FlowmodelError
 from flowmodel.model.checkpoint import read_header
-from flowmodel.store import Store
 from flowmodel.training.loop import train, training_digest, training_folder
 from flowmodel.training.state import TrainingState
 from tests.training.helpers import changed
@@ -63,9 +62,8 @@ def test_weights_of_another_make_are_refused(fine_tuned, prepared, tmp_path, sec
 
 
 def test_images_may_be_larger_where_the_stem_is_so_too(fine_tuned, tiny_training, tmp_path):
-    store = Store(tmp_path / "store")
     larger = changed(fine_tuned, data={"size": 32}, network={"patch_size": 4})
-    dataset = prepare(larger, store)
+    dataset = prepare(larger, tiny_training.store)
     state = TrainingState(larger, dataset, "digest")
     weights = tiny_training.checkpoint.tensors("ema.")
     resized = {name for name, parameter in state.network.named_parameters() if parameter.shape != weights[name].shape}
@@ -79,7 +77,7 @@ def test_images_may_be_larger_where_the_stem_is_so_too(fine_tuned, tiny_training
 
 def test_images_may_be_larger_where_the_network_has_a_level_more(fine_tuned, tiny_training, tmp_path):
     deeper = changed(fine_tuned, data={"size": 32}, network={"channels": [16, 16, 32]})
-    dataset = prepare(deeper, Store(tmp_path / "store"))
+    dataset = prepare(deeper, tiny_training.store)
     own = dict(TrainingState(deeper, dataset, "digest").network.named_parameters())
     untrained = dict(TrainingState(changed(deeper, training={"init_from": None}), dataset, "digest").network.named_parameters())
     weights = tiny_training.checkpoint.tensors("ema.")
