@@ -46,7 +46,7 @@ class MlflowServer:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(30)
+            self._process.wait(120)
             self._process = None
 
     def __enter__(self) -> Self:

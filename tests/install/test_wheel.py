@@ -104,7 +104,7 @@ def test_the_champion_is_served(quickstart, bare):
         assert len(images) == 2 and all(each.startswith(b"\x89PNG") for each in images)
     finally:
         os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
+        server.wait(120)
 
 
 def _wait_for(address: str, server: subprocess.Popen, log) -> None:

@@ -83,7 +83,7 @@ def test_a_training_that_is_interrupted_is_canceled_and_says_at_which_step(proje
             lines.append(line)
             if "step 1/100000" in line:
                 process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 1
+        assert process.wait(300) == 1
     finally:
         process.kill()
     run, messages = _only_run(project)

