@@ -54,18 +54,18 @@ from flowmodel.training.observers import TrainingObserver, TrainingResult, Train
 from flowmodel.training.prediction_error import ByTime, by_name
 from flowmodel.training.trajectories import teacher_prompts
 
-SOURCES = PROJECT_ROOT / "data" / "pretrained" / "sources.yaml"
+SOURCES = PROJECT_ROOT / "data" / "pretrained-styles" / "sources.yaml"
 WORK = PROJECT_ROOT / "build" / "gpu-drill"
 LARGEST_PACK = 64 * 2**20  # bytes
 SETTINGS = (
     "data.size=64",
-    "data.captions=[name, name_style]",
+    "data.captions=[name, name_style, mixed]",
     "data.recolored=0.12",
     "network.patch_size=2",
     "network.channels=[40, 40, 80, 160]",
     "objective.uniform_tail=0.4",
     "objective.gradient_weight=0.2",
-    "training.init_from=pretrained",
+    "training.init_from=pretrained-styles",
     "training.batch_size=768",
     "training.warmup_steps=150",
     "training.precision=auto",
@@ -74,7 +74,7 @@ SETTINGS = (
     "training.log_every=50",
     "finisher.start=0.5",
     "finisher.drawings=1",
-    "finisher.init_from=pretrained",
+    "finisher.init_from=pretrained-styles",
     "finisher.learning_rate=1e-3",
     "finisher.steps=1500",
     "finisher.batch_size=64",

@@ -18,7 +18,8 @@ from flowmodel.store import PROJECT_ROOT
 from tests.pipelines.conftest import write_icons
 
 PAGES = [
-    *("README.md", "CONTRIBUTING.md", "data/bundled/README.md", "data/pretrained/README.md", "data/pretrained-fast/README.md"),
+    *("README.md", "CONTRIBUTING.md"),
+    *(f"data/{folder}/README.md" for folder in ("bundled", "pretrained", "pretrained-fast", "pretrained-styles")),
     *sorted(page.relative_to(PROJECT_ROOT).as_posix() for page in (PROJECT_ROOT / "docs").glob("*.md") if page.stem != "log"),
 ]
 PROGRAMS = ("accelerate", "curl", "dagster", "export", "flowmodel", "make", "mlflow", "npm", "pip", "python")

@@ -164,7 +164,9 @@ def _styles(checkpoint: Checkpoint) -> tuple[str, ...]:
     A source that is not in that file is a style of its own.
     """
     sources = {icon_id.partition("/")[0] for icon_id in checkpoint.header.trained_ids}
-    listed = (FOLDER if checkpoint.path.parent in SHIPPED.values() else checkpoint.path.parent) / "sources.yaml"
+    listed = checkpoint.path.with_name("sources.yaml")
+    if checkpoint.path.parent in SHIPPED.values() and not listed.exists():  # a student has those of its teacher
+        listed = FOLDER / "sources.yaml"
     entries = load_yaml(listed.read_text(encoding="utf-8"))["sources"] if listed.is_file() else []
     named = {entry["name"]: entry.get("style") or entry["name"] for entry in entries}
     return tuple(sorted({named.get(source, source) for source in sources}))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import atomic_path, sha256_file
 from flowmodel.model.checkpoint import Checkpoint
-from flowmodel.model.pretrained import FAST, PRETRAINED, SHIPPED, pretrained_weights
+from flowmodel.model.pretrained import SHIPPED, pretrained_weights
 from flowmodel.registry.lookup import has_model, registered_checkpoint
 from flowmodel.registry.names import CHAMPION, MODEL_NAME
 from flowmodel.store import Store, shown_uri
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_DIGEST = "checkpoint_digest"  # tag of runs and logged models
 
-_FORMS = f"a .safetensors file, models:/NAME@alias, models:/NAME/VERSION, {PRETRAINED} or {FAST}"
+_FORMS = f"a .safetensors file, models:/NAME@alias, models:/NAME/VERSION, or {', '.join(SHIPPED)}"
 _REFERENCE = re.compile(r"models:/([^/@]+)(?:@([^/@]+)|/([0-9]+))")
 
 
@@ -35,7 +35,7 @@ class NothingRegistered(FlowmodelError):
 
 
 def resolve_model(store: Store, reference: str | None) -> Checkpoint:
-    """Checkpoint of `reference`: a path, `models:/NAME@alias`, `models:/NAME/VERSION`, or `pretrained` and `pretrained-fast` for
+    """Checkpoint of `reference`: a path, `models:/NAME@alias`, `models:/NAME/VERSION`, or one of SHIPPED for
     shipped weights. None is the champion, or the shipped weights if nothing is registered.
 
     Raises FlowmodelError that lists the existing models if the reference matches none, or says why MLflow can't be used.

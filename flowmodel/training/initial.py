@@ -1,5 +1,5 @@
 """Initial weights of a training in place of random ones: the averaged weights of a checkpoint (fine-tuning), named by its
-path, or `pretrained` for those that come with the project.
+path, or by the name of shipped ones, such as `pretrained`.
 
 They fit only a network with the same architecture, caption vectors and kind of output. A U-Net for images of twice the size may
 differ in one of two ways. With twice the stem factor, it is the same between its stem and its head. With one more outermost
@@ -12,7 +12,7 @@ from torch import nn
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.model.checkpoint import Checkpoint, CheckpointHeader
-from flowmodel.model.pretrained import PRETRAINED, pretrained_weights
+from flowmodel.model.pretrained import SHIPPED, pretrained_weights
 from flowmodel.nets.enlarge import deepen_unet, enlarge_unet
 from flowmodel.recipes import Recipe, parse_recipe
 from flowmodel.recipes.networks import UNetConfig
@@ -20,7 +20,7 @@ from flowmodel.recipes.networks import UNetConfig
 
 def initial_checkpoint(init: str) -> Checkpoint:
     """Raises FlowmodelError when the checkpoint is missing or not a checkpoint."""
-    return pretrained_weights() if init == PRETRAINED else Checkpoint.open(Path(init))
+    return pretrained_weights(SHIPPED[init]) if init in SHIPPED else Checkpoint.open(Path(init))
 
 
 def load_initial_weights(network: nn.Module, init: str, own: CheckpointHeader) -> CheckpointHeader:

@@ -7,12 +7,22 @@ import torch
 from safetensors.torch import load_file
 
 from flowmodel.content import tensors_digest
+from flowmodel.data.sources.source_list import load_sources
 from flowmodel.data.terms import UNKNOWN, Terms
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.sweeps import distance
 from flowmodel.model.checkpoint import read_header, save_checkpoint
 from flowmodel.model.generator import Generator
-from flowmodel.model.pretrained import DIGEST_FILE, FAST, FOLDER, SHIPPED, WEIGHTS_FILE, export_weights, pretrained_weights
+from flowmodel.model.pretrained import (
+    DIGEST_FILE,
+    FAST,
+    FOLDER,
+    SHIPPED,
+    STYLES,
+    WEIGHTS_FILE,
+    export_weights,
+    pretrained_weights,
+)
 from flowmodel.nets import build_network
 from flowmodel.recipes import load_recipe, recipe_names
 from flowmodel.training import initial
@@ -70,7 +80,7 @@ def test_a_training_starts_from_them_by_name_and_remembers_their_icons(
     tiny_recipe, tiny_training, prepared, tmp_path, monkeypatch
 ):
     weights = export_weights(tiny_training.checkpoint, tmp_path / "shipped")
-    monkeypatch.setattr(initial, "pretrained_weights", lambda: pretrained_weights(tmp_path / "shipped"))
+    monkeypatch.setitem(SHIPPED, "pretrained", tmp_path / "shipped")
     recipe = changed(tiny_recipe, training={"init_from": "pretrained", "steps": 2, "seed": 7})
     header = train(recipe, prepared.dataset, tmp_path / "run").checkpoint.header
     assert header.initial_ids == tuple(sorted(weights.header.trained_ids))
@@ -89,10 +99,13 @@ def test_the_terms_of_what_they_were_trained_on_stay_with_what_starts_from_them(
         assert read_header(state.save(tmp_path / "step.safetensors", 1).path).terms == state.header.terms
 
 
-def test_the_shipped_weights_name_the_terms_that_their_card_names():
-    card = (FOLDER / "README.md").read_text(encoding="utf-8")
-    terms = pretrained_weights().header.terms
-    assert {each.source for each in terms} == {"fluent", "noto", "twemoji"} and all(each.redistributable for each in terms)
+@pytest.mark.parametrize("folder", [FOLDER, SHIPPED[STYLES]])
+def test_the_shipped_weights_name_the_terms_that_their_card_names(folder):
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    terms = pretrained_weights(folder).header.terms
+    listed = load_sources(folder / "sources.yaml")
+    assert [each.source for each in terms] == sorted(source.name for source in listed)
+    assert all(each.redistributable for each in terms)
     for each in terms:
         named = (*each.origin.split(), each.license)
         assert any(all(word in line for word in named) for line in card.splitlines()), named
