@@ -123,6 +123,9 @@ def test_variations_and_more_are_sampled_from_an_image(opened):
     opened.wait_for("document.querySelectorAll('.set')[0].querySelectorAll('.card:enabled').length === 2")
     opened.press("More of Variations of red heart, noto style")
     opened.wait_for("document.querySelectorAll('.set')[0].querySelectorAll('.card:enabled').length === 4")
+    # Every sample is traced in the end, although each request interrupts the tracing of the previous one.
+    opened.run("document.querySelector('input[name=view][value=shapes]').click()")
+    opened.wait_for("[...document.querySelectorAll('.card:enabled canvas')].every(({width}) => width > 64)")
 
 
 def test_a_blend_is_sampled_between_two_prompts(opened):

@@ -125,7 +125,7 @@ async function sampleWaiting() {
     document.body.classList.remove("sampling");
     element("stop").hidden = true;
     element("generate").hidden = false;
-    for (const sample of samples) {
+    for (const sample of gallery.sets.flatMap((each) => each.samples)) { // earlier ones too, if this request interrupted their tracing
       if (app.waiting) break;
       if (sample.image) await shapes(sample);
     }
