@@ -87,7 +87,7 @@ def splits_table(report: EvaluationReport) -> str:
     for name, (title, _) in _SCORES.items():
         titles.append(title)
         if name == "kid":
-            titles += ["95 % interval", *(["without finisher"] if report.unfinished else [])]
+            titles += ["95% interval", *(["without finisher"] if report.unfinished else [])]
     order = [split for split in Split if split in report.metrics]
     return table(titles, (cells(split, report.metrics[split]) for split in order))
 

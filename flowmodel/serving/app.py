@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
+from flowmodel.errors import FlowmodelError
 from flowmodel.serving.admission import Admission, Busy
 from flowmodel.serving.encoding import content
 from flowmodel.serving.engine import Engine, ImageRequest
@@ -76,6 +77,10 @@ def create_app(engine: Engine, limits: Limits, metrics: Metrics, token: str | No
     @app.post("/v1/images/generations", dependencies=[Depends(authorized)])
     async def generations(asked: GenerationRequest, request: Request) -> JSONResponse:
         order = Order.of(asked, limits, MODEL_ID)
+        try:
+            engine.generator.readability([order.prompt]).require_meaning()
+        except FlowmodelError as error:
+            raise Refused("prompt", f"{error}.") from None
         began = time.monotonic()
         with admission.admitted(order.images):
             answer = await _in_time(_generated(engine, renders, order), request, limits.seconds)

@@ -39,7 +39,7 @@ def test_colors_are_counted_as_far_as_they_cover_the_visible_area():
     rgba_N4HW = torch.zeros(1, 4, 20, 20, dtype=torch.uint8)
     rgba_N4HW[:, 3, :10] = 255  # 200 visible pixels, black
     rgba_N4HW[:, 0, :5] = 255  # half of them red
-    rgba_N4HW[:, 1, 0, :9] = 255  # 4.5% yellow: not needed for 95 %
+    rgba_N4HW[:, 1, 0, :9] = 255  # 4.5% yellow: not needed for 95%
     assert texture(rgba_N4HW)["color_count"] == 2
     rgba_N4HW[:, 1, 0, :11] = 255
     assert texture(rgba_N4HW)["color_count"] == 3
