@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from mlflow.entities.model_registry import ModelVersion
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.registry.choosing import rolled_back_at
-from flowmodel.registry.names import CHALLENGER, CHAMPION, DECISION, GIVEN, MODEL_NAME, ROLLED_BACK, decision_file
+from flowmodel.registry.names import CHALLENGER, CHAMPION, DECISION, GIVEN, MODEL_NAME, ROLLED_BACK, decision_file, rolled_back_at
 from flowmodel.registry.references import checkpoint_of, find_version
 from flowmodel.registry.tracking import NotFound, Tracking
 from flowmodel.release.decision import Decision

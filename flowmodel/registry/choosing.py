@@ -5,12 +5,11 @@ file, another schema, or artifacts that are elsewhere are left to MLflow.
 """
 
 import sqlite3
-import time
 from contextlib import closing
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.registry.lookup import registered_checkpoint
-from flowmodel.registry.names import CHALLENGER, CHAMPION, GIVEN, MODEL_NAME, ROLLED_BACK
+from flowmodel.registry.names import CHALLENGER, CHAMPION, GIVEN, MODEL_NAME, ROLLED_BACK, rolled_back_at
 from flowmodel.registry.sqlite import database_of
 from flowmodel.registry.versions import registered_versions
 from flowmodel.store import Store, shown_uri
@@ -69,8 +68,3 @@ def _choose(connection: sqlite3.Connection, version: str, numbers: set[str]) -> 
     ask("DELETE FROM model_version_tags WHERE name = ? AND version = ? AND key = ?", (MODEL_NAME, version, ROLLED_BACK))
     ask("COMMIT")
     return before if before in numbers else None
-
-
-def rolled_back_at() -> str:
-    """The value of the tag `rolled_back`: the local date and time."""
-    return time.strftime("%Y-%m-%d %H:%M")

@@ -1,5 +1,7 @@
 """The names of the registered model, of the aliases, and of the tags of decisions."""
 
+import time
+
 MODEL_NAME = "flowmodel"
 CHALLENGER, CHAMPION = "challenger", "champion"
 # Tags of a run; the first one is also a tag of a model version.
@@ -13,3 +15,8 @@ RUN_FILE = "mlflow_run.json"  # in the folder of a training: the id of its run
 def decision_file(version: str) -> str:
     """The artifact of a version's run with the decision about the version and its reasons."""
     return f"versions/{version}/decision.json"
+
+
+def rolled_back_at() -> str:
+    """The value of the tag `rolled_back`: the local date and time."""
+    return time.strftime("%Y-%m-%d %H:%M")
