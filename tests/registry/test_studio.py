@@ -27,6 +27,8 @@ from tests.export.opened import Opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
+WEIGHTS = ["shipped weights", "shipped weights, fast", "shipped weights, ten styles"]  # in the page's words
+
 
 @pytest.fixture
 def two_versions(store, prepared, registered, first, second) -> Store:
@@ -55,8 +57,7 @@ def _get(address: str, **headers: str) -> tuple[int, str, bytes]:
 def test_the_champion_is_first_and_a_version_is_exported_once(served, two_versions, first, store):
     status, _, content = _get(f"{served.address}page.json")
     models = json.loads(content)["models"]
-    names = ["version 1, champion", "version 2, challenger", "shipped weights", "shipped weights, fast"]
-    assert status == 200 and [each["name"] for each in models] == names
+    assert status == 200 and [each["name"] for each in models] == ["version 1, champion", "version 2, challenger", *WEIGHTS]
     folder = store.exports / f"{first.checkpoint.digest[:16]}-icons"  # no other test has it made
     assert not folder.exists()
 
@@ -97,10 +98,7 @@ def test_the_command_prints_the_address_of_the_studio_and_stops_on_an_interrupt(
             assert process.stdout
             address = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
             assert address and int(address[1]) != taken
-            assert [each["name"] for each in json.loads(_get(f"{address[0]}page.json")[2])["models"]] == [
-                "shipped weights",
-                "shipped weights, fast",
-            ]
+            assert [each["name"] for each in json.loads(_get(f"{address[0]}page.json")[2])["models"]] == WEIGHTS
             process.send_signal(signal.SIGINT)
             assert process.wait(120) == 0 and process.stdout.read() == "Stopped.\n"
         finally:
@@ -117,13 +115,13 @@ def test_a_person_chooses_a_version_and_draws_with_it(served, tmp_path):
         opened = Opened(page, served.address, tmp_path)
         opened.start()
         offered = opened.run("[...document.getElementById('model').options].map((each) => each.textContent)")
-        assert offered == ["version 1, champion", "version 2, challenger", "shipped weights", "shipped weights, fast"]
-        drawn = [opened.draw("red heart", "{seed: 1}")]
+        assert offered == ["version 1, champion", "version 2, challenger", *WEIGHTS]
+        drawn = [opened.sample("red heart", "{seed: 1}")]
         opened.run("document.getElementById('status').textContent = ''")
         opened.run(
             "document.getElementById('model').value = 1, document.getElementById('model').dispatchEvent(new Event('change'))"
         )
         opened.status_with("Ready")
-        drawn.append(opened.draw("red heart", "{seed: 1}"))
+        drawn.append(opened.sample("red heart", "{seed: 1}"))
         assert drawn[0].shape == drawn[1].shape == (4, 16, 16) and not np.array_equal(drawn[0], drawn[1])
         assert not opened.page.complaints
