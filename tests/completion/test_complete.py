@@ -75,20 +75,20 @@ def test_more_names_need_no_training_and_keep_earlier_drawings(completed, workpl
     assert (out / "png" / "lantern-0.png").exists()
 
 
-def test_ctrl_c_in_the_training_and_before_the_drawings_changes_no_file(completed, workplace, recipe, tmp_path):
+def test_ctrl_c_in_the_training_and_before_sampling_changes_no_file(completed, workplace, recipe, tmp_path):
     class StopsAtTheFifthStep(TrainingObserver):
         def on_log(self, step, values):
             signal.raise_signal(signal.SIGINT)
 
-    def stops_before_drawing(line):
-        if line.startswith("drawing"):
+    def stops_before_sampling(line):
+        if line.startswith("sampling"):
             signal.raise_signal(signal.SIGINT)
 
     given = (workplace / "My Icons", NAMES, tmp_path / "out", Store(tmp_path / "store"), recipe)
     with pytest.raises(Resumable, match="SIGINT after step 5"):
         complete_set(*given, count=2, observers=[StopsAtTheFifthStep()])
     with pytest.raises(KeyboardInterrupt):
-        complete_set(*given, count=2, log=stops_before_drawing)
+        complete_set(*given, count=2, log=stops_before_sampling)
     assert not (tmp_path / "out").exists()
     resumed = complete_set(*given, count=2)
     assert not resumed.trained_now and resumed.checkpoint.digest == completed.checkpoint.digest
