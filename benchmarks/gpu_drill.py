@@ -6,7 +6,7 @@
 The shell script runs the stages train, finish and speed, or those in DRILL_STAGES, each a process with its own time limit.
 Results are written to OUT as soon as they exist, so that a deadline loses only later ones:
 
-    plan.json    speed of the first steps, and the number of steps derived from it
+    plan-generator.json    speed of the first steps, and the number of steps derived from it
     generator/   the averaged weights, in half precision, at every checkpoint; finished/: with the finisher
     curve-generator.jsonl  loss and speed, and the error of the predicted image by t; grid-generator.png: samples of the average
     samples/     samples of training and held-out captions and of PROMPTS, before and after the finisher
@@ -210,17 +210,17 @@ class _Speeds(TrainingObserver):
 
 def train_stage(drill: Drill, seconds: float) -> None:
     """Train as many steps as fit into the remaining `seconds`; the learning rate decays over them."""
-    _train(drill, drill.recipe, "plan.json", seconds, Recorder(drill.out, "generator"))
+    _train(drill, drill.recipe, "generator", seconds)
 
 
 def distill_stage(drill: Drill, seconds: float) -> None:
     """Distill the finished generator to a few network evaluations within `seconds`, and train the student's finisher."""
-    _train(drill, drill.distilled, "plan-distill.json", seconds, Recorder(drill.out, "fast"))
+    _train(drill, drill.distilled, "fast", seconds)
     _finish(drill, drill.distilled, "fast", "fast-finished")
 
 
-def _train(drill: Drill, recipe: Recipe, plan_name: str, seconds: float, recorder: TrainingObserver) -> None:
-    plan = drill.out / plan_name
+def _train(drill: Drill, recipe: Recipe, name: str, seconds: float) -> None:
+    plan = drill.out / f"plan-{name}.json"
     if not plan.exists():
         speed = _measured_speed(drill, recipe)
         left = seconds - time.monotonic() + BEGAN - _RESERVE
@@ -230,7 +230,7 @@ def _train(drill: Drill, recipe: Recipe, plan_name: str, seconds: float, recorde
     timed = with_steps(recipe, read_json(plan)["steps"])
     folder = training_folder(Store(drill.work), timed, drill.dataset)
     try:
-        train(timed, drill.dataset, folder, [recorder])
+        train(timed, drill.dataset, folder, [Recorder(drill.out, name)])
     except Resumable as cut:
         say(f"{cut}; what is trained until then is exported")
 

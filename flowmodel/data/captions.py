@@ -40,7 +40,7 @@ def caption_texts(name: str, keywords: Iterable[str], group: str, tone: str, sty
     return {
         "name": name,
         "name_keywords": _with_keywords(name, keywords),
-        "name_group": f"{name}, {group.replace('-', ' and ')}" if group else name,
+        "name_group": f"{name}, {_group_words(group)}" if group else name,
         "name_tone": _with_tone(name, tone),
         "name_style": f"{name}, {style} style",
     }
@@ -49,15 +49,16 @@ def caption_texts(name: str, keywords: Iterable[str], group: str, tone: str, sty
 def mixed_texts(key: str, icon_id: str, name: str, keywords: Sequence[str], group: str, style: str) -> list[str]:
     """Two captions of the name and random others of its words in random order: the first without the style, the second with it.
 
-    They have one to three keywords, and in three of ten cases the group. The choice is seeded by the key for the first, which
-    all sources then share, and by the id for the second: "fruit, apple, red", "apple, food and drink, fruit, noto style".
+    They have one to three of the keywords that add something to the name, and in three of ten cases the group. The choice is
+    seeded by the key for the first, which all sources then share, and by the id for the second: "fruit, apple, red", "apple, food
+    and drink, fruit, noto style".
     """
-    texts = []
+    texts, keywords = [], _telling(name, keywords)
     for seed, ending in ((key, []), (icon_id, [f"{style} style"])):
         chance = random.Random(seed)
-        parts = [name, *chance.sample(list(keywords), min(len(keywords), chance.randint(1, _MOST_MIXED)))]
+        parts = [name, *chance.sample(keywords, min(len(keywords), chance.randint(1, _MOST_MIXED)))]
         if group and chance.random() < _GROUP_SHARE:
-            parts.append(group.replace("-", " and "))
+            parts.append(_group_words(group))
         chance.shuffle(parts)
         texts.append(", ".join(parts + ending))
     return texts
@@ -126,12 +127,21 @@ def _translated(
 
 
 def _with_keywords(name: str, keywords: Iterable[str]) -> str:
+    return ", ".join([name, *_telling(name, keywords)[:_MAX_KEYWORDS]])
+
+
+def _telling(name: str, keywords: Iterable[str]) -> list[str]:
+    """The keywords that add something to the name, each once, in order."""
     known = set(name.lower().split())
     chosen: dict[str, str] = {}
     for keyword in keywords:
-        if len(chosen) < _MAX_KEYWORDS and not set(keyword.lower().split()) <= known:
+        if not set(keyword.lower().split()) <= known:
             chosen.setdefault(keyword.lower(), keyword)
-    return ", ".join([name, *chosen.values()])
+    return list(chosen.values())
+
+
+def _group_words(group: str) -> str:
+    return group.replace("-", " and ")
 
 
 def _with_tone(name: str, tone: str) -> str:

@@ -184,7 +184,8 @@ class _Decided:
 
     def _is_named_as_held_out(self, icon: Icon) -> bool:
         """Whether the icon has the name of a held-out emoji."""
-        return not icon.is_emoji and any(words <= icon.words for words in self.held_out_names)
+        own = icon.words
+        return not icon.is_emoji and any(words <= own for words in self.held_out_names)
 
     def _place(self, group: str) -> str:
         position = self._position(group)

@@ -48,19 +48,15 @@ class Generator:
         network: nn.Module,
         policy: DevicePolicy,
         finisher: Finisher | None = None,
-        encoder: CaptionEncoder | None = None,
     ) -> None:
-        self.finisher, self._given_encoder = finisher, encoder
+        self.finisher = finisher
         self.checkpoint, self.recipe, self.header = checkpoint, checkpoint.recipe, checkpoint.header
         self.model = VelocityModel.of(network, self.recipe.objective)
         self._network, self._policy = network, policy
 
     @classmethod
-    def load(cls, checkpoint: Checkpoint | Path, device: str = "auto", encoder: CaptionEncoder | None = None) -> "Generator":
-        """`encoder` replaces the installed encoder that the checkpoint names, and must have the same digest.
-
-        Raises FlowmodelError when the file is missing or is no checkpoint, or there is no such device.
-        """
+    def load(cls, checkpoint: Checkpoint | Path, device: str = "auto") -> "Generator":
+        """Raises FlowmodelError when the file is missing or is no checkpoint, or there is no such device."""
         if not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint.open(checkpoint)
         recipe, header = checkpoint.recipe, checkpoint.header
@@ -85,7 +81,7 @@ class Generator:
                     f"{checkpoint}: its finisher is not the one that its header describes; train it again"
                 ) from None
             finisher.to(policy.device, memory_format=policy.memory_format).eval()  # type: ignore[call-overload]
-        return cls(checkpoint, network, policy, finisher, encoder)
+        return cls(checkpoint, network, policy, finisher)
 
     @classmethod
     def from_pretrained(cls, path: Path | str = PRETRAINED, device: str = "auto") -> "Generator":
@@ -135,7 +131,7 @@ class Generator:
 
     @cached_property
     def _encoder(self) -> CaptionEncoder:
-        encoder = self._given_encoder or load_encoder(self.header.encoder)
+        encoder = load_encoder(self.header.encoder)
         if encoder.digest != self.header.encoder_digest:
             raise FlowmodelError(
                 f"caption encoder '{self.header.encoder}': its weights have digest {encoder.digest[:12]}…, but the model was "

@@ -16,6 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.runtime.onnx_generator import OnnxGenerator
 from flowmodel.serving.admission import Admission, Busy
 from flowmodel.serving.encoding import content
 from flowmodel.serving.engine import Engine, ImageRequest
@@ -76,23 +77,24 @@ def create_app(engine: Engine, limits: Limits, metrics: Metrics, token: str | No
 
     @app.post("/v1/images/generations", dependencies=[Depends(authorized)])
     async def generations(asked: GenerationRequest, request: Request) -> JSONResponse:
-        order = Order.of(asked, limits, MODEL_ID)
+        order, generator = Order.of(asked, limits, MODEL_ID), engine.generator
+        read = generator.readability([order.prompt])
         try:
-            engine.generator.readability([order.prompt]).require_meaning()
+            read.require_meaning()
         except FlowmodelError as error:
             raise Refused("prompt", f"{error}.") from None
         began = time.monotonic()
         with admission.admitted(order.images):
-            answer = await _in_time(_generated(engine, renders, order), request, limits.seconds)
+            answer = await _in_time(_generated(engine, generator, renders, order), request, limits.seconds)
         metrics.seconds.observe(time.monotonic() - began)
-        return JSONResponse(answer)
+        return JSONResponse(answer | {"notes": read.notes})
 
     return app
 
 
-async def _generated(engine: Engine, renders: ThreadPoolExecutor, order: Order) -> dict[str, Any]:
-    """The body of a response. One model samples all of its images, even if the engine switches models meanwhile."""
-    generator, loop = engine.generator, asyncio.get_running_loop()
+async def _generated(engine: Engine, generator: OnnxGenerator, renders: ThreadPoolExecutor, order: Order) -> dict[str, Any]:
+    """The body of a response. `generator` samples all of its images, even if the engine switches models meanwhile."""
+    loop = asyncio.get_running_loop()
     asked = [ImageRequest(order.prompt, order.seed, number, order.steps, order.guidance) for number in range(order.images)]
     drawn = await asyncio.gather(*(asyncio.wrap_future(engine.submit(each, generator)) for each in asked))
     files = await asyncio.gather(*(loop.run_in_executor(renders, content, rgba_4HW, order) for rgba_4HW in drawn))
@@ -105,7 +107,6 @@ async def _generated(engine: Engine, renders: ThreadPoolExecutor, order: Order) 
         "size": f"{edge}x{edge}",
         "seed": order.seed,
         "checkpoint": generator.folder.description.checkpoint,
-        "notes": generator.readability([order.prompt]).lines(),
     }
 
 

@@ -86,7 +86,7 @@ def test_the_results_have_weights_that_started_from_the_shipped_ones_and_a_finis
     out = rehearsed / "out"
     generator, finished = (Checkpoint.open(out / name / "flowmodel.safetensors") for name in ("generator", "finished"))
     assert generator.header.initial_ids == pretrained_weights(SHIPPED[STYLES]).header.seen_ids
-    assert generator.header.step == finished.header.step == json.loads((out / "plan.json").read_text())["steps"]
+    assert generator.header.step == finished.header.step == json.loads((out / "plan-generator.json").read_text())["steps"]
     assert generator.header.finisher is None and finished.header.finisher.config["channels"] == 8
     assert Generator.load(finished, "cpu").sample(["grinning face"]).shape == (1, 4, 64, 64)
     assert all(path.stat().st_size < 16 * 2**20 for path in out.rglob("*"))
@@ -95,7 +95,7 @@ def test_the_results_have_weights_that_started_from_the_shipped_ones_and_a_finis
 def test_the_results_have_the_curve_samples_speed_and_log(rehearsed):
     out = rehearsed / "out"
     rows = [json.loads(line) for line in (out / "curve-generator.jsonl").read_text().splitlines()]
-    steps = json.loads((out / "plan.json").read_text())["steps"]
+    steps = json.loads((out / "plan-generator.json").read_text())["steps"]
     assert (
         [row["step"] for row in rows if "loss" in row][-1] == [row["step"] for row in rows if "train/t0.95" in row][-1] == steps
     )

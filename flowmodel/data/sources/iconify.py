@@ -31,10 +31,11 @@ def read(config: IconifySource, context: SourceContext) -> Reading:
     package = fetch_package(_package(config), config.version, config.integrity, context)
     files = _load(package)
     resolved = resolve_icons(files["icons.json"])
-    suffix = _suffix(config, files["metadata.json"]) if config.variant else ""
+    ending = ""
     if config.variant:
-        resolved = _of_variant(suffix, files["metadata.json"], resolved)
-    keys = _keys(resolved, files["chars.json"], is_emoji=files["info.json"].get("category") == "Emoji")
+        ending, resolved = _of_variant(config, files["metadata.json"], resolved)
+    is_emoji = files["info.json"].get("category") == "Emoji"
+    keys = _keys(resolved, files["chars.json"], is_emoji, ending)
     groups = {icon: slug(title.replace("&", " ")) for title, icons in reversed(_categories(files)) for icon in icons}
     drafts = []
     for name, icon in resolved.items():
@@ -42,11 +43,11 @@ def read(config: IconifySource, context: SourceContext) -> Reading:
         if not config.skin_tones and skin_tone(key):
             continue
         known = unicode_emoji().get(key)
-        own_name = name.replace("-", " ").replace("_", " ").strip()
+        own_name = name.removesuffix(ending).replace("-", " ").replace("_", " ").strip()
         drafts.append(
             {
                 "key": key,
-                "file": f"{name}-{suffix}.svg" if suffix else f"{name}.svg",
+                "file": f"{name}.svg",
                 "content": icon if isinstance(icon, ValueError) else _svg(icon, config.color or _BLACK),
                 "name": known.name if known and config.names == "unicode" else own_name,
                 "char": known.char if known else char,
@@ -73,27 +74,24 @@ def _package(config: IconifySource) -> str:
     return f"@iconify-json/{config.set}"
 
 
-def _suffixes(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """The title of each suffix that the names of a variant's icons have; an empty one stands for names without a suffix."""
+def _of_variant(
+    config: IconifySource, metadata: Mapping[str, Any], icons: Mapping[str, Icon | ValueError]
+) -> tuple[str, dict[str, Icon | ValueError]]:
+    """The ending that the names of `config.variant` have, and its icons.
+
+    The set's metadata has a title for each suffix; an empty suffix stands for names without any.
+    """
     suffixes = metadata.get("suffixes")
-    return {str(suffix): str(title) for suffix, title in suffixes.items()} if isinstance(suffixes, dict) else {}
-
-
-def _suffix(config: IconifySource, metadata: Mapping[str, Any]) -> str:
-    titles = _suffixes(metadata)
-    for suffix, title in titles.items():
-        if title.lower() == config.variant.lower():
-            return suffix
-    offered = ", ".join(titles.values()) or "none"
-    raise FlowmodelError(f"variant: {config.variant}: {_package(config)} has no such variant; it has {offered}")
-
-
-def _of_variant(suffix: str, metadata: Mapping[str, Any], icons: Mapping[str, Icon | ValueError]) -> dict[str, Icon | ValueError]:
-    """The icons of one variant, by their names without the suffix."""
-    others = tuple(f"-{other}" for other in _suffixes(metadata) if other)
-    if not suffix:
-        return {name: icon for name, icon in icons.items() if not name.endswith(others)}
-    return {name.removesuffix(f"-{suffix}"): icon for name, icon in icons.items() if name.endswith(f"-{suffix}")}
+    titles = {str(suffix): str(title) for suffix, title in suffixes.items()} if isinstance(suffixes, dict) else {}
+    chosen = [suffix for suffix, title in titles.items() if title.lower() == config.variant.lower()]
+    if not chosen:
+        offered = ", ".join(titles.values()) or "none"
+        raise FlowmodelError(f"variant: {config.variant}: {_package(config)} has no such variant; it has {offered}")
+    if chosen[0]:
+        ending = f"-{chosen[0]}"
+        return ending, {name: icon for name, icon in icons.items() if name.endswith(ending)}
+    others = tuple(f"-{suffix}" for suffix in titles if suffix)
+    return "", {name: icon for name, icon in icons.items() if not name.endswith(others)}
 
 
 def _load(package: Package) -> dict[str, dict[str, Any]]:
@@ -135,14 +133,16 @@ def _alias_names(icon: Icon | ValueError) -> list[str]:
     return [] if isinstance(icon, ValueError) else [name.replace("-", " ") for name in icon.other_names]
 
 
-def _keys(icons: Mapping[str, Icon | ValueError], chars: Mapping[str, Any], is_emoji: bool) -> dict[str, tuple[str, str]]:
-    """Key and character of every icon. Keys are unique; code points are assigned before slugs."""
+def _keys(
+    icons: Mapping[str, Icon | ValueError], chars: Mapping[str, Any], is_emoji: bool, ending: str
+) -> dict[str, tuple[str, str]]:
+    """Key and character of every icon. Keys are unique; code points are assigned before slugs, which lack `ending`."""
     keys: dict[str, tuple[str, str]] = {}
     taken: set[str] = set()
     code_points = dict(_code_points(icons, chars))
     if is_emoji:
         by_name = {ascii_slug(emoji.name): (key, emoji.char) for key, emoji in unicode_emoji().items()}
-        found = ((name, _known_by_name(name, by_name)) for name in icons if name not in code_points)
+        found = ((name, _known_by_name(name.removesuffix(ending), by_name)) for name in icons if name not in code_points)
         code_points |= {name: match for name, match in found if match}
     for name in icons:
         if name in code_points and code_points[name][0] not in taken:
@@ -150,7 +150,7 @@ def _keys(icons: Mapping[str, Icon | ValueError], chars: Mapping[str, Any], is_e
             taken.add(code_points[name][0])
     for name in icons:
         if name not in keys:
-            wanted = key = slug(name) or "icon"
+            wanted = key = slug(name.removesuffix(ending)) or "icon"
             number = 1
             while key in taken:
                 number += 1

@@ -236,9 +236,10 @@ def test_one_variant_of_a_set_has_the_names_without_its_suffix(context: SourceCo
     icons = {
         name: {"body": DOT.format(color)} for name, color in (("car", "red"), ("car-flat", "blue"), ("flat-fish-flat", "lime"))
     }
-    metadata = {"suffixes": {"": "Duo", "flat": "Flat"}}
-    flat = read(context, {"icons": icons}, metadata=metadata, variant="flat")
+    metadata = {"suffixes": {"": "Duo", "flat": "Flat"}, "categories": {"Travel & Places": ["car", "car-flat"]}}
+    flat = read(context, {"icons": icons}, metadata=metadata, variant="flat", chars={"1f41f": "flat-fish-flat"})
     assert list(flat["name"]) == ["car", "flat fish"] and color_of(flat, "car") == [0, 0, 255, 255]
+    assert flat.index[1] == "1f41f" and flat["group"]["car"] == "travel-places"
     duo = read(context, {"icons": icons}, metadata=metadata, variant="Duo")
     assert list(duo["name"]) == ["car"] and color_of(duo, "car") == [255, 0, 0, 255]
     assert len(read(context, {"icons": icons}, metadata=metadata)) == 3
