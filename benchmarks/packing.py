@@ -78,9 +78,10 @@ class PackedEncoder:
             tokens_BLD = self.model(input_ids=ids_BL.to(device), attention_mask=mask_BL.long()).last_hidden_state
             mean_BD = (tokens_BLD * mask_BL[..., None]).sum(1) / mask_BL.sum(1, keepdim=True)
             mean_BD = torch.nn.functional.normalize(mean_BD, dim=-1)
-            for row, i in enumerate(batch):
-                pooled_BD[i] = mean_BD[row].cpu().numpy()
-                tokens[i] = tokens_BLD[row, : lengths[row]].half().cpu().numpy()
+            pooled_BD[batch] = mean_BD.cpu().numpy()
+            # One copy from the device for the batch: a copy for each text would take longer than the encoder.
+            for i, length, tokens_LD in zip(batch, lengths, tokens_BLD.half().cpu().numpy(), strict=True):
+                tokens[i] = tokens_LD[:length].copy()
         return EncodedText(pooled_BD, tokens)
 
 

@@ -46,7 +46,8 @@ class CaptionVectors:
         started, encoded = time.monotonic(), 0
         while left:
             with self._locked():
-                left = self._missing(new)  # another process may have encoded some in the meantime
+                if self._learn_parts():  # another process may have encoded some in the meantime
+                    left = self._missing(left)
                 self._encode(encoder, left[:_CHUNK])
                 encoded += len(left[:_CHUNK])
             left = left[_CHUNK:]
@@ -74,9 +75,10 @@ class CaptionVectors:
         pooled_U, tokens_U = zip(*(vectors[text] for text in texts), strict=True) if texts else ((), ())
         return np.stack(pooled_U) if pooled_U else np.zeros((0, 0), np.float32), list(tokens_U)
 
-    def _missing(self, texts: Collection[str]) -> list[str]:
-        """The texts without vectors, sorted by length, because a batch should have similar lengths."""
-        for path in sorted(set(self._folder.glob("[!.]*.parquet")) - self._known_parts):
+    def _learn_parts(self) -> bool:
+        """Read the texts of parts that this object does not know yet; returns whether there were any."""
+        new = sorted(set(self._folder.glob("[!.]*.parquet")) - self._known_parts)
+        for path in new:
             self._known_parts.add(path)
             try:
                 found = read_parquet(path, ["text"])["text"].to_pylist()
@@ -84,13 +86,20 @@ class CaptionVectors:
                 continue  # damaged, so its texts are encoded again
             for text in found:
                 self._part_of.setdefault(text, path)
+        return bool(new)
+
+    def _missing(self, texts: Collection[str]) -> list[str]:
+        """The texts without vectors, sorted by length, because a batch should have similar lengths."""
+        self._learn_parts()
         return sorted(set(texts) - self._part_of.keys(), key=lambda text: (len(text), text))
 
     def _encode(self, encoder: CaptionEncoder, texts: list[str]) -> None:
         if texts:
             table = vectors_table(texts, encoder.encode(texts), encoder.width)
             part = keep_by_content(self._folder, lambda out: Artifact.of(write_parquet(out, table)))
-            self._known_parts.discard(part.path)  # an existing file at this path was damaged
+            self._known_parts.add(part.path)
+            for text in texts:
+                self._part_of.setdefault(text, part.path)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

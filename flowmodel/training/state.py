@@ -41,8 +41,9 @@ from flowmodel.training.processes import Processes
 from flowmodel.training.schedule import learning_rate
 from flowmodel.training.trajectories import draw_trajectories
 
-# For a compiled network, captions are padded to a multiple of this many tokens, because every length is compiled separately.
-_COMPILED_TOKENS = 16
+# For a compiled network, all captions are padded to the longest one's tokens, rounded up to a multiple of this number, because
+# every length is compiled separately, which takes a minute or more.
+_TOKENS = 16
 
 # Random streams of a step. The stream for dropout is the last; each process adds its rank to it.
 _NOISE, _CHOICES, _DROPOUT = range(3)
@@ -117,6 +118,7 @@ class TrainingState:
         self.steps_done: int | None = 0
         self._objective = FlowMatchingObjective(recipe.objective)
         self._batches = Batches(recipe, dataset, self.policy, self.data)
+        self._compiled_tokens = _TOKENS * -(-int(self.data.text.lengths_T.max()) // _TOKENS)
         self._distillation: Distillation | None = None
         if config.distillation.trajectories:
             drawn = draw_trajectories(recipe, dataset, self.policy, trajectories, log)
@@ -180,7 +182,7 @@ class TrainingState:
 
     def _captions(self, text: TextCondition, rows: slice) -> TextCondition:
         # Padded after selecting rows, because the selection removes unnecessary padding.
-        return text[rows].padded(_COMPILED_TOKENS) if self.policy.compile else text[rows]
+        return text[rows].padded(self._compiled_tokens) if self.policy.compile else text[rows]
 
     @torch.no_grad()
     def has_finite_weights(self) -> bool:
