@@ -95,7 +95,8 @@ NOUNS = ("apple", "car", "heart", "umbrella", "house", "fish", "flower", "hat", 
 COLORS = ("red", "orange", "yellow", "green", "blue", "purple")
 PROMPTS = tuple(f"{color} {noun}, noto style" for noun in NOUNS for color in COLORS)
 _SPLITS = (Split.TRAIN, Split.VALIDATION, Split.UNSEEN_CONCEPT, Split.UNSEEN_STYLE)
-_TRIAL_STEPS, _TRIAL_LOGS = 80, 4  # the first logged ones include compilation
+_TRIAL_STEPS, _TRIAL_STEPS_OF_STUDENT = 80, 12  # a student's step has several evaluations, and took 0.6 s on an H200
+_TRIAL_LOGS = 4  # the first one includes compilation
 _SHAPE = ("channels", "blocks", "scale")  # of a finisher
 _CHECKPOINTS = 8
 _RESERVE = 30.0  # seconds of the stage train for checkpoints and grids; compiled code of the trial is reused
@@ -216,6 +217,8 @@ def train_stage(drill: Drill, seconds: float) -> None:
 def distill_stage(drill: Drill, seconds: float) -> None:
     """Distill the finished generator to a few network evaluations within `seconds`, and train the student's finisher."""
     _train(drill, drill.distilled, "fast", seconds)
+    if not (drill.out / "fast" / WEIGHTS_FILE).exists():
+        raise FlowmodelError("the time ended before the student's first checkpoint; give the stage more of it (DRILL_ALL)")
     _finish(drill, drill.distilled, "fast", "fast-finished")
 
 
@@ -239,6 +242,7 @@ def _measured_speed(drill: Drill, recipe: Recipe) -> float:
     """Images per second, from a discarded training of a few steps."""
     steps = 4 if drill.rehearse else _TRIAL_STEPS
     if recipe.training.distillation.trajectories:  # some suffice here, because drawing them is not measured
+        steps = min(steps, _TRIAL_STEPS_OF_STUDENT)
         few = recipe.training.distillation.model_copy(update={"trajectories": recipe.training.batch_size})
         recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"distillation": few})})
     timed, speeds = with_steps(recipe, steps, log_every=steps // _TRIAL_LOGS), _Speeds()

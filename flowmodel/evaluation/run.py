@@ -175,8 +175,10 @@ def _draw(
     """Finished samples at the size of the real icons, and the unfinished samples: uint8 (S, N, 4, H, W)."""
     rows_N = np.concatenate(list(rows_of.values()))
     prompts = [real.prompts[row] for row in rows_N]
-    log(f"sampling {len(rows_N)} icons {len(seeds)} times,  {generator.nfe()} network evaluations each")
-    drawn = [generator.sample(prompts, seed=seed, finish=False) for seed in seeds]
+    drawn = []
+    for number, seed in enumerate(seeds, start=1):
+        log(f"sampling {len(rows_N)} icons with seed {seed} ({number} of {len(seeds)}), {generator.nfe()} network evaluations each")
+        drawn.append(generator.sample(prompts, seed=seed, finish=False))
     finished = [at_size(generator.finish(rgba_N4HW), real.rgba_M4HW.shape[-1]) for rgba_N4HW in drawn]
     samples = Samples(
         seeds=tuple(seeds),
