@@ -177,7 +177,7 @@ def _draw(
     prompts = [real.prompts[row] for row in rows_N]
     drawn = []
     for number, seed in enumerate(seeds, start=1):
-        log(f"sampling {len(rows_N)} icons with seed {seed} ({number} of {len(seeds)}), {generator.nfe()} network evaluations each")
+        log(f"sampling {len(rows_N)} icons, seed {number} of {len(seeds)}, {generator.nfe()} network evaluations each")
         drawn.append(generator.sample(prompts, seed=seed, finish=False))
     finished = [at_size(generator.finish(rgba_N4HW), real.rgba_M4HW.shape[-1]) for rgba_N4HW in drawn]
     samples = Samples(
