@@ -35,6 +35,7 @@ MODULES = {
     "serve": ("fastapi", "prometheus_client", "uvicorn"),
     "clip": ("huggingface_hub", "open_clip", "transformers"),
     "pipeline": ("dagster", "mlflow"),
+    "ray": ("dagster_ray", "ray"),
 }
 
 

@@ -19,6 +19,7 @@ try:
 except ImportError:  # Windows has no fcntl: no process is seen as running or dead
     fcntl = None  # type: ignore[assignment]
 
+_RELEASE_SECONDS = 2.0  # between two looks at another process's lock
 _held: dict[Path, int] = {}  # and the descriptor of each
 
 
@@ -114,6 +115,16 @@ def has_ended(store: Store, run_id: str) -> bool:
             return _try_lock(file)
     except FileNotFoundError:  # it has just ended
         return False
+
+
+def wait_for_release(store: Store, run_id: str) -> None:
+    """Wait until the process that holds the lock of run `run_id` has died or released it. Another machine sees this too if the
+    store's file system has locks. If nobody has held the lock yet, this waits for that first.
+    """
+    path, was_held = _path(store, run_id), False
+    while not (was_held and (not path.exists() or has_ended(store, run_id))):
+        was_held = was_held or path.exists()
+        time.sleep(_RELEASE_SECONDS)
 
 
 def forget(store: Store, run_id: str) -> None:

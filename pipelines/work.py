@@ -3,9 +3,9 @@ JSON, and an outcome that can be sent back.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowmodel.store import Store
 
@@ -35,6 +35,20 @@ class Task:
     targets: str = ""
     checkpoint: str = ""
     digest: str = ""
+
+
+class Ended(NamedTuple):
+    """The end of a process that worked on a task.
+
+    Attributes:
+        messages: what it reported: progress, and at most one outcome.
+        how: how it ended, for a process without an outcome.
+        may_resume: whether another process should go on from its newest checkpoint.
+    """
+
+    messages: Sequence[dict[str, Any]]
+    how: str
+    may_resume: bool
 
 
 def origin(run_id: str, asset: str, job: str | None) -> dict[str, str]:

@@ -4,6 +4,9 @@ It imports only the small package dagster_pipes of Dagster. From its run it need
 environment variables, so that it also runs under `accelerate launch` and in a container. It stops as on Ctrl-C when its standard
 input ends, which happens if its run is terminated or the run's process ends. Every launcher passes on
 standard input, but few pass on signals.
+
+With `--detached` it ignores its standard input and stops when its run releases the run's lock in the store: a Ray job inherits
+the standard input of whoever started the cluster.
 """
 
 import os
@@ -13,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster_pipes import (
     PipesContext,
@@ -25,6 +28,10 @@ from dagster_pipes import (
     open_dagster_pipes,
 )
 
+if TYPE_CHECKING:
+    from flowmodel.store import Store
+
+DETACHED = "--detached"
 PROGRESS = "progress"  # a message that has this is not the outcome
 ENDING_SECONDS = 40.0  # less than a terminal's run and Dagster's monitoring wait
 
@@ -33,7 +40,8 @@ def main() -> int:
     """Returns 0 if an outcome was reported to the run, successful or not."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    threading.Thread(target=_end_with_standard_input, daemon=True).start()
+    if DETACHED not in sys.argv[1:]:
+        threading.Thread(target=_end_with_standard_input, daemon=True).start()
     try:
         from flowmodel.training.processes import is_main_process
 
@@ -57,6 +65,8 @@ def _outcome(pipes: PipesContext) -> dict[str, Any]:
 
     store = Store.from_environment()
     try:
+        if DETACHED in sys.argv[1:]:
+            threading.Thread(target=_end_with_run, args=(store, pipes.run_id), daemon=True).start()
         with in_use(store):
             tags = origin(pipes.run_id, pipes.asset_key, pipes.job_name)
             return carry_out(Task(**pipes.extras), store, pipes.log, tags, lambda values: _report(pipes, values))
@@ -78,6 +88,17 @@ def _end_with_standard_input() -> None:
     with suppress(OSError):
         while os.read(0, 1024):
             pass
+    _end()
+
+
+def _end_with_run(store: "Store", run_id: str) -> None:
+    from flowmodel.locks import wait_for_release
+
+    wait_for_release(store, run_id)
+    _end()
+
+
+def _end() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(ENDING_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,15 +1,14 @@
 """A training in a separate process: it stops on request, and resumes after being killed."""
 
 import os
-import subprocess
 import sys
 import time
 
 import dagster as dg
-import psutil
 import pytest
 
 from flowmodel.store import PROJECT_ROOT
+from tests.pipelines.terminal import TerminalRun, newest_step
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="sessions and signals are POSIX")]
 
@@ -25,46 +24,9 @@ def environment(project, monkeypatch):
     return {name: value for name, value in os.environ.items() if name not in ("DAGSTER_HOME", "DAGSTER_DISABLE_TELEMETRY")}
 
 
-class _Run:
-    """`python -m pipelines.run`, read line by line."""
-
-    def __init__(self, environment) -> None:
-        command = [sys.executable, "-m", "pipelines.run"]
-        self.process = subprocess.Popen(
-            command, cwd=PROJECT_ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        self.lines: list[str] = []
-
-    def until(self, words: str) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line)
-            if words in line:
-                return
-        raise AssertionError(f"the run ended before it said '{words}': {''.join(self.lines)}")
-
-    def end(self) -> str:
-        """Its output since then."""
-        assert self.process.stdout is not None
-        self.lines += self.process.stdout.readlines()
-        self.process.wait()
-        return "".join(self.lines)
-
-    @property
-    def worker(self) -> psutil.Process:
-        """The last of its line, below a launcher."""
-        below = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in below if "pipelines.worker" in child.cmdline()][-1]
-
-
-def _newest(project) -> int:
-    """The step of the newest checkpoint."""
-    return max(int(path.stem.partition("-")[2]) for path in project.store.trainings.glob("*/step-*.safetensors"))
-
-
 @pytest.mark.timeout(900)
 def test_a_training_survives_kill_9_of_each_process_is_terminated_in_seconds_and_continues_from_failure(project, environment):
-    first = _Run(environment)
+    first = TerminalRun(environment)
     try:
         first.until(f"/{STEPS} (")
         first.worker.kill()
@@ -73,13 +35,13 @@ def test_a_training_survives_kill_9_of_each_process_is_terminated_in_seconds_and
         orphan = first.worker
         first.process.kill()
         orphan.wait(60)  # it has noticed
-        assert 0 < _newest(project) < STEPS  # and has left a checkpoint
+        assert 0 < newest_step(project.store) < STEPS  # and has left a checkpoint
     finally:
         first.process.kill()
     home = str(project.store.root / "dagster")
-    second = _Run(environment | {"FLOWMODEL_TRAINER": f"{sys.executable} -m accelerate.commands.launch {LAUNCH}"})
+    second = TerminalRun(environment | {"FLOWMODEL_TRAINER": f"{sys.executable} -m accelerate.commands.launch {LAUNCH}"})
     try:
-        second.until(f"resumes at step {_newest(project)} of {STEPS} steps")
+        second.until(f"resumes at step {newest_step(project.store)} of {STEPS} steps")
         second.until(f"/{STEPS} (")
         worker = second.worker
         with dg.DagsterInstance.from_config(home) as instance:
@@ -91,7 +53,7 @@ def test_a_training_survives_kill_9_of_each_process_is_terminated_in_seconds_and
             assert time.monotonic() - began < 60 and not worker.is_running()
             assert "stopped at step " in said and "Traceback" not in said
             assert instance.get_run_by_id(canceled.run_id).status is dg.DagsterRunStatus.CANCELED
-            step = _newest(project)
+            step = newest_step(project.store)
             assert f"stopped at step {step} of {STEPS}; re-execute from failure to continue" in said
             _re_execute(project, instance, canceled.run_id, step)
     finally:
