@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -124,19 +124,30 @@ def read_json(path: Path) -> Any:
 
 def write_parquet(path: Path, table: "pa.Table", metadata: Mapping[str, str] | None = None) -> Path:
     """Write `table`, with `metadata` (text to text) in the file's schema metadata."""
+    return write_parquet_parts(path, [table], table.schema, metadata)
+
+
+def write_parquet_parts(
+    path: Path, parts: "Iterable[pa.Table]", schema: "pa.Schema", metadata: Mapping[str, str] | None = None
+) -> Path:
+    """Write a table that comes in parts, each as soon as it comes; otherwise as :func:`write_parquet`."""
     import pyarrow.parquet as pq
 
-    table = table.replace_schema_metadata({k: str(v) for k, v in (metadata or {}).items()} or None)
-    with atomic_path(path) as temporary:
-        floats, others = _columns(table.schema)
-        pq.write_table(
-            table,
+    schema = schema.with_metadata({k: str(v) for k, v in (metadata or {}).items()} or None)
+    floats, others = _columns(schema)
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(
             temporary,
+            schema,
             compression="zstd",
             compression_level=3,  # most of the bytes are images and vectors, which a higher level hardly compresses further
             use_dictionary=others,
             use_byte_stream_split=floats or False,  # byte stream split makes vectors a quarter smaller
-        )
+        ) as writer,
+    ):
+        for part in parts:
+            writer.write_table(part.replace_schema_metadata(schema.metadata))
     return Path(path)
 
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flowmodel.content import table_digest
+from flowmodel.content import parquet_digest, table_digest
 from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact
 
@@ -37,6 +37,15 @@ def test_how_a_file_is_written_does_not_matter(tmp_path, how):
     pq.write_table(table, other, **how)
     assert plain.read_bytes() != other.read_bytes()
     assert Artifact.of(plain).digest == Artifact.of(other).digest == table_digest(table)
+    assert parquet_digest(plain) == parquet_digest(other) == table_digest(table)
+
+
+def test_a_file_that_is_read_in_parts_has_the_same_digest(tmp_path):
+    table = pa.concat_tables([pa.table(_columns())] * 1000).replace_schema_metadata({"size": "16"})
+    pq.write_table(table, tmp_path / "long.parquet", row_group_size=700)
+    pq.write_table(table.slice(0, 0), tmp_path / "empty.parquet")
+    assert parquet_digest(tmp_path / "long.parquet") == table_digest(table.combine_chunks())
+    assert parquet_digest(tmp_path / "empty.parquet") == table_digest(table.slice(0, 0))
 
 
 def test_neither_chunks_nor_slices_nor_the_width_of_offsets_nor_the_columns_order_matter():

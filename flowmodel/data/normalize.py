@@ -5,7 +5,7 @@ Shape suffixes: H, W pixels, N = target edge, 4 channels (red, green, blue, alph
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,13 +122,21 @@ def normalize_icons(tables: Mapping[str, Path], size: int, out: Path, trim: Coll
     icons = pd.concat([ICONS.read(path) for path in tables.values()], ignore_index=True).sort_values("id", ignore_index=True)
     if (repeated := icons["id"].duplicated()).any():
         raise FlowmodelError(f"icon '{icons.loc[repeated, 'id'].iloc[0]}' comes from more than one source; name them differently")
+    return NORMALIZED_ICONS.write(out, normalized_rows(icons, size, trim), normalized_metadata(tables, size))
+
+
+def normalized_rows(icons: pd.DataFrame, size: int, trim: Collection[str] = ()) -> pd.DataFrame:
+    """The rows of `normalized_icons` for these rows of `icons`, in their order."""
     # Sequential, because Pillow's decoders hold the GIL and threads would only wait for each other.
     columns = (icons[name].tolist() for name in ("source", "png", "status", "reason", "notes"))
     changed = [_normalize_row(*row, size=size, trim=trim) for row in zip(*columns, strict=True)]
-    icons[list(_CHANGED)] = pd.DataFrame(changed, columns=_CHANGED)
-    icons["height"] = icons["width"]
-    metadata = {"size": str(size), "sources": json.dumps(list(tables))}
-    return NORMALIZED_ICONS.write(out, icons.drop(columns="png"), metadata)
+    values = dict(zip(_CHANGED, zip(*changed, strict=True), strict=True)) if changed else dict.fromkeys(_CHANGED, ())
+    return icons.drop(columns="png").assign(**values, height=values["width"])
+
+
+def normalized_metadata(sources: Iterable[str], size: int) -> dict[str, str]:
+    """The metadata of the table, with the order of the sources."""
+    return {"size": str(size), "sources": json.dumps(list(sources))}
 
 
 def source_order(normalized: Path) -> list[str]:

@@ -4,7 +4,8 @@ The command line runs all of them in one call; the pipeline has one asset per st
 of its content, so that recipes and lists of sources don't interfere, and files do not change while they are read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,12 +19,16 @@ from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.ingest import Ingested, ingest_icons
 from flowmodel.data.sources.source_list import load_sources, sources_file
 from flowmodel.data.splits import assign_splits, load_splits
+from flowmodel.errors import FlowmodelError
 from flowmodel.files import Artifact, keep_by_content
 from flowmodel.recipes import Recipe
 from flowmodel.recipes.schema import DataConfig
 from flowmodel.store import Store
 from flowmodel.text.embeddings import EmbeddingReport, embed_captions
+from flowmodel.text.encoders import CaptionEncoder
+from flowmodel.text.vectors import CaptionVectors
 
+VARIABLE = "FLOWMODEL_PREPARE"
 Log = Callable[[str], None]
 
 
@@ -46,17 +51,36 @@ class Preparation:
     ) -> "Preparation":
         """`sources` is a YAML list of sources; by default the one in FLOWMODEL_SOURCES, or the pipeline's.
 
-        `style` replaces the style word of all of them in captions.
+        `style` replaces the style word of all of them in captions. With FLOWMODEL_PREPARE=ray, the steps that take long run on
+        Ray.
         """
         listed = (sources or sources_file()).resolve()
         configs = load_sources(listed)
         if style is not None:
             configs = [source.model_copy(update={"style": style}) for source in configs]
+        if where := os.environ.get(VARIABLE):
+            if where != "ray":
+                raise FlowmodelError(f"{VARIABLE}: '{where}' is neither ray nor empty; correct it")
+            from flowmodel.data.prepare_on_ray import RayPreparation
+
+            cls = RayPreparation
         return cls(store, data, configs, SourceContext(listed.parent, store.downloads, log), log)
+
+    def fill(self, vectors: CaptionVectors, encoder: CaptionEncoder, texts: Collection[str], log: Log) -> int:
+        """Encode the texts that have no vectors yet; returns their number."""
+        return vectors.fill(encoder, texts, log)
 
     def icons(self, source: SourceConfig, again: bool = False) -> Ingested:
         """Read a source's original icons. An unchanged source is not read again unless `again` is set."""
         return ingest_icons(source, self.context, self.store.icons(source.name), again)
+
+    def all_icons(self, again: bool = False) -> dict[str, Ingested]:
+        """Read the icons of all sources."""
+        read: dict[str, Ingested] = {}
+        for source in self.sources:
+            self.log(f"reading icons of '{source.name}'")
+            read[source.name] = self.icons(source, again)
+        return read
 
     def normalized_icons(self, tables: Mapping[str, Artifact]) -> Artifact:
         """Join all sources' icons in one table, as pixels of the recipe's size. `tables` are the sources' tables by name."""
@@ -80,7 +104,7 @@ class Preparation:
 
         def embed(out: Path) -> Artifact:
             forced = self.data.force_languages
-            reports.append(embed_captions(captions.path, self.data.encoder, self.store, out, self.log, forced))
+            reports.append(embed_captions(captions.path, self.data.encoder, self.store, out, self.log, forced, self.fill))
             return reports[-1].artifact
 
         artifact = self._keep("caption_embeddings", embed)
@@ -125,12 +149,10 @@ def prepare(
     """
     steps = Preparation.of(store, recipe.data, sources, log, style)
     tables: dict[str, Artifact] = {}
-    for source in steps.sources:
-        log(f"reading icons of '{source.name}'")
-        ingested = steps.icons(source, again)
+    for name, ingested in steps.all_icons(again).items():
         if not ingested.complete:
-            log("not everything could be fetched; missing images are quarantined, and the next run tries them again")
-        tables[source.name] = ingested.artifact
+            log(f"'{name}': not everything could be fetched; missing images are quarantined, and the next run tries them again")
+        tables[name] = ingested.artifact
     log(f"normalizing to {recipe.data.size} x {recipe.data.size} pixels")
     normalized = steps.normalized_icons(tables)
     for line in usable_lines(normalized.path):

@@ -1,6 +1,6 @@
 """The `caption_embeddings` table, which locates the vectors of every caption. Each text is encoded once per store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from flowmodel.text.encoders import CaptionEncoder, load_encoder
 from flowmodel.text.readability import Readability, inspect_texts, require_languages
 from flowmodel.text.vectors import CaptionVectors
 
+Fill = Callable[[CaptionVectors, CaptionEncoder, Collection[str], Callable[[str], None]], int]
 _NOT_ASKED_FOR = ("en", "und")  # always present, or the source's own
 
 
@@ -29,13 +30,15 @@ def embed_captions(
     out: Path,
     log: Callable[[str], None] = lambda line: None,
     force_languages: bool = False,
+    fill: Fill = CaptionVectors.fill,
 ) -> EmbeddingReport:
     """Make sure that `store` holds vectors of every text of the `captions` table, and write to `out` which part holds each.
 
     Texts that have vectors are not encoded again; if all have, the encoder's weights are not loaded. `log` gets a line per
     chunk of texts, and a summary of what the encoder can't read. Raises FlowmodelError when `captions` or the encoder is not
     available, or the encoder can't read a language of the captions. `force_languages` skips the last check, which never covers
-    a source's own texts, because their language is unknown.
+    a source's own texts, because their language is unknown. `fill` encodes the texts without vectors, as
+    :meth:`CaptionVectors.fill` does.
     """
     tower = load_encoder(encoder)
     table = read_parquet(captions, ["icon_id", "text", "language"])
@@ -47,7 +50,7 @@ def embed_captions(
         log(line)
     texts = set(table["text"].to_pylist())
     vectors = CaptionVectors(store.caption_vectors(tower.digest))
-    encoded = vectors.fill(tower, texts, log)
+    encoded = fill(vectors, tower, texts, log)
     metadata = {"encoder": tower.name, "encoder_digest": tower.digest, "dimension": str(tower.width)}
     rows = [(text, path.stem) for text, path in vectors.parts(texts).items()]
     artifact = CAPTION_EMBEDDINGS.write(out, rows, metadata)

@@ -19,7 +19,7 @@ from flowmodel.files import Artifact, keep_by_content, permission_denied, read_p
 from flowmodel.tables import caption_vectors
 from flowmodel.text.encoded import CaptionEncoder, EncodedText
 
-_CHUNK = 512  # texts per part and per progress line
+CHUNK = 512  # texts per part and per progress line
 
 Vectors = tuple[NDArray[np.float32], list[NDArray[np.float16]]]  # (U, D), and (L, D) for each text
 
@@ -33,7 +33,7 @@ class CaptionVectors:
 
     def __init__(self, folder: Path) -> None:
         """`folder` belongs to one encoder."""
-        self._folder = folder
+        self.folder = folder
         self._part_of: dict[str, Path] = {}  # by text
         self._known_parts: set[Path] = set()
 
@@ -42,23 +42,23 @@ class CaptionVectors:
 
         `log` gets a line per part. Raises FlowmodelError when the encoder's weights are missing, or the folder can't be written.
         """
-        new = left = self._missing(texts)
+        new = left = self.missing(texts)
         started, encoded = time.monotonic(), 0
         while left:
             with self._locked():
                 if self._learn_parts():  # another process may have encoded some in the meantime
-                    left = self._missing(left)
-                self._encode(encoder, left[:_CHUNK])
-                encoded += len(left[:_CHUNK])
-            left = left[_CHUNK:]
+                    left = self.missing(left)
+                self.encode(encoder, left[:CHUNK])
+                encoded += len(left[:CHUNK])
+            left = left[CHUNK:]
             rate = encoded / max(time.monotonic() - started, 1e-3)
             log(f"encoded {len(new) - len(left):,} of {len(new):,} new texts with {encoder.name} ({rate:,.0f} per second)")
         return encoded
 
     def parts(self, texts: Collection[str]) -> dict[str, Path]:
         """Maps each text to the file with its vectors. Raises FlowmodelError when a text has none."""
-        if missing := self._missing(texts):
-            raise FlowmodelError(f"{self._folder}: holds no vectors of '{missing[0]}'; prepare the data set again")
+        if missing := self.missing(texts):
+            raise FlowmodelError(f"{self.folder}: holds no vectors of '{missing[0]}'; prepare the data set again")
         return {text: self._part_of[text] for text in sorted(set(texts))}
 
     def read(self, texts: Sequence[str]) -> Vectors:
@@ -77,7 +77,7 @@ class CaptionVectors:
 
     def _learn_parts(self) -> bool:
         """Read the texts of parts that this object does not know yet; returns whether there were any."""
-        new = sorted(set(self._folder.glob("[!.]*.parquet")) - self._known_parts)
+        new = sorted(set(self.folder.glob("[!.]*.parquet")) - self._known_parts)
         for path in new:
             self._known_parts.add(path)
             try:
@@ -88,27 +88,28 @@ class CaptionVectors:
                 self._part_of.setdefault(text, path)
         return bool(new)
 
-    def _missing(self, texts: Collection[str]) -> list[str]:
+    def missing(self, texts: Collection[str]) -> list[str]:
         """The texts without vectors, sorted by length, because a batch should have similar lengths."""
         self._learn_parts()
         return sorted(set(texts) - self._part_of.keys(), key=lambda text: (len(text), text))
 
-    def _encode(self, encoder: CaptionEncoder, texts: list[str]) -> None:
+    def encode(self, encoder: CaptionEncoder, texts: list[str]) -> None:
+        """Encode these texts into one part, whose file is named by its content."""
         if texts:
             table = vectors_table(texts, encoder.encode(texts), encoder.width)
-            part = keep_by_content(self._folder, lambda out: Artifact.of(write_parquet(out, table)))
+            part = keep_by_content(self.folder, lambda out: Artifact.of(write_parquet(out, table)))
             self._known_parts.add(part.path)
             for text in texts:
                 self._part_of.setdefault(text, part.path)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        lock = FileLock(self._folder / ".lock", mode=0o666)
+        lock = FileLock(self.folder / ".lock", mode=0o666)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except PermissionError:
-            raise permission_denied(self._folder / ".lock", "write") from None
+            raise permission_denied(self.folder / ".lock", "write") from None
         try:
             yield
         finally:

@@ -131,7 +131,7 @@ class Interrupted(Exception):
 
 
 def test_an_interrupted_run_continues_where_it_was(store: Store, tmp_path: Path, monkeypatch, encoded: list[str]) -> None:
-    monkeypatch.setattr(vectors, "_CHUNK", 8)
+    monkeypatch.setattr(vectors, "CHUNK", 8)
     captions = write_captions(tmp_path / "many.parquet", MANY)
 
     def stop(line: str) -> None:
@@ -154,7 +154,7 @@ from pathlib import Path
 from flowmodel.store import Store
 from flowmodel.text import vectors
 from flowmodel.text.embeddings import embed_captions
-vectors._CHUNK = 8
+vectors.CHUNK = 8
 captions, store, out, last = sys.argv[1:]
 kill = lambda line: line.startswith(f"encoded {last} ") and os.kill(os.getpid(), signal.SIGKILL)
 print(embed_captions(Path(captions), "minilm", Store(Path(store)), Path(out), kill).encoded)

@@ -1,5 +1,6 @@
 """The context for reading a source, and the results of reading and observing it."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,13 @@ class SourceContext:
         root: base of relative paths in sources.yaml.
         downloads: folder for downloads (created when needed); complete files there are not fetched again.
         log: called with lines of progress.
+        threads: how many images are read and rendered at once.
     """
 
     root: Path
     downloads: Path
     log: Callable[[str], None] = lambda line: None
+    threads: int = min(os.cpu_count() or 1, 8)
 
 
 @dataclass(frozen=True)

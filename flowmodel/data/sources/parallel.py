@@ -1,6 +1,5 @@
 """Makes rows of images in parallel."""
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,7 @@ def rows_of(make: Callable[[T], dict[str, Any]], items: Sequence[T], context: So
     """
     rows: list[dict[str, Any]] = []
     started = time.monotonic()
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8), thread_name_prefix="icon-rows") as executor:
+    with ThreadPoolExecutor(context.threads, thread_name_prefix="icon-rows") as executor:
         for row in executor.map(make, items):
             rows.append(row)
             if len(rows) % _EVERY == 0 and len(rows) < len(items):
