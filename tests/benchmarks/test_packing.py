@@ -67,3 +67,11 @@ def test_a_changed_table_is_refused(packed, unpacked, tmp_path):
     shutil.copytree(there.vectors, store.caption_vectors(there.encoder_digest))  # which takes a while to make
     with pytest.raises(FlowmodelError, match=r"icons\.parquet: changed since the data set was prepared"):
         unpack(changed, store, "cpu")
+
+
+def test_a_pack_of_an_earlier_version_is_refused(packed, tmp_path):
+    with zipfile.ZipFile(packed) as new, zipfile.ZipFile(tmp_path / "old.zip", "w") as old:
+        for name in new.namelist():
+            old.writestr(name.replace("encoder/low", "encoder/weights.xz"), new.read(name))
+    with pytest.raises(FlowmodelError, match=r"old\.zip: packed by an earlier version; pack it again"):
+        unpack(tmp_path / "old.zip", Store(tmp_path / "store"), "cpu")
