@@ -33,7 +33,13 @@ def refused(shared_project):
 
 
 @pytest.fixture(scope="module")
-def refused_again(refused, shared_project):
+def registered_alone(refused, shared_project):
+    """Only the registry's asset, by the recipe without rules."""
+    return _run(shared_project, GOOD, WAIVED, assets=["registered_model"]), _versions(shared_project)
+
+
+@pytest.fixture(scope="module")
+def refused_again(registered_alone, shared_project):
     """By another recipe with the same training and no rules."""
     return _run(shared_project, GOOD, WAIVED)
 
@@ -53,6 +59,13 @@ def worse_and_failing(worse, shared_project):
     return _run(shared_project, BAD | {"seed": 1}, WAIVED | {"on_worse": "fail"})
 
 
+@pytest.fixture(scope="module")
+def registered_alone_after_another_training(worse_and_failing, shared_project):
+    """Only the registry's asset, after a training without evaluation and gate."""
+    assert _run(shared_project, {"steps": 2}, STRICT, assets=["flow_checkpoint", "finisher"]).success
+    return shared_project.run(assets=["registered_model"])
+
+
 def _check(result: dg.ExecuteInProcessResult, name: str) -> dg.AssetCheckEvaluation:
     (evaluation,) = [check for check in result.get_asset_check_evaluations() if check.check_name == name]
     return evaluation
@@ -60,6 +73,10 @@ def _check(result: dg.ExecuteInProcessResult, name: str) -> dg.AssetCheckEvaluat
 
 def _made(result: dg.ExecuteInProcessResult) -> set[str]:
     return {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
+
+
+def _versions(project: Project) -> list[str]:
+    return [each.version for each in Tracking.of(project.store).client.search_model_versions()]
 
 
 def _aliases(project: Project) -> dict[str, str]:
@@ -80,6 +97,13 @@ def test_numbers_rules_and_outcome_stand_in_the_decision_and_its_checks(refused)
         (row,) = (record.data for record in records)
         assert row["outcome"] == "BROKEN" and row["rule"].startswith("Trained icons, recognition among all icons: ")
         assert row["rule"].endswith("must be at least 110%: NO")
+
+
+def test_a_refused_model_is_not_registered_by_materializing_the_registry_alone_under_another_recipe(registered_alone):
+    alone, versions = registered_alone
+    assert not alone.success and versions == []
+    line = failure_line(alone, "registered_model")
+    assert "not good enough to be registered: Trained icons, recognition among all icons" in line
 
 
 def test_another_recipe_does_not_let_the_same_checkpoint_through(refused_again, shared_project):
@@ -118,21 +142,11 @@ def test_by_a_setting_the_run_fails_and_the_challenger_is_registered_all_the_sam
     assert _aliases(shared_project) == {"challenger": "3", "champion": "1"}
 
 
-def test_a_refused_model_is_not_registered_by_materializing_the_registry_alone_under_another_recipe(project):
-    _run(project, {"steps": 20}, STRICT)
-    alone = _run(project, {"steps": 20}, WAIVED, assets=["registered_model"])
-    assert not alone.success
-    line = failure_line(alone, "registered_model")
-    assert "not good enough to be registered: Trained icons, recognition among all icons" in line
-    assert Tracking.of(project.store).client.search_registered_models() == []
-
-
-def test_a_decision_about_another_checkpoint_does_not_let_a_model_through(project):
-    assert _run(project, {"steps": 20}, WAIVED).success
-    trained = _run(project, {"steps": 21}, STRICT, assets=["flow_checkpoint", "finisher"])
-    assert trained.success
-    alone = project.run(assets=["registered_model"])
-    assert not alone.success
+def test_a_decision_about_another_checkpoint_does_not_let_a_model_through(
+    registered_alone_after_another_training, shared_project
+):
+    alone = registered_alone_after_another_training
+    assert not alone.success and len(_versions(shared_project)) == 3
     assert "the gate's decision is of another checkpoint; materialize 'gate_decision' again" in failure_line(
         alone, "registered_model"
     )

@@ -86,10 +86,11 @@ def test_on_kubernetes_each_step_has_a_pod_and_training_alone_asks_for_a_gpu(mon
         assert config.container_config["resources"]["limits"] == {"nvidia.com/gpu": "1"}
 
 
-def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+def _free_ports(*names: str) -> dict[str, str]:
+    """A different free port for each name. All are held until the last is chosen, because a closed one may be given again."""
+    with ExitStack() as held:
+        probes = {name: held.enter_context(socket.create_server(("127.0.0.1", 0))) for name in names}
+        return {name: str(probe.getsockname()[1]) for name, probe in probes.items()}
 
 
 @contextmanager
@@ -146,7 +147,7 @@ def _found_in(content: bytes) -> list[str]:
 @pytest.mark.skipif(not (_BINARIES / "initdb").exists(), reason="needs PostgreSQL")
 def test_the_job_runs_on_a_team_s_server_and_no_secret_is_kept_or_logged(project, tmp_path):
     shutil.rmtree(project.store.root / "mlflow")  # the team has a server
-    ports = {name: _free_port() for name in ("postgres", "s3", "mlflow", "code", "webserver-read-only")}
+    ports = _free_ports("postgres", "s3", "mlflow", "code", "webserver-read-only")
     home = tmp_path / "home"
     home.mkdir()
     for name in ("dagster.yaml", "workspace.yaml"):
