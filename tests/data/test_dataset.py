@@ -90,7 +90,7 @@ def test_neither_another_way_to_write_parquet_nor_vectors_last_bits_rename_it(
 
     for module in ("flowmodel.tables", "flowmodel.text.vectors"):
         monkeypatch.setattr(f"{module}.write_parquet", write)
-    monkeypatch.setattr(vectors, "_CHUNK", 2)
+    monkeypatch.setattr(vectors, "CHUNK", 2)
     other = _prepare(tmp_path)
     for file in FILES.values():
         assert sha256_file(other.folder / file) != sha256_file(dataset.folder / file)
