@@ -19,7 +19,9 @@ steps shifted by {shift:g}.
   `tokens` (B, L, D) and `mask` (B, L) to `velocity`.
 - `{finisher}`, if the model has a finisher: `drawn` to `finished`, images in [-1, 1].
 - `{tower}` and `{tower8}`: the caption tower ({encoder}), in float32 and in a smaller form, from `ids` (B, L) to
-  `pooled` and `tokens`. All texts of a batch have the same length. The page has `{packed}` instead, which zlib has compressed.
+  `pooled` and `tokens`. All texts of a batch have the same length.
+
+A page has these graphs rounded and packed, in files like `{packed}`.
 - `{tokenizer}`: text to `ids`, at most {max_tokens}.
 - `{emoji}`: names that replace emoji in a prompt.
 - `{english}`: English translations of the names of emoji in other languages, as JSON that zlib has compressed.

@@ -26,6 +26,7 @@ from flowmodel.text.minilm import MAX_TOKENS
 _OPSET = 20
 _BATCH, _LENGTH = Dim("batch"), Dim("length")
 _LARGEST_ERROR = 1e-3  # of a graph's results
+ORIGIN = 128  # the code of zero in weights that are stored in steps
 
 
 class DifferentGraph(Exception):
@@ -60,7 +61,7 @@ def export_finisher(finisher: Finisher, channels: int, size: int, path: Path, li
 
 def export_tower(tower: nn.Module, path: Path, step: float | None = None) -> Path:
     """Export the caption tower: ids (B, L) to pooled (B, D) and tokens (B, L, D). All texts of a batch have the same length,
-    without padding. Matrices of multiples of `step` are stored as two tables of bytes.
+    without padding. Matrices of multiples of `step` are stored as int16.
     """
     given = {"ids": torch.zeros(3, 5, dtype=torch.int64)}
     free = {"ids": {0: _BATCH, 1: Dim("length", max=MAX_TOKENS)}}
@@ -94,12 +95,22 @@ class _Encoding(nn.Module):
         return nn.functional.normalize(tokens_BLD.mean(1), dim=-1), tokens_BLD.to(torch.float16).float()
 
 
-def two_bytes(steps: NDArray[np.int32]) -> NDArray[np.int8]:
-    """The higher and the lower byte of integers in 16 bits, shape (2, …): steps = 256 higher + lower."""
-    higher = (steps + 128) >> 8
-    bytes_2 = np.stack([higher, steps - 256 * higher])
-    assert np.abs(bytes_2).max(initial=0) <= 128, "the step is too small for these weights"
-    return bytes_2.astype(np.int8)
+def in_steps(weight: NDArray[np.float32], step: float) -> NDArray[np.int16]:
+    """`weight` in multiples of `step`, plus ORIGIN, which gives most of them the same higher byte."""
+    steps = np.rint(weight / np.float32(step)) + ORIGIN
+    assert np.abs(steps).max(initial=0) < 2**15, "the step is too small for these weights"
+    return steps.astype(np.int16)
+
+
+def rounded_halves(graph: Any, bits: int) -> None:
+    """Round weights in float16 to `bits` fewer bits."""
+    from onnx import TensorProto, numpy_helper
+
+    for tensor in graph.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT16:
+            codes = numpy_helper.to_array(tensor).view(np.uint16)
+            rounded = (codes + np.uint16(1 << bits - 1)) >> bits << bits  # a carry into the exponent is right as well
+            tensor.CopyFrom(numpy_helper.from_array(rounded.view(np.float16), tensor.name))
 
 
 def _write(
@@ -118,7 +129,7 @@ def _write(
     if step is None:
         _halve(graph)
     else:
-        _split(graph, step)
+        _count(graph, step)
     onnx.checker.check_model(graph)
     with atomic_path(path) as temporary:
         onnx.save(graph, temporary)
@@ -213,8 +224,8 @@ def _halve(graph: Any) -> None:
     _put_first(graph, casts)
 
 
-def _split(graph: Any, step: float) -> None:
-    """Store matrices of multiples of `step` as the tables of :func:`two_bytes`; they are float32 once loaded."""
+def _count(graph: Any, step: float) -> None:
+    """Store matrices of multiples of `step` as int16; they are float32 once loaded."""
     from onnx import TensorProto, helper, numpy_helper
 
     nodes = []
@@ -222,16 +233,15 @@ def _split(graph: Any, step: float) -> None:
         values = numpy_helper.to_array(tensor)
         if tensor.data_type != TensorProto.FLOAT or values.ndim != 2:
             continue
-        steps = np.rint(values / np.float32(step))
-        assert (steps * np.float32(step) == values).all(), f"{tensor.name} was not rounded"
-        name, stored, whole, scaled = (tensor.name, *(f"{tensor.name}_{part}" for part in ("bytes", "float", "scaled")))
-        tensor.CopyFrom(numpy_helper.from_array(two_bytes(steps.astype(np.int32)), stored))
+        name, stored, whole, moved = (tensor.name, *(f"{tensor.name}_{part}" for part in ("steps", "float", "moved")))
+        steps = in_steps(values, step)
+        assert np.allclose((steps - ORIGIN) * np.float32(step), values, rtol=1e-6), f"{name} was not rounded"
+        tensor.CopyFrom(numpy_helper.from_array(steps, stored))
         nodes.append(helper.make_node("Cast", [stored], [whole], to=TensorProto.FLOAT))
-        nodes.append(helper.make_node("Mul", [whole, "of_bytes"], [scaled]))
-        nodes.append(helper.make_node("ReduceSum", [scaled, "first_axis"], [name], keepdims=0))
-    scales = np.array([256 * step, step], np.float32).reshape(2, 1, 1)
-    graph.graph.initializer.append(numpy_helper.from_array(scales, "of_bytes"))
-    graph.graph.initializer.append(numpy_helper.from_array(np.array([0]), "first_axis"))
+        nodes.append(helper.make_node("Sub", [whole, "origin"], [moved]))
+        nodes.append(helper.make_node("Mul", [moved, "step"], [name]))
+    graph.graph.initializer.append(numpy_helper.from_array(np.array(ORIGIN, np.float32), "origin"))
+    graph.graph.initializer.append(numpy_helper.from_array(np.array(step, np.float32), "step"))
     _put_first(graph, nodes)
 
 

@@ -11,7 +11,7 @@ from flowmodel.data.sources.npm_client import fetch_package, read_members
 from flowmodel.errors import FlowmodelError
 from flowmodel.export.training_icons import TrainingIcons
 from flowmodel.files import write_bytes, write_json
-from flowmodel.runtime.model_folder import CARD, DESCRIPTION, EMOJI, ENGLISH, FINISHER, NETWORK, TOKENIZER, TOWERS, ModelFolder
+from flowmodel.runtime.model_folder import CARD, DESCRIPTION, EMOJI, ENGLISH, PACKED, TOKENIZER, TOWERS, ModelFolder
 
 PAGE = "page.json"  # which models the page offers
 _MODEL, _ICONS, _VENDOR = "model", "icons", "vendor"
@@ -92,11 +92,14 @@ def export_page(
     """
     if folder.exists() and not (folder / PAGE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise FlowmodelError(f"{folder}: not a page that `flowmodel export` wrote; choose a new folder")
-    from flowmodel.export.packed_tower import write_packed_tower
+    from flowmodel.export.packed import write_packed_graph, write_packed_tower
 
     write_page(folder, downloads, log)
     copied = {TOWERS["packed"]: write_packed_tower(model, folder / _MODEL / TOWERS["packed"])}
-    for name in (NETWORK, FINISHER, TOKENIZER, EMOJI, ENGLISH, CARD):
+    for name, packed in PACKED.items():
+        if name in model:
+            copied[packed] = write_packed_graph(model, name, folder / _MODEL / packed)
+    for name in (TOKENIZER, EMOJI, ENGLISH, CARD):
         if name in model:
             copied[name] = write_bytes(folder / _MODEL / name, model.file(name).read_bytes())
     write_json(folder / _MODEL / DESCRIPTION, model.description.to_json(copied))

@@ -14,6 +14,7 @@ FORMAT = 1
 DESCRIPTION, CARD = "model.json", "README.md"
 NETWORK, FINISHER = "network.onnx", "finisher.onnx"
 TOWERS: Mapping[Precision, str] = {"float32": "tower.onnx", "int8": "tower.int8.onnx", "packed": "tower.packed.zlib"}
+PACKED = {NETWORK: "network.packed.zlib", FINISHER: "finisher.packed.zlib"}  # names of the page's graphs
 TOKENIZER, EMOJI, ENGLISH = "tokenizer.json", "emoji.json", "english.zlib"
 
 _AGAIN = "export the model again"
@@ -138,6 +139,11 @@ class ModelFolder:
             stated = str(listed["sha256"])
             raise FlowmodelError(f"{path}: has SHA-256 {digest[:12]}…, but {DESCRIPTION} states {stated[:12]}…; {_AGAIN}")
         return path
+
+    def graph(self, name: str) -> Path | None:
+        """The path of the graph `name`, packed or not, or None. Raises FlowmodelError as :meth:`file` does."""
+        found = next((each for each in (PACKED[name], name) if each in self), None)
+        return self.file(found) if found else None
 
     def verify(self) -> None:
         """Check every file against its digest. Raises FlowmodelError as :meth:`file` does."""

@@ -204,12 +204,13 @@ class OnnxGenerator:
 
     @cached_property
     def _network(self) -> "onnxruntime.InferenceSession":
-        return open_session(self.folder.file(NETWORK), self._threads)
+        return open_session(self.folder.graph(NETWORK) or self.folder.file(NETWORK), self._threads)
 
     @cached_property
     def finisher(self) -> "onnxruntime.InferenceSession | None":
         """The finisher, or None if the model has none."""
-        return open_session(self.folder.file(FINISHER), self._threads) if FINISHER in self.folder else None
+        graph = self.folder.graph(FINISHER)
+        return open_session(graph, self._threads) if graph else None
 
     def _name_emoji(self, prompt: str) -> str:
         return prompt if prompt.isascii() else self._replacer(prompt)

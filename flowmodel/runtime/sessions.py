@@ -1,19 +1,18 @@
 """Creates ONNX Runtime sessions with the same settings."""
 
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowmodel.errors import FlowmodelError
 from flowmodel.extras import require
+from flowmodel.runtime.packing import unpack
 
 if TYPE_CHECKING:
     import onnxruntime
 
 
 def open_session(path: Path, threads: int | None = None) -> "onnxruntime.InferenceSession":
-    """A session for the graph at `path` on the CPU, which zlib has compressed if the name ends in .zlib; `threads` None is one
-    per core.
+    """A session for the graph at `path` on the CPU, which is packed if the name ends in .zlib; `threads` None is one per core.
 
     Raises FlowmodelError when this ONNX Runtime can't run it, or ONNX Runtime is not installed.
     """
@@ -27,7 +26,7 @@ def open_session(path: Path, threads: int | None = None) -> "onnxruntime.Inferen
     # Spinning threads starve other processes on the same cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        graph = zlib.decompress(path.read_bytes()) if path.suffix == ".zlib" else str(path)
+        graph = unpack(path.read_bytes()) if path.suffix == ".zlib" else str(path)
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the types are in a private module
         reason = " ".join(str(error).split())[:160]

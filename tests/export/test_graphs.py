@@ -1,10 +1,12 @@
 """A network's graph gives the same results as the network."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import helper, numpy_helper
 
-from flowmodel.export.graphs import DifferentGraph, export_network
+from flowmodel.export.graphs import DifferentGraph, export_network, rounded_halves
 from flowmodel.flow.guidance import GuidedVelocity
 from flowmodel.flow.sampler import seeded_noise
 from flowmodel.flow.solvers import integrate
@@ -106,3 +108,15 @@ def test_weights_of_half_precision_stay_so_in_the_file(tmp_path):
         found_BCHW = guided(open_session(path), _captions(text), SamplingConfig(guidance=1.0))(x_BCHW.numpy(), 0.5)
         assert np.abs(found_BCHW - expected_BCHW).max() <= 1e-3
     assert sizes[1] < 0.85 * sizes[0]
+
+
+@pytest.mark.parametrize("bits", [1, 2])
+def test_weights_of_half_precision_are_rounded_to_the_nearest_with_fewer_bits(bits):
+    values = np.array([1, 1.9995, -3.001, 2.0**-20, 0, 0.12345, 1000], np.float16)  # the second one is rounded to 2
+    graph = helper.make_model(helper.make_graph([], "weights", [], [], [numpy_helper.from_array(values, "weight")]))
+    rounded_halves(graph, bits)
+    [found] = (numpy_helper.to_array(tensor) for tensor in graph.graph.initializer)
+    assert found.dtype == np.float16 and not (found.view(np.uint16) % (1 << bits)).any()
+    error = np.abs(found.astype(float) - values)
+    assert error.max() > 0 and (error <= np.maximum(np.abs(values), 2.0**-14) * 2.0 ** (bits - 11)).all()
+    onnx.checker.check_model(graph)

@@ -20,6 +20,14 @@ export function unpacked(bytes) {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
 }
 
+// The content of a packed graph (flowmodel/runtime/packing.py).
+export async function unpackedGraph(bytes) {
+  const parts = new Uint8Array(await unpacked(bytes)), half = (parts.length + 1) >> 1, graph = new Uint8Array(parts.length);
+  for (let i = 0; i < half; i++) graph[2 * i] = parts[i];
+  for (let i = half; i < parts.length; i++) graph[2 * (i - half) + 1] = parts[i];
+  return graph;
+}
+
 // The bytes of a file of the page that zlib has compressed.
 export async function fetchPacked(address) {
   const answer = await fetch(address, ASKED);

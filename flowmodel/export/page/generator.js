@@ -1,13 +1,18 @@
 // A model that samples in the browser: the same steps as flowmodel/runtime/onnx_generator.py, which is the reference.
 import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
 import { Reader, Tokenizer } from "./captions.js";
-import { fetchJson, fetchListed, fetchPacked, unpacked } from "./fetching.js";
+import { fetchJson, fetchListed, fetchPacked, unpacked, unpackedGraph } from "./fetching.js";
 import { mixedSeed, standardNormal } from "./noise.js";
 
 ort.env.wasm.numThreads = 1; // more threads need special headers of the server
 
-const TOWERS = ["tower.packed.zlib", "tower.int8.onnx", "tower.onnx"]; // the first one in the export
-const NEEDED = ["tokenizer.json", "emoji.json", "english.zlib", "network.onnx", "finisher.onnx"];
+// Of each graph, the first one in the export.
+const GRAPHS = {
+  tower: ["tower.packed.zlib", "tower.int8.onnx", "tower.onnx"],
+  network: ["network.packed.zlib", "network.onnx"],
+  finisher: ["finisher.packed.zlib", "finisher.onnx"],
+};
+const TABLES = ["tokenizer.json", "emoji.json", "english.zlib"];
 
 function times(steps, shift, start) {
   const grid = Array.from({ length: steps + 1 }, (_, i) => i / steps).map((t) => t / (shift - (shift - 1) * t));
@@ -46,13 +51,15 @@ export class Generator {
   // `base` is the folder of an exported model; `told` is called with the loaded fraction.
   static async load(base, told = () => {}) {
     const self = new Generator(), of = self.description = await fetchJson(new URL("model.json", base));
-    const tower = TOWERS.find((name) => of.files[name]), names = [tower, ...NEEDED].filter((name) => of.files[name]);
+    const graphs = Object.values(GRAPHS).map((names) => names.find((name) => of.files[name]));
+    const names = [...TABLES, ...graphs].filter((name) => of.files[name]);
     const all = names.reduce((sum, name) => sum + of.files[name].bytes, 0), files = {};
     let loaded = 0;
     ort.env.wasm.wasmBinary ??= await fetchPacked(new URL("./vendor/ort-wasm-simd-threaded.wasm.zlib", import.meta.url));
     for (const name of names) {
       const bytes = await fetchListed(base, name, of.files);
-      files[name] = name.endsWith(".zlib") ? await unpacked(bytes) : bytes;
+      const unpack = name.endsWith(".packed.zlib") ? unpackedGraph : name.endsWith(".zlib") ? unpacked : (same) => same;
+      files[name] = await unpack(bytes);
       told((loaded += of.files[name].bytes) / all);
     }
     const json = (name) => JSON.parse(new TextDecoder().decode(files[name]));
@@ -61,9 +68,7 @@ export class Generator {
       table: files["english.zlib"] && json("english.zlib"), languages: of.languages,
     });
     const session = (name) => files[name] && ort.InferenceSession.create(new Uint8Array(files[name]));
-    self.network = await session("network.onnx");
-    self.tower = await session(tower);
-    self.finisher = await session("finisher.onnx");
+    [self.tower, self.network, self.finisher] = [await session(graphs[0]), await session(graphs[1]), await session(graphs[2])];
     return self;
   }
 
