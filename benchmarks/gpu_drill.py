@@ -58,6 +58,7 @@ SOURCES = PROJECT_ROOT / "data" / "pretrained-styles" / "sources.yaml"
 WORK = PROJECT_ROOT / "build" / "gpu-drill"
 LARGEST_PACK = 64 * 2**20  # bytes
 SETTINGS = (
+    "name=pretrained_styles",
     "data.size=64",
     "data.captions=[name, name_style, mixed]",
     "data.recolored=0.12",
