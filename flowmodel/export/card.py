@@ -20,11 +20,11 @@ steps shifted by {shift:g}.
 - `{finisher}`, if the model has a finisher: `drawn` to `finished`, images in [-1, 1].
 - `{tower}` and `{tower8}`: the caption tower ({encoder}), in float32 and in a smaller form, from `ids` (B, L) to
   `pooled` and `tokens`. All texts of a batch have the same length.
-
-A page has these graphs rounded and packed, in files like `{packed}`.
 - `{tokenizer}`: text to `ids`, at most {max_tokens}.
 - `{emoji}`: names that replace emoji in a prompt.
 - `{english}`: English translations of the names of emoji in other languages, as JSON that zlib has compressed.
+
+A page has the graphs rounded and packed, in files like `{packed}`.
 
 Time runs from t = 0 (noise) to t = 1 (the image). Without guidance a step is x + h v; with guidance w the velocity is
 v0 + w (v1 - v0), where v0 is the velocity for a `pooled` of zeros and a `mask` of false.{premultiplied}
