@@ -1,9 +1,8 @@
 """`python -m pipelines.worker`: the process of a training, which pipelines/trainer.py starts for an asset through Dagster Pipes.
 
-It imports only the small package dagster_pipes of Dagster. From its run it needs the store and two
-environment variables, so that it also runs under `accelerate launch` and in a container. It stops as on Ctrl-C when its standard
-input ends, which happens if its run is terminated or the run's process ends. Every launcher passes on
-standard input, but few pass on signals.
+It imports only the small package dagster_pipes of Dagster. From its run it needs the store and two environment variables, so
+that it also runs under `accelerate launch` and in a container. It stops as on Ctrl-C when its standard input ends, which happens
+if its run is terminated or the run's process ends. Every launcher passes on standard input, but few pass on signals.
 
 With `--detached` it ignores its standard input and stops when its run releases the run's lock in the store: a Ray job inherits
 the standard input of whoever started the cluster.
