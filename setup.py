@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SHIPPED = ("bundled", "pretrained", "pretrained-fast", "pretrained-styles")  # in the folder `data`
+SHIPPED = ("bundled", "pretrained", "pretrained-fast")  # in the folder `data`
 
 
 class BuildWithShippedFiles(build_py):

@@ -220,7 +220,7 @@ def main() -> int:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trainings at a time, of one thread each")
-    parser.add_argument("--sources", type=Path, default=PROJECT_ROOT / "data/pretrained/sources.yaml")
+    parser.add_argument("--sources", type=Path, default=PROJECT_ROOT / "benchmarks/emoji.yaml")
     parser.add_argument("--only", nargs=4, metavar=("VARIANT", "SEED", "DATASET", "SCORED"), help=argparse.SUPPRESS)  # a worker
     options = parser.parse_args()
     options.out = options.out.resolve()

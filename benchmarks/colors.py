@@ -36,7 +36,7 @@ from flowmodel.model.generator import Generator
 from flowmodel.registry.references import resolve_model
 from flowmodel.store import PROJECT_ROOT, Store
 
-SOURCES = PROJECT_ROOT / "data" / "pretrained" / "sources.yaml"
+SOURCES = PROJECT_ROOT / "benchmarks" / "emoji.yaml"
 HELD_OUT_THINGS = {
     "red": ("banana", "beer mug", "fish", "gem stone", "star"),
     "orange": ("four leaf clover", "grapes", "parrot", "running shirt", "unicorn"),

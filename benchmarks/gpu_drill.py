@@ -54,11 +54,10 @@ from flowmodel.training.observers import TrainingObserver, TrainingResult, Train
 from flowmodel.training.prediction_error import ByTime, by_name
 from flowmodel.training.trajectories import teacher_prompts
 
-SOURCES = PROJECT_ROOT / "data" / "pretrained-styles" / "sources.yaml"
+SOURCES = PROJECT_ROOT / "data" / "pretrained" / "sources.yaml"
 WORK = PROJECT_ROOT / "build" / "gpu-drill"
 LARGEST_PACK = 64 * 2**20  # bytes
 SETTINGS = (
-    "name=pretrained_styles",
     "data.size=64",
     "data.captions=[name, name_style, mixed]",
     "data.recolored=0.12",
@@ -66,7 +65,7 @@ SETTINGS = (
     "network.channels=[40, 40, 80, 160]",
     "objective.uniform_tail=0.4",
     "objective.gradient_weight=0.2",
-    "training.init_from=pretrained-styles",
+    "training.init_from=pretrained",
     "training.batch_size=768",
     "training.warmup_steps=150",
     "training.precision=auto",
@@ -75,7 +74,7 @@ SETTINGS = (
     "training.log_every=50",
     "finisher.start=0.5",
     "finisher.drawings=1",
-    "finisher.init_from=pretrained-styles",
+    "finisher.init_from=pretrained",
     "finisher.learning_rate=1e-3",
     "finisher.steps=1500",
     "finisher.batch_size=64",

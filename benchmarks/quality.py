@@ -109,7 +109,7 @@ _GOES_ON = (
 SETTINGS = {
     "scratch": Setting("from_scratch"),
     "quickstart": Setting("quickstart"),
-    "shipped64": Setting("pretrained", _GOES_ON, PROJECT_ROOT / "data" / "pretrained" / "sources.yaml"),
+    "shipped64": Setting("pretrained", _GOES_ON, PROJECT_ROOT / "benchmarks" / "emoji.yaml"),
 }
 
 

@@ -29,7 +29,7 @@ from flowmodel.evaluation.metrics.texture import texture
 from flowmodel.recipes import load_recipe
 from flowmodel.store import PROJECT_ROOT, Store
 
-SOURCES = PROJECT_ROOT / "data" / "pretrained" / "sources.yaml"
+SOURCES = PROJECT_ROOT / "benchmarks" / "emoji.yaml"
 PARTS = 4
 _SEED = 0
 

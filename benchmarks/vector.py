@@ -106,7 +106,7 @@ def measure(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="pretrained")
-    sources = PROJECT_ROOT / "data/pretrained/sources.yaml"
+    sources = PROJECT_ROOT / "benchmarks/emoji.yaml"
     parser.add_argument("--sources", type=Path, default=sources, help="the model's own sources")
     parser.add_argument("--icons", type=int, default=100, help="most icons per set; a fixed random choice of training icons")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from flowmodel.errors import FlowmodelError
 from flowmodel.export.in_store import exported, training_icons
 from flowmodel.export.web import PAGE, PageModel, write_page
-from flowmodel.model.pretrained import FAST, PRETRAINED, SHIPPED, STYLES
+from flowmodel.model.pretrained import FAST, PRETRAINED, SHIPPED
 from flowmodel.registry.lookup import has_model
 from flowmodel.registry.names import CHAMPION, MODEL_NAME
 from flowmodel.registry.references import resolve_model
@@ -50,7 +50,7 @@ class Studio:
         rows = [] if has_model(self._store, MODEL_NAME) is False else registered_versions(self._store)
         rows.sort(key=lambda row: (CHAMPION not in row.aliases, -int(row.version)))
         named = [(row.version, f"version {row.version}{''.join(f', {alias}' for alias in row.aliases)}") for row in rows]
-        named += [(PRETRAINED, "shipped weights"), (FAST, "shipped weights, fast"), (STYLES, "shipped weights, ten styles")]
+        named += [(PRETRAINED, "shipped weights"), (FAST, "shipped weights, fast")]
         if self._reference is not None:
             named.insert(0, (_GIVEN, self._reference))
         return [PageModel(name, f"{_MODELS}/{key}/model/", f"{_MODELS}/{key}/icons/", _HINT) for key, name in named]

@@ -19,7 +19,7 @@ from tests.pipelines.conftest import write_icons
 
 PAGES = [
     *("README.md", "CONTRIBUTING.md"),
-    *(f"data/{folder}/README.md" for folder in ("bundled", "pretrained", "pretrained-fast", "pretrained-styles")),
+    *(f"data/{folder}/README.md" for folder in ("bundled", "pretrained", "pretrained-fast")),
     *sorted(page.relative_to(PROJECT_ROOT).as_posix() for page in (PROJECT_ROOT / "docs").glob("*.md") if page.stem != "log"),
 ]
 PROGRAMS = ("accelerate", "curl", "dagster", "export", "flowmodel", "make", "mlflow", "npm", "pip", "python")

@@ -10,7 +10,7 @@ from flowmodel.store import PROJECT_ROOT
 DOCS = PROJECT_ROOT / "docs"
 DECISIONS = sorted(path for path in (DOCS / "decisions").glob("*.md") if path.stem != "index")
 # `make docs` checks the links of the pages in docs/.
-CARDS = [f"data/{name}/README.md" for name in ("pretrained", "pretrained-fast", "pretrained-styles")]
+CARDS = [f"data/{name}/README.md" for name in ("pretrained", "pretrained-fast")]
 OUTSIDE = [PROJECT_ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *CARDS)]
 
 

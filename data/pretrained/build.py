@@ -27,7 +27,6 @@ from flowmodel.store import PROJECT_ROOT
 
 IMAGES = PROJECT_ROOT / "docs" / "images"
 STYLES = ("noto", "twemoji", "fluent flat")
-# Of data/pretrained-styles.
 MORE_STYLES = ("noto v1", "emojione", "streamline", "flat color", "fluent color", "ultimate", "plump blue")
 IN_MORE_STYLES = ("house", "rocket", "camera", "book", "umbrella", "calendar", "star", "laptop")
 SEEN = ("red heart", "pizza", "pig face", "smiling face with sunglasses", "red apple", "house", "soccer ball", "rocket")
@@ -60,7 +59,7 @@ def draw_gallery() -> None:
     generator = Generator.from_pretrained(device="cpu")
     for name, prompts in (("gallery-seen", SEEN), ("gallery-unseen", UNSEEN), ("gallery-invented", INVENTED)):
         draw_rows(generator, name, prompts, STYLES)
-    draw_rows(Generator.from_pretrained("pretrained-styles", "cpu"), "gallery-styles", IN_MORE_STYLES, MORE_STYLES)
+    draw_rows(generator, "gallery-styles", IN_MORE_STYLES, MORE_STYLES)
     states_SN4HW = generator.trajectory([f"{prompt}, noto style" for prompt in SEEN]).states_SBCHW.numpy()
     write_animation(states_SN4HW, IMAGES / "gallery-animation.png")
 

@@ -21,8 +21,8 @@ _FEW = 16  # images that the CPU samples in less time than a GPU needs to start
 ModelOption = Annotated[
     str | None,
     typer.Option(
-        help="A checkpoint file, a folder from `flowmodel export`, models:/NAME@alias, models:/NAME/VERSION, or pretrained, "
-        "pretrained-fast or pretrained-styles for shipped weights; default: the champion, or pretrained if nothing is registered."
+        help="A checkpoint file, a folder from `flowmodel export`, models:/NAME@alias, models:/NAME/VERSION, or pretrained "
+        "or pretrained-fast for shipped weights; default: the champion, or pretrained if nothing is registered."
     ),
 ]
 

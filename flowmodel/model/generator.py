@@ -87,7 +87,7 @@ class Generator:
     def from_pretrained(cls, path: Path | str = PRETRAINED, device: str = "auto") -> "Generator":
         """The generator with the weights that come with flowmodel, or with those in the checkpoint file at `path`.
 
-        "pretrained" and "pretrained-styles" sample with 20 network evaluations per image, "pretrained-fast" with 4.
+        "pretrained" samples with 20 network evaluations per image, "pretrained-fast" with 4.
 
         Raises FlowmodelError as :meth:`load` does, or when the shipped weights are damaged.
         """

@@ -1,5 +1,5 @@
-"""The shipped weights (data/pretrained), for sampling or as initial weights of a training, the student that was distilled from
-them, which samples with four network evaluations (data/pretrained-fast), and weights of ten styles (data/pretrained-styles).
+"""The shipped weights (data/pretrained), for sampling or as initial weights of a training, and the student that was distilled
+from them, which samples with four network evaluations (data/pretrained-fast).
 """
 
 from dataclasses import replace
@@ -12,8 +12,8 @@ from flowmodel.model.checkpoint import Checkpoint, save_checkpoint
 from flowmodel.recipes.schema import SamplingConfig
 from flowmodel.shipped import shipped
 
-PRETRAINED, FAST, STYLES = "pretrained", "pretrained-fast", "pretrained-styles"  # names that users write instead of a path
-SHIPPED = {name: shipped(name) for name in (PRETRAINED, FAST, STYLES)}  # their folders
+PRETRAINED, FAST = "pretrained", "pretrained-fast"  # names that users write instead of a path
+SHIPPED = {name: shipped(name) for name in (PRETRAINED, FAST)}  # their folders
 FOLDER = SHIPPED[PRETRAINED]
 WEIGHTS_FILE, DIGEST_FILE = "flowmodel.safetensors", "SHA256SUMS"
 

@@ -16,7 +16,7 @@ from benchmarks.gpu_drill import PROMPTS, Recorder, main, pack_drill
 from flowmodel.errors import FlowmodelError
 from flowmodel.model.checkpoint import Checkpoint, read_header
 from flowmodel.model.generator import Generator
-from flowmodel.model.pretrained import SHIPPED, STYLES, pretrained_weights
+from flowmodel.model.pretrained import pretrained_weights
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.tables import read_ok_icons
 
@@ -85,7 +85,7 @@ def rehearsed(packed, tmp_path_factory):
 def test_the_results_have_weights_that_started_from_the_shipped_ones_and_a_finisher(rehearsed):
     out = rehearsed / "out"
     generator, finished = (Checkpoint.open(out / name / "flowmodel.safetensors") for name in ("generator", "finished"))
-    assert generator.header.initial_ids == pretrained_weights(SHIPPED[STYLES]).header.seen_ids
+    assert generator.header.initial_ids == pretrained_weights().header.seen_ids
     assert generator.header.step == finished.header.step == json.loads((out / "plan-generator.json").read_text())["steps"]
     assert generator.header.finisher is None and finished.header.finisher.config["channels"] == 8
     assert Generator.load(finished, "cpu").sample(["grinning face"]).shape == (1, 4, 64, 64)

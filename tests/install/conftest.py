@@ -15,7 +15,7 @@ import yaml
 from flowmodel.store import PROJECT_ROOT
 from tests.pipelines.conftest import RECIPE, write_icons
 
-_SHIPPED = ("data/bundled", "data/pretrained", "data/pretrained-fast", "data/pretrained-styles")
+_SHIPPED = ("data/bundled", "data/pretrained", "data/pretrained-fast")
 _IN_A_WHEEL = ("flowmodel", "pipelines", *_SHIPPED, "pyproject.toml", "setup.py", "README.md", "LICENSE")
 
 

@@ -18,7 +18,6 @@ from flowmodel.model.pretrained import (
     FAST,
     FOLDER,
     SHIPPED,
-    STYLES,
     WEIGHTS_FILE,
     export_weights,
     pretrained_weights,
@@ -99,11 +98,10 @@ def test_the_terms_of_what_they_were_trained_on_stay_with_what_starts_from_them(
         assert read_header(state.save(tmp_path / "step.safetensors", 1).path).terms == state.header.terms
 
 
-@pytest.mark.parametrize("folder", [FOLDER, SHIPPED[STYLES]])
-def test_the_shipped_weights_name_the_terms_that_their_card_names(folder):
-    card = (folder / "README.md").read_text(encoding="utf-8")
-    terms = pretrained_weights(folder).header.terms
-    listed = load_sources(folder / "sources.yaml")
+def test_the_shipped_weights_name_the_terms_that_their_card_names():
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    terms = pretrained_weights().header.terms
+    listed = load_sources(FOLDER / "sources.yaml")
     assert [each.source for each in terms] == sorted(source.name for source in listed)
     assert all(each.redistributable for each in terms)
     for each in terms:
