@@ -23,7 +23,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from benchmarks.measure import Row, print_rows, read_rows, run_jobs
+from benchmarks.measure import EMOJI_SETS, Row, print_rows, read_rows, run_jobs
 from flowmodel.data.captions import TEMPLATES
 from flowmodel.data.dataset import IconDataset
 from flowmodel.data.keys import base_key
@@ -38,7 +38,7 @@ from flowmodel.model.generator import Generator
 from flowmodel.recipes import Recipe, load_recipe, parse_recipe
 from flowmodel.recipes.schema import SamplingConfig
 from flowmodel.recipes.split import Split
-from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.store import Store
 from flowmodel.training.loop import SNAPSHOTS, train
 from flowmodel.training.observers import TrainingObserver
 from flowmodel.training.post_hoc_ema import EmaSnapshots
@@ -220,7 +220,7 @@ def main() -> int:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="trainings at a time, of one thread each")
-    parser.add_argument("--sources", type=Path, default=PROJECT_ROOT / "benchmarks/emoji.yaml")
+    parser.add_argument("--sources", type=Path, default=EMOJI_SETS)
     parser.add_argument("--only", nargs=4, metavar=("VARIANT", "SEED", "DATASET", "SCORED"), help=argparse.SUPPRESS)  # a worker
     options = parser.parse_args()
     options.out = options.out.resolve()

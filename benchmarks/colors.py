@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.measure import print_rows, write_json
+from benchmarks.measure import EMOJI_SETS, print_rows, write_json
 from flowmodel.data.color_captions import without_color_words
 from flowmodel.data.dataset import IconDataset
 from flowmodel.data.prepare import prepare
@@ -34,9 +34,8 @@ from flowmodel.images.save import save_image
 from flowmodel.images.tensors import from_unit, to_unit
 from flowmodel.model.generator import Generator
 from flowmodel.registry.references import resolve_model
-from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.store import Store
 
-SOURCES = PROJECT_ROOT / "benchmarks" / "emoji.yaml"
 HELD_OUT_THINGS = {
     "red": ("banana", "beer mug", "fish", "gem stone", "star"),
     "orange": ("four leaf clover", "grapes", "parrot", "running shirt", "unicorn"),
@@ -184,7 +183,7 @@ def main() -> int:
     parser.add_argument("--style", default="noto", help="as the prompts call it")
     parser.add_argument("--source", default="noto", help="of the real icons that stand beside")
     parser.add_argument("--seeds", type=int, default=3, help="samples of each pair")
-    parser.add_argument("--sources", type=Path, default=SOURCES, help="the icons among which things are looked for")
+    parser.add_argument("--sources", type=Path, default=EMOJI_SETS, help="the icons among which things are looked for")
     parser.add_argument("--image", type=Path, metavar="FILE", help="also draw the held-out pairs there, from one seed")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     options = parser.parse_args()

@@ -58,18 +58,8 @@ SOURCES = PROJECT_ROOT / "data" / "pretrained" / "sources.yaml"
 WORK = PROJECT_ROOT / "build" / "gpu-drill"
 LARGEST_PACK = 64 * 2**20  # bytes
 SETTINGS = (
-    "data.size=64",
-    "data.captions=[name, name_style, mixed]",
-    "data.recolored=0.12",
-    "network.patch_size=2",
-    "network.channels=[40, 40, 80, 160]",
-    "objective.uniform_tail=0.4",
-    "objective.gradient_weight=0.2",
     "training.init_from=pretrained",
-    "training.batch_size=768",
-    "training.warmup_steps=150",
     "training.precision=auto",
-    "training.augmentation.probability=0.12",
     "training.validation.every=0",
     "training.log_every=50",
     "finisher.start=0.5",
@@ -281,7 +271,7 @@ def _finish(drill: Drill, recipe: Recipe, name: str, finished_name: str) -> Path
 def _texts(drill: Drill) -> Iterator[tuple[str, list[str]]]:
     """Name and captions of each group: captions with style of icons across a split, and the prompts."""
     table = drill.dataset.captions.table
-    names = table[table["template"] == drill.recipe.data.captions[-1]]
+    names = table[table["template"] == "name_style"]
     text_of = dict(zip(names["icon_id"], names["text"], strict=True))
     for split in _SPLITS:
         if ids := drill.dataset.ids_of_split(split, drill.recipe.data):

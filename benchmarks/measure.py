@@ -17,6 +17,7 @@ from rich.table import Table
 from flowmodel.store import PROJECT_ROOT
 
 Row = dict[str, Any]
+EMOJI_SETS = PROJECT_ROOT / "benchmarks" / "emoji.yaml"  # the sources in which models are compared
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from typing import Any
 import torch
 
 from benchmarks.ablations import BASE, SPLITS, summary
-from benchmarks.measure import Row, print_rows, read_rows, run_jobs
+from benchmarks.measure import EMOJI_SETS, Row, print_rows, read_rows, run_jobs
 from flowmodel.data.dataset import IconDataset
 from flowmodel.data.prepare import prepare
 from flowmodel.errors import FlowmodelError
@@ -39,7 +39,7 @@ from flowmodel.flow.nfe import evaluations
 from flowmodel.recipes import Recipe, load_recipe, parse_recipe
 from flowmodel.recipes.schema import EvaluationConfig
 from flowmodel.recipes.split import Split
-from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.store import Store
 from flowmodel.training.finisher import train_finisher
 from flowmodel.training.finishing import finish
 from flowmodel.training.loop import train
@@ -109,7 +109,7 @@ _GOES_ON = (
 SETTINGS = {
     "scratch": Setting("from_scratch"),
     "quickstart": Setting("quickstart"),
-    "shipped64": Setting("pretrained", _GOES_ON, PROJECT_ROOT / "benchmarks" / "emoji.yaml"),
+    "shipped64": Setting("pretrained", _GOES_ON, EMOJI_SETS),
 }
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.measure import print_rows, write_json
-from benchmarks.texture import DEGRADATIONS, SOURCES
+from benchmarks.measure import EMOJI_SETS, print_rows, write_json
+from benchmarks.texture import DEGRADATIONS
 from flowmodel.data.prepare import prepare
 from flowmodel.evaluation.caption_probe import load_caption_probe
 from flowmodel.evaluation.features import load_extractor
@@ -49,7 +49,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     options = parser.parse_args()
     store = Store.from_environment()
-    dataset = prepare(load_recipe("pretrained"), store, SOURCES, log=lambda line: print(line, file=sys.stderr))
+    dataset = prepare(load_recipe("pretrained"), store, EMOJI_SETS, log=lambda line: print(line, file=sys.stderr))
     extractor, cache = load_extractor(), store.root / "features"
     real = RealIcons.load(dataset, extractor, cache)
     trained = real.rows(real.of_split(Split.TRAIN))

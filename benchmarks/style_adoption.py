@@ -49,7 +49,7 @@ from flowmodel.training.initial import initial_checkpoint
 from flowmodel.training.loop import train
 from flowmodel.training.rehearsal import known_names
 
-STYLES = ("noto", "twemoji", "fluent flat")  # of the shipped weights
+STYLES = ("noto", "twemoji", "fluent flat")  # three of those that the shipped weights know
 
 
 @dataclass(frozen=True)

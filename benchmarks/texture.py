@@ -23,13 +23,12 @@ import torch.nn.functional as F
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from benchmarks.measure import print_rows, write_json
+from benchmarks.measure import EMOJI_SETS, print_rows, write_json
 from flowmodel.data.prepare import prepare
 from flowmodel.evaluation.metrics.texture import texture
 from flowmodel.recipes import load_recipe
-from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.store import Store
 
-SOURCES = PROJECT_ROOT / "benchmarks" / "emoji.yaml"
 PARTS = 4
 _SEED = 0
 
@@ -151,7 +150,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     options = parser.parse_args()
     recipe = load_recipe("pretrained", (f"data.size={options.size}",))
-    dataset = prepare(recipe, Store.from_environment(), SOURCES, log=lambda line: print(line, file=sys.stderr))
+    dataset = prepare(recipe, Store.from_environment(), EMOJI_SETS, log=lambda line: print(line, file=sys.stderr))
     calibrations: list[Calibration] = []
     for source, of_source in dataset.icons.reset_index().groupby("source"):
         rows = np.random.default_rng(_SEED).permutation(of_source.index.to_numpy())[: options.icons]

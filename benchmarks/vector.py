@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.measure import print_rows, write_json
+from benchmarks.measure import EMOJI_SETS, print_rows, write_json
 from flowmodel.data.prepare import prepare
 from flowmodel.evaluation.features import FeatureExtractor, load_extractor
 from flowmodel.evaluation.real_icons import RealIcons, Rows
@@ -30,7 +30,7 @@ from flowmodel.images.rgba import to_image
 from flowmodel.images.save import save_image
 from flowmodel.model.generator import Generator
 from flowmodel.registry.references import resolve_model
-from flowmodel.store import PROJECT_ROOT, Store
+from flowmodel.store import Store
 from flowmodel.vector.artwork import render
 from flowmodel.vector.trace import Traced
 
@@ -106,8 +106,7 @@ def measure(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="pretrained")
-    sources = PROJECT_ROOT / "benchmarks/emoji.yaml"
-    parser.add_argument("--sources", type=Path, default=sources, help="the model's own sources")
+    parser.add_argument("--sources", type=Path, default=EMOJI_SETS, help="sources that the model was trained on")
     parser.add_argument("--icons", type=int, default=100, help="most icons per set; a fixed random choice of training icons")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers there")
     parser.add_argument("--image", type=Path, metavar="FILE", help="also write real, drawn and traced icons side by side there")

@@ -27,7 +27,7 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel):
     assert {f"bundled/{name}" for name in ("noto.parquet", "emojibase.parquet", "english.zlib")} <= shipped
     assert {f"{name}/flowmodel.safetensors" for name in ("pretrained", "pretrained-fast")} <= shipped
     assert not any(name.endswith((".py", ".pyc")) for name in shipped)
-    assert wheel.stat().st_size < 41e6
+    assert wheel.stat().st_size < 30e6
 
 
 def test_it_draws_with_the_weights_that_come_with_it(installed):
