@@ -16,8 +16,9 @@ if (( ${#wheels[@]} )); then
 fi
 export PYTHONPATH=$PWD:$work/packages${PYTHONPATH:+:$PYTHONPATH}
 
-train=${DRILL_TRAIN:-330} speed=90 all=${DRILL_ALL:-530} stages=${DRILL_STAGES:-train finish speed}
-[[ " $* " == *" --rehearse "* ]] && train=1800 speed=600 all=3600  # a CPU encodes captions slowly
+train=${DRILL_TRAIN:-330} speed=90 all=${DRILL_ALL:-530} stages=${DRILL_STAGES:-train finish speed} compiles=
+[[ " $stages " == *" speed "* ]] && compiles=yes
+[[ " $* " == *" --rehearse "* ]] && train=1800 speed=600 all=3600 compiles=  # a CPU encodes slowly, and compiles nothing
 
 stage() { # LIMIT NAME OPTION...: it is asked to end after LIMIT seconds, and made to 15 s later
   local limit=$1 name=$2; shift 2
@@ -32,7 +33,12 @@ stage() { # LIMIT NAME OPTION...: it is asked to end after LIMIT seconds, and ma
   for name in $stages; do
     [[ $name == train || -e $out/generator ]] || break
     case $name in
-      train) stage $((train + 15)) train --seconds "$train" "$@" ;;
+      train)
+        stage $((train + 15)) train --seconds "$train" "$@" & training=$!
+        # What the stage speed measures is compiled beside the training, as soon as there are weights.
+        while [[ $compiles && ! -e $out/generator ]] && kill -0 $training 2> /dev/null; do sleep 1; done
+        [[ $compiles && -e $out/generator ]] && stage $((train - SECONDS)) compile "$@"
+        wait $training ;;
       distill) stage $((left - SECONDS)) distill --seconds $((left - SECONDS - 30)) "$@" ;;  # 30 for its finisher
       finish) stage $((left - SECONDS)) finish "$@" ;;
       speed) stage $((all - SECONDS)) speed "$@" ;;
