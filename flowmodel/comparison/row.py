@@ -34,7 +34,7 @@ class Row:
             "network": self.network,
             "color": self.color,
             "parameters": f"{self.parameters / 1e6:.2f} M",
-            "GFLOP an image": f"{self.forward_flops / 1e9:.3f}",
+            "GFLOP per image": f"{self.forward_flops / 1e9:.3f}",
             "images/s": _shown(self.images_per_second, ".0f"),
             "validation loss": _shown(self.validation_loss, ".4f"),
             "KID": f"{self.kid:.4f} ({self.kid_low:.4f} to {self.kid_high:.4f})",

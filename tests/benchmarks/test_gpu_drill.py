@@ -124,12 +124,13 @@ def test_the_student_continues_from_the_finished_weights_and_samples_with_four_e
 
 def test_the_same_call_again_finds_everything_done(packed, rehearsed, capsys):
     out = rehearsed / "out"
-    before = {name: (out / name / "SHA256SUMS").read_text() for name in ("generator", "finished")}
-    for stage in ("train", "finish"):
+    results = ("generator/SHA256SUMS", "finished/SHA256SUMS", "speed.json")
+    before = {name: (out / name).read_text() for name in results}
+    for stage in ("train", "finish", "compile"):
         assert main([stage, str(packed), str(out), "--work", str(rehearsed / "work"), "--rehearse"]) == 0
     printed = capsys.readouterr().out
     assert "trained 6 steps" in printed and "step 6" not in printed and "finisher: step" not in printed
-    assert {name: (out / name / "SHA256SUMS").read_text() for name in before} == before
+    assert {name: (out / name).read_text() for name in results} == before
 
 
 def test_a_deadline_leaves_the_current_average_and_the_same_call_resumes(packed, tmp_path, monkeypatch):
