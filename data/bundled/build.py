@@ -1,5 +1,5 @@
 """Make `noto.parquet` and `emojibase.parquet` from two npm packages, byte for byte (with the pyarrow of constraints.txt), and
-`english.zlib` from the second of them.
+`emoji.json` and `english.zlib` from the second of them.
 
 The packages are fetched with npm into a temporary folder, or into `--downloads FOLDER`, where they are found again; `--out
 FOLDER` writes elsewhere, to compare for example.
@@ -21,7 +21,7 @@ from flowmodel.data.sources.config import NpmSource
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.npm_client import fetch_package, read_members
 from flowmodel.errors import FlowmodelError
-from flowmodel.files import Artifact, read_parquet, write_bytes
+from flowmodel.files import Artifact, read_parquet, write_bytes, write_json
 from flowmodel.tables import EMOJI_TEXTS, ICONS
 from flowmodel.text.translation import ENGLISH, Table, folded, packed
 
@@ -71,6 +71,21 @@ def _with_skins(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield entry
         for skin in entry.get("skins", []):
             yield {"tags": entry.get("tags", []), **skin}  # a variant has no keywords of its own
+
+
+_VARIATION_SELECTOR = "\ufe0f"
+_SIGNS = "©®™"  # these are used inside words, and encoders have tokens for them
+
+
+def emoji_names(texts: Path) -> dict[str, str]:
+    """The English name of every emoji in `texts`, with and without variation selectors, in Unicode's order."""
+    rows = read_parquet(texts, ["language", "char", "name", "order"]).to_pylist()
+    names = {}
+    for row in sorted((row for row in rows if row["language"] == "en"), key=itemgetter("order")):
+        for written in (row["char"], row["char"].replace(_VARIATION_SELECTOR, "")):
+            if written not in _SIGNS:
+                names[written] = row["name"]
+    return names
 
 
 ALIKE = 0.4  # least Dice coefficient of the emoji that two words of different languages are about
@@ -140,8 +155,9 @@ def main(arguments: list[str] | None = None) -> int:
     except FlowmodelError as error:
         print(error, file=sys.stderr)
         return 2
+    names = Artifact.of(write_json(options.out / "emoji.json", emoji_names(texts.path)))
     translations = Artifact.of(write_bytes(options.out / "english.zlib", packed(english(texts.path))))
-    for artifact in (texts, icons, translations):
+    for artifact in (texts, icons, names, translations):
         print(f"{artifact.path}: {artifact.path.stat().st_size:,} bytes, sha256 {artifact.digest}")
     return 0
 

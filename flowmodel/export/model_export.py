@@ -34,7 +34,7 @@ from flowmodel.runtime.model_folder import (
     Sampling,
 )
 from flowmodel.settings_yaml import load_yaml
-from flowmodel.text.emoji_names import emoji_replacer
+from flowmodel.text.emoji_names import PATH as EMOJI_NAMES
 from flowmodel.text.minilm import MAX_TOKENS, MiniLm, load_minilm
 from flowmodel.text.translation import PATH, packed, read_table, without
 
@@ -107,7 +107,7 @@ def _write(
     written = {
         NETWORK: graph(NETWORK, partial(export_network, network, channels, size, checkpoint.header.text_width)),
         TOKENIZER: write_bytes(folder / TOKENIZER, encoder.tokenizer.to_str().encode()),
-        EMOJI: write_json(folder / EMOJI, emoji_replacer().names),
+        EMOJI: write_bytes(folder / EMOJI, EMOJI_NAMES.read_bytes()),
         ENGLISH: write_bytes(folder / ENGLISH, packed(without(read_table(PATH), description.languages))),
         CARD: write_bytes(folder / CARD, model_card(description).encode()),
     }

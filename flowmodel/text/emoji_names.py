@@ -2,11 +2,12 @@
 
 from functools import cache
 
-from flowmodel.text.emoji_texts import unicode_emoji
+from flowmodel.files import read_json
+from flowmodel.shipped import shipped
 from flowmodel.text.replacing import EmojiReplacer
 
-_VARIATION_SELECTOR = "\ufe0f"
-_SIGNS = "©®™"  # these are used inside words, and encoders have tokens for them
+# Made from emojibase.parquet by data/bundled/build.py. Reading that table with pyarrow takes 180 MB instead of 4.
+PATH = shipped("bundled/emoji.json")
 
 
 def name_emoji(text: str) -> str:
@@ -16,10 +17,8 @@ def name_emoji(text: str) -> str:
 
 @cache
 def emoji_replacer() -> EmojiReplacer:
-    """The replacer for all emoji of Unicode 17, with and without variation selectors."""
-    names: dict[str, str] = {}
-    for emoji in unicode_emoji().values():
-        for written in (emoji.char, emoji.char.replace(_VARIATION_SELECTOR, "")):
-            if written not in _SIGNS:
-                names[written] = emoji.name
-    return EmojiReplacer(names)
+    """The replacer for all emoji of Unicode 17, with and without variation selectors.
+
+    Raises FlowmodelError when the bundled file is missing or damaged.
+    """
+    return EmojiReplacer(read_json(PATH))

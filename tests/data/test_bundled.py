@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from flowmodel.files import read_json
 from flowmodel.store import PROJECT_ROOT
 from flowmodel.tables import ICONS
 from flowmodel.text.translation import read_table
@@ -46,7 +47,7 @@ def test_each_image_has_the_digest_that_it_names(noto: pd.DataFrame) -> None:
 
 def test_readme_names_the_digest_and_licenses() -> None:
     readme = (BUNDLED / "README.md").read_text(encoding="utf-8")
-    for name in ("noto.parquet", "emojibase.parquet", "english.zlib"):
+    for name in ("noto.parquet", "emojibase.parquet", "emoji.json", "english.zlib"):
         assert hashlib.sha256((BUNDLED / name).read_bytes()).hexdigest() in readme, name
     assert "Apache License" in (BUNDLED / "LICENSE-noto").read_text(encoding="utf-8")
     assert "MIT License" in (BUNDLED / "LICENSE-emojibase").read_text(encoding="utf-8")
@@ -68,9 +69,10 @@ def test_another_package_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_translations_follow_from_the_bundled_texts() -> None:
-    english = runpy.run_path(str(BUILD))["english"]
-    assert english(BUNDLED / "emojibase.parquet") == read_table(BUNDLED / "english.zlib")
+def test_names_and_translations_follow_from_the_bundled_texts() -> None:
+    build, texts = runpy.run_path(str(BUILD)), BUNDLED / "emojibase.parquet"
+    assert build["emoji_names"](texts) == read_json(BUNDLED / "emoji.json")
+    assert build["english"](texts) == read_table(BUNDLED / "english.zlib")
 
 
 @pytest.mark.slow
@@ -81,5 +83,5 @@ def test_the_files_can_be_remade_byte_for_byte(tmp_path: Path) -> None:
         pytest.skip(f"the npm registry is not reachable: {done.stderr}")
     assert done.returncode == 0, done.stderr
     assert read_table(tmp_path / "english.zlib") == read_table(BUNDLED / "english.zlib")  # zlib's bytes differ by its version
-    for name in ("noto.parquet", "emojibase.parquet"):
+    for name in ("noto.parquet", "emojibase.parquet", "emoji.json"):
         assert (tmp_path / name).read_bytes() == (BUNDLED / name).read_bytes(), name
