@@ -86,9 +86,11 @@ class Load:
                     answer = client.images.generate(prompt=_PROMPTS[turn % len(_PROMPTS)], **asked)
                 except openai.RateLimitError as error:
                     self.refused += 1
+                    if (told := error.response.headers.get("Retry-After")) is None:
+                        self.errors["429 without Retry-After"] += 1
                     # Spread the retries.
-                    told = min(_AT_MOST, float(error.response.headers["Retry-After"])) * random.uniform(0.5, 1.5)
-                    time.sleep(max(0.0, min(told, self.end - time.monotonic())))
+                    wait = min(_AT_MOST, float(told or 1)) * random.uniform(0.5, 1.5)
+                    time.sleep(max(0.0, min(wait, self.end - time.monotonic())))
                 except openai.OpenAIError as error:
                     self.errors[f"{type(error).__name__}: {error}"] += 1
                 else:

@@ -65,7 +65,7 @@ def complete_set(
     observers: Sequence[TrainingObserver] = (),
     log: Callable[[str], None] = lambda line: None,
 ) -> Completion:
-    """Sample `count` icons for each of `names` in the style of `icons`, and write them to `out` as PNG and SVG.
+    """Sample `count` icons for each of `names`, once each, in the style of `icons`, and write them to `out` as PNG and SVG.
 
     The training is stored in `store` and depends only on the icons and the recipe. The same call resumes it after an
     interruption, and a call with other names does not train again. No icon is held out.
@@ -80,7 +80,7 @@ def complete_set(
         FlowmodelError: the icons, the initial weights or an encoder can't be read, or `out` is not writable.
     """
     files.check("svg", None, traces=True)
-    recipe = without_held_out_icons(recipe)
+    names, recipe = list(dict.fromkeys(names)), without_held_out_icons(recipe)
     dataset = prepare(recipe, store, icons, log, style=STYLE)
     trained = train(recipe, dataset, training_folder(store, recipe, dataset), observers)
     checkpoint = finish(recipe, trained.checkpoint, dataset, prepare_targets(recipe, store, icons, log, STYLE), log).checkpoint

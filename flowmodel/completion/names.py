@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from flowmodel.errors import FlowmodelError
-from flowmodel.images.save import file_stem
 
 
 def read_names(path: Path) -> list[str]:
-    """One name per line, each once and in order; blank lines and lines that start with `#` are skipped.
+    """One name per line, in order; blank lines and lines that start with `#` are skipped.
 
     Raises FlowmodelError when the file can't be read or holds no name.
     """
@@ -19,4 +18,4 @@ def read_names(path: Path) -> list[str]:
     names = [" ".join(line.split()) for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if not names:
         raise FlowmodelError(f"--names {path}: holds no names; write one name per line, such as: paper plane")
-    return list({file_stem(name): name for name in names}.values())
+    return names

@@ -17,11 +17,6 @@ from flowmodel.store import Store
 _log = logging.getLogger(__name__)
 
 
-def is_followed(reference: str | None) -> bool:
-    """Whether `reference` may name another model later: an alias, or nothing, which is the champion."""
-    return reference is None or (reference.startswith("models:/") and "@" in reference)
-
-
 def find(store: Store, reference: str | None, served: str | None = None) -> ModelFolder | None:
     """The model of `reference`, exported if necessary; None if its checkpoint is `served`.
 

@@ -138,6 +138,9 @@ def test_sample_writes_the_format_that_is_requested(tiny_training, tmp_path):
         "ico": (["--background", "#fff"], ["pizza-0.ico", "pizza-1.ico"]),
         "sheet": ([], ["sheet.json", "sheet.png"]),
         "png": (["--size", 48, "--no-trace"], ["pizza-0.png", "pizza-1.png"]),
+        "webp": (["--background", "#00ff80"], ["pizza-0.webp", "pizza-1.webp"]),
+        "icns": ([], ["pizza-0.icns", "pizza-1.icns"]),
+        "favicon": ([], ["pizza-0", "pizza-1"]),
     }
     for format, (options, names) in cases.items():
         asked = (
@@ -156,6 +159,8 @@ def test_sample_writes_the_format_that_is_requested(tiny_training, tmp_path):
     assert 'width="512" height="512" viewBox="0 0 16 16"' in (tmp_path / "svg" / "grid" / "pizza-0.svg").read_text()
     with Image.open(tmp_path / "png" / "grid" / "pizza-0.png") as image:
         assert image.size == (48, 48)
+    with Image.open(tmp_path / "webp" / "grid" / "pizza-0.webp") as image:
+        assert image.size == (512, 512) and np.asarray(image.convert("RGBA"))[..., 3].min() == 255
 
 
 def test_evaluate_leaves_a_page_and_its_numbers(tiny_training, tmp_path):

@@ -1,5 +1,6 @@
 """Completing an icon set: a short fine-tuning, samples of the missing names, and marked near copies."""
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -9,17 +10,19 @@ import pytest
 import torch
 from PIL import Image
 
-from flowmodel.completion.complete import RECORD, SHEET, complete_set
+from flowmodel.completion.complete import RECORD, SHEET, STYLE, complete_set
 from flowmodel.completion.names import read_names
 from flowmodel.completion.near_copies import copied_icons
 from flowmodel.errors import FlowmodelError, Resumable
 from flowmodel.files import read_json
 from flowmodel.images.rgba import premultiply
+from flowmodel.model.generator import Generator
 from flowmodel.recipes import load_recipe
 from flowmodel.registry.full_release import evaluate_and_register
 from flowmodel.registry.tracking import Tracking
 from flowmodel.store import Store
 from flowmodel.training.observers import TrainingObserver
+from tests.cli.forked import run_forked
 from tests.conftest import TINY, use_caches
 from tests.pipelines.conftest import write_icons
 
@@ -126,8 +129,40 @@ def test_a_set_of_three_icons_has_no_near_copies():
     assert copied_icons(_squares(3), _squares(3)) == [None, None, None]
 
 
-def test_names_are_read_once_each_and_in_order(tmp_path):
+def test_the_command_draws_four_of_each_name_reports_near_copies_and_registers_the_model(
+    completed, workplace, tiny_training, tmp_path
+):
+    icons, store = (Path(shutil.copytree(workplace / name, tmp_path / name, symlinks=True)) for name in ("My Icons", "store"))
+    # With this learning rate the model stays the initial one, whose sample is now an icon of the set.
+    start = ["training.learning_rate=1e-9", f"training.init_from={tiny_training.checkpoint.path}", "data.selection=null"]
+    overrides = [*TINY, *start, "training.steps=2"]
+    [sample] = Generator.load(tiny_training.checkpoint, "cpu").images([f"paper plane, {STYLE} style"], seed=0)
+    sample.save(icons / "glider.png")
+    with (icons / "captions.csv").open("a", encoding="utf-8") as file:
+        file.write("glider.png,glider,\n")
     (tmp_path / "missing.txt").write_text("# to do\npaper  plane\n\nlantern\npaper plane\n", encoding="utf-8")
+
+    def run(*options: str) -> str:
+        command = ["complete", str(icons), "--names", str(tmp_path / "missing.txt"), "--out", str(tmp_path / "out")]
+        command += ["--recipe", "from_scratch", *(word for each in overrides for word in ("--set", each)), *options]
+        done = run_forked(command, os.environ | {"FLOWMODEL_STORE": str(store), "COLUMNS": "200"})
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    first = run()
+    assert "training: recipe tiny, 13 icons" in first and "sampling 2 x 4 icons" in first
+    assert "near copy: paper-plane-0 of my-icons/glider" in first and "8 samples of 2 names" in first
+    stems = {f"{name}-{number}" for name in ("paper-plane", "lantern") for number in range(4)}
+    for kind in ("png", "svg"):
+        assert {path.stem for path in (tmp_path / "out" / kind).iterdir()} == stems
+    marked = {entry["stem"] for entry in read_json(tmp_path / "out" / RECORD) if entry["near_copy_of"]}
+    assert "paper-plane-0" in marked and len(marked) < 8
+    again = run("--register")
+    assert "was already finished" in again and "registered as version 1" in again
+
+
+def test_names_are_read_in_order(tmp_path):
+    (tmp_path / "missing.txt").write_text("# to do\npaper  plane\n\nlantern\n", encoding="utf-8")
     assert read_names(tmp_path / "missing.txt") == ["paper plane", "lantern"]
 
 

@@ -95,13 +95,19 @@ def test_the_champion_is_served(quickstart, bare):
         )
     try:
         _wait_for(f"http://127.0.0.1:{port}/ping", server, log)
-        request = {"inputs": ["red heart", "pizza"], "params": {"seed": 1}}
-        curl = ["curl", "-sS", "-H", "Content-Type: application/json", "-d", json.dumps(request)]
-        done = subprocess.run(
-            [*curl, f"http://127.0.0.1:{port}/invocations"], capture_output=True, text=True, check=True, timeout=120
-        )
-        images = [base64.b64decode(each) for each in json.loads(done.stdout)["predictions"]]
+
+        def ask(prompts: list[str], **params: float) -> dict:
+            request = json.dumps({"inputs": prompts, "params": params})
+            curl = ["curl", "-sS", "-H", "Content-Type: application/json", "-d", request, f"http://127.0.0.1:{port}/invocations"]
+            return json.loads(subprocess.run(curl, capture_output=True, text=True, check=True, timeout=120).stdout)
+
+        images = [base64.b64decode(each) for each in ask(["red heart", "pizza"], seed=1)["predictions"]]
         assert len(images) == 2 and all(each.startswith(b"\x89PNG") for each in images)
+        params = ({"seed": 1}, {"seed": 2}, {"seed": 1, "steps": 1}, {"seed": 1, "guidance": 7.0})
+        changed = [ask(["red heart"], **each)["predictions"][0] for each in params]
+        assert len(set(changed)) == len(params) and base64.b64decode(changed[0]) == images[0]
+        refused = ask([""])
+        assert refused["error_code"] == "BAD_REQUEST" and "is empty" in refused["message"], refused
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(120)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 def test_it_draws_missing_icons_and_a_second_run_trains_nothing(shared_project, tiny_training):
     overrides = [*TINY, f"training.init_from={tiny_training.checkpoint.path}", "training.steps=4", "data.selection=null"]
     out = shared_project.root / "completed"
-    wanted = {"icons": str(shared_project.icons), "names": ["lantern"], "out": str(out), "count": 2}
+    wanted = {"icons": str(shared_project.icons), "names": ["lantern", "lantern"], "out": str(out), "count": 2}
     config = {
         "ops": {"completed_icon_set": {"config": wanted}},
         "resources": {"recipe": {"config": {"name": "from_scratch", "overrides": overrides}}},

@@ -106,6 +106,7 @@ def test_a_favicon_is_a_folder_with_what_a_page_wants(tmp_path):
     assert all(path.parent == tmp_path / "check-0" for path in written.values())
     assert tuple(ico_entries(written["favicon.ico"].read_bytes())) == (16, 32, 48)
     assert png_size(written["apple-touch-icon.png"].read_bytes()) == (180, 180)
+    assert_shows_badge(opened_by_resvg(written["favicon.svg"].read_bytes(), "svg+xml", 64))
     for icon in read_json(written["site.webmanifest"])["icons"]:
         size = int(icon["sizes"].split("x")[0])
         assert_shows_badge(opened_by_resvg(written[icon["src"].strip("/")].read_bytes(), "png", size))
