@@ -17,14 +17,16 @@ from websockets.sync.client import ClientConnection, connect
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 _SECONDS = 120
+_DOMAINS = ("Network", "Log", "Runtime")
+# Names and addresses of other hosts can't be resolved.
+_OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 _TEXT = "document.body.innerText.slice(0, 2000)"
 
 
 @dataclass
 class Page:
-    """A tab. `requests` are the requested addresses, `complaints` the messages of console and log, `errors` the errors among
-    them with their addresses.
-
+    """A tab with its workers. `requests` are the requested addresses, `complaints` the messages of console and log, `errors`
+    the errors among them with their addresses.
     """
 
     _socket: ClientConnection
@@ -34,20 +36,29 @@ class Page:
     _number: int = 0
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        number = self._send(method, params=parameters)
+        while (message := self._message()).get("id") != number:
+            pass
+        assert "error" not in message, message
+        return dict(message["result"])
+
+    def _send(self, method: str, **given: Any) -> int:
         self._number += 1
-        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
-        while True:
-            message = self._message()
-            if message.get("id") == self._number:
-                assert "error" not in message, message
-                return dict(message["result"])
+        self._socket.send(json.dumps({"id": self._number, "method": method, **given}))
+        return self._number
+
+    def listen(self) -> None:
+        """Record what the tab and its workers request and say."""
+        for domain in ("Page", *_DOMAINS):
+            self.call(f"{domain}.enable")
+        # A worker waits until it is listened to, too.
+        self.call("Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=True, flatten=True)
 
     def open(self, path: Path, width: int, height: int, scheme: str, mobile: bool = False) -> None:
         self.visit(path.resolve().as_uri(), width, height, scheme, mobile)
 
     def visit(self, address: str, width: int = 1440, height: int = 900, scheme: str = "light", mobile: bool = False) -> None:
-        for domain in ("Page", "Network", "Log", "Runtime"):
-            self.call(f"{domain}.enable")
+        self.listen()
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.call("Page.navigate", url="about:blank")  # otherwise a change of the fragment would load nothing
@@ -76,6 +87,9 @@ class Page:
         message: dict[str, Any] = json.loads(self._socket.recv(_SECONDS))
         of = message.get("params", {})
         match message.get("method"):
+            case "Target.attachedToTarget":
+                for method in (*(f"{domain}.enable" for domain in _DOMAINS), "Runtime.runIfWaitingForDebugger"):
+                    self._send(method, sessionId=of["sessionId"])
             case "Network.requestWillBeSent":
                 self.requests.append(of["request"]["url"])
             case "Log.entryAdded" if of["entry"]["level"] in ("error", "warning"):
@@ -91,9 +105,9 @@ class Page:
 
 @contextmanager
 def browser_page(folder: Path) -> Iterator[Page]:
-    """A tab of a fresh browser with its profile in `folder`."""
+    """A tab of a fresh browser that reaches only this machine, with its profile in `folder`."""
     assert CHROMIUM
-    command = [CHROMIUM, "--headless", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={folder}"]
+    command = [CHROMIUM, "--headless", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={folder}", _OFFLINE]
     if os.name == "posix" and os.geteuid() == 0:
         command.append("--no-sandbox")  # for root there is none
     process = subprocess.Popen([*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

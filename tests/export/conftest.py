@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,14 +78,19 @@ class _Files(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a server of `folder`."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Files, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
 @pytest.fixture(scope="module")
 def opened(page_folder, tmp_path_factory) -> Iterator[Opened]:
     """The page in a browser that can reach only the page's folder."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Files, directory=str(page_folder))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        downloads = tmp_path_factory.mktemp("downloads")
-        with browser_page(tmp_path_factory.mktemp("browser")) as page:
-            opened = Opened(page, f"http://127.0.0.1:{server.server_port}/", downloads)
-            opened.start()
-            yield opened
-        server.shutdown()
+    with served(page_folder) as address, browser_page(tmp_path_factory.mktemp("browser")) as page:
+        opened = Opened(page, address, tmp_path_factory.mktemp("downloads"))
+        opened.start()
+        yield opened

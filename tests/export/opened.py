@@ -23,12 +23,11 @@ class Opened:
     address: str
     downloads: Path
 
-    def start(self) -> None:
-        for domain in ("Page", "Network", "Log", "Runtime"):
-            self.page.call(f"{domain}.enable")
+    def start(self, words: str = "Ready") -> None:
+        self.page.listen()
         self.page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(self.downloads))
         self.page.call("Page.navigate", url=self.address)
-        self.status_with("Ready")
+        self.status_with(words)
 
     def run(self, script: str) -> Any:
         """The value of `script`, with promises awaited."""

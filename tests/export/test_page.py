@@ -25,7 +25,8 @@ from flowmodel.shipped import shipped
 from flowmodel.tables import ICONS
 from flowmodel.text.encoded import taken_in
 from flowmodel.vector.artwork import Artwork, render
-from tests.evaluation.browser import CHROMIUM
+from tests.evaluation.browser import CHROMIUM, browser_page
+from tests.export.opened import Opened
 from tests.vector.icons import drawn
 
 pytestmark = [
@@ -175,6 +176,19 @@ def test_a_changed_model_is_refused(opened, page_folder):
         assert opened.run("document.querySelector('[role=alert]').textContent").startswith("The model can't be loaded")
     finally:
         path.write_bytes(content)
+
+
+def test_a_page_that_is_opened_as_a_file_says_what_to_do(page_folder, tmp_path):
+    with browser_page(tmp_path) as page:
+        opened = Opened(page, (page_folder / "index.html").as_uri(), tmp_path)
+        opened.start("python -m http.server")
+        assert opened.run("document.querySelector('[role=alert]').offsetHeight > 0 && document.getElementById('generate').disabled")
+
+
+def test_the_browser_of_the_tests_reaches_only_this_machine(tmp_path):
+    with browser_page(tmp_path) as page:
+        for host in ("flowmodel.example", "192.0.2.1", "127.0.0.2"):  # without the restriction, the last one refuses a connection
+            assert page.call("Page.navigate", url=f"http://{host}:8000/")["errorText"] == "net::ERR_NAME_NOT_RESOLVED"
 
 
 @pytest.mark.parametrize("needed", ["WebAssembly", "DecompressionStream"])

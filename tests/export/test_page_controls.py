@@ -15,7 +15,9 @@ from PIL import Image
 from flowmodel.data.sources.context import SourceContext
 from flowmodel.data.sources.npm_client import fetch_package, read_members
 from flowmodel.images.rgba import to_image
-from tests.evaluation.browser import CHROMIUM
+from tests.evaluation.browser import CHROMIUM, browser_page
+from tests.export.conftest import served
+from tests.export.opened import Opened
 
 pytestmark = [
     pytest.mark.slow,
@@ -59,7 +61,7 @@ def _sample_hearts(opened) -> None:
     _sample(opened, prompt="red heart", style="noto", count=2, seed=5)
 
 
-def test_a_person_types_samples_and_downloads(opened):
+def _assert_saved_in_each_format(opened) -> None:
     _sample_hearts(opened)
     opened.run("document.querySelectorAll('.card')[1].click()")
     for view in ("shapes", "pixels"):
@@ -81,6 +83,30 @@ def test_a_person_types_samples_and_downloads(opened):
         assert sorted(archive.namelist()) == names
         assert archive.read(names[3]).decode() == svg
         _assert_heart(_png(archive.read(names[0])))
+
+
+def _assert_nearest_icons_stand_beside_it(opened) -> None:
+    assert opened.run("document.querySelectorAll('#inspector .nearest li').length") == 3
+    first = opened.run("document.querySelector('#inspector .nearest li').textContent")
+    assert re.fullmatch(r".+noto, differs by \d+\.\d%", first), first
+    assert opened.run("document.querySelector('#inspector .verdict').textContent").startswith(("No:", "Hardly:", "Yes:"))
+    opened.wait_for(
+        "document.querySelector('#inspector .nearest canvas').getContext('2d').getImageData(16, 16, 1, 1).data[3] > 0"
+    )
+
+
+def test_a_person_types_samples_and_downloads(opened):
+    _assert_saved_in_each_format(opened)
+
+
+def test_nothing_is_missing_when_the_server_is_gone_after_loading(page_folder, tmp_path):
+    with browser_page(tmp_path / "browser") as page:
+        with served(page_folder) as address:
+            opened = Opened(page, address, tmp_path / "downloads")
+            opened.start()
+        assert opened.run("fetch('page.json', {cache: 'no-store'}).catch(({message}) => message)") == "Failed to fetch"
+        _assert_saved_in_each_format(opened)
+        _assert_nearest_icons_stand_beside_it(opened)
 
 
 def test_noise_becomes_the_image_when_it_is_played(opened):
@@ -179,13 +205,7 @@ def test_sampling_starts_from_a_sketch_and_from_a_dropped_file(opened):
 
 def test_the_nearest_training_icons_stand_beside_an_image(opened):
     _sample_hearts(opened)
-    assert opened.run("document.querySelectorAll('#inspector .nearest li').length") == 3
-    first = opened.run("document.querySelector('#inspector .nearest li').textContent")
-    assert re.fullmatch(r".+noto, differs by \d+\.\d%", first), first
-    assert opened.run("document.querySelector('#inspector .verdict').textContent").startswith(("No:", "Hardly:", "Yes:"))
-    opened.wait_for(
-        "document.querySelector('#inspector .nearest canvas').getContext('2d').getImageData(16, 16, 1, 1).data[3] > 0"
-    )
+    _assert_nearest_icons_stand_beside_it(opened)
 
 
 def test_the_keyboard_is_enough(opened):
@@ -269,7 +289,8 @@ def test_an_icon_takes_one_core_for_less_than_a_second_and_a_half(opened):
 
 def test_nothing_else_is_reached_and_nothing_complains(opened):
     asked = opened.page.requests
-    assert asked and all(url.startswith((opened.address, "data:", f"blob:{opened.address}")) for url in asked), asked
+    assert f"{opened.address}model/network.packed.zlib" in asked  # the worker's requests are among them
+    assert all(url.startswith((opened.address, "data:", f"blob:{opened.address}")) for url in asked), asked
     assert not opened.page.complaints
 
 
