@@ -182,7 +182,9 @@ def test_a_page_that_is_opened_as_a_file_says_what_to_do(page_folder, tmp_path):
     with browser_page(tmp_path) as page:
         opened = Opened(page, (page_folder / "index.html").as_uri(), tmp_path)
         opened.start("python -m http.server")
-        assert opened.run("document.querySelector('[role=alert]').offsetHeight > 0 && document.getElementById('generate').disabled")
+        assert opened.run(
+            "document.querySelector('[role=alert]').offsetHeight > 0 && document.getElementById('generate').disabled"
+        )
 
 
 def test_the_browser_of_the_tests_reaches_only_this_machine(tmp_path):

@@ -28,11 +28,10 @@ export async function unpackedGraph(bytes) {
   return graph;
 }
 
-// The bytes of a file of the page that zlib has compressed.
-export async function fetchPacked(address) {
+export async function fetchBytes(address) {
   const answer = await fetch(address, ASKED);
   if (!answer.ok) throw new Error(`${address.pathname} can't be loaded (${answer.status})`);
-  return unpacked(await answer.arrayBuffer());
+  return answer.arrayBuffer();
 }
 
 // The content of a JSON file. A server that refuses may give the reason in a line of text.

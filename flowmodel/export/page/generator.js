@@ -1,7 +1,7 @@
 // A model that samples in the browser: the same steps as flowmodel/runtime/onnx_generator.py, which is the reference.
 import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
 import { Reader, Tokenizer } from "./captions.js";
-import { fetchJson, fetchListed, fetchPacked, unpacked, unpackedGraph } from "./fetching.js";
+import { fetchBytes, fetchJson, fetchListed, unpacked, unpackedGraph } from "./fetching.js";
 import { mixedSeed, standardNormal } from "./noise.js";
 
 ort.env.wasm.numThreads = 1; // more threads need special headers of the server
@@ -55,7 +55,7 @@ export class Generator {
     const names = [...TABLES, ...graphs].filter((name) => of.files[name]);
     const all = names.reduce((sum, name) => sum + of.files[name].bytes, 0), files = {};
     let loaded = 0;
-    ort.env.wasm.wasmBinary ??= await fetchPacked(new URL("./vendor/ort-wasm-simd-threaded.wasm.zlib", import.meta.url));
+    ort.env.wasm.wasmBinary ??= await unpacked(await fetchBytes(new URL("./vendor/ort-wasm-simd-threaded.wasm.zlib", import.meta.url)));
     for (const name of names) {
       const bytes = await fetchListed(base, name, of.files);
       const unpack = name.endsWith(".packed.zlib") ? unpackedGraph : name.endsWith(".zlib") ? unpacked : (same) => same;

@@ -1,7 +1,7 @@
 // The page: turns a person's input into requests to the worker.
 import { element, button, percent } from "./elements.js";
 import { bytesOf, png, save, stem, zip } from "./files.js";
-import { fetchJson } from "./fetching.js";
+import { fetchBytes, fetchJson } from "./fetching.js";
 import { Gallery } from "./gallery.js";
 import { Inspector } from "./inspector.js";
 import { fitted, loadedImage, show } from "./pixels.js";
@@ -201,10 +201,12 @@ async function startFromFile(file) {
   }
 }
 
-async function paintThumbnail(number, canvas) {
-  const { base, tile, columns } = app.training;
-  app.training.image ??= loadedImage(new URL("thumbnails.webp", base).href);
-  const image = await app.training.image, context = canvas.getContext("2d");
+async function thumbnails(training) {
+  return loadedImage(new Blob([await fetchBytes(new URL("thumbnails.webp", training))], { type: "image/webp" }));
+}
+
+function paintThumbnail(number, canvas) {
+  const { image, tile, columns } = app.training, context = canvas.getContext("2d");
   canvas.width = canvas.height = tile;
   context.drawImage(image, (number % columns) * tile, Math.floor(number / columns) * tile, tile, tile, 0, 0, tile, tile);
 }
@@ -280,7 +282,7 @@ async function load(model) {
   };
   const { description, icons } = await app.studio.ask("load", { base: base.href, training: training?.href }, told);
   const { sampling, styles, size, parameters, terms } = description;
-  app.training = icons && { ...icons, base: training };
+  app.training = icons && { ...icons, image: icons.hasThumbnails && await thumbnails(training) };
   element("style").replaceChildren(new Option("any style", ""), ...styles.map((style) => new Option(style, style)));
   element("style").parentElement.hidden = !styles.length;
   element("steps").value = sampling.steps;

@@ -42,18 +42,18 @@ export function fromCanvas(canvas) {
   return { bytes, size };
 }
 
-export async function loadedImage(address) {
+// The image in a Blob or File.
+export async function loadedImage(blob) {
   const image = new Image();
-  image.src = address;
-  await image.decode();
+  image.src = URL.createObjectURL(blob);
+  try {
+    await image.decode();
+  } finally {
+    URL.revokeObjectURL(image.src);
+  }
   return image;
 }
 
-export async function svgImage(svg) {
-  const address = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
-  try {
-    return await loadedImage(address);
-  } finally {
-    URL.revokeObjectURL(address);
-  }
+export function svgImage(svg) {
+  return loadedImage(new Blob([svg], { type: "image/svg+xml" }));
 }

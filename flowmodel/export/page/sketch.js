@@ -46,14 +46,11 @@ export class SketchPad {
   }
 
   async putFile(file) {
-    const address = URL.createObjectURL(file);
     try {
-      const image = await loadedImage(address);
+      const image = await loadedImage(file);
       this.put(image, image.naturalWidth || 1, image.naturalHeight || 1); // an SVG may have no size
     } catch {
       throw new Error(`${file.name}: this browser can't read it as an image; choose a PNG, JPEG, WebP or SVG`);
-    } finally {
-      URL.revokeObjectURL(address);
     }
   }
 

@@ -1,5 +1,6 @@
 // An icon of pixels as SVG. The colors are clustered, the image is enlarged and cut into layers of one fill, and vtracer
 // (https://github.com/visioncortex/vtracer, the npm package vectortracer) traces a curve around each. Simpler than flowmodel/vector.
+import { fetchBytes } from "./fetching.js";
 import { fills } from "./gradients.js";
 import * as vtracer from "./vendor/vectortracer_bg.js";
 
@@ -13,21 +14,19 @@ const OVERLAP = 2; // overlap of a layer under the ones above it
 const SPECK = 10; // smaller parts are omitted, in enlarged pixels
 const OPTIONS = { mode: "spline", filterSpeckle: 0, lengthThreshold: 10, pathPrecision: 1 };
 
-let ready;
+let isLoaded = false;
 
-function loaded() {
-  ready ??= (async () => {
-    const answer = await fetch(new URL("./vendor/vectortracer_bg.wasm", import.meta.url));
-    const imports = { "./vectortracer_bg.js": vtracer };
-    const { instance } = await WebAssembly.instantiate(await answer.arrayBuffer(), imports);
-    vtracer.__wbg_set_wasm(instance.exports);
-  })();
-  return ready;
+// Loads vtracer, before the first trace.
+export async function loadTracer() {
+  if (isLoaded) return;
+  const bytes = await fetchBytes(new URL("./vendor/vectortracer_bg.wasm", import.meta.url));
+  const { instance } = await WebAssembly.instantiate(bytes, { "./vectortracer_bg.js": vtracer });
+  vtracer.__wbg_set_wasm(instance.exports);
+  isLoaded = true;
 }
 
 // The file for an image of `size` pixels an edge: `bytes` are premultiplied, four planes.
-export async function trace({ bytes, size }) {
-  await loaded();
+export function trace({ bytes, size }) {
   const edge = size * SCALE, large = enlarged(bytes, size);
   const places = inner(bytes, size), colors = places.length ? palette(places) : [];
   const of = fills(places.map((place) => ({ ...place, label: nearest(colors, place.color) })), colors, size);

@@ -2,7 +2,7 @@
 // or {id, error}, and meanwhile with any number of {id, told}.
 import { Generator } from "./generator.js";
 import { NearestIcons } from "./nearest.js";
-import { trace } from "./trace.js";
+import { loadTracer, trace } from "./trace.js";
 
 let generator, icons, stopped = false, last = Promise.resolve();
 
@@ -19,7 +19,9 @@ const kinds = {
     generator = icons = undefined;
     generator = await Generator.load(base, tell);
     if (training) icons = await NearestIcons.load(training);
-    return { description: generator.description, icons: icons && { tile: icons.tile, columns: icons.columns } };
+    await loadTracer(); // with the rest, because the server may be gone later
+    const shown = icons && { tile: icons.tile, columns: icons.columns, hasThumbnails: icons.thumbnails.some((number) => number >= 0) };
+    return { description: generator.description, icons: shown };
   },
   async sample({ prompt, options }, tell) {
     stopped = false;
