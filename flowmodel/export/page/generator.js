@@ -1,7 +1,7 @@
 // A model that samples in the browser: the same steps as flowmodel/runtime/onnx_generator.py, which is the reference.
 import * as ort from "./vendor/ort.wasm.bundle.min.mjs";
 import { Reader, Tokenizer } from "./captions.js";
-import { fetchBytes, fetchJson, fetchListed, unpacked, unpackedGraph } from "./fetching.js";
+import { fetchBytes, fetchDescription, fetchListed, unpacked, unpackedGraph } from "./fetching.js";
 import { mixedSeed, standardNormal } from "./noise.js";
 
 ort.env.wasm.numThreads = 1; // more threads need special headers of the server
@@ -50,7 +50,7 @@ function mixed(one, other, share) {
 export class Generator {
   // `base` is the folder of an exported model; `told` is called with the loaded fraction.
   static async load(base, told = () => {}) {
-    const self = new Generator(), of = self.description = await fetchJson(new URL("model.json", base));
+    const self = new Generator(), of = self.description = await fetchDescription(new URL("model.json", base));
     const graphs = Object.values(GRAPHS).map((names) => names.find((name) => of.files[name]));
     const names = [...TABLES, ...graphs].filter((name) => of.files[name]);
     const all = names.reduce((sum, name) => sum + of.files[name].bytes, 0), files = {};
