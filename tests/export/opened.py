@@ -15,6 +15,15 @@ from tests.evaluation.browser import Page
 _SECONDS = 120
 
 
+def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    return float(np.abs(one.astype(int) - other.astype(int)).mean())
+
+
+def in_javascript(content: bytes) -> str:
+    """`content` as an Uint8Array."""
+    return f"Uint8Array.from(atob('{base64.b64encode(content).decode()}'), (sign) => sign.charCodeAt(0))"
+
+
 @dataclass
 class Opened:
     """The page, ready to sample; downloads are in `downloads`."""

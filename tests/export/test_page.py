@@ -1,8 +1,10 @@
 """The page gives the same images as the command line, in a real browser that can reach only the page's folder."""
 
-import base64
 import io
 import json
+import os
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,21 +14,23 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from flowmodel.errors import FlowmodelError
+from flowmodel.export.training_icons import GRID, WIDTH, codes
 from flowmodel.export.web import export_page
-from flowmodel.files import read_json
+from flowmodel.files import read_json, write_json
 from flowmodel.flow.seeds import mixed_seed
 from flowmodel.images.rgba import premultiply, to_image
 from flowmodel.images.tensors import to_unit
 from flowmodel.model.generator import Generator
 from flowmodel.runtime.caption_tower import OnnxTower
-from flowmodel.runtime.model_folder import ModelFolder
+from flowmodel.runtime.model_folder import DESCRIPTION, ModelFolder
 from flowmodel.runtime.noise import standard_normal
+from flowmodel.runtime.onnx_generator import OnnxGenerator
 from flowmodel.shipped import shipped
 from flowmodel.tables import ICONS
 from flowmodel.text.encoded import taken_in
 from flowmodel.vector.artwork import Artwork, render
 from tests.evaluation.browser import CHROMIUM, browser_page
-from tests.export.opened import Opened
+from tests.export.opened import Opened, difference, in_javascript
 from tests.vector.icons import drawn
 
 pytestmark = [
@@ -43,10 +47,6 @@ PROMPTS = [
 ]
 
 
-def _difference(one, other) -> float:
-    return float(np.abs(one.astype(int) - other.astype(int)).mean())
-
-
 @pytest.fixture(scope="module")
 def generator() -> Generator:
     return Generator.from_pretrained(device="cpu")
@@ -56,8 +56,8 @@ def test_the_same_seed_gives_the_same_image_as_the_command_line(opened, generato
     for prompt in ("red heart, noto style", "👍🏽"):
         sample_4HW = opened.sample(prompt, "{seed: 3}")
         assert sample_4HW.shape == (4, 64, 64)
-        assert _difference(sample_4HW, small.sample([prompt], seed=3)[0]) < 0.1
-        assert _difference(sample_4HW, generator.sample([prompt], seed=3)[0].numpy()) < 2
+        assert difference(sample_4HW, small.sample([prompt], seed=3)[0]) < 0.1
+        assert difference(sample_4HW, generator.sample([prompt], seed=3)[0].numpy()) < 2
     asked = "flowmodel.studio.ask('sample', {prompt: 'pizza', options: {}}).then((found) => found.evaluations)"
     assert opened.run(asked) == generator.nfe() == 20
 
@@ -71,14 +71,33 @@ def test_the_packed_tower_gives_nearly_the_same_vectors_as_the_whole_one(exporte
         assert np.linalg.norm(one_LD.astype(float) - other_LD) < 0.005 * np.linalg.norm(other_LD.astype(float))
 
 
+def test_other_solvers_take_the_same_steps(opened, page_folder, small):
+    model, prompt = ModelFolder.open(page_folder / "model"), "red heart, noto style"
+    plain_4HW = small.sample([prompt], seed=3, steps=4)[0]
+    try:
+        for solver in ("heun", "midpoint"):
+            folder = page_folder / solver
+            shutil.copytree(model.path, folder, copy_function=os.link, ignore=lambda *_: [DESCRIPTION])
+            description = replace(model.description, sampling=replace(model.description.sampling, solver=solver))
+            write_json(folder / DESCRIPTION, description.to_json({file.name: file for file in folder.iterdir()}))
+            opened.run(f"flowmodel.studio.ask('load', {{base: new URL('{solver}/', location.href).href}})")
+            sample_4HW = opened.sample(prompt, "{seed: 3, steps: 4}")
+            expected_4HW = OnnxGenerator.load(folder, tower="packed").sample([prompt], seed=3, steps=4)[0]
+            assert difference(sample_4HW, expected_4HW) < 0.1 < 1 < difference(expected_4HW, plain_4HW)
+    finally:
+        for solver in ("heun", "midpoint"):
+            shutil.rmtree(page_folder / solver, ignore_errors=True)
+        opened.start()
+
+
 def test_an_image_to_start_from_is_sampled_from_as_by_the_library(opened, generator):
     start_4HW = generator.sample(["blue apple, noto style"], seed=1, finish=False)[0]
-    given = f"Uint8Array.from(atob('{base64.b64encode(start_4HW.numpy().tobytes()).decode()}'), (sign) => sign.charCodeAt(0))"
+    given = in_javascript(start_4HW.numpy().tobytes())
     sample_4HW = opened.sample("red heart, noto style", f"{{seed: 2, number: 1, from: {{bytes: {given}, time: 0.45}}}}")
     text, x_BCHW = generator.encode(["red heart, noto style"]), to_unit(start_4HW[None])
     with torch.no_grad():
         expected_4HW = generator.finish(generator.redraw(x_BCHW, text, generator.sampling(), 0.45, seed=2, first=1))[0].numpy()
-    assert _difference(sample_4HW, expected_4HW) < 2 < _difference(expected_4HW, start_4HW.numpy())
+    assert difference(sample_4HW, expected_4HW) < 2 < difference(expected_4HW, start_4HW.numpy())
 
 
 def test_neighboring_noise_leads_from_the_same_image_to_others(opened):
@@ -87,8 +106,8 @@ def test_neighboring_noise_leads_from_the_same_image_to_others(opened):
     none, near, far = (opened.sample(prompt, f"{{seed: 4, vary: {{amount: {amount}, number: 1}}}}") for amount in (0, 0.2, 1))
     other = opened.sample(prompt, "{seed: 4, vary: {amount: 0.2, number: 2}}")
     assert np.array_equal(none, own)
-    assert 0.5 < _difference(near, own) < _difference(far, own)
-    assert _difference(near, other) > 0.5
+    assert 0.5 < difference(near, own) < difference(far, own)
+    assert difference(near, other) > 0.5
 
 
 def test_a_blend_begins_with_one_prompt_and_ends_with_the_other(opened):
@@ -96,7 +115,7 @@ def test_a_blend_begins_with_one_prompt_and_ends_with_the_other(opened):
     samples = [opened.sample(one, f"{{seed: 1, blend: {{prompt: '{other}', share: {share}}}}}") for share in (0, 0.5, 1)]
     assert np.array_equal(samples[0], opened.sample(one, "{seed: 1}"))
     assert np.array_equal(samples[2], opened.sample(other, "{seed: 1}"))
-    assert min(_difference(samples[1], samples[0]), _difference(samples[1], samples[2])) > 2
+    assert min(difference(samples[1], samples[0]), difference(samples[1], samples[2])) > 2
 
 
 def test_a_traced_image_looks_like_its_pixels(opened, small):
@@ -106,16 +125,21 @@ def test_a_traced_image_looks_like_its_pixels(opened, small):
         assert svg.startswith("<svg ") and 1 < svg.count("<path") < 150, svg[:200]
         with Image.open(io.BytesIO(resvg_py.svg_to_bytes(svg_string=svg, width=64, height=64))) as again:
             traced = np.asarray(again.convert("RGBA").convert("RGBa"))
-        assert _difference(traced, np.asarray(to_image(sample_4HW).convert("RGBa"))) < 8
+        assert difference(traced, np.asarray(to_image(sample_4HW).convert("RGBa"))) < 8
 
 
 def _traced_by_page(opened, sample_4HW: np.ndarray) -> str:
-    given = f"Uint8Array.from(atob('{base64.b64encode(sample_4HW.tobytes()).decode()}'), (sign) => sign.charCodeAt(0))"
-    return opened.run(f"flowmodel.studio.ask('trace', {{image: {{bytes: {given}, size: 64}}}})")
+    return _asked(opened, "trace", sample_4HW)
+
+
+def _asked(opened, kind: str, image_4HW: np.ndarray):
+    """The answer of the page's worker about an image."""
+    given = f"{{bytes: {in_javascript(image_4HW.tobytes())}, size: {image_4HW.shape[-1]}}}"
+    return opened.run(f"flowmodel.studio.ask('{kind}', {{image: {given}}})")
 
 
 def _off(svg: str, sample_4HW: np.ndarray) -> float:
-    return _difference(np.asarray(render(svg, 64).convert("RGBa")), sample_4HW.transpose(1, 2, 0))
+    return difference(np.asarray(render(svg, 64).convert("RGBa")), sample_4HW.transpose(1, 2, 0))
 
 
 _DIAGONAL = (
@@ -134,12 +158,31 @@ def test_a_gradient_is_one_shape_and_an_edge_stays_one_as_with_the_library(opene
     assert _off(found, icon) < _off(expected, icon) + 1
 
 
-def test_real_icons_are_traced_as_closely_as_by_the_library(opened):
+def _bundled(key: str) -> np.ndarray:
     icons = ICONS.read(shipped("bundled/noto.parquet")).set_index("key")
+    with Image.open(io.BytesIO(icons.loc[key, "png"])) as image:
+        return np.ascontiguousarray(premultiply(np.asarray(image.convert("RGBA"))[None])[0].transpose(2, 0, 1))
+
+
+def test_real_icons_are_traced_as_closely_as_by_the_library(opened):
     for key in ("1f34e", "1f525", "1f47b", "1f355"):  # red apple, fire, ghost, pizza
-        with Image.open(io.BytesIO(icons.loc[key, "png"])) as image:
-            icon = np.ascontiguousarray(premultiply(np.asarray(image.convert("RGBA"))[None])[0].transpose(2, 0, 1))
+        icon = _bundled(key)
         assert _off(_traced_by_page(opened, icon), icon) < _off(Artwork(icon).svg(None), icon) + 1, key
+
+
+def test_a_training_icon_is_a_copy_of_itself_and_distances_are_those_of_python(opened, page_folder, small):
+    of = read_json(page_folder / "icons" / "icons.json")
+    codes_NK = of["scale"] * np.fromfile(page_folder / "icons" / "codes.bin", "<i2").reshape(-1, WIDTH)
+    own_4HW = _bundled("1f525")
+    found = _asked(opened, "find", own_4HW)
+    assert found["verdict"] == "copy" and found["icons"][0]["name"] == "fire" and found["icons"][0]["distance"] < 0.001
+    for image_4HW in (own_4HW, *small.sample(["red heart, noto style", "lighthouse at night"], seed=3)):
+        distances_N = np.linalg.norm(codes_NK - codes(image_4HW[None]), axis=1) / np.sqrt(WIDTH * 4 * GRID * GRID)
+        nearest = np.argsort(distances_N)[:3]
+        found = _asked(opened, "find", image_4HW)["icons"]
+        assert [each["number"] for each in found] == nearest.tolist()
+        assert [each["name"] for each in found] == [of["names"][number] for number in nearest]
+        assert [each["distance"] for each in found] == pytest.approx(distances_N[nearest], abs=1e-5)
 
 
 def test_captions_become_the_same_tokens_and_what_is_lost_is_reported_in_the_same_words(opened, page_folder, small):
@@ -166,13 +209,17 @@ def test_the_noise_is_the_same(opened, parts):
     assert np.abs(np.array(found, np.float32) - standard_normal(seed, (4096,))).max() < 1e-5
 
 
-def test_a_changed_model_is_refused(opened, page_folder):
-    path = page_folder / "model" / "tokenizer.json"
+@pytest.mark.parametrize(
+    ("name", "words", "others"), [("tokenizer.json", b"heart", b"hoard"), ("model.json", b'"guidance": 4.0', b'"guidance": 5.0')]
+)
+def test_a_changed_model_is_refused(opened, page_folder, name, words, others):
+    path = page_folder / "model" / name
     content = path.read_bytes()
+    assert words in content
     try:
-        path.write_bytes(content.replace(b"heart", b"hoard"))
+        path.write_bytes(content.replace(words, others))
         opened.page.call("Page.reload", ignoreCache=True)
-        assert "tokenizer.json was changed or cut" in opened.status_with("can't be loaded")
+        assert f"{name} was changed or cut" in opened.status_with("can't be loaded")
         assert opened.run("document.querySelector('[role=alert]').textContent").startswith("The model can't be loaded")
     finally:
         path.write_bytes(content)

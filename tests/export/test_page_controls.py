@@ -1,6 +1,5 @@
 """A person's actions on the page: type, sample, look, download; with a mouse, a keyboard, a phone or a screen reader."""
 
-import base64
 import io
 import json
 import re
@@ -17,7 +16,7 @@ from flowmodel.data.sources.npm_client import fetch_package, read_members
 from flowmodel.images.rgba import to_image
 from tests.evaluation.browser import CHROMIUM, browser_page
 from tests.export.conftest import served
-from tests.export.opened import Opened
+from tests.export.opened import Opened, difference, in_javascript
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,6 +30,7 @@ _AXE = (
     "4.14.1",
     "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
 )
+_SKETCH = "document.getElementById('sketch').getContext('2d')"
 _WIDTHS = (390, 768, 1280)
 
 
@@ -55,6 +55,10 @@ def _sample(opened, **values: str | int) -> None:
     opened.fill(**values)
     opened.run("document.getElementById('status').textContent = '', document.getElementById('form').requestSubmit()")
     opened.status_with(" in ")
+
+
+def _set_defaults(opened) -> None:
+    opened.run("for (const id of ['steps', 'guidance']) document.getElementById(id).value = flowmodel.description.sampling[id]")
 
 
 def _sample_hearts(opened) -> None:
@@ -139,7 +143,57 @@ def test_a_prompt_that_the_model_cannot_read_is_translated_or_told_or_refused(op
         opened.run("document.getElementById('form').requestSubmit()")
         opened.status_with(told)
     assert opened.run("document.querySelectorAll('.set').length") == sets
-    opened.run("document.getElementById('steps').value = flowmodel.description.sampling.steps")
+    _set_defaults(opened)
+
+
+def test_a_prompt_is_typed_by_any_method_of_input(opened):
+    opened.run("document.getElementById('prompt').select()")
+    opened.page.call("Input.insertText", text="兔子")
+    opened.fill(style="noto", count=1)
+    opened.key("Enter")
+    opened.wait_for("document.querySelector('.set h2')?.textContent === '兔子, noto style'")
+    opened.status_with(" in ")
+    assert opened.run("document.querySelector('.set .note').textContent") == "'兔子, noto style' is read as 'rabbit, noto style'"
+
+
+def test_steps_and_guidance_change_the_image_as_with_the_command_line(opened, small):
+    _sample(opened, prompt="red heart", style="noto", count=1, seed=3, steps=5, guidance=2)
+    sample_4HW = opened.sampled("globalThis.flowmodel.chosen.image")
+    _set_defaults(opened)
+    prompts = ["red heart, noto style"]
+    assert difference(sample_4HW, small.sample(prompts, seed=3, steps=5, guidance=2)[0]) < 0.1
+    for others in ({"steps": 5}, {"guidance": 2}):
+        assert difference(sample_4HW, small.sample(prompts, seed=3, **others)[0]) > 0.5, others
+
+
+def test_progress_rises_from_step_to_step(opened):
+    opened.run("""
+        globalThis.shares = [];
+        const bar = document.getElementById('progress');
+        new MutationObserver(() => shares.push(bar.value)).observe(bar, {attributes: true});
+    """)
+    _sample_hearts(opened)
+    shares = opened.run("shares")
+    assert shares == sorted(shares) and shares[0] < 0.1 and shares[-1] == 1 and len(set(shares)) > 20
+
+
+def test_the_background_and_the_theme_are_chosen(opened):
+    _sample_hearts(opened)
+    grounds = {"checker": "repeating-conic-gradient", "light": "rgb(255, 255, 255)", "dark": "rgb(27, 27, 31)"}
+    for ground, told in reversed(grounds.items()):
+        opened.run(f"document.querySelector('input[name=ground][value={ground}]').click()")
+        for place in (".card", ".stage"):
+            shown = f"getComputedStyle(document.querySelector('{place}')).background"
+            found = f"{list(grounds.values())}.filter((each) => {shown}.includes(each)).join()"
+            opened.wait_for(f"{found} === '{told}'")  # it changes gradually
+    opened.page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "light"}])
+    look = "[getComputedStyle(document.documentElement).colorScheme, getComputedStyle(document.body).backgroundColor]"
+    looks = [opened.run(look)]
+    for _ in range(2):
+        opened.press("Light or dark page")
+        looks.append(opened.run(look))
+    assert looks == [["light dark", "rgb(247, 247, 248)"], ["dark", "rgb(18, 18, 20)"], ["light", "rgb(247, 247, 248)"]]
+    opened.run("delete document.documentElement.dataset.theme, 0")
 
 
 def test_variations_and_more_are_sampled_from_an_image(opened):
@@ -185,15 +239,14 @@ def test_sampling_starts_from_a_sketch_and_from_a_dropped_file(opened):
 
     red = io.BytesIO()
     Image.new("RGBA", (40, 20), (220, 30, 30, 255)).save(red, "PNG")
-    content = f"Uint8Array.from(atob('{base64.b64encode(red.getvalue()).decode()}'), (sign) => sign.charCodeAt(0))"
     opened.run(f"""
         const given = new DataTransfer();
-        given.items.add(new File([{content}], 'red.png', {{type: 'image/png'}}));
+        given.items.add(new File([{in_javascript(red.getvalue())}], 'red.png', {{type: 'image/png'}}));
         document.dispatchEvent(new DragEvent('drop', {{dataTransfer: given, bubbles: true, cancelable: true}}));
     """)
     opened.status_with("New samples start from red.png")
-    sketch = "document.getElementById('sketch').getContext('2d').getImageData"
-    assert opened.run(f"[...{sketch}(128, 128, 1, 1).data, ...{sketch}(128, 20, 1, 1).data]") == [220, 30, 30, 255, 0, 0, 0, 0]
+    places = "[128, 20].flatMap((y) => [..." + _SKETCH + ".getImageData(128, y, 1, 1).data])"
+    assert opened.run(places) == [220, 30, 30, 255, 0, 0, 0, 0]
     opened.run("""
         const bad = new DataTransfer();
         bad.items.add(new File(['no image'], 'notes.png', {type: 'image/png'}));
@@ -201,6 +254,51 @@ def test_sampling_starts_from_a_sketch_and_from_a_dropped_file(opened):
     """)
     assert "choose a PNG, JPEG, WebP or SVG" in opened.status_with("notes.png")
     opened.run("document.getElementById('clear').click(), document.querySelector('[aria-controls=image-panel]').click()")
+
+
+def test_sampling_starts_from_a_sample(opened, small):
+    _sample_hearts(opened)
+    start_4HW = opened.sampled("globalThis.flowmodel.chosen.image")
+    opened.press("Start from it")
+    opened.status_with("New samples start from this image")
+    assert opened.run("document.activeElement.id") == "prompt"
+    _sample(opened, prompt="red heart", style="noto", count=1, seed=9, keep=90)
+    assert opened.run("document.querySelector('.set h2').textContent") == "red heart, noto style, from an image"
+    sample_4HW = opened.sampled("globalThis.flowmodel.chosen.image")
+    plain_4HW = small.sample(["red heart, noto style"], seed=9)[0]
+    assert 2 * difference(sample_4HW, start_4HW) < difference(plain_4HW, start_4HW)
+    opened.fill(keep=40)
+    opened.run("document.getElementById('clear').click(), document.querySelector('[aria-controls=image-panel]').click()")
+
+
+def test_an_image_is_pasted(opened):
+    blue = io.BytesIO()
+    Image.new("RGBA", (30, 30), (20, 40, 220, 255)).save(blue, "PNG")
+    opened.page.call("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+    opened.page.call("Page.bringToFront")
+    blob = f"new Blob([{in_javascript(blue.getvalue())}], {{type: 'image/png'}})"
+    opened.run(f"navigator.clipboard.write([new ClipboardItem({{'image/png': {blob}}})])")
+    event = {"key": "v", "code": "KeyV", "windowsVirtualKeyCode": ord("V"), "modifiers": 2}
+    opened.page.call("Input.dispatchKeyEvent", type="keyDown", commands=["paste"], **event)
+    opened.page.call("Input.dispatchKeyEvent", type="keyUp", **event)
+    opened.status_with("New samples start from image.png")
+    assert opened.run(f"[...{_SKETCH}.getImageData(128, 128, 1, 1).data]") == [20, 40, 220, 255]
+    opened.run("document.getElementById('clear').click(), document.querySelector('[aria-controls=image-panel]').click()")
+
+
+def test_a_finger_sketches_and_the_page_stays_in_place(opened):
+    opened.run("document.querySelector('[aria-controls=image-panel]').click()")
+    opened.page.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=1)
+    x, y, edge = opened.run("(({x, y, width}) => [x, y, width])(document.getElementById('sketch').getBoundingClientRect())")
+    for kind, share in (("touchStart", 0.7), ("touchMove", 0.5), ("touchMove", 0.3), ("touchEnd", None)):
+        points = [] if share is None else [{"x": x + edge / 2, "y": y + share * edge}]
+        opened.page.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+    alphas = f"[40, 100, 150].map((y) => {_SKETCH}.getImageData(128, y, 1, 1).data[3])"
+    assert opened.run(alphas) == [0, 255, 255] and opened.run("scrollY") == 0
+    opened.press("Undo")
+    assert opened.run(alphas) == [0, 0, 0]
+    opened.page.call("Emulation.setTouchEmulationEnabled", enabled=False)
+    opened.run("document.querySelector('[aria-controls=image-panel]').click()")
 
 
 def test_the_nearest_training_icons_stand_beside_an_image(opened):
