@@ -148,18 +148,13 @@ class RehearsalConfig(Section):
 
 
 class DistillationConfig(Section):
-    """Training of a sampler with few steps from the trajectories of a teacher (flowmodel/training/distillation.py)."""
+    """Training of a sampler with few steps from the trajectories of the initial weights (flowmodel/training/distillation.py)."""
 
     trajectories: int = Field(
         0,
         ge=0,
-        description="Number of the teacher's trajectories whose jumps between the times of `sampling` are learned, in place of "
-        "flow matching; 0: off.",
-    )
-    teacher: str | None = Field(
-        None,
-        description="Checkpoint of the teacher, or pretrained (shipped weights), if the student starts from others (an earlier "
-        "student); empty: init_from.",
+        description="Number of trajectories of the initial weights whose jumps between the times of `sampling` are learned, in "
+        "place of flow matching; 0: off.",
     )
     blends: Fraction = Field(
         0.35, description="Share of the trajectories whose caption is that of an icon with the name of another one in front."
@@ -225,7 +220,7 @@ class TrainingConfig(Section):
             raise ValueError("rehearsal.share: there are no initial weights to sample; set init_from, or omit rehearsal")
         if self.distillation.trajectories:
             if self.init_from is None:
-                raise ValueError("distillation.trajectories: there are no weights to start from; set init_from to the teacher")
+                raise ValueError("distillation.trajectories: there is no teacher; set init_from, or leave distillation out")
             if self.rehearsal.share or self.augmentation.probability:
                 raise ValueError(
                     "distillation.trajectories: the student learns from its teacher's trajectories alone; set rehearsal.share "

@@ -67,23 +67,19 @@ _BOOKKEEPING = (
 
 
 def training_digest(recipe: Recipe, dataset: IconDataset) -> str:
-    """The identity of a training: a digest of the data set, the weights that it starts or learns from, and the recipe sections
-    that determine the result.
+    """The identity of a training: a digest of the data set, the initial weights, and the recipe sections that determine the
+    result.
 
-    Raises FlowmodelError when the recipe's initial weights or teacher are missing.
+    Raises FlowmodelError when the recipe's initial weights are missing.
     """
-    # The contents of the selection and of other weights matter, not their paths.
     ignore = {"data": ("selection",), "training": (*_BOOKKEEPING, "init_from")}
-    selected = {"selected": dataset.selected_by(recipe.data)}
-    distillation = recipe.training.distillation
-    weights = {"init": recipe.training.init_from, "teacher": distillation.teacher}
-    digests = {name: initial_checkpoint(path).digest for name, path in weights.items() if path}
-    of_any_teacher = {"distillation": distillation.model_copy(update={"teacher": None})}
-    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update=of_any_teacher)})
     # A student is trained for the times of its own sampling.
-    shaping = ("data", "network", "objective", "training", *(("sampling",) if distillation.trajectories else ()))
+    shaping = ("data", "network", "objective", "training", *(("sampling",) if recipe.training.distillation.trajectories else ()))
     recipe_of = {section: identity(getattr(recipe, section), ignore.get(section, ())) for section in shaping}
-    return sha256_json({"defaults": DEFAULTS, "recipe": recipe_of, "data": dataset.digest} | selected | digests)
+    # The contents of the selection and of the initial weights matter, not their paths.
+    selected = {"selected": dataset.selected_by(recipe.data)}
+    initial = {"init": initial_checkpoint(recipe.training.init_from).digest} if recipe.training.init_from else {}
+    return sha256_json({"defaults": DEFAULTS, "recipe": recipe_of, "data": dataset.digest} | selected | initial)
 
 
 def training_folder(store: Store, recipe: Recipe, dataset: IconDataset) -> Path:

@@ -35,7 +35,7 @@ from flowmodel.training.batches import Batches
 from flowmodel.training.distillation import Distillation
 from flowmodel.training.ema import PowerEma
 from flowmodel.training.icon_set import load_training_set
-from flowmodel.training.initial import initial_checkpoint, load_initial_weights
+from flowmodel.training.initial import load_initial_weights
 from flowmodel.training.optimizer import Optimizers
 from flowmodel.training.processes import Processes
 from flowmodel.training.schedule import learning_rate
@@ -106,12 +106,9 @@ class TrainingState:
             memory_format=self.policy.memory_format,  # type: ignore[call-overload]  # missing in torch's stubs
         )
         if config.init_from:
-            given = [load_initial_weights(self.network, config.init_from, self.header)]
-            if config.distillation.teacher:  # whose samples the student sees
-                given.append(initial_checkpoint(config.distillation.teacher).header)
-            terms = {*self.header.terms, *(term for header in given for term in header.terms or [UNKNOWN])}
-            seen_ids = {icon_id for header in given for icon_id in header.seen_ids}
-            self.header = replace(self.header, initial_ids=tuple(sorted(seen_ids)), terms=tuple(sorted(terms)))
+            initial = load_initial_weights(self.network, config.init_from, self.header)
+            terms = tuple(sorted({*self.header.terms, *(initial.terms or [UNKNOWN])}))
+            self.header = replace(self.header, initial_ids=initial.seen_ids, terms=terms)
         self._shared = self.processes.share(self.network)
         forward = torch.compile(self._shared) if self.policy.compile else self._shared
         self._model = VelocityModel.of(forward, recipe.objective)

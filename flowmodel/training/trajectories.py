@@ -14,13 +14,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from flowmodel.data.dataset import IconDataset
-from flowmodel.errors import FlowmodelError, Resumable
+from flowmodel.errors import Resumable
 from flowmodel.files import atomic_path, sha256_json
 from flowmodel.flow.sampler import seeded_noise
 from flowmodel.flow.seeds import mixed_seed
 from flowmodel.flow.solvers import time_grid
 from flowmodel.images.tensors import CHANNELS
-from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.device import DevicePolicy
 from flowmodel.model.generator import Generator
 from flowmodel.nets.text_condition import PackedCaptions, TextCondition
@@ -84,7 +83,7 @@ def teacher_prompts(recipe: Recipe, dataset: IconDataset) -> tuple[str, ...]:
 def draw_trajectories(
     recipe: Recipe, dataset: IconDataset, policy: DevicePolicy, folder: Path | None, log: Log = lambda line: None
 ) -> Trajectories:
-    """Sample the teacher of `recipe` as its own recipe says, guidance included, and keep the states at the times of
+    """Sample the initial weights of `recipe` as their own recipe says, guidance included, and keep the states at the times of
     `recipe.sampling`.
 
     Prompts and noise are functions of `recipe.training.seed`. Finished samples are kept in `folder`, if any, so that an
@@ -92,13 +91,10 @@ def draw_trajectories(
 
     Raises:
         Resumable: Ctrl-C or SIGTERM stopped it.
-        FlowmodelError: the teacher's weights or their caption encoder are missing, or its images or captions are of another kind
-            than the student's.
+        FlowmodelError: the initial weights or their caption encoder are missing.
     """
     seed, size, channels = mixed_seed(recipe.training.seed, _NOISE), recipe.data.size, CHANNELS[recipe.data.color]
-    config = recipe.training
-    teacher = Generator.load(initial_checkpoint(str(config.distillation.teacher or config.init_from)), policy.device)
-    _require_same_input(teacher.checkpoint, recipe, dataset)
+    teacher = Generator.load(initial_checkpoint(str(recipe.training.init_from)), policy.device)
     times = tuple(time_grid(recipe.sampling.steps, recipe.sampling.time_shift))
     prompts, states = teacher_prompts(recipe, dataset), []
     pooled, tokens = [], []
@@ -130,20 +126,6 @@ def draw_trajectories(
                 )
     packed = PackedCaptions.from_features(torch.cat(pooled), tokens, policy.device)
     return Trajectories(prompts, packed, times, torch.cat(states))
-
-
-def _require_same_input(teacher: Checkpoint, recipe: Recipe, dataset: IconDataset) -> None:
-    theirs, ours = teacher.recipe.data, recipe.data
-    for field, given, wanted in (
-        ("data.size", theirs.size, ours.size),
-        ("data.color", theirs.color, ours.color),
-        ("data.encoder", teacher.header.encoder_digest, dataset.encoder_digest),
-    ):
-        if given != wanted:
-            raise FlowmodelError(
-                f"training.distillation: the teacher {teacher} has {field} {given}, this recipe has {wanted}; set the same in "
-                "the recipe, or use another teacher"
-            )
 
 
 def _kept(file: Path | None, digest: str) -> Tensor | None:

@@ -11,6 +11,7 @@ from flowmodel.data.sources.source_list import load_sources
 from flowmodel.data.terms import UNKNOWN, Terms
 from flowmodel.errors import FlowmodelError
 from flowmodel.evaluation.sweeps import distance
+from flowmodel.files import read_json
 from flowmodel.model.checkpoint import read_header, save_checkpoint
 from flowmodel.model.generator import Generator
 from flowmodel.model.pretrained import (
@@ -133,6 +134,14 @@ def test_the_shipped_ones_are_whole_small_and_draw():
     assert heart_4HW[3, 0, 0] < 32 and heart_4HW[3, middle, middle] > 224  # a transparent corner, an opaque middle
     assert heart_4HW[0, middle, middle] > 2 * heart_4HW[1, middle, middle]  # red
     assert other_4HW[1, middle, middle] > other_4HW[0, middle, middle]  # green
+
+
+def test_their_real_icons_survive_tracing_and_samples_need_few_paths():
+    found = read_json(FOLDER / "metrics.json")
+    assert found["settings"]["checkpoint_digest"] == pretrained_weights().digest
+    traced = found["traced"]
+    assert traced["count"] >= 64 and traced["real"]["retrieval_top1_all"] >= 0.95
+    assert traced["drawn_paths"] <= 2 * traced["real_paths"]
 
 
 def test_the_fast_ones_are_small_and_come_nearer_to_their_teacher_with_four_evaluations_than_itself():
