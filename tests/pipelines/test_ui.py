@@ -98,7 +98,8 @@ sys.exit(ui.supervise([lambda: start("polite", sys.argv[1]), lambda: start(sys.a
     ],
 )
 def test_however_servers_end_none_of_their_processes_is_left_and_their_ports_are_free(other, end, status):
-    ports = [free_port(0), free_port(0)]
+    with socket.create_server(("127.0.0.1", 0)) as held:  # or both ports could be the same
+        ports = [free_port(0), held.getsockname()[1]]
     terminal, inside = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", SUPERVISOR, *map(str, ports), other],
