@@ -297,13 +297,12 @@ def speed_stage(out: Path, device: str, rehearse: bool, compile_only: bool = Fal
 
     def note(name: str, measure: Callable[[], float]) -> None:
         try:
-            found[name] = measure()
+            value = measure()
+            found[name] = "is compiled" if compile_only else value
         except Exception as error:  # any error; the next one is still measured
             found[name] = f"failed: {error}".splitlines()[0]
-        if compile_only:
-            say(f"compiled for: {name}")
-            return
-        write_json(out / "speed.json", found)
+        if not compile_only:
+            write_json(out / "speed.json", found)
         say(f"{name}: {found[name]}")
 
     batch, seconds = (2, 0.1) if rehearse else (_SPEED_BATCH, 0.0 if compile_only else _SPEED_SECONDS)
@@ -322,9 +321,8 @@ def speed_stage(out: Path, device: str, rehearse: bool, compile_only: bool = Fal
     }
     installed = {name: build for name, (package, build) in peers.items() if is_installed(package)}
     networks: dict[str, Callable[[], torch.nn.Module]] = {"this drill's": own} | installed | {"laptop": laptop_unet}
-    for compiled in (False, True) if policy.compile else (False,):
-        if compile_only and not compiled:
-            continue
+    plain, compiled_too = () if compile_only else (False,), (True,) if policy.compile else ()
+    for compiled in (*plain, *compiled_too):
         chosen = replace(policy, compile=compiled)
         words = f"bfloat16 against float32, relative, {chosen}"
         note(words, lambda chosen=chosen: _parity(own().eval(), chosen, size, batch))  # type: ignore[misc]

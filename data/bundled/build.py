@@ -77,11 +77,16 @@ _VARIATION_SELECTOR = "\ufe0f"
 _SIGNS = "©®™"  # these are used inside words, and encoders have tokens for them
 
 
+def _in_english(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The English rows, in Unicode's order."""
+    return sorted((row for row in rows if row["language"] == "en"), key=itemgetter("order"))
+
+
 def emoji_names(texts: Path) -> dict[str, str]:
     """The English name of every emoji in `texts`, with and without variation selectors, in Unicode's order."""
     rows = read_parquet(texts, ["language", "char", "name", "order"]).to_pylist()
     names = {}
-    for row in sorted((row for row in rows if row["language"] == "en"), key=itemgetter("order")):
+    for row in _in_english(rows):
         for written in (row["char"], row["char"].replace(_VARIATION_SELECTOR, "")):
             if written not in _SIGNS:
                 names[written] = row["name"]
@@ -100,7 +105,7 @@ def english(texts: Path) -> Table:
     """
     rows = read_parquet(texts, ["language", "key", "name", "keywords", "order"]).to_pylist()
     names, keys = {}, defaultdict(set)  # of keys, and of English words; of equally likely words the first is chosen
-    for row in sorted((row for row in rows if row["language"] == "en"), key=itemgetter("order")):
+    for row in _in_english(rows):
         names[row["key"]] = row["name"]
         for word in (row["name"], *row["keywords"]):
             keys[word].add(row["key"])

@@ -41,8 +41,8 @@ def complete(
         copies = [drawing for drawing in completed.drawings if drawing.near_copy_of]
         for drawing in copies:
             log(f"near copy: {drawing.stem} of {drawing.near_copy_of}")
-        drawn = len({drawing.name for drawing in completed.drawings})
-        log(f"{len(completed.drawings)} samples of {drawn} names in {out}/png and {out}/svg, {len(copies)} near copies")
+        drawn = f"{len(completed.drawings)} samples of {len(completed.names)} names"
+        log(f"{drawn} in {out}/png and {out}/svg, {len(copies)} near copies")
         log(f"contact sheet: {completed.sheet}")
         if register:
             from flowmodel.registry.full_release import evaluate_and_register

@@ -53,6 +53,11 @@ class Completion:
     drawings: tuple[Drawing, ...]
     sheet: Path
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sampled names, once each."""
+        return tuple(dict.fromkeys(drawing.name for drawing in self.drawings))
+
 
 def complete_set(
     icons: Path,

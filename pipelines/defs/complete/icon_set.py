@@ -57,7 +57,7 @@ def draw_missing_icons(
         metadata["samples"] = thumbnail(image)
     metadata |= {
         "contact_sheet": dg.MetadataValue.path(completed.sheet),
-        "names": len({drawing.name for drawing in completed.drawings}),
+        "names": len(completed.names),
         "near_copies": sum(drawing.near_copy_of is not None for drawing in completed.drawings),
         "files": table(
             [{"name": each.name, "file": each.stem, "near copy of": each.near_copy_of or ""} for each in completed.drawings]
