@@ -1,9 +1,13 @@
 """Nothing that flowmodel or the pipeline reads or writes can run code when it is opened: no file is a pickle."""
 
 import ast
+import pickle
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from flowmodel.store import PROJECT_ROOT
 
@@ -31,6 +35,16 @@ def _found(tree: ast.AST) -> list[str]:
                 case name if given.get("allow_pickle", "False") != "False" or name.endswith((".read_pickle", ".to_pickle")):
                     found.append(f"{node.lineno}: {name}")
     return found
+
+
+def is_pickle(file: Path) -> bool:
+    """Whether a file is a pickle (of protocol 2 or later), or contains one as torch.save and np.save write it."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            return any(name.endswith((".pkl", ".pickle")) for name in archive.namelist())
+    with file.open("rb") as content:
+        begin = content.read(256)
+    return begin[:1] == b"\x80" or (begin.startswith(b"\x93NUMPY") and b"'|O'" in begin)
 
 
 def test_no_module_reads_or_writes_pickles():
@@ -62,4 +76,12 @@ def test_what_cannot_run_code_is_not_found(line):
 def test_no_file_that_comes_with_the_project_is_one():
     for file in Path(PROJECT_ROOT / "data").glob("*/*"):
         if file.is_file() and PROJECT_ROOT / "data" / "store" not in file.parents:
-            assert file.read_bytes()[:1] != b"\x80", file
+            assert not is_pickle(file), file
+
+
+def test_files_with_pickles_are_recognized(tmp_path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pt")
+    (tmp_path / "object").write_bytes(pickle.dumps(tmp_path))
+    np.save(tmp_path / "objects.npy", np.array([tmp_path], object))
+    np.save(tmp_path / "numbers.npy", np.zeros(3))
+    assert sorted(file.name for file in tmp_path.iterdir() if is_pickle(file)) == ["module.pt", "object", "objects.npy"]

@@ -12,6 +12,7 @@ import torch
 
 from flowmodel.completion.drawing import Drawing
 from flowmodel.completion.near_copies import copied_icons
+from flowmodel.completion.nearest_style import nearest_style
 from flowmodel.completion.sheet import contact_sheet
 from flowmodel.data.captions import caption_texts
 from flowmodel.data.dataset import IconDataset
@@ -24,14 +25,12 @@ from flowmodel.model.generator import Generator
 from flowmodel.recipes import Recipe
 from flowmodel.store import Store
 from flowmodel.training.finishing import finish
+from flowmodel.training.initial import initial_checkpoint
 from flowmodel.training.loop import train, training_folder
 from flowmodel.training.observers import TrainingObserver
 from flowmodel.vector import files
 from flowmodel.vector.artwork import Artwork
 
-# A style word that the shipped weights know. Samples of other names adopt more of the set's style with it than with a new word
-# (docs/decisions/style-adoption.md).
-STYLE = "twemoji"
 SHEET, RECORD = "contact-sheet.png", "drawings.json"
 
 
@@ -76,7 +75,7 @@ def complete_set(
     interruption, and a call with other names does not train again. No icon is held out.
 
     Args:
-        icons: a folder of icons, or a YAML list of sources. Captions call their style STYLE.
+        icons: a folder of icons, or a YAML list of sources. Their captions have the style word of :func:`nearest_style`.
         recipe: a recipe that starts from other weights, such as `finetune`.
         log: receives progress lines.
 
@@ -86,12 +85,13 @@ def complete_set(
     """
     files.check("svg", None, traces=True)
     names, recipe = list(dict.fromkeys(names)), without_held_out_icons(recipe)
-    dataset = prepare(recipe, store, icons, log, style=STYLE)
+    style, recipe = _replaced_style(recipe, store, icons, log)
+    dataset = prepare(recipe, store, icons, style=style)
     trained = train(recipe, dataset, training_folder(store, recipe, dataset), observers)
-    checkpoint = finish(recipe, trained.checkpoint, dataset, prepare_targets(recipe, store, icons, log, STYLE), log).checkpoint
+    checkpoint = finish(recipe, trained.checkpoint, dataset, prepare_targets(recipe, store, icons, log, style), log).checkpoint
     generator = Generator.load(checkpoint, recipe.training.device)
     template = recipe.data.captions[0]
-    prompts = [caption_texts(name, [], "", "", STYLE).get(template, name) for name in names]
+    prompts = [caption_texts(name, [], "", "", style).get(template, name) for name in names]
     for line in generator.readability(prompts).lines():
         log(f"note: {line}")
     log(f"sampling {len(names)} x {count} icons with {generator}")
@@ -109,6 +109,24 @@ def complete_set(
     sheet = contact_sheet(drawings, [to_image(rgba_4HW) for rgba_4HW in rgba_N4HW], dataset, count)
     save_image(sheet, out / SHEET)
     return Completion(checkpoint, dataset, not trained.already_finished, drawings, out / SHEET)
+
+
+def _replaced_style(recipe: Recipe, store: Store, icons: Path, log: Callable[[str], None]) -> tuple[str, Recipe]:
+    """The style word of the set in captions, and the recipe, which rehearses only other styles.
+
+    It is the nearest one that the initial weights know, because samples of other names then adopt more of the set's style than
+    with a new word (docs/decisions/style-adoption.md); the name of the set if they know none.
+    """
+    dataset, training = prepare(recipe, store, icons, log), recipe.training
+    initial = training.init_from and Generator.load(initial_checkpoint(training.init_from), training.device)
+    style = nearest_style(initial, dataset) if initial else None
+    if style is None:
+        return str(dataset.icons["source"].iloc[0]), recipe
+    log(f"of the styles that the initial weights know, '{style}' is closest to the set, which replaces it")
+    rehearsal = training.rehearsal
+    others = tuple(other for other in rehearsal.styles if other != style)
+    training = training.model_copy(update={"rehearsal": rehearsal.model_copy(update={"styles": others})})
+    return style, recipe.model_copy(update={"training": training})
 
 
 def without_held_out_icons(recipe: Recipe) -> Recipe:

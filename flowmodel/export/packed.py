@@ -24,7 +24,7 @@ from flowmodel.text.translation import PATH, read_table
 
 _STEP, _STEP_OF_WORDS = 2.0**-12, 2.0**-11
 _DROPPED = 1  # of the bits of weights in float16
-_EVERY = 2  # of the English names and keywords of emoji, on which the errors are made up for
+CALIBRATED_EVERY = 2  # of the English names and keywords of emoji, on which the errors are made up for
 
 
 class _Words(nn.Module):
@@ -46,7 +46,7 @@ def write_packed_tower(model: ModelFolder, path: Path) -> Path:
     encoder = load_minilm()
     if encoder.digest != model.description.encoder_digest:
         raise FlowmodelError(f"{model.path}: was exported with another caption tower; export the model again")
-    texts = _typical(model.description.styles)
+    texts = typical(model.description.styles)
     tower = copy.deepcopy(encoder.tower)
     unused = [number for word, number in encoder.tokenizer.get_vocab().items() if word.startswith("[unused")]
     tower.words.weight[unused] = 0  # BERT's vocabulary reserves a thousand words, which no text contains
@@ -66,8 +66,8 @@ def write_packed_graph(model: ModelFolder, name: str, path: Path) -> Path:
     return write_bytes(path, pack(graph.SerializeToString()))
 
 
-def _typical(styles: Sequence[str]) -> list[str]:
+def typical(styles: Sequence[str]) -> list[str]:
     """Texts like those of prompts."""
-    names = sorted(read_table(PATH))[::_EVERY]
+    names = sorted(read_table(PATH))[::CALIBRATED_EVERY]
     endings = cycle(["", *(f", {style} style" for style in styles)])
     return [name + ending for name, ending in zip(names, endings, strict=False)]

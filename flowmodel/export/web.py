@@ -14,7 +14,7 @@ from flowmodel.files import write_bytes, write_json
 from flowmodel.runtime.model_folder import CARD, DESCRIPTION, EMOJI, ENGLISH, PACKED, TOKENIZER, TOWERS, ModelFolder
 
 PAGE = "page.json"  # which models the page offers
-_MODEL, _ICONS, _VENDOR = "model", "icons", "vendor"
+MODEL, _ICONS, _VENDOR = "model", "icons", "vendor"
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,17 @@ def export_page(
     from flowmodel.export.packed import write_packed_graph, write_packed_tower
 
     write_page(folder, downloads, log)
-    copied = {TOWERS["packed"]: write_packed_tower(model, folder / _MODEL / TOWERS["packed"])}
+    copied = {TOWERS["packed"]: write_packed_tower(model, folder / MODEL / TOWERS["packed"])}
     for name, packed in PACKED.items():
         if name in model:
-            copied[packed] = write_packed_graph(model, name, folder / _MODEL / packed)
+            copied[packed] = write_packed_graph(model, name, folder / MODEL / packed)
     for name in (TOKENIZER, EMOJI, ENGLISH, CARD):
         if name in model:
-            copied[name] = write_bytes(folder / _MODEL / name, model.file(name).read_bytes())
-    write_json(folder / _MODEL / DESCRIPTION, model.description.to_json(copied))
+            copied[name] = write_bytes(folder / MODEL / name, model.file(name).read_bytes())
+    write_json(folder / MODEL / DESCRIPTION, model.description.to_json(copied))
     if icons is not None:
         icons.write(folder / _ICONS)
-    write_models(folder, [PageModel(model.description.name, f"{_MODEL}/", f"{_ICONS}/" if icons else None)])
+    write_models(folder, [PageModel(model.description.name, f"{MODEL}/", f"{_ICONS}/" if icons else None)])
 
 
 def write_page(folder: Path, downloads: Path, log: Callable[[str], None]) -> None:

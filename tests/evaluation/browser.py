@@ -18,8 +18,10 @@ from websockets.sync.client import ClientConnection, connect
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 _SECONDS = 120
 _DOMAINS = ("Network", "Log", "Runtime")
+# This machine, by a name for which browsers treat plain HTTP as insecure.
+INSECURE_HOST = "insecure.test"
 # Names and addresses of other hosts can't be resolved.
-_OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
+_OFFLINE = f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 _TEXT = "document.body.innerText.slice(0, 2000)"
 
 

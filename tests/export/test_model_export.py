@@ -25,7 +25,7 @@ from flowmodel.store import PROJECT_ROOT
 PROMPTS = ["red heart, noto style", "pizza", "👍🏽", "blue house, twemoji style"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # the exporter takes its time
 
-# Samples with only numpy, onnxruntime, tokenizers and Pillow installed, and prints the peak memory.
+# Samples with only numpy, onnxruntime, tokenizers and Pillow installed, and prints the peak memory and the imported packages.
 _ALONE = """
 import sys
 from pathlib import Path
@@ -39,6 +39,7 @@ from flowmodel.runtime.onnx_generator import OnnxGenerator
 heart.save(sys.argv[3])
 status = Path("/proc/self/status")  # of Linux; elsewhere nothing is told of memory
 print(status.read_text().partition("VmHWM:")[2].split()[0] if status.exists() else 0)
+print(*sorted({name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names))
 """
 
 
@@ -88,7 +89,10 @@ def test_it_draws_without_pytorch_in_little_memory(exported, tower, tmp_path):
         command, env=os.environ | {"PYTHONPATH": str(PROJECT_ROOT)}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 400 * 1024  # kB
+    memory, packages = done.stdout.splitlines()
+    assert int(memory) < 400 * 1024  # kB
+    modules = {name for name in packages.split() if not name.startswith("_")}  # no hooks of installers
+    assert modules - {"cython_runtime"} == {"flowmodel", "numpy", "onnxruntime", "tokenizers", "PIL"}
     with Image.open(tmp_path / "heart.png") as heart:
         assert heart.mode == "RGBA" and heart.size == (64, 64)
         red, green, _, alpha = heart.getpixel((32, 32))

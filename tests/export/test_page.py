@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,14 +23,15 @@ from flowmodel.images.rgba import premultiply, to_image
 from flowmodel.images.tensors import to_unit
 from flowmodel.model.generator import Generator
 from flowmodel.runtime.caption_tower import OnnxTower
-from flowmodel.runtime.model_folder import DESCRIPTION, ModelFolder
+from flowmodel.runtime.model_folder import DESCRIPTION, TOKENIZER, ModelFolder
 from flowmodel.runtime.noise import standard_normal
 from flowmodel.runtime.onnx_generator import OnnxGenerator
 from flowmodel.shipped import shipped
 from flowmodel.tables import ICONS
 from flowmodel.text.encoded import taken_in
 from flowmodel.vector.artwork import Artwork, render
-from tests.evaluation.browser import CHROMIUM, browser_page
+from tests.evaluation.browser import CHROMIUM, INSECURE_HOST, browser_page
+from tests.export.conftest import served
 from tests.export.opened import Opened, difference, in_javascript
 from tests.vector.icons import drawn
 
@@ -232,6 +234,22 @@ def test_a_page_that_is_opened_as_a_file_says_what_to_do(page_folder, tmp_path):
         assert opened.run(
             "document.querySelector('[role=alert]').offsetHeight > 0 && document.getElementById('generate').disabled"
         )
+
+
+def test_over_plain_http_from_another_host_it_samples_and_checks_sizes(page_folder, small, tmp_path):
+    copy = Path(shutil.copytree(page_folder, tmp_path / "page", copy_function=os.link))
+    with served(copy) as address, browser_page(tmp_path / "browser") as page:
+        opened = Opened(page, address.replace("127.0.0.1", INSECURE_HOST), tmp_path)
+        opened.start()
+        assert opened.run("isSecureContext") is False and opened.run("crypto.subtle === undefined")
+        drawn_4HW = opened.sample("red heart, noto style", "{seed: 3}")
+        assert difference(drawn_4HW, small.sample(["red heart, noto style"], seed=3)[0]) < 0.1
+        tokenizer = copy / "model" / TOKENIZER
+        content = tokenizer.read_bytes()
+        tokenizer.unlink()  # a link to the file of the other tests
+        tokenizer.write_bytes(content[:-1])
+        opened.page.call("Page.reload", ignoreCache=True)
+        assert f"{TOKENIZER} was changed or cut" in opened.status_with("can't be loaded")
 
 
 def test_the_browser_of_the_tests_reaches_only_this_machine(tmp_path):

@@ -3,6 +3,8 @@
 import pytest
 
 from flowmodel.files import sha256_file
+from flowmodel.registry.names import MODEL_NAME
+from flowmodel.registry.tracking import Tracking
 from tests.conftest import TINY
 from tests.pipelines.conftest import metadata
 
@@ -24,3 +26,10 @@ def test_it_draws_missing_icons_and_a_second_run_trains_nothing(shared_project, 
     digest = sha256_file(png)
     again = metadata(shared_project.run("complete_icon_set", config=config), "completed_icon_set")
     assert again["trained_now"] == 0 and sha256_file(png) == digest
+
+    assert "version" not in again
+    wanted["register_model"] = True
+    registered = metadata(shared_project.run("complete_icon_set", config=config), "completed_icon_set")
+    assert registered["trained_now"] == 0 and registered["decision"]
+    version = Tracking.of(shared_project.store).reader.get_model_version(MODEL_NAME, registered["version"])
+    assert version.tags["decision"] in registered["decision"]

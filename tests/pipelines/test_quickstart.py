@@ -33,6 +33,7 @@ from pipelines.resources import StoreResource
 from pipelines.retention import expired, remove_expired
 from pipelines.settings import Retention, load_settings
 from tests.pipelines.conftest import ICONS, address, metadata
+from tests.test_no_pickle import is_pickle
 
 ASSETS = {
     "icons/mine",
@@ -222,6 +223,12 @@ def test_a_second_run_registers_nothing_new(first, again):
 def test_the_weights_lie_once_in_the_store_under_two_names(again, shared_project):
     weights = list(shared_project.store.root.rglob(FINISHED))
     assert len(weights) == 2 and weights[0].samefile(weights[1])
+
+
+def test_no_file_in_a_finished_store_is_a_pickle(again, shared_project):
+    files = [path for path in shared_project.store.root.rglob("*") if path.is_file()]
+    assert any(path.name == FINISHED for path in files)
+    assert [path for path in files if is_pickle(path)] == []
 
 
 def test_what_we_write_into_a_store_does_not_say_where_the_store_lies(again, shared_project):

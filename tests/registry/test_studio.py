@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -103,6 +104,32 @@ def test_the_command_prints_the_address_of_the_studio_and_stops_on_an_interrupt(
             assert process.wait(120) == 0 and process.stdout.read() == "Stopped.\n"
         finally:
             process.kill()
+
+
+@pytest.mark.network
+@pytest.mark.skipif(os.name != "posix", reason="the browser is a shell script")
+def test_the_command_opens_the_page_in_the_browser(tmp_path):
+    if shutil.which("npm") is None or not latest_version("onnxruntime-web"):
+        pytest.skip("the npm registry can't be reached")
+    browser, visited = tmp_path / "browser", tmp_path / "visited"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > "{visited}"\n', encoding="utf-8")
+    browser.chmod(0o755)
+    environment = os.environ | {"PYTHONPATH": str(PROJECT_ROOT), "FLOWMODEL_STORE": str(tmp_path), "BROWSER": str(browser)}
+    command = [sys.executable, "-u", "-m", "flowmodel", "studio", "--port", "0"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        line = next(line for line in process.stdout if "The studio is at" in line)
+        for _ in range(600):
+            if visited.exists() and visited.read_text():
+                break
+            time.sleep(0.1)
+        address = visited.read_text()
+        assert f" {address};" in line
+        assert b"<title>" in _get(address)[2]  # the page is there when the browser asks for it
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.browser

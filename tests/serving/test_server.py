@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import numpy as np
 import openai
@@ -173,6 +174,13 @@ def test_a_token_is_required_if_set(tiny_export, tmp_path):
             _get(server, "/metrics")
         assert "ok" in _get(server, "/healthz")
         assert "secret" not in server.log.read_text()
+
+
+def test_without_an_option_it_listens_on_one_loopback_address_only(server):
+    port = urlsplit(server.address).port
+    assert "ok" in _get(server, "/healthz")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), timeout=5)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
