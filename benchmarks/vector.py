@@ -35,7 +35,7 @@ from flowmodel.vector.artwork import render
 from flowmodel.vector.trace import Traced
 
 _CHOICE_SEED = 0
-_SHOWN, _STEP, _CELL = 6, 5, 160  # icons per set in the image, step between them, edge in pixels
+_SHOWN, _STEP, _CELL = 6, 4, 160  # icons per set in the image, step between them, edge in pixels
 
 
 def score(real: RealIcons, rows_N: Rows, rgba_N4HW: Tensor, extractor: FeatureExtractor) -> tuple[dict[str, Any], list[Traced]]:

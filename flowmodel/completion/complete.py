@@ -12,7 +12,7 @@ import torch
 
 from flowmodel.completion.drawing import Drawing
 from flowmodel.completion.near_copies import copied_icons
-from flowmodel.completion.nearest_style import nearest_style
+from flowmodel.completion.nearest_style import replace_nearest_style
 from flowmodel.completion.sheet import contact_sheet
 from flowmodel.data.captions import caption_texts
 from flowmodel.data.dataset import IconDataset
@@ -25,7 +25,6 @@ from flowmodel.model.generator import Generator
 from flowmodel.recipes import Recipe
 from flowmodel.store import Store
 from flowmodel.training.finishing import finish
-from flowmodel.training.initial import initial_checkpoint
 from flowmodel.training.loop import train, training_folder
 from flowmodel.training.observers import TrainingObserver
 from flowmodel.vector import files
@@ -85,7 +84,9 @@ def complete_set(
     """
     files.check("svg", None, traces=True)
     names, recipe = list(dict.fromkeys(names)), without_held_out_icons(recipe)
-    style, recipe = _replaced_style(recipe, store, icons, log)
+    given = prepare(recipe, store, icons, log)
+    found, recipe = replace_nearest_style(recipe, given.icons["name"].tolist(), given.rgba_N4HW, log)
+    style = found or str(given.icons["source"].iloc[0])
     dataset = prepare(recipe, store, icons, style=style)
     trained = train(recipe, dataset, training_folder(store, recipe, dataset), observers)
     checkpoint = finish(recipe, trained.checkpoint, dataset, prepare_targets(recipe, store, icons, log, style), log).checkpoint
@@ -109,24 +110,6 @@ def complete_set(
     sheet = contact_sheet(drawings, [to_image(rgba_4HW) for rgba_4HW in rgba_N4HW], dataset, count)
     save_image(sheet, out / SHEET)
     return Completion(checkpoint, dataset, not trained.already_finished, drawings, out / SHEET)
-
-
-def _replaced_style(recipe: Recipe, store: Store, icons: Path, log: Callable[[str], None]) -> tuple[str, Recipe]:
-    """The style word of the set in captions, and the recipe, which rehearses only other styles.
-
-    It is the nearest one that the initial weights know, because samples of other names then adopt more of the set's style than
-    with a new word (docs/decisions/style-adoption.md); the name of the set if they know none.
-    """
-    dataset, training = prepare(recipe, store, icons, log), recipe.training
-    initial = training.init_from and Generator.load(initial_checkpoint(training.init_from), training.device)
-    style = nearest_style(initial, dataset) if initial else None
-    if style is None:
-        return str(dataset.icons["source"].iloc[0]), recipe
-    log(f"of the styles that the initial weights know, '{style}' is closest to the set, which replaces it")
-    rehearsal = training.rehearsal
-    others = tuple(other for other in rehearsal.styles if other != style)
-    training = training.model_copy(update={"rehearsal": rehearsal.model_copy(update={"styles": others})})
-    return style, recipe.model_copy(update={"training": training})
 
 
 def without_held_out_icons(recipe: Recipe) -> Recipe:

@@ -60,7 +60,7 @@ def labeled_rows(
     small, heading_font = fonts[_FONT_SIZE + 1], fonts[_HEADING_SIZE]
     texts = [(text, small) for _, lines, _ in rows for text in lines] + [(heading, heading_font) for heading, _, _ in rows]
     side = round(max(font.getlength(text) for text, font in texts)) + 3 * _GAP
-    lines_of = [_lines(caption, small, cell) for caption in captions]
+    lines_of = [_lines(_writable(caption, small), small, cell) for caption in captions]
     deepest = max(map(len, lines_of))
     above = 3 * _GAP + (2 + max(2, deepest)) * _LINE_HEIGHT
     width = max(side + len(captions) * (cell + _GAP), round(small.getlength(subtitle)) + 2 * _GAP)

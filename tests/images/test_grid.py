@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowmodel.images.grid import comparison_grid, image_grid
+from flowmodel.images.grid import comparison_grid, image_grid, labeled_rows
 from tests.data.helpers import plain
 
 RED = Image.fromarray(plain((255, 0, 0, 255)))
@@ -78,3 +78,8 @@ def test_a_comparison_shows_the_real_one_left_and_the_sample_right() -> None:
 def test_wrong_calls_are_refused(images: list[Image.Image], columns: int, labels: list[str] | None) -> None:
     with pytest.raises(ValueError, match="image"):
         image_grid(images, columns, labels)
+
+
+def test_letters_that_the_font_lacks_lose_their_accents_above_columns_too() -> None:
+    accented, plain_ones = (labeled_rows([("real", (), [RED])], [word], "flags", "") for word in ("Barthélemy", "Barthelemy"))
+    assert np.array_equal(np.asarray(accented), np.asarray(plain_ones))
