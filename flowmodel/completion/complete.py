@@ -12,7 +12,6 @@ import torch
 
 from flowmodel.completion.drawing import Drawing
 from flowmodel.completion.near_copies import copied_icons
-from flowmodel.completion.nearest_style import replace_nearest_style
 from flowmodel.completion.sheet import contact_sheet
 from flowmodel.data.captions import caption_texts
 from flowmodel.data.dataset import IconDataset
@@ -30,6 +29,9 @@ from flowmodel.training.observers import TrainingObserver
 from flowmodel.vector import files
 from flowmodel.vector.artwork import Artwork
 
+# A style word that the shipped weights know. Samples of other names adopt more of the set's style with it than with a new word
+# (docs/decisions/style-adoption.md).
+STYLE = "twemoji"
 SHEET, RECORD = "contact-sheet.png", "drawings.json"
 
 
@@ -74,7 +76,7 @@ def complete_set(
     interruption, and a call with other names does not train again. No icon is held out.
 
     Args:
-        icons: a folder of icons, or a YAML list of sources. Their captions have the style word of :func:`nearest_style`.
+        icons: a folder of icons, or a YAML list of sources. Captions call their style STYLE.
         recipe: a recipe that starts from other weights, such as `finetune`.
         log: receives progress lines.
 
@@ -84,15 +86,12 @@ def complete_set(
     """
     files.check("svg", None, traces=True)
     names, recipe = list(dict.fromkeys(names)), without_held_out_icons(recipe)
-    given = prepare(recipe, store, icons, log)
-    found, recipe = replace_nearest_style(recipe, given.icons["name"].tolist(), given.rgba_N4HW, log)
-    style = found or str(given.icons["source"].iloc[0])
-    dataset = prepare(recipe, store, icons, style=style)
+    dataset = prepare(recipe, store, icons, log, style=STYLE)
     trained = train(recipe, dataset, training_folder(store, recipe, dataset), observers)
-    checkpoint = finish(recipe, trained.checkpoint, dataset, prepare_targets(recipe, store, icons, log, style), log).checkpoint
+    checkpoint = finish(recipe, trained.checkpoint, dataset, prepare_targets(recipe, store, icons, log, STYLE), log).checkpoint
     generator = Generator.load(checkpoint, recipe.training.device)
     template = recipe.data.captions[0]
-    prompts = [caption_texts(name, [], "", "", style).get(template, name) for name in names]
+    prompts = [caption_texts(name, [], "", "", STYLE).get(template, name) for name in names]
     for line in generator.readability(prompts).lines():
         log(f"note: {line}")
     log(f"sampling {len(names)} x {count} icons with {generator}")

@@ -17,7 +17,7 @@ from flowmodel.files import Artifact, atomic_path, fsync_folder, share, write_by
 from flowmodel.images.tensors import CHANNELS
 from flowmodel.model.checkpoint import Checkpoint
 from flowmodel.model.generator import Generator
-from flowmodel.model.styles import style_words
+from flowmodel.model.pretrained import FOLDER, SHIPPED
 from flowmodel.nets import count_parameters
 from flowmodel.runtime.model_folder import (
     CARD,
@@ -33,6 +33,7 @@ from flowmodel.runtime.model_folder import (
     Precision,
     Sampling,
 )
+from flowmodel.settings_yaml import load_yaml
 from flowmodel.text.emoji_names import PATH as EMOJI_NAMES
 from flowmodel.text.minilm import MAX_TOKENS, MiniLm, load_minilm
 from flowmodel.text.translation import PATH, packed, read_table, without
@@ -152,7 +153,20 @@ def _description(generator: Generator, encoder: MiniLm) -> Description:
         encoder_digest=encoder.digest,
         max_tokens=MAX_TOKENS,
         sampling=Sampling.of(recipe.sampling.model_dump(), "sampling"),
-        styles=style_words(generator.checkpoint),
+        styles=_styles(generator.checkpoint) if "name_style" in recipe.data.captions else (),
         terms=tuple(asdict(each) for each in header.terms),
         languages=tuple(recipe.data.languages),
     )
+
+
+def _styles(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The style words of the training icons' captions, from `sources.yaml` next to the checkpoint; all shipped weights share one.
+    A source that is not in that file is a style of its own.
+    """
+    sources = {icon_id.partition("/")[0] for icon_id in checkpoint.header.trained_ids}
+    listed = checkpoint.path.with_name("sources.yaml")
+    if checkpoint.path.parent in SHIPPED.values() and not listed.exists():  # a student has those of its teacher
+        listed = FOLDER / "sources.yaml"
+    entries = load_yaml(listed.read_text(encoding="utf-8"))["sources"] if listed.is_file() else []
+    named = {entry["name"]: entry.get("style") or entry["name"] for entry in entries}
+    return tuple(sorted({named.get(source, source) for source in sources}))
