@@ -1,4 +1,4 @@
-"""The page's graphs: rounded, and packed by flowmodel/runtime/packing.py. The caption tower takes 27 instead of 35 MB, the
+"""The page's graphs: rounded, and packed by flowmodel/runtime/packing.py. The caption tower takes 29 instead of 35 MB, the
 network 8.2 instead of 10.2 (docs/log.md).
 
 Shape suffixes: R rows, K columns, B texts, L tokens.
@@ -22,20 +22,20 @@ from flowmodel.runtime.packing import pack
 from flowmodel.text.minilm import load_minilm
 from flowmodel.text.translation import PATH, read_table
 
-_STEP, _STEP_OF_WORDS = 2.0**-12, 2.0**-11
+_STEP = 2.0**-12
 _DROPPED = 1  # of the bits of weights in float16
 CALIBRATED_EVERY = 2  # of the English names and keywords of emoji, on which the errors are made up for
 
 
 class _Words(nn.Module):
-    """An embedding (R, K) of multiples of _STEP_OF_WORDS, of which only the requested rows become float32."""
+    """An embedding (R, K) of multiples of _STEP, of which only the requested rows become float32."""
 
     def __init__(self, embedding: nn.Embedding) -> None:
         super().__init__()
-        self.register_buffer("steps_RK", torch.from_numpy(in_steps(embedding.weight.numpy(), _STEP_OF_WORDS)))
+        self.register_buffer("steps_RK", torch.from_numpy(in_steps(embedding.weight.numpy(), _STEP)))
 
     def forward(self, ids_BL: Tensor) -> Tensor:
-        return (self.get_buffer("steps_RK")[ids_BL].float() - ORIGIN) * _STEP_OF_WORDS
+        return (self.get_buffer("steps_RK")[ids_BL].float() - ORIGIN) * _STEP
 
 
 def write_packed_tower(model: ModelFolder, path: Path) -> Path:
