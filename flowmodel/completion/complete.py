@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from flowmodel.completion.drawing import Drawing
@@ -97,16 +96,17 @@ def complete_set(
     log(f"sampling {len(names)} x {count} icons with {generator}")
     # Prompt by prompt, so that the samples of a name do not depend on the other names.
     rgba_N4HW = torch.cat([generator.sample([prompt] * count, seed) for prompt in prompts])
-    copied = copied_icons(rgba_N4HW, torch.from_numpy(np.ascontiguousarray(dataset.rgba_N4HW)))
+    own = [dataset.row_of[icon_id] for icon_id in checkpoint.header.trained_ids]  # not those that data.selection leaves out
+    copied = copied_icons(rgba_N4HW, dataset.rgba_N4HW[own])
     drawings = tuple(
-        Drawing(name, f"{file_stem(name)}-{number}", None if row is None else dataset.ids[row])
+        Drawing(name, f"{file_stem(name)}-{number}", None if row is None else dataset.ids[own[row]])
         for (name, number), row in zip(((name, number) for name in names for number in range(count)), copied, strict=True)
     )
     artworks = {drawing.stem: Artwork(rgba_4HW) for drawing, rgba_4HW in zip(drawings, rgba_N4HW.numpy(), strict=True)}
     files.write(artworks, out / "png", "png")
     files.write(artworks, out / "svg", "svg")
     write_json(out / RECORD, [vars(drawing) for drawing in drawings])
-    sheet = contact_sheet(drawings, [to_image(rgba_4HW) for rgba_4HW in rgba_N4HW], dataset, count)
+    sheet = contact_sheet(drawings, [to_image(rgba_4HW) for rgba_4HW in rgba_N4HW], dataset, own, count)
     save_image(sheet, out / SHEET)
     return Completion(checkpoint, dataset, not trained.already_finished, drawings, out / SHEET)
 

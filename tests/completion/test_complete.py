@@ -98,6 +98,25 @@ def test_ctrl_c_in_the_training_and_before_sampling_changes_no_file(completed, w
         assert (tmp_path / "out" / file).read_bytes() == (workplace / "out" / file).read_bytes(), file
 
 
+def test_icons_that_the_selection_leaves_out_are_not_shown_as_icons_of_the_set(workplace, tiny_training, tmp_path):
+    icons, store = (Path(shutil.copytree(workplace / name, tmp_path / name, symlinks=True)) for name in ("My Icons", "store"))
+    keys = [path.stem for path in icons.glob("*.png")]
+    Image.new("RGBA", (64, 64), "#f0f").save(icons / "a-square.png")
+    with (icons / "captions.csv").open("a", encoding="utf-8") as file:
+        file.write("a-square.png,square,\n")
+    (tmp_path / "selection.txt").write_text("\n".join(keys), encoding="utf-8")
+    start = [f"training.init_from={tiny_training.checkpoint.path}", "training.steps=2", "data.selection=null"]
+
+    def shown(*overrides: str) -> bool:
+        recipe = load_recipe("from_scratch", [*TINY, *start, *overrides])
+        done = complete_set(icons, [f"lantern {number}" for number in range(7)], tmp_path / "out", Store(store), recipe, count=1)
+        assert len(done.dataset.ids) == 13
+        with Image.open(done.sheet) as sheet:
+            return bool((np.asarray(sheet) == (255, 0, 255)).all(-1).any())
+
+    assert shown() and not shown(f"data.selection={tmp_path / 'selection.txt'}")
+
+
 def _squares(count: int) -> torch.Tensor:
     """Icons that all differ: a colored square in a different place each."""
     icons = np.zeros((count, 32, 32, 4), np.uint8)
