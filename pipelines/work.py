@@ -76,7 +76,7 @@ def is_done(task: Task, store: Store) -> bool:
 def carry_out(task: Task, store: Store, log: logging.Logger, origin: Mapping[str, str], report: Report) -> Outcome:
     """Carry out the training of `task`, unless it is already finished. `origin` has tags of the MLflow run about its origin.
 
-    `report` gets the progress of `flow_checkpoint` as :class:`pipelines.progress.ProgressLog` does.
+    `report` gets the progress of `flow_checkpoint` as :class:`pipelines.progress.ProgressLog` does, and the finisher's curve.
 
     Under `accelerate launch` every process calls this, and the outcome of all but the main one is empty.
 
@@ -90,7 +90,7 @@ def carry_out(task: Task, store: Store, log: logging.Logger, origin: Mapping[str
     recipe, dataset = parse_recipe(task.recipe, where="the recipe"), IconDataset.open(store.locate(task.dataset))
     if task.asset == "flow_checkpoint":
         return _train(recipe, dataset, store, log, origin, report)
-    return _finish(task, recipe, dataset, store, log, origin)
+    return _finish(task, recipe, dataset, store, log, origin, report)
 
 
 def _train(
@@ -125,7 +125,13 @@ def _train(
 
 
 def _finish(
-    task: Task, recipe: "Recipe", dataset: "IconDataset", store: Store, log: logging.Logger, origin: Mapping[str, str]
+    task: Task,
+    recipe: "Recipe",
+    dataset: "IconDataset",
+    store: Store,
+    log: logging.Logger,
+    origin: Mapping[str, str],
+    report: Report,
 ) -> Outcome:
     from flowmodel.data.dataset import IconDataset
     from flowmodel.model.checkpoint import Checkpoint
@@ -138,7 +144,11 @@ def _finish(
         return {}
     targets = IconDataset.open(store.locate(task.targets)) if task.targets else None
     checkpoint = Checkpoint.open(store.locate(task.checkpoint), task.digest)
-    finished = finish(recipe, checkpoint, dataset, targets, log.info)
+
+    def tell(step: int, loss: float) -> None:
+        report({"step": step, "loss": float(f"{loss:.4g}")})
+
+    finished = finish(recipe, checkpoint, dataset, targets, log.info, tell)
     run = run_of_checkpoint(Tracking.of(store), finished.checkpoint, dataset, origin)
     own = finished.checkpoint.header.finisher
     if own is None:

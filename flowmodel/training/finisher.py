@@ -36,6 +36,7 @@ _SAVE_SECONDS = 30.0
 _WARMUP, _GRADIENT_CLIP, _WEIGHT_DECAY = 0.1, 0.5, 0.01  # without clipping, training diverged at twice the learning rate
 
 Log = Callable[[str], None]
+Report = Callable[[int, float], None]  # of a step and the mean loss since the report before
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def train_finisher(
     seed: int = 0,
     initial: dict[str, Tensor] | None = None,
     log: Log = lambda line: None,
+    report: Report = lambda step, loss: None,
 ) -> TrainedFinisher:
     """Train for `config.steps`. A checkpoint of the same training in `folder` is resumed; one of another training is ignored.
 
@@ -65,6 +67,8 @@ def train_finisher(
     Args:
         folder: folder of the checkpoint; the caller removes it after storing the weights.
         initial: initial weights, of a finisher of the same width, blocks and scale.
+        log: receives 25 lines.
+        report: receives the points of the curve, as they are measured.
 
     Raises:
         Resumable: Ctrl-C or SIGTERM stopped it; a checkpoint has been written.
@@ -77,7 +81,7 @@ def train_finisher(
             f"finisher.scale: {config.scale}, but the samples are {drawn[0]} x {drawn[1]} and the real images {real[0]} x "
             f"{real[1]} pixels; make pairs for this scale"
         )
-    run = _Run(config, pairs, policy, folder / STATE_FILE, seed, initial, log)
+    run = _Run(config, pairs, policy, folder / STATE_FILE, seed, initial, log, report)
     run.to_the_end()
     weights = {name: parameter.detach().cpu() for name, parameter in run.network.named_parameters()}
     return TrainedFinisher(weights, tuple(run.curve))
@@ -95,8 +99,9 @@ class _Run:
         seed: int,
         initial: dict[str, Tensor] | None,
         log: Log,
+        report: Report,
     ) -> None:
-        self.config, self.policy, self.file, self.seed, self.log = config, policy, file, seed, log
+        self.config, self.policy, self.file, self.seed, self.log, self.report = config, policy, file, seed, log, report
         self.training = TrainingConfig(
             optimizer="muon",
             steps=config.steps,
@@ -178,6 +183,7 @@ class _Run:
                 f"{self.config.learning_rate:g}) and train again"
             )
         self.curve.append((self.done, loss))
+        self.report(self.done, loss)
         speed, left = steps * self.config.batch_size / seconds, (self.config.steps - self.done) * seconds / steps
         self.log(
             f"finisher: step {self.done:,} of {self.config.steps:,}, loss {loss:.4f}, {speed:,.0f} images/s, {left:.0f} s left"

@@ -16,7 +16,7 @@ from flowmodel.model.generator import Generator
 from flowmodel.recipes import Recipe
 from flowmodel.recipes.identity import DEFAULTS, identity
 from flowmodel.recipes.schema import FinisherConfig
-from flowmodel.training.finisher import train_finisher
+from flowmodel.training.finisher import Report, train_finisher
 from flowmodel.training.initial import initial_checkpoint
 from flowmodel.training.pairs import draw_pairs
 
@@ -40,6 +40,7 @@ def finish(
     dataset: IconDataset,
     targets: IconDataset | None = None,
     log: Callable[[str], None] = lambda line: None,
+    report: Report = lambda step, loss: None,
 ) -> Finished:
     """Train the recipe's finisher for the generator in `checkpoint`, and write both to `finished.safetensors` next to it.
 
@@ -48,6 +49,8 @@ def finish(
     Args:
         dataset: the icons that the generator was trained on.
         targets: the same icons at the finisher's output size, if it enlarges.
+        log: receives progress lines.
+        report: receives the points of the loss curve while it trains.
 
     Raises:
         Resumable: Ctrl-C or SIGTERM stopped it; the same call continues.
@@ -64,7 +67,7 @@ def finish(
     path = checkpoint.path.with_name(FINISHED)
     policy = DevicePolicy.choose(training.device, training.precision, training.compile)
     pairs = draw_pairs(Generator.load(checkpoint, policy.device), dataset, recipe, folder, targets, log)
-    trained = train_finisher(config, pairs, policy, folder, training.seed, initial, log)
+    trained = train_finisher(config, pairs, policy, folder, training.seed, initial, log, report)
     header = replace(
         checkpoint.header,
         recipe=checkpoint.header.recipe | {"finisher": config.model_dump(mode="json")},

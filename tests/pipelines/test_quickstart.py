@@ -278,6 +278,14 @@ def test_the_log_of_a_training_tells_its_progress(first, shared_project):
     assert any("step 20/20 (100%), loss" in line and "images/s" in line and "left" in line for line in lines)
 
 
+def test_the_finishers_loss_is_plotted_while_it_trains(first, shared_project):
+    observed = shared_project.instance.fetch_observations(dg.AssetKey("finisher"), limit=100).records
+    assert {record.run_id for record in observed} == {first.run_id}
+    values = [record.asset_observation.metadata for record in reversed(observed)]
+    assert [value["step"].value for value in values] == [1, 2, 3, 4, 5, 6] and all(value["loss"].value > 0 for value in values)
+    assert values[-1]["loss"].value == pytest.approx(metadata(first, "finisher")["loss"], rel=1e-3)
+
+
 def test_a_run_of_everything_leaves_the_retraining_condition_content(shared_project, again):
     definitions = defs()
     before = dg.evaluate_automation_conditions(definitions, shared_project.instance)
