@@ -26,7 +26,7 @@ _PACKAGE = Path(__file__).parent.parent
 _ROOMS = ("flow", "images", "model", "nets", "recipes", "runtime", "text")
 _MODULES = ("data/__init__.py", "data/terms.py")
 # Tables for prompts with emoji and in other languages; an ONNX export has its own.
-_NAMES = ("bundled/emojibase.parquet", "bundled/english.zlib")
+_NAMES = ("bundled/emoji.json", "bundled/english.zlib")
 
 # Their requirements, without flowmodel itself, which is on no package index.
 _REQUIREMENTS = ("mlflow", "numpy", "pillow", "pyarrow", "pydantic", "pyyaml", "safetensors", "torch")

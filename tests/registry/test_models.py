@@ -94,6 +94,19 @@ def test_a_registered_model_draws_the_same_where_pytorch_cannot_be_imported(regi
     assert names == {"mlflow-skinny", "numpy", "onnxruntime", "pandas", "pillow", "tokenizers"}
 
 
+def test_a_logged_model_reads_emoji_and_other_languages_by_tables_of_its_own(recorded, first, store):
+    with Tracking.of(store).as_current():
+        logged = Path(mlflow.artifacts.download_artifacts(recorded(first).uri))
+    script = (
+        "import sys, mlflow; model = mlflow.pyfunc.load_model(sys.argv[1]); import flowmodel; print(flowmodel.__file__)\n"
+        "for one, other in (('❤️', 'red heart'), ('兔子', 'rabbit')): print(model.predict([one]) == model.predict([other]))"
+    )
+    command = [sys.executable, "-c", script, str(logged)]
+    done = subprocess.run(command, cwd=store.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [str(logged / "code" / "flowmodel" / "__init__.py"), "True", "True"]
+
+
 def test_the_run_has_scores_report_recipe_and_grid_also_without_registering(recorded, first):
     run = recorded(first).run
     files = {f.path for folder in ("", "evaluation") for f in run.client.list_artifacts(run.run_id, folder)}
