@@ -24,7 +24,7 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel):
     roots = {name.partition("/")[0] for name in names}
     assert roots == {"flowmodel", "pipelines", f"flowmodel-{flowmodel.__version__}.dist-info"}
     shipped = {name.removeprefix("flowmodel/_shipped/") for name in names if name.startswith("flowmodel/_shipped/")}
-    assert {f"bundled/{name}" for name in ("noto.parquet", "emojibase.parquet", "english.zlib")} <= shipped
+    assert {f"bundled/{name}" for name in ("noto.parquet", "emoji.json", "emojibase.parquet", "english.zlib")} <= shipped
     assert {f"{name}/flowmodel.safetensors" for name in ("pretrained", "pretrained-fast")} <= shipped
     assert not any(name.endswith((".py", ".pyc")) for name in shipped)
     assert wheel.stat().st_size < 30e6
