@@ -24,7 +24,7 @@ from flowmodel.export.packed import CALIBRATED_EVERY
 from flowmodel.export.web import MODEL, export_page
 from flowmodel.model.generator import Generator
 from flowmodel.registry.references import resolve_model
-from flowmodel.runtime.model_folder import ModelFolder, Precision
+from flowmodel.runtime.model_folder import TOWERS, ModelFolder, Precision
 from flowmodel.runtime.onnx_generator import OnnxGenerator
 from flowmodel.store import Store
 from flowmodel.text.translation import PATH, read_table
@@ -52,7 +52,7 @@ def row(tower: Precision, folder: ModelFolder, texts: Sequence[str], expected_N4
     levels_N = np.abs(found_N4HW - expected_N4HW).mean(axis=(1, 2, 3))
     return {
         "tower": tower,
-        "folder_mb": sum(path.stat().st_size for path in folder.path.iterdir()) / 1e6,
+        "tower_mb": folder.file(TOWERS[tower]).stat().st_size / 1e6,
         "mean": float(levels_N.mean()),
         "median": float(np.median(levels_N)),
         "p90": float(np.quantile(levels_N, 0.9)),

@@ -58,6 +58,9 @@ def labeled_rows(
         raise ValueError("every row needs an image for each caption")
     fonts = {size: ImageFont.load_default(size) for size in (_TITLE_SIZE, _HEADING_SIZE, _FONT_SIZE + 1)}
     small, heading_font = fonts[_FONT_SIZE + 1], fonts[_HEADING_SIZE]
+    rows = [
+        (_writable(heading, heading_font), [_writable(line, small) for line in lines], images) for heading, lines, images in rows
+    ]
     texts = [(text, small) for _, lines, _ in rows for text in lines] + [(heading, heading_font) for heading, _, _ in rows]
     side = round(max(font.getlength(text) for text, font in texts)) + 3 * _GAP
     lines_of = [_lines(_writable(caption, small), small, cell) for caption in captions]

@@ -80,6 +80,6 @@ def test_wrong_calls_are_refused(images: list[Image.Image], columns: int, labels
         image_grid(images, columns, labels)
 
 
-def test_letters_that_the_font_lacks_lose_their_accents_above_columns_too() -> None:
-    accented, plain_ones = (labeled_rows([("real", (), [RED])], [word], "flags", "") for word in ("Barthélemy", "Barthelemy"))
+def test_letters_that_the_font_lacks_lose_their_accents_beside_and_above_rows_too() -> None:
+    accented, plain_ones = (labeled_rows([(word, [word], [RED])], [word], "flags", "") for word in ("Barthélemy", "Barthelemy"))
     assert np.array_equal(np.asarray(accented), np.asarray(plain_ones))
